@@ -466,10 +466,10 @@ mod tests {
         for _ in 0..6 {
             wait(&mut logins, "maria@x", source(1), at(0));
         }
-        for unknown in 0..1_000 {
-            let name = format!("nobody{unknown}@x");
+        for index in 0..1_000 {
+            let name = format!("unknown{index}@x");
             wait(&mut logins, &name, source(2), at(1));
-            let friend = format!("friend{unknown}@x");
+            let friend = format!("friend{index}@x");
             wait(&mut logins, &friend, source(3), at(1));
             logins.succeeded(&friend, source(3), at(1));
         }

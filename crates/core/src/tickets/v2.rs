@@ -49,7 +49,7 @@ impl TicketEdition for V2 {
         verified.requested()
     }
 
-    /// A previous run of the site may have answered requests that were made up to [`AHEAD`] after
+    /// A previous run of the site may have answered requests whose time is up to [`AHEAD`] after
     /// this start. These are refused as stale; their consumers ask for the site's time and repeat
     /// them once.
     fn replay_cache(started: Timestamp) -> ReplayCache {

@@ -237,9 +237,9 @@ mod tests {
     #[test]
     fn a_decoy_has_the_same_form_as_a_delivered_key() {
         let secret = Secret::from_bytes([7; 32]);
-        let decoy = DeliveredKey::decoy(&secret, b"nobody");
-        assert_eq!(decoy, DeliveredKey::decoy(&secret, b"nobody"));
-        assert_ne!(decoy, DeliveredKey::decoy(&secret, b"nobody else"));
+        let decoy = DeliveredKey::decoy(&secret, b"unknown");
+        assert_eq!(decoy, DeliveredKey::decoy(&secret, b"unknown"));
+        assert_ne!(decoy, DeliveredKey::decoy(&secret, b"another"));
         let identity = Identity::generate(&mut SystemEntropy);
         let real = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
         assert_eq!(decoy.encrypted_key().len(), real.encrypted_key().len());

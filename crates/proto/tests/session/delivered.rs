@@ -83,10 +83,10 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_indistinguishable() {
     let wrong = refused(&site, Who::Person("maria", "a guess"));
     assert_eq!(wrong.0, Some(Failed::Client(LoginError::NotAuthenticated)));
     assert_eq!(refused(&site, Who::Person("mario", PASSPHRASE)), wrong);
-    let stranger = std::sync::Arc::new(Identity::from_seed(IdentitySeed(Secret::from_bytes(
+    let other_service = std::sync::Arc::new(Identity::from_seed(IdentitySeed(Secret::from_bytes(
         [9; 32],
     ))));
-    let unknown = refused(&site, Who::Service(&stranger));
+    let unknown = refused(&site, Who::Service(&other_service));
     assert_eq!(
         unknown.0,
         Some(Failed::Client(LoginError::NotAuthenticated))

@@ -222,7 +222,7 @@ fn the_ninth_unexpected_command_or_one_long_string_ends_the_connection() {
     assert_eq!(
         run(vec![0x9f, 0xff, 0x04, 0x00]),
         None,
-        "1,024 bytes may come"
+        "1,024 bytes are allowed"
     );
     assert!(matches!(
         run(vec![0x9f, 0xff, 0x04, 0x01]),
@@ -241,7 +241,7 @@ fn an_unauthenticated_client_may_send_8_kib_and_receives_at_most_4_kib() {
         sent += wire.len();
         match site.advance(login.take().unwrap(), &mut wire, &mut Vec::new()) {
             Ok(crate::pair::Advanced::NeedMore(next)) => login = Some(next),
-            Ok(_) => panic!("nobody is proved by NOPs"),
+            Ok(_) => panic!("NOPs do not authenticate a client"),
             Err(refusal) => break refusal,
         }
     };

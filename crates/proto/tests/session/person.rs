@@ -38,7 +38,7 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_refused_alike() {
     };
     let wrong = refused(&site, Who::Person("maria", "incorrect horse"));
     assert_eq!(wrong.0, Some(Failed::Client(LoginError::NotAuthenticated)));
-    assert_eq!(refused(&site, Who::Person("nobody", PASSPHRASE)), wrong);
+    assert_eq!(refused(&site, Who::Person("unknown", PASSPHRASE)), wrong);
     site.locked = true;
     assert_eq!(refused(&site, MARIA), wrong);
 }
@@ -49,7 +49,7 @@ fn the_decoy_certificate_of_a_name_is_constant() {
     let site = Site::new();
     let answer = || {
         let mut first = Vec::new();
-        let who = Who::Person("nobody", PASSPHRASE);
+        let who = Who::Person("unknown", PASSPHRASE);
         let _ = log_in_through(&site, site.client(), who, &mut |from_client, bytes| {
             if !from_client && first.is_empty() {
                 first = bytes.clone();
@@ -66,20 +66,20 @@ fn the_decoy_certificate_of_a_name_is_constant() {
 #[test]
 fn certificate_is_the_sealed_identity_and_reveals_neither_key_nor_certificate() {
     let site = Site::new();
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     log_in_through(&site, site.client(), MARIA, &mut |from_client, bytes| {
         if !from_client {
-            said.extend_from_slice(bytes);
+            received.extend_from_slice(bytes);
         }
     })
     .unwrap();
-    assert_eq!(said[..4], [0x90, 0x01, 0x03, 0x00], "768 bytes");
-    assert_eq!(said[4..4 + 768], site.sealed_identity);
+    assert_eq!(received[..4], [0x90, 0x01, 0x03, 0x00], "768 bytes");
+    assert_eq!(received[4..4 + 768], site.sealed_identity);
     let maria = &site.maria_identity;
     let (seed, certificate) = (maria.seed(), maria.certificate());
     for secret in [&seed.0.expose()[..], certificate.der()] {
         for part in secret.chunks_exact(16) {
-            assert!(!said.windows(16).any(|window| window == part));
+            assert!(!received.windows(16).any(|window| window == part));
         }
     }
 }

@@ -33,7 +33,7 @@ fn a_service_logs_in_under_every_option() {
 #[test]
 fn unknown_and_locked_services_get_the_same_refusal_inside_the_session() {
     let mut site = Site::new();
-    let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
+    let other_service = Arc::new(Identity::generate(&mut SystemEntropy));
     let refused = |site: &Site, who| {
         let mut answers = Vec::new();
         let failed = log_in_through(site, site.client(), who, &mut |from_client, bytes| {
@@ -43,7 +43,7 @@ fn unknown_and_locked_services_get_the_same_refusal_inside_the_session() {
         });
         (failed.err(), answers)
     };
-    let unknown = refused(&site, Who::Service(&stranger));
+    let unknown = refused(&site, Who::Service(&other_service));
     assert_eq!(
         unknown.0,
         Some(Failed::Client(LoginError::NotAuthenticated))
@@ -132,21 +132,21 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
 #[test]
 fn an_unauthenticated_client_is_not_read_beyond_the_limit_even_for_a_packet() {
     let site = Site::new();
-    let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
+    let other_service = Arc::new(Identity::generate(&mut SystemEntropy));
     let ended = |over: usize| {
-        let mut said = 0;
+        let mut sent = 0;
         let failed = log_in_through(
             &site,
             site.client(),
-            Who::Service(&stranger),
+            Who::Service(&other_service),
             &mut |from_client, bytes| {
-                if from_client && said > 0 {
+                if from_client && sent > 0 {
                     // The beginning of a packet of 60,000 bytes.
                     *bytes = vec![0xa0, 0x03, 0, 0, 0xea, 0x60];
-                    bytes.resize(UNAUTHENTICATED_BYTES - said + over, 0);
+                    bytes.resize(UNAUTHENTICATED_BYTES - sent + over, 0);
                 }
                 if from_client {
-                    said += bytes.len();
+                    sent += bytes.len();
                 }
             },
         );

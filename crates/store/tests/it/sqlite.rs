@@ -125,7 +125,7 @@ async fn the_log_of_another_programs_database_is_not_changed() {
     let half = "PRAGMA cache_size = 1; BEGIN; \
                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) \
                 INSERT INTO recipes SELECT hex(randomblob(900)) FROM n";
-    for (mode, last, beside) in [("WAL", more, "-wal"), ("DELETE", half, "-journal")] {
+    for (mode, last, suffix) in [("WAL", more, "-wal"), ("DELETE", half, "-journal")] {
         let file = File::new();
         let mut other = file.connect().await;
         for statements in [&*format!("PRAGMA journal_mode = {mode}"), fill, last] {
@@ -135,16 +135,13 @@ async fn the_log_of_another_programs_database_is_not_changed() {
         // As a crash leaves them.
         let crashed = File::new();
         let all = |of: &File| {
-            let beside = format!("{}{beside}", of.path().display());
-            (
-                std::fs::read(of.path()).unwrap(),
-                std::fs::read(beside).ok(),
-            )
+            let log = format!("{}{suffix}", of.path().display());
+            (std::fs::read(of.path()).unwrap(), std::fs::read(log).ok())
         };
         let (database, log) = all(&file);
         std::fs::write(crashed.path(), &database).unwrap();
-        let beside = format!("{}{beside}", crashed.path().display());
-        std::fs::write(beside, log.as_ref().unwrap()).unwrap();
+        let crashed_log = format!("{}{suffix}", crashed.path().display());
+        std::fs::write(crashed_log, log.as_ref().unwrap()).unwrap();
         assert!(matches!(crashed.refusal().await, OpenError::NotOurs { .. }));
         let inspected = Inspection::of(&crashed.path()).await;
         assert!(matches!(inspected, Err(OpenError::NotOurs { .. })));

@@ -62,10 +62,10 @@ async fn an_object_of_another_account_looks_like_a_missing_one() {
     };
 
     assert_eq!(ask("maria").await.0, Code::SUCCESS);
-    let (existing, missing) = (ask("bob").await, ask("nobody").await);
+    let (existing, missing) = (ask("bob").await, ask("unknown").await);
     assert_eq!(existing.0, Code::NOT_FOUND);
     let text = |answer: serde_json::Value| answer.to_string();
-    assert_eq!(text(existing.1).replace("bob", "nobody"), text(missing.1));
+    assert_eq!(text(existing.1).replace("bob", "unknown"), text(missing.1));
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ async fn policy_is_checked_for_each_request() {
         let (_, request) = ask(&consumer, requested, NOW);
         answer(&test, &request, NOW).await
     };
-    let unknown = ask_for("nobody").await;
+    let unknown = ask_for("unknown").await;
     assert_eq!(refusal(unknown), Refusal::NotAllowed);
     let itself = ask_for("billing").await;
     assert_eq!(refusal(itself), Refusal::NotAllowed);

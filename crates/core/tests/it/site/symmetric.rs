@@ -180,7 +180,7 @@ async fn only_the_service_of_an_application_gets_its_tickets() {
     let other = ask(ledger, "billing").await;
     assert_eq!(other.0.0, Code::NOT_PERMITTED);
     assert_eq!(other.0, other.1);
-    assert_eq!(ask(ledger, "nobody").await, other);
+    assert_eq!(ask(ledger, "unknown").await, other);
     assert_eq!(ask(ledger, " ").await, other);
     // An admin does not get tickets for an application, neither in a session nor at the admin
     // socket.
@@ -204,7 +204,7 @@ async fn only_the_service_of_an_application_gets_its_tickets() {
     let shown = test.admin("app.show", json!({ "id": "billing" })).await;
     assert_eq!(shown.get("service"), None);
     // Only an existing service can be set.
-    for wrong in ["maria", "nobody", "a b", "billing-robot@example.com"] {
+    for wrong in ["maria", "unknown", "a b", "billing-robot@example.com"] {
         let params = json!({ "id": "billing", "settings": { "service": wrong } });
         let (_, data) = test.refused("app.update", params).await;
         assert_eq!(data["field"], "settings.service", "{wrong}: {data}");
@@ -240,7 +240,7 @@ async fn a_refusal_affects_no_other_entry_and_policy_is_checked_each_time() {
     let may_call = json!({ "may_call": [{ "app": "ledger" }, { "app": "old" }] });
     world.update("billing", may_call).await;
     let no = || Some("not-allowed".to_owned());
-    let ids = ["nobody", "ledger", "billing", "old", " ", "ledger"];
+    let ids = ["unknown", "ledger", "billing", "old", " ", "ledger"];
     let answers = world.answers(&ids).await;
     assert_eq!(answers, [no(), None, no(), no(), no(), None]);
 
@@ -393,7 +393,7 @@ async fn every_refusal_of_a_ticket_takes_the_same_minimum_time() {
     };
     assert_eq!(waits(&["ledger", "ledger"]).await, (0, vec![None, None]));
     let refused = Some("not-allowed".to_owned());
-    for provider in ["billing", "nobody", "", "no,id"] {
+    for provider in ["billing", "unknown", "", "no,id"] {
         assert_eq!(
             waits(&[provider]).await,
             (1, vec![refused.clone()]),
@@ -405,7 +405,7 @@ async fn every_refusal_of_a_ticket_takes_the_same_minimum_time() {
         .admin("app.lock", json!({ "id": "ledger" }))
         .await;
     assert_eq!(waits(&["ledger"]).await, (1, vec![refused]));
-    for app in ["ledger", "nobody"] {
+    for app in ["ledger", "unknown"] {
         let before = waited.load(Ordering::SeqCst);
         let (code, _) = world.ask(app, &["ledger"]).await;
         assert_eq!(code, Code::NOT_PERMITTED);
@@ -420,7 +420,7 @@ async fn issued_and_refused_tickets_are_audited_with_their_count() {
     let before = world.test.audit().await.len();
     world.answers(&["ledger"; 200]).await;
     world.answers(&["ledger"; 56]).await;
-    world.answers(&["nobody", "ledger", "elsewhere"]).await;
+    world.answers(&["unknown", "ledger", "elsewhere"]).await;
     world.test.site.write_all_counted().await.unwrap();
     let entries = world.test.audit().await;
     let counted = entries[before..].iter().map(|entry| {

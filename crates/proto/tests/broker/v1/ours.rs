@@ -128,14 +128,14 @@ fn a_forbidden_provider_and_an_unknown_one_get_the_same_refusal() {
     let refused = verified.answer(&site, &first, None, NOW, &mut SystemEntropy);
     assert_eq!(refused, Err(V1Refusal::Application(Role::Requested)));
     // An unknown consumer, another key, and another application's key.
-    let stranger = public("consumer2");
+    let unknown = public("consumer2");
     let mut other = first.clone();
     other.keys = vec![public("provider")];
     let mut renamed = first.clone();
     renamed.id = "Application C".to_owned();
     for known in [None, Some(&other), Some(&renamed)] {
         let opened = site.open(&text).unwrap();
-        let refused = opened.verify(&site, known, &stranger, NOW).map(|_| ());
+        let refused = opened.verify(&site, known, &unknown, NOW).map(|_| ());
         assert_eq!(refused, Err(V1Refusal::NotVerified));
     }
 }

@@ -9,7 +9,7 @@ use countersign_proto::broker::v2::site::UnverifiedRequest;
 use countersign_proto::broker::v2::{Refusal, limits};
 use serde_json::{Value, json};
 
-use super::parties::{A, B, HOUR, NOW, Parties, party, public, stranger};
+use super::parties::{A, B, HOUR, NOW, Parties, party, public, unknown_key};
 
 // [BRK-11]
 #[test]
@@ -114,9 +114,9 @@ fn a_consumer_with_a_wrong_clock_gets_the_sites_time() {
         assert_eq!(parties.answer(&request, NOW), Err(Refusal::Clock));
 
         let nonce = Nonce([7; 16]);
-        let told = Clock::issue(nonce, NOW, &parties.site.keys[0]);
+        let issued = Clock::issue(nonce, NOW, &parties.site.keys[0]);
         let site = &parties.consumer.site_keys;
-        let offset = told.offset(nonce, site, wrong).unwrap();
+        let offset = issued.offset(nonce, site, wrong).unwrap();
         let (_, request) = parties
             .consumer
             .ask(B, site_time(wrong, offset), &mut SystemEntropy)
@@ -129,9 +129,9 @@ fn a_consumer_with_a_wrong_clock_gets_the_sites_time() {
         );
 
         // Neither another signer nor a response to another nonce can set the clock.
-        assert_eq!(told.offset(Nonce([8; 16]), site, wrong), None);
-        assert_eq!(told.offset(nonce, &[stranger()], wrong), None);
-        let mut later = told.clone();
+        assert_eq!(issued.offset(Nonce([8; 16]), site, wrong), None);
+        assert_eq!(issued.offset(nonce, &[unknown_key()], wrong), None);
+        let mut later = issued.clone();
         later.ts += 1;
         assert_eq!(later.offset(nonce, site, wrong), None);
     }
@@ -242,14 +242,14 @@ fn a_forbidden_call_and_an_unknown_provider_get_the_same_refusal() {
             .1
     };
     assert_eq!(
-        parties.answer(&ask("nobody"), NOW),
+        parties.answer(&ask("unknown"), NOW),
         Err(Refusal::NotAllowed)
     );
     // Policy refuses: the host passes no application.
     let text = serde_json::to_vec(&ask(B)).unwrap();
     let verified = UnverifiedRequest::read(&text)
         .unwrap()
-        .verify(&parties.site, Some(&parties.first), &stranger(), NOW)
+        .verify(&parties.site, Some(&parties.first), &unknown_key(), NOW)
         .unwrap();
     let entropy = &mut SystemEntropy;
     let refused = verified.answer(&parties.site, &parties.first, None, NOW, entropy);
@@ -263,7 +263,7 @@ fn unknown_consumers_wrong_keys_and_malformed_requests_get_the_same_refusal() {
     let mut others = Parties::new(SealingSuite::XWing).consumer;
     others.keys = vec![party(50)];
     let wrong_key = others.ask(B, NOW, &mut SystemEntropy).unwrap().1;
-    others.id = "nobody".to_owned();
+    others.id = "unknown".to_owned();
     let unknown = others.ask(B, NOW, &mut SystemEntropy).unwrap().1;
     others.id = A.to_owned();
     others.keys = vec![party(2)];
@@ -346,11 +346,11 @@ fn a_message_at_the_limit_is_read_and_one_over_it_is_rejected() {
 #[test]
 fn each_request_has_a_unique_replay_key() {
     let parties = Parties::new(SealingSuite::X25519);
-    let names = |request| {
+    let replay_nonce = |request| {
         let request = UnverifiedRequest::read(&serde_json::to_vec(request).unwrap()).unwrap();
         let known = Some(&parties.first);
         let verified = request
-            .verify(&parties.site, known, &stranger(), NOW)
+            .verify(&parties.site, known, &unknown_key(), NOW)
             .unwrap();
         let (requester, nonce) = verified.replay_key();
         assert_eq!(requester, A);
@@ -358,6 +358,6 @@ fn each_request_has_a_unique_replay_key() {
     };
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let (_, other) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
-    assert_eq!(names(&request), names(&request));
-    assert_ne!(names(&request), names(&other));
+    assert_eq!(replay_nonce(&request), replay_nonce(&request));
+    assert_ne!(replay_nonce(&request), replay_nonce(&other));
 }

@@ -27,8 +27,8 @@ pub(super) fn public(byte: u8) -> PartyPublic {
     party(byte).public().clone()
 }
 
-/// A key that no party has.
-pub(super) fn stranger() -> PartyPublic {
+/// A key that belongs to no party.
+pub(super) fn unknown_key() -> PartyPublic {
     public(99)
 }
 
@@ -78,7 +78,7 @@ impl Parties {
         let text = serde_json::to_vec(request).unwrap();
         let request = UnverifiedRequest::read(&text)?;
         let known = (request.requester() == A).then_some(&self.first);
-        let verified = request.verify(&self.site, known, &stranger(), now)?;
+        let verified = request.verify(&self.site, known, &unknown_key(), now)?;
         let requested = (verified.requested() == B).then_some(&self.second);
         let entropy = &mut SystemEntropy;
         let answer = verified.answer(&self.site, &self.first, requested, now, entropy)?;
