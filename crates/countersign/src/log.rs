@@ -22,7 +22,7 @@ use crate::failure::{Exit, Failure};
 /// The greatest number of lines that wait to be written: bounds memory while the reader is slow.
 const WAITING: usize = 4_096;
 /// How long the end of the process waits until the queued lines are written.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The environment variable that overrides the configured level.
 const LEVEL: &str = "COUNTERSIGN_LOG";
 
@@ -144,7 +144,7 @@ impl Writer {
     fn wait(&self) {
         let (written, all_written) = sync_channel(1);
         if self.lines.try_send(Line::Last(written)).is_ok() {
-            let _ = all_written.recv_timeout(PATIENCE);
+            let _ = all_written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }

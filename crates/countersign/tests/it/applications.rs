@@ -207,7 +207,7 @@ fn an_admin_sees_why_an_application_gets_no_ticket() {
     assert!(why.contains("app update ledger --allow billing"), "{why}");
     assert_eq!(site.run(&["app", "lock", "ledger", "--yes"]).code, 0);
     assert_eq!(ticket("billing", "ledger")["why_not"], "ledger is locked");
-    assert_eq!(site.run(&["app", "ticket", "billing", "nobody"]).code, 6);
+    assert_eq!(site.run(&["app", "ticket", "billing", "unknown"]).code, 6);
 }
 
 /// The hint recommended `--may-call`, which removed earlier permissions; `--auth-data null` reported

@@ -26,7 +26,7 @@ fn every_command_ends_with_the_exit_code_of_the_table() {
     assert_eq!(site.run(&["--data", "nowhere", "site", "status"]).code, 3);
     assert_eq!(site.call("maria", "wrong.pass", &["self", "show"]).code, 4);
     assert_eq!(site.call_as_robot(&["person", "list"]).code, 5);
-    assert_eq!(site.run(&["person", "show", "nobody"]).code, 6);
+    assert_eq!(site.run(&["person", "show", "unknown"]).code, 6);
     assert_eq!(site.run(&["key", "show", "nothing.key"]).code, 6);
     let load = ["person", "load", "nothing.json"];
     assert_eq!(site.run(&load).code, 6);

@@ -42,7 +42,7 @@ fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
         "the lines after exit are not run"
     );
 
-    let output = shell(&site, "person show name=nobody\nperson delete name=ada\n");
+    let output = shell(&site, "person show name=unknown\nperson delete name=ada\n");
     assert_eq!(output.code, 6, "{}", output.err);
     assert_eq!(
         output.err.matches("[not_found]").count(),

@@ -105,9 +105,9 @@ fn commands_work_with_streams_that_cannot_be_written() {
         assert_eq!(codes(&site, words), fine, "{words:?}");
     }
     // Commands that write to standard error only.
-    assert_eq!(codes(&site, &["person", "show", "nobody"]), [Some(6); 4]);
+    assert_eq!(codes(&site, &["person", "show", "unknown"]), [Some(6); 4]);
     assert_eq!(
-        codes(&site, &["person", "show", "nobody", "--json"]),
+        codes(&site, &["person", "show", "unknown", "--json"]),
         [Some(6); 4]
     );
     assert_eq!(codes(&site, &["no", "such"]), [Some(2); 4]);

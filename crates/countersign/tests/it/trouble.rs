@@ -9,7 +9,7 @@ use crate::running::{Running, command};
 fn wrong_pass_phrase_unknown_name_and_locked_account_get_the_same_error_with_exit_code_4() {
     let site = Running::with_accounts();
     let wrong = site.call("maria", "wrong.pass", &["self", "show"]);
-    let unknown = site.call("nobody", "maria.pass", &["self", "show"]);
+    let unknown = site.call("unknown", "maria.pass", &["self", "show"]);
     assert_eq!(site.run(&["person", "lock", "maria", "--yes"]).code, 0);
     let locked = site.call("maria", "maria.pass", &["self", "show"]);
     for output in [&wrong, &unknown, &locked] {
@@ -140,7 +140,7 @@ fn a_second_serve_on_a_folder_and_a_taken_port_are_refused_with_exit_code_1() {
 #[test]
 fn failures_have_the_exit_codes_of_the_help_text() {
     let site = Running::with_accounts();
-    assert_eq!(site.run(&["person", "show", "nobody"]).code, 6);
+    assert_eq!(site.run(&["person", "show", "unknown"]).code, 6);
     assert_eq!(site.run(&["person", "create", "maria"]).code, 7);
     assert_eq!(site.run(&["person", "crate", "x"]).code, 2);
     assert_eq!(site.call_as_robot(&["person", "list"]).code, 5);
@@ -165,7 +165,7 @@ fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     assert_eq!(site.stop(), Some(0));
     site.write(
         "site/site.db",
-        "this is no database, but somebody's only copy of a poem",
+        "this is not a database but the only copy of a poem",
     );
     let output = site.run(&[
         "serve",

@@ -126,7 +126,7 @@ impl Resuming {
     ) -> Result<Self, Closed> {
         let verified = shared.resuming(find, out);
         let (authenticated, info, attempt) = verified.map_err(|refusal| match refusal {
-            // Light abuse only: after a restart of the site every client tries to resume a session in vain.
+            // Light abuse only: after a restart of the site, every client fails to resume its session once.
             SessionRefusal::NotAuthenticated => Closed::Refused(refusal, Abuse::Refused),
             refusal => refusal.into(),
         })?;

@@ -133,15 +133,15 @@ async fn answer_to(served: &ServedSite, who: (Command, &[u8])) -> Vec<(Command, 
     socket.write_all(&flight).await.unwrap();
     let mut answer = Vec::new();
     loop {
-        let said: Vec<(Command, Vec<u8>)> = Reader::new(&answer, &MaxLength(4_096))
+        let reply: Vec<(Command, Vec<u8>)> = Reader::new(&answer, &MaxLength(4_096))
             .map(Result::unwrap)
             .map(|(command, value)| match value {
                 Value::Bytes(bytes) => (command, bytes.to_vec()),
                 value => (command, format!("{value:?}").into_bytes()),
             })
             .collect();
-        if said.last().is_some_and(|(last, _)| *last == c::SITE_PROOF) {
-            return said;
+        if reply.last().is_some_and(|(last, _)| *last == c::SITE_PROOF) {
+            return reply;
         }
         assert_ne!(socket.read_buf(&mut answer).await.unwrap(), 0);
     }
@@ -152,16 +152,16 @@ async fn answer_to(served: &ServedSite, who: (Command, &[u8])) -> Vec<(Command, 
 #[tokio::test]
 async fn a_name_without_a_key_gets_a_decoy_that_stays_the_same() {
     let (served, identity) = served().await;
-    let lengths = |said: &[(Command, Vec<u8>)]| -> Vec<(Command, usize)> {
-        let lengths = said.iter().map(|(command, value)| (*command, value.len()));
+    let lengths = |reply: &[(Command, Vec<u8>)]| -> Vec<(Command, usize)> {
+        let lengths = reply.iter().map(|(command, value)| (*command, value.len()));
         lengths.collect()
     };
-    let delivered = |said: &[(Command, Vec<u8>)]| said[0].1.clone();
+    let delivered = |reply: &[(Command, Vec<u8>)]| reply[0].1.clone();
     let maria = answer_to(&served, (c::USERNAME, b"maria")).await;
     let der = identity.certificate().der();
     assert_eq!(delivered(&maria)[2..2 + der.len()], *der);
     let mut decoy = Vec::new();
-    for name in [&b"mario"[..], b"nobody@example.org", b"robot"] {
+    for name in [&b"mario"[..], b"unknown@example.org", b"robot"] {
         let first = answer_to(&served, (c::USERNAME, name)).await;
         let second = answer_to(&served, (c::USERNAME, name)).await;
         assert_eq!(lengths(&first), lengths(&maria));

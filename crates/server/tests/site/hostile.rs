@@ -144,7 +144,7 @@ async fn failed_logins_delay_their_source_and_not_the_owner() {
     let served = site().maria().limits(slow_guesses()).serve().await;
     served.maria().await;
     // Attempts for a name that does not exist have the same delay.
-    for name in ["maria", "nobody"] {
+    for name in ["maria", "unknown"] {
         for _ in 0..3 {
             let attempt = attempt(&served, name, "127.0.0.2").await;
             assert!(gets_reply(attempt).await);
@@ -253,7 +253,7 @@ async fn a_flood_from_one_source_does_not_stop_logins_from_another() {
         let served = served.clone();
         flood.push(tokio::spawn(async move {
             loop {
-                let attempt = attempt(&served, "nobody", "127.0.0.9").await;
+                let attempt = attempt(&served, "unknown", "127.0.0.9").await;
                 let _ = timeout(Duration::from_millis(50), gets_reply(attempt)).await;
             }
         }));

@@ -123,7 +123,7 @@ async fn every_unverified_request_gets_the_same_response_after_the_same_time() {
     let mut impostor = consumer;
     impostor.keys = vec![party()];
     let (_, forged) = ask(&impostor, "ledger", now());
-    impostor.id = "nobody".to_owned();
+    impostor.id = "unknown".to_owned();
     let (_, unknown) = ask(&impostor, "ledger", now());
     let changed = |change: fn(&mut Value)| {
         let mut message: Value = serde_json::from_slice(&sent).unwrap();

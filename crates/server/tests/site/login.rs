@@ -71,7 +71,7 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_the_same_refusal(
         .await;
     let attempts = [
         ("maria", "a wrong pass phrase"),
-        ("nobody", PASSPHRASE),
+        ("unknown", PASSPHRASE),
         ("locked", PASSPHRASE),
         ("new", PASSPHRASE),
     ];

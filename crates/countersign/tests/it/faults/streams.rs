@@ -165,7 +165,7 @@ fn other_commands_end_with_their_exit_code_with_streams_in_any_state() {
                 "create",
                 &name,
             ];
-            let fails = ["person", "show", "nobody"];
+            let fails = ["person", "show", "unknown"];
             for (words, which) in [
                 (&succeeds[..], "one that succeeds"),
                 (&fails, "one that fails"),
