@@ -32,7 +32,7 @@ pub(super) fn entries() -> Vec<Entry> {
             }),
         Entry::new("option", "disable")
             .summary(
-                "Disables an encryption option for new sessions. Its open sessions continue unless `cut` is set.",
+                "Disables an encryption option for new sessions. Its open sessions keep it until their keys are renewed, unless `cut` is set.",
             )
             .allow(&admin)
             .disruptive()
