@@ -122,7 +122,7 @@ A flag overrides an environment variable, which overrides this file.
 The column *applies* says when a changed value takes effect:
 
 - **reload**: when `serve` gets SIGHUP. A login or a session that exists keeps the limits with which it
-  began.
+  began. A site whose standard input is a terminal stops at SIGHUP instead.
 - **restart**: at the next start.
 - **first launch**: when the site is created, and never again.
 

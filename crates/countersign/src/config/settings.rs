@@ -195,8 +195,8 @@ static OTHER_SETTINGS: &[Setting] = &[
         applies: Applies::Reload,
         what: "The least severe level that is logged. A module of the program may have a level of its own, \
                as in `info,countersign_server=debug`. COUNTERSIGN_LOG overrides it.",
-        warning: "Below `info` the lines about failed logins and penalties, which fail2ban reads, are not \
-                  logged.",
+        warning: "With `off`, `error` or `warn` the lines about failed logins and penalties, which fail2ban \
+                  reads, are not logged.",
     },
     Setting {
         section: "options",
@@ -207,8 +207,9 @@ static OTHER_SETTINGS: &[Setting] = &[
             default: Preset::Is("\"delivered\""),
         },
         applies: Applies::Restart,
-        what: "The strength below which no encryption option is offered, whatever is enabled. \
-               `countersign option floor` can set a stricter floor, and cannot go below this one.",
+        what: "The strength below which no encryption option is offered, whatever is enabled. The site has a \
+               floor of its own, `classical` in a new site; `countersign option floor` sets it, and not below \
+               this one. The stricter of the two holds.",
         warning: "At `delivered` an admin can enable the option delivered-key, without forward secrecy and \
                   open to offline guessing. At `hybrid` clients without ML-KEM cannot log in.",
     },

@@ -114,7 +114,8 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         "connections",
         unauthenticated,
         "Unauthenticated connections in total. When there are more, the site drops the oldest one of the \
-         network that holds most."
+         network that holds most. If the file sets `unauthenticated_early_drop`, that number must not be \
+         greater; lower both together. If the file does not set it, the site lowers its default, 2,048."
     ),
     limit!(
         "unauthenticated_per_source",
@@ -317,8 +318,9 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         0..,
         "failures",
         login_throttle.free_from_unknown_sources,
-        "Failed logins from all sources for one name before replies to unknown sources are delayed. A \
-         source is unknown for a name if no login with that name from there has succeeded.",
+        "Login attempts from all unknown sources together for one name, successful ones included, before \
+         replies to unknown sources are delayed. A source is unknown for a name if no login with that name \
+         from there has succeeded since the site started.",
         "A high value lets an attacker with many addresses guess pass phrases without delay."
     ),
     limit!(
@@ -327,7 +329,8 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         MAX_MS,
         "ms",
         login_throttle.forget_after,
-        "Time without a failure after which failures are forgotten.",
+        "Time without a further attempt that counts, after which earlier failures are forgotten. An attempt \
+         that is refused with ERROR 4 does not count.",
         "With 0 no reply is delayed."
     ),
     limit!(
