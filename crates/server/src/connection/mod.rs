@@ -146,7 +146,8 @@ async fn run_session(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Sh
         CloseReason::ConnectionLost | CloseReason::Idle => {
             shared.suspend_session(info, reason).await;
         }
-        _ => shared.close_session(&info, reason).await,
+        // The session is closed already.
+        _ => {}
     }
 }
 

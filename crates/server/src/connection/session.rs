@@ -117,6 +117,12 @@ impl Session {
     ) -> (SessionInfo, CloseReason) {
         self.session.set_max_params(self.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
+        match reason {
+            // The session continues over another connection, or is suspended afterwards.
+            CloseReason::Replaced | CloseReason::ConnectionLost | CloseReason::Idle => {}
+            // Closed before its client receives GOODBYE, so that nothing can resume it in between.
+            _ => shared.close_session(&self.info, reason).await,
+        }
         if let Some(goodbye) = goodbye::of(reason) {
             let _ = tokio::time::timeout(GOODBYE_TIMEOUT, self.say(goodbye, &mut socket)).await;
         }

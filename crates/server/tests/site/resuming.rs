@@ -183,6 +183,25 @@ async fn a_shutdown_closes_suspended_sessions() {
     assert_eq!(stopped.site.sessions().count(), 0);
 }
 
+/// [SES-49]: the site closed a session only after its client had closed the connection, so that a client
+/// could resume the session that it had ended.
+#[tokio::test]
+async fn a_session_is_closed_before_its_client_receives_goodbye() {
+    let served = site().serve().await;
+    let mut first = Raw::service(&served).await;
+    let mut resumption = first.logged_in.resumption.clone();
+    first.logged_in.session.send_goodbye(Goodbye::Done).unwrap();
+    first.flush().await;
+    assert_eq!(first.read().await, [FromSite::Goodbye(Goodbye::Done)]);
+    resumption.count_attempt();
+    let refused = Raw::resume(&served, resumption).await;
+    assert_eq!(refused.err(), Some(LoginError::NotAuthenticated));
+    assert_eq!(
+        operations(&served).await,
+        ["session.opened", "session.closed"]
+    );
+}
+
 /// [SES-50]: an attacker who delays a flight and sends it later does not have the keys, so it has no effect.
 #[tokio::test]
 async fn a_resumption_takes_effect_after_the_client_proved_its_keys() {
