@@ -209,16 +209,29 @@ mod tests {
             .collect()
     }
 
-    /// The addresses that fail2ban would ban for these lines. It removes the time from a line first.
+    /// The addresses that fail2ban would ban for these lines of a file. It removes the time from a line first.
     fn banned(log: &str) -> Vec<String> {
+        let lines = log.lines().filter_map(|line| line.split_once(' '));
+        matches(lines.map(|(_, line)| line.to_owned()))
+    }
+
+    /// The addresses that fail2ban would ban for these lines in the journal of systemd. It puts host and program
+    /// before a line, and leaves the time in it.
+    fn banned_in_journal(log: &str) -> Vec<String> {
+        matches(
+            log.lines()
+                .map(|line| format!("server countersign[4711]: {line}")),
+        )
+    }
+
+    fn matches(lines: impl Iterator<Item = String>) -> Vec<String> {
         let filter = filter();
         assert_eq!(filter.len(), 2, "the page has the filter");
-        let lines = log.lines().filter_map(|line| line.split_once(' '));
         lines
-            .filter_map(|(_, line)| {
+            .filter_map(|line| {
                 filter.iter().find_map(|one| {
                     let mut found = one.create_captures();
-                    one.captures(line, &mut found);
+                    one.captures(&line, &mut found);
                     let host = found.get_group_by_name("host")?;
                     Some(line[host.range()].to_owned())
                 })
@@ -238,17 +251,16 @@ mod tests {
             penalty_began(Source::from(address("192.0.2.10")), "2026-03-01T12:00:00Z");
             info!("session opened");
         });
-        assert_eq!(
-            banned(&log),
-            [
-                "192.0.2.7",
-                "192.0.2.8",
-                "2001:db8::1",
-                "192.0.2.9",
-                "2001:db8:0:1::"
-            ],
-            "{log}"
-        );
+        let expected = [
+            "192.0.2.7",
+            "192.0.2.8",
+            "2001:db8::1",
+            "192.0.2.9",
+            "2001:db8:0:1::",
+        ];
+        assert_eq!(banned(&log), expected, "{log}");
+        // With the documented `backend = systemd` the filter matched no line.
+        assert_eq!(banned_in_journal(&log), expected, "{log}");
     }
 
     /// With a line end in a name, an attacker could forge a log line and have any address banned.
