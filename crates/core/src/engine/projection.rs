@@ -1,11 +1,12 @@
 //! The projection: the only place that applies committed changes to the site's memory, which is
-//! open sessions, settings, the application cache, the login throttle and event streams.
+//! open sessions and their fresh proofs, settings, the application cache, the throttle and event
+//! streams.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::{Site, WeakSite};
 use crate::id::AccountId;
-use crate::sessions::{CloseReason, Proof};
+use crate::sessions::{CloseReason, FreshProof, Proof};
 use crate::store::{Change, ChangeSet, Effects, Notice, Observer};
 
 /// Applies committed change sets to a site, for as long as the site exists.
@@ -37,11 +38,10 @@ fn project(site: &Site, set: &ChangeSet) -> Effects {
     for change in &set.changes {
         update_memory(site, change);
     }
-    let cleared = set
-        .notices
-        .iter()
-        .map(|notice| apply_notice(site, notice))
-        .sum();
+    let mut effects = Effects::default();
+    for notice in &set.notices {
+        apply_notice(site, notice, &mut effects);
+    }
     let by_changes: usize = set
         .changes
         .iter()
@@ -54,7 +54,7 @@ fn project(site: &Site, set: &ChangeSet) -> Effects {
         .sum();
     Effects {
         sessions_ended: by_changes + by_notices,
-        penalties_forgotten: cleared,
+        ..effects
     }
 }
 
@@ -138,17 +138,36 @@ fn end_delivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
         })
 }
 
-/// Applies a notice to memory. Returns the number of penalties that were cleared.
-fn apply_notice(site: &Site, notice: &Notice) -> usize {
+/// Applies a notice to memory and counts what it changed.
+fn apply_notice(site: &Site, notice: &Notice, effects: &mut Effects) {
     match notice {
         Notice::NameReleased(name) => site.throttle().logins().forget(name),
         Notice::Unsealed(opened) => site.set_unsealed(opened),
         Notice::PenaltiesForgotten(source) => {
-            return site.throttle().penalties().forget(*source);
+            effects.penalties_forgotten += site.throttle().penalties().forget(*source);
+        }
+        Notice::ProofStarted {
+            session,
+            challenge,
+            at,
+        } => {
+            let started = challenge.take().and_then(|challenge| {
+                let start = |fresh: &mut FreshProof| fresh.start(challenge, *at);
+                site.sessions().fresh_proof(*session, start)
+            });
+            effects.proofs_changed += usize::from(started.is_some());
+        }
+        Notice::ProofVerified { session, login, at } => {
+            if let Some((name, source)) = login {
+                let mut logins = site.throttle().logins();
+                logins.succeeded(name, *source, *at);
+            }
+            let sessions = site.sessions();
+            let accepted = sessions.fresh_proof(*session, |fresh| fresh.accept(*at));
+            effects.proofs_changed += usize::from(accepted == Some(true));
         }
         Notice::SessionEnds { .. } | Notice::SessionsNotOfferedEnd | Notice::Event { .. } => {}
     }
-    0
 }
 
 /// Ends the sessions that a notice names, and publishes its event. Returns the number of sessions
@@ -167,6 +186,10 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
             site.events().publish(*to, event);
             0
         }
-        Notice::NameReleased(_) | Notice::Unsealed(_) | Notice::PenaltiesForgotten(_) => 0,
+        Notice::NameReleased(_)
+        | Notice::Unsealed(_)
+        | Notice::PenaltiesForgotten(_)
+        | Notice::ProofStarted { .. }
+        | Notice::ProofVerified { .. } => 0,
     }
 }

@@ -21,7 +21,8 @@ use crate::access::Role;
 use crate::audit::AuditOutcome;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
-use crate::sessions::{Challenge, CloseReason, FreshProof, Proof, SessionInfo};
+use crate::sessions::{Challenge, CloseReason, FreshProof, NewChallenge, Proof, SessionInfo};
+use crate::store::Notice;
 use crate::text::Base64Url;
 use crate::throttle::{Rate, Source};
 
@@ -118,12 +119,19 @@ async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, 
             (Challenge::Passphrase(Box::new(login)), started)
         }
     };
+    let notice = Notice::ProofStarted {
+        session: session.id,
+        challenge: NewChallenge::new(challenge),
+        at: context.now(),
+    };
     // The client learns from the answer whether its guess was right. So the answer is sent only
     // after the audit entry is stored.
     let (target, details) = (session.name.to_string(), json!({ "session": session.id }));
-    context.commit(Vec::new(), target, details).await?;
-    with(&context, |fresh| fresh.start(challenge, context.now()))?;
-    Ok(Answer::new(started))
+    let committed = context.commit(notice, target, details).await?;
+    match committed.effects.proofs_changed {
+        0 => Err(over()),
+        _ => Ok(Answer::new(started)),
+    }
 }
 
 async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusal> {
@@ -144,24 +152,23 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
         (Challenge::Passphrase(_), ..) => return Err(Refusal::invalid("ke3", "is missing")),
         (Challenge::Key(..), ..) => return Err(Refusal::invalid("signature", "is missing")),
     };
-    let outcome = match valid {
-        true => AuditOutcome::Done,
-        false => AuditOutcome::NotPermitted,
-    };
     let (target, details) = (session.name.to_string(), json!({ "session": session.id }));
-    context.audit(target, details, outcome).await?;
     if !valid {
+        let outcome = AuditOutcome::NotPermitted;
+        context.audit(target, details, outcome).await?;
         return Err(Refusal::not_permitted(
             "the proof is wrong",
             "start again with self.proof_start; each failure increases the delay before the next attempt",
         )
         .audited_already());
     }
-    if by_passphrase {
-        let mut logins = context.site().throttle().logins();
-        logins.succeeded(&session.name.to_string(), source(&session), context.now());
-    }
-    if !with(&context, |fresh| fresh.accept(context.now()))? {
+    let notice = Notice::ProofVerified {
+        session: session.id,
+        login: by_passphrase.then(|| (session.name.to_string(), source(&session))),
+        at: context.now(),
+    };
+    let committed = context.commit(notice, target, details).await?;
+    if committed.effects.proofs_changed == 0 {
         return Err(Refusal::conflict(
             "the session moved to another connection, or another proof was started, before this one was verified",
             "start again with self.proof_start",

@@ -12,6 +12,9 @@
 //! When the session is resumed on another connection, the state becomes idle again: a proof made on
 //! one connection is not valid on the next.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::passphrase::ServerLogin;
 
@@ -29,6 +32,27 @@ pub(crate) enum Challenge {
     Passphrase(Box<ServerLogin>),
     /// A signature over these 32 bytes by the key with this thumbprint.
     Key(Thumbprint, [u8; 32]),
+}
+
+/// A challenge that the projection hands to its session once its audit entry is stored.
+#[derive(Clone)]
+pub struct NewChallenge(Arc<Mutex<Option<Challenge>>>);
+
+impl NewChallenge {
+    pub(crate) fn new(challenge: Challenge) -> Self {
+        Self(Arc::new(Mutex::new(Some(challenge))))
+    }
+
+    /// Takes the challenge; `None` the second time.
+    pub(crate) fn take(&self) -> Option<Challenge> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for NewChallenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewChallenge(..)")
+    }
 }
 
 #[derive(Default)]

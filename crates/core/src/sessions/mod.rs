@@ -17,6 +17,7 @@ use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
 pub use events::{Audience, EventSink, Events};
+pub use fresh::NewChallenge;
 pub(crate) use fresh::{Challenge, FreshProof};
 pub use registry::{CutHook, Resume, SessionRegistry, Suspension, SuspensionLimits};
 

@@ -80,6 +80,8 @@ pub struct Effects {
     pub sessions_ended: usize,
     /// The number of sources whose penalty was cleared.
     pub penalties_forgotten: usize,
+    /// The number of sessions whose fresh proof was started or accepted.
+    pub proofs_changed: usize,
 }
 
 /// A copy of a store.

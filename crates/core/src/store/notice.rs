@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 
 use crate::id::SessionId;
-use crate::sessions::{Audience, CloseReason};
+use crate::sessions::{Audience, CloseReason, NewChallenge};
 use crate::site_key::UnsealedKeys;
 use crate::throttle::Source;
+use crate::timestamp::Timestamp;
 
 /// A consequence of a committed change set. What follows from a [`Change`](super::Change) itself
 /// needs no notice: for instance, the sessions of a locked account end without one.
@@ -30,6 +31,25 @@ pub enum Notice {
     PenaltiesForgotten(Option<Source>),
     /// The site key was opened: the site is unsealed.
     Unsealed(Arc<UnsealedKeys>),
+    /// A session starts a fresh proof.
+    ProofStarted {
+        /// The session's id.
+        session: SessionId,
+        /// What the client has to answer.
+        challenge: NewChallenge,
+        /// The time from which the challenge is valid.
+        at: Timestamp,
+    },
+    /// The fresh proof of a session was verified.
+    ProofVerified {
+        /// The session's id.
+        session: SessionId,
+        /// The name and the source for which the login throttle records a success. `None` if the
+        /// client proved a key, because such proofs are not counted as login attempts.
+        login: Option<(String, Source)>,
+        /// The time from which the proof is valid.
+        at: Timestamp,
+    },
     /// Open sessions receive an event.
     Event {
         /// The sessions that receive it.

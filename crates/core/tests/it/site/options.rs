@@ -1,10 +1,13 @@
 //! The encryption options on offer, and changing them.
 
+use std::pin::pin;
+
 use countersign_core::engine::{OFFER, SiteError};
-use countersign_core::sessions::{CloseReason, Proof, Resume};
+use countersign_core::sessions::{CloseReason, Proof, Resume, Suspension, SuspensionLimits};
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use countersign_testkit::harness::{NOW, TestSite};
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 fn on_offer(listed: &Value) -> Vec<&str> {
@@ -203,6 +206,42 @@ async fn a_session_is_not_opened_if_its_option_was_disabled_during_the_login() {
     assert!(test.session(&account, Proof::Passphrase).await.is_some());
     let resumed = test.site.resume_session(id, resume(), NOW).await;
     assert_eq!(resumed.unwrap().map(|info| info.id), Some(id));
+}
+
+/// SES-30: the option is on offer when the site begins to resume the session. Without `cut` the
+/// change ends no sessions, so only the second check of the offer prevents the resumption.
+#[tokio::test]
+async fn a_suspended_session_is_not_resumed_if_its_option_is_disabled_meanwhile() {
+    for cut in [false, true] {
+        let test = TestSite::new().await;
+        let maria = test.person("maria", "member").await;
+        let limits = SuspensionLimits {
+            total: 1,
+            per_account: 1,
+        };
+        let suspended = test
+            .site
+            .suspend_session(&maria.info, Box::new(|_| {}), limits);
+        assert_eq!(suspended, Suspension::Suspended);
+        let chosen = EncryptionOption::HybridChaCha20Poly1305;
+        let resume = Resume {
+            attempt: 1,
+            option: chosen,
+            peer: "192.0.2.7:4321".to_owned(),
+            cut: Box::new(|_| {}),
+        };
+        let id = maria.info.id;
+        let mut resuming = pin!(test.site.resume_session(id, resume, NOW));
+        // The site has found the option on offer and now reads the account.
+        assert!(resuming.as_mut().now_or_never().is_none());
+        let disabled = json!({ "name": chosen.name(), "cut": cut });
+        test.admin("option.disable", disabled).await;
+        assert_eq!(resuming.await.unwrap(), None, "cut: {cut}");
+        assert_eq!(test.site.sessions().count(), 0, "cut: {cut}");
+        let last = test.audit().await.pop().unwrap();
+        assert_eq!(last["operation"], "session.closed");
+        assert_eq!(last["details"], json!({ "reason": "option_disabled" }));
+    }
 }
 
 /// SES-30 Regression test: a session switched to an option that was disabled, with its sessions

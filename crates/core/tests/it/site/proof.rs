@@ -16,6 +16,7 @@ use countersign_testkit::harness::{NOW, TestSession, TestSite, run, run_at};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
+use super::consequences::dropped_after;
 use super::passphrase::register;
 
 const PHRASE: &str = "a fine pass phrase";
@@ -264,6 +265,38 @@ async fn wrong_pass_phrases_in_a_session_are_delayed_like_failed_logins() {
         .filter(|line| line.starts_with("self.proof_start maria"))
         .count();
     assert_eq!(audited_starts, 6, "one entry for each answered attempt");
+}
+
+/// Regression test: a client that disconnected after its valid proof was audited, and before the
+/// reply, had the proof counted as a failed attempt. [OPS-6]
+#[tokio::test]
+async fn a_valid_proof_resets_the_failures_even_if_its_caller_disconnects() {
+    let test = TestSite::new().await;
+    let maria = person(&test, "maria", "member").await;
+    let source: Source = "192.0.2.7".parse().unwrap();
+    let attempt = |now| {
+        let mut logins = test.site.throttle().logins();
+        logins.attempt("maria@example.org", source, now).unwrap()
+    };
+    for waits in 0.. {
+        // Each round starts without failures.
+        let now = NOW.plus_seconds(waits * 960);
+        for _ in 0..2 {
+            assert_eq!(attempt(now), 0, "two attempts are not delayed");
+        }
+        let ke3 = start_proof(&test.site, &maria, PHRASE, now).await;
+        let ke3 = ke3.unwrap().unwrap();
+        let audited = test.audit().await.len();
+        let finishing = finish(&test.site, &maria, &ke3, now);
+        let done = dropped_after(waits as usize, finishing).await;
+        let made = test.audit().await.len() > audited;
+        let expected = if made { 0 } else { 250 };
+        assert_eq!(attempt(now), expected, "dropped after {waits} waits");
+        if let Some((code, data)) = done {
+            assert_eq!(code, Code::SUCCESS, "{data}");
+            break;
+        }
+    }
 }
 
 /// [OPS-6]: at the limit and one over.
