@@ -56,7 +56,7 @@ const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::Refused,
         "refused by policy",
-        "an operation that the account may not call, no common encryption option, a session that the site ended by a decision, `app ticket` without a ticket",
+        "an operation that the account may not call, no common encryption option, a session that the site ended by a decision, `app ticket` and `app call` for a provider that the application may not call",
     ),
     (
         Exit::NotFound,

@@ -20,15 +20,6 @@ pub(super) type LocalClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// Maximum length of the site's response with its time, in bytes: nonce, number and signature.
 pub(super) const MAX_CLOCK_RESPONSE: usize = 1_024;
 
-/// The clock of Tokio's timers, for intervals.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one place of this crate that reads that clock"
-)]
-pub(super) fn monotonic() -> tokio::time::Instant {
-    tokio::time::Instant::now()
-}
-
 /// The clock of this machine. If it shows a time before 1970, it was never set: then time starts in
 /// 1970 at the first call, and the offset to the site's time corrects it.
 #[allow(

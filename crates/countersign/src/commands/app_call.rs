@@ -201,6 +201,8 @@ async fn request(call: Call, own: Own, sent: Option<Vec<u8>>) -> Result<(), Fail
 /// The failure of a consumer that could not send the request.
 fn refused(error: &ConsumerError) -> Failure {
     let exit = match error {
+        // The policy of the site: this consumer may not call this provider.
+        ConsumerError::Refused { status: 403, .. } => Exit::Refused,
         ConsumerError::Refused { .. } | ConsumerError::FailedVerification(_) => {
             Exit::NotAuthenticated
         }

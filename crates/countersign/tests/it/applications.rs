@@ -106,7 +106,7 @@ fn an_application_calls_another_one_which_learns_its_id() {
     let output = call("ledger", "ledger.key", &[&who]);
     assert_eq!(
         (output.code, output.out.as_str()),
-        (4, ""),
+        (5, ""),
         "{}",
         output.err
     );

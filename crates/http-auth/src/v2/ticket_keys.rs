@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 use super::V2;
 use super::provider::ProviderError;
-use crate::clock;
 use crate::provider::{Reply, SharedProvider};
 use crate::session::SiteSession;
 use crate::slot::Slot;
@@ -53,10 +52,14 @@ struct EndOnDrop(
 );
 
 impl Drop for EndOnDrop {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "limits how often ticket keys are requested"
+    )]
     fn drop(&mut self) {
         let mut fetch = self.0.state.ticket_keys.fetch();
         fetch.running = None;
-        fetch.ended = Some(clock::monotonic());
+        fetch.ended = Some(Instant::now());
     }
 }
 

@@ -22,15 +22,21 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::store::{ChangeSet, Committed, Observer, Store, StoreCopy, StoreError};
 use sqlx::SqlitePool;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub use inspect::Inspection;
 pub use open::OpenError;
 use writer::Writer;
+
+/// How long a copy waits for another one. The place of a copy whose reader disconnected is free a moment
+/// later, so that a backup right after a failed one succeeds.
+const COPY_WAIT: Duration = Duration::from_secs(5);
 
 /// A site's store in one SQLite file.
 ///
@@ -86,10 +92,13 @@ impl Store for SqliteStore {
     }
 
     async fn copy(&self) -> Result<StoreCopy, StoreError> {
-        let place = self.copies.clone().try_acquire_owned();
-        let place = place.map_err(|_| StoreError::Unavailable {
-            problem: "another copy is being made; wait until it is complete".to_owned(),
-        })?;
+        let place = timeout(COPY_WAIT, self.copies.clone().acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            let problem = "another copy is being made; wait until it is complete";
+            return Err(StoreError::Unavailable {
+                problem: problem.to_owned(),
+            });
+        };
         copy::copy(&self.file, place).await
     }
 
