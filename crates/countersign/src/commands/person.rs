@@ -30,7 +30,7 @@ pub(crate) enum Verb {
         /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// E-mail address. The site sends alarms to it.
+        /// Email address, for contact. The site stores it and sends no mail.
         #[arg(long)]
         email: Option<String>,
         /// Role of the account.
@@ -51,7 +51,7 @@ pub(crate) enum Verb {
         /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// E-mail address. The site sends alarms to it.
+        /// Email address, for contact. The site stores it and sends no mail.
         #[arg(long)]
         email: Option<String>,
         /// Role of the account.
