@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use countersign_core::store::{Store, StoreError};
 use countersign_crypto::hash::sha256;
 use countersign_store::{Inspection, OpenError, SqliteStore};
-use countersign_testkit::contract::StoreUnderTest;
+use countersign_testkit::contract::{self, StoreUnderTest};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -95,7 +95,7 @@ async fn a_closed_store_says_so() {
     let file = File::new();
     let store = SqliteStore::open(&file.path()).await.unwrap();
     store.close().await;
-    let refused = countersign_testkit::contract::commit_nothing(&store).await;
+    let refused = contract::commit_nothing(&store).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
 }
 
@@ -169,6 +169,30 @@ async fn a_database_of_a_newer_version_is_not_changed() {
     assert_eq!(mode, "delete", "the journal mode is unchanged");
 }
 
+/// Backups of a layout with the former name of a column were reported as damaged, and could not be restored.
+#[tokio::test]
+async fn a_file_of_an_earlier_layout_is_inspected_and_opened() {
+    let file = File::new();
+    let store = SqliteStore::open(&file.path()).await.unwrap();
+    contract::commit_nothing(&store).await.unwrap();
+    contract::commit_nothing(&store).await.unwrap();
+    store.close().await;
+    file.run(
+        "ALTER TABLE audit RENAME COLUMN channel TO door; \
+         DELETE FROM _sqlx_migrations WHERE version = 5",
+    )
+    .await;
+
+    let inspection = Inspection::of(&file.path()).await.unwrap();
+    assert_eq!((inspection.layout, inspection.head.seq), (4, 2));
+    assert_eq!(inspection.broken, None);
+    assert!(inspection.flaws.is_empty(), "{:?}", inspection.flaws);
+    inspection.close().await;
+
+    let store = SqliteStore::open(&file.path()).await.unwrap();
+    assert_eq!(contract::verify(&store).await, 2);
+}
+
 /// The file has the digest of each applied migration. After a migration was edited, every older site was
 /// reported as damaged.
 #[test]
@@ -185,6 +209,14 @@ fn a_released_migration_is_never_changed() {
         (
             include_str!("../../migrations/0003_application.sql"),
             "1922ef2046b97a0fdc59490f48013d5bda30acbe36e021e2031ca5b910c253d1",
+        ),
+        (
+            include_str!("../../migrations/0004_bound.sql"),
+            "c431f5966a7308a16c08c7fab84cdd83c58b161f05abccf91b5bc54c0999c8c1",
+        ),
+        (
+            include_str!("../../migrations/0005_channel.sql"),
+            "73404bc630b811b66e26c8ba8623a2a6ccf7a210e2d56ca176c71063471bda80",
         ),
     ] {
         let found = sha256(layout.as_bytes()).map(|byte| format!("{byte:02x}"));
