@@ -148,22 +148,28 @@ fn apply_notice(site: &Site, notice: &Notice, effects: &mut Effects) {
         }
         Notice::ProofStarted {
             session,
+            resumptions,
             challenge,
             at,
         } => {
             let started = challenge.take().and_then(|challenge| {
-                let start = |fresh: &mut FreshProof| fresh.start(challenge, *at);
+                let start = |fresh: &mut FreshProof| fresh.start(*resumptions, challenge, *at);
                 site.sessions().fresh_proof(*session, start)
             });
-            effects.proofs_changed += usize::from(started.is_some());
+            effects.proofs_changed += usize::from(started == Some(true));
         }
-        Notice::ProofVerified { session, login, at } => {
+        Notice::ProofVerified {
+            session,
+            number,
+            login,
+            at,
+        } => {
             if let Some((name, source)) = login {
                 let mut logins = site.throttle().logins();
                 logins.succeeded(name, *source, *at);
             }
             let sessions = site.sessions();
-            let accepted = sessions.fresh_proof(*session, |fresh| fresh.accept(*at));
+            let accepted = sessions.fresh_proof(*session, |fresh| fresh.accept(*number, *at));
             effects.proofs_changed += usize::from(accepted == Some(true));
         }
         Notice::SessionEnds { .. } | Notice::SessionsNotOfferedEnd | Notice::Event { .. } => {}

@@ -88,7 +88,9 @@ async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, 
         )),
         _ => Ok(()),
     }?;
-    if !with(&context, |fresh| fresh.may_start())? {
+    let (may_start, resumptions) =
+        with(&context, |fresh| (fresh.may_start(), fresh.resumptions()))?;
+    if !may_start {
         context
             .site()
             .sessions()
@@ -121,6 +123,7 @@ async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, 
     };
     let notice = Notice::ProofStarted {
         session: session.id,
+        resumptions,
         challenge: NewChallenge::new(challenge),
         at: context.now(),
     };
@@ -129,15 +132,18 @@ async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, 
     let (target, details) = (session.name.to_string(), json!({ "session": session.id }));
     let committed = context.commit(notice, target, details).await?;
     match committed.effects.proofs_changed {
-        0 => Err(over()),
+        0 => Err(Refusal::conflict(
+            "the session ended or moved to another connection, or too many proofs were started at the same time",
+            "start again with self.proof_start, or log in again",
+        )),
         _ => Ok(Answer::new(started)),
     }
 }
 
 async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusal> {
     let session = session(&context)?;
-    let challenge =
-        with(&context, |fresh| fresh.take_challenge(context.now()))?.ok_or_else(|| {
+    let (number, challenge) = with(&context, |fresh| fresh.take_challenge(context.now()))?
+        .ok_or_else(|| {
             Refusal::conflict(
                 "no proof was started in this session within the last two minutes",
                 "start one with self.proof_start",
@@ -164,6 +170,7 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
     }
     let notice = Notice::ProofVerified {
         session: session.id,
+        number,
         login: by_passphrase.then(|| (session.name.to_string(), source(&session))),
         at: context.now(),
     };

@@ -65,8 +65,8 @@ enum State {
         delay: u64,
     },
     Challenged(Challenge, Timestamp),
-    /// The client's answer is being verified.
-    Verifying,
+    /// The client's answer to the challenge with this number is being verified.
+    Verifying(u64),
     Valid(Timestamp),
 }
 
@@ -75,6 +75,10 @@ enum State {
 pub(crate) struct FreshProof {
     state: State,
     unsuccessful: u32,
+    /// The number of the newest challenge, so that no proof is accepted for another challenge.
+    number: u64,
+    /// How often the session was resumed, so that no connection starts a proof for a later one.
+    resumptions: u32,
 }
 
 impl FreshProof {
@@ -104,32 +108,44 @@ impl FreshProof {
         self.unsuccessful < MAX_UNSUCCESSFUL
     }
 
-    /// Starts a proof with this challenge, which replaces an earlier one.
-    pub(crate) fn start(&mut self, challenge: Challenge, now: Timestamp) {
-        self.unsuccessful += 1;
-        self.state = State::Challenged(challenge, now.plus_seconds(TIME_LIMIT));
+    /// Returns how often the session was resumed, for [`Self::start`].
+    pub(crate) const fn resumptions(&self) -> u32 {
+        self.resumptions
     }
 
-    /// Takes the challenge for verification, if it has not expired.
-    pub(crate) fn take_challenge(&mut self, now: Timestamp) -> Option<Challenge> {
+    /// Starts a proof with this challenge, which replaces an earlier one. Returns `false` if the
+    /// session was resumed since it had been resumed `resumptions` times, or if no other proof may
+    /// start because others were started at the same time.
+    pub(crate) fn start(&mut self, resumptions: u32, challenge: Challenge, now: Timestamp) -> bool {
+        let starts = self.resumptions == resumptions && self.may_start();
+        if starts {
+            self.unsuccessful += 1;
+            self.number += 1;
+            self.state = State::Challenged(challenge, now.plus_seconds(TIME_LIMIT));
+        }
+        starts
+    }
+
+    /// Takes the challenge for verification, with its number, if it has not expired.
+    pub(crate) fn take_challenge(&mut self, now: Timestamp) -> Option<(u64, Challenge)> {
         let State::Challenged(_, until) = &self.state else {
             return None;
         };
         let in_time = now < *until;
         let next = match in_time {
-            true => State::Verifying,
+            true => State::Verifying(self.number),
             false => State::Idle,
         };
         match std::mem::replace(&mut self.state, next) {
-            State::Challenged(challenge, _) if in_time => Some(challenge),
+            State::Challenged(challenge, _) if in_time => Some((self.number, challenge)),
             _ => None,
         }
     }
 
-    /// Accepts a verified answer. Returns `false` if the session moved to another connection, or
-    /// another proof was started, while the answer was verified.
-    pub(crate) fn accept(&mut self, now: Timestamp) -> bool {
-        let verifying = matches!(self.state, State::Verifying);
+    /// Accepts a verified answer to the challenge with this number. Returns `false` if the session
+    /// moved to another connection, or another proof was started, while the answer was verified.
+    pub(crate) fn accept(&mut self, number: u64, now: Timestamp) -> bool {
+        let verifying = matches!(self.state, State::Verifying(verified) if verified == number);
         if verifying {
             self.unsuccessful = 0;
             self.state = State::Valid(now.plus_seconds(TIME_LIMIT));
@@ -153,6 +169,7 @@ impl FreshProof {
 
     /// The session was resumed on another connection. A delay stays in force.
     pub(crate) fn resumed(&mut self) {
+        self.resumptions = self.resumptions.wrapping_add(1);
         if !matches!(self.state, State::Delayed { .. }) {
             self.state = State::Idle;
         }
@@ -171,12 +188,22 @@ mod tests {
         Challenge::Key(Thumbprint([1; 32]), [2; 32])
     }
 
+    /// Starts a proof on the current connection.
+    fn start(fresh: &mut FreshProof, seconds: i64) {
+        assert!(fresh.start(fresh.resumptions(), challenge(), at(seconds)));
+    }
+
+    /// Takes the challenge and returns its number.
+    fn taken(fresh: &mut FreshProof, seconds: i64) -> u64 {
+        fresh.take_challenge(at(seconds)).unwrap().0
+    }
+
     /// Returns the state of a session whose client made a valid proof at that time.
     fn valid(seconds: i64) -> FreshProof {
         let mut fresh = FreshProof::default();
-        fresh.start(challenge(), at(seconds));
-        assert!(fresh.take_challenge(at(seconds)).is_some());
-        assert!(fresh.accept(at(seconds)));
+        start(&mut fresh, seconds);
+        let number = taken(&mut fresh, seconds);
+        assert!(fresh.accept(number, at(seconds)));
         fresh
     }
 
@@ -196,7 +223,7 @@ mod tests {
         let mut fresh = valid(0);
         fresh.resumed();
         assert!(!fresh.consume(at(1)));
-        fresh.start(challenge(), at(0));
+        start(&mut fresh, 0);
         fresh.resumed();
         assert!(fresh.take_challenge(at(1)).is_none());
         fresh.delay(at(0), 10_000);
@@ -215,14 +242,29 @@ mod tests {
     #[test]
     fn a_fresh_proof_that_is_verified_while_the_session_moves_is_invalid() {
         let mut fresh = FreshProof::default();
-        fresh.start(challenge(), at(0));
-        assert!(fresh.take_challenge(at(1)).is_some());
+        start(&mut fresh, 0);
+        let number = taken(&mut fresh, 1);
         fresh.resumed();
-        assert!(!fresh.accept(at(1)));
+        assert!(!fresh.accept(number, at(1)));
         assert!(!fresh.is_valid(at(1)));
-        // The same applies to a proof that the new connection started.
-        fresh.start(challenge(), at(2));
-        assert!(!fresh.accept(at(2)) && !fresh.consume(at(2)));
+        // The same applies to a proof that the new connection started, and to one whose answer,
+        // a wrong one, is being verified.
+        start(&mut fresh, 2);
+        assert!(!fresh.accept(number, at(2)) && !fresh.consume(at(2)));
+        taken(&mut fresh, 2);
+        assert!(!fresh.accept(number, at(2)) && !fresh.consume(at(2)));
+    }
+
+    /// Regression test. A connection that had been replaced could replace the challenge of the new
+    /// one, and starts at the same time passed the limit of proofs without success. OPS-5
+    #[test]
+    fn a_replaced_connection_starts_no_fresh_proof() {
+        let mut fresh = FreshProof::default();
+        let before = fresh.resumptions();
+        fresh.resumed();
+        start(&mut fresh, 0);
+        assert!(!fresh.start(before, challenge(), at(0)));
+        assert_eq!(taken(&mut fresh, 0), 1);
     }
 
     /// Regression test. After the clock was set back by a day, a proof that was delayed by half a
@@ -238,10 +280,10 @@ mod tests {
     #[test]
     fn a_challenge_is_answered_once_and_within_its_time_limit() {
         let mut fresh = FreshProof::default();
-        fresh.start(challenge(), at(0));
+        start(&mut fresh, 0);
         assert!(fresh.take_challenge(at(119)).is_some());
         assert!(fresh.take_challenge(at(119)).is_none());
-        fresh.start(challenge(), at(0));
+        start(&mut fresh, 0);
         assert!(fresh.take_challenge(at(120)).is_none());
     }
 
@@ -251,10 +293,12 @@ mod tests {
         let mut fresh = FreshProof::default();
         for _ in 0..MAX_UNSUCCESSFUL {
             assert!(fresh.may_start());
-            fresh.start(challenge(), at(0));
+            start(&mut fresh, 0);
         }
         assert!(!fresh.may_start());
-        assert!(fresh.take_challenge(at(0)).is_some() && fresh.accept(at(0)));
+        assert!(!fresh.start(fresh.resumptions(), challenge(), at(0)));
+        let number = taken(&mut fresh, 0);
+        assert!(fresh.accept(number, at(0)));
         assert!(fresh.may_start());
     }
 }

@@ -35,6 +35,8 @@ pub enum Notice {
     ProofStarted {
         /// The session's id.
         session: SessionId,
+        /// How often the session had been resumed when the client asked for it.
+        resumptions: u32,
         /// What the client has to answer.
         challenge: NewChallenge,
         /// The time from which the challenge is valid.
@@ -44,6 +46,8 @@ pub enum Notice {
     ProofVerified {
         /// The session's id.
         session: SessionId,
+        /// The number of the challenge that the client answered.
+        number: u64,
         /// The name and the source for which the login throttle records a success. `None` if the
         /// client proved a key, because such proofs are not counted as login attempts.
         login: Option<(String, Source)>,
