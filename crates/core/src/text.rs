@@ -69,7 +69,7 @@ impl<const MAX_LENGTH: usize> JsonSchema for Line<MAX_LENGTH> {
     }
 }
 
-/// An e-mail address, or an empty string. Only clearly invalid addresses are refused; sending mail
+/// An email address, or an empty string. Only clearly invalid addresses are refused; sending mail
 /// is the only reliable check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -104,7 +104,7 @@ impl TryFrom<String> for Email {
         if plain || text.is_empty() {
             Ok(Self(text))
         } else {
-            Err(format!("`{text}` is not an e-mail address"))
+            Err(format!("`{text}` is not an email address"))
         }
     }
 }

@@ -72,7 +72,7 @@ pub struct Account {
     pub role: Role,
     /// The display name; may be empty.
     pub full_name: String,
-    /// The mail address; may be empty.
+    /// The email address; may be empty.
     pub email: String,
     /// Whether the account may log in.
     pub state: State,

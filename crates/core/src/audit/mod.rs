@@ -40,7 +40,7 @@ pub(crate) const PAGE_SIZE: u32 = 1000;
 
 const LABEL: &[u8; 27] = b"countersign audit entry/1\0\0";
 
-/// Who acted.
+/// The account or the component of the site that acted, with its name at that time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor {
     /// The account; `None` if the client was not logged in.
@@ -90,7 +90,7 @@ impl AuditOutcome {
 pub struct AuditDraft {
     /// When the action took place.
     pub time: Timestamp,
-    /// Who acted.
+    /// The account or the component of the site that acted, with its name at that time.
     pub actor: Actor,
     /// The channel on which the request arrived.
     pub channel: Channel,

@@ -240,7 +240,7 @@ impl Site {
         }
         let caller = self.current(caller, now)?;
         let Some(scope) = entry.access().scope(&caller) else {
-            return Err(refusal(entry));
+            return Err(refusal(entry, &caller));
         };
         carried.fits(entry)?;
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
@@ -377,14 +377,19 @@ impl Site {
     }
 }
 
-/// Returns the refusal of a caller that has no permission for this operation on this channel.
-fn refusal(entry: &Entry) -> Refusal {
+/// Returns the refusal of a caller that has no permission for this operation, or none on this
+/// channel.
+fn refusal(entry: &Entry, caller: &Caller) -> Refusal {
+    let channels = entry.access().channels();
+    if channels.contains(&caller.channel) {
+        return Refusal::not_permitted(
+            format!("you are not permitted to call {}", entry.name()),
+            "ask an admin of the site",
+        );
+    }
     Refusal::not_permitted(
-        format!(
-            "you are not permitted to call {} on this channel",
-            entry.name()
-        ),
-        match entry.access().channels() {
+        format!("{} is not available on this channel", entry.name()),
+        match channels {
             [Channel::AdminSocket] => "it is available at the site's local admin socket only",
             [Channel::Session] => "it is available over a session only",
             _ => "ask an admin of the site",

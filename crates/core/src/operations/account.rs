@@ -59,7 +59,7 @@ pub(super) struct AccountView {
     role: Role,
     /// The display name; may be empty.
     full_name: String,
-    /// The mail address; may be empty.
+    /// The email address; may be empty.
     email: String,
     /// Whether the account may log in.
     state: State,

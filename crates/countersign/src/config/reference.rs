@@ -11,7 +11,7 @@ const WIDTH: usize = 100;
 
 /// A commented file with every setting at its default.
 pub(crate) fn example() -> String {
-    let mut text = "# The configuration of a Countersign site. Every value below is the default.\n\
+    let mut text = "# The configuration of a Countersign site. Values that are not commented out are the defaults; a commented key is not set.\n\
                     # SIGHUP makes `serve` read this file again. The log names changes that need a restart.\n\
                     # A flag overrides an environment variable, which overrides this file.\n"
         .to_owned();

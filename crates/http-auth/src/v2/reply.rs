@@ -2,6 +2,7 @@
 
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::signature::SignatureError;
+use countersign_proto::problem::MEDIA_TYPE;
 use http::StatusCode;
 
 use crate::provider::{Rejection, Reply};
@@ -9,7 +10,7 @@ use crate::refusal::challenge;
 
 impl Rejection for Refusal {
     const ACCEPTED: &'static str = "application/json";
-    const PROBLEM: &'static str = "application/problem+json";
+    const PROBLEM: &'static str = MEDIA_TYPE;
     const UNREADABLE: Self = Self::NotVerified;
     const UNVERIFIED: Self = Self::NotVerified;
     const REPLAYED: Self = Self::Replayed;

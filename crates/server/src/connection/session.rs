@@ -121,7 +121,17 @@ impl Session {
             // The session continues over another connection, or is suspended afterwards.
             CloseReason::Replaced | CloseReason::ConnectionLost | CloseReason::Idle => {}
             // Closed before its client receives GOODBYE, so that nothing can resume it in between.
-            _ => shared.close_session(&self.info, reason).await,
+            _ => {
+                // Operations that still run are dropped: nothing polls them from here on, and they
+                // may hold locks.
+                self.running = Running::new();
+                let (closing, info) = (Arc::clone(shared), self.info.clone());
+                let closed =
+                    tokio::spawn(async move { closing.close_session(&info, reason).await });
+                // The task first removes the session, so that it cannot be resumed. The audit entry
+                // takes longer if the store stalls, and then does not delay GOODBYE further.
+                let _ = tokio::time::timeout(GOODBYE_TIMEOUT, closed).await;
+            }
         }
         if let Some(goodbye) = goodbye::of(reason) {
             let _ = tokio::time::timeout(GOODBYE_TIMEOUT, self.say(goodbye, &mut socket)).await;

@@ -42,7 +42,7 @@ impl Word {
     }
 }
 
-const ROLE: &str = "the role: client, attacker, operator, requester";
+const ROLE: &str = "the role: client, attacker, operator, consumer";
 const REJECT: &str = "reject";
 const WORDS: [Word; 21] = [
     word(&["whoever", "whomever"], ROLE),

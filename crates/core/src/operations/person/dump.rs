@@ -181,7 +181,7 @@ struct DumpedPerson {
     name: AccountName,
     /// The display name.
     full_name: FullName,
-    /// The mail address.
+    /// The email address.
     email: Email,
     /// The person's role.
     role: PersonRole,

@@ -86,7 +86,7 @@ struct Create {
     /// The display name.
     #[serde(default)]
     full_name: FullName,
-    /// The mail address.
+    /// The email address.
     #[serde(default)]
     email: Email,
     /// The person's role; default `member`.
@@ -198,7 +198,7 @@ struct Update {
     new_name: Option<AccountName>,
     /// The display name.
     full_name: Option<FullName>,
-    /// The mail address.
+    /// The email address.
     email: Option<Email>,
     /// The person's role.
     role: Option<PersonRole>,

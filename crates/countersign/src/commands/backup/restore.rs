@@ -129,15 +129,15 @@ fn show(common: &Common, checked: &Checked, aside: Option<&Path>) -> Result<(), 
     let folder = common.data.display();
     if let Some(aside) = aside {
         say(format_args!(
-            "What was there before is in {}.",
+            "The previous files are in {}.",
             aside.display()
         ));
     }
     match common.format() {
         Format::Text => print(&format!(
             "Restored the site into {folder}: {} audit entries. {}\n\
-             `countersign serve --data {folder}` starts it; what was changed after the backup is undone: revoke \
-             again what was revoked since.",
+             `countersign serve --data {folder}` starts it; changes made after the backup are lost. Repeat \
+             every revocation made since then.",
             checked.audit_entries,
             head(checked)
         )),

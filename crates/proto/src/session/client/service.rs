@@ -29,7 +29,8 @@ pub(super) struct ServiceFlight {
     sealing_info: Option<Vec<u8>>,
 }
 
-const UNEXPECTED_FIELD: LoginError = LoginError::Protocol("an answer to what was not asked");
+const UNEXPECTED_FIELD: LoginError =
+    LoginError::Protocol("the server sent a field that the client did not request");
 
 impl ServiceFlight {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
