@@ -9,11 +9,14 @@ use countersign_core::accounts::{
 };
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
-use countersign_core::id::AccountId;
+use countersign_core::devices::Device;
+use countersign_core::enrolment::{EnrolmentTicket, TokenHash};
+use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, Applications, AuditLog, ChangeSet, Committed, DamagedAccount, DamagedApplication,
-    Effects, Observer, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
+    Devices, Effects, EnrolmentTickets, Observer, ScriptProgress, Setting, Settings, Store,
+    StoreCopy, StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
@@ -152,6 +155,18 @@ inside! { Applications {
     application(id: &ApplicationId) -> Option<Application>;
     applications(page: &Page<String>) -> Vec<Result<Application, DamagedApplication>>;
     damaged_application(id: &ApplicationId) -> Option<DamagedApplication>;
+} }
+
+inside! { EnrolmentTickets {
+    ticket_by_token(token_hash: &TokenHash) -> Option<EnrolmentTicket>;
+    enrolment_ticket(id: TicketId) -> Option<EnrolmentTicket>;
+    enrolment_tickets(account: Option<AccountId>, page: &Page<TicketId>) -> Vec<EnrolmentTicket>;
+} }
+
+inside! { Devices {
+    device(id: DeviceId) -> Option<Device>;
+    device_login(thumbprint: &[u8; 32]) -> Option<(Account, Device)>;
+    devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }
 
 inside! { Settings {

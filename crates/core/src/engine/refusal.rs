@@ -321,8 +321,14 @@ impl From<StoreError> for Refusal {
             )
             .of_field("credential_id"),
             StoreError::Conflict {
-                what: Unique::AccountId,
+                what: Unique::AccountId | Unique::Ticket | Unique::Device,
             } => Self::conflict(message, "repeat the operation"),
+            StoreError::Conflict {
+                what: Unique::DeviceKey,
+            } => Self::conflict(
+                "a device has this key, or had it before",
+                "make a new key on the device; one key serves one device, once",
+            ),
             StoreError::Stale { .. } => Self::conflict(
                 message,
                 "somebody else was faster; look at it again and repeat",
@@ -334,6 +340,8 @@ impl From<StoreError> for Refusal {
                     Thing::Account => "somebody may have deleted it just now",
                     Thing::Key => "somebody may have revoked it just now",
                     Thing::Application => "somebody may have deleted it just now",
+                    Thing::Ticket => "somebody may have deleted its account just now",
+                    Thing::Device => "somebody may have revoked it just now",
                     Thing::Setting => "",
                 },
             ),

@@ -80,6 +80,7 @@ async fn start(context: Context, params: Start) -> Result<Answer<Asked>, Refusal
             "ke1",
             "this session was opened with a pass phrase: send OPAQUE's first message",
         )),
+        (Proof::Device(_), _) => Err(no_proof()),
         (Proof::Key(_) | Proof::DeliveredKey(_), Some(_)) => Err(Refusal::invalid(
             "ke1",
             "this session was opened with a key, which is what is proved: leave it out",
@@ -106,6 +107,7 @@ async fn start(context: Context, params: Start) -> Result<Answer<Asked>, Refusal
             };
             (Challenge::Key(key, challenge), asked)
         }
+        (Proof::Device(_), _) => return Err(no_proof()),
         (Proof::Passphrase, ke1) => {
             guess(&context, &session)?;
             let ke1 = ke1.map(|ke1| ke1.0).unwrap_or_default();
@@ -208,6 +210,14 @@ fn with<T>(context: &Context, change: impl FnOnce(&mut Fresh) -> T) -> Result<T,
         .ok_or_else(over)
 }
 
+/// The table grants devices no proof; an embedding application's table may.
+fn no_proof() -> Refusal {
+    Refusal::not_permitted(
+        "a device proves its key when it connects, and nothing afterwards",
+        "log in with your pass phrase to change what you log in with",
+    )
+}
+
 fn over() -> Refusal {
     Refusal::not_permitted("there is no session to prove anything in", "log in first")
 }
@@ -289,6 +299,7 @@ async fn signed(
             let kept = store.delivered_key(session.account).await?;
             kept.map(|kept| kept.key.certificate().clone())
         }
+        Proof::Device(_) => None,
         Proof::Key(_) | Proof::Passphrase => {
             let found = store.key_login(&key).await?;
             let own = found.filter(|(account, _)| account.id == session.account);

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Caller, Channel, Role};
-use crate::id::{AccountId, SessionId};
+use crate::id::{AccountId, DeviceId, SessionId};
 use crate::timestamp::Timestamp;
 
 pub use events::{Audience, EventSink, Events};
@@ -31,8 +31,8 @@ pub struct SessionInfo {
     pub name: AccountName,
     /// What the account may do.
     pub role: Role,
-    /// The encryption option in use.
-    pub option: EncryptionOption,
+    /// The encryption option in use; `None` for the connection of a device, which is encrypted with TLS 1.3.
+    pub option: Option<EncryptionOption>,
     /// Where it comes from: the peer's address.
     pub peer: String,
     /// What was proved.
@@ -50,6 +50,12 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
+    /// The name of the encryption option in use; `tls` for the connection of a device.
+    #[must_use]
+    pub fn option_name(&self) -> &'static str {
+        self.option.map_or("tls", EncryptionOption::name)
+    }
+
     /// The account as a caller of operations.
     #[must_use]
     pub fn caller(&self) -> Caller {
@@ -57,7 +63,10 @@ impl SessionInfo {
             account: Some(self.account),
             name: self.name.to_string(),
             role: self.role,
-            channel: Channel::Session,
+            channel: match self.proof {
+                Proof::Passphrase | Proof::Key(_) | Proof::DeliveredKey(_) => Channel::Session,
+                Proof::Device(_) => Channel::Device,
+            },
             session: Some(self.id),
         }
     }
@@ -72,6 +81,8 @@ pub enum Proof {
     Key(Thumbprint),
     /// The key of that thumbprint, which was delivered and opened with its pass phrase.
     DeliveredKey(Thumbprint),
+    /// The key of a device, in the TLS handshake of its connection.
+    Device(DeviceId),
 }
 
 /// Why a session ended.

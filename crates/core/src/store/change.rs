@@ -6,8 +6,11 @@ use super::{Effects, ScriptProgress, Setting};
 use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
-use crate::id::{AccountId, SessionId};
+use crate::devices::Device;
+use crate::enrolment::{EnrolmentTicket, RevocationReason};
+use crate::id::{AccountId, DeviceId, SessionId, TicketId};
 use crate::store::Notice;
+use crate::timestamp::Timestamp;
 
 /// Changes, the audit entry that tells of them, and what follows from them: all of it happens, or nothing.
 #[derive(Debug, Clone)]
@@ -42,14 +45,14 @@ pub enum Change {
     InsertAccount(Account),
     /// The account as it is from now on; its revision must be one more than the stored one's.
     UpdateAccount(Account),
-    /// Takes the account and all its credentials away.
+    /// Takes the account, all its credentials, enrolment tickets and devices away.
     DeleteAccount {
         /// Which one.
         id: AccountId,
         /// The revision that this was decided on.
         revision: u64,
     },
-    /// Takes an account that cannot be read and all its credentials away. [`StoreError::Stale`](super::StoreError::Stale) when it can be
+    /// Takes an account that cannot be read away, with all that is an account's. [`StoreError::Stale`](super::StoreError::Stale) when it can be
     /// read.
     DeleteDamagedAccount {
         /// Its id, if that can be read.
@@ -86,6 +89,61 @@ pub enum Change {
     },
     /// Takes an application that cannot be read away. [`StoreError::Stale`](super::StoreError::Stale) when it can be read.
     DeleteDamagedApplication(ApplicationId),
+    /// A new enrolment ticket. [`StoreError::Conflict`](super::StoreError::Conflict) when the id or the token is taken.
+    InsertTicket(EnrolmentTicket),
+    /// Binds a ticket to a key. [`StoreError::Stale`](super::StoreError::Stale) unless the ticket is open: of several
+    /// keys, one is bound.
+    BindTicket {
+        /// The ticket.
+        id: TicketId,
+        /// Its account.
+        account: AccountId,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        thumbprint: [u8; 32],
+        /// The device that gets the key.
+        device: DeviceId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Revokes a ticket. [`StoreError::Stale`](super::StoreError::Stale) when it was revoked before.
+    RevokeTicket {
+        /// The ticket.
+        id: TicketId,
+        /// Its account.
+        account: AccountId,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Deletes the tickets of an account that expired before a moment, if there are any.
+    ForgetTickets {
+        /// The account.
+        account: AccountId,
+        /// The moment.
+        expired_before: Timestamp,
+    },
+    /// A new device. [`StoreError::Conflict`](super::StoreError::Conflict) when another device has its id, or has its
+    /// key or had it.
+    InsertDevice(Device),
+    /// The name of a device as it is from now on; the revision must be one more than the stored one's.
+    UpdateDevice(Device),
+    /// A connection of a device was opened or closed. Changes nothing when the device is gone.
+    SeeDevice {
+        /// The device.
+        id: DeviceId,
+        /// Its account.
+        account: AccountId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Takes a device away. Its key stays removed: no device gets it again.
+    DeleteDevice {
+        /// The device.
+        id: DeviceId,
+        /// Its account.
+        account: AccountId,
+    },
     /// A setting.
     PutSetting {
         /// Its name.

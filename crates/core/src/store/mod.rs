@@ -5,12 +5,14 @@
 //! so two decisions made at once can never both happen when only one of them may.
 //!
 //! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials, [`Applications`],
-//! [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] has all of them. [`MemoryStore`] keeps them in memory.
+//! [`EnrolmentTickets`], [`Devices`], [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] has all of them. [`MemoryStore`] keeps them in memory.
 
 mod accounts;
 mod applications;
 mod audit;
 mod change;
+mod devices;
+mod enrolment;
 mod error;
 mod memory;
 mod notice;
@@ -26,6 +28,8 @@ pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
+pub use devices::Devices;
+pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;
 pub use notice::Notice;
@@ -36,7 +40,9 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// What a method returns was committed and synced; a read sees every change that was acknowledged
 /// before it began.
 #[async_trait]
-pub trait Store: Accounts + Applications + Settings + AuditLog {
+pub trait Store:
+    Accounts + Applications + EnrolmentTickets + Devices + Settings + AuditLog
+{
     /// Writes all of a change set or nothing of it. When it returns, the change is on the disk.
     ///
     /// # Errors

@@ -2,14 +2,16 @@
 //!
 //! One task writes: it takes all change sets that wait, writes them in one transaction, syncs once and
 //! answers them all ([`writer`], [`batch`]). Reads go through a pool of their own and never wait for
-//! it. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`], [`settings`] and the
-//! [`audit`] log.
+//! it. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`], [`enrolment`]
+//! tickets, [`devices`], [`settings`] and the [`audit`] log.
 
 mod accounts;
 mod applications;
 mod audit;
 mod batch;
 mod copy;
+mod devices;
+mod enrolment;
 mod failure;
 mod header;
 mod inspect;

@@ -255,6 +255,13 @@ impl EntryBuilder {
         self
     }
 
+    /// It may be called on this channel too, besides those of every operation that says nothing else.
+    #[must_use]
+    pub fn also_on(mut self, channel: Channel) -> Self {
+        self.0.access.also_on(channel);
+        self
+    }
+
     /// It changes the site, or tells what must be accounted for: it is audited.
     #[must_use]
     pub const fn changes(mut self) -> Self {

@@ -178,7 +178,7 @@ async fn a_site_that_could_offer_nothing_is_not_opened() {
 async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     let test = TestSite::new().await;
     let open = test.person("maria", "admin").await;
-    let name = json!({ "name": open.info.option.name() });
+    let name = json!({ "name": open.info.option_name() });
     test.admin("option.disable", name.clone()).await;
     let account = json!({ "id": open.info.account });
     assert!(test.session(&account, Proof::Passphrase).await.is_none());
@@ -188,7 +188,7 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     assert_eq!(code, Code::SUCCESS);
     let resume = || Resume {
         attempt: 1,
-        option: open.info.option,
+        option: open.info.option.unwrap(),
         peer: "192.0.2.7:4321".to_owned(),
         cut: Box::new(|_| {}),
     };
@@ -214,7 +214,7 @@ async fn a_session_that_switches_to_an_option_that_was_disabled_meanwhile_is_cut
     test.admin("option.disable", disabled).await;
     assert_eq!(open.was_cut(), None);
     let mut switched = open.info.clone();
-    switched.option = chosen;
+    switched.option = Some(chosen);
     test.site.session_switched(&switched, NOW).await.unwrap();
     assert_eq!(open.was_cut(), Some(CloseReason::OptionDisabled));
 }

@@ -1,6 +1,6 @@
 //! Accounts with their credentials: each read is one statement, each look-up by an index.
 
-mod row;
+pub(super) mod row;
 mod write;
 
 use async_trait::async_trait;
