@@ -5,6 +5,7 @@
 //! - [`lines`]: JSON lines over a stream.
 //! - `listener`, `admission`, `descriptors`, `proxies`: how connections are accepted, and how many. With the
 //!   feature `listener`, which clients do without.
+//! - `tls`: TLS 1.3 between a site and its devices, with pinned keys. With the feature `tls`.
 //!
 //! ```
 //! # async fn example() -> std::io::Result<()> {
@@ -30,3 +31,5 @@ pub mod descriptors;
 pub mod listener;
 #[cfg(feature = "listener")]
 pub mod proxies;
+#[cfg(feature = "tls")]
+pub mod tls;

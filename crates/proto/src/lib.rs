@@ -3,6 +3,8 @@
 
 pub mod broker;
 pub mod clock;
+pub mod device;
+pub mod enrolment;
 pub mod lines;
 pub mod name;
 pub mod operation;
@@ -11,3 +13,5 @@ pub mod replay;
 pub mod risp;
 pub mod session;
 pub mod uri;
+
+mod json;
