@@ -10,7 +10,7 @@ use countersign_core::accounts::{
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::devices::Device;
-use countersign_core::enrolment::{EnrolmentTicket, TokenHash};
+use countersign_core::enrolment::EnrolmentTicket;
 use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{
@@ -18,7 +18,9 @@ use countersign_core::store::{
     Devices, Effects, EnrolmentTickets, Observer, ScriptProgress, Setting, Settings, Store,
     StoreCopy, StoreError,
 };
+use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::TokenHash;
 use countersign_proto::name::AccountName;
 
 /// What goes wrong in a commit.
@@ -160,12 +162,13 @@ inside! { Applications {
 inside! { EnrolmentTickets {
     ticket_by_token(token_hash: &TokenHash) -> Option<EnrolmentTicket>;
     enrolment_ticket(id: TicketId) -> Option<EnrolmentTicket>;
+    open_tickets(account: AccountId, now: Timestamp) -> u64;
     enrolment_tickets(account: Option<AccountId>, page: &Page<TicketId>) -> Vec<EnrolmentTicket>;
 } }
 
 inside! { Devices {
     device(id: DeviceId) -> Option<Device>;
-    device_login(thumbprint: &[u8; 32]) -> Option<(Account, Device)>;
+    device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
     devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }
 

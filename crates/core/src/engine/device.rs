@@ -1,5 +1,6 @@
 //! The connections of devices: which may have a session, and when each was seen last.
 
+use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use super::{Decision, Site};
@@ -18,7 +19,7 @@ pub struct NewDeviceSession {
     /// The id that its first line names.
     pub name: AccountName,
     /// SHA-256 of its key's SubjectPublicKeyInfo.
-    pub thumbprint: [u8; 32],
+    pub thumbprint: Thumbprint,
     /// The peer's address.
     pub peer: String,
     /// What the connection is counted by.

@@ -11,7 +11,8 @@
 //! The client learns of none of these refusals. What is cheap comes first: an unknown token costs one look-up by an
 //! index, and a key other than the bound one costs no public-key work.
 
-use countersign_proto::name::AccountName;
+use countersign_crypto::device_key::DeviceKey;
+use countersign_proto::enrolment::{ProvenKey, Request, TicketKind};
 use serde_json::{Value, json};
 
 use super::Site;
@@ -19,28 +20,13 @@ use crate::access::Channel;
 use crate::accounts::{Account, Kind};
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
-use crate::devices::{DEVICES_PER_ACCOUNT, Device, DeviceName};
-use crate::enrolment::{EnrolmentTicket, RevocationReason, TicketKind, TokenHash, Usable};
+use crate::devices::{DEVICES_PER_ACCOUNT, Device};
+use crate::enrolment::{EnrolmentTicket, RevocationReason, Usable};
 use crate::id::DeviceId;
 use crate::page::Page;
 use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
 use crate::throttle::{Abuse, Source};
 use crate::timestamp::Timestamp;
-
-/// What a device sent to enrol. It is well-formed; nothing of it was verified yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolmentRequest {
-    /// SHA-256 of the token.
-    pub token_hash: TokenHash,
-    /// The person's id.
-    pub name: AccountName,
-    /// The device's public key: SubjectPublicKeyInfo in DER, at most 512 bytes.
-    pub spki: Vec<u8>,
-    /// SHA-256 of `spki`.
-    pub thumbprint: [u8; 32],
-    /// What the device calls itself.
-    pub device: DeviceName,
-}
 
 /// A device was enrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +49,8 @@ pub enum NotEnrolled {
 }
 
 impl Site {
-    /// Enrols a device. `proof` verifies that the device has its key, and is polled only when token and id are right:
-    /// wait in it for a turn at public-key work.
+    /// Enrols a device. `proof` is [`Request::verify`], and is polled only when token and id are right: wait in it for a
+    /// turn at public-key work.
     ///
     /// A right token is spent in either case: it is bound to the key, or revoked when what came with it is wrong. The
     /// bound key may come again until the ticket expires and gets the same answer. Refusals are counted for the audit
@@ -77,36 +63,38 @@ impl Site {
     /// [`NotEnrolled`].
     pub async fn enrol(
         &self,
-        request: &EnrolmentRequest,
-        proof: impl Future<Output = bool> + Send,
+        request: &Request,
+        proof: impl Future<Output = Option<ProvenKey>> + Send,
         source: Source,
         now: Timestamp,
     ) -> Result<Enrolled, NotEnrolled> {
         let presented = self.presented(request, source, now).await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
-        let name = self.whole_name(request.name.clone());
+        let name = self.whole_name(request.id().clone());
         if ticket.kind != TicketKind::Device || account.kind != Kind::Person {
             return presented.misused(RevocationReason::WrongKind).await;
         }
         if name != account.name {
             return presented.misused(RevocationReason::WrongId).await;
         }
-        if !proof.await {
+        let proven = proof.await.map(ProvenKey::into_key);
+        let proven = proven.filter(|key| key.thumbprint() == request.claimed_thumbprint());
+        let Some(key) = proven else {
             return presented.misused(RevocationReason::WrongProof).await;
-        }
+        };
         if !account.is_active() {
             return Err(presented.refused("account_not_active"));
         }
         match presented.repeats {
             Some(device) => presented.repeat(device).await,
-            None => presented.register().await,
+            None => presented.register(key).await,
         }
     }
 
     /// The ticket of the request's token, if a key can be registered with it or was.
     async fn presented<'a>(
         &'a self,
-        request: &'a EnrolmentRequest,
+        request: &'a Request,
         source: Source,
         now: Timestamp,
     ) -> Result<Presented<'a>, NotEnrolled> {
@@ -119,11 +107,11 @@ impl Site {
         if self.is_sealed() {
             return Err(unknown());
         }
-        let found = self.store().ticket_by_token(&request.token_hash).await?;
+        let found = self.store().ticket_by_token(&request.token_hash()).await?;
         let ticket = found.ok_or_else(unknown)?;
         let account = self.store().account(ticket.account).await?;
         let account = account.ok_or_else(unknown)?;
-        let usable = ticket.usable(&request.thumbprint, now);
+        let usable = ticket.usable(&request.claimed_thumbprint(), now);
         let mut presented = Presented {
             site: self,
             request,
@@ -147,7 +135,7 @@ impl Site {
 /// A right token, with what came with it.
 struct Presented<'a> {
     site: &'a Site,
-    request: &'a EnrolmentRequest,
+    request: &'a Request,
     ticket: EnrolmentTicket,
     account: Account,
     /// The device that has the request's key already, with this ticket.
@@ -170,7 +158,7 @@ impl Presented<'_> {
     }
 
     /// Binds the ticket to the key and makes the device, both or neither.
-    async fn register(&self) -> Result<Enrolled, NotEnrolled> {
+    async fn register(&self, key: DeviceKey) -> Result<Enrolled, NotEnrolled> {
         let (site, account, now) = (self.site, &self.account, self.now);
         let page = Page {
             after: None,
@@ -183,9 +171,9 @@ impl Presented<'_> {
         let device = Device {
             id: DeviceId::new(now, &mut site.entropy()),
             account: account.id,
-            name: self.request.device.clone(),
-            spki: self.request.spki.clone(),
-            thumbprint: self.request.thumbprint,
+            name: self.request.device().clone(),
+            spki: key.spki().to_vec(),
+            thumbprint: key.thumbprint(),
             created: now,
             last_seen: None,
             revision: 1,
@@ -201,6 +189,7 @@ impl Presented<'_> {
         let details = json!({
             "device": id,
             "name": device.name,
+            "thumbprint": device.thumbprint.to_string(),
             "ticket": self.ticket.id,
             "source": self.source,
         });
@@ -237,7 +226,8 @@ impl Presented<'_> {
     /// Another request was faster: it had the same key, or another one.
     async fn overtaken(&self) -> Result<Enrolled, NotEnrolled> {
         let found = self.site.store().enrolment_ticket(self.ticket.id).await?;
-        let usable = found.map(|ticket| ticket.usable(&self.request.thumbprint, self.now));
+        let usable =
+            found.map(|ticket| ticket.usable(&self.request.claimed_thumbprint(), self.now));
         match usable {
             Some(Usable::Repeats(device)) => self.repeat(device).await,
             Some(Usable::SecondKey) => Err(self.second_key()),

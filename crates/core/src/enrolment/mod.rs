@@ -11,7 +11,8 @@
 //!
 //! A ticket that has expired is of no use in any state. The site stores the SHA-256 of the token, never the token.
 
-use countersign_crypto::hash::sha256;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::{TicketKind, TokenHash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,48 +27,6 @@ pub const LONGEST_LIFETIME: u32 = 7 * 24 * 60 * 60;
 pub const USUAL_LIFETIME: u32 = 60 * 60;
 /// The time after its expiry during which a ticket is still listed, in seconds: 7 days.
 pub const LISTED_AFTER_EXPIRY: u32 = 7 * 24 * 60 * 60;
-
-/// SHA-256 of a token: what the site stores of it, and finds its ticket by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenHash(pub [u8; 32]);
-
-impl TokenHash {
-    /// The hash of a token.
-    #[must_use]
-    pub fn of(token: &[u8]) -> Self {
-        Self(sha256(token))
-    }
-}
-
-/// What a ticket is a ticket for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TicketKind {
-    /// A person's device registers its key.
-    Device,
-    /// The first admin of a new site registers.
-    Admin,
-    /// A person sets a pass phrase.
-    Passphrase,
-    /// Another site becomes a peer.
-    Peer,
-}
-
-impl TicketKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Device, Self::Admin, Self::Passphrase, Self::Peer];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Device => "device",
-            Self::Admin => "admin",
-            Self::Passphrase => "passphrase",
-            Self::Peer => "peer",
-        }
-    }
-}
 
 /// Why a ticket was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -116,7 +75,7 @@ pub enum TicketState {
     /// A key was registered with it.
     Bound {
         /// SHA-256 of the key's SubjectPublicKeyInfo.
-        thumbprint: [u8; 32],
+        thumbprint: Thumbprint,
         /// The device that has the key.
         device: DeviceId,
         /// When.
@@ -168,7 +127,7 @@ pub enum Usable {
 impl EnrolmentTicket {
     /// What its token is good for at `now`, when it comes with the key of that thumbprint.
     #[must_use]
-    pub fn usable(&self, thumbprint: &[u8; 32], now: Timestamp) -> Usable {
+    pub fn usable(&self, thumbprint: &Thumbprint, now: Timestamp) -> Usable {
         match self.state {
             TicketState::Revoked { .. } => Usable::Revoked,
             _ if now >= self.expires => Usable::Expired,
@@ -193,8 +152,8 @@ impl EnrolmentTicket {
 mod tests {
     use super::*;
 
-    const KEY: [u8; 32] = [1; 32];
-    const OTHER: [u8; 32] = [2; 32];
+    const KEY: Thumbprint = Thumbprint([1; 32]);
+    const OTHER: Thumbprint = Thumbprint([2; 32]);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
@@ -205,7 +164,7 @@ mod tests {
             id: TicketId::from_bytes([3; 16]),
             kind: TicketKind::Device,
             account: AccountId::from_bytes([4; 16]),
-            token_hash: TokenHash::of(b"token"),
+            token_hash: TokenHash([6; 32]),
             issued: at(0),
             expires: at(60),
             state,
@@ -245,12 +204,5 @@ mod tests {
         let ticket = ticket(TicketState::Revoked { at: at(1), why });
         assert_eq!(ticket.usable(&KEY, at(2)), Usable::Revoked);
         assert_eq!(ticket.usable(&KEY, at(60)), Usable::Revoked);
-    }
-
-    #[test]
-    fn a_token_and_its_hash_are_different_things() {
-        let hash = TokenHash::of(&[7; 16]);
-        assert_eq!(hash, TokenHash::of(&[7; 16]));
-        assert_ne!(hash, TokenHash::of(&[8; 16]));
     }
 }

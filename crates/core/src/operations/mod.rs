@@ -6,7 +6,9 @@ mod audit;
 mod backup;
 mod broker;
 mod delivered;
+mod device;
 mod dump;
+mod enrolment;
 mod key;
 mod operation;
 mod option;
@@ -45,6 +47,8 @@ pub fn table() -> Result<Table, TableError> {
         app::entries(),
         broker::entries(),
         ticket::entries(),
+        enrolment::entries(),
+        device::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),

@@ -99,7 +99,7 @@ pub enum Change {
         /// Its account.
         account: AccountId,
         /// SHA-256 of the key's SubjectPublicKeyInfo.
-        thumbprint: [u8; 32],
+        thumbprint: Thumbprint,
         /// The device that gets the key.
         device: DeviceId,
         /// When.

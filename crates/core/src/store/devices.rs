@@ -1,6 +1,7 @@
 //! Devices.
 
 use async_trait::async_trait;
+use countersign_crypto::certificate::Thumbprint;
 
 use super::StoreError;
 use crate::accounts::Account;
@@ -17,7 +18,7 @@ pub trait Devices: Send + Sync {
     /// The device that has the key of that thumbprint and the account that owns it, in one look-up.
     async fn device_login(
         &self,
-        thumbprint: &[u8; 32],
+        thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, Device)>, StoreError>;
 
     /// The devices of that account, or of all accounts, oldest first. An account has at most

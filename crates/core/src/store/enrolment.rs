@@ -1,11 +1,13 @@
 //! Enrolment tickets.
 
 use async_trait::async_trait;
+use countersign_proto::enrolment::TokenHash;
 
 use super::StoreError;
-use crate::enrolment::{EnrolmentTicket, TokenHash};
+use crate::enrolment::EnrolmentTicket;
 use crate::id::{AccountId, TicketId};
 use crate::page::Page;
+use crate::timestamp::Timestamp;
 
 /// Reads enrolment tickets.
 #[async_trait]
@@ -18,6 +20,9 @@ pub trait EnrolmentTickets: Send + Sync {
 
     /// The ticket of that id.
     async fn enrolment_ticket(&self, id: TicketId) -> Result<Option<EnrolmentTicket>, StoreError>;
+
+    /// How many tickets of that account can register a key at `now`.
+    async fn open_tickets(&self, account: AccountId, now: Timestamp) -> Result<u64, StoreError>;
 
     /// The tickets of that account, or of all accounts, oldest first.
     async fn enrolment_tickets(

@@ -19,6 +19,8 @@ pub enum Rate {
     Began(AccountId),
     /// Registrations that were begun for the account.
     BegunFor(AccountId),
+    /// Enrolment tickets that are issued for the account.
+    Issued(AccountId),
     /// Checks of the whole audit log and database that the account asks for.
     Verified(AccountId),
 }
@@ -33,6 +35,8 @@ impl Rate {
             Self::Began(_) => (30, 3_000),
             // An admin sets a pass phrase, mistypes it, and sets it again.
             Self::BegunFor(_) => (10, 30_000),
+            // All devices of a person at once; at most 1,440 tickets and devices a day.
+            Self::Issued(_) => (32, 60_000),
             // Each reads the whole database once, and goes on when its client has left.
             Self::Verified(_) => (8, 30_000),
         }

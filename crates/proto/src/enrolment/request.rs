@@ -1,6 +1,8 @@
 //! What a device asks with: one JSON line.
 
+use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::{DeviceIdentity, DeviceKey, MAX_DEVICE_SIGNATURE, MAX_SPKI};
+use countersign_crypto::hash::sha256;
 use countersign_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +116,13 @@ impl Request {
     #[must_use]
     pub fn device(&self) -> &DeviceName {
         &self.form.device
+    }
+
+    /// SHA-256 of the key as it was sent: that of its one form, if [`Self::verify`] accepts it. It tells a
+    /// key other than the one of an earlier request without public-key work.
+    #[must_use]
+    pub fn claimed_thumbprint(&self) -> Thumbprint {
+        Thumbprint(sha256(&self.form.key))
     }
 
     /// Checks the key, and that its owner made the proof for this connection, token and id. This

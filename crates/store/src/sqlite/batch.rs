@@ -149,7 +149,7 @@ impl<'a> ByKind<'a> {
             } => self.tickets.push(TicketChange::Bind {
                 id: *id,
                 account: *account,
-                thumbprint,
+                thumbprint: *thumbprint,
                 device: *device,
                 at: *at,
             }),

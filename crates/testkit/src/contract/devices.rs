@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use countersign_core::accounts::Account;
 use countersign_core::devices::Device;
-use countersign_core::enrolment::{
-    EnrolmentTicket, RevocationReason, TicketKind, TicketState, TokenHash,
-};
+use countersign_core::enrolment::{EnrolmentTicket, RevocationReason, TicketState};
 use countersign_core::id::{DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{Change, Store, StoreError, Thing, Unique};
+use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::enrolment::{TicketKind, TokenHash};
 use tokio::task::JoinSet;
 
 use super::Bench;
@@ -47,9 +47,9 @@ pub fn device(account: &Account, mark: u8) -> Device {
     Device {
         id: DeviceId::new(NOW.plus_millis(u64::from(mark)), &mut SystemEntropy),
         account: account.id,
-        name: format!("device {mark}").try_into().unwrap(),
+        name: format!("device {mark}").parse().unwrap(),
         spki: vec![mark; 44],
-        thumbprint: [mark; 32],
+        thumbprint: Thumbprint([mark; 32]),
         created: NOW,
         last_seen: None,
         revision: 1,
@@ -153,6 +153,9 @@ pub async fn a_ticket_is_bound_once_and_revoked_once(bench: &dyn Bench) {
     let all = [&one, &two].map(|ticket| Change::InsertTicket(ticket.clone()));
     commit(&*store, all).await.unwrap();
     let device = device(&maria, 7);
+    let open = async |now| store.open_tickets(maria.id, now).await.unwrap();
+    assert_eq!(open(one.expires).await, 0, "they expire");
+    assert_eq!(open(NOW).await, 2);
 
     // Bound by the account's id as well: a ticket is never taken for another account's.
     let mut foreign = one.clone();
@@ -167,6 +170,7 @@ pub async fn a_ticket_is_bound_once_and_revoked_once(bench: &dyn Bench) {
         at: NOW,
     };
     assert_eq!(state(&*store, &one).await, bound);
+    assert_eq!(open(NOW).await, 1);
     assert_eq!(
         commit(&*store, [bind(&one, &device)]).await,
         Err(STALE_TICKET)
@@ -183,6 +187,7 @@ pub async fn a_ticket_is_bound_once_and_revoked_once(bench: &dyn Bench) {
     }
     let found = store.ticket_by_token(&one.token_hash).await.unwrap();
     assert_eq!(found.unwrap().state, revoked);
+    assert_eq!(store.open_tickets(maria.id, NOW).await, Ok(0));
     let gone = ticket(&maria, 3);
     assert_eq!(commit(&*store, [revoke(&gone)]).await, Err(NO_TICKET));
 }
@@ -254,7 +259,10 @@ pub async fn a_device_is_found_by_its_key_and_listed_with_its_account(bench: &dy
         store.device_login(&other.thumbprint).await.unwrap(),
         Some((bob.clone(), other.clone()))
     );
-    assert_eq!(store.device_login(&[9; 32]).await.unwrap(), None);
+    assert_eq!(
+        store.device_login(&Thumbprint([9; 32])).await.unwrap(),
+        None
+    );
     let list = async |account, after, limit| {
         let page = page(after, limit);
         store.devices(account, &page).await.unwrap()
@@ -326,11 +334,11 @@ pub async fn a_device_is_renamed_on_what_was_read(bench: &dyn Bench) {
     };
     commit(&*store, [see(&phone, 7)]).await.unwrap();
     let renamed = Device {
-        name: "Ada's phone".to_owned().try_into().unwrap(),
+        name: "Ada's phone".parse().unwrap(),
         revision: 2,
         // What a change of the name leaves as it is.
         spki: vec![9; 44],
-        thumbprint: [9; 32],
+        thumbprint: Thumbprint([9; 32]),
         ..phone.clone()
     };
     let rename = |device: &Device| [Change::UpdateDevice(device.clone())];

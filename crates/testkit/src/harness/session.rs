@@ -20,10 +20,10 @@ pub struct TestSession {
     pub info: SessionInfo,
     /// Who calls operations in it.
     pub caller: Caller,
-    cut: Cut,
+    pub(super) cut: Cut,
 }
 
-type Cut = Arc<Mutex<Option<CloseReason>>>;
+pub(super) type Cut = Arc<Mutex<Option<CloseReason>>>;
 
 impl TestSession {
     /// Why it was cut, if it was.

@@ -1,6 +1,7 @@
 //! Devices.
 
 use async_trait::async_trait;
+use countersign_crypto::certificate::Thumbprint;
 
 use super::MemoryStore;
 use super::rows::Rows;
@@ -22,7 +23,7 @@ const NOT_FOUND: StoreError = StoreError::NotFound {
 pub(super) struct DeviceRows {
     devices: Rows<DeviceId, Device>,
     /// Thumbprints with the device that has each key; `None` for a key that was removed, which no device gets.
-    keys: Rows<[u8; 32], Option<DeviceId>>,
+    keys: Rows<Thumbprint, Option<DeviceId>>,
 }
 
 impl DeviceRows {
@@ -108,7 +109,7 @@ impl Devices for MemoryStore {
 
     async fn device_login(
         &self,
-        thumbprint: &[u8; 32],
+        thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, Device)>, StoreError> {
         self.read(|rows| {
             let id = (*rows.devices.keys.get(thumbprint)?)?;

@@ -1,10 +1,11 @@
 //! Enrolment tickets.
 
 use async_trait::async_trait;
+use countersign_proto::enrolment::TokenHash;
 
 use super::MemoryStore;
 use super::rows::Rows;
-use crate::enrolment::{EnrolmentTicket, RevocationReason, TicketState, TokenHash};
+use crate::enrolment::{EnrolmentTicket, RevocationReason, TicketState};
 use crate::id::{AccountId, TicketId};
 use crate::page::Page;
 use crate::store::{EnrolmentTickets, StoreError, Thing, Unique};
@@ -113,6 +114,15 @@ impl EnrolmentTickets for MemoryStore {
     async fn enrolment_ticket(&self, id: TicketId) -> Result<Option<EnrolmentTicket>, StoreError> {
         self.read(|rows| rows.tickets.tickets.get(&id).cloned())
             .await
+    }
+
+    async fn open_tickets(&self, account: AccountId, now: Timestamp) -> Result<u64, StoreError> {
+        self.read(|rows| {
+            let own = rows.tickets.tickets.values();
+            let open = own.filter(|ticket| ticket.account == account && ticket.is_open(now));
+            open.count() as u64
+        })
+        .await
     }
 
     async fn enrolment_tickets(

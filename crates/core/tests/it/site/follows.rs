@@ -21,7 +21,7 @@ use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
 
 /// Runs a future until it has waited `waits` times, and drops it then; what came of it if it was done before.
-async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = waits;
     poll_fn(move |context| match future.as_mut().poll(context) {

@@ -4,16 +4,17 @@ mod write;
 
 use async_trait::async_trait;
 use countersign_core::accounts::Account;
-use countersign_core::devices::{Device, DeviceName};
+use countersign_core::devices::Device;
 use countersign_core::id::{AccountId, DeviceId};
 use countersign_core::page::Page;
 use countersign_core::store::{Devices, StoreError};
 use countersign_core::timestamp::Timestamp;
+use countersign_crypto::certificate::Thumbprint;
 
 use super::SqliteStore;
 use super::accounts::row::account;
 use super::reads::{many, one};
-use super::row::{Columns, damaged};
+use super::row::Columns;
 
 pub(super) use write::{DeviceChange, apply};
 
@@ -59,9 +60,9 @@ impl Devices for SqliteStore {
 
     async fn device_login(
         &self,
-        thumbprint: &[u8; 32],
+        thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, Device)>, StoreError> {
-        let query = sqlx::query(BY_KEY).bind(thumbprint.to_vec());
+        let query = sqlx::query(BY_KEY).bind(thumbprint.0.to_vec());
         one(&self.readers, query, |columns| {
             let device = row(columns)?;
             Ok((account(columns)?, device))
@@ -91,9 +92,9 @@ fn row(columns: &mut Columns<'_>) -> Result<Device, StoreError> {
     Ok(Device {
         id: DeviceId::from_bytes(columns.bytes()?),
         account: AccountId::from_bytes(columns.bytes()?),
-        name: DeviceName::try_from(columns.take::<String>()?).map_err(|error| damaged(&error))?,
+        name: columns.parsed()?,
         spki: columns.take()?,
-        thumbprint: columns.bytes()?,
+        thumbprint: Thumbprint(columns.bytes()?),
         created: columns.time()?,
         last_seen: columns.take::<Option<i64>>()?.map(Timestamp::from_millis),
         revision: columns.number()?,

@@ -41,7 +41,7 @@ pub(in crate::sqlite) async fn apply(
                 .bind(device.account.as_bytes().as_slice())
                 .bind(device.name.as_str())
                 .bind(device.spki.as_slice())
-                .bind(device.thumbprint.as_slice())
+                .bind(device.thumbprint.0.as_slice())
                 .bind(device.created.millis())
                 .bind(device.last_seen.map(Timestamp::millis))
                 .bind(signed(device.revision))

@@ -3,12 +3,13 @@
 mod write;
 
 use async_trait::async_trait;
-use countersign_core::enrolment::{
-    EnrolmentTicket, RevocationReason, TicketKind, TicketState, TokenHash,
-};
+use countersign_core::enrolment::{EnrolmentTicket, RevocationReason, TicketState};
 use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{EnrolmentTickets, StoreError};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::{TicketKind, TokenHash};
 
 use super::SqliteStore;
 use super::reads::{many, one};
@@ -43,6 +44,9 @@ const OF_ACCOUNT: &str = select!(
     "account CROSS JOIN enrolment_ticket AS ticket ON ticket.account = account.key \
      WHERE account.id = ? AND ticket.id > ? ORDER BY ticket.id LIMIT ?"
 );
+const OPEN_TICKETS: &str = "SELECT count(*) FROM account CROSS JOIN enrolment_ticket AS ticket \
+                            ON ticket.account = account.key \
+                            WHERE account.id = ? AND ticket.state = 'open' AND ticket.expires > ?";
 const ALL: &str = select!(
     "enrolment_ticket AS ticket CROSS JOIN account ON account.key = ticket.account \
      WHERE ticket.id > ? ORDER BY ticket.id LIMIT ?"
@@ -63,6 +67,14 @@ impl EnrolmentTickets for SqliteStore {
         one(&self.readers, query, row).await
     }
 
+    async fn open_tickets(&self, account: AccountId, now: Timestamp) -> Result<u64, StoreError> {
+        let query = sqlx::query(OPEN_TICKETS)
+            .bind(account.as_bytes().to_vec())
+            .bind(now.millis());
+        let open = one(&self.readers, query, count).await?;
+        Ok(open.unwrap_or(0))
+    }
+
     async fn enrolment_tickets(
         &self,
         account: Option<AccountId>,
@@ -81,11 +93,15 @@ impl EnrolmentTickets for SqliteStore {
     }
 }
 
+fn count(columns: &mut Columns<'_>) -> Result<u64, StoreError> {
+    columns.number()
+}
+
 fn row(columns: &mut Columns<'_>) -> Result<EnrolmentTicket, StoreError> {
     Ok(EnrolmentTicket {
         id: TicketId::from_bytes(columns.bytes()?),
         account: AccountId::from_bytes(columns.bytes()?),
-        kind: columns.word(&TicketKind::ALL, TicketKind::as_str)?,
+        kind: columns.word(&TicketKind::ALL, TicketKind::name)?,
         token_hash: TokenHash(columns.bytes()?),
         issued: columns.time()?,
         expires: columns.time()?,
@@ -99,7 +115,7 @@ fn state(columns: &mut Columns<'_>) -> Result<TicketState, StoreError> {
         BOUND => {
             let (at, _) = (columns.time()?, columns.take::<Option<&str>>()?);
             Ok(TicketState::Bound {
-                thumbprint: columns.bytes()?,
+                thumbprint: Thumbprint(columns.bytes()?),
                 device: DeviceId::from_bytes(columns.bytes()?),
                 at,
             })

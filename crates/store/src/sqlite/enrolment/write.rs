@@ -4,6 +4,7 @@ use countersign_core::enrolment::{EnrolmentTicket, RevocationReason, TicketState
 use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::store::Thing;
 use countersign_core::timestamp::Timestamp;
+use countersign_crypto::certificate::Thumbprint;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{BOUND, OPEN, REVOKED};
@@ -15,7 +16,7 @@ pub(in crate::sqlite) enum TicketChange<'a> {
     Bind {
         id: TicketId,
         account: AccountId,
-        thumbprint: &'a [u8; 32],
+        thumbprint: Thumbprint,
         device: DeviceId,
         at: Timestamp,
     },
@@ -61,7 +62,7 @@ pub(in crate::sqlite) async fn apply(
             let done = sqlx::query(BIND)
                 .bind(id.as_bytes().as_slice())
                 .bind(account.as_bytes().as_slice())
-                .bind(thumbprint.as_slice())
+                .bind(thumbprint.0.as_slice())
                 .bind(device.as_bytes().as_slice())
                 .bind(at.millis())
                 .execute(&mut *connection)
@@ -113,13 +114,13 @@ async fn insert(
     let done = sqlx::query(INSERT)
         .bind(ticket.id.as_bytes().as_slice())
         .bind(ticket.account.as_bytes().as_slice())
-        .bind(ticket.kind.as_str())
+        .bind(ticket.kind.name())
         .bind(ticket.token_hash.0.as_slice())
         .bind(ticket.issued.millis())
         .bind(ticket.expires.millis())
         .bind(state)
         .bind(changed.map(Timestamp::millis))
-        .bind(bound.map(|(thumbprint, _)| thumbprint.as_slice()))
+        .bind(bound.map(|(thumbprint, _)| thumbprint.0.as_slice()))
         .bind(bound.map(|(_, device)| device.as_bytes().as_slice()))
         .bind(why)
         .execute(connection)
