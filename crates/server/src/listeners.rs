@@ -157,6 +157,7 @@ impl Builder {
             session: session_address,
             http: http_address,
             admin_socket: self.admin_socket,
+            ..Endpoints::default()
         });
         let (stop, stopping) = watch::channel(false);
         let mut limits = self.limits;

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 /// Polls a future until it has been suspended `waits` times, and drops it. Returns its result if it
 /// finished before.
-async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = waits;
     poll_fn(move |context| match future.as_mut().poll(context) {
