@@ -203,6 +203,17 @@ fn keys_that_openssl_made_are_read_and_written_for_it() {
     }
 }
 
+/// The key file of an account has its seed beside the key, in an attribute that other tools skip.
+#[test]
+fn the_key_file_of_an_account_is_the_key_file_of_a_device_too() {
+    use crate::{identity::Identity, key_file::write_identity};
+    let account = Identity::generate(&mut SystemEntropy);
+    let pem = write_identity(&account, None, &mut SystemEntropy);
+    let device = DeviceIdentity::from_pem(pem.expose()).unwrap();
+    let signing = account.certificate().signing();
+    assert_eq!(device.public().ed25519(), Some(signing));
+}
+
 #[test]
 fn signatures_pass_between_us_and_openssl() {
     for line in [

@@ -8,6 +8,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::SiteSeed;
 use countersign_crypto::tls_certificate;
+use countersign_proto::enrolment::client::{AwaitingReply, ClientStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, ServerStep};
+use countersign_proto::enrolment::{EnrolmentTicket, Reply, TicketKind, Token};
 use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -208,6 +211,58 @@ async fn the_exporter_is_the_same_at_both_ends_and_another_on_each_connection() 
         exporters.0
     };
     assert_ne!(connect().await, connect().await);
+}
+
+/// The whole dialog; and the same request on another connection, as an attacker would relay it.
+// DEV-12
+#[tokio::test]
+async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connection() {
+    let public = site(1).public();
+    let token = Token::generate(&mut SystemEntropy);
+    let ticket = EnrolmentTicket::new(TicketKind::Device, "a", 1, token, public.signing).unwrap();
+    let identity = device();
+    let (accepted, connected) = handshake(&acceptor(), &connector(1, None)).await;
+    let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+    let reply = Reply::new("1", "a", 1, public).unwrap();
+
+    let enrolling = async {
+        let (id, name) = ("ada".parse().unwrap(), "phone".parse().unwrap());
+        let exporter = connected.enrolment_exporter().unwrap();
+        let (mut waiting, line) =
+            AwaitingReply::start(&ticket, id, name, &identity, &exporter).unwrap();
+        connected.write_all(line.expose()).await.unwrap();
+        loop {
+            let mut bytes = [0; 64];
+            let read = connected.read(&mut bytes).await.unwrap();
+            match waiting.receive(&bytes[..read]).unwrap() {
+                ClientStep::More(more) => waiting = more,
+                ClientStep::Enrolled(reply) => return reply,
+            }
+        }
+    };
+    let serving = async {
+        let mut waiting = AwaitingRequest::new();
+        let request = loop {
+            let mut bytes = vec![0; waiting.room().min(64)];
+            let read = accepted.read(&mut bytes).await.unwrap();
+            match waiting.receive(&bytes[..read]).unwrap() {
+                ServerStep::More(more) => waiting = more,
+                ServerStep::Request(request) => break request,
+            }
+        };
+        let exporter = accepted.enrolment_exporter().unwrap();
+        let proven = request.verify(&exporter).unwrap();
+        assert_eq!(proven.key(), identity.public());
+        accepted.write_all(&reply.to_line()).await.unwrap();
+        accepted.shutdown().await.unwrap();
+        request
+    };
+    let (enrolled, request) = tokio::join!(enrolling, serving);
+    assert_eq!(enrolled, reply);
+
+    let (other, _) = handshake(&acceptor(), &connector(1, None)).await;
+    let exporter = other.unwrap().enrolment_exporter().unwrap();
+    assert!(request.verify(&exporter).is_err());
 }
 
 // DEV-24
