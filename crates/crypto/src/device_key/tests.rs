@@ -116,7 +116,7 @@ fn every_key_has_one_form_alone() {
     assert_eq!(longest, Err(DeviceKeyError::NotSpki));
 }
 
-/// Without these checks a public key of small order "verifies" a signature that nobody made.
+/// Without these checks a public key of small order "verifies" a forged signature.
 #[test]
 fn a_point_that_no_private_key_leads_to_is_refused() {
     let mut forged = [0; 64];

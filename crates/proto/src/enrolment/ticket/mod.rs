@@ -8,7 +8,7 @@
 //! check = the first 3 bytes of SHA-256 of the 49 bytes before it
 //! ```
 //!
-//! There is no id and no expiry in a ticket: who finds one must know whose it is.
+//! A ticket has no id and no expiry: a person who finds one must also know the id to use it.
 
 mod kind;
 mod uri;
@@ -54,7 +54,7 @@ struct Form {
     site_key: [u8; 32],
 }
 
-/// Why a text is no ticket. Nothing was sent to anybody: correct the text and try again.
+/// Why a text is no ticket. Nothing was sent: correct the text and try again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTicket {
     /// Longer than any ticket.
