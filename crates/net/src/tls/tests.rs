@@ -1,5 +1,6 @@
 //! Handshakes in memory, and with `openssl` as the other end.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -346,6 +347,48 @@ async fn tls_1_2_is_refused() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("protocol version"), "{said}");
+}
+
+// DEV-5
+#[tokio::test]
+async fn a_site_that_offers_tls_1_2_alone_is_refused() {
+    let (folder, _) = made_by_openssl(P256);
+    let mut server = Command::new("openssl")
+        .args("s_server -tls1_2 -accept 127.0.0.1:0 -cert certificate.pem -key key.pem".split(' '))
+        .current_dir(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(server.stdout.take().unwrap());
+    let mut lines = said.lines().map(Result::unwrap);
+    let address = lines.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    let stream = TcpStream::connect(address.unwrap()).await.unwrap();
+    let refused = connector(1, None).connect(stream).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(matches!(refused, Err(ConnectError::Io(_))));
+}
+
+/// Tools that do not know ML-KEM connect with what they know.
+// DEV-7
+#[tokio::test]
+async fn a_client_without_ml_kem_agrees_on_x25519_or_p_256() {
+    let folder = tempfile::tempdir().unwrap();
+    for (groups, expected) in [
+        ("X25519", NamedGroup::X25519),
+        ("P-256", NamedGroup::secp256r1),
+    ] {
+        let listener = listener().await;
+        let arguments = format!("-tls1_3 -groups {groups}");
+        let (stream, mut child) = s_client(&listener, folder.path(), &arguments).await;
+        let mut accepted = acceptor().accept(stream).await.unwrap();
+        assert_eq!(accepted.group(), Some(expected));
+        accepted.shutdown().await.unwrap();
+        drop(accepted);
+        child.wait().unwrap();
+    }
 }
 
 #[tokio::test]
