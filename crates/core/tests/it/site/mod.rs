@@ -11,6 +11,7 @@ mod delivered;
 mod devices;
 mod dump;
 mod enrolment;
+mod enrolment_races;
 mod enrolment_tickets;
 mod faults;
 mod follows;
