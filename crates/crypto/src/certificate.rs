@@ -227,8 +227,8 @@ pub enum CertificateError {
     BadSignature,
 }
 
-/// SHA-256 of a certificate's DER form: the name by which a credential is found. Shown in 64 lower
-/// case hexadecimal digits.
+/// SHA-256 of a certificate's DER form, or of a device's public key: the name by which a credential is
+/// found. Shown in 64 lower case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Thumbprint(pub [u8; 32]);

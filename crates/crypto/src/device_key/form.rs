@@ -46,8 +46,8 @@ pub(super) fn check_point(algorithm: DeviceAlgorithm, point: &[u8]) -> Result<()
 }
 
 /// On the curve, in its one encoding, and of the order of the base point. A point of small order
-/// "verifies" signatures that anybody can make, and a point with a part of small order added is
-/// another name of the same key.
+/// "verifies" signatures that an attacker makes without a private key, and a point with a part of
+/// small order added is a second name of the same key.
 fn check_ed25519(point: &[u8]) -> Result<(), DeviceKeyError> {
     let encoded = CompressedEdwardsY::from_slice(point).map_err(|_| DeviceKeyError::BadPoint)?;
     let point = encoded.decompress().ok_or(DeviceKeyError::BadPoint)?;

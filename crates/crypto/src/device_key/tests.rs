@@ -116,7 +116,7 @@ fn every_key_has_one_form_alone() {
     assert_eq!(longest, Err(DeviceKeyError::NotSpki));
 }
 
-/// Without these checks a public key of small order "verifies" a signature that nobody made.
+/// Without these checks a public key of small order "verifies" a forged signature.
 #[test]
 fn a_point_that_no_private_key_leads_to_is_refused() {
     let mut forged = [0; 64];
@@ -201,6 +201,17 @@ fn keys_that_openssl_made_are_read_and_written_for_it() {
         let again = DeviceIdentity::from_der(&der).unwrap();
         assert_eq!(again.public(), identity.public());
     }
+}
+
+/// The key file of an account has its seed beside the key, in an attribute that other tools skip.
+#[test]
+fn the_key_file_of_an_account_is_the_key_file_of_a_device_too() {
+    use crate::{identity::Identity, key_file::write_identity};
+    let account = Identity::generate(&mut SystemEntropy);
+    let pem = write_identity(&account, None, &mut SystemEntropy);
+    let device = DeviceIdentity::from_pem(pem.expose()).unwrap();
+    let signing = account.certificate().signing();
+    assert_eq!(device.public().ed25519(), Some(signing));
 }
 
 #[test]

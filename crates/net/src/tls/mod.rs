@@ -37,7 +37,7 @@ pub struct TlsSetupError(#[from] Error);
 pub struct Acceptor(TlsAcceptor);
 
 impl Acceptor {
-    /// Proves `site` to those who connect.
+    /// Proves the key of `site` to each client.
     ///
     /// # Errors
     /// [`TlsSetupError`].

@@ -1,5 +1,5 @@
-//! Which certificates are accepted: those whose key the peer proves to hold, and of a site the pinned
-//! one alone.
+//! The checks of certificates. Each end checks that the peer holds the private key of its certificate;
+//! the device also checks that the key is the pinned one.
 
 use countersign_crypto::device_key::{DeviceAlgorithm, DeviceKey};
 use countersign_crypto::sign::VerifyingKey;
@@ -89,7 +89,7 @@ impl ServerCertVerifier for PinnedSite {
 }
 
 /// Accepts every device that proves to hold its key, and clients without one. Whether the key is
-/// registered is asked later, and not here: a stranger must not learn it from the handshake.
+/// registered is asked after the handshake: the handshake must not tell it to an unauthenticated client.
 #[derive(Debug)]
 pub(super) struct AnyDevice;
 

@@ -1,5 +1,6 @@
 //! Handshakes in memory, and with `openssl` as the other end.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +9,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::SiteSeed;
 use countersign_crypto::tls_certificate;
+use countersign_proto::enrolment::client::{AwaitingReply, ClientStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, ServerStep};
+use countersign_proto::enrolment::{EnrolmentTicket, Reply, TicketKind, Token};
 use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -210,6 +214,58 @@ async fn the_exporter_is_the_same_at_both_ends_and_another_on_each_connection() 
     assert_ne!(connect().await, connect().await);
 }
 
+/// The whole dialog; and the same request on another connection, as an attacker would relay it.
+// DEV-12
+#[tokio::test]
+async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connection() {
+    let public = site(1).public();
+    let token = Token::generate(&mut SystemEntropy);
+    let ticket = EnrolmentTicket::new(TicketKind::Device, "a", 1, token, public.signing).unwrap();
+    let identity = device();
+    let (accepted, connected) = handshake(&acceptor(), &connector(1, None)).await;
+    let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+    let reply = Reply::new("1", "a", 1, public).unwrap();
+
+    let enrolling = async {
+        let (id, name) = ("ada".parse().unwrap(), "phone".parse().unwrap());
+        let exporter = connected.enrolment_exporter().unwrap();
+        let (mut waiting, line) =
+            AwaitingReply::start(&ticket, id, name, &identity, &exporter).unwrap();
+        connected.write_all(line.expose()).await.unwrap();
+        loop {
+            let mut bytes = [0; 64];
+            let read = connected.read(&mut bytes).await.unwrap();
+            match waiting.receive(&bytes[..read]).unwrap() {
+                ClientStep::More(more) => waiting = more,
+                ClientStep::Enrolled(reply) => return reply,
+            }
+        }
+    };
+    let serving = async {
+        let mut waiting = AwaitingRequest::new();
+        let request = loop {
+            let mut bytes = vec![0; waiting.room().min(64)];
+            let read = accepted.read(&mut bytes).await.unwrap();
+            match waiting.receive(&bytes[..read]).unwrap() {
+                ServerStep::More(more) => waiting = more,
+                ServerStep::Request(request) => break request,
+            }
+        };
+        let exporter = accepted.enrolment_exporter().unwrap();
+        let proven = request.verify(&exporter).unwrap();
+        assert_eq!(proven.key(), identity.public());
+        accepted.write_all(&reply.to_line()).await.unwrap();
+        accepted.shutdown().await.unwrap();
+        request
+    };
+    let (enrolled, request) = tokio::join!(enrolling, serving);
+    assert_eq!(enrolled, reply);
+
+    let (other, _) = handshake(&acceptor(), &connector(1, None)).await;
+    let exporter = other.unwrap().enrolment_exporter().unwrap();
+    assert!(request.verify(&exporter).is_err());
+}
+
 // DEV-24
 #[tokio::test]
 async fn no_session_can_be_resumed() {
@@ -291,6 +347,48 @@ async fn tls_1_2_is_refused() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("protocol version"), "{said}");
+}
+
+// DEV-5
+#[tokio::test]
+async fn a_site_that_offers_tls_1_2_alone_is_refused() {
+    let (folder, _) = made_by_openssl(P256);
+    let mut server = Command::new("openssl")
+        .args("s_server -tls1_2 -accept 127.0.0.1:0 -cert certificate.pem -key key.pem".split(' '))
+        .current_dir(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(server.stdout.take().unwrap());
+    let mut lines = said.lines().map(Result::unwrap);
+    let address = lines.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    let stream = TcpStream::connect(address.unwrap()).await.unwrap();
+    let refused = connector(1, None).connect(stream).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(matches!(refused, Err(ConnectError::Io(_))));
+}
+
+/// Tools that do not know ML-KEM connect with what they know.
+// DEV-7
+#[tokio::test]
+async fn a_client_without_ml_kem_agrees_on_x25519_or_p_256() {
+    let folder = tempfile::tempdir().unwrap();
+    for (groups, expected) in [
+        ("X25519", NamedGroup::X25519),
+        ("P-256", NamedGroup::secp256r1),
+    ] {
+        let listener = listener().await;
+        let arguments = format!("-tls1_3 -groups {groups}");
+        let (stream, mut child) = s_client(&listener, folder.path(), &arguments).await;
+        let mut accepted = acceptor().accept(stream).await.unwrap();
+        assert_eq!(accepted.group(), Some(expected));
+        accepted.shutdown().await.unwrap();
+        drop(accepted);
+        child.wait().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The first line of a device: whose device it is.
+//! The first line of a device: the id of the person that it belongs to.
 
 use serde::{Deserialize, Serialize};
 

@@ -36,7 +36,7 @@ pub fn proof_input(exporter: &Exporter, token: &TokenHash, id: &str, key: &[u8])
     input
 }
 
-/// A key whose owner proved to hold it on this connection. Only
+/// A public key. The device proved on this connection that it holds the private key. Only
 /// [`Request::verify`](super::Request::verify) makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenKey(DeviceKey);

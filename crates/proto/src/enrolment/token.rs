@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json;
 
-/// 128 random bits. Who has them may enrol, once.
+/// 128 random bits. They entitle their bearer to one enrolment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Secret<16>);
 
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// SHA-256 of a token. Nobody finds the token from it: there are 2^128.
+/// SHA-256 of a token. It does not reveal the token, of which there are 2^128.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 

@@ -7,8 +7,8 @@ use countersign_crypto::sign::BadSignature;
 use countersign_proto::enrolment::client::{AwaitingReply, ClientStep, EnrolmentError};
 use countersign_proto::enrolment::server::{AwaitingRequest, Refusal, ServerStep};
 use countersign_proto::enrolment::{
-    BadProof, BadReply, EnrolmentTicket, Exporter, LONGEST_REPLY, LONGEST_REQUEST, Reply, Request,
-    TicketKind, Token, proof_input,
+    BadProof, BadReply, EnrolmentTicket, Exporter, LONGEST_REPLY, LONGEST_REQUEST, ProvenKey,
+    Reply, Request, TicketKind, Token, proof_input,
 };
 use proptest::prelude::*;
 
@@ -95,7 +95,7 @@ fn a_proof_is_good_for_one_connection_token_id_and_key_alone() {
         let signature = Err(BadProof::Signature(BadSignature));
         let verified = |line: &str| {
             let request = Request::read(line.as_bytes()).unwrap();
-            request.verify(&EXPORTER).map(|proven| proven.into_key())
+            request.verify(&EXPORTER).map(ProvenKey::into_key)
         };
         assert_eq!(verified(whole).as_ref(), Ok(identity.public()));
         assert_eq!(
