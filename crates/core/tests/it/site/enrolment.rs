@@ -73,6 +73,7 @@ async fn a_device_is_enrolled_with_the_right_token_id_and_proof() {
 }
 
 /// The answer was lost on the way: the device asks again, and is no second device.
+// DEV-15, DEV-16
 #[tokio::test]
 async fn the_bound_key_gets_the_same_answer_until_the_ticket_expires() {
     let test = site().await;
@@ -91,6 +92,7 @@ async fn the_bound_key_gets_the_same_answer_until_the_ticket_expires() {
     assert_eq!(enrol(NOW.plus_seconds(3_600)).await, REFUSED);
 }
 
+// DEV-16
 #[tokio::test]
 async fn a_ticket_is_good_until_the_moment_of_its_expiry() {
     let test = site().await;
@@ -108,6 +110,7 @@ async fn a_ticket_is_good_until_the_moment_of_its_expiry() {
 }
 
 /// An attacker without a ticket could make the site verify signatures, or fill the log and the disk.
+// DEV-17
 #[tokio::test]
 async fn an_unknown_token_costs_no_public_key_work_and_is_counted() {
     let test = site().await;
@@ -135,6 +138,7 @@ async fn an_unknown_token_costs_no_public_key_work_and_is_counted() {
     assert_eq!(entry["details"]["count"], 19);
 }
 
+// DEV-14
 #[tokio::test]
 async fn a_right_token_with_a_wrong_id_or_proof_is_spent() {
     let test = site().await;
@@ -185,6 +189,7 @@ async fn a_proof_of_another_key_spends_the_ticket() {
 }
 
 /// A key that another device has, or had, registers nothing and spends the ticket.
+// DEV-14, DEV-19
 #[tokio::test]
 async fn a_key_that_is_or_was_in_use_spends_the_ticket() {
     let test = site().await;
@@ -217,6 +222,7 @@ async fn a_key_that_is_or_was_in_use_spends_the_ticket() {
 
 /// A token that came into other hands: the second key raises an entry, a thousand of them two, and none costs a
 /// signature or takes the first key's answer away.
+// DEV-15, DEV-17
 #[tokio::test]
 async fn a_second_key_is_audited_and_takes_nothing_from_the_first() {
     let test = site().await;

@@ -42,11 +42,13 @@ async fn race(test: TestSite) {
     }
 }
 
+// DEV-15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_keys_one_gets_the_ticket_in_memory() {
     race(site().await).await;
 }
 
+// DEV-15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_keys_one_gets_the_ticket_in_a_file() {
     race(with_ada(TestSite::builder().file()).await).await;
