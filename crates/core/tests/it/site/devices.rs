@@ -96,6 +96,7 @@ async fn a_device_has_a_session_that_is_listed_shown_and_closed() {
 }
 
 /// Nothing tells a stranger which keys and ids there are, nor who is locked.
+// DEV-18
 #[tokio::test]
 async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike() {
     let scene = Scene::new("member").await;
@@ -185,6 +186,7 @@ async fn last_seen_is_written_once_a_minute_with_the_audit_entry() {
     assert_eq!(seen().await, Some(600_000), "it was there until then");
 }
 
+// DEV-19
 #[tokio::test]
 async fn revoking_cutting_locking_renaming_and_deleting_end_a_devices_session() {
     let of_ada = json!({ "name": "ada" });

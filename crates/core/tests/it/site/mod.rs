@@ -12,6 +12,7 @@ mod delivered;
 mod devices;
 mod dump;
 mod enrolment;
+mod enrolment_races;
 mod enrolment_tickets;
 mod faults;
 mod loops;
