@@ -5,7 +5,7 @@
 #![no_main]
 
 use countersign_proto::enrolment::server::{AwaitingRequest, ServerStep};
-use countersign_proto::enrolment::{Exporter, LONGEST_REQUEST, Request};
+use countersign_proto::enrolment::{Exporter, MAX_REQUEST, Request};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let line = request.to_line();
-    assert!(line.expose().len() <= LONGEST_REQUEST);
+    assert!(line.expose().len() <= MAX_REQUEST);
     assert_eq!(Request::read(line.expose()).unwrap(), request);
     // The seeds were made for another.
     assert!(request.verify(&Exporter([0; 32])).is_err());

@@ -24,7 +24,7 @@ use crate::{
     sign::{BadSignature, VerifyingKey},
 };
 
-pub use identity::{DeviceIdentity, DeviceIdentityError, LONGEST_DEVICE_KEY_FILE};
+pub use identity::{DeviceIdentity, DeviceIdentityError, MAX_DEVICE_KEY_FILE};
 
 /// The longest `SubjectPublicKeyInfo` that is read, in bytes. The longest accepted one has 91; the
 /// rest lets a key of another kind be called what it is.

@@ -18,13 +18,13 @@ pub(crate) fn serialize<S: Serializer>(bytes: impl AsRef<[u8]>, to: S) -> Result
     to.serialize_str(&BASE64URL_NOPAD.encode(bytes.as_ref()))
 }
 
-/// At most `LONGEST` bytes.
-pub(crate) fn deserialize<'de, const LONGEST: usize, D: Deserializer<'de>>(
+/// At most `MAX` bytes.
+pub(crate) fn deserialize<'de, const MAX: usize, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Vec<u8>, D::Error> {
     let text = Cow::<'de, str>::deserialize(from)?;
-    if text.len() > BASE64URL_NOPAD.encode_len(LONGEST) {
-        return Err(de::Error::custom(format_args!("at most {LONGEST} bytes")));
+    if text.len() > BASE64URL_NOPAD.encode_len(MAX) {
+        return Err(de::Error::custom(format_args!("at most {MAX} bytes")));
     }
     let decoded = BASE64URL_NOPAD.decode(text.as_bytes());
     decoded.map_err(|_| de::Error::custom("base64url without padding"))

@@ -128,8 +128,8 @@ impl Access {
         &self.channels
     }
 
-    /// Returns the accounts to which `caller` has access; `None` if it may not call the operation. A device acts for its owner alone:
-    /// whoever finds an admin's phone has no admin's session.
+    /// Returns the accounts to which `caller` has access; `None` if it may not call the operation.
+    /// A device acts for its owner alone, so that a thief of an admin's phone gets no admin rights.
     #[must_use]
     pub fn scope(&self, caller: &Caller) -> Option<Scope> {
         if !self.channels.contains(&caller.channel) {

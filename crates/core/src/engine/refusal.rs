@@ -337,8 +337,8 @@ impl From<StoreError> for Refusal {
                 match what {
                     Thing::Account | Thing::Application => "it may have just been deleted",
                     Thing::Key => "it may have just been revoked",
-                    Thing::Ticket => "somebody may have deleted its account just now",
-                    Thing::Device => "somebody may have revoked it just now",
+                    Thing::Ticket => "its account may have just been deleted",
+                    Thing::Device => "it may have just been revoked",
                     Thing::Setting => "",
                 },
             ),

@@ -22,7 +22,7 @@ use crate::timestamp::Timestamp;
 /// The most tickets of one account that can be open at a time.
 pub const OPEN_TICKETS: usize = 64;
 /// The longest lifetime of a ticket, in seconds: 7 days.
-pub const LONGEST_LIFETIME: u32 = 7 * 24 * 60 * 60;
+pub const MAX_LIFETIME: u32 = 7 * 24 * 60 * 60;
 /// The lifetime of a ticket if its issuer names none, in seconds: 1 hour.
 pub const USUAL_LIFETIME: u32 = 60 * 60;
 /// The time after its expiry during which a ticket is still listed, in seconds: 7 days.

@@ -50,16 +50,16 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// Which stretch of the list is wanted.
+/// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Only devices of this person.
+    /// Return only devices of this person.
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
-    /// The device after which the list begins; the `next` of the stretch before.
+    /// The device after which the page begins: the `next` of the previous page.
     after: Option<DeviceId>,
-    /// How many entries at most: 1 to 1000, 100 when left out.
+    /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
 }
@@ -186,7 +186,7 @@ async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, 
     Ok(Answer::new(DeviceView::of(renamed, person, connected)).with_output(said))
 }
 
-/// Which device.
+/// Names a device.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ById {

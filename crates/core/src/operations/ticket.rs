@@ -12,7 +12,7 @@ use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind};
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::enrolment::{
-    EnrolmentTicket, LISTED_AFTER_EXPIRY, LONGEST_LIFETIME, OPEN_TICKETS, RevocationReason,
+    EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, RevocationReason,
     TicketState, USUAL_LIFETIME,
 };
 use crate::id::{AccountId, DeviceId, TicketId};
@@ -102,8 +102,8 @@ struct Issued {
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
     let account = person(&context, &params.person).await?;
     let lifetime = params.expires_in.unwrap_or(USUAL_LIFETIME);
-    if !(1..=LONGEST_LIFETIME).contains(&lifetime) {
-        let problem = format!("{lifetime} is not from 1 to {LONGEST_LIFETIME} seconds");
+    if !(1..=MAX_LIFETIME).contains(&lifetime) {
+        let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
         return Err(Refusal::invalid("expires_in", problem));
     }
     if !account.is_active() {
@@ -191,16 +191,16 @@ pub(super) async fn listed(
     }
 }
 
-/// Which stretch of the list is wanted.
+/// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Only tickets of this person.
+    /// Return only tickets of this person.
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
-    /// The ticket after which the list begins; the `next` of the stretch before.
+    /// The ticket after which the page begins: the `next` of the previous page.
     after: Option<TicketId>,
-    /// How many entries at most: 1 to 1000, 100 when left out.
+    /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
 }
@@ -303,7 +303,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<TicketVie
     Ok(Answer::new(listing).with_output(text))
 }
 
-/// Which ticket.
+/// Names a ticket.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ById {

@@ -16,7 +16,7 @@ use crate::secret::{Secret, SecretText};
 
 /// The longest key file that is read, in bytes. Ours have some 120; the rest lets a large key of
 /// another kind be called what it is.
-pub const LONGEST_DEVICE_KEY_FILE: usize = 16 * 1024;
+pub const MAX_DEVICE_KEY_FILE: usize = 16 * 1024;
 
 const PKCS8: &str = "PRIVATE KEY";
 const SEC1: &str = "EC PRIVATE KEY";
@@ -52,7 +52,7 @@ impl DeviceIdentity {
     /// # Errors
     /// [`DeviceIdentityError`].
     pub fn from_pem(pem: &str) -> Result<Self, DeviceIdentityError> {
-        if pem.len() > LONGEST_DEVICE_KEY_FILE {
+        if pem.len() > MAX_DEVICE_KEY_FILE {
             return Err(DeviceIdentityError::TooLong { length: pem.len() });
         }
         let block = pem::find(pem, &[PKCS8, SEC1])?;
@@ -70,7 +70,7 @@ impl DeviceIdentity {
     /// # Errors
     /// [`DeviceIdentityError`].
     pub fn from_der(der: &[u8]) -> Result<Self, DeviceIdentityError> {
-        if der.len() > LONGEST_DEVICE_KEY_FILE {
+        if der.len() > MAX_DEVICE_KEY_FILE {
             return Err(DeviceIdentityError::TooLong { length: der.len() });
         }
         // AWS-LC does not look at bytes that follow the key.
@@ -156,8 +156,8 @@ impl From<BadPem> for DeviceIdentityError {
 /// Why a key file gives no device's key. The fault is with the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceIdentityError {
-    /// More than [`LONGEST_DEVICE_KEY_FILE`] bytes; nothing was parsed.
-    #[error("{length} bytes are too long for a key file (at most {LONGEST_DEVICE_KEY_FILE})")]
+    /// More than [`MAX_DEVICE_KEY_FILE`] bytes; nothing was parsed.
+    #[error("{length} bytes are too long for a key file (at most {MAX_DEVICE_KEY_FILE})")]
     TooLong {
         /// How many there were.
         length: usize,

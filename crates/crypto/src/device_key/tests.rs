@@ -203,7 +203,7 @@ fn keys_that_openssl_made_are_read_and_written_for_it() {
     }
 }
 
-/// The key file of an account has its seed beside the key, in an attribute that other tools skip.
+/// The key file of an account also has its seed, in an attribute that other tools ignore.
 #[test]
 fn the_key_file_of_an_account_is_the_key_file_of_a_device_too() {
     use crate::{identity::Identity, key_file::write_identity};
@@ -302,7 +302,7 @@ fn a_file_that_holds_no_device_key_is_refused_with_the_reason() {
             DeviceIdentityError::Unsupported,
         ),
         (
-            "a".repeat(LONGEST_DEVICE_KEY_FILE + 1),
+            "a".repeat(MAX_DEVICE_KEY_FILE + 1),
             DeviceIdentityError::TooLong { length: 16_385 },
         ),
     ];

@@ -6,7 +6,7 @@ use crate::json;
 use crate::name::AccountName;
 
 /// The longest line, in bytes with its line end: the longest id, each character of it escaped.
-pub const LONGEST_HELLO: usize = 2 * 1024;
+pub const MAX_HELLO: usize = 2 * 1024;
 
 /// The line `{"id":"ada@example.org"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Hello {
 /// The line is no hello: the connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum BadHello {
-    /// More than [`LONGEST_HELLO`] bytes.
+    /// More than [`MAX_HELLO`] bytes.
     #[error("the first line is too long")]
     TooLong,
     /// It is not JSON of the right members.
@@ -33,7 +33,7 @@ impl Hello {
     /// # Errors
     /// [`BadHello`].
     pub fn read(line: &[u8]) -> Result<Self, BadHello> {
-        if line.len() > LONGEST_HELLO {
+        if line.len() > MAX_HELLO {
             return Err(BadHello::TooLong);
         }
         Ok(json::object(line)?)
@@ -88,7 +88,7 @@ mod tests {
             id: "ada".parse().unwrap(),
         }
         .to_line();
-        line.push_str(&" ".repeat(LONGEST_HELLO - line.len()));
+        line.push_str(&" ".repeat(MAX_HELLO - line.len()));
         assert!(Hello::read(line.as_bytes()).is_ok());
         line.push(' ');
         assert!(matches!(

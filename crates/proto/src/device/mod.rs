@@ -12,6 +12,6 @@ mod hello;
 mod name;
 mod welcome;
 
-pub use hello::{BadHello, Hello, LONGEST_HELLO};
+pub use hello::{BadHello, Hello, MAX_HELLO};
 pub use name::{BadDeviceName, DeviceName};
-pub use welcome::{BadWelcome, LONGEST_WELCOME, Welcome};
+pub use welcome::{BadWelcome, MAX_WELCOME, Welcome};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::json;
 
 /// The longest line, in bytes with its line end: room for members to come.
-pub const LONGEST_WELCOME: usize = 4 * 1024;
+pub const MAX_WELCOME: usize = 4 * 1024;
 
 /// The line `{"welcome":{"idle_seconds":900,"line_bytes":1048576,"in_flight":64}}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Welcome {
 /// The line is no welcome: the other side is no site, or a later one that this program cannot use.
 #[derive(Debug, thiserror::Error)]
 pub enum BadWelcome {
-    /// More than [`LONGEST_WELCOME`] bytes.
+    /// More than [`MAX_WELCOME`] bytes.
     #[error("the site's first line is too long")]
     TooLong,
     /// It is not JSON of the right members.
@@ -44,7 +44,7 @@ impl Welcome {
     /// # Errors
     /// [`BadWelcome`].
     pub fn read(line: &[u8]) -> Result<Self, BadWelcome> {
-        if line.len() > LONGEST_WELCOME {
+        if line.len() > MAX_WELCOME {
             return Err(BadWelcome::TooLong);
         }
         let Line { welcome } = json::object(line)?;
@@ -94,7 +94,7 @@ mod tests {
             &line.replace("900", "4294967296"),
             &line.replace("64", "0"),
             &line.replace("64", "\"64\""),
-            &format!("{line}{}", " ".repeat(LONGEST_WELCOME)),
+            &format!("{line}{}", " ".repeat(MAX_WELCOME)),
         ] {
             assert!(Welcome::read(wrong.as_bytes()).is_err(), "{wrong}");
         }

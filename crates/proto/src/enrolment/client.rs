@@ -12,7 +12,7 @@ use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::secret::SecretBytes;
 use countersign_crypto::sign::VerifyingKey;
 
-use super::{BadReply, EnrolmentTicket, Exporter, LONGEST_REPLY, Reply, Request, TicketKind};
+use super::{BadReply, EnrolmentTicket, Exporter, MAX_REPLY, Reply, Request, TicketKind};
 use crate::device::DeviceName;
 use crate::name::AccountName;
 
@@ -87,7 +87,7 @@ impl AwaitingReply {
     pub fn receive(mut self, bytes: &[u8]) -> Result<ClientStep, EnrolmentError> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (line, _) = bytes.split_at(end.unwrap_or(bytes.len()));
-        if self.line.len() + line.len() >= LONGEST_REPLY {
+        if self.line.len() + line.len() >= MAX_REPLY {
             return Err(BadReply::TooLong.into());
         }
         self.line.extend_from_slice(line);

@@ -20,9 +20,9 @@ mod ticket;
 mod token;
 
 pub use proof::{BadProof, EXPORTER_LABEL, Exporter, ProvenKey, proof_input};
-pub use reply::{BadReply, LONGEST_REPLY, Reply};
-pub use request::{BadRequest, LONGEST_REQUEST, Request};
+pub use reply::{BadReply, MAX_REPLY, Reply};
+pub use request::{BadRequest, MAX_REQUEST, Request};
 pub use ticket::{
-    BadTicket, EnrolmentTicket, LONGEST_TICKET_JSON, LONGEST_TICKET_URI, TicketKind, UnknownKind,
+    BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, UnknownKind,
 };
 pub use token::{Token, TokenHash};

@@ -9,7 +9,7 @@ use crate::json;
 use crate::uri::is_host;
 
 /// The longest line, in bytes with its line end.
-pub const LONGEST_REPLY: usize = 4 * 1024;
+pub const MAX_REPLY: usize = 4 * 1024;
 /// The longest device id, in characters.
 const MAX_DEVICE_ID: usize = 64;
 
@@ -36,7 +36,7 @@ struct Form {
 /// Why a line is no reply. The fault is with the site.
 #[derive(Debug, thiserror::Error)]
 pub enum BadReply {
-    /// More than [`LONGEST_REPLY`] bytes.
+    /// More than [`MAX_REPLY`] bytes.
     #[error("the site's answer is too long")]
     TooLong,
     /// It is not JSON of the right members.
@@ -84,7 +84,7 @@ impl Reply {
     /// # Errors
     /// [`BadReply`].
     pub fn read(line: &[u8]) -> Result<Self, BadReply> {
-        if line.len() > LONGEST_REPLY {
+        if line.len() > MAX_REPLY {
             return Err(BadReply::TooLong);
         }
         let form: Form = json::object(line)?;

@@ -13,7 +13,7 @@ use crate::name::{AccountName, BadName};
 
 /// The longest line, in bytes with its line end. One of ours has some 400; the rest is room for other
 /// spellings of the same JSON.
-pub const LONGEST_REQUEST: usize = 8 * 1024;
+pub const MAX_REQUEST: usize = 8 * 1024;
 
 /// A request to enrol a device. Its form was checked; its token, id and proof were not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ struct Form {
 /// Why a line is no request. The site closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum BadRequest {
-    /// More than [`LONGEST_REQUEST`] bytes.
+    /// More than [`MAX_REQUEST`] bytes.
     #[error("the request is too long")]
     TooLong,
     /// It is not JSON of the right members, or a member is not what it should be.
@@ -80,7 +80,7 @@ impl Request {
     /// # Errors
     /// [`BadRequest`].
     pub fn read(line: &[u8]) -> Result<Self, BadRequest> {
-        if line.len() > LONGEST_REQUEST {
+        if line.len() > MAX_REQUEST {
             return Err(BadRequest::TooLong);
         }
         let form: Form = json::object(line)?;
@@ -91,7 +91,7 @@ impl Request {
     /// The line with its line end. It holds the token.
     #[must_use]
     pub fn to_line(&self) -> SecretBytes {
-        let mut line = Vec::with_capacity(LONGEST_REQUEST);
+        let mut line = Vec::with_capacity(MAX_REQUEST);
         if serde_json::to_writer(&mut line, &self.form).is_err() {
             // Texts are always written; only exhausted memory leads here.
             std::process::abort();

@@ -6,11 +6,11 @@
 //!       `-- receive, closed ------------------> Refusal: close without an answer
 //! ```
 //!
-//! The site reads at most [`LONGEST_REQUEST`] bytes and nothing after the line.
+//! The site reads at most [`MAX_REQUEST`] bytes and nothing after the line.
 
 use countersign_crypto::secret::SecretBytes;
 
-use super::{BadRequest, LONGEST_REQUEST, Request};
+use super::{BadRequest, MAX_REQUEST, Request};
 
 /// The request has not arrived completely.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub enum ServerStep {
 /// Why there is no request. Each is answered alike: with nothing, after the same time.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The first [`LONGEST_REQUEST`] bytes have no line end.
+    /// The first [`MAX_REQUEST`] bytes have no line end.
     #[error("the request is too long")]
     TooLong,
     /// The connection ended before the line did.
@@ -54,7 +54,7 @@ impl AwaitingRequest {
     /// How many bytes may still be read: at least 1.
     #[must_use]
     pub fn room(&self) -> usize {
-        LONGEST_REQUEST - self.line.expose().len()
+        MAX_REQUEST - self.line.expose().len()
     }
 
     /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not count.
@@ -70,7 +70,7 @@ impl AwaitingRequest {
         let line = SecretBytes::from([self.line.expose(), line].concat());
         match end {
             Some(_) => Ok(ServerStep::Request(Box::new(Request::read(line.expose())?))),
-            None if line.expose().len() == LONGEST_REQUEST => Err(Refusal::TooLong),
+            None if line.expose().len() == MAX_REQUEST => Err(Refusal::TooLong),
             None => Ok(ServerStep::More(Self { line })),
         }
     }

@@ -7,8 +7,8 @@ use countersign_crypto::sign::BadSignature;
 use countersign_proto::enrolment::client::{AwaitingReply, ClientStep, EnrolmentError};
 use countersign_proto::enrolment::server::{AwaitingRequest, Refusal, ServerStep};
 use countersign_proto::enrolment::{
-    BadProof, BadReply, EnrolmentTicket, Exporter, LONGEST_REPLY, LONGEST_REQUEST, ProvenKey,
-    Reply, Request, TicketKind, Token, proof_input,
+    BadProof, BadReply, EnrolmentTicket, Exporter, MAX_REPLY, MAX_REQUEST, ProvenKey, Reply,
+    Request, TicketKind, Token, proof_input,
 };
 use proptest::prelude::*;
 
@@ -158,17 +158,17 @@ fn the_site_reads_8192_bytes_and_nothing_after_the_line() {
     let line = request(&identities()[0]).to_line();
     let line = line.expose();
     let padded = |length: usize| [&vec![b' '; length - line.len()], line].concat();
-    let longest = padded(LONGEST_REQUEST);
+    let longest = padded(MAX_REQUEST);
     assert_eq!(served([&longest[..]]).unwrap(), request_of(line));
-    let longer = padded(LONGEST_REQUEST + 1);
+    let longer = padded(MAX_REQUEST + 1);
     assert!(matches!(served([&longer[..]]), Err(Refusal::TooLong)));
-    let (first, second) = longer.split_at(LONGEST_REQUEST - 1);
+    let (first, second) = longer.split_at(MAX_REQUEST - 1);
     assert!(matches!(served([first, second]), Err(Refusal::TooLong)));
 
     let waiting = AwaitingRequest::new();
-    assert_eq!(waiting.room(), LONGEST_REQUEST);
+    assert_eq!(waiting.room(), MAX_REQUEST);
     match waiting.receive(&line[..10]).unwrap() {
-        ServerStep::More(more) => assert_eq!(more.room(), LONGEST_REQUEST - 10),
+        ServerStep::More(more) => assert_eq!(more.room(), MAX_REQUEST - 10),
         ServerStep::Request(_) => panic!("the line is incomplete"),
     }
     let followed = [line, b"garbage\n", line].concat();
@@ -181,7 +181,7 @@ fn request_of(line: &[u8]) -> Request {
 
 // DEV-13
 #[test]
-fn a_reply_that_names_another_site_key_is_not_believed() {
+fn a_reply_with_another_site_key_is_refused() {
     let line = reply().to_line();
     let text = String::from_utf8(line.clone()).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
@@ -230,7 +230,7 @@ fn a_reply_is_read_with_members_to_come_and_not_without_its_own() {
         BadReply::Json(_)
     ));
     assert!(matches!(refused("\n".to_owned()), BadReply::Json(_)));
-    let padding = " ".repeat(LONGEST_REPLY - text.len());
+    let padding = " ".repeat(MAX_REPLY - text.len());
     assert_eq!(
         answered([format!("{padding}{text}").as_bytes()]).unwrap(),
         reply()
@@ -239,10 +239,7 @@ fn a_reply_is_read_with_members_to_come_and_not_without_its_own() {
         refused(format!(" {padding}{text}")),
         BadReply::TooLong
     ));
-    assert!(matches!(
-        refused("a".repeat(LONGEST_REPLY)),
-        BadReply::TooLong
-    ));
+    assert!(matches!(refused("a".repeat(MAX_REPLY)), BadReply::TooLong));
 }
 
 #[test]
@@ -259,7 +256,7 @@ fn a_ticket_for_something_else_is_not_sent() {
 /// The key is sound DER, but no private key leads to it: the signature is not looked at.
 // DEV-11
 #[test]
-fn a_key_that_nobody_can_hold_proves_nothing() {
+fn a_key_of_small_order_proves_nothing() {
     let text = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
     let mut key = identities()[0].public().spki().to_vec();
     key[12..].fill(0);

@@ -2,7 +2,7 @@
 
 use countersign_crypto::sign::VerifyingKey;
 use countersign_proto::enrolment::{
-    BadTicket, EnrolmentTicket, LONGEST_TICKET_JSON, LONGEST_TICKET_URI, TicketKind, Token,
+    BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, Token,
 };
 use proptest::prelude::*;
 
@@ -132,7 +132,7 @@ fn what_is_wrong_with_a_uri_is_told_apart() {
         (kind(0), BadTicket::Kind { found: 0 }),
         (kind(5), BadTicket::Kind { found: 5 }),
         (
-            format!("{start}{}", "A".repeat(LONGEST_TICKET_URI)),
+            format!("{start}{}", "A".repeat(MAX_TICKET_URI)),
             BadTicket::TooLong,
         ),
     ];
@@ -148,7 +148,7 @@ fn what_is_wrong_with_a_uri_is_told_apart() {
 #[test]
 fn a_uri_at_the_limit_is_judged_by_its_form_and_one_over_it_is_not_read() {
     let (start, body) = parts();
-    let fill = LONGEST_TICKET_URI - start.len() - body.len();
+    let fill = MAX_TICKET_URI - start.len() - body.len();
     let longest = format!("{start}{body}{}", "A".repeat(fill));
     assert_eq!(read(&longest), Err(BadTicket::Length { found: 84 + fill }));
     assert_eq!(read(&format!("{longest}A")), Err(BadTicket::TooLong));
@@ -190,7 +190,7 @@ fn json_that_is_no_ticket_is_refused() {
     assert_eq!(read(&json.replace("login.", "a b.")), Err(BadTicket::Host));
     let padded = format!(
         "{{{}{}",
-        " ".repeat(LONGEST_TICKET_JSON - json.len()),
+        " ".repeat(MAX_TICKET_JSON - json.len()),
         &json[1..]
     );
     assert_eq!(read(&padded), Ok(ticket()));

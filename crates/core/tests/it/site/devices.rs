@@ -95,7 +95,7 @@ async fn a_device_has_a_session_that_is_listed_shown_and_closed() {
     assert_eq!(opened["details"]["proof"], proof);
 }
 
-/// Nothing tells a stranger which keys and ids there are, nor who is locked.
+/// A client without an enrolled key cannot learn which keys and ids exist, nor which are locked.
 // DEV-18
 #[tokio::test]
 async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike() {
@@ -110,7 +110,7 @@ async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike
         assert!(session.is_none(), "{name}");
     };
     refused(&TestDevice::new(), ADA).await;
-    for name in ["bob", "nobody", "ada@example.com"] {
+    for name in ["bob", "unknown", "ada@example.com"] {
         refused(&scene.phone, name).await;
     }
     test.admin("person.lock", json!({ "name": "ada" })).await;

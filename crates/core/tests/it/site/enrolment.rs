@@ -145,7 +145,7 @@ async fn a_right_token_with_a_wrong_id_or_proof_is_spent() {
     test.admin("person.create", json!({ "name": "bob" })).await;
     for (name, proves, why) in [
         ("bob@example.org", true, RevocationReason::WrongId),
-        ("nobody@example.org", true, RevocationReason::WrongId),
+        ("unknown@example.org", true, RevocationReason::WrongId),
         (ADA, false, RevocationReason::WrongProof),
     ] {
         let ticket = test.ticket("ada").await;
@@ -380,7 +380,8 @@ async fn no_token_is_in_the_database_or_the_audit_log() {
     assert!(!log.contains(issued["ticket"]["token"].as_str().unwrap()));
 }
 
-/// A source with a penalty is turned away before it reaches this; what comes from others is counted apart.
+/// The listener rejects a source with a penalty before this. Other sources are counted
+/// separately.
 #[tokio::test]
 async fn refusals_count_for_their_source() {
     let test = site().await;

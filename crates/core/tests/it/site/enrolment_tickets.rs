@@ -62,7 +62,7 @@ async fn a_ticket_lasts_at_most_seven_days_and_a_person_has_at_most_64_open_ones
     test.admin("ticket.revoke", json!({ "id": last["id"] }))
         .await;
     test.admin("ticket.issue", issue(1)).await;
-    // Nobody else is kept out by that.
+    // Other persons still get tickets.
     test.admin("person.create", json!({ "name": "bob" })).await;
     test.ticket("bob").await;
 }
@@ -79,12 +79,12 @@ async fn a_person_issues_tickets_for_themselves_after_a_fresh_proof_alone() {
             run(&test.site, &own.caller, "ticket.issue", params).await.0
         };
         assert_eq!(ask(&name).await, Code::NOT_PERMITTED);
-        let (of_others, nobody) = match role {
+        let (of_others, of_unknown) = match role {
             "admin" => (Code::SUCCESS, Code::NOT_FOUND),
             _ => (Code::NOT_FOUND, Code::NOT_FOUND),
         };
         assert_eq!(ask("ada").await, of_others);
-        assert_eq!(ask("nobody").await, nobody);
+        assert_eq!(ask("unknown").await, of_unknown);
     }
 }
 

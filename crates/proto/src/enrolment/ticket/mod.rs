@@ -26,9 +26,9 @@ use crate::uri::is_host;
 pub use kind::{TicketKind, UnknownKind};
 
 /// The longest URI that is read, in bytes without white space: the longest host leaves room to spare.
-pub const LONGEST_TICKET_URI: usize = 512;
+pub const MAX_TICKET_URI: usize = 512;
 /// The longest JSON that is read, in bytes: the longest host, each character of all texts escaped.
-pub const LONGEST_TICKET_JSON: usize = 4 * 1024;
+pub const MAX_TICKET_JSON: usize = 4 * 1024;
 
 const BODY_CHARACTERS: usize = 84;
 
@@ -133,7 +133,7 @@ impl EnrolmentTicket {
     /// # Errors
     /// [`BadTicket`].
     pub fn from_json(text: &str) -> Result<Self, BadTicket> {
-        if text.len() > LONGEST_TICKET_JSON {
+        if text.len() > MAX_TICKET_JSON {
             return Err(BadTicket::TooLong);
         }
         let form: Form =
@@ -189,7 +189,7 @@ impl EnrolmentTicket {
             site_key: self.site.0,
         };
         // No copy of the token is left behind when the text grows.
-        let mut text = Vec::with_capacity(LONGEST_TICKET_JSON);
+        let mut text = Vec::with_capacity(MAX_TICKET_JSON);
         let written = serde_json::to_writer(&mut text, &form);
         let text = written.ok().and_then(|()| String::from_utf8(text).ok());
         let Some(text) = text else {

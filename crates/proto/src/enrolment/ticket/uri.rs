@@ -5,7 +5,7 @@ use countersign_crypto::secret::{SecretBytes, SecretText};
 use countersign_crypto::sign::VerifyingKey;
 use data_encoding::{BASE32_NOPAD, DecodeKind};
 
-use super::{BODY_CHARACTERS, BadTicket, EnrolmentTicket, LONGEST_TICKET_URI, TicketKind};
+use super::{BODY_CHARACTERS, BadTicket, EnrolmentTicket, MAX_TICKET_URI, TicketKind};
 use crate::enrolment::Token;
 
 const SCHEME: &str = "countersign://";
@@ -22,12 +22,12 @@ impl EnrolmentTicket {
         let marks = |c: &char| c.is_whitespace() || *c == '\u{feff}';
         // One character more than there may be tells that there are too many. No copy of the token is
         // left behind, since the text never grows beyond this.
-        let mut kept = String::with_capacity(4 * (LONGEST_TICKET_URI + 1));
+        let mut kept = String::with_capacity(4 * (MAX_TICKET_URI + 1));
         let characters = text.chars().filter(|c| !marks(c));
-        kept.extend(characters.take(LONGEST_TICKET_URI + 1));
+        kept.extend(characters.take(MAX_TICKET_URI + 1));
         let text = SecretText::from(kept);
         let text = text.expose();
-        if text.len() > LONGEST_TICKET_URI {
+        if text.len() > MAX_TICKET_URI {
             return Err(BadTicket::TooLong);
         }
         let text = text
