@@ -23,7 +23,7 @@ use countersign_crypto::site_key::SiteKey;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsAcceptor, TlsConnector};
 
 pub use stream::TlsStream;
 
@@ -57,6 +57,40 @@ impl Acceptor {
     {
         let accepted = self.0.accept(stream).await?;
         Ok(TlsStream::new(accepted.into()))
+    }
+
+    /// Waits for the first message of the handshake, without public-key work, so that a caller can
+    /// limit how many handshakes compute at a time. Set a time limit.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn client_hello<S>(&self, stream: S) -> io::Result<ClientHello<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        Ok(ClientHello {
+            start,
+            acceptor: self.clone(),
+        })
+    }
+}
+
+/// The first message of a client, which the site has not answered.
+pub struct ClientHello<S> {
+    start: StartHandshake<S>,
+    acceptor: Acceptor,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientHello<S> {
+    /// Answers it. The key agreement and the site's signature are computed before this returns; the
+    /// returned future waits for the rest of the handshake and verifies the client's signature.
+    ///
+    /// # Errors
+    /// As [`Acceptor::accept`].
+    pub fn answer(self) -> impl Future<Output = io::Result<TlsStream<S>>> {
+        let accepting = self.start.into_stream(self.acceptor.0.config().clone());
+        async move { Ok(TlsStream::new(accepting.await?.into())) }
     }
 }
 
