@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use countersign_proto::enrolment::server::{AwaitingRequest, ServerStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{Exporter, MAX_REQUEST, Request};
 use libfuzzer_sys::fuzz_target;
 
@@ -30,8 +30,8 @@ fn read(bytes: &[u8], size: usize) -> Option<Request> {
     for piece in bytes.chunks(size) {
         assert!(waiting.room() > 0);
         match waiting.receive(piece).ok()? {
-            ServerStep::More(more) => waiting = more,
-            ServerStep::Request(request) => return Some(*request),
+            RequestStep::More(more) => waiting = more,
+            RequestStep::Request(request) => return Some(*request),
         }
     }
     None

@@ -9,8 +9,8 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::SiteSeed;
 use countersign_crypto::tls_certificate;
-use countersign_proto::enrolment::client::{AwaitingReply, ClientStep};
-use countersign_proto::enrolment::server::{AwaitingRequest, ServerStep};
+use countersign_proto::enrolment::client::{AwaitingReply, ReplyStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, TicketKind, Token};
 use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
@@ -236,8 +236,8 @@ async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connec
             let mut bytes = [0; 64];
             let read = connected.read(&mut bytes).await.unwrap();
             match waiting.receive(&bytes[..read]).unwrap() {
-                ClientStep::More(more) => waiting = more,
-                ClientStep::Enrolled(reply) => return reply,
+                ReplyStep::More(more) => waiting = more,
+                ReplyStep::Enrolled(reply) => return reply,
             }
         }
     };
@@ -247,8 +247,8 @@ async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connec
             let mut bytes = vec![0; waiting.room().min(64)];
             let read = accepted.read(&mut bytes).await.unwrap();
             match waiting.receive(&bytes[..read]).unwrap() {
-                ServerStep::More(more) => waiting = more,
-                ServerStep::Request(request) => break request,
+                RequestStep::More(more) => waiting = more,
+                RequestStep::Request(request) => break request,
             }
         };
         let exporter = accepted.enrolment_exporter().unwrap();

@@ -4,7 +4,7 @@
 //! ```text
 //! device                                site
 //!   | --> Hello: the person's id          |     which must own the device's key
-//!   |     Welcome: limits, idle time  <-- |
+//!   |     DeviceWelcome: limits       <-- |
 //!   | <== operations, results, events ==> |     as in `lines`
 //! ```
 
@@ -14,4 +14,4 @@ mod welcome;
 
 pub use hello::{BadHello, Hello, MAX_HELLO};
 pub use name::{BadDeviceName, DeviceName};
-pub use welcome::{BadWelcome, MAX_WELCOME, Welcome};
+pub use welcome::{BadWelcome, DeviceWelcome, MAX_WELCOME};

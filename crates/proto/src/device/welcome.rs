@@ -9,7 +9,7 @@ pub const MAX_WELCOME: usize = 4 * 1024;
 
 /// The line `{"welcome":{"idle_seconds":900,"line_bytes":1048576,"in_flight":64}}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Welcome {
+pub struct DeviceWelcome {
     /// The site closes the connection after so many seconds without a line from the device.
     pub idle_seconds: u32,
     /// The longest line that the site reads, in bytes without its line end.
@@ -34,10 +34,10 @@ pub enum BadWelcome {
 
 #[derive(Deserialize)]
 struct Line {
-    welcome: Welcome,
+    welcome: DeviceWelcome,
 }
 
-impl Welcome {
+impl DeviceWelcome {
     /// Reads the line, with or without its line end. Members that are not known are ignored, so that
     /// a later site can say more.
     ///
@@ -76,16 +76,16 @@ mod tests {
     // DEV-21
     #[test]
     fn the_welcome_tells_limits_and_idle_time() {
-        let welcome = Welcome {
+        let welcome = DeviceWelcome {
             idle_seconds: 900,
             line_bytes: 1_048_576,
             in_flight: 64,
         };
         let line = "{\"welcome\":{\"idle_seconds\":900,\"line_bytes\":1048576,\"in_flight\":64}}\n";
         assert_eq!(welcome.to_line(), line);
-        assert_eq!(Welcome::read(line.as_bytes()).unwrap(), welcome);
+        assert_eq!(DeviceWelcome::read(line.as_bytes()).unwrap(), welcome);
         let later = line.replace("{\"idle", "{\"later\":[1],\"idle");
-        assert_eq!(Welcome::read(later.as_bytes()).unwrap(), welcome);
+        assert_eq!(DeviceWelcome::read(later.as_bytes()).unwrap(), welcome);
         for wrong in [
             "",
             "{}",
@@ -96,7 +96,7 @@ mod tests {
             &line.replace("64", "\"64\""),
             &format!("{line}{}", " ".repeat(MAX_WELCOME)),
         ] {
-            assert!(Welcome::read(wrong.as_bytes()).is_err(), "{wrong}");
+            assert!(DeviceWelcome::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct AwaitingReply {
 
 /// What became of the bytes that arrived.
 #[derive(Debug)]
-pub enum ClientStep {
+pub enum ReplyStep {
     /// The answer is incomplete: read on.
     More(AwaitingReply),
     /// The device is enrolled: store the key, the id and the address, and close.
@@ -84,7 +84,7 @@ impl AwaitingReply {
     ///
     /// # Errors
     /// [`EnrolmentError`]; the connection must be closed.
-    pub fn receive(mut self, bytes: &[u8]) -> Result<ClientStep, EnrolmentError> {
+    pub fn receive(mut self, bytes: &[u8]) -> Result<ReplyStep, EnrolmentError> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (line, _) = bytes.split_at(end.unwrap_or(bytes.len()));
         if self.line.len() + line.len() >= MAX_REPLY {
@@ -92,11 +92,11 @@ impl AwaitingReply {
         }
         self.line.extend_from_slice(line);
         if end.is_none() {
-            return Ok(ClientStep::More(self));
+            return Ok(ReplyStep::More(self));
         }
         let reply = Reply::read(&self.line)?;
         match reply.site_key().signing == self.site {
-            true => Ok(ClientStep::Enrolled(reply)),
+            true => Ok(ReplyStep::Enrolled(reply)),
             false => Err(EnrolmentError::AnotherSite),
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! AwaitingRequest --receive: part of the line--> AwaitingRequest
 //!       |-- receive: the whole line ----------> Request: look its token up, then verify it
-//!       `-- receive, closed ------------------> Refusal: close without an answer
+//!       `-- receive, closed ------------------> RequestRefused: close without an answer
 //! ```
 //!
 //! The site reads at most [`MAX_REQUEST`] bytes and nothing after the line.
@@ -21,7 +21,7 @@ pub struct AwaitingRequest {
 
 /// What became of the bytes that arrived.
 #[derive(Debug)]
-pub enum ServerStep {
+pub enum RequestStep {
     /// The line is incomplete: read at most [`AwaitingRequest::room`] bytes more.
     More(AwaitingRequest),
     /// The line is complete: read nothing more.
@@ -30,7 +30,7 @@ pub enum ServerStep {
 
 /// Why there is no request. Each is answered alike: with nothing, after the same time.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum RequestRefused {
     /// The first [`MAX_REQUEST`] bytes have no line end.
     #[error("the request is too long")]
     TooLong,
@@ -60,8 +60,8 @@ impl AwaitingRequest {
     /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not count.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub fn receive(self, bytes: &[u8]) -> Result<ServerStep, Refusal> {
+    /// [`RequestRefused`].
+    pub fn receive(self, bytes: &[u8]) -> Result<RequestStep, RequestRefused> {
         let room = self.room();
         let (bytes, _) = bytes.split_at(bytes.len().min(room));
         let end = bytes.iter().position(|byte| *byte == b'\n');
@@ -69,16 +69,18 @@ impl AwaitingRequest {
         // A copy, so that the former buffer is wiped.
         let line = SecretBytes::from([self.line.expose(), line].concat());
         match end {
-            Some(_) => Ok(ServerStep::Request(Box::new(Request::read(line.expose())?))),
-            None if line.expose().len() == MAX_REQUEST => Err(Refusal::TooLong),
-            None => Ok(ServerStep::More(Self { line })),
+            Some(_) => Ok(RequestStep::Request(Box::new(Request::read(
+                line.expose(),
+            )?))),
+            None if line.expose().len() == MAX_REQUEST => Err(RequestRefused::TooLong),
+            None => Ok(RequestStep::More(Self { line })),
         }
     }
 
     /// The connection ended.
     #[must_use]
-    pub fn closed(self) -> Refusal {
-        Refusal::Closed
+    pub fn closed(self) -> RequestRefused {
+        RequestRefused::Closed
     }
 }
 

@@ -4,8 +4,8 @@ use countersign_crypto::device_key::{DeviceIdentity, DeviceKeyError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::hash::sha256;
 use countersign_crypto::sign::BadSignature;
-use countersign_proto::enrolment::client::{AwaitingReply, ClientStep, EnrolmentError};
-use countersign_proto::enrolment::server::{AwaitingRequest, Refusal, ServerStep};
+use countersign_proto::enrolment::client::{AwaitingReply, EnrolmentError, ReplyStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, RequestRefused, RequestStep};
 use countersign_proto::enrolment::{
     BadProof, BadReply, EnrolmentTicket, Exporter, MAX_REPLY, MAX_REQUEST, ProvenKey, Reply,
     Request, TicketKind, Token, proof_input,
@@ -22,12 +22,12 @@ fn start(identity: &DeviceIdentity) -> (AwaitingReply, Vec<u8>) {
 }
 
 /// What the site makes of bytes that arrive in these pieces.
-fn served<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Request, Refusal> {
+fn served<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Request, RequestRefused> {
     let mut waiting = AwaitingRequest::new();
     for piece in pieces {
         match waiting.receive(piece)? {
-            ServerStep::More(more) => waiting = more,
-            ServerStep::Request(request) => return Ok(*request),
+            RequestStep::More(more) => waiting = more,
+            RequestStep::Request(request) => return Ok(*request),
         }
     }
     Err(waiting.closed())
@@ -38,8 +38,8 @@ fn answered<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Reply, Enr
     let (mut waiting, _) = start(&identities()[1]);
     for piece in pieces {
         match waiting.receive(piece)? {
-            ClientStep::More(more) => waiting = more,
-            ClientStep::Enrolled(reply) => return Ok(reply),
+            ReplyStep::More(more) => waiting = more,
+            ReplyStep::Enrolled(reply) => return Ok(reply),
         }
     }
     Err(waiting.closed())
@@ -57,8 +57,8 @@ fn a_device_with_either_kind_of_key_is_enrolled() {
         let proven = request.verify(&EXPORTER).unwrap();
         assert_eq!(proven.key(), identity.public());
         match waiting.receive(&reply().to_line()).unwrap() {
-            ClientStep::Enrolled(read) => assert_eq!(read, reply()),
-            ClientStep::More(_) => panic!("the answer is complete"),
+            ReplyStep::Enrolled(read) => assert_eq!(read, reply()),
+            ReplyStep::More(_) => panic!("the answer is complete"),
         }
     }
 }
@@ -141,7 +141,10 @@ fn a_dialog_that_is_cut_at_any_byte_enrols_nothing() {
     let line = request(&identities()[0]).to_line();
     let line = line.expose();
     for end in 0..line.len() {
-        assert!(matches!(served([&line[..end]]), Err(Refusal::Closed)));
+        assert!(matches!(
+            served([&line[..end]]),
+            Err(RequestRefused::Closed)
+        ));
     }
     let line = reply().to_line();
     assert!(matches!(answered([]), Err(EnrolmentError::Refused)));
@@ -161,15 +164,21 @@ fn the_site_reads_8192_bytes_and_nothing_after_the_line() {
     let longest = padded(MAX_REQUEST);
     assert_eq!(served([&longest[..]]).unwrap(), request_of(line));
     let longer = padded(MAX_REQUEST + 1);
-    assert!(matches!(served([&longer[..]]), Err(Refusal::TooLong)));
+    assert!(matches!(
+        served([&longer[..]]),
+        Err(RequestRefused::TooLong)
+    ));
     let (first, second) = longer.split_at(MAX_REQUEST - 1);
-    assert!(matches!(served([first, second]), Err(Refusal::TooLong)));
+    assert!(matches!(
+        served([first, second]),
+        Err(RequestRefused::TooLong)
+    ));
 
     let waiting = AwaitingRequest::new();
     assert_eq!(waiting.room(), MAX_REQUEST);
     match waiting.receive(&line[..10]).unwrap() {
-        ServerStep::More(more) => assert_eq!(more.room(), MAX_REQUEST - 10),
-        ServerStep::Request(_) => panic!("the line is incomplete"),
+        RequestStep::More(more) => assert_eq!(more.room(), MAX_REQUEST - 10),
+        RequestStep::Request(_) => panic!("the line is incomplete"),
     }
     let followed = [line, b"garbage\n", line].concat();
     assert_eq!(served([&followed[..]]).unwrap(), request_of(line));

@@ -2,7 +2,7 @@
 
 use countersign_crypto::device_key::DeviceKeyError;
 use countersign_crypto::sign::BadSignature;
-use countersign_proto::enrolment::server::{AwaitingRequest, Refusal, ServerStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, RequestRefused, RequestStep};
 use countersign_proto::enrolment::{BadProof, BadRequest};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
@@ -29,12 +29,12 @@ enum Stage {
 /// Where these bytes are refused; `None` if they are not.
 fn stage(bytes: &[u8]) -> Option<Stage> {
     let request = match AwaitingRequest::new().receive(bytes) {
-        Ok(ServerStep::Request(request)) => request,
-        Ok(ServerStep::More(_)) => return Some(Stage::Closed),
-        Err(Refusal::TooLong | Refusal::Malformed(BadRequest::TooLong)) => {
+        Ok(RequestStep::Request(request)) => request,
+        Ok(RequestStep::More(_)) => return Some(Stage::Closed),
+        Err(RequestRefused::TooLong | RequestRefused::Malformed(BadRequest::TooLong)) => {
             return Some(Stage::TooLong);
         }
-        Err(Refusal::Malformed(BadRequest::Id(_))) => return Some(Stage::Id),
+        Err(RequestRefused::Malformed(BadRequest::Id(_))) => return Some(Stage::Id),
         Err(_) => return Some(Stage::Json),
     };
     match request.verify(&EXPORTER) {

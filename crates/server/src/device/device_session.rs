@@ -13,7 +13,7 @@ use countersign_core::sessions::{CloseReason, SessionInfo};
 use countersign_crypto::device_key::DeviceKey;
 use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
-use countersign_proto::device::{Hello, Welcome};
+use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::lines::{put_event, put_outcome, read_operation};
 use countersign_proto::operation::{Event, Outcome};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -91,9 +91,9 @@ impl NewConnection {
     }
 }
 
-fn welcome(limits: &Limits) -> Welcome {
+fn welcome(limits: &Limits) -> DeviceWelcome {
     let positive = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).max(1);
-    Welcome {
+    DeviceWelcome {
         idle_seconds: positive(limits.idle_timeout.as_secs()),
         line_bytes: positive(MAX_LINE as u64),
         in_flight: positive(limits.operations_in_flight as u64),
@@ -227,7 +227,7 @@ struct Output<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Output<W> {
-    fn new(writer: W, welcome: &Welcome) -> Self {
+    fn new(writer: W, welcome: &DeviceWelcome) -> Self {
         Self {
             writer,
             bytes: welcome.to_line().into_bytes(),

@@ -5,7 +5,7 @@ use std::io;
 use countersign_core::engine::{Enrolled, NotEnrolled};
 use countersign_crypto::secret::SecretBytes;
 use countersign_net::tls::TlsStream;
-use countersign_proto::enrolment::server::{AwaitingRequest, ServerStep};
+use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{Exporter, Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,8 +34,8 @@ pub(super) async fn request(stream: &mut TlsStream<TcpStream>) -> Result<Request
             return Err(awaiting.closed().into());
         }
         match awaiting.receive(bytes.expose())? {
-            ServerStep::More(more) => awaiting = more,
-            ServerStep::Request(request) => return Ok(*request),
+            RequestStep::More(more) => awaiting = more,
+            RequestStep::Request(request) => return Ok(*request),
         }
     }
 }

@@ -96,7 +96,7 @@ enum Refused {
     #[error("the connection failed: {0}")]
     Connection(#[from] io::Error),
     #[error(transparent)]
-    Request(#[from] countersign_proto::enrolment::server::Refusal),
+    Request(#[from] countersign_proto::enrolment::server::RequestRefused),
     #[error(transparent)]
     Hello(#[from] BadHello),
 }

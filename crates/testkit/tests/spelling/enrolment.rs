@@ -1,7 +1,7 @@
 //! Tickets, the enrolment dialog, and the first lines of a device connection.
 
 use countersign_crypto::device_key::DeviceIdentity;
-use countersign_proto::device::{Hello, Welcome};
+use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::enrolment::{EnrolmentTicket, Exporter, Reply, Request, TicketKind, Token};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::site::Site;
@@ -40,8 +40,8 @@ proptest! {
         let hello = Hello { id: "ada@example.org".parse().unwrap() };
         let spelled = speller.text(&hello.to_line());
         prop_assert_eq!(Hello::read(spelled.as_bytes()).unwrap(), hello);
-        let welcome = Welcome { idle_seconds: 900, line_bytes: 1 << 20, in_flight: 64 };
+        let welcome = DeviceWelcome { idle_seconds: 900, line_bytes: 1 << 20, in_flight: 64 };
         let spelled = speller.text(&welcome.to_line());
-        prop_assert_eq!(Welcome::read(spelled.as_bytes()).unwrap(), welcome);
+        prop_assert_eq!(DeviceWelcome::read(spelled.as_bytes()).unwrap(), welcome);
     }
 }
