@@ -92,6 +92,16 @@ id! {
     InstanceId
 }
 
+id! {
+    /// Names one enrolment ticket.
+    TicketId
+}
+
+id! {
+    /// Names one device, through every change of its name. An id is never used again.
+    DeviceId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,6 +128,7 @@ mod handed_over {
     use std::sync::Arc;
 
     use countersign_crypto::certificate::Certificate;
+    use countersign_crypto::device_key::DeviceIdentity;
     use countersign_crypto::entropy::SystemEntropy;
     use countersign_crypto::identity::Identity;
     use countersign_crypto::key_file;
@@ -136,6 +137,7 @@ mod handed_over {
     use countersign_crypto::secret::Passphrase;
     use countersign_crypto::site_key::{SiteKey, SiteSeed};
     use countersign_crypto::site_key_slots::{RecoveryCode, SlotFile};
+    use countersign_proto::enrolment::{EnrolmentTicket, TicketKind, Token};
     use countersign_proto::uri::SiteUri;
     use proptest::prelude::*;
 
@@ -202,7 +204,7 @@ mod handed_over {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        // SES-70
+        // SES-70, DEV-2
         #[test]
         fn a_changed_text_is_read_as_the_original(way in way()) {
             let entropy = &mut SystemEntropy;
@@ -226,6 +228,15 @@ mod handed_over {
             let site = SiteKey::from_seed(SiteSeed::generate(entropy)).public();
             let uri = SiteUri::new("example.org", 4747, site).unwrap();
             prop_assert_eq!(way.wrapped(&uri.to_string()).parse::<SiteUri>(), Ok(uri));
+            let (kind, token) = (TicketKind::Device, Token::generate(entropy));
+            let ticket = EnrolmentTicket::new(kind, "example.org", 4748, token, site.signing).unwrap();
+            for text in [ticket.to_uri(), ticket.to_qr_uri()] {
+                prop_assert_eq!(way.wrapped(text.expose()).parse(), Ok(ticket.clone()));
+            }
+            prop_assert_eq!(way.lines(ticket.to_json().expose()).parse(), Ok(ticket));
+            let device = DeviceIdentity::generate(entropy);
+            let read = DeviceIdentity::from_pem(&way.lines(device.to_pem().expose())).unwrap();
+            prop_assert_eq!(read.public(), device.public());
             let code = RecoveryCode::generate(entropy).to_text();
             let read: RecoveryCode = way.wrapped(code.expose()).parse().unwrap();
             prop_assert!(read.to_text().expose() == code.expose());

@@ -229,8 +229,8 @@ pub enum CertificateError {
     BadSignature,
 }
 
-/// SHA-256 of a certificate in DER, by which a credential is found. Displayed as 64 lower-case
-/// hexadecimal digits.
+/// SHA-256 of a certificate in DER, or of the public key of a device, by which a credential is
+/// found. Displayed as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Thumbprint(pub [u8; 32]);

@@ -28,6 +28,7 @@
 
 pub mod agreement;
 pub mod certificate;
+pub mod device_key;
 pub mod entropy;
 pub mod hash;
 pub mod identity;
@@ -50,5 +51,6 @@ pub mod secret;
 pub mod sign;
 pub mod site_key;
 pub mod site_key_slots;
+pub mod tls_certificate;
 
 mod oid;

@@ -8,6 +8,7 @@
 //! - [`lines`]: JSON lines over a stream.
 //! - `listener`, `admission`, `descriptors`, `proxies`: accepting and limiting connections. They
 //!   need the feature `listener`, which clients do not enable.
+//! - `tls`: TLS 1.3 between a site and its devices, with pinned keys. With the feature `tls`.
 //!
 //! ```
 //! # async fn example() -> std::io::Result<()> {
@@ -33,3 +34,5 @@ pub mod descriptors;
 pub mod listener;
 #[cfg(feature = "listener")]
 pub mod proxies;
+#[cfg(feature = "tls")]
+pub mod tls;

@@ -30,6 +30,8 @@
 
 pub mod broker;
 pub mod clock;
+pub mod device;
+pub mod enrolment;
 pub mod lines;
 pub mod name;
 pub mod operation;
@@ -38,3 +40,5 @@ pub mod replay;
 pub mod risp;
 pub mod session;
 pub mod uri;
+
+mod json;

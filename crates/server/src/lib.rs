@@ -1,4 +1,5 @@
-//! The listeners of a site: the session protocol, HTTP for applications, and the local admin socket.
+//! The listeners of a site: the session protocol, devices, HTTP for applications, and the local admin
+//! socket.
 //!
 //! The server accepts connections, enforces [`limits`], runs login attempts and sessions, and passes
 //! operations to the site. It reads the [`clock`]. It makes no decisions about accounts, sessions or
@@ -30,6 +31,7 @@ mod admin;
 mod admission;
 mod connection;
 mod counting;
+mod device;
 mod listeners;
 mod lookups;
 mod operations;

@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use countersign_core::engine::{Endpoints, Site};
+use countersign_core::engine::{ClientAddress, Endpoints, Site};
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
-use countersign_proto::uri::{BadSiteUri, SiteUri};
+use countersign_proto::uri::{BadSiteUri, SiteUri, is_host};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -21,6 +21,7 @@ use crate::admin::AdminSocket;
 use crate::admission::{Admission, NotAdmitted};
 use crate::connection;
 use crate::descriptors::{Reserve, TooFew};
+use crate::device;
 use crate::http;
 use crate::limits::Limits;
 use crate::shared::Shared;
@@ -44,6 +45,12 @@ pub enum StartError {
         host: String,
         /// The error in it.
         cause: BadSiteUri,
+    },
+    /// The host that tickets name for devices is not valid in a URI.
+    #[error("the device host {host} is neither a DNS name nor an IP address")]
+    DeviceHost {
+        /// The host.
+        host: String,
     },
     /// The admin socket cannot be created.
     #[error("cannot create the admin socket {path}: {cause}", path = path.display())]
@@ -75,6 +82,9 @@ pub struct Builder {
     limits: Limits,
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    device: Option<SocketAddr>,
+    device_host: Option<String>,
+    device_port: Option<u16>,
     proxies: Proxies,
     admin_socket: Option<PathBuf>,
     public_host: Option<String>,
@@ -99,6 +109,22 @@ impl Builder {
     #[must_use]
     pub fn http(mut self, address: Option<SocketAddr>) -> Self {
         self.http = address;
+        self
+    }
+
+    /// Serves enrolment and device connections on this address; port 0 takes a free port. Default: not
+    /// served.
+    #[must_use]
+    pub fn device(mut self, address: Option<SocketAddr>) -> Self {
+        self.device = address;
+        self
+    }
+
+    /// Sets the host and port under which devices reach this site, for tickets and replies to enrolments.
+    /// Default: the public host, or else the host of the device listener; and its port.
+    #[must_use]
+    pub fn device_address(mut self, host: Option<String>, port: Option<u16>) -> Self {
+        (self.device_host, self.device_port) = (host, port);
         self
     }
 
@@ -132,6 +158,7 @@ impl Builder {
         let reserve = Reserve::count()?;
         let session = listen(self.session)?;
         let http = listen(self.http)?;
+        let device = listen(self.device)?;
         let admin = match &self.admin_socket {
             Some(path) => {
                 Some(
@@ -145,6 +172,18 @@ impl Builder {
         };
         let session_address = session.as_ref().map(|(_, bound)| *bound);
         let http_address = http.as_ref().map(|(_, bound)| *bound);
+        let device_address = device.as_ref().map(|(_, bound)| *bound);
+        let for_devices = device_address
+            .map(|bound| {
+                let host = self.device_host.or_else(|| self.public_host.clone());
+                let host = host.unwrap_or_else(|| reachable(bound.ip()));
+                let port = self.device_port.unwrap_or_else(|| bound.port());
+                match is_host(&host) {
+                    true => Ok(ClientAddress { host, port }),
+                    false => Err(StartError::DeviceHost { host }),
+                }
+            })
+            .transpose()?;
         self.site.announce(Endpoints {
             uri: session_address
                 .map(|bound| {
@@ -156,6 +195,8 @@ impl Builder {
                 .map(|uri| uri.to_string()),
             session: session_address,
             http: http_address,
+            enrolment: for_devices.clone(),
+            device: for_devices,
             admin_socket: self.admin_socket,
         });
         let (stop, stopping) = watch::channel(false);
@@ -202,6 +243,13 @@ impl Builder {
             let accept = http::accept(listener, room.clone(), connections, shared, admissions);
             tasks.spawn("the HTTP listener", accept);
         }
+        if let Some((listener, address)) = device {
+            info!(%address, "listening for devices");
+            let (shared, connections) = (shared.clone(), connections.clone());
+            let accept =
+                device::accept(listener, room.clone(), connections, shared, clients.clone());
+            tasks.spawn("the device listener", accept);
+        }
         tasks.spawn(
             "the task that closes expired sessions",
             shared.clone().close_expired(),
@@ -220,6 +268,7 @@ impl Builder {
             shared,
             session_address,
             http_address,
+            device_address,
             stop,
             tasks,
             connections,
@@ -308,6 +357,7 @@ pub struct Server {
     shared: Arc<Shared>,
     session_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
+    device_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: Tasks,
     connections: Connections,
@@ -325,6 +375,9 @@ impl Server {
             limits: Limits::default(),
             session: None,
             http: None,
+            device: None,
+            device_host: None,
+            device_port: None,
             proxies: Proxies::default(),
             admin_socket: None,
             public_host: None,
@@ -341,6 +394,12 @@ impl Server {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
+    }
+
+    /// The address of the device listener, with the actual port.
+    #[must_use]
+    pub fn device_address(&self) -> Option<SocketAddr> {
+        self.device_address
     }
 
     /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that

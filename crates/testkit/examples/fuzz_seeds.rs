@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::key_file::{DeliveredKey, write_identity};
@@ -24,6 +25,9 @@ use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::site::{Application, Site as BrokerSite, UnverifiedRequest};
 use countersign_proto::broker::v2::{Credentials, signature};
+use countersign_proto::enrolment::{
+    EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
+};
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, OptionList, command as c};
@@ -47,6 +51,7 @@ fn main() {
     dump();
     recorded_broker();
     broker();
+    enrolment();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -396,4 +401,34 @@ fn broker() {
     ];
     seed("signature", 3, lines.join("\n").as_bytes());
     seed("clock", 4, &serde_json::to_vec(&clock).unwrap());
+}
+
+/// A ticket in its forms, and requests with a key of each kind.
+fn enrolment() {
+    let entropy = &mut SeededEntropy::new(0).fork("enrolment");
+    let site = Site::new().settings.key.public().signing;
+    let token = Token::generate(entropy);
+    let host = "devices.example.org";
+    let ticket = EnrolmentTicket::new(TicketKind::Device, host, 4_748, token, site).unwrap();
+    for (name, form) in [
+        ("uri", ticket.to_uri()),
+        ("qr", ticket.to_qr_uri()),
+        ("json", ticket.to_json()),
+    ] {
+        write("enrolment_ticket", name, form.expose());
+    }
+    let ed25519 = DeviceIdentity::generate(entropy);
+    // The private key 1 (RFC 5915).
+    let mut sec1 = vec![0x30, 0x31, 2, 1, 1, 4, 32];
+    sec1.extend([0; 31]);
+    sec1.extend([1, 0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]);
+    let p256 = DeviceIdentity::from_der(&sec1).unwrap();
+    for (name, identity) in [("ed25519", ed25519), ("p256", p256)] {
+        let id = "ada@example.org".parse().unwrap();
+        let device = "Ada's phone".parse().unwrap();
+        let token = ticket.token().clone();
+        let request = Enrolment::new(token, id, device, &identity, &Exporter([9; 32]));
+        let line = request.to_line();
+        write("enrolment_request", name, [b"\x10", line.expose()].concat());
+    }
 }

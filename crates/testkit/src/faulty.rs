@@ -9,13 +9,18 @@ use countersign_core::accounts::{
 };
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
-use countersign_core::id::AccountId;
+use countersign_core::devices::Device;
+use countersign_core::enrolment::EnrolmentTicket;
+use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, Applications, AuditLog, ChangeSet, Committed, DamagedAccount, DamagedApplication,
-    Effects, Observer, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
+    Devices, Effects, EnrolmentTickets, Observer, ScriptProgress, Setting, Settings, Store,
+    StoreCopy, StoreError,
 };
+use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::TokenHash;
 use countersign_proto::name::AccountName;
 
 /// A fault of a commit.
@@ -152,6 +157,19 @@ delegate! { Applications {
     application(id: &ApplicationId) -> Option<Application>;
     applications(page: &Page<String>) -> Vec<Result<Application, DamagedApplication>>;
     damaged_application(id: &ApplicationId) -> Option<DamagedApplication>;
+} }
+
+delegate! { EnrolmentTickets {
+    ticket_by_token(token_hash: &TokenHash) -> Option<EnrolmentTicket>;
+    enrolment_ticket(id: TicketId) -> Option<EnrolmentTicket>;
+    open_tickets(account: AccountId, now: Timestamp) -> u64;
+    enrolment_tickets(account: Option<AccountId>, page: &Page<TicketId>) -> Vec<EnrolmentTicket>;
+} }
+
+delegate! { Devices {
+    device(id: DeviceId) -> Option<Device>;
+    device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
+    devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }
 
 delegate! { Settings {

@@ -15,6 +15,8 @@ use crate::id::{AccountId, SessionId};
 pub enum Channel {
     /// A session of the session protocol.
     Session,
+    /// A connection of a person's device.
+    Device,
     /// A request over HTTP.
     Http,
     /// The local admin socket. Its users have access to the site's folder.
@@ -27,8 +29,9 @@ pub enum Channel {
 
 impl Channel {
     /// All channels.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Session,
+        Self::Device,
         Self::Http,
         Self::AdminSocket,
         Self::Init,
@@ -41,7 +44,7 @@ impl Channel {
     pub const fn is_local(self) -> bool {
         match self {
             Self::AdminSocket | Self::Init | Self::Site => true,
-            Self::Session | Self::Http => false,
+            Self::Session | Self::Device | Self::Http => false,
         }
     }
 
@@ -50,6 +53,7 @@ impl Channel {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
+            Self::Device => "device",
             Self::Http => "http",
             Self::AdminSocket => "admin_socket",
             Self::Init => "init",

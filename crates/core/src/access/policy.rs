@@ -89,7 +89,7 @@ impl Default for Access {
 const fn is_default(channel: Channel) -> bool {
     match channel {
         Channel::Session | Channel::AdminSocket | Channel::Init | Channel::Site => true,
-        Channel::Http => false,
+        Channel::Device | Channel::Http => false,
     }
 }
 
@@ -104,6 +104,10 @@ impl Access {
 
     pub(crate) fn only_on(&mut self, channels: &[Channel]) {
         self.channels = channels.to_vec();
+    }
+
+    pub(crate) fn also_on(&mut self, channel: Channel) {
+        self.channels.push(channel);
     }
 
     /// Returns the roles that may call it for every account.
@@ -125,10 +129,16 @@ impl Access {
     }
 
     /// Returns the accounts to which `caller` has access; `None` if it may not call the operation.
+    /// A device acts for its owner alone, so that a thief of an admin's phone gets no admin rights.
     #[must_use]
     pub fn scope(&self, caller: &Caller) -> Option<Scope> {
         if !self.channels.contains(&caller.channel) {
             return None;
+        }
+        if caller.channel == Channel::Device {
+            let may = [&self.everything, &self.own];
+            let may = may.iter().any(|roles| roles.contains(&caller.role));
+            return caller.account.filter(|_| may).map(Scope::Own);
         }
         if self.everything.contains(&caller.role) {
             return Some(Scope::All);

@@ -7,6 +7,15 @@ use std::sync::PoisonError;
 
 use super::Site;
 
+/// Where clients connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAddress {
+    /// A DNS name, an IPv4 address, or an IPv6 address in brackets.
+    pub host: String,
+    /// The port, not 0.
+    pub port: u16,
+}
+
 /// The listeners of a running site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
@@ -16,6 +25,10 @@ pub struct Endpoints {
     pub session: Option<SocketAddr>,
     /// The address of the HTTP listener, with the actual port.
     pub http: Option<SocketAddr>,
+    /// Where devices enrol, as tickets name it; `None` while no listener takes enrolments.
+    pub enrolment: Option<ClientAddress>,
+    /// Where enrolled devices connect, as the answer to an enrolment names it.
+    pub device: Option<ClientAddress>,
     /// The path of the local admin socket.
     pub admin_socket: Option<PathBuf>,
 }

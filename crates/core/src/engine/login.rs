@@ -22,7 +22,7 @@ use crate::id::{AccountId, SessionId};
 use crate::sessions::{
     CloseReason, CutHook, Proof, Resume, SessionInfo, Suspension, SuspensionLimits,
 };
-use crate::store::{ChangeSet, StoreError};
+use crate::store::{Change, ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
 /// The credential with which a person logs in.
@@ -169,7 +169,7 @@ impl Site {
             account: account.id,
             name: account.name.clone(),
             role: account.role,
-            option: new.option,
+            option: Some(new.option),
             peer: new.peer,
             proof: new.proof,
             opened: now,
@@ -192,7 +192,7 @@ impl Site {
             other => other,
         };
         let admitted = match may_still {
-            Ok(true) if !self.offers(info.option) => Ok(false),
+            Ok(true) if !self.offers(new.option) => Ok(false),
             Ok(true) => self
                 .audit_session(&info, "session.opened", None, now)
                 .await
@@ -234,7 +234,8 @@ impl Site {
         resume: Resume,
         now: Timestamp,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        if !self.offers(resume.option) {
+        let option = resume.option;
+        if !self.offers(option) {
             return Ok(None);
         }
         let Some((info, before)) = self.sessions().resume(id, resume, now) else {
@@ -251,7 +252,7 @@ impl Site {
         let audited = match admitted {
             // The first check ran before the session was registered under this option, so that a
             // change of the offer in between could not find it.
-            Ok(true) if !self.offers(info.option) => {
+            Ok(true) if !self.offers(option) => {
                 self.close_session(&info, CloseReason::OptionDisabled, now)
                     .await?;
                 return Ok(None);
@@ -298,7 +299,7 @@ impl Site {
         self.sessions().renew(info.id, info.connection, expires)
     }
 
-    /// Records that the session now uses the option that `info` names. Audited as
+    /// Records that the session now uses another option from now on, which `info` names. Audited as
     /// `session.switched`. If the option was disabled since the client chose it, the session is cut
     /// here, because the change of the offer could not find it.
     ///
@@ -309,10 +310,10 @@ impl Site {
         info: &SessionInfo,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let switched = self
-            .sessions()
-            .switched(info.id, info.connection, info.option);
-        if switched && !self.offers(info.option) {
+        let switched = info
+            .option
+            .filter(|option| self.sessions().switched(info.id, info.connection, *option));
+        if switched.is_some_and(|option| !self.offers(option)) {
             self.sessions().cut(info.id, CloseReason::OptionDisabled);
         }
         self.audit_session(info, "session.switched", None, now)
@@ -344,13 +345,24 @@ impl Site {
         Ok(now.is_some_and(|now| now.credential_id == verified))
     }
 
-    async fn may_still(&self, info: &SessionInfo, seen: &Account) -> Result<bool, StoreError> {
+    /// Whether what was proved for a session is still the account's, and the account as it was `seen` and active.
+    pub(super) async fn may_still(
+        &self,
+        info: &SessionInfo,
+        seen: &Account,
+    ) -> Result<bool, StoreError> {
         let account = match info.proof {
             Proof::Passphrase => self.store().account(info.account).await?,
             Proof::Key(thumbprint) => {
                 let found = self.store().key_login(&thumbprint).await?;
                 found.map(|(account, _)| account)
             }
+            Proof::Device(id) => match self.store().device(id).await? {
+                Some(device) if device.account == info.account => {
+                    self.store().account(info.account).await?
+                }
+                _ => None,
+            },
             Proof::DeliveredKey(thumbprint) => {
                 let stored = self.store().delivered_key(info.account).await?;
                 let stored = stored.map(|credential| credential.key.certificate().thumbprint());
@@ -379,7 +391,9 @@ impl Site {
         match self.sessions().remove(info.id, info.connection) {
             Some((info, cut)) => {
                 let reason = cut.unwrap_or(reason);
-                self.audit_session(&info, "session.closed", Some(reason), now)
+                let seen = self.device_seen(&info, now).await;
+                let reason = Some(reason);
+                self.audit_session_with(seen, &info, "session.closed", reason, now)
                     .await
             }
             None => Ok(()),
@@ -393,15 +407,29 @@ impl Site {
         reason: Option<CloseReason>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.audit_session_with(None, info, event, reason, now)
+            .await
+    }
+
+    /// Audits an event of a session, and makes the change that goes with it.
+    pub(super) async fn audit_session_with(
+        &self,
+        change: Option<Change>,
+        info: &SessionInfo,
+        event: &str,
+        reason: Option<CloseReason>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let details = match reason {
             Some(reason) => serde_json::json!({ "reason": reason }),
             None => serde_json::json!({
                 "peer": info.peer,
-                "option": info.option.name(),
+                "option": info.option_name(),
                 "proof": match info.proof {
                     Proof::Passphrase => "passphrase".to_owned(),
                     Proof::Key(thumbprint) => format!("key {thumbprint}"),
                     Proof::DeliveredKey(thumbprint) => format!("delivered key {thumbprint}"),
+                    Proof::Device(id) => format!("device {id}"),
                 },
             }),
         };
@@ -410,7 +438,7 @@ impl Site {
             details: details.to_string(),
             ..AuditDraft::done(&info.caller(), event, now)
         };
-        let set = ChangeSet::new(Vec::new(), audit);
+        let set = ChangeSet::new(Vec::from_iter(change), audit);
         self.store().commit(set).await?;
         Ok(())
     }

@@ -24,7 +24,9 @@
 mod context;
 mod counted;
 mod delay;
+mod device;
 mod endpoints;
+mod enrolment;
 mod login;
 mod new_site;
 pub(crate) mod params;
@@ -58,7 +60,9 @@ use crate::timestamp::Timestamp;
 
 pub use context::{Changes, Context};
 pub use delay::RefusalDelay;
-pub use endpoints::Endpoints;
+pub use device::NewDeviceSession;
+pub use endpoints::{ClientAddress, Endpoints};
+pub use enrolment::{Enrolled, NotEnrolled};
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
@@ -266,7 +270,7 @@ impl Site {
     fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
         match caller.channel {
             Channel::AdminSocket | Channel::Init | Channel::Site => Ok(caller.clone()),
-            Channel::Session => {
+            Channel::Session | Channel::Device => {
                 let role = caller
                     .session
                     .and_then(|session| self.sessions().role(session, now))

@@ -79,6 +79,14 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::PutDeliveredKey(_)
         | Change::InsertKey(_)
         | Change::DeleteKey { .. }
+        | Change::InsertTicket(_)
+        | Change::BindTicket { .. }
+        | Change::RevokeTicket { .. }
+        | Change::ForgetTickets { .. }
+        | Change::InsertDevice(_)
+        | Change::UpdateDevice(_)
+        | Change::SeeDevice { .. }
+        | Change::DeleteDevice { .. }
         | Change::PutScript(_) => {}
     }
 }
@@ -118,7 +126,20 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         } => sessions.cut_account(*account, CloseReason::KeyRevoked, |info| {
             info.proof == Proof::Key(*thumbprint)
         }),
+        Change::DeleteDevice { id, account } => {
+            sessions.cut_account(*account, CloseReason::KeyRevoked, |info| {
+                info.proof == Proof::Device(*id)
+            })
+        }
+        // A ticket opens no session, and a device keeps its session through a change of its name.
         Change::InsertAccount(_)
+        | Change::InsertTicket(_)
+        | Change::BindTicket { .. }
+        | Change::RevokeTicket { .. }
+        | Change::ForgetTickets { .. }
+        | Change::InsertDevice(_)
+        | Change::UpdateDevice(_)
+        | Change::SeeDevice { .. }
         | Change::InsertKey(_)
         | Change::InsertApplication(_)
         | Change::UpdateApplication(_)
@@ -185,7 +206,8 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
             let offered = site.options();
             site.sessions()
                 .cut_where(CloseReason::OptionDisabled, |info| {
-                    !offered.ranked().contains(&info.option)
+                    info.option
+                        .is_some_and(|option| !offered.ranked().contains(&option))
                 })
         }
         Notice::Event { to, event } => {

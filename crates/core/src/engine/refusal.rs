@@ -319,8 +319,14 @@ impl From<StoreError> for Refusal {
             )
             .of_field("credential_id"),
             StoreError::Conflict {
-                what: Unique::AccountId,
+                what: Unique::AccountId | Unique::Ticket | Unique::Device,
             } => Self::conflict(message, "repeat the operation"),
+            StoreError::Conflict {
+                what: Unique::DeviceKey,
+            } => Self::conflict(
+                "a device has this key, or had it before",
+                "make a new key on the device; one key serves one device, once",
+            ),
             StoreError::Stale { .. } => Self::conflict(
                 message,
                 "the object was changed at the same time; look at it again and repeat the operation",
@@ -331,6 +337,8 @@ impl From<StoreError> for Refusal {
                 match what {
                     Thing::Account | Thing::Application => "it may have just been deleted",
                     Thing::Key => "it may have just been revoked",
+                    Thing::Ticket => "its account may have just been deleted",
+                    Thing::Device => "it may have just been revoked",
                     Thing::Setting => "",
                 },
             ),

@@ -5,6 +5,8 @@ mod app;
 mod audit;
 mod broker;
 mod delivered;
+mod device;
+
 mod key;
 mod operation;
 mod option;
@@ -17,6 +19,7 @@ mod service;
 mod session;
 mod site;
 mod subject;
+mod ticket;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -40,6 +43,8 @@ pub fn table() -> Result<Table, TableError> {
         key::entries(),
         app::entries(),
         broker::entries(),
+        ticket::entries(),
+        device::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::account::{self, AccountView};
 use super::subject::Own;
 use super::{NoParams, key, passphrase};
-use crate::access::Role;
+use crate::access::{Channel, Role};
 use crate::accounts::Kind;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::SessionId;
@@ -19,6 +19,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("self", "show")
             .summary("Shows your account and the session that you are using.")
             .allow_own(&Role::ALL)
+            .also_on(Channel::Device)
             .handler(show),
         Entry::new("self", "passphrase_start")
             .summary("Starts setting your own pass phrase: answers an OPAQUE registration request. Needs a fresh proof.")

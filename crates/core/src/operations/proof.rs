@@ -82,6 +82,7 @@ async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, 
             "ke1",
             "is missing: this session was opened with a pass phrase, so send OPAQUE's first message",
         )),
+        (Proof::Device(_), _) => Err(no_proof()),
         (Proof::Key(_) | Proof::DeliveredKey(_), Some(_)) => Err(Refusal::invalid(
             "ke1",
             "must be left out: this session was opened with a key, and the proof is a signature",
@@ -110,6 +111,7 @@ async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, 
             };
             (Challenge::Key(key, challenge), started)
         }
+        (Proof::Device(_), _) => return Err(no_proof()),
         (Proof::Passphrase, ke1) => {
             count_attempt(&context, &session)?;
             let ke1 = ke1.map(|ke1| ke1.0).unwrap_or_default();
@@ -226,6 +228,14 @@ fn with<T>(context: &Context, change: impl FnOnce(&mut FreshProof) -> T) -> Resu
         .ok_or_else(over)
 }
 
+/// The table grants devices no proof; an embedding application's table may.
+fn no_proof() -> Refusal {
+    Refusal::not_permitted(
+        "a device proves its key when it connects, and nothing afterwards",
+        "log in with your pass phrase to change what you log in with",
+    )
+}
+
 fn over() -> Refusal {
     Refusal::not_permitted(
         "a fresh proof needs a session, and this request has none",
@@ -311,6 +321,7 @@ async fn signed(
             let stored = store.delivered_key(session.account).await?;
             stored.map(|stored| stored.key.certificate().clone())
         }
+        Proof::Device(_) => None,
         Proof::Key(_) | Proof::Passphrase => {
             let found = store.key_login(&key).await?;
             let own = found.filter(|(account, _)| account.id == session.account);

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, Limit, Listing};
-use crate::access::{Role, Scope};
+use crate::access::{Channel, Role, Scope};
 use crate::engine::{Answer, Context, Entry, Refusal};
-use crate::id::SessionId;
+use crate::id::{DeviceId, SessionId};
 use crate::sessions::{CloseReason, Proof, SessionInfo};
 use crate::store::Notice;
 use crate::timestamp::Timestamp;
@@ -20,18 +20,21 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Lists open sessions, oldest first. Admins see all sessions, other accounts their own.")
             .allow(&[Role::Admin])
             .allow_own(&users)
+            .also_on(Channel::Device)
             .example(json!({ "limit": 10 }))
             .handler(list),
         Entry::new("session", "show")
             .summary("Shows an open session in detail. Admins can see any session, other accounts their own.")
             .allow(&[Role::Admin])
             .allow_own(&users)
+            .also_on(Channel::Device)
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(show),
         Entry::new("session", "cut")
             .summary("Cuts a session. Admins can cut any session, other accounts their own.")
             .allow(&[Role::Admin])
             .allow_own(&users)
+            .also_on(Channel::Device)
             .disruptive()
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(cut),
@@ -62,11 +65,11 @@ struct SessionView {
     name: AccountName,
     /// The account's role.
     role: Role,
-    /// The encryption option of the session.
+    /// The encryption option of the session; `tls` for the connection of a device.
     option: &'static str,
     /// The client's address and port.
     peer: String,
-    /// How the client authenticated: `passphrase`, `key` or `delivered_key`.
+    /// How the client authenticated: `passphrase`, `key`, `delivered_key` or `device`.
     proof: &'static str,
     /// When the session was opened.
     opened: Timestamp,
@@ -80,16 +83,18 @@ struct SessionView {
 
 impl From<SessionInfo> for SessionView {
     fn from(info: SessionInfo) -> Self {
+        let option = info.option_name();
         Self {
             id: info.id,
             name: info.name,
             role: info.role,
-            option: info.option.name(),
+            option,
             peer: info.peer,
             proof: match info.proof {
                 Proof::Passphrase => "passphrase",
                 Proof::Key(_) => "key",
                 Proof::DeliveredKey(_) => "delivered_key",
+                Proof::Device(_) => "device",
             },
             opened: info.opened,
             expires: info.expires,
@@ -145,12 +150,16 @@ struct SessionDetails {
     /// The session.
     #[serde(flatten)]
     session: SessionView,
-    /// The strength of its encryption option.
-    strength: &'static str,
+    /// The strength of its encryption option; absent for the connection of a device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strength: Option<&'static str>,
     /// The thumbprint of the key that the client authenticated with, in hexadecimal; absent for a
     /// pass phrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// The device whose connection it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceId>,
     /// How often the client has resumed the session.
     returns: u32,
 }
@@ -158,12 +167,16 @@ struct SessionDetails {
 async fn show(context: Context, params: ById) -> Result<Answer<SessionDetails>, Refusal> {
     let info = find(&context, params.id)?;
     let details = SessionDetails {
-        strength: info.option.strength().name(),
+        strength: info.option.map(|option| option.strength().name()),
         key: match info.proof {
-            Proof::Passphrase => None,
+            Proof::Passphrase | Proof::Device(_) => None,
             Proof::Key(thumbprint) | Proof::DeliveredKey(thumbprint) => {
                 Some(thumbprint.to_string())
             }
+        },
+        device: match info.proof {
+            Proof::Device(id) => Some(id),
+            Proof::Passphrase | Proof::Key(_) | Proof::DeliveredKey(_) => None,
         },
         returns: info.connection,
         session: info.into(),

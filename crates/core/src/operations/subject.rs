@@ -1,5 +1,8 @@
 //! The account that an operation of both `person` and `self` acts on: a named person, or the
-//! caller.
+//! caller; and the names of
+//! the accounts in a list.
+
+use std::collections::{HashMap, HashSet};
 
 use countersign_proto::name::AccountName;
 use schemars::{JsonSchema, Schema};
@@ -9,6 +12,21 @@ use serde::{Deserialize, Deserializer};
 use super::account;
 use crate::accounts::{Account, Kind};
 use crate::engine::{Context, Refusal};
+use crate::id::AccountId;
+
+/// The names of these accounts, each read once; an account that was deleted has none.
+pub(super) async fn names_of(
+    context: &Context,
+    accounts: impl Iterator<Item = AccountId> + Send,
+) -> Result<HashMap<AccountId, AccountName>, Refusal> {
+    let accounts: HashSet<AccountId> = accounts.collect();
+    let mut names = HashMap::with_capacity(accounts.len());
+    for id in accounts {
+        let account = context.site().store().account(id).await?;
+        names.extend(account.map(|account| (id, account.name)));
+    }
+    Ok(names)
+}
 
 /// The parameter `name` of an operation that both groups have. Operations of `self` do not have it.
 pub(super) trait Subject: JsonSchema + Send {

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Caller, Channel, Role};
-use crate::id::{AccountId, SessionId};
+use crate::id::{AccountId, DeviceId, SessionId};
 use crate::timestamp::Timestamp;
 
 pub use events::{Audience, EventSink, Events};
@@ -32,8 +32,8 @@ pub struct SessionInfo {
     pub name: AccountName,
     /// The account's role.
     pub role: Role,
-    /// The encryption option of the session.
-    pub option: EncryptionOption,
+    /// The encryption option of the session; `None` for the connection of a device, which is encrypted with TLS 1.3.
+    pub option: Option<EncryptionOption>,
     /// The client's address and port.
     pub peer: String,
     /// How the client authenticated.
@@ -51,14 +51,23 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
-    /// Returns the session's account as a caller of operations.
+    /// Returns the session's name of the encryption option in use; `tls` for the connection of a device.
+    #[must_use]
+    pub fn option_name(&self) -> &'static str {
+        self.option.map_or("tls", EncryptionOption::name)
+    }
+
+    /// The account as a caller of operations.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller {
             account: Some(self.account),
             name: self.name.to_string(),
             role: self.role,
-            channel: Channel::Session,
+            channel: match self.proof {
+                Proof::Passphrase | Proof::Key(_) | Proof::DeliveredKey(_) => Channel::Session,
+                Proof::Device(_) => Channel::Device,
+            },
             session: Some(self.id),
         }
     }
@@ -74,6 +83,8 @@ pub enum Proof {
     /// With the delivered key that has this thumbprint, which the client decrypted with its pass
     /// phrase.
     DeliveredKey(Thumbprint),
+    /// The key of a device, in the TLS handshake of its connection.
+    Device(DeviceId),
 }
 
 /// Why a session ended.

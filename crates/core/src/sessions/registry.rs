@@ -216,7 +216,7 @@ impl SessionRegistry {
         }
         session.info.connection = session.info.connection.checked_add(1)?;
         session.info.connected = true;
-        session.info.option = resume.option;
+        session.info.option = Some(resume.option);
         session.info.peer = resume.peer;
         session.attempt = resume.attempt;
         if let Some(fresh) = &mut session.fresh {
@@ -254,7 +254,7 @@ impl SessionRegistry {
         let mut all = self.all();
         let session = all.of(id, connection);
         session
-            .map(|session| session.info.option = option)
+            .map(|session| session.info.option = Some(option))
             .is_some()
     }
 

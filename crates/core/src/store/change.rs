@@ -6,8 +6,11 @@ use super::{Effects, ScriptProgress, Setting};
 use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
-use crate::id::{AccountId, SessionId};
+use crate::devices::Device;
+use crate::enrolment::{EnrolmentTicket, RevocationReason};
+use crate::id::{AccountId, DeviceId, SessionId, TicketId};
 use crate::store::Notice;
+use crate::timestamp::Timestamp;
 
 /// Changes, their audit entry and their notices. They are committed together or not at all.
 #[derive(Debug, Clone)]
@@ -44,14 +47,14 @@ pub enum Change {
     InsertAccount(Account),
     /// Replaces an account. Its revision must be one more than the stored one's.
     UpdateAccount(Account),
-    /// Deletes an account and all its credentials.
+    /// Deletes an account, all its credentials, its enrolment tickets and its devices.
     DeleteAccount {
         /// The account's id.
         id: AccountId,
         /// The revision that the decision was based on.
         revision: u64,
     },
-    /// Deletes an account that cannot be read, and all its credentials.
+    /// Deletes an account that cannot be read, with its credentials, tickets and devices.
     /// [`StoreError::Stale`](super::StoreError::Stale) if it can be read.
     DeleteDamagedAccount {
         /// The account's id, if it can be read.
@@ -92,7 +95,62 @@ pub enum Change {
     /// Deletes an application that cannot be read. [`StoreError::Stale`](super::StoreError::Stale)
     /// if it can be read.
     DeleteDamagedApplication(ApplicationId),
-    /// Sets a setting.
+    /// Sets a new enrolment ticket. [`StoreError::Conflict`](super::StoreError::Conflict) when the id or the token is taken.
+    InsertTicket(EnrolmentTicket),
+    /// Binds a ticket to a key. [`StoreError::Stale`](super::StoreError::Stale) unless the ticket is open: of several
+    /// keys, one is bound.
+    BindTicket {
+        /// The ticket.
+        id: TicketId,
+        /// Its account.
+        account: AccountId,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        thumbprint: Thumbprint,
+        /// The device that gets the key.
+        device: DeviceId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Revokes a ticket. [`StoreError::Stale`](super::StoreError::Stale) when it was revoked before.
+    RevokeTicket {
+        /// The ticket.
+        id: TicketId,
+        /// Its account.
+        account: AccountId,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Deletes the tickets of an account that expired before a moment, if there are any.
+    ForgetTickets {
+        /// The account.
+        account: AccountId,
+        /// The moment.
+        expired_before: Timestamp,
+    },
+    /// A new device. [`StoreError::Conflict`](super::StoreError::Conflict) when another device has its id, or has its
+    /// key or had it.
+    InsertDevice(Device),
+    /// The name of a device as it is from now on; the revision must be one more than the stored one's.
+    UpdateDevice(Device),
+    /// A connection of a device was opened or closed. Changes nothing when the device is gone.
+    SeeDevice {
+        /// The device.
+        id: DeviceId,
+        /// Its account.
+        account: AccountId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Takes a device away. Its key stays removed: no device gets it again.
+    DeleteDevice {
+        /// The device.
+        id: DeviceId,
+        /// Its account.
+        account: AccountId,
+    },
+    /// A setting.
     PutSetting {
         /// The name of the setting.
         name: &'static str,

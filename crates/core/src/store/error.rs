@@ -59,6 +59,15 @@ pub enum Unique {
     /// A public key of an application.
     #[error("the public key")]
     ApplicationKey,
+    /// An enrolment ticket's id or token.
+    #[error("the ticket's id or token")]
+    Ticket,
+    /// A device's id.
+    #[error("the device's id")]
+    Device,
+    /// A key of a device, which another one has or had.
+    #[error("the device's key")]
+    DeviceKey,
 }
 
 /// A kind of object that may be stale or missing.
@@ -73,6 +82,12 @@ pub enum Thing {
     /// An application.
     #[error("application")]
     Application,
+    /// An enrolment ticket.
+    #[error("ticket")]
+    Ticket,
+    /// A device.
+    #[error("device")]
+    Device,
     /// A setting.
     #[error("setting")]
     Setting,

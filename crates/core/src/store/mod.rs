@@ -5,13 +5,15 @@
 //! writes, so that of two conflicting decisions at most one is written.
 //!
 //! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials,
-//! [`Applications`], [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] implements all of
+//! [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] implements all of
 //! them. [`MemoryStore`] is the implementation in memory.
 
 mod accounts;
 mod applications;
 mod audit;
 mod change;
+mod devices;
+mod enrolment;
 mod error;
 mod memory;
 mod notice;
@@ -27,6 +29,8 @@ pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
+pub use devices::Devices;
+pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;
 pub use notice::Notice;
@@ -37,7 +41,9 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// Methods return only data that was committed and synced. A read sees every change that was
 /// acknowledged before it began.
 #[async_trait]
-pub trait Store: Accounts + Applications + Settings + AuditLog {
+pub trait Store:
+    Accounts + Applications + EnrolmentTickets + Devices + Settings + AuditLog
+{
     /// Writes all of a change set or nothing of it. When it returns, the change is on disk.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub enum Rate {
     StartedBy(AccountId),
     /// Registrations that are started for the account.
     StartedFor(AccountId),
+    /// Enrolment tickets issued for the account.
+    Issued(AccountId),
     /// Verifications of the whole audit log and database that the account requests.
     AuditVerification(AccountId),
 }
@@ -33,6 +35,8 @@ impl Rate {
             Self::StartedBy(_) => (30, 3_000),
             // Allows an admin to correct a mistyped pass phrase at once.
             Self::StartedFor(_) => (10, 30_000),
+            // All devices of a person at once; at most 1,440 tickets and devices a day.
+            Self::Issued(_) => (32, 60_000),
             // Each verification reads the whole database, and continues if its client disconnects.
             Self::AuditVerification(_) => (8, 30_000),
         }

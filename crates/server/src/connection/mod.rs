@@ -137,7 +137,7 @@ async fn run_session(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Sh
         session,
     } = *connected;
     let info = session.info();
-    info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
+    info!(session = %info.id, account = %info.name, option = %info.option_name(), %peer, "session opened");
     let (info, reason) = session.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");
     match reason {

@@ -344,8 +344,8 @@ impl Session {
         }
         self.info.expires = expires;
         self.clock.renewed(&self.info);
-        if self.info.option != self.session.option() {
-            self.info.option = self.session.option();
+        if self.info.option != Some(self.session.option()) {
+            self.info.option = Some(self.session.option());
             shared.switched(&self.info).await;
         }
         Ok(())

@@ -12,6 +12,8 @@ use countersign_core::store::{Change, ChangeSet};
 use sqlx::sqlite::SqliteConnection;
 
 use super::applications::{self, ApplicationChange};
+use super::devices::{self, DeviceChange};
+use super::enrolment::{self, TicketChange};
 use super::failure::Failure;
 use super::{accounts, settings};
 
@@ -44,6 +46,13 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::DeleteDeliveredKey(account) => Some(*account),
         Change::InsertKey(key) => Some(key.account),
         Change::DeleteKey { account, .. } => Some(*account),
+        Change::InsertTicket(ticket) => Some(ticket.account),
+        Change::InsertDevice(device) | Change::UpdateDevice(device) => Some(device.account),
+        Change::BindTicket { account, .. }
+        | Change::RevokeTicket { account, .. }
+        | Change::ForgetTickets { account, .. }
+        | Change::SeeDevice { account, .. }
+        | Change::DeleteDevice { account, .. } => Some(*account),
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
@@ -58,6 +67,8 @@ fn account_of(change: &Change) -> Option<AccountId> {
 pub(super) struct ByKind<'a> {
     accounts: accounts::Changes<'a>,
     applications: Vec<ApplicationChange<'a>>,
+    tickets: Vec<TicketChange<'a>>,
+    devices: Vec<DeviceChange<'a>>,
     settings: settings::Changes<'a>,
 }
 
@@ -88,6 +99,12 @@ impl<'a> ByKind<'a> {
         self.accounts.write(connection).await?;
         for change in &self.applications {
             applications::apply(connection, change).await?;
+        }
+        for change in &self.tickets {
+            enrolment::apply(connection, change).await?;
+        }
+        for change in &self.devices {
+            devices::apply(connection, change).await?;
         }
         self.settings.write(connection).await
     }
@@ -122,6 +139,46 @@ impl<'a> ByKind<'a> {
                 let change = ApplicationChange::DeleteDamaged(id);
                 self.applications.push(change);
             }
+            Change::InsertTicket(ticket) => self.tickets.push(TicketChange::Insert(ticket)),
+            Change::BindTicket {
+                id,
+                account,
+                thumbprint,
+                device,
+                at,
+            } => self.tickets.push(TicketChange::Bind {
+                id: *id,
+                account: *account,
+                thumbprint: *thumbprint,
+                device: *device,
+                at: *at,
+            }),
+            Change::RevokeTicket {
+                id,
+                account,
+                at,
+                why,
+            } => self.tickets.push(TicketChange::Revoke {
+                id: *id,
+                account: *account,
+                at: *at,
+                why: *why,
+            }),
+            Change::ForgetTickets {
+                account,
+                expired_before,
+            } => self.tickets.push(TicketChange::Forget {
+                account: *account,
+                expired_before: *expired_before,
+            }),
+            Change::InsertDevice(device) => self.devices.push(DeviceChange::Insert(device)),
+            Change::UpdateDevice(device) => self.devices.push(DeviceChange::Update(device)),
+            Change::SeeDevice { id, account, at } => {
+                self.devices.push(DeviceChange::See(*id, *account, *at));
+            }
+            Change::DeleteDevice { id, account } => {
+                self.devices.push(DeviceChange::Delete(*id, *account));
+            }
             Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
             Change::PutScript(progress) => self.settings.scripts.push(progress),
         }
@@ -142,7 +199,15 @@ const fn rank(change: &Change) -> u8 {
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_) => 8,
-        Change::PutSetting { .. } => 9,
-        Change::PutScript(_) => 10,
+        Change::InsertTicket(_)
+        | Change::BindTicket { .. }
+        | Change::RevokeTicket { .. }
+        | Change::ForgetTickets { .. } => 9,
+        Change::InsertDevice(_)
+        | Change::UpdateDevice(_)
+        | Change::SeeDevice { .. }
+        | Change::DeleteDevice { .. } => 10,
+        Change::PutSetting { .. } => 11,
+        Change::PutScript(_) => 12,
     }
 }

@@ -43,6 +43,9 @@ fn conflict(error: &sqlx::Error) -> Option<Unique> {
         "passphrase.credential_id" => Some(Unique::CredentialId),
         "removed_key.agreement" => Some(Unique::RemovedKey),
         "application.id" => Some(Unique::Application),
+        "enrolment_ticket.id" | "enrolment_ticket.token_hash" => Some(Unique::Ticket),
+        "device.id" => Some(Unique::Device),
+        "device.thumbprint" | "removed_device_key.thumbprint" => Some(Unique::DeviceKey),
         _ => None,
     }
 }

@@ -3,13 +3,16 @@
 //! One task writes: it takes the waiting change sets, writes them in one transaction, syncs once and
 //! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
 //! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`],
-//! [`settings`] and the [`audit`] log.
+//! [`enrolment`]
+//! tickets, [`devices`], [`settings`] and the [`audit`] log.
 
 mod accounts;
 mod applications;
 mod audit;
 mod batch;
 mod copy;
+mod devices;
+mod enrolment;
 mod failure;
 mod header;
 mod inspect;

@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 5] = [
+pub(super) const LAYOUTS: [(&str, &str); 6] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -44,6 +44,7 @@ pub(super) const LAYOUTS: [(&str, &str); 5] = [
     ),
     ("bound", include_str!("../../migrations/0004_bound.sql")),
     ("channel", include_str!("../../migrations/0005_channel.sql")),
+    ("devices", include_str!("../../migrations/0006_devices.sql")),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tempfile::TempDir;
 
-/// Successive sets with every kind of change of accounts and settings.
+/// Successive sets with every kind of change of accounts, tickets, devices and settings.
 fn script() -> Vec<ChangeSet> {
     let (maria, robot) = (person("maria"), service("robot"));
     let now = maria.created;
@@ -35,13 +35,20 @@ fn script() -> Vec<ChangeSet> {
         id: robot.id,
         revision: 1,
     };
+    let (ticket, phone) = (contract::ticket(&maria, 1), contract::device(&maria, 1));
     [
-        vec![Change::InsertAccount(maria), colour("red", 1)],
+        vec![Change::InsertAccount(maria.clone()), colour("red", 1)],
         vec![
             Change::InsertAccount(robot),
             Change::InsertKey(first),
             Change::InsertKey(second),
         ],
+        vec![
+            Change::InsertTicket(ticket.clone()),
+            contract::bind(&ticket, &phone),
+            Change::InsertDevice(phone.clone()),
+        ],
+        vec![contract::revoke(&ticket), contract::delete_device(&phone)],
         vec![Change::UpdateAccount(locked), colour("blue", 2)],
         vec![revoke, colour("green", 3)],
         vec![delete, colour("black", 4)],
@@ -55,7 +62,16 @@ async fn connect(file: &Path) -> SqliteConnection {
     file.connect().await.unwrap()
 }
 
-const TABLES: [&str; 5] = ["account", "account_key", "removed_key", "setting", "audit"];
+const TABLES: [&str; 8] = [
+    "account",
+    "account_key",
+    "removed_key",
+    "enrolment_ticket",
+    "device",
+    "removed_device_key",
+    "setting",
+    "audit",
+];
 
 /// The rows of all tables that the script writes.
 async fn rows(connection: &mut SqliteConnection) -> String {
@@ -111,8 +127,8 @@ async fn a_set_with_a_failed_write_changes_nothing_and_can_be_repeated() {
         store.commit(set).await.unwrap();
         assert_ne!(rows(&mut other).await, before);
     }
-    assert_eq!(failed, 18, "each write of the script failed once");
-    assert_eq!(verify(&store).await, 5);
+    assert_eq!(failed, 26, "each write of the script failed once");
+    assert_eq!(verify(&store).await, 7);
 }
 
 /// Whether the set has that kind of write to the table.
@@ -131,6 +147,14 @@ fn write_of(set: &ChangeSet, table: &str, write: &str) -> bool {
         Change::InsertKey(_) => (table, write) == ("account_key", "INSERT"),
         Change::DeleteKey { .. } => {
             [("account_key", "DELETE"), ("removed_key", "INSERT")].contains(&(table, write))
+        }
+        Change::InsertTicket(_) => (table, write) == ("enrolment_ticket", "INSERT"),
+        Change::BindTicket { .. } | Change::RevokeTicket { .. } => {
+            (table, write) == ("enrolment_ticket", "UPDATE")
+        }
+        Change::InsertDevice(_) => (table, write) == ("device", "INSERT"),
+        Change::DeleteDevice { .. } => {
+            [("device", "DELETE"), ("removed_device_key", "INSERT")].contains(&(table, write))
         }
         Change::PutSetting { setting, .. } => {
             let way = if setting.revision == 1 {

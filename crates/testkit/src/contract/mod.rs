@@ -10,6 +10,7 @@
 #![allow(missing_docs, reason = "the name of each function is its description")]
 
 mod concurrency;
+mod devices;
 mod durability;
 mod sample;
 mod writes;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use countersign_core::store::Store;
 
 pub use concurrency::*;
+pub use devices::*;
 pub use durability::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
 pub use writes::*;
@@ -61,6 +63,15 @@ macro_rules! keeps_the_contract {
             sixty_four_writers_lose_nothing
             a_refused_set_does_not_affect_concurrent_ones
             one_of_many_concurrent_updates_succeeds
+            a_ticket_is_found_by_its_token_and_listed_with_its_account
+            a_ticket_is_bound_once_and_revoked_once
+            one_of_many_keys_gets_a_ticket
+            tickets_that_expired_are_forgotten
+            a_device_is_found_by_its_key_and_listed_with_its_account
+            a_key_serves_one_device_and_a_removed_one_none
+            a_device_is_renamed_on_what_was_read
+            a_deleted_account_takes_its_tickets_and_devices_along
+            a_binding_whose_device_fails_binds_nothing
             acknowledged_changes_survive_the_process
             the_audit_chain_continues_after_reopening
             an_altered_audit_entry_is_found

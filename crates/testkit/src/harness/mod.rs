@@ -17,6 +17,7 @@
 //! ```
 
 mod accounts;
+mod devices;
 mod served;
 mod session;
 #[cfg(feature = "time")]
@@ -42,6 +43,7 @@ use serde_json::value::to_raw_value;
 use tempfile::TempDir;
 
 pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
+pub use devices::{DEVICE_SOURCE, TestDevice, TestTicket, proven, ticket};
 pub use served::ServedSite;
 pub use session::TestSession;
 

@@ -20,10 +20,10 @@ pub struct TestSession {
     pub info: SessionInfo,
     /// The caller of operations in the session.
     pub caller: Caller,
-    cut: Cut,
+    pub(super) cut: Cut,
 }
 
-type Cut = Arc<Mutex<Option<CloseReason>>>;
+pub(super) type Cut = Arc<Mutex<Option<CloseReason>>>;
 
 impl TestSession {
     /// The reason for which it was closed, if it was.

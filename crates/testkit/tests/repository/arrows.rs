@@ -104,6 +104,10 @@ const PRIMITIVES: [&str; 36] = [
     "x509-parser",
 ];
 
+/// TLS and its adapter. Sites and devices do TLS with pinned keys through countersign-net alone, so that
+/// what is accepted is decided in one place; benchmarks name them to be measured against.
+const TLS: [&str; 2] = ["rustls", "tokio-rustls"];
+
 fn upward(manifest: &Manifest) -> Vec<Finding> {
     let Some(below) = below(short(&manifest.name)) else {
         let problem = format!(
@@ -171,6 +175,21 @@ fn primitives_named(manifest: &Manifest) -> Vec<Finding> {
         .collect()
 }
 
+fn tls_named(manifest: &Manifest) -> Vec<Finding> {
+    if ["countersign-net", "countersign-bench"].contains(&manifest.name.as_str()) {
+        return Vec::new();
+    }
+    let named = manifest.dependencies();
+    let tls = named
+        .iter()
+        .filter(|named| TLS.contains(&named.package.as_str()));
+    tls.map(|tls| {
+        let problem = format!("only countersign-net names {}", tls.package);
+        manifest.file.finding(tls.line, problem)
+    })
+    .collect()
+}
+
 #[test]
 fn arrows_between_crates_point_down_only() {
     assert_none(manifest::all().iter().flat_map(upward));
@@ -223,4 +242,20 @@ fn a_primitive_in_another_crate_is_found_also_among_dev_dependencies() {
     assert_eq!(named("countersign-proto", "dependencies"), 1);
     assert_eq!(named("countersign-proto", "dev-dependencies"), 1);
     assert_eq!(named("countersign-crypto", "dependencies"), 0);
+}
+
+#[test]
+fn only_the_net_crate_names_tls() {
+    assert_none(manifest::all().iter().flat_map(tls_named));
+}
+
+#[test]
+fn tls_named_elsewhere_is_found() {
+    let named = |name: &str| {
+        let text =
+            format!("[package]\nname = \"{name}\"\n[dependencies]\nrustls.workspace = true\n");
+        tls_named(&sample(&text)).len()
+    };
+    assert_eq!(named("countersign-server"), 1);
+    assert_eq!(named("countersign-net"), 0);
 }

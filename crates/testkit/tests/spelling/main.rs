@@ -9,6 +9,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod enrolment;
 mod envelopes;
 mod site;
 mod speller;

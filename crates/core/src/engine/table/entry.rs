@@ -260,7 +260,14 @@ impl EntryBuilder {
         self
     }
 
-    /// Declares that it changes the site or reveals sensitive data, so that it is audited.
+    /// Declares that it may be called on this channel too, besides those of every operation that says nothing else.
+    #[must_use]
+    pub fn also_on(mut self, channel: Channel) -> Self {
+        self.0.access.also_on(channel);
+        self
+    }
+
+    /// It changes the site or reveals sensitive data, so that it is audited.
     #[must_use]
     pub const fn changes(mut self) -> Self {
         self.0.changes = true;

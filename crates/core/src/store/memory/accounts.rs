@@ -158,7 +158,11 @@ impl AccountRows {
         self.agreements.put(key.agreement.0, false);
     }
 
-    fn expect(&self, account: AccountId) -> Result<AccountId, StoreError> {
+    pub(super) fn of(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    pub(super) fn expect(&self, account: AccountId) -> Result<AccountId, StoreError> {
         let found = self.accounts.get(&account);
         found.map(|found| found.id).ok_or(NOT_FOUND)
     }

@@ -3,6 +3,8 @@
 mod accounts;
 mod applications;
 mod audit;
+mod devices;
+mod enrolment;
 mod rows;
 mod settings;
 
@@ -15,9 +17,12 @@ use async_trait::async_trait;
 
 use super::{Change, ChangeSet, Committed, Effects, Observer, Store, StoreCopy, StoreError};
 use crate::audit::AuditEntry;
+use crate::enrolment::TicketState;
 use accounts::AccountRows;
 use applications::ApplicationRows;
 use audit::AuditRows;
+use devices::DeviceRows;
+use enrolment::TicketRows;
 use settings::SettingRows;
 
 /// A store in memory. It gives the same guarantees as a store on disk, except that it ends with the
@@ -54,6 +59,8 @@ struct Stored {
 struct Rows {
     accounts: AccountRows,
     applications: ApplicationRows,
+    tickets: TicketRows,
+    devices: DeviceRows,
     settings: SettingRows,
     audit: AuditRows,
 }
@@ -116,10 +123,14 @@ impl Rows {
         if applied.is_err() {
             self.accounts.roll_back();
             self.applications.roll_back();
+            self.tickets.roll_back();
+            self.devices.roll_back();
             self.settings.roll_back();
         } else {
             self.accounts.commit();
             self.applications.commit();
+            self.tickets.commit();
+            self.devices.commit();
             self.settings.commit();
         }
         applied.map(|()| self.audit.append(set.audit.clone()))
@@ -129,7 +140,12 @@ impl Rows {
         match change {
             Change::InsertAccount(account) => self.accounts.insert(account),
             Change::UpdateAccount(account) => self.accounts.update(account),
-            Change::DeleteAccount { id, revision } => self.accounts.delete(*id, *revision),
+            Change::DeleteAccount { id, revision } => {
+                self.accounts.delete(*id, *revision)?;
+                self.tickets.remove(*id, |_| true);
+                self.devices.delete_of(*id);
+                Ok(())
+            }
             Change::DeleteDamagedAccount { name, .. } => self.accounts.delete_damaged(name),
             Change::PutPassphrase(credential) => self.accounts.put_passphrase(credential),
             Change::PutDeliveredKey(credential) => self.accounts.put_delivered(credential),
@@ -146,6 +162,48 @@ impl Rows {
             Change::UpdateApplication(application) => self.applications.update(application),
             Change::DeleteApplication { id, revision } => self.applications.delete(id, *revision),
             Change::DeleteDamagedApplication(id) => self.applications.delete_damaged(id),
+            Change::InsertTicket(ticket) => {
+                self.accounts.expect(ticket.account)?;
+                self.tickets.insert(ticket)
+            }
+            Change::BindTicket {
+                id,
+                account,
+                thumbprint,
+                device,
+                at,
+            } => {
+                let bound = TicketState::Bound {
+                    thumbprint: *thumbprint,
+                    device: *device,
+                    at: *at,
+                };
+                self.tickets.bind((*id, *account), bound)
+            }
+            Change::RevokeTicket {
+                id,
+                account,
+                at,
+                why,
+            } => self.tickets.revoke((*id, *account), *at, *why),
+            Change::ForgetTickets {
+                account,
+                expired_before,
+            } => {
+                let gone = |expires| expires < *expired_before;
+                self.tickets.remove(*account, |ticket| gone(ticket.expires));
+                Ok(())
+            }
+            Change::InsertDevice(device) => {
+                self.accounts.expect(device.account)?;
+                self.devices.insert(device)
+            }
+            Change::UpdateDevice(device) => self.devices.update(device),
+            Change::SeeDevice { id, account, at } => {
+                self.devices.see(*id, *account, *at);
+                Ok(())
+            }
+            Change::DeleteDevice { id, account } => self.devices.delete(*id, *account),
             Change::PutSetting { name, setting } => self.settings.put(name, setting),
             Change::PutScript(progress) => {
                 self.settings.put_script(progress);

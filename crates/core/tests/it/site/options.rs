@@ -184,7 +184,7 @@ async fn a_site_without_an_option_on_offer_is_not_opened() {
 async fn a_session_is_not_opened_if_its_option_was_disabled_during_the_login() {
     let test = TestSite::new().await;
     let open = test.person("maria", "admin").await;
-    let name = json!({ "name": open.info.option.name() });
+    let name = json!({ "name": open.info.option_name() });
     test.admin("option.disable", name.clone()).await;
     let account = json!({ "id": open.info.account });
     assert!(test.session(&account, Proof::Passphrase).await.is_none());
@@ -194,7 +194,7 @@ async fn a_session_is_not_opened_if_its_option_was_disabled_during_the_login() {
     assert_eq!(code, Code::SUCCESS);
     let resume = || Resume {
         attempt: 1,
-        option: open.info.option,
+        option: open.info.option.unwrap(),
         peer: "192.0.2.7:4321".to_owned(),
         cut: Box::new(|_| {}),
     };
@@ -255,7 +255,7 @@ async fn a_session_that_switches_to_an_option_that_was_just_disabled_is_cut() {
     test.admin("option.disable", disabled).await;
     assert_eq!(open.was_cut(), None);
     let mut switched = open.info.clone();
-    switched.option = chosen;
+    switched.option = Some(chosen);
     test.site.session_switched(&switched, NOW).await.unwrap();
     assert_eq!(open.was_cut(), Some(CloseReason::OptionDisabled));
 }

@@ -1,6 +1,6 @@
 //! Accounts with their credentials. Each read is one statement and each lookup uses an index.
 
-mod row;
+pub(super) mod row;
 mod write;
 
 use async_trait::async_trait;

@@ -1,0 +1,133 @@
+//! The connections of devices: which may have a session, and when each was seen last.
+
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::name::AccountName;
+
+use super::{Decision, Site};
+use crate::access::Channel;
+use crate::audit::AuditOutcome;
+use crate::audit::coalesced::Occurrence;
+use crate::devices::Device;
+use crate::id::SessionId;
+use crate::sessions::{CutHook, Proof, SessionInfo};
+use crate::store::{Change, StoreError};
+use crate::throttle::{Abuse, Source};
+use crate::timestamp::Timestamp;
+
+/// A connection of a device that asks for its session. The TLS handshake has shown that it has the key.
+pub struct NewDeviceSession {
+    /// The id that its first line names.
+    pub name: AccountName,
+    /// SHA-256 of its key's SubjectPublicKeyInfo.
+    pub thumbprint: Thumbprint,
+    /// The peer's address.
+    pub peer: String,
+    /// What the connection is counted by.
+    pub source: Source,
+    /// Ends the connection.
+    pub cut: CutHook,
+    /// How many sessions the account may have, this one included.
+    pub most: usize,
+}
+
+impl Site {
+    /// Opens a session for the connection of a device. Audited as `session.opened`; close every session that was
+    /// opened with [`Site::close_session`], those that were cut too.
+    ///
+    /// [`Decision::Refused`] stands for an unknown key, another person's id, an account that is locked, disabled or
+    /// deleted, and a sealed site: answer them alike, with silence. It is counted for the audit log and as
+    /// [`Abuse::NotAuthenticated`] of the source; the caller counts nothing.
+    ///
+    /// The session lasts as long as the site's `session_lifetime`; a device then connects anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the session cannot be audited: there is none then.
+    pub async fn open_device_session(
+        &self,
+        new: NewDeviceSession,
+        now: Timestamp,
+    ) -> Result<Decision, StoreError> {
+        let source = new.source;
+        let decision = self.device_session(new, now).await;
+        if matches!(decision, Ok(Decision::Refused)) {
+            let outcome = AuditOutcome::Failed;
+            let failed = Occurrence::of_source(source, Channel::Device, "session.login", outcome);
+            self.refused(source, failed, now);
+        }
+        decision
+    }
+
+    async fn device_session(
+        &self,
+        new: NewDeviceSession,
+        now: Timestamp,
+    ) -> Result<Decision, StoreError> {
+        let name = self.qualified_name(new.name);
+        let found = self.store().device_login(&new.thumbprint).await?;
+        let found = found.filter(|(account, _)| account.is_active() && account.name == name);
+        let Some((account, device)) = found.filter(|_| !self.is_sealed()) else {
+            return Ok(Decision::Refused);
+        };
+        let ends = now.plus_seconds(self.config().session_lifetime);
+        let info = SessionInfo {
+            id: SessionId::new(now, &mut self.entropy()),
+            account: account.id,
+            name: account.name.clone(),
+            role: account.role,
+            option: None,
+            peer: new.peer,
+            proof: Proof::Device(device.id),
+            opened: now,
+            expires: ends,
+            ends,
+            connected: true,
+            connection: 0,
+        };
+        // Registered first, looked at again afterwards: an admin who revokes the device or locks the account meanwhile
+        // either finds the session and cuts it, or is seen here.
+        if !self.sessions().register(info.clone(), new.cut, new.most) {
+            return Ok(Decision::TooMany);
+        }
+        let admitted = match self.may_still(&info, &account).await {
+            Ok(true) => self
+                .audit_session_with(seen(&device, now), &info, "session.opened", None, now)
+                .await
+                .map(|()| true),
+            other => other,
+        };
+        match admitted {
+            Ok(true) => Ok(Decision::Opened(info)),
+            refused => {
+                self.sessions().remove(info.id, info.connection);
+                refused.map(|_| Decision::Refused)
+            }
+        }
+    }
+
+    /// The change that keeps when the device of a session was seen last, if it is due. A store that cannot read keeps
+    /// no session from being closed.
+    pub(super) async fn device_seen(&self, info: &SessionInfo, now: Timestamp) -> Option<Change> {
+        let Proof::Device(id) = info.proof else {
+            return None;
+        };
+        let device = self.store().device(id).await.ok().flatten()?;
+        seen(&device, now)
+    }
+
+    /// Counts a refusal that a source gets on the device port.
+    pub(super) fn refused(&self, source: Source, occurrence: Occurrence, now: Timestamp) {
+        let mut penalties = self.throttle().penalties();
+        penalties.record_abuse(source, Abuse::NotAuthenticated, now);
+        drop(penalties);
+        self.count(occurrence, now);
+    }
+}
+
+/// Written with the audit entry of the connection, so that it costs no write of its own.
+fn seen(device: &Device, now: Timestamp) -> Option<Change> {
+    device.is_seen_anew(now).then_some(Change::SeeDevice {
+        id: device.id,
+        account: device.account,
+        at: now,
+    })
+}

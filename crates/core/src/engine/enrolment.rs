@@ -1,0 +1,296 @@
+//! Enrolment: a device presents the token of a ticket and a key of its own, and becomes a device of the ticket's
+//! account.
+//!
+//! ```text
+//! token ──▶ known? ──▶ usable? ──▶ right id and kind? ──▶ proof verifies? ──▶ one change set: ticket bound, device made
+//!             │no         │no            │no                    │no                       │another key was faster
+//!             ▼           ▼              ▼                      ▼                         ▼
+//!          counted     counted     ticket revoked         ticket revoked       `ticket.second_key`, counted
+//! ```
+//!
+//! The client learns of none of these refusals. What is cheap comes first: an unknown token costs one look-up by an
+//! index, and a key other than the bound one costs no public-key work.
+
+use countersign_crypto::device_key::DeviceKey;
+use countersign_proto::enrolment::{ProvenKey, Request, TicketKind};
+use serde_json::{Value, json};
+
+use super::Site;
+use crate::access::Channel;
+use crate::accounts::{Account, Kind};
+use crate::audit::coalesced::Occurrence;
+use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::devices::{DEVICES_PER_ACCOUNT, Device};
+use crate::enrolment::{EnrolmentTicket, RevocationReason, Usable};
+use crate::id::DeviceId;
+use crate::page::Page;
+use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
+use crate::throttle::{Abuse, Source};
+use crate::timestamp::Timestamp;
+
+/// A device was enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Its id.
+    pub device: DeviceId,
+    /// Whether it had been enrolled with this ticket before: the answer to that was lost.
+    pub repeated: bool,
+}
+
+/// A device was not enrolled. The client gets the same silence whichever it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotEnrolled {
+    /// The token, or what came with it, is not right. The site has counted or audited it.
+    #[error("the enrolment was refused")]
+    Refused,
+    /// The store is in trouble; a client may try again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Site {
+    /// Enrols a device. `proof` is [`Request::verify`], and is polled only when token and id are right: wait in it for a
+    /// turn at public-key work.
+    ///
+    /// A right token is spent in either case: it is bound to the key, or revoked when what came with it is wrong. The
+    /// bound key may come again until the ticket expires and gets the same answer. Refusals are counted for the audit
+    /// log and as [`Abuse::NotAuthenticated`](crate::throttle::Abuse::NotAuthenticated) of the source; the caller
+    /// counts nothing.
+    ///
+    /// Run this to its end even when the client goes away, so that a client cannot keep a token unspent by that.
+    ///
+    /// # Errors
+    /// [`NotEnrolled`].
+    pub async fn enrol(
+        &self,
+        request: &Request,
+        proof: impl Future<Output = Option<ProvenKey>> + Send,
+        source: Source,
+        now: Timestamp,
+    ) -> Result<Enrolled, NotEnrolled> {
+        let presented = self.presented(request, source, now).await?;
+        let (ticket, account) = (&presented.ticket, &presented.account);
+        let name = self.qualified_name(request.id().clone());
+        if ticket.kind != TicketKind::Device || account.kind != Kind::Person {
+            return presented.misused(RevocationReason::WrongKind).await;
+        }
+        if name != account.name {
+            return presented.misused(RevocationReason::WrongId).await;
+        }
+        let proven = proof.await.map(ProvenKey::into_key);
+        let proven = proven.filter(|key| key.thumbprint() == request.claimed_thumbprint());
+        let Some(key) = proven else {
+            return presented.misused(RevocationReason::WrongProof).await;
+        };
+        if !account.is_active() {
+            return Err(presented.refused("account_not_active"));
+        }
+        match presented.repeats {
+            Some(device) => presented.repeat(device).await,
+            None => presented.register(key).await,
+        }
+    }
+
+    /// The ticket of the request's token, if a key can be registered with it or was.
+    async fn presented<'a>(
+        &'a self,
+        request: &'a Request,
+        source: Source,
+        now: Timestamp,
+    ) -> Result<Presented<'a>, NotEnrolled> {
+        let unknown = || {
+            let outcome = AuditOutcome::Failed;
+            let unknown = Occurrence::of_source(source, Channel::Device, "ticket.unknown", outcome);
+            self.refused(source, unknown, now);
+            NotEnrolled::Refused
+        };
+        if self.is_sealed() {
+            return Err(unknown());
+        }
+        let found = self.store().ticket_by_token(&request.token_hash()).await?;
+        let ticket = found.ok_or_else(unknown)?;
+        let account = self.store().account(ticket.account).await?;
+        let account = account.ok_or_else(unknown)?;
+        let usable = ticket.usable(&request.claimed_thumbprint(), now);
+        let mut presented = Presented {
+            site: self,
+            request,
+            ticket,
+            account,
+            repeats: None,
+            source,
+            now,
+        };
+        match usable {
+            Usable::Registers => {}
+            Usable::Repeats(device) => presented.repeats = Some(device),
+            Usable::SecondKey => return Err(presented.second_key()),
+            Usable::Expired => return Err(presented.refused("expired")),
+            Usable::Revoked => return Err(presented.refused("revoked")),
+        }
+        Ok(presented)
+    }
+}
+
+/// A right token, with what came with it.
+struct Presented<'a> {
+    site: &'a Site,
+    request: &'a Request,
+    ticket: EnrolmentTicket,
+    account: Account,
+    /// The device that has the request's key already, with this ticket.
+    repeats: Option<DeviceId>,
+    source: Source,
+    now: Timestamp,
+}
+
+impl Presented<'_> {
+    /// The device that was enrolled before, if it was not revoked since.
+    async fn repeat(&self, id: DeviceId) -> Result<Enrolled, NotEnrolled> {
+        let device = self.site.store().device(id).await?;
+        match device {
+            Some(device) if device.account == self.account.id => Ok(Enrolled {
+                device: device.id,
+                repeated: true,
+            }),
+            _ => Err(self.refused("device_revoked")),
+        }
+    }
+
+    /// Binds the ticket to the key and makes the device, both or neither.
+    async fn register(&self, key: DeviceKey) -> Result<Enrolled, NotEnrolled> {
+        let (site, account, now) = (self.site, &self.account, self.now);
+        let page = Page {
+            after: None,
+            limit: u32::try_from(DEVICES_PER_ACCOUNT).unwrap_or(u32::MAX),
+        };
+        let devices = site.store().devices(Some(account.id), &page).await?;
+        if devices.len() >= DEVICES_PER_ACCOUNT {
+            return Err(self.refused("too_many_devices"));
+        }
+        let device = Device {
+            id: DeviceId::new(now, &mut site.entropy()),
+            account: account.id,
+            name: self.request.device().clone(),
+            spki: key.spki().to_vec(),
+            thumbprint: key.thumbprint(),
+            created: now,
+            last_seen: None,
+            revision: 1,
+        };
+        let id = device.id;
+        let bind = Change::BindTicket {
+            id: self.ticket.id,
+            account: account.id,
+            thumbprint: device.thumbprint,
+            device: id,
+            at: now,
+        };
+        let details = json!({
+            "device": id,
+            "name": device.name,
+            "thumbprint": device.thumbprint.to_string(),
+            "ticket": self.ticket.id,
+            "source": self.source,
+        });
+        let audit = AuditDraft {
+            time: now,
+            actor: Actor {
+                account: Some(account.id),
+                name: account.name.to_string(),
+            },
+            channel: Channel::Device,
+            operation: "device.enrolled".to_owned(),
+            target: Some(account.name.to_string()),
+            outcome: AuditOutcome::Done,
+            details: details.to_string(),
+        };
+        let set = ChangeSet::new(vec![bind, Change::InsertDevice(device)], audit);
+        match site.store().commit(set).await {
+            Ok(_) => Ok(Enrolled {
+                device: id,
+                repeated: false,
+            }),
+            Err(StoreError::Stale {
+                what: Thing::Ticket,
+            }) => self.overtaken().await,
+            Err(StoreError::Conflict {
+                what: Unique::DeviceKey,
+            }) => self.misused(RevocationReason::KeyInUse).await,
+            // The account was deleted meanwhile, and the ticket with it.
+            Err(StoreError::NotFound { .. }) => Err(self.refused("deleted")),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    /// Another request was faster: it had the same key, or another one.
+    async fn overtaken(&self) -> Result<Enrolled, NotEnrolled> {
+        let found = self.site.store().enrolment_ticket(self.ticket.id).await?;
+        let usable =
+            found.map(|ticket| ticket.usable(&self.request.claimed_thumbprint(), self.now));
+        match usable {
+            Some(Usable::Repeats(device)) => self.repeat(device).await,
+            Some(Usable::SecondKey) => Err(self.second_key()),
+            _ => Err(self.refused("revoked")),
+        }
+    }
+
+    /// Revokes the ticket, since what came with its token is wrong. Audited as `ticket.misused`.
+    async fn misused(&self, why: RevocationReason) -> Result<Enrolled, NotEnrolled> {
+        let revoke = Change::RevokeTicket {
+            id: self.ticket.id,
+            account: self.account.id,
+            at: self.now,
+            why,
+        };
+        let audit = AuditDraft {
+            time: self.now,
+            actor: Actor {
+                account: None,
+                name: self.source.to_string(),
+            },
+            channel: Channel::Device,
+            operation: "ticket.misused".to_owned(),
+            target: Some(self.ticket.id.to_string()),
+            outcome: AuditOutcome::Failed,
+            details: json!({ "account": self.account.name, "why": why }).to_string(),
+        };
+        let set = ChangeSet::new(vec![revoke], audit);
+        match self.site.store().commit(set).await {
+            Ok(_) => {
+                self.penalise();
+                Err(NotEnrolled::Refused)
+            }
+            // It was revoked, or its account deleted, meanwhile.
+            Err(StoreError::Stale { .. } | StoreError::NotFound { .. }) => {
+                Err(self.refused("revoked"))
+            }
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    /// The ticket was bound to another key: its token has come into other hands, before or now.
+    fn second_key(&self) -> NotEnrolled {
+        let account = self.account.name.to_string();
+        self.counted("ticket.second_key", "account", account)
+    }
+
+    /// The ticket, the account or the device is in no state for it.
+    fn refused(&self, why: &'static str) -> NotEnrolled {
+        self.counted("ticket.refused", "why", why)
+    }
+
+    fn counted(&self, operation: &str, detail: &str, value: impl Into<Value>) -> NotEnrolled {
+        let outcome = AuditOutcome::Failed;
+        let occurrence = Occurrence::of_source(self.source, Channel::Device, operation, outcome)
+            .to(self.ticket.id.to_string())
+            .with(detail, value);
+        self.site.refused(self.source, occurrence, self.now);
+        NotEnrolled::Refused
+    }
+
+    fn penalise(&self) {
+        let mut penalties = self.site.throttle().penalties();
+        penalties.record_abuse(self.source, Abuse::NotAuthenticated, self.now);
+    }
+}

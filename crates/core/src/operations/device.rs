@@ -1,0 +1,225 @@
+//! `device`: the devices of persons.
+
+use std::collections::HashSet;
+
+use countersign_proto::device::DeviceName;
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::subject::names_of;
+use super::ticket::listed;
+use super::{Limit, Listing};
+use crate::access::{Channel, Role, Scope};
+use crate::devices::Device;
+use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::id::{AccountId, DeviceId};
+use crate::page::Page;
+use crate::sessions::Proof;
+use crate::store::Change;
+use crate::timestamp::Timestamp;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let (admin, members) = ([Role::Admin], [Role::Member]);
+    let id = "019523d0-5c00-7000-8000-000000000000";
+    vec![
+        Entry::new("device", "list")
+            .summary("Lists devices, oldest first; admins see all, others and devices their own.")
+            .allow(&admin)
+            .allow_own(&members)
+            .also_on(Channel::Device)
+            .example(json!({ "person": "maria" }))
+            .handler(list),
+        Entry::new("device", "rename")
+            .summary("Gives a device another name.")
+            .allow(&admin)
+            .allow_own(&members)
+            .also_on(Channel::Device)
+            .changes()
+            .example(json!({ "id": id, "name": "Maria's phone" }))
+            .handler(rename),
+        Entry::new("device", "revoke")
+            .summary("Takes a device away and cuts its sessions; its key is never accepted again.")
+            .allow(&admin)
+            .allow_own(&members)
+            .also_on(Channel::Device)
+            .disruptive()
+            .example(json!({ "id": id }))
+            .handler(revoke),
+    ]
+}
+
+/// Selects a page of the list.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// Return only devices of this person.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The device after which the page begins: the `next` of the previous page.
+    after: Option<DeviceId>,
+    /// The maximum number of entries: 1 to 1000, default 100.
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// A device.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DeviceView {
+    /// Stays the same when the name changes.
+    id: DeviceId,
+    /// Whose it is; absent if the account was deleted just now.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<AccountName>,
+    /// What it is called.
+    #[schemars(with = "String")]
+    name: DeviceName,
+    /// SHA-256 of its key's `SubjectPublicKeyInfo`, in hexadecimal.
+    thumbprint: String,
+    /// When it was enrolled.
+    created: Timestamp,
+    /// When a connection of it was opened or closed last, to a minute; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen: Option<Timestamp>,
+    /// Whether it is connected now.
+    connected: bool,
+}
+
+impl DeviceView {
+    fn of(device: Device, person: Option<AccountName>, connected: bool) -> Self {
+        Self {
+            id: device.id,
+            person,
+            name: device.name,
+            thumbprint: device.thumbprint.to_string(),
+            created: device.created,
+            last_seen: device.last_seen,
+            connected,
+        }
+    }
+
+    fn line(&self) -> String {
+        let person = self.person.as_ref().map(AccountName::to_string);
+        let seen = match (self.connected, self.last_seen) {
+            (true, _) => "connected".to_owned(),
+            (false, Some(seen)) => format!("last seen {seen}"),
+            (false, None) => "never connected".to_owned(),
+        };
+        let (id, name) = (self.id, &self.name);
+        let person = person.unwrap_or_default();
+        format!("{id}  {person}  {name}  {seen}")
+    }
+}
+
+async fn list(context: Context, params: List) -> Result<Answer<Listing<DeviceView>>, Refusal> {
+    let of = listed(&context, params.person.as_ref()).await?;
+    let page = Page {
+        after: params.after,
+        limit: params.limit.plus_one(),
+    };
+    let devices = context.site().store().devices(of, &page).await?;
+    let names = names_of(&context, devices.iter().map(|device| device.account)).await?;
+    let connected = connected(&context, names.keys().copied());
+    let views = devices.into_iter().map(|device| {
+        let person = names.get(&device.account).cloned();
+        let connected = connected.contains(&device.id);
+        DeviceView::of(device, person, connected)
+    });
+    let listing = Listing::of(views.collect(), params.limit, |view: &DeviceView| {
+        view.id.to_string()
+    });
+    let text = listing.lines(DeviceView::line);
+    Ok(Answer::new(listing).with_output(text))
+}
+
+/// The devices of these accounts that have a connection. The sessions of other accounts cost nothing.
+fn connected(context: &Context, accounts: impl Iterator<Item = AccountId>) -> HashSet<DeviceId> {
+    let sessions = context.site().sessions();
+    let own = |account| sessions.list(Scope::Own(account), None, usize::MAX, |_| true);
+    accounts
+        .flat_map(own)
+        .filter_map(|info| match info.proof {
+            Proof::Device(id) => Some(id),
+            Proof::Passphrase | Proof::Key(_) | Proof::DeliveredKey(_) => None,
+        })
+        .collect()
+}
+
+/// A new name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    /// The device.
+    id: DeviceId,
+    /// Its new name: one line of 1 to 64 characters.
+    #[schemars(with = "String", length(min = 1, max = 64))]
+    name: DeviceName,
+}
+
+/// The device, if the caller may touch it.
+async fn find(context: &Context, id: DeviceId) -> Result<Device, Refusal> {
+    let found = context.site().store().device(id).await?;
+    found
+        .filter(|device| context.admits(device.account))
+        .ok_or_else(|| Refusal::not_found("device", id).of_field("id"))
+}
+
+async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, Refusal> {
+    let device = find(&context, params.id).await?;
+    let account = device.account;
+    let names = names_of(&context, [account].into_iter()).await?;
+    let person = names.get(&account).cloned();
+    let details = json!({ "account": account, "was": device.name, "is": params.name });
+    let renamed = Device {
+        name: params.name,
+        revision: device.revision.saturating_add(1),
+        ..device
+    };
+    let change = Change::UpdateDevice(renamed.clone());
+    context
+        .commit(change, renamed.id.to_string(), details)
+        .await?;
+    let connected = connected(&context, [account].into_iter()).contains(&renamed.id);
+    let said = format!("The device {} is called {}.", renamed.id, renamed.name);
+    Ok(Answer::new(DeviceView::of(renamed, person, connected)).with_output(said))
+}
+
+/// Names a device.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ById {
+    /// Its id.
+    id: DeviceId,
+}
+
+/// What followed.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Revoked {
+    /// How many sessions of the device were cut.
+    sessions: usize,
+}
+
+async fn revoke(context: Context, params: ById) -> Result<Answer<Revoked>, Refusal> {
+    let device = find(&context, params.id).await?;
+    let details = json!({
+        "account": device.account,
+        "name": device.name,
+        "thumbprint": device.thumbprint.to_string(),
+    });
+    let change = Change::DeleteDevice {
+        id: device.id,
+        account: device.account,
+    };
+    let committed = context
+        .commit(change, device.id.to_string(), details)
+        .await
+        .map_err(|refusal| refusal.of_field("id"))?;
+    let sessions = committed.effects.sessions_ended;
+    let said = format!(
+        "Revoked the device {}, {sessions} sessions cut.",
+        device.name
+    );
+    Ok(Answer::new(Revoked { sessions }).with_output(said))
+}

@@ -1,0 +1,333 @@
+//! `ticket`: enrolment tickets, with which a person registers a device.
+
+use countersign_proto::enrolment::{self as proto, TicketKind, Token};
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::subject::names_of;
+use super::{Done, Limit, Listing, account, proof};
+use crate::access::{Role, Scope};
+use crate::accounts::{Account, Kind};
+use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::enrolment::{
+    EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, RevocationReason,
+    TicketState, USUAL_LIFETIME,
+};
+use crate::id::{AccountId, DeviceId, TicketId};
+use crate::page::Page;
+use crate::store::Change;
+use crate::throttle::Rate;
+use crate::timestamp::Timestamp;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let (admin, members) = ([Role::Admin], [Role::Member]);
+    vec![
+        Entry::new("ticket", "issue")
+            .summary("Issues an enrolment ticket for a person, shown once; for yourself after a fresh proof.")
+            .allow(&admin)
+            .allow_own(&members)
+            .changes()
+            .example(json!({ "person": "maria", "expires_in": 3600 }))
+            .handler(issue),
+        Entry::new("ticket", "list")
+            .summary("Lists enrolment tickets, oldest first; admins see all, others their own.")
+            .allow(&admin)
+            .allow_own(&members)
+            .example(json!({ "person": "maria" }))
+            .handler(list),
+        Entry::new("ticket", "revoke")
+            .summary("Revokes an enrolment ticket; a device that was enrolled with it stays.")
+            .allow(&admin)
+            .allow_own(&members)
+            .changes()
+            .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
+            .handler(revoke),
+    ]
+}
+
+/// What a ticket can be issued for.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Purpose {
+    /// A device of the person registers its key.
+    #[default]
+    Device,
+}
+
+impl From<Purpose> for TicketKind {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Device => Self::Device,
+        }
+    }
+}
+
+/// A new ticket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Issue {
+    /// The person.
+    #[schemars(with = "String")]
+    person: AccountName,
+    /// What the ticket is for.
+    #[serde(default)]
+    kind: Purpose,
+    /// How long it can be used, in seconds: to 7 days, 1 hour when left out.
+    #[schemars(range(min = 1, max = 604_800))]
+    expires_in: Option<u32>,
+}
+
+/// A ticket, shown this once. Who has it and knows the person's id can register a device.
+#[derive(Serialize, JsonSchema)]
+struct Issued {
+    /// Names it in `ticket list` and `ticket revoke`; the ticket itself does not contain it.
+    id: TicketId,
+    /// Whom it is for.
+    #[schemars(with = "String")]
+    person: AccountName,
+    /// What it is for.
+    kind: &'static str,
+    /// When it expires.
+    expires: Timestamp,
+    /// The ticket as URI.
+    uri: String,
+    /// The ticket as URI for a QR code: upper case alone.
+    qr_uri: String,
+    /// The ticket as JSON: `kind`, `host`, `port`, `token` and `site_key`.
+    ticket: Value,
+}
+
+async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
+    let account = person(&context, &params.person).await?;
+    let lifetime = params.expires_in.unwrap_or(USUAL_LIFETIME);
+    if !(1..=MAX_LIFETIME).contains(&lifetime) {
+        let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
+        return Err(Refusal::invalid("expires_in", problem));
+    }
+    if !account.is_active() {
+        return Err(Refusal::conflict(
+            format!("{} may not log in", account.name),
+            "unlock the account with `person unlock` first",
+        ));
+    }
+    let (site, now) = (context.site(), context.now());
+    let address = site.endpoints().enrolment.ok_or_else(|| {
+        Refusal::conflict(
+            "no listener of this site takes enrolments",
+            "configure a device listener and start the site again",
+        )
+    })?;
+    let open = site.store().open_tickets(account.id, now).await?;
+    if open >= OPEN_TICKETS as u64 {
+        return Err(Refusal::conflict(
+            format!("{} has {OPEN_TICKETS} open tickets already", account.name),
+            "revoke one with `ticket revoke`, or wait until one expires",
+        ));
+    }
+    context.rate(Rate::Issued(account.id), "tickets for this person")?;
+    proof::consume(&context, account.id)?;
+    let token = Token::generate(&mut site.entropy());
+    let ticket = EnrolmentTicket {
+        id: TicketId::new(now, &mut site.entropy()),
+        kind: params.kind.into(),
+        account: account.id,
+        token_hash: token.hash(),
+        issued: now,
+        expires: now.plus_seconds(lifetime),
+        state: TicketState::Open,
+    };
+    let (host, port, key) = (address.host, address.port, site.public_key().signing);
+    let handed_out = proto::EnrolmentTicket::new(ticket.kind, &host, port, token, key)
+        .map_err(|error| Refusal::internal(error.to_string()))?;
+    let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
+    let changes = vec![
+        Change::InsertTicket(ticket.clone()),
+        Change::ForgetTickets {
+            account: account.id,
+            expired_before: Timestamp::from_millis(now.millis().saturating_sub(listed_since)),
+        },
+    ];
+    let details = json!({
+        "ticket": ticket.id,
+        "kind": ticket.kind.name(),
+        "expires": ticket.expires,
+    });
+    let target = account.name.to_string();
+    context.commit(changes, target, details).await?;
+    let uri = handed_out.to_uri().expose().to_owned();
+    let said = format!(
+        "{uri}\nThe ticket {} for {} can be used once, until {}. It is not shown again.",
+        ticket.id, account.name, ticket.expires
+    );
+    let issued = Issued {
+        id: ticket.id,
+        person: account.name,
+        kind: ticket.kind.name(),
+        expires: ticket.expires,
+        qr_uri: handed_out.to_qr_uri().expose().to_owned(),
+        ticket: serde_json::from_str(handed_out.to_json().expose())?,
+        uri,
+    };
+    Ok(Answer::new(issued).with_output(said))
+}
+
+/// The person of that name, if the caller may touch them.
+pub(super) async fn person(context: &Context, name: &AccountName) -> Result<Account, Refusal> {
+    let found = account::find(context, Kind::Person, name).await;
+    found.map_err(|refusal| refusal.of_field("person"))
+}
+
+/// The account that a list is about: the one that is named, or the caller's own if the caller may see no other.
+pub(super) async fn listed(
+    context: &Context,
+    name: Option<&AccountName>,
+) -> Result<Option<AccountId>, Refusal> {
+    match (name, context.scope()) {
+        (Some(name), _) => Ok(Some(person(context, name).await?.id)),
+        (None, Scope::Own(own)) => Ok(Some(own)),
+        (None, Scope::All) => Ok(None),
+    }
+}
+
+/// Selects a page of the list.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// Return only tickets of this person.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The ticket after which the page begins: the `next` of the previous page.
+    after: Option<TicketId>,
+    /// The maximum number of entries: 1 to 1000, default 100.
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// The state of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum StateView {
+    /// It can be used.
+    Open,
+    /// It was not used in time.
+    Expired,
+    /// A device was enrolled with it.
+    Bound,
+    /// It was revoked.
+    Revoked,
+}
+
+/// A ticket without its token, of which the site knows the hash alone.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TicketView {
+    /// Its id.
+    id: TicketId,
+    /// Whom it is for; absent if the account was deleted just now.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<AccountName>,
+    /// What it is for.
+    kind: &'static str,
+    /// Its state.
+    state: StateView,
+    /// When it was issued.
+    issued: Timestamp,
+    /// When it expires.
+    expires: Timestamp,
+    /// The device that was enrolled with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceId>,
+    /// Since when it is bound or revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// Why it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<RevocationReason>,
+}
+
+impl TicketView {
+    fn of(ticket: &EnrolmentTicket, person: Option<AccountName>, now: Timestamp) -> Self {
+        let (state, device, since, why) = match ticket.state {
+            TicketState::Open if ticket.is_open(now) => (StateView::Open, None, None, None),
+            TicketState::Open => (StateView::Expired, None, None, None),
+            TicketState::Bound { device, at, .. } => {
+                (StateView::Bound, Some(device), Some(at), None)
+            }
+            TicketState::Revoked { at, why } => (StateView::Revoked, None, Some(at), Some(why)),
+        };
+        Self {
+            id: ticket.id,
+            person,
+            kind: ticket.kind.name(),
+            state,
+            issued: ticket.issued,
+            expires: ticket.expires,
+            device,
+            since,
+            why,
+        }
+    }
+
+    fn line(&self) -> String {
+        let person = self.person.as_ref().map(AccountName::to_string);
+        let state = match self.state {
+            StateView::Open => "open",
+            StateView::Expired => "expired",
+            StateView::Bound => "bound",
+            StateView::Revoked => "revoked",
+        };
+        let (id, kind, expires) = (self.id, self.kind, self.expires);
+        let person = person.unwrap_or_default();
+        format!("{id}  {person}  {kind}  {state}  expires {expires}")
+    }
+}
+
+async fn list(context: Context, params: List) -> Result<Answer<Listing<TicketView>>, Refusal> {
+    let of = listed(&context, params.person.as_ref()).await?;
+    let page = Page {
+        after: params.after,
+        limit: params.limit.plus_one(),
+    };
+    let tickets = context.site().store().enrolment_tickets(of, &page).await?;
+    let names = names_of(&context, tickets.iter().map(|ticket| ticket.account)).await?;
+    let views = tickets.iter().map(|ticket| {
+        let person = names.get(&ticket.account).cloned();
+        TicketView::of(ticket, person, context.now())
+    });
+    let listing = Listing::of(views.collect(), params.limit, |view: &TicketView| {
+        view.id.to_string()
+    });
+    let text = listing.lines(TicketView::line);
+    Ok(Answer::new(listing).with_output(text))
+}
+
+/// Names a ticket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ById {
+    /// Its id.
+    id: TicketId,
+}
+
+async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
+    let id = params.id;
+    let found = context.site().store().enrolment_ticket(id).await?;
+    let ticket = found
+        .filter(|ticket| context.admits(ticket.account))
+        .ok_or_else(|| Refusal::not_found("ticket", id).of_field("id"))?;
+    let said = format!("Revoked the ticket {id}.");
+    if matches!(ticket.state, TicketState::Revoked { .. }) {
+        return Ok(Answer::new(Done {}).with_output(said));
+    }
+    let change = Change::RevokeTicket {
+        id,
+        account: ticket.account,
+        at: context.now(),
+        why: RevocationReason::ByHand,
+    };
+    let details = json!({ "account": ticket.account, "kind": ticket.kind.name() });
+    context.commit(change, id.to_string(), details).await?;
+    Ok(Answer::new(Done {}).with_output(said))
+}

@@ -1,0 +1,87 @@
+//! What the two ends offer and accept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_crypto::device_key::{DeviceAlgorithm, DeviceIdentity};
+use countersign_crypto::sign::VerifyingKey;
+use countersign_crypto::site_key::SiteKey;
+use countersign_crypto::tls_certificate;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::time_provider::TimeProvider;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, Error, ServerConfig};
+
+use super::pinned::{AnyDevice, PinnedSite};
+use super::signer::HandshakeSigner;
+
+pub(super) fn of_site(site: Arc<SiteKey>) -> Result<ServerConfig, Error> {
+    let certificate = tls_certificate::of_site(site.signing());
+    let signer = HandshakeSigner::new(DeviceAlgorithm::Ed25519, move |message| {
+        site.sign(message).0.to_vec()
+    });
+    let mut configuration = ServerConfig::builder_with_details(provider(), Arc::new(NoClock))
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(Arc::new(AnyDevice))
+        .with_cert_resolver(Arc::new(certified(certificate, signer)));
+    configuration.session_storage = Arc::new(NoServerSessionStorage {});
+    configuration.send_tls13_tickets = 0;
+    Ok(configuration)
+}
+
+pub(super) fn of_device(
+    site: VerifyingKey,
+    identity: Option<Arc<DeviceIdentity>>,
+) -> Result<ClientConfig, Error> {
+    let configuration = ClientConfig::builder_with_details(provider(), Arc::new(NoClock))
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinnedSite(site)));
+    let mut configuration = match identity {
+        None => configuration.with_no_client_auth(),
+        Some(identity) => {
+            let certificate = tls_certificate::of_device(&identity);
+            let algorithm = identity.public().algorithm();
+            let signer = HandshakeSigner::new(algorithm, move |message| identity.sign(message));
+            configuration.with_client_cert_resolver(Arc::new(certified(certificate, signer)))
+        }
+    };
+    configuration.resumption = Resumption::disabled();
+    // A name tells an onlooker where the device connects, and tells the site nothing.
+    configuration.enable_sni = false;
+    Ok(configuration)
+}
+
+fn certified(certificate: Vec<u8>, signer: HandshakeSigner) -> SingleCertAndKey {
+    let chain = vec![CertificateDer::from(certificate)];
+    CertifiedKey::new(chain, Arc::new(signer)).into()
+}
+
+/// The groups in the order of preference: a connection that is recorded today stays closed to a
+/// quantum computer, and other tools without ML-KEM connect all the same.
+fn provider() -> Arc<CryptoProvider> {
+    let groups = vec![
+        kx_group::X25519MLKEM768,
+        kx_group::X25519,
+        kx_group::SECP256R1,
+    ];
+    Arc::new(CryptoProvider {
+        kx_groups: groups,
+        ..default_provider()
+    })
+}
+
+/// Time plays no part: no date is checked, and nothing is resumed.
+#[derive(Debug)]
+struct NoClock;
+
+impl TimeProvider for NoClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::ZERO))
+    }
+}

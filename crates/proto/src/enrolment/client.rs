@@ -1,0 +1,112 @@
+//! The device's side of the enrolment dialog.
+//!
+//! ```text
+//! AwaitingReply::start --> the bytes to send
+//!       |
+//!       |-- receive: part of the answer ----> AwaitingReply
+//!       |-- receive: the whole answer ------> Enrolled(Reply)
+//!       `-- closed -------------------------> Refused, or Broken: repeat with the same key
+//! ```
+
+use countersign_crypto::device_key::DeviceIdentity;
+use countersign_crypto::secret::SecretBytes;
+use countersign_crypto::sign::VerifyingKey;
+
+use super::{BadReply, EnrolmentTicket, Exporter, MAX_REPLY, Reply, Request, TicketKind};
+use crate::device::DeviceName;
+use crate::name::AccountName;
+
+/// The request was sent and the answer has not arrived.
+#[derive(Debug)]
+pub struct AwaitingReply {
+    line: Vec<u8>,
+    site: VerifyingKey,
+}
+
+/// What became of the bytes that arrived.
+#[derive(Debug)]
+pub enum ReplyStep {
+    /// The answer is incomplete: read on.
+    More(AwaitingReply),
+    /// The device is enrolled: store the key, the id and the address, and close.
+    Enrolled(Reply),
+}
+
+/// Why the device is not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    /// The ticket is for something else; nothing was sent, and it can still be used for that.
+    #[error("this ticket is for {0}, not for a device; ask for one with `ticket issue`")]
+    WrongKind(TicketKind),
+    /// The site closed the connection without an answer. It never says why.
+    #[error(
+        "the site did not accept the ticket: it was used, revoked or expired, or the id is another person's; \
+         ask for a new ticket"
+    )]
+    Refused,
+    /// The connection ended within the answer: repeat with the same ticket, id and key.
+    #[error("the connection ended within the site's answer; run the same command again")]
+    Broken,
+    /// The answer makes no sense.
+    #[error(transparent)]
+    Reply(#[from] BadReply),
+    /// The answer names another key than the one that the ticket pins and TLS has checked.
+    #[error("the site's answer names another site key than the ticket; do not use this site")]
+    AnotherSite,
+}
+
+impl AwaitingReply {
+    /// The bytes to send, on a connection whose TLS exporter is `exporter` and whose peer proved to
+    /// hold the ticket's site key. To repeat after a lost answer, use the same `identity`.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::WrongKind`].
+    pub fn start(
+        ticket: &EnrolmentTicket,
+        id: AccountName,
+        device: DeviceName,
+        identity: &DeviceIdentity,
+        exporter: &Exporter,
+    ) -> Result<(Self, SecretBytes), EnrolmentError> {
+        match ticket.kind() {
+            TicketKind::Device | TicketKind::Admin => {}
+            other => return Err(EnrolmentError::WrongKind(other)),
+        }
+        let request = Request::new(ticket.token().clone(), id, device, identity, exporter);
+        let waiting = Self {
+            line: Vec::new(),
+            site: *ticket.site(),
+        };
+        Ok((waiting, request.to_line()))
+    }
+
+    /// Takes bytes that arrived. What follows the line is ignored.
+    ///
+    /// # Errors
+    /// [`EnrolmentError`]; the connection must be closed.
+    pub fn receive(mut self, bytes: &[u8]) -> Result<ReplyStep, EnrolmentError> {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let (line, _) = bytes.split_at(end.unwrap_or(bytes.len()));
+        if self.line.len() + line.len() >= MAX_REPLY {
+            return Err(BadReply::TooLong.into());
+        }
+        self.line.extend_from_slice(line);
+        if end.is_none() {
+            return Ok(ReplyStep::More(self));
+        }
+        let reply = Reply::read(&self.line)?;
+        match reply.site_key().signing == self.site {
+            true => Ok(ReplyStep::Enrolled(reply)),
+            false => Err(EnrolmentError::AnotherSite),
+        }
+    }
+
+    /// The connection ended.
+    #[must_use]
+    pub fn closed(self) -> EnrolmentError {
+        match self.line.is_empty() {
+            true => EnrolmentError::Refused,
+            false => EnrolmentError::Broken,
+        }
+    }
+}

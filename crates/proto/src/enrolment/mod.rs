@@ -1,0 +1,28 @@
+//! Enrolment (`docs/protocol/device.md`): how a device gets its key registered with a ticket.
+//!
+//! ```text
+//! device, which has a ticket                        site
+//!   | == TLS 1.3: the device pins the ticket's key == |
+//!   | --> Request: token, id, key, name, proof        |  client::AwaitingReply, server::AwaitingRequest
+//!   |     Reply, or nothing                       <-- |
+//!   |                                           close |
+//! ```
+//!
+//! The proof signs the TLS exporter, so it proves possession of the key on this connection only.
+
+pub mod client;
+pub mod server;
+
+mod proof;
+mod reply;
+mod request;
+mod ticket;
+mod token;
+
+pub use proof::{BadProof, EXPORTER_LABEL, Exporter, ProvenKey, proof_input};
+pub use reply::{BadReply, MAX_REPLY, Reply};
+pub use request::{BadRequest, MAX_REQUEST, Request};
+pub use ticket::{
+    BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, UnknownKind,
+};
+pub use token::{Token, TokenHash};

@@ -1,0 +1,198 @@
+//! The device port: enrolment and device connections over TLS (`docs/protocol/device.md`).
+//!
+//! ```text
+//! admitted --> TLS --no client certificate--> enrolment dialog ---------> closed
+//!               '---- client certificate ----> first line --> session --> closed
+//! ```
+//!
+//! Every refusal is the same: no reply, and the connection is closed after the refusal time.
+
+mod device_session;
+mod enrolling;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use countersign_core::site_key::UnsealedKeys;
+use countersign_core::throttle::Abuse;
+use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
+use countersign_net::tls::{Acceptor, TlsStream};
+use countersign_proto::device::{BadHello, Hello, MAX_HELLO};
+use countersign_proto::enrolment::Request;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error};
+
+use self::device_session::NewConnection;
+use crate::admission::{Admission, Admitted};
+use crate::clock;
+use crate::shared::Shared;
+
+/// Accepts the connections of devices until the listener fails.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    room: Arc<DescriptorReserve>,
+    connections: Connections,
+    shared: Arc<Shared>,
+    clients: Arc<Admission>,
+) -> io::Result<Infallible> {
+    let acceptors = Arc::new(Acceptors::default());
+    let service = move |(socket, peer): (TcpStream, SocketAddr)| match clients.admit_from(peer) {
+        Ok(admitted) => {
+            let _ = socket.set_nodelay(true);
+            let (shared, acceptors) = (shared.clone(), acceptors.clone());
+            Some(serve(socket, peer, admitted, shared, acceptors))
+        }
+        Err(reason) => {
+            debug!(%peer, %reason, "connection to the device port rejected");
+            None
+        }
+    };
+    listener::accept(listener, Access::Clients, room, connections, service).await
+}
+
+/// The site's end of TLS, which is created again when the site was unsealed again.
+#[derive(Default)]
+struct Acceptors(Mutex<Option<(Arc<UnsealedKeys>, Acceptor)>>);
+
+impl Acceptors {
+    /// Returns the site's end of TLS; `None` while the site is sealed.
+    fn current(&self, shared: &Shared) -> Option<Acceptor> {
+        let keys = shared.site.unsealed_keys()?;
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, acceptor)) = &*cached
+            && Arc::ptr_eq(of, &keys)
+        {
+            return Some(acceptor.clone());
+        }
+        let acceptor = Acceptor::new(keys.key.clone())
+            .inspect_err(|problem| error!(%problem, "the device port cannot serve"))
+            .ok()?;
+        *cached = Some((keys, acceptor.clone()));
+        Some(acceptor)
+    }
+}
+
+/// What a client asks for, after the handshake.
+enum Asked {
+    Enrolment(Box<(TlsStream<TcpStream>, Request)>),
+    Session(Box<NewConnection>),
+}
+
+/// Why a client is not served.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the site is sealed")]
+    Sealed,
+    #[error("too many handshakes are waiting")]
+    Busy,
+    #[error("the client took too long")]
+    TooSlow,
+    #[error("the connection was evicted or the server stops")]
+    Ended,
+    #[error("the connection failed: {0}")]
+    Connection(#[from] io::Error),
+    #[error(transparent)]
+    Request(#[from] countersign_proto::enrolment::server::RequestRefused),
+    #[error(transparent)]
+    Hello(#[from] BadHello),
+}
+
+impl Refused {
+    /// The abuse that counts against the source.
+    fn abuse(&self) -> Option<Abuse> {
+        match self {
+            Self::Sealed | Self::Busy | Self::Ended => None,
+            Self::TooSlow => Some(Abuse::NotAuthenticated),
+            Self::Connection(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Some(Abuse::Malformed)
+            }
+            Self::Connection(_) => Some(Abuse::Refused),
+            Self::Request(_) | Self::Hello(_) => Some(Abuse::Malformed),
+        }
+    }
+}
+
+/// Serves one connection until it ends.
+async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    mut admitted: Admitted,
+    shared: Arc<Shared>,
+    acceptors: Arc<Acceptors>,
+) {
+    let began = Instant::from_std(clock::monotonic());
+    let asked = Box::pin(ask(socket, &mut admitted, &shared, &acceptors)).await;
+    match asked {
+        Ok(Asked::Enrolment(asked)) => {
+            let (stream, request) = *asked;
+            Box::pin(enrolling::enrol(stream, &request, &admitted, &shared)).await;
+        }
+        Ok(Asked::Session(new)) => Box::pin(new.serve(peer, admitted, &shared)).await,
+        Err(refused) => {
+            debug!(%peer, %refused, "refused on the device port");
+            if let Some(abuse) = refused.abuse() {
+                admitted.punish(abuse, clock::now());
+            }
+            if !matches!(refused, Refused::Ended) {
+                tokio::time::sleep_until(began + shared.limits().refusal_time).await;
+            }
+        }
+    }
+}
+
+/// Does the handshake and reads the client's first line, within the time for unauthenticated clients.
+async fn ask(
+    socket: TcpStream,
+    admitted: &mut Admitted,
+    shared: &Shared,
+    acceptors: &Acceptors,
+) -> Result<Asked, Refused> {
+    let evicted = admitted.evicted();
+    let mut stopping = shared.stopping.clone();
+    let asked = first_line(socket, admitted, shared, acceptors);
+    tokio::select! {
+        asked = timeout(shared.limits().unauthenticated_timeout, asked) => {
+            asked.unwrap_or(Err(Refused::TooSlow))
+        }
+        () = evicted => Err(Refused::Ended),
+        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
+    }
+}
+
+async fn first_line(
+    socket: TcpStream,
+    admitted: &Admitted,
+    shared: &Shared,
+    acceptors: &Acceptors,
+) -> Result<Asked, Refused> {
+    let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
+    let hello = acceptor.client_hello(socket).await?;
+    admitted.first_flight_received();
+    // The turn ends before the client is waited for: a slow client must not hold it.
+    let network = admitted.source().network();
+    let turn = shared.logins.turn(network).await.ok_or(Refused::Busy)?;
+    let answered = hello.answer();
+    drop(turn);
+    let mut stream = answered.await?;
+    let Some(key) = stream.peer_key()? else {
+        let request = enrolling::request(&mut stream).await?;
+        return Ok(Asked::Enrolment(Box::new((stream, request))));
+    };
+    // What follows the line stays in the stream for the reader of operations.
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        if line.len() == MAX_HELLO {
+            return Err(BadHello::TooLong.into());
+        }
+        line.push(stream.read_u8().await?);
+    }
+    Ok(Asked::Session(Box::new(NewConnection {
+        stream,
+        key,
+        hello: Hello::read(&line)?,
+    })))
+}

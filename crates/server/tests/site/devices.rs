@@ -1,0 +1,202 @@
+//! The device port: enrolment and device connections over sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_crypto::device_key::DeviceIdentity;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_net::lines::Lines;
+use countersign_net::tls::{Connector, TlsStream};
+use countersign_proto::device::{DeviceWelcome, Hello};
+use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request, Token};
+use countersign_server::Server;
+use countersign_testkit::harness::{ServedSite, TestSite};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const ADA: &str = "ada@example.org";
+/// A timeout that no test reaches unless it fails.
+const SOON: Duration = Duration::from_secs(60);
+
+type Stream = TlsStream<TcpStream>;
+
+/// A site with a device listener, and the person `ada`.
+struct Devices {
+    served: ServedSite,
+    server: Server,
+}
+
+impl Devices {
+    async fn new() -> Self {
+        let served = TestSite::builder().serve().await;
+        served
+            .admin("person.create", json!({ "name": "ada" }))
+            .await;
+        let server = Server::builder(served.site.clone())
+            .device(Some("127.0.0.1:0".parse().unwrap()))
+            .start()
+            .await
+            .unwrap();
+        Self { served, server }
+    }
+
+    async fn ticket(&self) -> EnrolmentTicket {
+        let issued = self
+            .served
+            .admin("ticket.issue", json!({ "person": "ada" }));
+        issued.await["uri"].as_str().unwrap().parse().unwrap()
+    }
+
+    async fn connect(&self, identity: Option<&Arc<DeviceIdentity>>) -> Stream {
+        let site = self.served.site.public_key().signing;
+        let connector = Connector::new(site, identity.cloned()).unwrap();
+        let address = self.server.device_address().unwrap();
+        let socket = TcpStream::connect(address).await.unwrap();
+        connector.connect(socket).await.unwrap()
+    }
+
+    /// Sends a request with this token. Returns the reply; `None` if the site closes without one.
+    async fn enrol(&self, token: &Token, identity: &DeviceIdentity) -> Option<Reply> {
+        let mut stream = self.connect(None).await;
+        let exporter = stream.enrolment_exporter().unwrap();
+        let (id, name) = (ADA.parse().unwrap(), "phone".parse().unwrap());
+        let request = Request::new(token.clone(), id, name, identity, &exporter);
+        stream.write_all(request.to_line().expose()).await.unwrap();
+        let answer = to_the_end(stream).await;
+        (!answer.is_empty()).then(|| Reply::read(&answer).unwrap())
+    }
+
+    /// The connection of a device after the site's first line.
+    async fn open(&self, identity: &Arc<DeviceIdentity>) -> Lines<Stream> {
+        let mut lines = Lines::new(self.connect(Some(identity)).await, 1 << 20);
+        let hello = Hello {
+            id: ADA.parse().unwrap(),
+        };
+        lines.send(hello.to_line().as_bytes()).await.unwrap();
+        let welcome = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(DeviceWelcome::read(welcome).unwrap().line_bytes, 1 << 20);
+        lines
+    }
+}
+
+fn identity() -> Arc<DeviceIdentity> {
+    Arc::new(DeviceIdentity::generate(&mut SystemEntropy))
+}
+
+/// What the site sends until it closes the connection, with or without the end of TLS.
+async fn to_the_end(mut stream: Stream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut answer))
+        .await
+        .unwrap();
+    answer
+}
+
+async fn next(lines: &mut Lines<Stream>) -> Value {
+    let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
+    serde_json::from_slice(line).unwrap()
+}
+
+async fn is_closed(lines: &mut Lines<Stream>) -> bool {
+    let end = timeout(SOON, lines.next()).await.unwrap();
+    matches!(end, Ok(None) | Err(_))
+}
+
+// DEV-19, DEV-21
+#[tokio::test]
+async fn a_device_enrols_connects_calls_operations_and_is_cut_when_it_is_revoked() {
+    let devices = Devices::new().await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    let reply = devices.enrol(ticket.token(), &phone).await.unwrap();
+    let address = devices.server.device_address().unwrap();
+    assert_eq!((reply.host(), reply.port()), ("127.0.0.1", address.port()));
+    assert_eq!(reply.site_key(), &devices.served.site.public_key());
+    let mut lines = devices.open(&phone).await;
+    let list = |id: u64| json!({ "id": id, "group": "device", "command": "list", "params": {} });
+    let both = format!("{}\n{}\n", list(7), list(8));
+    lines.send(both.as_bytes()).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let outcome = next(&mut lines).await;
+        assert_eq!(outcome["code"], 0, "{outcome}");
+        assert_eq!(outcome["data"]["entries"][0]["id"], reply.device());
+        assert_eq!(outcome["data"]["entries"][0]["connected"], true);
+        ids.push(outcome["id"].as_u64().unwrap());
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, [7, 8]);
+    let revoke = json!({ "id": reply.device() });
+    let revoked = devices.served.admin("device.revoke", revoke).await;
+    assert_eq!(revoked["sessions"], 1);
+    assert!(is_closed(&mut lines).await);
+    devices.server.stop().await;
+}
+
+// DEV-15, DEV-17
+#[tokio::test]
+async fn the_same_key_gets_the_same_reply_and_other_keys_and_tokens_get_none() {
+    let devices = Devices::new().await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    let first = devices.enrol(ticket.token(), &phone).await.unwrap();
+    let again = devices.enrol(ticket.token(), &phone).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(devices.enrol(ticket.token(), &identity()).await, None);
+    let unknown = Token::generate(&mut SystemEntropy);
+    assert_eq!(devices.enrol(&unknown, &identity()).await, None);
+}
+
+// DEV-8, DEV-9
+#[tokio::test]
+async fn a_line_that_is_no_request_gets_no_reply() {
+    let devices = Devices::new().await;
+    for line in [b"{}\n".to_vec(), b"\n".to_vec(), vec![b' '; 9_000]] {
+        let mut stream = devices.connect(None).await;
+        stream.write_all(&line).await.unwrap();
+        assert!(to_the_end(stream).await.is_empty());
+    }
+}
+
+// DEV-18, DEV-20
+#[tokio::test]
+async fn unknown_keys_and_other_ids_get_no_reply() {
+    let devices = Devices::new().await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    let hello = format!("{{\"id\":\"{ADA}\"}}\n");
+    for (key, line) in [
+        (&identity(), hello.as_str()),
+        (&phone, "{\"id\":\"maria@example.org\"}\n"),
+        (&phone, "{\"id\":1}\n"),
+    ] {
+        let mut stream = devices.connect(Some(key)).await;
+        stream.write_all(line.as_bytes()).await.unwrap();
+        assert!(to_the_end(stream).await.is_empty(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_third_line_that_is_no_operation_ends_the_connection() {
+    let devices = Devices::new().await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    let mut lines = devices.open(&phone).await;
+    lines.send(b"{}\n[]\nx\n").await.unwrap();
+    for _ in 0..3 {
+        assert_ne!(next(&mut lines).await["code"], 0);
+    }
+    assert!(is_closed(&mut lines).await);
+}
+
+#[tokio::test]
+async fn a_line_over_the_limit_ends_the_connection_after_a_result() {
+    let devices = Devices::new().await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    let mut lines = devices.open(&phone).await;
+    // The site may close before it has read all of it.
+    let _ = lines.send(&vec![b' '; (1 << 20) + 1]).await;
+    assert_ne!(next(&mut lines).await["code"], 0);
+    assert!(is_closed(&mut lines).await);
+}

@@ -1,0 +1,102 @@
+//! Devices.
+
+mod write;
+
+use async_trait::async_trait;
+use countersign_core::accounts::Account;
+use countersign_core::devices::Device;
+use countersign_core::id::{AccountId, DeviceId};
+use countersign_core::page::Page;
+use countersign_core::store::{Devices, StoreError};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::certificate::Thumbprint;
+
+use super::SqliteStore;
+use super::accounts::row::account;
+use super::reads::{many, one};
+use super::row::Columns;
+
+pub(super) use write::{DeviceChange, apply};
+
+macro_rules! device_columns {
+    () => {
+        "device.id, account.id, device.name, device.spki, device.thumbprint, device.created, \
+         device.last_seen, device.revision"
+    };
+}
+
+const BY_ID: &str = concat!(
+    "SELECT ",
+    device_columns!(),
+    " FROM device JOIN account ON account.key = device.account WHERE device.id = ?"
+);
+const BY_KEY: &str = concat!(
+    "SELECT ",
+    device_columns!(),
+    ", account.id, account.name, account.kind, account.role, account.full_name, account.email, \
+     account.state, account.revision, account.created, account.changed \
+     FROM device JOIN account ON account.key = device.account WHERE device.thumbprint = ?"
+);
+// CROSS JOIN keeps SQLite from turning the join round: an account's own devices are found by their index.
+const OF_ACCOUNT: &str = concat!(
+    "SELECT ",
+    device_columns!(),
+    " FROM account CROSS JOIN device ON device.account = account.key \
+     WHERE account.id = ? AND device.id > ? ORDER BY device.id LIMIT ?"
+);
+const ALL: &str = concat!(
+    "SELECT ",
+    device_columns!(),
+    " FROM device CROSS JOIN account ON account.key = device.account \
+     WHERE device.id > ? ORDER BY device.id LIMIT ?"
+);
+
+#[async_trait]
+impl Devices for SqliteStore {
+    async fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
+        let query = sqlx::query(BY_ID).bind(id.as_bytes().to_vec());
+        one(&self.readers, query, row).await
+    }
+
+    async fn device_login(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Account, Device)>, StoreError> {
+        let query = sqlx::query(BY_KEY).bind(thumbprint.0.to_vec());
+        one(&self.readers, query, |columns| {
+            let device = row(columns)?;
+            Ok((account(columns)?, device))
+        })
+        .await
+    }
+
+    async fn devices(
+        &self,
+        account: Option<AccountId>,
+        page: &Page<DeviceId>,
+    ) -> Result<Vec<Device>, StoreError> {
+        // No id sorts before no bytes.
+        let after = page
+            .after
+            .map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+        let query = match account {
+            Some(account) => sqlx::query(OF_ACCOUNT).bind(account.as_bytes().to_vec()),
+            None => sqlx::query(ALL),
+        };
+        let query = query.bind(after).bind(page.limit);
+        many(&self.readers, query, row).await
+    }
+}
+
+fn row(columns: &mut Columns<'_>) -> Result<Device, StoreError> {
+    Ok(Device {
+        id: DeviceId::from_bytes(columns.bytes()?),
+        account: AccountId::from_bytes(columns.bytes()?),
+        name: columns.parsed()?,
+        spki: columns.take()?,
+        thumbprint: Thumbprint(columns.bytes()?),
+        created: columns.time()?,
+        last_seen: columns.take::<Option<i64>>()?.map(Timestamp::from_millis),
+        revision: columns.number()?,
+    })
+}
