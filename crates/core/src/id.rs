@@ -87,6 +87,16 @@ id! {
 }
 
 id! {
+    /// Names one alarm.
+    AlarmId
+}
+
+id! {
+    /// Names one delivery of an alarm.
+    DeliveryId
+}
+
+id! {
     /// Names one registration of an application: another one of the same id, made after it was deleted, has
     /// another.
     InstanceId
