@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::OneLine;
+use super::{DEDUPLICATION_WINDOW_S, OneLine};
 use crate::id::{AccountId, AlarmId, IdError};
 use crate::json::{Json, MOST_DEPTH};
 use crate::timestamp::Timestamp;
@@ -80,6 +80,13 @@ impl Alarm {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, AlarmState::Open)
+    }
+
+    /// Whether its recipients were told less than [`DEDUPLICATION_WINDOW_S`] ago. A time in the future was written before
+    /// the clock was set back, and does not count.
+    #[must_use]
+    pub fn was_told_lately(&self, now: Timestamp) -> bool {
+        self.told <= now && now < self.told.plus_seconds(DEDUPLICATION_WINDOW_S)
     }
 
     /// The alarm one revision on, changed by `change`.

@@ -38,7 +38,7 @@ pub struct Situation<'a> {
     pub recent: &'a [(DeliveryChannel, Timestamp)],
     /// The channels over which a delivery that the alarm was raised waits.
     pub waiting: &'a [DeliveryChannel],
-    /// The channels over which the recipient was told that the alarm was raised.
+    /// The channels over which an attempt was made to tell the recipient that the alarm was raised.
     pub told: &'a [DeliveryChannel],
     /// Whether there are admins to go on to: the alarm is not for them already.
     pub others: bool,
@@ -142,17 +142,11 @@ pub enum Step {
 pub fn decide(situation: &Situation<'_>) -> Vec<Step> {
     match situation.news {
         News::Raised => raised(situation),
-        News::Repeated if was_told_lately(situation) => Vec::new(),
+        News::Repeated if situation.alarm.was_told_lately(situation.now) => Vec::new(),
         News::Repeated => raised(situation),
         News::Over => over(situation),
         News::Due { channel, about } => due(situation, channel, about).into_iter().collect(),
     }
-}
-
-/// A time of telling in the future was written before the clock was set back, and does not count.
-fn was_told_lately(situation: &Situation<'_>) -> bool {
-    let (told, now) = (situation.alarm.told, situation.now);
-    told <= now && now < told.plus_seconds(DEDUPLICATION_WINDOW_S)
 }
 
 fn raised(situation: &Situation<'_>) -> Vec<Step> {

@@ -13,6 +13,9 @@ pub const LEASE_S: u32 = 120;
 pub const DEAD_AFTER_S: u32 = 24 * 60 * 60;
 /// Characters of an error that are kept.
 pub const DELIVERY_ERROR_CHARS: usize = 200;
+/// Leases of a delivery that may end without a result: then it is dead, for it stops each worker that gets it. Sites
+/// that are killed every two minutes reach it after a day.
+pub const MOST_ATTEMPTS: u32 = 720;
 /// Seconds to the second attempt.
 const FIRST_BACKOFF_S: u32 = 10;
 /// Seconds between attempts at most.
@@ -40,7 +43,7 @@ pub struct Delivery {
     pub due: Timestamp,
     /// When the first attempt was to be made: it is dead [`DEAD_AFTER_S`] later.
     pub since: Timestamp,
-    /// How many attempts have failed.
+    /// How many attempts have failed, those included of which a worker reported nothing.
     pub attempts: u32,
     /// Its state.
     pub state: DeliveryState,
@@ -48,7 +51,8 @@ pub struct Delivery {
     pub last_error: Option<OneLine<DELIVERY_ERROR_CHARS>>,
     /// Whether the rate limit held it back: it goes out in a summary with those that wait behind it.
     pub folded: bool,
-    /// When it was leased last; the time of the message once it is sent.
+    /// When it was leased last; the time of the message once it is sent. One that was written in place of another begins
+    /// with that of the other.
     pub attempted: Option<Timestamp>,
     /// The lease under which a worker has it, or under which it was sent.
     pub lease: Option<Lease>,

@@ -36,7 +36,7 @@ pub use decision::{
 };
 pub use delivery::{
     About, DEAD_AFTER_S, DELIVERY_ERROR_CHARS, Delivery, DeliveryChannel, DeliveryState, LEASE_S,
-    Lease, backoff_s,
+    Lease, MOST_ATTEMPTS, backoff_s,
 };
 pub use message::{Item, Message, PublicUrl, message};
 pub use one_line::OneLine;

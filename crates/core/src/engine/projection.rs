@@ -71,6 +71,7 @@ fn remember(site: &Site, change: &Change) {
         | Change::PutDeliveredKey(_)
         | Change::InsertKey(_)
         | Change::DeleteKey { .. }
+        | Change::Alarm(_)
         | Change::PutScript(_) => {}
     }
 }
@@ -117,6 +118,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
+        | Change::Alarm(_)
         | Change::PutScript(_) => 0,
     }
 }

@@ -323,6 +323,18 @@ impl From<StoreError> for Refusal {
             StoreError::Conflict {
                 what: Unique::AccountId,
             } => Self::conflict(message, "repeat the operation"),
+            StoreError::Conflict {
+                what: Unique::Alarm,
+            } => Self::conflict(
+                "the same alarm was raised by another caller meanwhile",
+                "repeat the operation",
+            ),
+            StoreError::Conflict {
+                what: Unique::AlarmRoom,
+            } => Self::conflict(
+                "there is no room for another alarm",
+                "end alarms whose cause is gone with `alarm over`",
+            ),
             StoreError::Stale { .. } => Self::conflict(
                 message,
                 "somebody else was faster; look at it again and repeat",
@@ -334,7 +346,8 @@ impl From<StoreError> for Refusal {
                     Thing::Account => "somebody may have deleted it just now",
                     Thing::Key => "somebody may have revoked it just now",
                     Thing::Application => "somebody may have deleted it just now",
-                    Thing::Setting => "",
+                    Thing::Alarm | Thing::Delivery => "newer alarms take the place of old ones",
+                    Thing::Setting | Thing::Preferences => "",
                 },
             ),
             StoreError::Unavailable { .. } => Self {

@@ -2,7 +2,7 @@
 
 use countersign_crypto::certificate::Thumbprint;
 
-use super::{Effects, ScriptProgress, Setting};
+use super::{AlarmChange, Effects, ScriptProgress, Setting};
 use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
@@ -93,6 +93,8 @@ pub enum Change {
         /// Its value and its revision, which must be one more than the stored one's (1 for a new one).
         setting: Setting,
     },
+    /// A change of alarms or of the outbox.
+    Alarm(AlarmChange),
     /// How far an initialisation script was applied.
     PutScript(ScriptProgress),
 }

@@ -59,6 +59,12 @@ pub enum Unique {
     /// A public key of an application.
     #[error("the public key")]
     ApplicationKey,
+    /// The raiser, target and key of an alarm that is not over.
+    #[error("the key of the alarm")]
+    Alarm,
+    /// The room for alarms: there are as many as there may be, in all or of one person.
+    #[error("the room for alarms")]
+    AlarmRoom,
 }
 
 /// What may be stale or missing.
@@ -76,4 +82,13 @@ pub enum Thing {
     /// A setting.
     #[error("setting")]
     Setting,
+    /// An alarm.
+    #[error("alarm")]
+    Alarm,
+    /// A delivery of an alarm.
+    #[error("delivery")]
+    Delivery,
+    /// How a person wants to be told of alarms.
+    #[error("preferences")]
+    Preferences,
 }

@@ -5,9 +5,10 @@
 //! so two decisions made at once can never both happen when only one of them may.
 //!
 //! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials, [`Applications`],
-//! [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] has all of them. [`MemoryStore`] keeps them in memory.
+//! [`Settings`] with scripts, [`Alarms`] with the outbox, and the [`AuditLog`]. A [`Store`] has all of them. [`MemoryStore`] keeps them in memory.
 
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod change;
@@ -23,6 +24,9 @@ use async_trait::async_trait;
 use crate::content::Content;
 
 pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
+pub use alarms::{
+    AlarmChange, AlarmCounts, AlarmSearch, Alarms, DeliverySearch, StoredPreferences,
+};
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
@@ -36,7 +40,7 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// What a method returns was committed and synced; a read sees every change that was acknowledged
 /// before it began.
 #[async_trait]
-pub trait Store: Accounts + Applications + Settings + AuditLog {
+pub trait Store: Accounts + Alarms + Applications + Settings + AuditLog {
     /// Writes all of a change set or nothing of it. When it returns, the change is on the disk.
     ///
     /// # Errors

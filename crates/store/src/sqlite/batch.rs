@@ -7,12 +7,12 @@
 use std::collections::{HashSet, VecDeque};
 
 use countersign_core::id::AccountId;
-use countersign_core::store::{Change, ChangeSet};
+use countersign_core::store::{AlarmChange, Change, ChangeSet};
 use sqlx::sqlite::SqliteConnection;
 
 use super::applications::{self, ApplicationChange};
 use super::failure::Failure;
-use super::{accounts, settings};
+use super::{accounts, alarms, settings};
 
 /// The most change sets in one batch: what the last one waits for the others stays around a
 /// millisecond.
@@ -49,7 +49,8 @@ fn account_of(change: &Change) -> Option<AccountId> {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
-        | Change::PutScript(_) => None,
+        | Change::PutScript(_)
+        | Change::Alarm(_) => None,
     }
 }
 
@@ -59,6 +60,8 @@ pub(super) struct ByKind<'a> {
     accounts: accounts::Changes<'a>,
     applications: Vec<ApplicationChange<'a>>,
     settings: settings::Changes<'a>,
+    /// Last, so that they meet the accounts as they are from now on.
+    alarms: Vec<&'a AlarmChange>,
 }
 
 impl<'a> ByKind<'a> {
@@ -89,7 +92,11 @@ impl<'a> ByKind<'a> {
         for change in &self.applications {
             applications::apply(connection, change).await?;
         }
-        self.settings.write(connection).await
+        self.settings.write(connection).await?;
+        for change in &self.alarms {
+            alarms::apply(connection, change).await?;
+        }
+        Ok(())
     }
 
     fn put(&mut self, change: &'a Change) {
@@ -124,6 +131,7 @@ impl<'a> ByKind<'a> {
             }
             Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
             Change::PutScript(progress) => self.settings.scripts.push(progress),
+            Change::Alarm(change) => self.alarms.push(change),
         }
     }
 }
@@ -144,5 +152,6 @@ const fn rank(change: &Change) -> u8 {
         | Change::DeleteDamagedApplication(_) => 8,
         Change::PutSetting { .. } => 9,
         Change::PutScript(_) => 10,
+        Change::Alarm(_) => 11,
     }
 }

@@ -40,6 +40,8 @@ fn taken(error: &sqlx::Error) -> Option<Unique> {
         "account_key.thumbprint" => Some(Unique::Key),
         "passphrase.credential_id" => Some(Unique::CredentialId),
         "removed_key.agreement" => Some(Unique::RemovedKey),
+        "alarm.raiser, alarm.target, alarm.name" => Some(Unique::Alarm),
+        "alarm.room" | "alarm_recipient.room" => Some(Unique::AlarmRoom),
         "application.id" => Some(Unique::Application),
         _ => None,
     }

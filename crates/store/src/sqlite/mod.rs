@@ -2,10 +2,11 @@
 //!
 //! One task writes: it takes all change sets that wait, writes them in one transaction, syncs once and
 //! answers them all ([`writer`], [`batch`]). Reads go through a pool of their own and never wait for
-//! it. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`], [`settings`] and the
+//! it. Each aggregate has a module with its reads and its changes: [`accounts`], [`alarms`], [`applications`], [`settings`] and the
 //! [`audit`] log.
 
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod batch;

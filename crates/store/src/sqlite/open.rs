@@ -34,7 +34,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The layouts that the file went through, oldest first: its number is its place here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 5] = [
+pub(super) const LAYOUTS: [(&str, &str); 6] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -46,6 +46,7 @@ pub(super) const LAYOUTS: [(&str, &str); 5] = [
     ),
     ("bound", include_str!("../../migrations/0004_bound.sql")),
     ("channel", include_str!("../../migrations/0005_channel.sql")),
+    ("alarms", include_str!("../../migrations/0007_alarms.sql")),
 ];
 
 /// The store could not be opened. Nothing was changed.

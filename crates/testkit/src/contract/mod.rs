@@ -9,6 +9,7 @@
 
 #![allow(missing_docs, reason = "the name of a promise says it")]
 
+mod alarms;
 mod concurrency;
 mod durability;
 mod sample;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::store::Store;
 
+pub use alarms::*;
 pub use concurrency::*;
 pub use durability::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
@@ -57,6 +59,14 @@ macro_rules! keeps_the_contract {
             a_script_is_recorded_as_far_as_it_came
             lists_go_by_name_and_in_stretches
             changes_out_of_the_usual_order_are_written_too
+            an_alarm_is_read_back_with_its_recipients_and_deliveries
+            an_alarm_is_changed_on_what_was_read
+            a_deleted_account_takes_its_alarms_along
+            deliveries_go_out_in_their_order_and_under_a_lease
+            cancelling_reaches_what_a_worker_has
+            escalations_and_admins_are_found
+            preferences_are_changed_on_what_was_read
+            alarms_have_so_much_room_and_no_more
             sixty_four_writers_lose_nothing
             an_overtaken_set_disturbs_no_other
             one_of_many_deciders_wins

@@ -1,6 +1,7 @@
 //! A store that keeps everything in memory: for tests, and for programs whose site need not outlive them.
 
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod rows;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use super::{Change, ChangeSet, Committed, Effects, Observer, Store, StoreCopy, StoreError};
 use crate::audit::AuditEntry;
 use accounts::AccountRows;
+use alarms::AlarmRows;
 use applications::ApplicationRows;
 use audit::AuditRows;
 use settings::SettingRows;
@@ -51,6 +53,7 @@ struct Stored {
 #[derive(Default)]
 struct Rows {
     accounts: AccountRows,
+    alarms: AlarmRows,
     applications: ApplicationRows,
     settings: SettingRows,
     audit: AuditRows,
@@ -110,10 +113,12 @@ impl Rows {
         let applied = set.changes.iter().try_for_each(|change| self.apply(change));
         if applied.is_err() {
             self.accounts.undo();
+            self.alarms.undo();
             self.applications.undo();
             self.settings.undo();
         } else {
             self.accounts.keep();
+            self.alarms.keep();
             self.applications.keep();
             self.settings.keep();
         }
@@ -124,7 +129,11 @@ impl Rows {
         match change {
             Change::InsertAccount(account) => self.accounts.insert(account),
             Change::UpdateAccount(account) => self.accounts.update(account),
-            Change::DeleteAccount { id, revision } => self.accounts.delete(*id, *revision),
+            Change::DeleteAccount { id, revision } => {
+                self.accounts.delete(*id, *revision)?;
+                self.alarms.delete_account(*id);
+                Ok(())
+            }
             Change::DeleteDamagedAccount { name, .. } => self.accounts.delete_damaged(name),
             Change::PutPassphrase(credential) => self.accounts.put_passphrase(credential),
             Change::PutDeliveredKey(credential) => self.accounts.put_delivered(credential),
@@ -142,6 +151,10 @@ impl Rows {
             Change::DeleteApplication { id, revision } => self.applications.delete(id, *revision),
             Change::DeleteDamagedApplication(id) => self.applications.delete_damaged(id),
             Change::PutSetting { name, setting } => self.settings.put(name, setting),
+            Change::Alarm(change) => {
+                let accounts = &self.accounts;
+                self.alarms.apply(change, |id| accounts.has(id))
+            }
             Change::PutScript(progress) => {
                 self.settings.put_script(progress);
                 Ok(())

@@ -14,7 +14,7 @@ use countersign_crypto::passphrase::SetupId;
 
 use crate::sqlite::row::{Columns, problem};
 
-pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
+pub(in crate::sqlite) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
     Ok(Account {
         id: AccountId::from_bytes(columns.bytes()?),
         name: columns.parsed()?,
