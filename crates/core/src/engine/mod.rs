@@ -26,8 +26,10 @@ mod delay;
 mod endpoints;
 mod login;
 mod new_site;
+mod outbox;
 pub(crate) mod params;
 mod projection;
+mod raise;
 mod record;
 pub mod reference;
 mod refusal;
@@ -60,6 +62,8 @@ pub use delay::RefusalDelay;
 pub use endpoints::Endpoints;
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
+pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
+pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use script::{ScriptError, ScriptOutcome};
@@ -116,6 +120,7 @@ struct Inner {
     /// Held while the whole audit log is verified.
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
+    outbox: outbox::Outbox,
 }
 
 impl Site {
@@ -136,6 +141,7 @@ impl Site {
             writing_counted: futures_util::lock::Mutex::default(),
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
+            outbox: outbox::Outbox::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

@@ -118,8 +118,12 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
-        | Change::Alarm(_)
         | Change::PutScript(_) => 0,
+        // No session ends; whoever delivers has something to look at.
+        Change::Alarm(_) => {
+            site.wake_outbox();
+            0
+        }
     }
 }
 

@@ -132,6 +132,11 @@ impl Refusal {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
+    /// Whether it cannot be done as things are.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.kind == Code::CONFLICT
+    }
+
     /// The site key was not opened.
     #[must_use]
     pub fn sealed() -> Self {

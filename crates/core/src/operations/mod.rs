@@ -1,6 +1,7 @@
 //! The site's own operations, one file a group.
 
 mod account;
+mod alarm;
 mod app;
 mod audit;
 mod backup;
@@ -51,6 +52,7 @@ pub fn table() -> Result<Table, TableError> {
         site_key::entries(),
         backup::entries(),
         audit::entries(),
+        alarm::entries(),
         option::entries(),
         operation::entries(),
     ];

@@ -1,6 +1,6 @@
 //! Events: what the site tells sessions that nobody asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::operation::Event;
@@ -52,6 +52,18 @@ impl Events {
             })
             .filter(|(_, subscriber)| (subscriber.sink)(event))
             .count()
+    }
+
+    /// How many open connections of each of these accounts get events; an account without one is left out.
+    #[must_use]
+    pub fn listening(&self, accounts: &BTreeSet<AccountId>) -> BTreeMap<AccountId, usize> {
+        let mut listening = BTreeMap::new();
+        for subscriber in self.subscribers().values() {
+            if accounts.contains(&subscriber.account) {
+                *listening.entry(subscriber.account).or_default() += 1;
+            }
+        }
+        listening
     }
 
     /// A session's connection gets events from now on, unless a later one does already.

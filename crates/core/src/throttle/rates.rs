@@ -21,6 +21,10 @@ pub enum Rate {
     BegunFor(AccountId),
     /// Checks of the whole audit log and database that the account asks for.
     Verified(AccountId),
+    /// Alarms that the account raises or ends.
+    Raised(AccountId),
+    /// Test alarms and changes of preferences of the account.
+    AlarmSettings(AccountId),
 }
 
 impl Rate {
@@ -35,6 +39,10 @@ impl Rate {
             Self::BegunFor(_) => (10, 30_000),
             // Each reads the whole database once, and goes on when its client has left.
             Self::Verified(_) => (8, 30_000),
+            // A burst when something breaks; at most 43,200 audit entries a day.
+            Self::Raised(_) => (60, 2_000),
+            // People try their settings a few times.
+            Self::AlarmSettings(_) => (10, 30_000),
         }
     }
 }
