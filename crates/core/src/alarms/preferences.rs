@@ -69,7 +69,7 @@ impl Preferences {
         let end = day.at(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, 0, 0);
         // A time that a clock change skips is taken after it, and of one that it repeats the first that is to come.
         let ambiguous = self.time_zone.zone()?.to_ambiguous_timestamp(end);
-        let ends = [ambiguous.clone().compatible(), ambiguous.later()];
+        let ends = [ambiguous.compatible(), ambiguous.later()];
         let ends = ends
             .into_iter()
             .flatten()

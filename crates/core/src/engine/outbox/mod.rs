@@ -7,8 +7,8 @@
 //! }
 //! ```
 //!
-//! What is handed out is leased for [`LEASE_S`](crate::alarms::LEASE_S): after that it is handed out again, so a worker that was killed loses
-//! nothing. A message is sent at least once; one whose alarm was acknowledged is never handed out again. Messages to
+//! What is handed out is leased for [`LEASE_S`](crate::alarms::LEASE_S): after that it is handed out again, so a
+//! worker that was killed loses nothing. A message is sent at least once; one whose alarm was acknowledged is never handed out again. Messages to
 //! one account over one channel and of one severity are handed out one after the other, in their order.
 
 mod contact;
@@ -53,9 +53,11 @@ pub struct DeliverySettings {
 /// A message that is to be sent now.
 #[derive(Debug, Clone)]
 pub struct DueDelivery {
-    /// The message: the same again when it is handed out once more. A mail's `Message-ID` and a webhook's idempotency
-    /// key follow from it.
+    /// The message, for [`Site::still_due`] and [`Site::delivered`].
     pub message_id: DeliveryId,
+    /// For a mail's `Message-ID` and a webhook's idempotency key: hexadecimal digits, `-` and `.`. It is the same when
+    /// the message is handed out again with the same content, and another one when a summary tells of other alarms.
+    pub idempotency_key: String,
     /// The account that gets it.
     pub account: AccountId,
     /// The account's name.
@@ -140,6 +142,12 @@ impl Site {
 
     /// Leases the messages that are to be sent at `now`, at most `limit`, and does what else is due: alarms go on to
     /// the admins, messages are held for quiet hours, folded into summaries or cancelled.
+    ///
+    /// A worker calls this until it gets nothing. For each message it asks [`Site::still_due`], sends it, and tells
+    /// [`Site::delivered`]. Then it waits for [`Site::on_outbox_change`], at most until [`Site::next_delivery`]. A message
+    /// is leased for [`LEASE_S`](crate::alarms::LEASE_S): when nothing is told of it by then, it is handed out again. So
+    /// a message is sent at least once. Messages to one account over one channel and of one severity are handed out one
+    /// after the other, in their order. Several workers may do so at once.
     ///
     /// # Errors
     /// A [`Refusal`] when the store is in trouble; then nothing is leased.
@@ -286,10 +294,14 @@ impl Site {
             })
             .collect();
         let severity = items.iter().map(|(delivery, _)| delivery.severity).max()?;
+        // Deliveries join at the end alone, so these tell whether any joined or left.
+        let (first, last) = (items.first()?.0.id, items.last()?.0.id);
+        let idempotency_key = format!("{first}.{last}.{}", items.len());
         let link = self.delivery_settings().public_url;
         let zone = self.zone().to_string();
         Some(DueDelivery {
             message_id,
+            idempotency_key,
             account: account.id,
             name: account.name.to_string(),
             channel,

@@ -244,6 +244,8 @@ async fn a_storm_is_ten_messages_and_one_summary_in_ten_minutes() {
         .unwrap();
     let [again] = due(&test.site, later(612)).await.try_into().unwrap();
     assert_eq!(again.deliveries, 29);
+    assert_eq!(again.idempotency_key, left.idempotency_key);
+    assert_ne!(again.idempotency_key, summary.idempotency_key);
     test.site
         .delivered(again.message_id, &DeliveryResult::Sent, later(612))
         .await

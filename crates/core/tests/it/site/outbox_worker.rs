@@ -87,10 +87,12 @@ async fn raise_many(test: &TestSite, people: &[String], each: usize) -> Vec<Alar
     let mut ids = Vec::new();
     for at in 0..each * people.len() {
         let to = &people[at % people.len()];
-        let severity = ["info", "warning", "critical"][at / people.len() % 3];
+        let severity =
+            ["info", "warning", "info", "warning", "info", "critical"][at / people.len() % 6];
         let params = json!({ "to": to, "severity": severity, "text": format!("number {at}") });
         let now = NOW.plus_millis(at as u64);
-        let caller = Caller::admin_socket();
+        // The site's own alarms may take all places.
+        let caller = Caller::site();
         let (code, raised) = run_at(&test.site, &caller, "alarm.raise", params, now).await;
         assert_eq!(code, Code::SUCCESS, "{raised}");
         ids.push(raised["id"].as_str().unwrap().parse().unwrap());
@@ -134,9 +136,9 @@ async fn people(test: &TestSite, number: usize) -> Vec<String> {
 #[tokio::test]
 async fn ten_thousand_alarms_are_each_told_in_order_and_acknowledged_ones_never_again() {
     let test = site().await;
-    let people = people(&test, 12).await;
-    // 9,000: the other places are the site's own.
-    let ids = raise_many(&test, &people, 750).await;
+    let people = people(&test, 20).await;
+    let ids = raise_many(&test, &people, 500).await;
+    assert_eq!(ids.len(), 10_000);
     let memory = test.memory();
     let mut worker = Worker::default();
     let now = later(60);

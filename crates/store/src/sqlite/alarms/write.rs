@@ -1,7 +1,7 @@
 //! Changes of alarms and of the outbox, written one by one in their order.
 
 use countersign_core::alarms::{
-    Alarm, Delivery, MOST_ALARMS, MOST_ALARMS_OF_PERSON, Recipient, Severity,
+    Alarm, Delivery, MOST_ALARMS, MOST_ALARMS_OF_PERSON, OneLine, Recipient, Severity,
 };
 use countersign_core::id::{AccountId, AlarmId};
 use countersign_core::store::{AlarmChange, StoredPreferences, Thing};
@@ -185,7 +185,7 @@ fn put_state(row: &mut Row, delivery: &Delivery) -> Result<(), sqlx::Error> {
     row.put(delivery.since.millis())?;
     row.put(delivery.attempts)?;
     row.put(delivery.state.as_str())?;
-    row.put(delivery.last_error.as_ref().map(|error| error.as_str()))?;
+    row.put(delivery.last_error.as_ref().map(OneLine::as_str))?;
     row.put(delivery.folded)?;
     row.put(delivery.attempted.map(Timestamp::millis))?;
     row.put(lease.map(|lease| lease.message.as_bytes().to_vec()))?;
