@@ -87,6 +87,16 @@ id! {
 }
 
 id! {
+    /// Identifies one alarm.
+    AlarmId
+}
+
+id! {
+    /// Identifies one delivery of an alarm.
+    DeliveryId
+}
+
+id! {
     /// Identifies one registration of an application. An application that is deleted and registered
     /// again under the same application id has a new instance id.
     InstanceId

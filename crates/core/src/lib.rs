@@ -56,6 +56,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod alarms;
 pub mod applications;
 pub mod audit;
 pub mod content;

@@ -7,16 +7,19 @@ use async_trait::async_trait;
 use countersign_core::accounts::{
     Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
 };
+use countersign_core::alarms::{
+    Alarm, AlarmKey, Delivery, DeliveryChannel, Raiser, Recipient, Target,
+};
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::devices::Device;
 use countersign_core::enrolment::EnrolmentTicket;
-use countersign_core::id::{AccountId, DeviceId, TicketId};
+use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{
-    Accounts, Applications, AuditLog, ChangeSet, Committed, DamagedAccount, DamagedApplication,
-    Devices, Effects, EnrolmentTickets, Observer, ScriptProgress, Setting, Settings, Store,
-    StoreCopy, StoreError,
+    Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
+    DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets, Observer,
+    ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -151,6 +154,27 @@ delegate! { Accounts {
     delivered_login(name: &AccountName) -> Option<(Account, DeliveredKeyCredential)>;
     key_login(thumbprint: &Thumbprint) -> Option<(Account, KeyCredential)>;
     keys_of(account: AccountId) -> Vec<KeyCredential>;
+} }
+
+delegate! { Alarms {
+    alarm(id: AlarmId) -> Option<Alarm>;
+    current_alarm(raiser: Raiser, to: Target, key: &AlarmKey) -> Option<Alarm>;
+    alarms(search: &AlarmSearch) -> Vec<Alarm>;
+    recipients(alarm: AlarmId) -> Vec<Recipient>;
+    alarm_counts(raiser: Option<Raiser>) -> AlarmCounts;
+    crowded_recipients(alarms: u64) -> Vec<AccountId>;
+    oldest_over(account: Option<AccountId>) -> Option<Alarm>;
+    due_escalations(now: Timestamp, limit: u32) -> Vec<Alarm>;
+    active_admins(limit: u32) -> Vec<Account>;
+    delivery(id: DeliveryId) -> Option<Delivery>;
+    deliveries(search: &DeliverySearch) -> Vec<Delivery>;
+    deliveries_of(alarm: AlarmId, account: Option<AccountId>) -> Vec<Delivery>;
+    due_deliveries(now: Timestamp, limit: u32) -> Vec<Delivery>;
+    next_due() -> Option<Timestamp>;
+    waiting_deliveries(account: AccountId, channel: DeliveryChannel, limit: u32) -> Vec<Delivery>;
+    leased_deliveries(message: DeliveryId) -> Vec<Delivery>;
+    recent_messages(account: AccountId, since: Timestamp, now: Timestamp, limit: u32) -> Vec<(DeliveryChannel, Timestamp)>;
+    preferences(account: AccountId) -> Option<StoredPreferences>;
 } }
 
 delegate! { Applications {

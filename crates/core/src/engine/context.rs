@@ -193,6 +193,18 @@ impl Changes {
         self.notices.push(notice);
         self
     }
+
+    /// The same with others behind them.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.changes.extend(others.changes);
+        self.notices.extend(others.notices);
+        self
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Change>, Vec<Notice>) {
+        (self.changes, self.notices)
+    }
 }
 
 impl From<Vec<Change>> for Changes {

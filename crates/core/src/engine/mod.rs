@@ -29,8 +29,10 @@ mod endpoints;
 mod enrolment;
 mod login;
 mod new_site;
+mod outbox;
 pub(crate) mod params;
 mod projection;
+mod raise;
 mod record;
 pub mod reference;
 mod refusal;
@@ -65,6 +67,8 @@ pub use endpoints::{ClientAddress, Endpoints};
 pub use enrolment::{Enrolled, NotEnrolled};
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
+pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
+pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use script::{ScriptError, ScriptOutcome};
@@ -123,6 +127,7 @@ struct Inner {
     /// Locked while the whole audit log is verified.
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
+    outbox: outbox::Outbox,
 }
 
 impl Site {
@@ -143,6 +148,7 @@ impl Site {
             writing_counted: futures_util::lock::Mutex::default(),
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
+            outbox: outbox::Outbox::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

@@ -87,6 +87,7 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
         | Change::DeleteDevice { .. }
+        | Change::Alarm(_)
         | Change::PutScript(_) => {}
     }
 }
@@ -147,6 +148,11 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
         | Change::PutScript(_) => 0,
+        // No session ends; whoever delivers has something to look at.
+        Change::Alarm(_) => {
+            site.wake_outbox();
+            0
+        }
     }
 }
 

@@ -132,6 +132,11 @@ impl Refusal {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
+    /// Whether it cannot be done as things are.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.kind == Code::CONFLICT
+    }
+
     /// The site is sealed.
     #[must_use]
     pub fn sealed() -> Self {
@@ -327,6 +332,18 @@ impl From<StoreError> for Refusal {
                 "a device has this key, or had it before",
                 "make a new key on the device; one key serves one device, once",
             ),
+            StoreError::Conflict {
+                what: Unique::Alarm,
+            } => Self::conflict(
+                "the same alarm was raised by another caller meanwhile",
+                "repeat the operation",
+            ),
+            StoreError::Conflict {
+                what: Unique::AlarmRoom,
+            } => Self::conflict(
+                "there is no room for another alarm",
+                "end alarms whose cause is gone with `alarm over`",
+            ),
             StoreError::Stale { .. } => Self::conflict(
                 message,
                 "the object was changed at the same time; look at it again and repeat the operation",
@@ -339,7 +356,8 @@ impl From<StoreError> for Refusal {
                     Thing::Key => "it may have just been revoked",
                     Thing::Ticket => "its account may have just been deleted",
                     Thing::Device => "it may have just been revoked",
-                    Thing::Setting => "",
+                    Thing::Alarm | Thing::Delivery => "newer alarms replace old ones",
+                    Thing::Setting | Thing::Preferences => "",
                 },
             ),
             StoreError::Unavailable { .. } => Self {

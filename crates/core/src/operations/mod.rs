@@ -1,6 +1,7 @@
 //! The site's own operations. Each file holds the operations of one group, or one part of a group.
 
 mod account;
+mod alarm;
 mod app;
 mod audit;
 mod broker;
@@ -49,6 +50,7 @@ pub fn table() -> Result<Table, TableError> {
         penalty::entries(),
         site::entries(),
         audit::entries(),
+        alarm::entries(),
         option::entries(),
         operation::entries(),
     ];

@@ -1,6 +1,6 @@
 //! Events: messages that the site sends to sessions without a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::operation::Event;
@@ -52,6 +52,19 @@ impl Events {
             })
             .filter(|(_, subscriber)| (subscriber.sink)(event))
             .count()
+    }
+
+    /// Returns how many open connections of each of these accounts receive events. An account without one
+    /// is not in the map.
+    #[must_use]
+    pub fn listening(&self, accounts: &BTreeSet<AccountId>) -> BTreeMap<AccountId, usize> {
+        let mut listening = BTreeMap::new();
+        for subscriber in self.subscribers().values() {
+            if accounts.contains(&subscriber.account) {
+                *listening.entry(subscriber.account).or_default() += 1;
+            }
+        }
+        listening
     }
 
     /// Subscribes a session's connection, unless a later connection of the session is already

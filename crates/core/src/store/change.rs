@@ -2,7 +2,7 @@
 
 use countersign_crypto::certificate::Thumbprint;
 
-use super::{Effects, ScriptProgress, Setting};
+use super::{AlarmChange, Effects, ScriptProgress, Setting};
 use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
@@ -158,6 +158,8 @@ pub enum Change {
         /// setting).
         setting: Setting,
     },
+    /// A change of alarms or of the outbox.
+    Alarm(AlarmChange),
     /// Records the progress of an initialisation script.
     PutScript(ScriptProgress),
 }

@@ -68,6 +68,12 @@ pub enum Unique {
     /// A key of a device, which another one has or had.
     #[error("the device's key")]
     DeviceKey,
+    /// The raiser, target and key of an alarm that is not over.
+    #[error("the key of the alarm")]
+    Alarm,
+    /// The room for alarms: there are as many as there may be, in all or of one person.
+    #[error("the room for alarms")]
+    AlarmRoom,
 }
 
 /// A kind of object that may be stale or missing.
@@ -91,4 +97,13 @@ pub enum Thing {
     /// A setting.
     #[error("setting")]
     Setting,
+    /// An alarm.
+    #[error("alarm")]
+    Alarm,
+    /// A delivery of an alarm.
+    #[error("delivery")]
+    Delivery,
+    /// How a person wants to be told of alarms.
+    #[error("preferences")]
+    Preferences,
 }

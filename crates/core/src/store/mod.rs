@@ -5,10 +5,12 @@
 //! writes, so that of two conflicting decisions at most one is written.
 //!
 //! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials,
-//! [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] implements all of
-//! them. [`MemoryStore`] is the implementation in memory.
+//! [`Alarms`] with the outbox, [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Settings`] with
+//! scripts, and the [`AuditLog`]. A [`Store`] implements all of them. [`MemoryStore`] is the
+//! implementation in memory.
 
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod change;
@@ -26,6 +28,9 @@ use async_trait::async_trait;
 use crate::content::Content;
 
 pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
+pub use alarms::{
+    AlarmChange, AlarmCounts, AlarmSearch, Alarms, DeliverySearch, StoredPreferences,
+};
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
@@ -42,7 +47,7 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// acknowledged before it began.
 #[async_trait]
 pub trait Store:
-    Accounts + Applications + EnrolmentTickets + Devices + Settings + AuditLog
+    Accounts + Alarms + Applications + EnrolmentTickets + Devices + Settings + AuditLog
 {
     /// Writes all of a change set or nothing of it. When it returns, the change is on disk.
     ///

@@ -23,6 +23,10 @@ pub enum Rate {
     Issued(AccountId),
     /// Verifications of the whole audit log and database that the account requests.
     AuditVerification(AccountId),
+    /// Alarms that the account raises or ends.
+    Raised(AccountId),
+    /// Test alarms and changes of preferences of the account.
+    AlarmSettings(AccountId),
 }
 
 impl Rate {
@@ -39,6 +43,10 @@ impl Rate {
             Self::Issued(_) => (32, 60_000),
             // Each verification reads the whole database, and continues if its client disconnects.
             Self::AuditVerification(_) => (8, 30_000),
+            // A burst when something breaks; at most 43,200 audit entries a day.
+            Self::Raised(_) => (60, 2_000),
+            // People try their settings a few times.
+            Self::AlarmSettings(_) => (10, 30_000),
         }
     }
 }

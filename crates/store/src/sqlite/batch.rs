@@ -8,14 +8,14 @@
 use std::collections::{HashSet, VecDeque};
 
 use countersign_core::id::AccountId;
-use countersign_core::store::{Change, ChangeSet};
+use countersign_core::store::{AlarmChange, Change, ChangeSet};
 use sqlx::sqlite::SqliteConnection;
 
 use super::applications::{self, ApplicationChange};
 use super::devices::{self, DeviceChange};
 use super::enrolment::{self, TicketChange};
 use super::failure::Failure;
-use super::{accounts, settings};
+use super::{accounts, alarms, settings};
 
 /// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
 pub(super) const LARGEST_BATCH: usize = 256;
@@ -58,7 +58,8 @@ fn account_of(change: &Change) -> Option<AccountId> {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
-        | Change::PutScript(_) => None,
+        | Change::PutScript(_)
+        | Change::Alarm(_) => None,
     }
 }
 
@@ -70,6 +71,8 @@ pub(super) struct ByKind<'a> {
     tickets: Vec<TicketChange<'a>>,
     devices: Vec<DeviceChange<'a>>,
     settings: settings::Changes<'a>,
+    /// Last, so that they meet the accounts as they are from now on.
+    alarms: Vec<&'a AlarmChange>,
 }
 
 impl<'a> ByKind<'a> {
@@ -106,7 +109,11 @@ impl<'a> ByKind<'a> {
         for change in &self.devices {
             devices::apply(connection, change).await?;
         }
-        self.settings.write(connection).await
+        self.settings.write(connection).await?;
+        for change in &self.alarms {
+            alarms::apply(connection, change).await?;
+        }
+        Ok(())
     }
 
     fn put(&mut self, change: &'a Change) {
@@ -181,6 +188,7 @@ impl<'a> ByKind<'a> {
             }
             Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
             Change::PutScript(progress) => self.settings.scripts.push(progress),
+            Change::Alarm(change) => self.alarms.push(change),
         }
     }
 }
@@ -209,5 +217,6 @@ const fn rank(change: &Change) -> u8 {
         | Change::DeleteDevice { .. } => 10,
         Change::PutSetting { .. } => 11,
         Change::PutScript(_) => 12,
+        Change::Alarm(_) => 13,
     }
 }

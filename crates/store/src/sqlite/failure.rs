@@ -42,6 +42,8 @@ fn conflict(error: &sqlx::Error) -> Option<Unique> {
         "account_key.thumbprint" => Some(Unique::Key),
         "passphrase.credential_id" => Some(Unique::CredentialId),
         "removed_key.agreement" => Some(Unique::RemovedKey),
+        "alarm.raiser, alarm.target, alarm.name" => Some(Unique::Alarm),
+        "alarm.room" | "alarm_recipient.room" => Some(Unique::AlarmRoom),
         "application.id" => Some(Unique::Application),
         "enrolment_ticket.id" | "enrolment_ticket.token_hash" => Some(Unique::Ticket),
         "device.id" => Some(Unique::Device),

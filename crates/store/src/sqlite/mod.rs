@@ -2,11 +2,11 @@
 //!
 //! One task writes: it takes the waiting change sets, writes them in one transaction, syncs once and
 //! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
-//! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`],
-//! [`enrolment`]
-//! tickets, [`devices`], [`settings`] and the [`audit`] log.
+//! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`alarms`],
+//! [`applications`], [`enrolment`] tickets, [`devices`], [`settings`] and the [`audit`] log.
 
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod batch;

@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 6] = [
+pub(super) const LAYOUTS: [(&str, &str); 7] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -45,6 +45,7 @@ pub(super) const LAYOUTS: [(&str, &str); 6] = [
     ("bound", include_str!("../../migrations/0004_bound.sql")),
     ("channel", include_str!("../../migrations/0005_channel.sql")),
     ("devices", include_str!("../../migrations/0006_devices.sql")),
+    ("alarms", include_str!("../../migrations/0007_alarms.sql")),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -167,6 +167,15 @@ impl AccountRows {
         found.map(|found| found.id).ok_or(NOT_FOUND)
     }
 
+    pub(super) fn has(&self, account: AccountId) -> bool {
+        self.accounts.get(&account).is_some()
+    }
+
+    pub(super) fn by_name(&self) -> impl Iterator<Item = &Account> {
+        let ids = self.by_name.values();
+        ids.filter_map(|id| self.accounts.get(id))
+    }
+
     fn named(&self, name: &AccountName) -> Option<&Account> {
         self.accounts.get(self.by_name.get(&name.to_string())?)
     }

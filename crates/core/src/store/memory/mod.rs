@@ -1,6 +1,7 @@
 //! A store in memory, for tests and for programs whose site does not outlive the process.
 
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod devices;
@@ -19,6 +20,7 @@ use super::{Change, ChangeSet, Committed, Effects, Observer, Store, StoreCopy, S
 use crate::audit::AuditEntry;
 use crate::enrolment::TicketState;
 use accounts::AccountRows;
+use alarms::AlarmRows;
 use applications::ApplicationRows;
 use audit::AuditRows;
 use devices::DeviceRows;
@@ -58,6 +60,7 @@ struct Stored {
 #[derive(Default)]
 struct Rows {
     accounts: AccountRows,
+    alarms: AlarmRows,
     applications: ApplicationRows,
     tickets: TicketRows,
     devices: DeviceRows,
@@ -122,12 +125,14 @@ impl Rows {
         let applied = set.changes.iter().try_for_each(|change| self.apply(change));
         if applied.is_err() {
             self.accounts.roll_back();
+            self.alarms.roll_back();
             self.applications.roll_back();
             self.tickets.roll_back();
             self.devices.roll_back();
             self.settings.roll_back();
         } else {
             self.accounts.commit();
+            self.alarms.commit();
             self.applications.commit();
             self.tickets.commit();
             self.devices.commit();
@@ -144,6 +149,7 @@ impl Rows {
                 self.accounts.delete(*id, *revision)?;
                 self.tickets.remove(*id, |_| true);
                 self.devices.delete_of(*id);
+                self.alarms.delete_account(*id);
                 Ok(())
             }
             Change::DeleteDamagedAccount { name, .. } => self.accounts.delete_damaged(name),
@@ -205,6 +211,10 @@ impl Rows {
             }
             Change::DeleteDevice { id, account } => self.devices.delete(*id, *account),
             Change::PutSetting { name, setting } => self.settings.put(name, setting),
+            Change::Alarm(change) => {
+                let accounts = &self.accounts;
+                self.alarms.apply(change, |id| accounts.has(id))
+            }
             Change::PutScript(progress) => {
                 self.settings.put_script(progress);
                 Ok(())

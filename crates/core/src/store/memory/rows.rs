@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 
 /// Rows by their key, and the previous values of rows that have uncommitted changes.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ impl<K: Ord + Clone, V: Clone> Rows<K, V> {
         self.rows.get(key)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         self.rows.values()
     }
@@ -35,6 +40,14 @@ impl<K: Ord + Clone, V: Clone> Rows<K, V> {
     pub(super) fn after<'a>(&'a self, key: Option<&'a K>) -> impl Iterator<Item = (&'a K, &'a V)> {
         let rows = self.rows.iter();
         rows.skip_while(move |(at, _)| key.is_some_and(|key| *at <= key))
+    }
+
+    /// The rows of a range of keys, by key.
+    pub(super) fn range(
+        &self,
+        range: impl RangeBounds<K>,
+    ) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.rows.range(range)
     }
 
     pub(super) fn put(&mut self, key: K, row: V) {

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod alarms;
 mod applications;
 mod audit;
 mod bound;
@@ -18,6 +19,8 @@ mod faults;
 mod loops;
 mod options;
 mod oracle;
+mod outbox;
+mod outbox_worker;
 mod passphrase;
 mod proof;
 mod scripts;

@@ -17,6 +17,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::SqliteStore;
 use super::reads::{many, one};
 
+pub(super) use row::account as account_row;
 pub(super) use write::Changes;
 
 macro_rules! account_columns {
@@ -25,6 +26,8 @@ macro_rules! account_columns {
          account.state, account.revision, account.created, account.changed"
     };
 }
+
+pub(super) use account_columns;
 
 macro_rules! passphrase_columns {
     () => {

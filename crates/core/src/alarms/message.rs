@@ -1,0 +1,394 @@
+//! The texts of messages, in English and German. They never contain an alarm's data, and a link leads to a page that
+//! needs a login.
+
+use std::fmt::Write;
+
+use super::{About, Alarm, AlarmState, Language, OneLine, Preferences, Severity};
+
+/// Alarms that a summary names one by one.
+const MOST_NAMED: usize = 20;
+/// Characters of a subject.
+const SUBJECT_CHARS: usize = 120;
+/// Characters of a short text: one SMS in the alphabet of GSM 03.38.
+const SHORT_CHARS: usize = 160;
+
+/// One thing that a message tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// The alarm.
+    pub alarm: &'a Alarm,
+    /// What is told of it.
+    pub about: About,
+}
+
+/// A message, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The subject of an e-mail: one line without control characters.
+    pub subject: String,
+    /// The body of an e-mail as plain text. Lines end with `\n`.
+    pub text: String,
+    /// The same as HTML, complete with its language; every text in it is escaped.
+    pub html: String,
+    /// A short text of at most 160 characters, one line.
+    pub short: String,
+}
+
+/// The address of the site's pages: `http://` or `https://`, a host, maybe a port and a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Bytes that it may have.
+    const MOST_BYTES: usize = 200;
+
+    fn page_of(&self, item: Item<'_>) -> String {
+        format!("{}/alarms/{}", self.0, item.alarm.id)
+    }
+
+    fn list(&self) -> String {
+        format!("{}/alarms", self.0)
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(url: String) -> Result<Self, String> {
+        let url = url.trim_end_matches('/');
+        let host = ["https://", "http://"]
+            .iter()
+            .find_map(|scheme| url.strip_prefix(scheme));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte);
+        let is_plain = host.is_some_and(|host| {
+            !host.is_empty() && !host.starts_with('/') && host.bytes().all(plain)
+        });
+        if is_plain && url.len() <= Self::MOST_BYTES {
+            return Ok(Self(url.to_owned()));
+        }
+        Err(format!(
+            "`{url}` is no address for links; write it like https://site.example, without `?`, `#` and `@`"
+        ))
+    }
+}
+
+/// The message about one alarm, or the summary of several in their order. `site` is the site's zone; without a `link`
+/// the message has none.
+#[must_use]
+pub fn message(
+    items: &[Item<'_>],
+    preferences: &Preferences,
+    site: &str,
+    link: Option<&PublicUrl>,
+) -> Message {
+    let words = Words(preferences.language);
+    let (heading, short, page) = match items {
+        [item] => {
+            let heading = format!(
+                "[{site}] {}: {}",
+                words.label(*item),
+                item.alarm.text.as_str()
+            );
+            (
+                heading.clone(),
+                heading,
+                link.map(|link| link.page_of(*item)),
+            )
+        }
+        several => {
+            let heading = format!("[{site}] {}", words.summary(several.len()));
+            let worst = several
+                .iter()
+                .max_by_key(|item| (item.alarm.severity, item.about));
+            let short = worst.map_or_else(
+                || heading.clone(),
+                |item| format!("{heading}: {}", item.alarm.text.as_str()),
+            );
+            (heading, short, link.map(PublicUrl::list))
+        }
+    };
+    let named = items.get(..MOST_NAMED).unwrap_or(items);
+    let unnamed = items.len() - named.len();
+    let mut text = format!("{heading}\n\n");
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{}</title></head><body>\n",
+        words.code(),
+        escaped(&heading),
+    );
+    let _ = writeln!(html, "<p>{}</p>\n<ul>", escaped(&heading));
+    for item in named {
+        let line = format!("{}: {}", words.label(*item), item.alarm.text.as_str());
+        let detail = words.detail(*item, preferences);
+        let _ = writeln!(text, "- {line}\n  {detail}");
+        let _ = writeln!(html, "<li>{}<br>{}</li>", escaped(&line), escaped(&detail));
+    }
+    html.push_str("</ul>\n");
+    if unnamed > 0 {
+        let more = words.more(unnamed);
+        let _ = writeln!(text, "{more}");
+        let _ = writeln!(html, "<p>{}</p>", escaped(&more));
+    }
+    if let Some(page) = page {
+        let login = words.login();
+        let _ = writeln!(text, "\n{login}\n{page}");
+        let page = escaped(&page);
+        let _ = writeln!(
+            html,
+            "<p>{}<br><a href=\"{page}\">{page}</a></p>",
+            escaped(login)
+        );
+    }
+    html.push_str("</body></html>\n");
+    Message {
+        subject: cut::<SUBJECT_CHARS>(&heading),
+        text,
+        html,
+        short: cut::<SHORT_CHARS>(&short),
+    }
+}
+
+/// At most so many characters; the last one says that something was cut off.
+fn cut<const MOST: usize>(text: &str) -> String {
+    let whole = OneLine::<MOST>::try_from(text.to_owned());
+    whole.map_or_else(
+        |_| {
+            let kept: String = text.chars().take(MOST - 1).collect();
+            format!("{}…", kept.trim_end())
+        },
+        |whole| whole.as_str().to_owned(),
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// The words of a language.
+struct Words(Language);
+
+impl Words {
+    const fn code(&self) -> &'static str {
+        match self.0 {
+            Language::En => "en",
+            Language::De => "de",
+        }
+    }
+
+    fn label(&self, item: Item<'_>) -> &'static str {
+        match (self.0, item.about, item.alarm.severity) {
+            (Language::En, About::Over, _) => "Over",
+            (Language::En, _, Severity::Info) => "Info",
+            (Language::En, _, Severity::Warning) => "Warning",
+            (Language::En, _, Severity::Critical) => "Critical",
+            (Language::De, About::Over, _) => "Vorbei",
+            (Language::De, _, Severity::Info) => "Hinweis",
+            (Language::De, _, Severity::Warning) => "Warnung",
+            (Language::De, _, Severity::Critical) => "Kritisch",
+        }
+    }
+
+    fn summary(&self, number: usize) -> String {
+        match self.0 {
+            Language::En => format!("Summary of {number} messages"),
+            Language::De => format!("Zusammenfassung von {number} Meldungen"),
+        }
+    }
+
+    fn more(&self, number: usize) -> String {
+        match self.0 {
+            Language::En => format!("And {number} more."),
+            Language::De => format!("Und {number} weitere."),
+        }
+    }
+
+    /// Who raised it, when, how often; and when it ended.
+    fn detail(&self, item: Item<'_>, preferences: &Preferences) -> String {
+        let alarm = item.alarm;
+        let [first, last] = [alarm.first, alarm.last].map(|at| preferences.time_zone.show(at));
+        let (by, count) = (&alarm.raised_by, alarm.count);
+        let mut detail = match (self.0, count) {
+            (Language::En, 1) => format!("Raised by {by} at {first}."),
+            (Language::En, _) => format!("Raised by {by} {count} times from {first} to {last}."),
+            (Language::De, 1) => format!("Gemeldet von {by} am {first}."),
+            (Language::De, _) => format!("Gemeldet von {by}, {count}-mal von {first} bis {last}."),
+        };
+        if let (AlarmState::Over, Some(ended)) = (alarm.state, alarm.ended) {
+            let ended = preferences.time_zone.show(ended);
+            let _ = match self.0 {
+                Language::En => write!(detail, " Over since {ended}."),
+                Language::De => write!(detail, " Vorbei seit {ended}."),
+            };
+        }
+        detail
+    }
+
+    const fn login(&self) -> &'static str {
+        match self.0 {
+            Language::En => "To see and acknowledge it, log in:",
+            Language::De => "Zum Ansehen und Bestätigen bitte anmelden:",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alarms::{Raiser, Target};
+    use crate::id::{AccountId, AlarmId};
+    use crate::timestamp::Timestamp;
+
+    fn alarm(text: &str) -> Alarm {
+        let at = Timestamp::from_millis(1_772_366_400_000);
+        Alarm {
+            id: AlarmId::from_bytes([1; 16]),
+            key: "disk".to_owned().try_into().unwrap(),
+            to: Target::Person(AccountId::from_bytes([2; 16])),
+            raiser: Raiser::Site,
+            raised_by: "site".to_owned(),
+            severity: Severity::Warning,
+            text: text.to_owned().try_into().unwrap(),
+            data: serde_json::from_str(r#"{"token":"never told"}"#).ok(),
+            first: at,
+            last: at.plus_seconds(60),
+            told: at,
+            count: 1,
+            state: AlarmState::Open,
+            acknowledged: None,
+            ended: None,
+            escalates: None,
+            revision: 1,
+        }
+    }
+
+    fn german() -> Preferences {
+        Preferences {
+            language: Language::De,
+            time_zone: "Europe/Berlin".to_owned().try_into().unwrap(),
+            ..Preferences::default()
+        }
+    }
+
+    const fn raised(alarm: &Alarm) -> Item<'_> {
+        let about = About::Raised;
+        Item { alarm, about }
+    }
+
+    #[test]
+    fn one_alarm_is_told_in_english_with_a_link_to_its_page() {
+        let alarm = alarm("The disk is nearly full.");
+        let url = PublicUrl::try_from("https://site.example/".to_owned()).unwrap();
+        let told = message(
+            &[raised(&alarm)],
+            &Preferences::default(),
+            "example.org",
+            Some(&url),
+        );
+        assert_eq!(
+            told.subject,
+            "[example.org] Warning: The disk is nearly full."
+        );
+        assert_eq!(told.short, told.subject);
+        assert_eq!(
+            told.text,
+            "[example.org] Warning: The disk is nearly full.\n\n\
+             - Warning: The disk is nearly full.\n  Raised by site at 2026-03-01 12:00 UTC.\n\n\
+             To see and acknowledge it, log in:\n\
+             https://site.example/alarms/01010101-0101-0101-0101-010101010101\n"
+        );
+        assert!(told.html.contains("<html lang=\"en\">"));
+        let all = [told.subject, told.text, told.html, told.short].concat();
+        assert!(!all.contains("never told"), "data is no part of a message");
+    }
+
+    #[test]
+    fn the_end_of_an_alarm_is_told_in_german_at_the_persons_time() {
+        let mut alarm = alarm("Die Platte ist fast voll.");
+        (alarm.state, alarm.ended, alarm.count) = (AlarmState::Over, Some(alarm.last), 3);
+        let about = About::Over;
+        let told = message(
+            &[Item {
+                alarm: &alarm,
+                about,
+            }],
+            &german(),
+            "example.org",
+            None,
+        );
+        assert_eq!(
+            told.subject,
+            "[example.org] Vorbei: Die Platte ist fast voll."
+        );
+        assert_eq!(
+            told.text,
+            "[example.org] Vorbei: Die Platte ist fast voll.\n\n\
+             - Vorbei: Die Platte ist fast voll.\n  \
+             Gemeldet von site, 3-mal von 2026-03-01 13:00 CET bis 2026-03-01 13:01 CET. \
+             Vorbei seit 2026-03-01 13:01 CET.\n"
+        );
+        assert!(
+            !told.text.contains("http"),
+            "without an address there is no link"
+        );
+    }
+
+    #[test]
+    fn a_summary_names_twenty_alarms_and_counts_the_others() {
+        let alarms: Vec<Alarm> = (0..1_000)
+            .map(|at| alarm(&format!("number {at}")))
+            .collect();
+        let items: Vec<Item<'_>> = alarms.iter().map(raised).collect();
+        let told = message(&items, &Preferences::default(), "example.org", None);
+        assert_eq!(told.subject, "[example.org] Summary of 1000 messages");
+        assert!(told.text.contains("number 19\n") && !told.text.contains("number 20\n"));
+        assert!(told.text.contains("And 980 more."));
+        assert!(told.text.len() < 4_096);
+    }
+
+    #[test]
+    fn a_text_stays_text_in_html_and_short_in_a_short_message() {
+        let alarm = alarm(&format!("<script>&\"'{}", "ü".repeat(400)));
+        let told = message(
+            &[raised(&alarm)],
+            &Preferences::default(),
+            "example.org",
+            None,
+        );
+        assert!(told.html.contains("&lt;script&gt;&amp;&quot;&#39;ü"));
+        assert!(!told.html.contains("<script"));
+        assert_eq!(told.short.chars().count(), 160);
+        assert_eq!(told.subject.chars().count(), 120);
+        assert!(told.subject.ends_with('…'));
+    }
+
+    #[test]
+    fn an_address_for_links_cannot_leave_the_site_or_its_attribute() {
+        for good in ["https://site.example", "http://[::1]:8080/base"] {
+            assert!(PublicUrl::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "site.example",
+            "javascript:alert(1)",
+            "https://",
+            "https:///x",
+            "https://a\"b",
+            "https://site.example@evil.example",
+            "https://a?b",
+            "https://a#b",
+            "https://a b",
+        ] {
+            assert!(PublicUrl::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

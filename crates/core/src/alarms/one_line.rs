@@ -1,0 +1,111 @@
+//! One line of text for people.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One line of 1 to `MOST` characters, without control characters and without characters that change the direction
+/// of writing. It is safe in the subject of an e-mail and cannot show its parts in another order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct OneLine<const MOST: usize>(String);
+
+impl<const MOST: usize> OneLine<MOST> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text without the characters that are not allowed, cut off at `MOST` characters; `-` when nothing is left.
+    /// For texts that another program wrote, such as the reply of a mail server.
+    #[must_use]
+    pub fn cut(text: &str) -> Self {
+        let allowed = text.chars().filter(|character| is_allowed(*character));
+        let kept: String = allowed.take(MOST).collect();
+        if kept.is_empty() {
+            return Self("-".to_owned());
+        }
+        Self(kept)
+    }
+}
+
+impl<const MOST: usize> TryFrom<String> for OneLine<MOST> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // A text of more bytes has more characters, and is not worth counting.
+        let length = if text.len() > 4 * MOST {
+            MOST + 1
+        } else {
+            text.chars().count()
+        };
+        match length {
+            0 => Err("it is empty".to_owned()),
+            length if length > MOST => Err(format!(
+                "it is too long; at most {MOST} characters are allowed"
+            )),
+            _ if text.chars().all(is_allowed) => Ok(Self(text)),
+            _ => Err(
+                "control characters and characters that change the direction of writing are not allowed"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// Bidirectional formatting characters are those of UAX #9, section 2.
+const fn is_allowed(character: char) -> bool {
+    !matches!(
+        character,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
+impl<'de, const MOST: usize> Deserialize<'de> for OneLine<MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl<const MOST: usize> JsonSchema for OneLine<MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneLine{MOST}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MOST })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OneLine;
+
+    #[test]
+    fn a_line_at_the_limit_is_taken_and_one_over_it_is_not() {
+        let read = |text: &str| OneLine::<4>::try_from(text.to_owned());
+        assert!(read("four").is_ok() && read("äöüß").is_ok());
+        assert!(read("fives").is_err() && read("").is_err());
+        assert!(read(&"x".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn a_line_cannot_begin_a_header_or_turn_its_text_around() {
+        for bad in ["a\r\nBcc: b", "a\u{202e}b", "\u{2066}a", "\u{1b}[1m", "\0"] {
+            assert!(OneLine::<99>::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+        assert_eq!(
+            OneLine::<9>::cut("a\r\nb\u{202e}cdefghijk").as_str(),
+            "abcdefghi"
+        );
+        assert_eq!(OneLine::<9>::cut("\n").as_str(), "-");
+    }
+}

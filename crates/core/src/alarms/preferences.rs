@@ -1,0 +1,361 @@
+//! How a person wants to be told.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{DeliveryChannel, OneLine};
+use crate::timestamp::Timestamp;
+
+/// Where short texts to a person go: a telephone number, or whatever else the site's webhook takes.
+pub type TextAddress = OneLine<100>;
+
+/// How a person wants to be told of alarms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// The language of messages.
+    pub language: Language,
+    /// The zone of quiet hours and of times in messages.
+    pub time_zone: TimeZoneName,
+    /// When only critical alarms are told.
+    pub quiet: Option<QuietHours>,
+    /// The channels, the first one first. A channel that is missing is not used.
+    pub channels: Vec<DeliveryChannel>,
+    /// Where short texts go.
+    pub text_to: Option<TextAddress>,
+}
+
+impl Default for Preferences {
+    /// English, UTC, no quiet hours, e-mail first, then text.
+    fn default() -> Self {
+        Self {
+            language: Language::En,
+            time_zone: TimeZoneName::default(),
+            quiet: None,
+            channels: DeliveryChannel::ALL.to_vec(),
+            text_to: None,
+        }
+    }
+}
+
+impl Preferences {
+    /// When the quiet hours end that are at `now`; `None` outside of them.
+    #[must_use]
+    pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let quiet = self.quiet?;
+        let local = self.time_zone.local(now)?;
+        let time = TimeOfDay(
+            u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).ok()?,
+        );
+        let (is_quiet, ends_today) = if quiet.from <= quiet.to {
+            (quiet.from <= time && time < quiet.to, true)
+        } else {
+            (time >= quiet.from || time < quiet.to, time < quiet.to)
+        };
+        if !is_quiet {
+            return None;
+        }
+        let day = match ends_today {
+            true => local.date(),
+            false => local.date().tomorrow().ok()?,
+        };
+        let (hour, minute) = (quiet.to.0 / 60, quiet.to.0 % 60);
+        let end = day.at(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, 0, 0);
+        // A time that a clock change skips is taken after it, and of one that it repeats the first that is to come.
+        let ambiguous = self.time_zone.zone()?.to_ambiguous_timestamp(end);
+        let ends = [ambiguous.compatible(), ambiguous.later()];
+        let ends = ends
+            .into_iter()
+            .flatten()
+            .map(|end| Timestamp::from_millis(end.as_millisecond()));
+        // Right at a clock change there may be none to come: look again in a minute.
+        let mut to_come = ends.filter(|end| *end > now);
+        Some(to_come.next().unwrap_or_else(|| now.plus_seconds(60)))
+    }
+}
+
+/// The language of messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// German.
+    De,
+}
+
+/// The hours of a day in which only critical alarms are told. They go over midnight when `to` is before `from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuietHours {
+    /// When they begin.
+    pub from: TimeOfDay,
+    /// When they end. The same time as `from` means that there are none.
+    pub to: TimeOfDay,
+}
+
+/// A minute of the day, written `22:00`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeOfDay(u16);
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl FromStr for TimeOfDay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let two = |part: &str| {
+            let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| part.parse::<u16>().ok()).flatten()
+        };
+        let parts = text.split_once(':');
+        let parts = parts.and_then(|(hour, minute)| Some((two(hour)?, two(minute)?)));
+        parts
+            .filter(|(hour, minute)| *hour < 24 && *minute < 60)
+            .map(|(hour, minute)| Self(hour * 60 + minute))
+            .ok_or_else(|| "it is no time of day; write it like 22:00".to_owned())
+    }
+}
+
+impl Serialize for TimeOfDay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeOfDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for TimeOfDay {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TimeOfDay".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" })
+    }
+}
+
+/// The name of a zone in the IANA time zone database, such as `Europe/Berlin`. The database comes with the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct TimeZoneName(String);
+
+impl TimeZoneName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A moment for people: `2026-03-01 13:00 CET`.
+    #[must_use]
+    pub fn show(&self, at: Timestamp) -> String {
+        let moment = jiff::Timestamp::from_millisecond(at.millis());
+        match (moment, self.zone()) {
+            (Ok(moment), Some(zone)) => {
+                let zoned = moment.to_zoned(zone);
+                zoned.strftime("%Y-%m-%d %H:%M %Z").to_string()
+            }
+            _ => at.to_string(),
+        }
+    }
+
+    fn local(&self, at: Timestamp) -> Option<DateTime> {
+        let moment = jiff::Timestamp::from_millisecond(at.millis()).ok()?;
+        Some(self.zone()?.to_datetime(moment))
+    }
+
+    fn zone(&self) -> Option<TimeZone> {
+        TimeZone::get(&self.0).ok()
+    }
+}
+
+impl Default for TimeZoneName {
+    /// UTC.
+    fn default() -> Self {
+        Self("UTC".to_owned())
+    }
+}
+
+impl TryFrom<String> for TimeZoneName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        // The longest name of the database has 32 bytes.
+        let found = (name.len() <= 64)
+            .then(|| TimeZone::get(&name).ok())
+            .flatten();
+        let found = found.and_then(|zone| zone.iana_name().map(str::to_owned));
+        found
+            .map(Self)
+            .ok_or_else(|| "it is no time zone; write it like Europe/Berlin".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeZoneName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for TimeZoneName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TimeZoneName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 64 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preferences(zone: &str, from: &str, to: &str) -> Preferences {
+        let quiet = QuietHours {
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+        };
+        Preferences {
+            time_zone: zone.to_owned().try_into().unwrap(),
+            quiet: Some(quiet),
+            ..Preferences::default()
+        }
+    }
+
+    #[test]
+    fn quiet_hours_end_at_the_persons_own_time() {
+        for (zone, from, to, now, until) in [
+            // Over midnight, before and after it; the first minute and the first one after the last.
+            (
+                "Europe/Berlin",
+                "22:00",
+                "07:00",
+                "2026-03-01T21:00:00Z",
+                Some("2026-03-02T06:00:00Z"),
+            ),
+            (
+                "Europe/Berlin",
+                "22:00",
+                "07:00",
+                "2026-03-02T05:59:59Z",
+                Some("2026-03-02T06:00:00Z"),
+            ),
+            (
+                "Europe/Berlin",
+                "22:00",
+                "07:00",
+                "2026-03-02T06:00:00Z",
+                None,
+            ),
+            (
+                "Europe/Berlin",
+                "22:00",
+                "07:00",
+                "2026-03-01T20:59:59Z",
+                None,
+            ),
+            // In summer Berlin is two hours ahead.
+            (
+                "Europe/Berlin",
+                "22:00",
+                "07:00",
+                "2026-07-01T20:00:00Z",
+                Some("2026-07-02T05:00:00Z"),
+            ),
+            // Within a day; and on the other side of the world.
+            (
+                "UTC",
+                "12:00",
+                "13:30",
+                "2026-03-01T12:00:00Z",
+                Some("2026-03-01T13:30:00Z"),
+            ),
+            (
+                "Pacific/Auckland",
+                "22:00",
+                "07:00",
+                "2026-03-01T12:00:00Z",
+                Some("2026-03-01T18:00:00Z"),
+            ),
+            // The end is skipped when the clock goes forward, and repeated when it goes back.
+            (
+                "Europe/Berlin",
+                "22:00",
+                "02:30",
+                "2026-03-29T00:00:00Z",
+                Some("2026-03-29T01:30:00Z"),
+            ),
+            (
+                "Europe/Berlin",
+                "22:00",
+                "02:30",
+                "2026-10-25T00:00:00Z",
+                Some("2026-10-25T00:30:00Z"),
+            ),
+            (
+                "Europe/Berlin",
+                "22:00",
+                "02:30",
+                "2026-10-25T01:10:00Z",
+                Some("2026-10-25T01:30:00Z"),
+            ),
+            // None.
+            ("UTC", "08:00", "08:00", "2026-03-01T08:00:00Z", None),
+        ] {
+            let read = |text: &str| text.parse::<Timestamp>().unwrap();
+            let found = preferences(zone, from, to).quiet_until(read(now));
+            assert_eq!(found, until.map(read), "{zone} {from} {to} {now}");
+        }
+        let ends = preferences("UTC", "00:00", "23:59");
+        for edge in [i64::MIN, i64::MAX] {
+            assert_eq!(ends.quiet_until(Timestamp::from_millis(edge)), None);
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_and_a_time_zone_are_read_strictly() {
+        for good in ["00:00", "23:59"] {
+            assert_eq!(good.parse::<TimeOfDay>().unwrap().to_string(), good);
+        }
+        for bad in ["24:00", "7:00", "07:60", "+7:00", "0700", "", "07:00:00"] {
+            assert!(bad.parse::<TimeOfDay>().is_err(), "{bad}");
+        }
+        let zone = |name: &str| TimeZoneName::try_from(name.to_owned());
+        assert!(zone("Europe/Berlin").is_ok());
+        for bad in [
+            "Mars/Base",
+            "",
+            "../etc/passwd",
+            "<+01>-1",
+            &"x".repeat(1000),
+        ] {
+            assert!(zone(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The outbox as admins see it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::view::Names;
+use crate::alarms::{About, Delivery, DeliveryChannel, DeliveryState, Severity};
+use crate::engine::{Answer, Context, Refusal};
+use crate::id::{AlarmId, DeliveryId};
+use crate::operations::{Limit, Listing};
+use crate::store::{AlarmChange, Change, DeliverySearch};
+use crate::timestamp::Timestamp;
+
+/// Deliveries that are tried again at once.
+const RETRIED_AT_ONCE: u32 = 100;
+
+/// Which deliveries are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    /// Those in this state.
+    state: Option<DeliveryState>,
+    /// The id after which the list begins; the `next` of the stretch before.
+    after: Option<DeliveryId>,
+    /// How many entries at most: 1 to 1000, 100 when left out.
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// A delivery.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DeliveryView {
+    /// Its id.
+    id: DeliveryId,
+    /// The alarm.
+    alarm: AlarmId,
+    /// The recipient's name.
+    to: String,
+    /// The channel.
+    channel: DeliveryChannel,
+    /// What it tells of the alarm.
+    about: About,
+    /// How much that matters.
+    severity: Severity,
+    /// Its state.
+    state: DeliveryState,
+    /// When the next attempt is to be made; the past for one that is over.
+    due: Timestamp,
+    /// How many attempts have failed.
+    attempts: u32,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl DeliveryView {
+    fn line(&self) -> String {
+        let (channel, state) = (self.channel.as_str(), self.state.as_str());
+        let error = self.last_error.as_deref().unwrap_or("");
+        format!(
+            "{}  {}  {channel}  {state}  due {}  {error}",
+            self.id, self.to, self.due
+        )
+    }
+}
+
+pub(super) async fn list(
+    context: Context,
+    params: List,
+) -> Result<Answer<Listing<DeliveryView>>, Refusal> {
+    let search = DeliverySearch {
+        state: params.state,
+        after: params.after,
+        limit: params.limit.plus_one(),
+    };
+    let mut names = Names::default();
+    let mut views = Vec::new();
+    for delivery in context.site().store().deliveries(&search).await? {
+        views.push(DeliveryView {
+            id: delivery.id,
+            alarm: delivery.alarm,
+            to: names.name(&context, delivery.account).await?,
+            channel: delivery.channel,
+            about: delivery.about,
+            severity: delivery.severity,
+            state: delivery.state,
+            due: delivery.due,
+            attempts: delivery.attempts,
+            last_error: delivery.last_error.map(|error| error.as_str().to_owned()),
+        });
+    }
+    let listing = Listing::of(views, params.limit, |view| view.id.to_string());
+    let text = listing.lines(DeliveryView::line);
+    Ok(Answer::new(listing).with_output(text))
+}
+
+/// What to try again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    /// One dead delivery; the oldest dead ones when left out.
+    id: Option<DeliveryId>,
+}
+
+/// What is tried again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Retried {
+    /// How many deliveries wait again.
+    retried: usize,
+    /// How many were cancelled: their alarms are acknowledged or over.
+    cancelled: usize,
+    /// Whether there are more dead ones: repeat the operation.
+    more: bool,
+}
+
+pub(super) async fn retry(context: Context, params: Retry) -> Result<Answer<Retried>, Refusal> {
+    let (store, now) = (context.site().store(), context.now());
+    let mut dead = match params.id {
+        Some(id) => {
+            let found = store.delivery(id).await?;
+            let found = found.ok_or_else(|| Refusal::not_found("delivery", id).of_field("id"))?;
+            vec![found]
+        }
+        None => {
+            let search = DeliverySearch {
+                state: Some(DeliveryState::Dead),
+                after: None,
+                limit: RETRIED_AT_ONCE + 1,
+            };
+            store.deliveries(&search).await?
+        }
+    };
+    if let Some(other) = dead.iter().find(|one| one.state != DeliveryState::Dead) {
+        let message = format!("the delivery is not dead but {}", other.state.as_str());
+        let hint = "`alarm deliveries` lists dead ones with the state `dead`";
+        return Err(Refusal::conflict(message, hint).of_field("id"));
+    }
+    let more = dead.len() > RETRIED_AT_ONCE as usize;
+    dead.truncate(RETRIED_AT_ONCE as usize);
+    let mut changed: Vec<Delivery> = Vec::with_capacity(dead.len());
+    for delivery in dead {
+        let alarm = store.alarm(delivery.alarm).await?;
+        let is_news = alarm.is_some_and(|alarm| match delivery.about {
+            About::Raised => alarm.is_open(),
+            About::Over => !alarm.is_open() && alarm.acknowledged.is_none(),
+        });
+        changed.push(delivery.revised(|one| {
+            one.state = match is_news {
+                true => DeliveryState::Waiting,
+                false => DeliveryState::Cancelled,
+            };
+            (one.due, one.since, one.attempts) = (now, now, 0);
+        }));
+    }
+    let waiting = changed
+        .iter()
+        .filter(|one| one.state == DeliveryState::Waiting);
+    let retried = waiting.count();
+    let cancelled = changed.len() - retried;
+    if !changed.is_empty() {
+        let change = Change::Alarm(AlarmChange::UpdateDeliveries(changed));
+        let details = json!({ "retried": retried, "cancelled": cancelled });
+        let target = params.id.map(|id| id.to_string());
+        context.commit(change, target, details).await?;
+    }
+    let said = format!("{retried} deliveries are tried again, {cancelled} were cancelled.");
+    Ok(Answer::new(Retried {
+        retried,
+        cancelled,
+        more,
+    })
+    .with_output(said))
+}

@@ -1,0 +1,179 @@
+//! How a person wants to be told.
+
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::accounts::Kind;
+use crate::alarms::{
+    DeliveryChannel, Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName,
+};
+use crate::engine::{Answer, Context, Refusal};
+use crate::operations::account;
+use crate::store::{AlarmChange, Change, StoredPreferences};
+use crate::throttle::Rate;
+
+/// What to change; what is left out stays. With nothing to change, the preferences are shown.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Set {
+    /// The person; yourself when left out.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The language of messages.
+    language: Option<Language>,
+    /// An IANA time zone, such as `Europe/Berlin`.
+    time_zone: Option<TimeZoneName>,
+    /// When quiet hours begin, such as `22:00`. Only critical alarms pass them.
+    quiet_from: Option<TimeOfDay>,
+    /// When they end, such as `07:00`. The same time as `quiet_from` means none.
+    quiet_to: Option<TimeOfDay>,
+    /// The channels, the first one first; one that is missing is not used.
+    channels: Option<Vec<DeliveryChannel>>,
+    /// Where short texts go, at most 100 characters: a telephone number, or what else the site's webhook takes. Empty:
+    /// nowhere.
+    text_to: Option<String>,
+}
+
+/// How a person wants to be told.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PreferencesView {
+    /// The person.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// The language of messages.
+    language: Language,
+    /// The zone of quiet hours and of times in messages.
+    time_zone: TimeZoneName,
+    /// When quiet hours begin; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_from: Option<TimeOfDay>,
+    /// When they end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_to: Option<TimeOfDay>,
+    /// The channels, the first one first.
+    channels: Vec<DeliveryChannel>,
+    /// Where short texts go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_to: Option<TextAddress>,
+}
+
+pub(super) async fn preferences(
+    context: Context,
+    params: Set,
+) -> Result<Answer<PreferencesView>, Refusal> {
+    let account = match &params.person {
+        Some(name) => {
+            let found = account::find(&context, Kind::Person, name).await;
+            found.map_err(|refusal| refusal.of_field("person"))?
+        }
+        None => account::own(&context)
+            .await
+            .map_err(|refusal| refusal.of_field("person"))?,
+    };
+    let stored = context.site().store().preferences(account.id).await?;
+    let (before, revision) = stored.map_or_else(
+        || (Preferences::default(), 0),
+        |stored| (stored.preferences, stored.revision),
+    );
+    let preferences = changed(before.clone(), params)?;
+    if preferences != before {
+        if let Some(caller) = context.caller().account {
+            context.rate(Rate::AlarmSettings(caller), "changes of preferences")?;
+        }
+        let stored = StoredPreferences {
+            preferences: preferences.clone(),
+            revision: revision.saturating_add(1),
+        };
+        let account_id = account.id;
+        let change = Change::Alarm(AlarmChange::PutPreferences {
+            account: account_id,
+            stored,
+        });
+        let details = json!({
+            "language": preferences.language,
+            "time_zone": preferences.time_zone,
+            "quiet": preferences.quiet,
+            "channels": preferences.channels,
+            "text_to_changed": preferences.text_to != before.text_to,
+        });
+        let target = account.name.to_string();
+        context.commit(change, target, details).await?;
+    }
+    let Preferences {
+        language,
+        time_zone,
+        quiet,
+        channels,
+        text_to,
+    } = preferences;
+    let said = match quiet {
+        Some(QuietHours { from, to }) => {
+            format!(
+                "{}  {}  quiet from {from} to {to}",
+                account.name,
+                time_zone.as_str()
+            )
+        }
+        None => format!("{}  {}  no quiet hours", account.name, time_zone.as_str()),
+    };
+    Ok(Answer::new(PreferencesView {
+        name: account.name,
+        language,
+        time_zone,
+        quiet_from: quiet.map(|quiet| quiet.from),
+        quiet_to: quiet.map(|quiet| quiet.to),
+        channels,
+        text_to,
+    })
+    .with_output(said))
+}
+
+fn changed(mut preferences: Preferences, params: Set) -> Result<Preferences, Refusal> {
+    if let Some(language) = params.language {
+        preferences.language = language;
+    }
+    if let Some(time_zone) = params.time_zone {
+        preferences.time_zone = time_zone;
+    }
+    let before = preferences.quiet;
+    let from = params.quiet_from.or(before.map(|quiet| quiet.from));
+    let to = params.quiet_to.or(before.map(|quiet| quiet.to));
+    preferences.quiet = match (from, to) {
+        (Some(from), Some(to)) => Some(QuietHours { from, to }).filter(|_| from != to),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(Refusal::invalid(
+                "quiet_to",
+                "give both ends of the quiet hours",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(Refusal::invalid(
+                "quiet_from",
+                "give both ends of the quiet hours",
+            ));
+        }
+    };
+    if let Some(channels) = params.channels {
+        let [email, text] = DeliveryChannel::ALL.map(|channel| {
+            let same = channels.iter().filter(|one| **one == channel);
+            same.count()
+        });
+        if email > 1 || text > 1 {
+            return Err(Refusal::invalid("channels", "a channel is named twice"));
+        }
+        preferences.channels = channels;
+    }
+    if let Some(text_to) = params.text_to {
+        preferences.text_to = match text_to.is_empty() {
+            true => None,
+            false => {
+                let address = TextAddress::try_from(text_to);
+                Some(address.map_err(|error| Refusal::invalid("text_to", error))?)
+            }
+        };
+    }
+    Ok(preferences)
+}

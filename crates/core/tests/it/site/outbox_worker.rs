@@ -1,0 +1,178 @@
+//! A worker that is killed, fails and goes on: every message goes out, in order, and none that was acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_core::access::Caller;
+use countersign_core::alarms::DeliveryState;
+use countersign_core::engine::{DeliveryResult, Site};
+use countersign_core::id::{AccountId, AlarmId};
+use countersign_core::store::{Alarms, DeliverySearch};
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSite, run_at};
+use serde_json::json;
+
+use super::alarms::{deliver, later, settings, site};
+use super::outbox::{due, failed};
+
+/// What a worker saw that is killed, fails and goes on.
+#[derive(Default)]
+struct Worker {
+    /// Alarms that were acknowledged.
+    acknowledged: BTreeSet<AlarmId>,
+    /// When each alarm was accepted by the channel for each account, in the order in which that happened.
+    accepted: BTreeMap<AccountId, Vec<AlarmId>>,
+    rounds: usize,
+}
+
+impl Worker {
+    /// One round of work at `now`; `false` when nothing was due.
+    async fn round(&mut self, site: &Site, store: &dyn Alarms, now: Timestamp) -> bool {
+        let due = site.due_deliveries(now, 100).await.unwrap();
+        let any = !due.is_empty();
+        for message in due {
+            self.rounds += 1;
+            let leased = store.leased_deliveries(message.message_id).await.unwrap();
+            assert_eq!(leased.len(), message.deliveries);
+            for one in &leased {
+                assert!(
+                    !self.acknowledged.contains(&one.alarm),
+                    "acknowledged and told again"
+                );
+            }
+            match self.rounds % 7 {
+                // The worker is killed before it sends: nothing is reported.
+                3 => {}
+                5 => {
+                    site.delivered(message.message_id, &failed(), now)
+                        .await
+                        .unwrap();
+                }
+                _ => {
+                    let accepted = self.accepted.entry(message.account).or_default();
+                    accepted.extend(leased.iter().map(|one| one.alarm));
+                    let sent = DeliveryResult::Sent;
+                    assert!(
+                        site.delivered(message.message_id, &sent, now)
+                            .await
+                            .unwrap()
+                    );
+                }
+            }
+        }
+        any
+    }
+
+    async fn acknowledge(&mut self, site: &Site, alarm: AlarmId, now: Timestamp) {
+        let (caller, params) = (Caller::admin_socket(), json!({ "id": alarm }));
+        let (code, data) = run_at(site, &caller, "alarm.acknowledge", params, now).await;
+        assert_eq!(code, Code::SUCCESS, "{data}");
+        self.acknowledged.insert(alarm);
+    }
+
+    /// Works until nothing waits.
+    async fn drain(&mut self, site: &Site, store: &dyn Alarms, mut now: Timestamp) {
+        loop {
+            while self.round(site, store, now).await {}
+            match site.next_delivery().await.unwrap() {
+                Some(next) => now = now.plus_millis(1).max(next),
+                None => return,
+            }
+        }
+    }
+}
+
+/// Raises `each` alarms for each person, one a millisecond; their ids in that order.
+async fn raise_many(test: &TestSite, people: &[String], each: usize) -> Vec<AlarmId> {
+    let mut ids = Vec::new();
+    for at in 0..each * people.len() {
+        let to = &people[at % people.len()];
+        let severity =
+            ["info", "warning", "info", "warning", "info", "critical"][at / people.len() % 6];
+        let params = json!({ "to": to, "severity": severity, "text": format!("number {at}") });
+        let now = NOW.plus_millis(at as u64);
+        // The site's own alarms may take all places.
+        let caller = Caller::site();
+        let (code, raised) = run_at(&test.site, &caller, "alarm.raise", params, now).await;
+        assert_eq!(code, Code::SUCCESS, "{raised}");
+        ids.push(raised["id"].as_str().unwrap().parse().unwrap());
+    }
+    ids
+}
+
+/// Each alarm that was not acknowledged was accepted, and in the order of its person and severity.
+async fn check(worker: &Worker, store: &dyn Alarms, ids: &[AlarmId]) {
+    let mut told = BTreeSet::new();
+    for accepted in worker.accepted.values() {
+        let mut last = BTreeMap::new();
+        for id in accepted {
+            assert!(told.insert(*id), "told twice without need");
+            let severity = store.alarm(*id).await.unwrap().unwrap().severity;
+            let before = last.insert(severity, *id);
+            assert!(before.is_none_or(|before| before < *id), "out of order");
+        }
+    }
+    for id in ids {
+        assert!(told.contains(id) || worker.acknowledged.contains(id));
+    }
+    let search = DeliverySearch {
+        state: Some(DeliveryState::Waiting),
+        limit: 1,
+        ..DeliverySearch::default()
+    };
+    assert_eq!(store.deliveries(&search).await.unwrap(), []);
+}
+
+async fn people(test: &TestSite, number: usize) -> Vec<String> {
+    let names: Vec<String> = (0..number).map(|at| format!("person-{at}")).collect();
+    for name in &names {
+        let email = format!("{name}@mail.example");
+        test.admin("person.create", json!({ "name": name, "email": email }))
+            .await;
+    }
+    names
+}
+
+#[tokio::test]
+async fn ten_thousand_alarms_are_each_told_in_order_and_acknowledged_ones_never_again() {
+    let test = site().await;
+    let people = people(&test, 20).await;
+    let ids = raise_many(&test, &people, 500).await;
+    assert_eq!(ids.len(), 10_000);
+    let memory = test.memory();
+    let mut worker = Worker::default();
+    let now = later(60);
+    for _ in 0..20 {
+        worker.round(&test.site, &memory, now).await;
+    }
+    for id in ids.iter().skip(5).step_by(11) {
+        worker.acknowledge(&test.site, *id, now).await;
+    }
+    worker.drain(&test.site, &memory, now).await;
+    check(&worker, &memory, &ids).await;
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_loses_no_message() {
+    let test = TestSite::builder().file().build().await;
+    deliver(&test);
+    let people = people(&test, 4).await;
+    let ids = raise_many(&test, &people, 15).await;
+    let mut worker = Worker::default();
+    let mut site = test.site.clone();
+    for restart in 0..5_u32 {
+        let store = test.parts().await.store;
+        let now = later(60 + restart);
+        worker.round(&site, &*store, now).await;
+        // What this process had leased, it reports nothing of.
+        due(&site, now).await;
+        worker
+            .acknowledge(&site, ids[restart as usize * 7], now)
+            .await;
+        site = test.unsealed().await;
+        site.deliver_with(settings());
+    }
+    let store = test.parts().await.store;
+    worker.drain(&site, &*store, later(100)).await;
+    check(&worker, &*store, &ids).await;
+}
