@@ -177,10 +177,22 @@ async fn a_file_of_an_earlier_layout_is_inspected_and_opened() {
     contract::commit_nothing(&store).await.unwrap();
     contract::commit_nothing(&store).await.unwrap();
     store.close().await;
-    file.run(
-        "ALTER TABLE audit RENAME COLUMN channel TO door; \
-         DELETE FROM _sqlx_migrations WHERE version = 5",
-    )
+    let later = file.path().with_file_name("later.db");
+    std::fs::rename(file.path(), &later).unwrap();
+    file.run(concat!(
+        "PRAGMA application_id = 0x4353676e;",
+        include_str!("../../migrations/0001_site.sql"),
+        include_str!("../../migrations/0002_delivered_key.sql"),
+        include_str!("../../migrations/0003_application.sql"),
+        include_str!("../../migrations/0004_bound.sql"),
+    ))
+    .await;
+    file.run(&format!(
+        "ATTACH '{}' AS later; \
+         CREATE TABLE _sqlx_migrations AS SELECT * FROM later._sqlx_migrations WHERE version <= 4; \
+         INSERT INTO audit SELECT * FROM later.audit",
+        later.display()
+    ))
     .await;
 
     let inspection = Inspection::of(&file.path()).await.unwrap();
