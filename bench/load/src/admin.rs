@@ -5,7 +5,8 @@ use std::time::Duration;
 use countersign_net::lines::Lines;
 use countersign_proto::lines::{put_operation, read_outcome};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use serde_json::value::RawValue;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -57,4 +58,15 @@ pub(crate) async fn ask(admin: &mut Lines<UnixStream>, operation: &Operation) ->
         .await?
         .ok_or("the site closed the connection")?;
     Ok(read_outcome(answer)?.0)
+}
+
+/// Runs an operation over a new connection. A code other than success is an error.
+pub(crate) async fn run(site: &Running, group: &str, command: &str, params: &Value) -> Result<()> {
+    let mut admin = connect(site).await?;
+    let operation = Operation::new(1, group, command, to_raw_value(params)?);
+    let outcome = ask(&mut admin, &operation).await?;
+    match outcome.code {
+        Code::SUCCESS => Ok(()),
+        _ => Err(format!("{group} {command}: {}", outcome.data).into()),
+    }
 }

@@ -16,6 +16,7 @@ mod activity;
 mod admin;
 mod attack;
 mod cut;
+mod devices;
 mod floods;
 mod honest;
 mod login;
@@ -25,6 +26,7 @@ mod report;
 mod server;
 mod site;
 mod tickets;
+mod tls_peer;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -85,7 +87,7 @@ impl Files {
 /// The default number of rounds of `names`.
 const ROUNDS: usize = 20_000;
 
-const SCENARIOS: [&str; 9] = [
+const SCENARIOS: [&str; 10] = [
     "slow",
     "held",
     "garbage",
@@ -94,6 +96,7 @@ const SCENARIOS: [&str; 9] = [
     "unauthenticated",
     "idle",
     "cut",
+    "devices",
     "names",
 ];
 
@@ -104,6 +107,9 @@ fn main() -> ExitCode {
     {
         let files = files.first().and_then(|option| Files::parse(option));
         return report::exit(server::run(scenario, files));
+    }
+    if arguments.first().is_some_and(|mode| mode == tls_peer::MODE) {
+        return report::exit(tls_peer::run());
     }
     let (options, names): (Vec<&str>, Vec<&str>) = arguments
         .iter()
@@ -162,6 +168,7 @@ pub(crate) fn run(
             "unauthenticated" => memory::unauthenticated(&site, size).await,
             "idle" => memory::idle(&site, size).await,
             "cut" => cut::run(&site, size).await,
+            "devices" => devices::run(&site, size).await,
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;
                 rows.extend(tickets::run(&site, rounds / 4).await?);

@@ -19,6 +19,7 @@ pub(crate) enum Unit {
     Percent,
     Ratio,
     KibPerConnection,
+    PerSecond,
     Count,
 }
 
@@ -30,6 +31,7 @@ impl Unit {
             Self::Percent => "%",
             Self::Ratio => "times",
             Self::KibPerConnection => "KiB each",
+            Self::PerSecond => "a second",
             Self::Count => "",
         }
     }

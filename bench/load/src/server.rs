@@ -4,8 +4,8 @@ use std::io::Read;
 use std::time::Duration;
 
 use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
-use countersign_server::descriptors;
 use countersign_server::limits::Limits;
+use countersign_server::{Server, descriptors};
 use countersign_testkit::harness::{ServedSite, TestSite};
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -42,7 +42,7 @@ fn limits(scenario: &str) -> Limits {
         ..Limits::default()
     };
     match scenario {
-        "unauthenticated" | "idle" | "cut" => many,
+        "unauthenticated" | "idle" | "cut" | "devices" => many,
         // The defaults do not admit ten thousand unauthenticated connections, nor keep them open.
         "held" => Limits {
             connections_per_source: 12_000,
@@ -102,7 +102,20 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
         if scenario == "names" {
             applications(&served).await;
         }
+        let mut devices = None;
+        let mut ticket = None;
+        if scenario == "devices" {
+            let listener = Server::builder(served.site.clone())
+                .limits(limits(scenario))
+                .device(Some("127.0.0.1:0".parse()?));
+            devices = Some(listener.start().await?);
+            let issued = served
+                .admin("ticket.issue", json!({ "person": KNOWN }))
+                .await;
+            ticket = issued["uri"].as_str().map(str::to_owned);
+        }
         report::print_line(&json!({
+            "ticket": ticket,
             "uri": served.uri.to_string(),
             "robot": HEXLOWER.encode(served.robot.seed().0.expose()),
             "admin_socket": served.admin_socket,
@@ -110,6 +123,9 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
         // The parent process closes standard input when it is done.
         let stdin = || std::io::stdin().lock().read(&mut [0]);
         tokio::task::spawn_blocking(stdin).await??;
+        if let Some(devices) = devices {
+            devices.stop().await;
+        }
         served.stop().await;
         Ok(())
     })

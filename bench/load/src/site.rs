@@ -27,6 +27,7 @@ struct Announcement {
     uri: String,
     robot: String,
     admin_socket: std::path::PathBuf,
+    ticket: Option<String>,
 }
 
 /// A running site. It stops when this is dropped.
@@ -36,6 +37,8 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) robot: Arc<Identity>,
     pub(crate) admin_socket: std::path::PathBuf,
+    /// The URI of an enrolment ticket, at the site of `devices`.
+    pub(crate) ticket: Option<String>,
 }
 
 impl Running {
@@ -65,17 +68,17 @@ impl Running {
             uri,
             robot: Arc::new(Identity::from_seed(IdentitySeed(seed))),
             admin_socket: announced.admin_socket,
+            ticket: announced.ticket,
         })
+    }
+
+    pub(crate) fn process_id(&self) -> Result<u32> {
+        Ok(self.process.id().ok_or("the site's process has ended")?)
     }
 
     /// The resident memory of the site's process, in bytes.
     pub(crate) fn memory(&self) -> Result<f64> {
-        let id = self.process.id().ok_or("the site's process has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        let kib: f64 = kib.ok_or("no VmRSS")?.parse()?;
-        Ok(kib * 1024.0)
+        memory(self.process_id()?)
     }
 
     /// Connects from a local address.
@@ -109,6 +112,15 @@ impl Running {
         ClientLoginAttempt::service(self.settings(), robot, &mut SystemEntropy, &mut flight)?;
         Ok(flight)
     }
+}
+
+/// The resident memory of a process, in bytes.
+pub(crate) fn memory(process: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    let kib: f64 = kib.ok_or("no VmRSS")?.parse()?;
+    Ok(kib * 1024.0)
 }
 
 /// The source address of an attacker: the n-th from 127.1.0.1 on.

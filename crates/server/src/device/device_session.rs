@@ -94,7 +94,10 @@ impl NewConnection {
 fn welcome(limits: &Limits) -> DeviceWelcome {
     let positive = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).max(1);
     DeviceWelcome {
-        idle_seconds: positive(limits.idle_timeout.as_secs()),
+        idle_seconds: match limits.idle_timeout {
+            Duration::ZERO => u32::MAX,
+            timeout => positive(timeout.as_secs()),
+        },
         line_bytes: positive(MAX_LINE as u64),
         in_flight: positive(limits.operations_in_flight as u64),
     }
@@ -127,7 +130,10 @@ impl DeviceSession {
         let mut stopping = shared.stopping.clone();
         let left = info.expires.millis().saturating_sub(clock::now().millis());
         let expires = now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
-        let mut idle = now() + self.limits.idle_timeout;
+        // Zero: no timeout.
+        let idle_timeout = Some(self.limits.idle_timeout).filter(|timeout| !timeout.is_zero());
+        let next_idle = || idle_timeout.map_or(expires, |timeout| now() + timeout);
+        let mut idle = next_idle();
         loop {
             let drains = self.output.unsent() < self.limits.unsent_bytes;
             let wants_more = drains && self.running.len() < self.limits.operations_in_flight;
@@ -138,7 +144,7 @@ impl DeviceSession {
                 () = tokio::time::sleep_until(expires) => Some(CloseReason::Expired),
                 // The server itself paused reading, so the client is not idle.
                 () = tokio::time::sleep_until(idle), if !wants_more => {
-                    idle = now() + self.limits.idle_timeout;
+                    idle = next_idle();
                     None
                 }
                 () = tokio::time::sleep_until(idle), if wants_more => Some(CloseReason::Idle),
@@ -153,7 +159,7 @@ impl DeviceSession {
                     self.output.put(|out| put_event(out, &event))
                 }
                 line = lines.next(), if wants_more => {
-                    idle = now() + self.limits.idle_timeout;
+                    idle = next_idle();
                     self.received(line, shared)
                 }
             };

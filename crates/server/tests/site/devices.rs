@@ -10,6 +10,7 @@ use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request, Token};
 use countersign_server::Server;
+use countersign_server::limits::Limits;
 use countersign_testkit::harness::{ServedSite, TestSite};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,11 +31,16 @@ struct Devices {
 
 impl Devices {
     async fn new() -> Self {
+        Self::with_limits(Limits::default()).await
+    }
+
+    async fn with_limits(limits: Limits) -> Self {
         let served = TestSite::builder().serve().await;
         served
             .admin("person.create", json!({ "name": "ada" }))
             .await;
         let server = Server::builder(served.site.clone())
+            .limits(limits)
             .device(Some("127.0.0.1:0".parse().unwrap()))
             .start()
             .await
@@ -199,4 +205,21 @@ async fn a_line_over_the_limit_ends_the_connection_after_a_result() {
     let _ = lines.send(&vec![b' '; (1 << 20) + 1]).await;
     assert_ne!(next(&mut lines).await["code"], 0);
     assert!(is_closed(&mut lines).await);
+}
+
+// DEV-21
+/// A site without an idle timeout closed each device connection at once.
+#[tokio::test]
+async fn a_site_without_an_idle_timeout_keeps_device_connections() {
+    let devices = Devices::with_limits(Limits {
+        idle_timeout: Duration::ZERO,
+        ..Limits::default()
+    })
+    .await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    let mut lines = devices.open(&phone).await;
+    let list = json!({ "id": 7, "group": "device", "command": "list", "params": {} });
+    lines.send(format!("{list}\n").as_bytes()).await.unwrap();
+    assert_eq!(next(&mut lines).await["id"], 7);
 }
