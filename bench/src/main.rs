@@ -13,6 +13,7 @@ mod accounts;
 mod broker;
 mod durable;
 mod ends;
+mod enrolment;
 mod http;
 mod measure;
 mod noise;
@@ -38,7 +39,7 @@ type Mode = (&'static str, fn() -> Result<()>);
 /// A benchmark: its name on the command line, and the function that runs it.
 type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 10] = [
+const BENCHMARKS: [Benchmark; 11] = [
     ("risp", risp::run),
     ("noise", noise::run),
     ("packets", packets::run),
@@ -49,6 +50,7 @@ const BENCHMARKS: [Benchmark; 10] = [
     ("operations", operations::run),
     ("durable", durable::run),
     ("accounts", accounts::run),
+    ("enrolment", enrolment::run),
 ];
 
 fn main() -> ExitCode {

@@ -53,11 +53,21 @@ impl BenchSite {
 
     /// Runs an operation as the local admin.
     pub(crate) async fn admin(&self, group: &str, command: &str, params: &Value) -> Result<()> {
+        self.admin_data(group, command, params).await.map(|_| ())
+    }
+
+    /// Runs an operation as the local admin and returns its data.
+    pub(crate) async fn admin_data(
+        &self,
+        group: &str,
+        command: &str,
+        params: &Value,
+    ) -> Result<Value> {
         let operation = Operation::new(1, group, command, to_raw_value(params)?);
         let caller = Caller::admin_socket();
         let outcome = self.site.run(&caller, &operation, clock::now()).await;
         if outcome.code == Code::SUCCESS {
-            Ok(())
+            Ok(serde_json::from_str(outcome.data.get())?)
         } else {
             Err(format!("{group}.{command}: {}", outcome.data).into())
         }
