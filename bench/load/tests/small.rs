@@ -100,6 +100,14 @@ fn sessions_stay_idle() {
     assert!(rows("idle")[0]["figure"].is_number());
 }
 
+/// The memory of so few connections means little, and the rates depend on the machine.
+#[test]
+fn devices_stay_connected_and_receive_alarms() {
+    let rows = rows("devices");
+    assert_eq!(rows.len(), 6);
+    assert!(rows.iter().all(|row| row["figure"].is_number()), "{rows:#?}");
+}
+
 #[test]
 fn a_session_that_is_cut_ends_within_a_second() {
     assert_met(&rows("cut"), 1, |row| !row["target"].is_null());
