@@ -105,9 +105,7 @@ async fn persons<const N: usize>(store: &dyn Store, names: [&str; N]) -> [Accoun
     accounts
 }
 
-pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(
-    under_test: &dyn StoreUnderTest,
-) {
+pub async fn an_alarm_is_read_back_with_recipients_and_deliveries(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let disk = alarm(Target::Admins, "disk");
@@ -338,14 +336,11 @@ pub async fn deliveries_are_leased_in_their_order(under_test: &dyn StoreUnderTes
     let waiting = store.waiting_deliveries(maria.id, email, 9).await.unwrap();
     let order: Vec<_> = waiting.iter().map(|one| one.alarm).collect();
     assert_eq!(order, [alarms[2].id, alarms[1].id]);
-    let missing = vec![
+    let stale = vec![
         leased(&waiting[1], anew.id, NOW),
         leased(&first, first.id, NOW),
     ];
-    assert!(
-        update(&*store, missing).await.is_err(),
-        "an update is atomic"
-    );
+    assert!(update(&*store, stale).await.is_err(), "it is atomic");
     assert_eq!(store.delivery(anew.id).await.unwrap(), Some(anew));
 }
 
@@ -427,9 +422,7 @@ pub async fn due_escalations_and_active_admins_are_found(under_test: &dyn StoreU
     assert_eq!(due(after(900)).await, [late]);
 }
 
-pub async fn preferences_are_changed_at_their_current_revision_only(
-    under_test: &dyn StoreUnderTest,
-) {
+pub async fn preferences_are_changed_at_the_current_revision_only(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria] = persons(&*store, ["maria"]).await;
     assert_eq!(store.preferences(maria.id).await.unwrap(), None);

@@ -14,8 +14,7 @@ use countersign_proto::operation::{Code, Event};
 use countersign_testkit::harness::{NOW, TestSession, TestSite, run, run_at};
 use serde_json::{Value, json};
 
-/// A site with the settings of a mail server and a webhook. No worker runs; the tests take its
-/// part.
+/// A site that is configured for e-mail and short texts. The tests act as its worker.
 pub(super) async fn site() -> TestSite {
     let test = TestSite::new().await;
     deliver(&test);
@@ -57,13 +56,11 @@ pub(super) async fn raise(test: &TestSite, to: &str, key: &str) -> Value {
 fn subscribe(test: &TestSite, session: &TestSession) -> Arc<Mutex<Vec<Arc<Event>>>> {
     let events = Arc::<Mutex<Vec<Arc<Event>>>>::default();
     let sink = events.clone();
-    let on_event = move |event: &Arc<Event>| {
+    let add = move |event: &Arc<Event>| {
         sink.lock().unwrap().push(event.clone());
         true
     };
-    test.site
-        .events()
-        .subscribe(&session.info, Box::new(on_event));
+    test.site.events().subscribe(&session.info, Box::new(add));
     events
 }
 
@@ -309,11 +306,7 @@ async fn a_person_has_at_most_900_alarms_and_further_ones_of_the_site() {
     test.admin("alarm.over", json!({ "key": "alarm 7" })).await;
     test.admin("alarm.raise", params.clone()).await;
     let gone = test.admin("alarm.list", json!({ "state": "over" })).await;
-    assert_eq!(
-        gone["entries"],
-        json!([]),
-        "the alarm that was over is deleted"
-    );
+    assert_eq!(gone["entries"], json!([]), "an ended alarm is deleted");
     test.refused("alarm.raise", params).await;
     let found = test.admin("person.show", json!({ "name": "maria" })).await;
     let maria = found["id"].as_str().unwrap().parse().unwrap();
