@@ -105,7 +105,10 @@ fn sessions_stay_idle() {
 fn devices_stay_connected_and_receive_alarms() {
     let rows = rows("devices");
     assert_eq!(rows.len(), 6);
-    assert!(rows.iter().all(|row| row["figure"].is_number()), "{rows:#?}");
+    assert!(
+        rows.iter().all(|row| row["figure"].is_number()),
+        "{rows:#?}"
+    );
 }
 
 #[test]
