@@ -187,6 +187,7 @@ impl From<CallError> for Failure {
             }
             CallError::IncompleteContent => Self::new(Exit::Failure, "broken", error),
             CallError::Lost => Self::new(Exit::Unreachable, "connection_lost", error),
+            CallError::TooLong { .. } => Self::new(Exit::Usage, "usage", error),
             CallError::Params(_) | CallError::Unexpected(_) => {
                 Self::new(Exit::Failure, "protocol", error)
             }
