@@ -7,6 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Bytes that are read from the stream at a time.
 const READ_SIZE: usize = 8 * 1024;
+/// Bytes that are read at a time while no part of a line has arrived.
+const IDLE_READ_SIZE: usize = 512;
 
 /// A stream of lines. Reading is cancel-safe: no part of a line is lost.
 #[derive(Debug)]
@@ -33,7 +35,12 @@ impl<S: AsyncRead + Unpin> Lines<S> {
     /// is too long.
     pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         while !self.decoder.has_line().map_err(invalid)? {
-            let tail = self.decoder.tail(READ_SIZE);
+            // An idle connection holds a small buffer.
+            let size = match self.decoder.is_empty() {
+                true => IDLE_READ_SIZE,
+                false => READ_SIZE,
+            };
+            let tail = self.decoder.tail(size);
             if self.stream.read_buf(tail).await? == 0 {
                 return self.decoder.last_line().map_err(invalid);
             }

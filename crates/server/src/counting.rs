@@ -152,7 +152,7 @@ impl Shared {
                 data,
             };
             let admins = Audience::Role(Role::Admin);
-            self.site.events().publish(admins, &Arc::new(event));
+            self.site.events().publish(&admins, &Arc::new(event));
         }
     }
 }

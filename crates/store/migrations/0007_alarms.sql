@@ -41,6 +41,8 @@ CREATE INDEX alarm_load_high ON alarm_load (alarms) WHERE alarms >= 900;
 
 CREATE TRIGGER alarms_of_a_recipient_are_limited BEFORE INSERT ON alarm_recipient
 WHEN (SELECT alarms FROM alarm_load WHERE account = new.account) >= 1000
+-- An update of a recipient begins as an insertion.
+AND NOT EXISTS (SELECT 1 FROM alarm_recipient WHERE alarm = new.alarm AND account = new.account)
 BEGIN SELECT raise(ABORT, 'failed: alarm_recipient.room'); END;
 
 CREATE TRIGGER a_recipient_is_counted AFTER INSERT ON alarm_recipient

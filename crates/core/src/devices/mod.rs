@@ -8,8 +8,8 @@ use crate::timestamp::Timestamp;
 
 /// The most devices that one account may have.
 pub const DEVICES_PER_ACCOUNT: usize = 32;
-/// The time between two changes of a device's `last_seen`, in milliseconds: 1 minute. A device that connects in a loop
-/// costs no more writes than that.
+/// The time between two changes of a device's `last_seen`, in milliseconds: 1 minute. A connection
+/// writes its audit entries in any case.
 pub const SEEN_EVERY: u64 = 60_000;
 
 /// A device as the store keeps it.

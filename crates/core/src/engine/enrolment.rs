@@ -82,7 +82,9 @@ impl Site {
         let Some(key) = proven else {
             return presented.misused(RevocationReason::WrongProof).await;
         };
-        if !account.is_active() {
+        // Read again: the account may have been locked while the proof waited for its turn.
+        let account = self.store().account(account.id).await?;
+        if !account.is_some_and(|account| account.is_active()) {
             return Err(presented.refused("account_not_active"));
         }
         match presented.repeats {
@@ -265,7 +267,10 @@ impl Presented<'_> {
             Err(StoreError::Stale { .. } | StoreError::NotFound { .. }) => {
                 Err(self.refused("revoked"))
             }
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => {
+                self.penalise();
+                Err(trouble.into())
+            }
         }
     }
 

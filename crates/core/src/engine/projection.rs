@@ -217,7 +217,7 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
                 })
         }
         Notice::Event { to, event } => {
-            site.events().publish(*to, event);
+            site.events().publish(to, event);
             0
         }
         Notice::NameReleased(_)

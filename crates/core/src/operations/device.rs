@@ -18,6 +18,7 @@ use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
 use crate::sessions::Proof;
 use crate::store::Change;
+use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -168,6 +169,9 @@ async fn find(context: &Context, id: DeviceId) -> Result<Device, Refusal> {
 
 async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, Refusal> {
     let device = find(&context, params.id).await?;
+    if let Some(caller) = context.caller().account {
+        context.rate(Rate::DeviceChanges(caller), "changes of devices")?;
+    }
     let account = device.account;
     let names = names_of(&context, [account].into_iter()).await?;
     let person = names.get(&account).cloned();

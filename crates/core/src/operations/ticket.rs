@@ -126,6 +126,8 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             "revoke one with `ticket revoke`, or wait until one expires",
         ));
     }
+    // A caller without a proof must not use up the tickets of the person.
+    proof::require(&context, account.id)?;
     context.rate(Rate::Issued(account.id), "tickets for this person")?;
     proof::consume(&context, account.id)?;
     let token = Token::generate(&mut site.entropy());

@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::operation::Event;
 
-use super::SessionInfo;
+use super::{Proof, SessionInfo};
 use crate::access::Role;
 use crate::id::{AccountId, SessionId};
 
 /// The open sessions that receive an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
     /// Every open session.
     All,
-    /// The sessions of one account.
-    Account(AccountId),
-    /// The sessions of accounts with a role.
+    /// The sessions of these accounts.
+    Accounts(Arc<BTreeSet<AccountId>>),
+    /// The sessions of accounts with a role, except connections of devices: a device has no rights of
+    /// a role.
     Role(Role),
     /// One session.
     Session(SessionId),
@@ -29,7 +30,8 @@ struct Subscriber {
     /// The number of the session's connection.
     connection: u32,
     account: AccountId,
-    role: Role,
+    /// The role; `None` for a connection of a device.
+    role: Option<Role>,
     sink: EventSink,
 }
 
@@ -41,14 +43,14 @@ pub struct Events(Mutex<BTreeMap<SessionId, Subscriber>>);
 impl Events {
     /// Publishes an event and returns the number of sessions that will receive it. Never blocks: a
     /// session whose client does not read misses the event.
-    pub fn publish(&self, to: Audience, event: &Arc<Event>) -> usize {
+    pub fn publish(&self, to: &Audience, event: &Arc<Event>) -> usize {
         self.subscribers()
             .iter()
             .filter(|(id, subscriber)| match to {
                 Audience::All => true,
-                Audience::Account(account) => subscriber.account == account,
-                Audience::Role(role) => subscriber.role == role,
-                Audience::Session(session) => **id == session,
+                Audience::Accounts(accounts) => accounts.contains(&subscriber.account),
+                Audience::Role(role) => subscriber.role == Some(*role),
+                Audience::Session(session) => *id == session,
             })
             .filter(|(_, subscriber)| (subscriber.sink)(event))
             .count()
@@ -73,7 +75,7 @@ impl Events {
         let subscriber = Subscriber {
             connection: info.connection,
             account: info.account,
-            role: info.role,
+            role: (!matches!(info.proof, Proof::Device(_))).then_some(info.role),
             sink,
         };
         let mut subscribers = self.subscribers();

@@ -21,6 +21,8 @@ pub enum Rate {
     StartedFor(AccountId),
     /// Enrolment tickets issued for the account.
     Issued(AccountId),
+    /// Changes of devices that the account makes.
+    DeviceChanges(AccountId),
     /// Verifications of the whole audit log and database that the account requests.
     AuditVerification(AccountId),
     /// Alarms that the account raises or ends.
@@ -41,6 +43,8 @@ impl Rate {
             Self::StartedFor(_) => (10, 30_000),
             // All devices of a person at once; at most 1,440 tickets and devices a day.
             Self::Issued(_) => (32, 60_000),
+            // All devices of a person at once; each change costs an audit entry.
+            Self::DeviceChanges(_) => (32, 30_000),
             // Each verification reads the whole database, and continues if its client disconnects.
             Self::AuditVerification(_) => (8, 30_000),
             // A burst when something breaks; at most 43,200 audit entries a day.

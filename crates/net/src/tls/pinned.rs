@@ -3,7 +3,7 @@
 
 use countersign_crypto::device_key::{DeviceAlgorithm, DeviceKey};
 use countersign_crypto::sign::VerifyingKey;
-use countersign_crypto::tls_certificate;
+use countersign_crypto::tls_certificate::{self, MAX_TLS_CERTIFICATE};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -104,12 +104,16 @@ impl ClientCertVerifier for AnyDevice {
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        // The key is read and checked with the signature, which always follows.
-        Ok(ClientCertVerified::assertion())
+        // A connection holds its certificates as long as it lives. The key is read and checked with
+        // the signature, which always follows.
+        match others.is_empty() && certificate.len() <= MAX_TLS_CERTIFICATE {
+            true => Ok(ClientCertVerified::assertion()),
+            false => Err(CertificateError::BadEncoding.into()),
+        }
     }
 
     fn verify_tls12_signature(

@@ -2,7 +2,7 @@
 
 /// An empty buffer with a larger capacity than this, in bytes, is freed, so that an idle connection
 /// holds no memory for a line that it received earlier.
-const IDLE_CAPACITY: usize = 16 * 1024;
+const IDLE_CAPACITY: usize = 1_024;
 
 /// The line exceeds the maximum length. The start of the next line is unknown: close the
 /// connection.
@@ -56,6 +56,12 @@ impl Decoder {
         }
         self.bytes.reserve(more);
         &mut self.bytes
+    }
+
+    /// Whether no byte is left that was not returned as a line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.used == self.bytes.len()
     }
 
     /// Whether a complete line has arrived.

@@ -85,6 +85,8 @@ impl NewConnection {
             limits,
         };
         let reason = session.run(reader, &info, shared).await;
+        // Nothing polls them any more, and each may hold a connection to the store.
+        session.running.clear();
         let _ = timeout(GOODBYE_TIMEOUT, session.output.finish()).await;
         info!(session = %info.id, account = %info.name, %reason, "device connection closed");
         shared.close_session(&info, reason).await;
@@ -134,20 +136,27 @@ impl DeviceSession {
         let idle_timeout = Some(self.limits.idle_timeout).filter(|timeout| !timeout.is_zero());
         let next_idle = || idle_timeout.map_or(expires, |timeout| now() + timeout);
         let mut idle = next_idle();
+        let mut has_ended = false;
         loop {
+            if has_ended && self.running.is_empty() && !self.output.is_pending() {
+                return CloseReason::Goodbye;
+            }
             let drains = self.output.unsent() < self.limits.unsent_bytes;
-            let wants_more = drains && self.running.len() < self.limits.operations_in_flight;
+            let has_place = self.running.len() < self.limits.operations_in_flight;
+            let wants_more = drains && has_place && !has_ended;
             let ended = tokio::select! {
                 biased;
                 Ok(reason) = &mut self.cut => Some(reason),
                 _ = stopping.wait_for(|stopping| *stopping) => Some(CloseReason::SiteStopping),
                 () = tokio::time::sleep_until(expires) => Some(CloseReason::Expired),
                 // The server itself paused reading, so the client is not idle.
-                () = tokio::time::sleep_until(idle), if !wants_more => {
+                () = tokio::time::sleep_until(idle), if !wants_more && !has_ended => {
                     idle = next_idle();
                     None
                 }
-                () = tokio::time::sleep_until(idle), if wants_more => Some(CloseReason::Idle),
+                () = tokio::time::sleep_until(idle), if wants_more || has_ended => {
+                    Some(CloseReason::Idle)
+                }
                 wrote = self.output.write(), if self.output.is_pending() => {
                     wrote.err().map(|_| CloseReason::ConnectionLost)
                 }
@@ -160,6 +169,7 @@ impl DeviceSession {
                 }
                 line = lines.next(), if wants_more => {
                     idle = next_idle();
+                    has_ended = matches!(line, Ok(None));
                     self.received(line, shared)
                 }
             };
@@ -177,7 +187,8 @@ impl DeviceSession {
     ) -> Option<CloseReason> {
         let line = match line {
             Ok(Some(line)) => line,
-            Ok(None) => return Some(CloseReason::Goodbye),
+            // The results of the operations that run are sent first.
+            Ok(None) => return None,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 // The beginning of the next line is unknown, so the connection ends.
                 self.malformed(0, &error.to_string());

@@ -77,7 +77,8 @@ async fn enrolled(
     let source = admitted.source();
     let proof = async {
         // Token and id are right. If the queue is full, the proof is verified without a turn: no proof
-        // would revoke the ticket, and each ticket causes one verification.
+        // would revoke the ticket. A ticket causes one verification, and one for each repetition by
+        // its own key.
         let turn = shared.logins.turn(source.network()).await;
         let proven = request.verify(exporter).ok();
         drop(turn);

@@ -105,7 +105,7 @@ async fn a_client_that_does_not_read_misses_events() {
         data: to_raw_value(&"x".repeat(64 * 1024)).unwrap(),
     });
     let mut told = 0;
-    while served.site.events().publish(Audience::All, &event) == 1 {
+    while served.site.events().publish(&Audience::All, &event) == 1 {
         told += 1;
         assert!(told < 2_000, "128 MiB are queued for the client");
         tokio::task::yield_now().await;

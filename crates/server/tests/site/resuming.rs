@@ -71,7 +71,7 @@ async fn a_client_resumes_its_session_after_its_connection_was_lost() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     });
-    assert_eq!(served.site.events().publish(Audience::All, &event), 1);
+    assert_eq!(served.site.events().publish(&Audience::All, &event), 1);
     assert_eq!(events.next().await, Some(Event::clone(&event)));
     client.close().await.unwrap();
 }
@@ -237,7 +237,7 @@ async fn a_resumption_takes_effect_after_the_client_proved_its_keys() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     });
-    let receivers = served.site.events().publish(Audience::All, &event);
+    let receivers = served.site.events().publish(&Audience::All, &event);
     assert_eq!(receivers, 1);
     assert_eq!(again.read().await, [FromSite::Event(Event::clone(&event))]);
 }

@@ -122,8 +122,8 @@ async fn events_reach_their_audience() {
         data: to_raw_value(&json!({ "n": 1 })).unwrap(),
     });
     let publisher = served.site.events();
-    assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
-    assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);
+    assert_eq!(publisher.publish(&Audience::Role(Role::Admin), &event), 0);
+    assert_eq!(publisher.publish(&Audience::Role(Role::Service), &event), 1);
     assert_eq!(
         timeout(SOON, events.next()).await.unwrap(),
         Some(Event::clone(&event))

@@ -473,8 +473,23 @@ pub async fn the_limits_on_alarms_are_enforced(under_test: &dyn StoreUnderTest) 
     };
     let alarms = (0..MAX_ALARMS_OF_PERSON).map(|at| raise(&maria, &format!("alarm {at}")));
     let changes: Vec<Change> = alarms.flatten().collect();
+    let Some(Change::Alarm(AlarmChange::Insert(Alarm { id: first, .. }))) = changes.first() else {
+        panic!("the first change inserts an alarm");
+    };
+    let first = *first;
     commit(&*store, changes).await.unwrap();
     assert_eq!(commit(&*store, raise(&maria, "one over")).await, full);
+    // A recipient at the limit can acknowledge.
+    let acknowledged = Recipient {
+        account: maria.id,
+        acknowledged: Some(NOW),
+    };
+    let put = AlarmChange::PutRecipients {
+        alarm: first,
+        recipients: vec![acknowledged],
+    };
+    commit(&*store, [Change::Alarm(put)]).await.unwrap();
+    assert_eq!(store.recipients(first).await.unwrap(), [acknowledged]);
     let [at_limit] = store
         .recipients_at_limit(MAX_ALARMS_OF_PERSON)
         .await

@@ -1,11 +1,12 @@
 //! Events of alarms for open connections, in the commit that changes the alarm.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::access::Role;
-use crate::alarms::{Alarm, AlarmData, AlarmState, Severity, Target};
+use crate::alarms::{Alarm, AlarmData, AlarmState, Severity};
 use crate::engine::{Changes, Refusal};
-use crate::id::AlarmId;
+use crate::id::{AccountId, AlarmId};
 use crate::sessions::Audience;
 use crate::store::{AlarmChange, Change, Notice};
 use crate::timestamp::Timestamp;
@@ -46,28 +47,17 @@ impl<'a> AlarmEvent<'a> {
     }
 }
 
-/// Adds an event for the open connections of all recipients. An alarm for a person that has further
-/// recipients has escalated to the admins.
-pub(super) fn with_events(
+/// Adds an event for the open connections of these recipients. They are named one by one: the
+/// connection of an admin's device has no rights of the role.
+pub(super) fn with_event(
     changes: impl IntoIterator<Item = AlarmChange>,
     alarm: &Alarm,
     event: &'static str,
-    recipients: usize,
+    recipients: impl IntoIterator<Item = AccountId>,
 ) -> Result<Changes, Refusal> {
-    let data = AlarmEvent::of(alarm);
-    let admins = Audience::Role(Role::Admin);
-    let audiences = match alarm.to {
-        Target::Admins => [Some(admins), None],
-        Target::Person(account) if recipients > 1 => {
-            [Some(Audience::Account(account)), Some(admins)]
-        }
-        Target::Person(account) => [Some(Audience::Account(account)), None],
-    };
-    let mut changes = as_changes(changes);
-    for to in audiences.into_iter().flatten() {
-        changes = changes.and(Notice::event(to, GROUP, event, &data)?);
-    }
-    Ok(changes)
+    let to = Audience::Accounts(Arc::new(recipients.into_iter().collect()));
+    let notice = Notice::event(to, GROUP, event, &AlarmEvent::of(alarm))?;
+    Ok(as_changes(changes).and(notice))
 }
 
 pub(super) fn as_changes(changes: impl IntoIterator<Item = AlarmChange>) -> Changes {
@@ -77,15 +67,4 @@ pub(super) fn as_changes(changes: impl IntoIterator<Item = AlarmChange>) -> Chan
         _ => true,
     });
     relevant.map(Change::Alarm).collect::<Vec<_>>().into()
-}
-
-/// Like [`with_events`], for the open connections of admins only.
-pub(super) fn with_event_for_admins(
-    changes: impl IntoIterator<Item = AlarmChange>,
-    alarm: &Alarm,
-    event: &'static str,
-) -> Result<Changes, Refusal> {
-    let to = Audience::Role(Role::Admin);
-    let notice = Notice::event(to, GROUP, event, &AlarmEvent::of(alarm))?;
-    Ok(as_changes(changes).and(notice))
 }

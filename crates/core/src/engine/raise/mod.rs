@@ -18,14 +18,14 @@ use super::{Changes, Refusal, Site};
 use crate::access::{Caller, Channel};
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_ALARMS_OF_PERSON, MAX_RECIPIENTS, News,
-    Raiser, Recipient, Severity, Target,
+    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_RECIPIENTS, News, Raiser, Recipient,
+    Severity, Target,
 };
 use crate::id::{AccountId, AlarmId};
 use crate::store::AlarmChange;
 use crate::timestamp::Timestamp;
 
-use event::{as_changes, with_event_for_admins, with_events};
+use event::{as_changes, with_event};
 use limits::{limit_reached, max_alarms_of_person};
 use plan::Plan;
 
@@ -106,12 +106,17 @@ impl Site {
         let accounts = self.accounts_of(new.to).await?;
         match current {
             Some(alarm) => self.repeat(alarm, accounts, new, now).await,
-            None => self.raise_new(caller, accounts, new, now).await,
+            None => {
+                let can_escalate = matches!(new.to, Target::Person(_));
+                self.raise_new(caller, accounts, new, can_escalate, now)
+                    .await
+            }
         }
     }
 
     /// Returns the changes that send a test alarm to an account. It replaces the raiser's previous
-    /// test alarm and is never a repeat, so test alarms count as one.
+    /// test alarm and is never a repeat, so test alarms count as one. It does not escalate: a member
+    /// must not be able to wake the admins with it.
     pub(crate) async fn test_alarm(
         &self,
         caller: &Caller,
@@ -130,7 +135,7 @@ impl Site {
             key: Some(key),
             data: None,
         };
-        let mut raised = self.raise_new(caller, accounts, new, now).await?;
+        let mut raised = self.raise_new(caller, accounts, new, false, now).await?;
         let previous = previous.map(|alarm| AlarmChange::Delete {
             id: alarm.id,
             revision: alarm.revision,
@@ -159,16 +164,16 @@ impl Site {
             AlarmChange::CancelDeliveries(alarm.id),
             AlarmChange::InsertDeliveries(plan.deliveries),
         ];
-        with_events(changes, &alarm, "over", recipients.len())
+        with_event(changes, &alarm, "over", accounts(&recipients))
     }
 
     /// Returns the changes that acknowledge an alarm and cancel its waiting deliveries. `recipient`
-    /// is the acknowledging account, if it is a recipient.
+    /// is the acknowledging account, if it is one of the `recipients`.
     pub(crate) fn acknowledge_alarm(
         &self,
         alarm: &Alarm,
         recipient: Option<Recipient>,
-        recipients: usize,
+        recipients: &[Recipient],
     ) -> Result<Changes, Refusal> {
         let mut changes = vec![
             AlarmChange::Update(alarm.clone()),
@@ -178,7 +183,7 @@ impl Site {
             alarm: alarm.id,
             recipients: vec![recipient],
         }));
-        with_events(changes, alarm, "acknowledged", recipients)
+        with_event(changes, alarm, "acknowledged", accounts(recipients))
     }
 
     /// Returns the changes that make the admins recipients of an unacknowledged alarm.
@@ -186,9 +191,8 @@ impl Site {
         let alarm = alarm.revised(|alarm| alarm.escalates = None);
         let recipients = self.store().recipients(alarm.id).await?;
         let admins = self.accounts_of(Target::Admins).await?;
-        let (joined, _) = self
-            .joining(&recipients, admins, MAX_ALARMS_OF_PERSON)
-            .await?;
+        let limit = max_alarms_of_person(alarm.raiser);
+        let (joined, _) = self.joining(&recipients, admins, limit).await?;
         let mut plan = Plan::of(self, now, &alarm, false).await?;
         let listening = self.events().listening(&ids(&joined));
         for account in &joined {
@@ -201,7 +205,7 @@ impl Site {
             put_recipients(&alarm, &joined),
             AlarmChange::InsertDeliveries(plan.deliveries),
         ];
-        with_event_for_admins(changes, &alarm, "raised")
+        with_event(changes, &alarm, "raised", ids(&joined))
     }
 
     /// The accounts of a person or group, at most [`MAX_RECIPIENTS`].
@@ -232,6 +236,10 @@ impl Site {
         };
         let mut alarm = previous.revised(|alarm| {
             alarm.severity = alarm.severity.max(new.severity);
+            if news == News::Raised {
+                // It became worse after it was acknowledged.
+                (alarm.state, alarm.acknowledged) = (AlarmState::Open, None);
+            }
             (alarm.text, alarm.data) = (new.text, new.data);
             alarm.count = alarm.count.saturating_add(1);
             alarm.last = now;
@@ -265,14 +273,18 @@ impl Site {
             .into_iter()
             .flatten()
             .min();
-        let (recipients, deliveries) = (recipients.len() + joined.len(), plan.deliveries.len());
+        let deliveries = plan.deliveries.len();
+        let all: BTreeSet<AccountId> = accounts(&recipients)
+            .chain(joined.iter().map(|account| account.id))
+            .collect();
+        let recipients = all.len();
         let changes = [
             AlarmChange::Update(alarm.clone()),
             put_recipients(&alarm, &joined),
             AlarmChange::InsertDeliveries(plan.deliveries),
         ];
         let changes = match notifies {
-            true => with_events(changes, &alarm, "repeated", recipients)?,
+            true => with_event(changes, &alarm, "repeated", all)?,
             false => as_changes(changes),
         };
         Ok(Raised {
@@ -288,6 +300,7 @@ impl Site {
         caller: &Caller,
         accounts: Vec<Account>,
         new: NewAlarm,
+        can_escalate: bool,
         now: Timestamp,
     ) -> Result<Raised, Refusal> {
         let id = AlarmId::new(now, &mut self.entropy());
@@ -324,7 +337,6 @@ impl Site {
                 ),
             });
         }
-        let can_escalate = matches!(alarm.to, Target::Person(_));
         let mut plan = Plan::of(self, now, &alarm, can_escalate).await?;
         let listening = self.events().listening(&ids(&accounts));
         for account in &accounts {
@@ -342,7 +354,7 @@ impl Site {
             put_recipients(&alarm, &accounts),
             AlarmChange::InsertDeliveries(plan.deliveries),
         ];
-        let changes = with_events(deletions.chain(raised), &alarm, "raised", accounts.len())?;
+        let changes = with_event(deletions.chain(raised), &alarm, "raised", ids(&accounts))?;
         Ok(Raised {
             alarm,
             recipients: accounts.len(),
@@ -350,6 +362,10 @@ impl Site {
             changes,
         })
     }
+}
+
+fn accounts(recipients: &[Recipient]) -> impl Iterator<Item = AccountId> {
+    recipients.iter().map(|recipient| recipient.account)
 }
 
 fn put_recipients(alarm: &Alarm, accounts: &[Account]) -> AlarmChange {

@@ -266,7 +266,7 @@ pub(super) async fn acknowledge(
                 .acknowledged
                 .get_or_insert(Acknowledgement { at: now, by });
         });
-        let changes = site.acknowledge_alarm(&alarm, own, recipients.len())?;
+        let changes = site.acknowledge_alarm(&alarm, own, &recipients)?;
         let details = json!({ "severity": alarm.severity, "recipient": own.is_some() });
         match context.commit(changes, alarm.id.to_string(), details).await {
             Err(refusal) if refusal.is_conflict() => conflict = Some(refusal),
