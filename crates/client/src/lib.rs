@@ -25,6 +25,8 @@ mod content;
 mod credentials;
 mod error;
 mod handle;
+#[cfg(feature = "device")]
+pub mod passphrase_ticket;
 mod renewal;
 mod requests;
 mod results;
