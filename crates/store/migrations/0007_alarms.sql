@@ -1,6 +1,7 @@
 -- Alarms, their recipients, and the outbox of deliveries.
 
--- An alarm is one document; what it is found by stands beside it. `name` is its deduplication key.
+-- An alarm is one document. The other columns are copies of its fields for indexes. `name` is the
+-- deduplication key.
 CREATE TABLE alarm (
     key       INTEGER PRIMARY KEY,
     id        BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -17,7 +18,7 @@ CREATE UNIQUE INDEX alarm_current ON alarm (raiser, target, name) WHERE state <>
 CREATE INDEX alarm_over ON alarm (id) WHERE state = 'over';
 CREATE INDEX alarm_escalates ON alarm (escalates) WHERE state = 'open' AND escalates IS NOT NULL;
 
-CREATE TRIGGER alarms_have_so_much_room BEFORE INSERT ON alarm
+CREATE TRIGGER alarms_are_limited BEFORE INSERT ON alarm
 WHEN (SELECT count(*) FROM alarm) >= 10000
 BEGIN SELECT raise(ABORT, 'failed: alarm.room'); END;
 
@@ -30,7 +31,7 @@ CREATE TABLE alarm_recipient (
 
 CREATE INDEX alarm_recipient_by_account ON alarm_recipient (account);
 
--- Of how many alarms each account is a recipient.
+-- The number of alarms of each recipient.
 CREATE TABLE alarm_load (
     account INTEGER PRIMARY KEY REFERENCES account (key) ON DELETE CASCADE,
     alarms  INTEGER NOT NULL
@@ -38,7 +39,7 @@ CREATE TABLE alarm_load (
 
 CREATE INDEX alarm_load_high ON alarm_load (alarms) WHERE alarms >= 900;
 
-CREATE TRIGGER a_person_has_so_much_room BEFORE INSERT ON alarm_recipient
+CREATE TRIGGER alarms_of_a_recipient_are_limited BEFORE INSERT ON alarm_recipient
 WHEN (SELECT alarms FROM alarm_load WHERE account = new.account) >= 1000
 BEGIN SELECT raise(ABORT, 'failed: alarm_recipient.room'); END;
 
@@ -48,15 +49,15 @@ BEGIN
     ON CONFLICT (account) DO UPDATE SET alarms = alarms + 1;
 END;
 
-CREATE TRIGGER an_alarm_without_recipients_goes AFTER DELETE ON alarm_recipient
+CREATE TRIGGER an_alarm_without_recipients_is_deleted AFTER DELETE ON alarm_recipient
 BEGIN
     UPDATE alarm_load SET alarms = alarms - 1 WHERE account = old.account;
     DELETE FROM alarm WHERE key = old.alarm
     AND NOT EXISTS (SELECT 1 FROM alarm_recipient WHERE alarm = old.alarm);
 END;
 
--- `key` ascends in the order in which deliveries were written. `message` and `leased` are the lease: the first
--- delivery of the message that a worker has, and the end of the lease.
+-- `key` ascends in the order in which deliveries were written. `message` and `leased` are the
+-- lease: the id of the message's first delivery, and the end of the lease.
 CREATE TABLE delivery (
     key        INTEGER PRIMARY KEY,
     id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -78,13 +79,13 @@ CREATE TABLE delivery (
     UNIQUE (alarm, account, channel, about)
 ) STRICT;
 
-CREATE INDEX delivery_lane ON delivery (account, channel, severity, key) WHERE state = 'waiting';
+CREATE INDEX delivery_queue ON delivery (account, channel, severity, key) WHERE state = 'waiting';
 CREATE INDEX delivery_due ON delivery (due) WHERE state = 'waiting';
 CREATE INDEX delivery_attempted ON delivery (account, attempted);
 CREATE INDEX delivery_message ON delivery (message) WHERE message IS NOT NULL;
 CREATE INDEX delivery_state ON delivery (state, id);
 
--- How people want to be told, as one document.
+-- The preferences of people, as one document each.
 CREATE TABLE alarm_preferences (
     account  INTEGER PRIMARY KEY REFERENCES account (key) ON DELETE CASCADE,
     revision INTEGER NOT NULL,

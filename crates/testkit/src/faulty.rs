@@ -18,8 +18,8 @@ use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
-    DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets, Observer,
-    ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
+    DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
+    Observer, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -162,7 +162,7 @@ delegate! { Alarms {
     alarms(search: &AlarmSearch) -> Vec<Alarm>;
     recipients(alarm: AlarmId) -> Vec<Recipient>;
     alarm_counts(raiser: Option<Raiser>) -> AlarmCounts;
-    crowded_recipients(alarms: u64) -> Vec<AccountId>;
+    recipients_at_limit(alarms: u64) -> Vec<AccountId>;
     oldest_over(account: Option<AccountId>) -> Option<Alarm>;
     due_escalations(now: Timestamp, limit: u32) -> Vec<Alarm>;
     active_admins(limit: u32) -> Vec<Account>;

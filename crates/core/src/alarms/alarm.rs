@@ -12,27 +12,28 @@ use crate::id::{AccountId, AlarmId, IdError};
 use crate::json::{Json, MAX_DEPTH};
 use crate::timestamp::Timestamp;
 
-/// The most alarms that a store keeps, those that are over included.
-pub const MOST_ALARMS: u64 = 10_000;
-/// The most alarms of which one person is a recipient, those that are over included.
-pub const MOST_ALARMS_OF_PERSON: u64 = 1_000;
-/// Of [`MOST_ALARMS`], so many places are left to the site itself: operations cannot keep its alarms out.
+/// The limit on stored alarms, including alarms that are over.
+pub const MAX_ALARMS: u64 = 10_000;
+/// The limit on alarms that have the same person as a recipient, including alarms that are over.
+pub const MAX_ALARMS_OF_PERSON: u64 = 1_000;
+/// The part of [`MAX_ALARMS`] that is reserved for alarms of the site itself, so that operations
+/// cannot block them.
 pub const RESERVED_FOR_SITE: u64 = 1_000;
-/// Of [`MOST_ALARMS_OF_PERSON`], so many places are left to the site itself.
-pub const RESERVED_OF_PERSON: u64 = 100;
-/// The most alarms of one service that are not over, so that one service leaves room to others.
-pub const MOST_OF_RAISER: u64 = 1_000;
-/// The most recipients of an alarm.
-pub const MOST_RECIPIENTS: usize = 1_000;
+/// The part of [`MAX_ALARMS_OF_PERSON`] that is reserved for alarms of the site itself.
+pub const RESERVED_FOR_SITE_OF_PERSON: u64 = 100;
+/// The limit on alarms of one account that are not over, so that one service cannot use all places.
+pub const MAX_ALARMS_OF_RAISER: u64 = 1_000;
+/// The limit on recipients of one alarm.
+pub const MAX_RECIPIENTS: usize = 1_000;
 
-/// What makes two alarms the same: an alarm that is not over is repeated by an alarm of the same raiser, target and
-/// key.
+/// A deduplication key: a new alarm repeats an existing one that is not over and has the same
+/// raiser, target and key.
 pub type AlarmKey = OneLine<128>;
 
-/// What an alarm says.
+/// The text of an alarm: what happened.
 pub type AlarmText = OneLine<500>;
 
-/// Something that a person must learn of.
+/// An event that a person must learn of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Its id.
@@ -41,55 +42,56 @@ pub struct Alarm {
     pub key: AlarmKey,
     /// The person or group that it is for.
     pub to: Target,
-    /// Who raised it.
+    /// The party that raised it.
     pub raiser: Raiser,
-    /// The raiser's name when it was raised, for people.
+    /// The raiser's name at the time of the first raise, for display.
     pub raised_by: String,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
-    /// What happened; the latest text when it was repeated.
+    /// What happened. A repeat replaces the text.
     pub text: AlarmText,
-    /// More for programs; never part of a message.
+    /// Data for programs. Messages never include it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<AlarmData>,
-    /// When it was raised first.
+    /// The time of the first raise.
     pub first: Timestamp,
-    /// When it was raised last.
+    /// The time of the last raise.
     pub last: Timestamp,
-    /// When its recipients were last told: the deduplication window begins then.
-    pub told: Timestamp,
-    /// How often it was raised; 1 at first.
+    /// When its recipients were last notified: the start of the deduplication window.
+    pub notified: Timestamp,
+    /// How many times it was raised, starting at 1.
     pub count: u64,
     /// Its state.
     pub state: AlarmState,
-    /// The first acknowledgement. It stays when the alarm is over.
+    /// The first acknowledgement. It remains set after the alarm is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// When the admins become recipients too, unless it is acknowledged or over before.
+    /// When the admins become recipients too, unless the alarm is acknowledged or over by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escalates: Option<Timestamp>,
-    /// 1 at first, one more with each change: a change says which revision it was decided on.
+    /// Starts at 1 and grows by one with each change. An update is refused unless it is based on
+    /// the stored revision.
     pub revision: u64,
 }
 
 impl Alarm {
-    /// Whether its recipients are still to be told: it is neither acknowledged nor over.
+    /// Whether its recipients are still to be notified: it is neither acknowledged nor over.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self.state, AlarmState::Open)
     }
 
-    /// Whether its recipients were told less than [`DEDUPLICATION_WINDOW_S`] ago. A time in the future was written before
-    /// the clock was set back, and does not count.
+    /// Whether its recipients were notified less than [`DEDUPLICATION_WINDOW_S`] ago. A time in the
+    /// future was written before the clock was set back and is ignored.
     #[must_use]
-    pub fn was_told_lately(&self, now: Timestamp) -> bool {
-        self.told <= now && now < self.told.plus_seconds(DEDUPLICATION_WINDOW_S)
+    pub fn was_notified_recently(&self, now: Timestamp) -> bool {
+        self.notified <= now && now < self.notified.plus_seconds(DEDUPLICATION_WINDOW_S)
     }
 
-    /// The alarm one revision on, changed by `change`.
+    /// Applies `change` and increments the revision.
     #[must_use]
     pub fn revised(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -98,7 +100,7 @@ impl Alarm {
     }
 }
 
-/// An account that is told of an alarm.
+/// An account that is notified of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipient {
     /// The account.
@@ -107,26 +109,26 @@ pub struct Recipient {
     pub acknowledged: Option<Timestamp>,
 }
 
-/// Who acknowledged an alarm first, and when.
+/// The first acknowledgement of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledgement {
-    /// When.
+    /// The time of the acknowledgement.
     pub at: Timestamp,
     /// The name of the person or admin.
     pub by: String,
 }
 
-/// How much an alarm matters.
+/// The severity of an alarm.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Good to know. Told over the first channel only.
+    /// For information. Delivered over the first channel only.
     Info,
-    /// Needs attention. Goes on to the next channel when it is not acknowledged.
+    /// Needs attention. Goes to the next channel too unless it is acknowledged in time.
     Warning,
-    /// Needs attention now. Passes quiet hours and the rate limit, and goes on to the admins.
+    /// Needs attention now. Ignores quiet hours and the rate limit, and escalates to the admins.
     Critical,
 }
 
@@ -134,7 +136,7 @@ impl Severity {
     /// All severities.
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
-    /// The word for it.
+    /// The name in operations and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -149,11 +151,11 @@ impl Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmState {
-    /// Recipients are being told.
+    /// Recipients are being notified.
     Open,
-    /// Somebody takes care of it: no more deliveries.
+    /// A recipient or an admin has acknowledged it: no further deliveries.
     Acknowledged,
-    /// Its cause is gone.
+    /// Its cause has ended.
     Over,
 }
 
@@ -161,7 +163,7 @@ impl AlarmState {
     /// All states.
     pub const ALL: [Self; 3] = [Self::Open, Self::Acknowledged, Self::Over];
 
-    /// The word for it.
+    /// The name in operations and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -177,7 +179,7 @@ impl AlarmState {
 pub enum Target {
     /// A person.
     Person(AccountId),
-    /// The group `admins`: every person with that role who may log in.
+    /// The group `admins`: every person with that role that can log in.
     Admins,
 }
 
@@ -206,8 +208,8 @@ impl FromStr for Target {
     }
 }
 
-/// Who raised an alarm. Alarms of different raisers never coincide: a service cannot repeat, end or silence an alarm
-/// of the site.
+/// The party that raised an alarm. The raiser is part of an alarm's identity, so a service cannot
+/// repeat, end or silence an alarm of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Raiser {
     /// The site itself.
@@ -265,14 +267,14 @@ macro_rules! as_text {
 
 as_text! { Target Raiser }
 
-/// What an alarm carries for programs: JSON of at most 4 KiB, nested at most [`MAX_DEPTH`] deep.
+/// An alarm's data for programs: JSON of at most 4 KiB, nested at most [`MAX_DEPTH`] levels deep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct AlarmData(Json);
 
 impl AlarmData {
-    /// Bytes that it may have.
-    pub const MOST_BYTES: usize = 4 * 1024;
+    /// The limit on its length in bytes.
+    pub const MAX_BYTES: usize = 4 * 1024;
 
     /// The JSON.
     #[must_use]
@@ -286,10 +288,10 @@ impl TryFrom<Json> for AlarmData {
 
     fn try_from(json: Json) -> Result<Self, String> {
         let (bytes, depth) = (json.as_str().len(), json.depth());
-        if bytes > Self::MOST_BYTES {
+        if bytes > Self::MAX_BYTES {
             return Err(format!(
                 "it has {bytes} bytes; at most {} are allowed",
-                Self::MOST_BYTES
+                Self::MAX_BYTES
             ));
         }
         if depth > MAX_DEPTH {
@@ -324,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_and_raisers_are_read_as_they_are_written() {
+    fn targets_and_raisers_are_parsed_as_they_are_written() {
         let account = AccountId::from_bytes([7; 16]);
         for target in [Target::Admins, Target::Person(account)] {
             assert_eq!(target.to_string().parse::<Target>().unwrap(), target);
@@ -332,16 +334,16 @@ mod tests {
         for raiser in [Raiser::Site, Raiser::LocalAdmin, Raiser::Account(account)] {
             assert_eq!(raiser.to_string().parse::<Raiser>().unwrap(), raiser);
         }
-        assert!("nobody".parse::<Target>().is_err());
+        assert!("maria".parse::<Target>().is_err());
     }
 
     #[test]
-    fn data_at_the_limit_is_taken_and_data_over_it_is_not() {
+    fn data_at_the_limit_is_accepted_and_data_over_it_is_refused() {
         let of = |length: usize| {
             let text = format!("\"{}\"", "x".repeat(length - 2));
             serde_json::from_str::<AlarmData>(&text).is_ok()
         };
-        assert!(of(AlarmData::MOST_BYTES) && !of(AlarmData::MOST_BYTES + 1));
+        assert!(of(AlarmData::MAX_BYTES) && !of(AlarmData::MAX_BYTES + 1));
         let nested = |deep: usize| {
             let text = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
             serde_json::from_str::<AlarmData>(&text).is_ok()

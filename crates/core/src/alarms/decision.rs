@@ -1,104 +1,109 @@
-//! What a recipient gets of an alarm, over which channel, and when.
+//! Decides which messages a recipient receives about an alarm, over which channel and when.
 
 use super::{About, Alarm, DeliveryChannel, Preferences, Severity};
 use crate::timestamp::Timestamp;
 
-/// Seconds after recipients were told in which a repeat tells them nothing.
+/// Seconds after a notification in which a repeat does not notify the recipients again.
 pub const DEDUPLICATION_WINDOW_S: u32 = 15 * 60;
-/// Seconds that a person with an open connection has to acknowledge before a message is sent.
+/// Seconds that a person with an open connection has to acknowledge an alarm before the first
+/// message is sent.
 pub const CONNECTED_GRACE_S: u32 = 60;
-/// Messages that a person gets over one channel in [`RATE_WINDOW_S`]; critical ones are neither counted nor limited.
-pub const MESSAGES_PER_WINDOW: usize = 10;
-/// Seconds over which messages are counted.
+/// The limit on messages to a person over one channel in [`RATE_WINDOW_S`]. Critical messages are
+/// neither counted nor limited.
+pub const MAX_MESSAGES_PER_WINDOW: usize = 10;
+/// The window of the rate limit in seconds.
 pub const RATE_WINDOW_S: u32 = 10 * 60;
-/// Seconds from one channel to the next for a warning.
+/// Seconds from one channel to the next, for a warning.
 const NEXT_CHANNEL_OF_WARNING_S: u32 = 15 * 60;
-/// Seconds from one channel to the next for a critical alarm.
+/// Seconds from one channel to the next, for a critical alarm.
 const NEXT_CHANNEL_OF_CRITICAL_S: u32 = 5 * 60;
-/// Seconds until the admins are told of a critical alarm that nobody acknowledged.
-const NEXT_PERSON_S: u32 = 15 * 60;
+/// Seconds until the admins are notified of an unacknowledged critical alarm.
+const NOTIFY_ADMINS_S: u32 = 15 * 60;
 
-/// What is known when it is decided what one recipient gets of one alarm.
+/// The input of [`decide`]: one recipient, one alarm and the event to be reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// The alarm as it is from now on.
+    /// The alarm as it is after the change.
     pub alarm: &'a Alarm,
-    /// What is new.
+    /// The event.
     pub news: News,
-    /// How the recipient wants to be told.
+    /// The recipient's preferences.
     pub preferences: &'a Preferences,
-    /// The channels that reach the recipient, in the recipient's order: the site has them, and knows an address.
+    /// The channels that reach the recipient, in the recipient's order: those that the site
+    /// supports and for which it has an address.
     pub contacts: &'a [DeliveryChannel],
-    /// How many open connections of the recipient get events.
+    /// The number of the recipient's open connections that receive events.
     pub connections: usize,
-    /// The messages that the recipient got in the last [`RATE_WINDOW_S`], newest first; critical ones left out. The
-    /// newest [`MESSAGES_PER_WINDOW`] of each channel are enough.
+    /// The messages to the recipient in the last [`RATE_WINDOW_S`], newest first, without critical
+    /// ones. The newest [`MAX_MESSAGES_PER_WINDOW`] of each channel suffice.
     pub recent: &'a [(DeliveryChannel, Timestamp)],
-    /// The channels over which a delivery that the alarm was raised waits.
+    /// The channels with a waiting delivery about [`About::Raised`].
     pub waiting: &'a [DeliveryChannel],
-    /// The channels over which an attempt was made to tell the recipient that the alarm was raised.
-    pub told: &'a [DeliveryChannel],
-    /// Whether there are admins to go on to: the alarm is not for them already.
-    pub others: bool,
+    /// The channels with at least one attempt of a delivery about [`About::Raised`].
+    pub notified: &'a [DeliveryChannel],
+    /// Whether the alarm can escalate to the admins: they are not recipients yet.
+    pub can_escalate: bool,
 }
 
-/// What is new about an alarm.
+/// An event that may need a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// It was raised, became more severe, or has a new recipient.
+    /// The alarm was raised, became more severe, or has a new recipient.
     Raised,
-    /// It was raised again.
+    /// The alarm was raised again.
     Repeated,
-    /// It is over.
+    /// The alarm is over.
     Over,
     /// A delivery is due.
     Due {
         /// The delivery's channel.
         channel: DeliveryChannel,
-        /// What it tells.
+        /// What the delivery reports.
         about: About,
     },
 }
 
-/// One thing to do for a recipient. No step at all means that there is nothing to tell; a delivery that is due is
-/// cancelled then.
+/// One action for a recipient. An empty list of steps means that nothing is to be delivered; a due
+/// delivery is then cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A message goes out now.
+    /// Send a message now.
     Send(DeliveryChannel),
-    /// A message waits until the quiet hours end.
+    /// Delay a message until the quiet hours end.
     Hold {
         /// The channel.
         channel: DeliveryChannel,
         /// The end of the quiet hours.
         until: Timestamp,
     },
-    /// There were too many messages: this one waits, and goes out in a summary with those that wait then.
+    /// The rate limit is reached: delay the message, then send it in one summary with all that are
+    /// due by then.
     Fold {
         /// The channel.
         channel: DeliveryChannel,
         /// When the rate limit allows a message again.
         until: Timestamp,
     },
-    /// A message goes out over a further channel, unless the alarm is acknowledged before.
+    /// Send a message over a further channel, unless the alarm is acknowledged by then.
     Escalate {
         /// The channel.
         channel: DeliveryChannel,
-        /// When.
+        /// The time.
         at: Timestamp,
     },
-    /// The admins become recipients too, unless the alarm is acknowledged before.
-    NextPerson {
-        /// When.
+    /// Make the admins recipients too, unless the alarm is acknowledged by then.
+    NotifyAdmins {
+        /// The time.
         at: Timestamp,
     },
-    /// The delivery that is due has no way to the recipient: it is dead.
-    GiveUp(DeliveryChannel),
+    /// The channel of the due delivery no longer reaches the recipient: the delivery is dead.
+    Undeliverable(DeliveryChannel),
 }
 
-/// Decides what a recipient gets. Every path asks here: raising, repeating, ending, and each delivery that is due.
+/// Decides what one recipient receives. This is the only place for that decision: raise, repeat,
+/// end and each due delivery call it.
 ///
 /// ```
 /// # use countersign_core::alarms::*;
@@ -116,7 +121,7 @@ pub enum Step {
 /// #     data: None,
 /// #     first: now,
 /// #     last: now,
-/// #     told: now,
+/// #     notified: now,
 /// #     count: 1,
 /// #     state: AlarmState::Open,
 /// #     acknowledged: None,
@@ -133,8 +138,8 @@ pub enum Step {
 ///     connections: 0,
 ///     recent: &[],
 ///     waiting: &[],
-///     told: &[],
-///     others: true,
+///     notified: &[],
+///     can_escalate: true,
 /// });
 /// assert_eq!(steps, [Step::Send(DeliveryChannel::Email)]);
 /// ```
@@ -142,7 +147,7 @@ pub enum Step {
 pub fn decide(situation: &Situation<'_>) -> Vec<Step> {
     match situation.news {
         News::Raised => raised(situation),
-        News::Repeated if situation.alarm.was_told_lately(situation.now) => Vec::new(),
+        News::Repeated if situation.alarm.was_notified_recently(situation.now) => Vec::new(),
         News::Repeated => raised(situation),
         News::Over => over(situation),
         News::Due { channel, about } => due(situation, channel, about).into_iter().collect(),
@@ -167,7 +172,7 @@ fn raised(situation: &Situation<'_>) -> Vec<Step> {
     for (place, channel) in (0..).zip(situation.contacts) {
         let channel = *channel;
         let step = match (place, next_channel, begins) {
-            (0, _, None) => place_now(situation, channel),
+            (0, _, None) => send_or_delay(situation, channel),
             (0, _, Some(at)) => Step::Escalate { channel, at },
             (_, None, _) => continue,
             (place, Some(seconds), begins) => Step::Escalate {
@@ -183,25 +188,25 @@ fn raised(situation: &Situation<'_>) -> Vec<Step> {
     }
     let unreachable = situation.contacts.is_empty();
     let next_person = match (alarm.severity, unreachable) {
-        _ if !situation.others => None,
+        _ if !situation.can_escalate => None,
         (Severity::Info, _) | (Severity::Warning, false) => None,
         (Severity::Warning | Severity::Critical, true) => Some(begins.unwrap_or(now)),
-        (Severity::Critical, false) => Some(now.plus_seconds(NEXT_PERSON_S)),
+        (Severity::Critical, false) => Some(now.plus_seconds(NOTIFY_ADMINS_S)),
     };
-    steps.extend(next_person.map(|at| Step::NextPerson { at }));
+    steps.extend(next_person.map(|at| Step::NotifyAdmins { at }));
     steps
 }
 
-/// Those who were told that it was raised are told that it is over, over the channel that told them first. An alarm
-/// that was acknowledged is never delivered again.
+/// Recipients with an attempted delivery about the raise are notified of the end, over the first
+/// such channel. Nothing is delivered about an alarm that was acknowledged.
 fn over(situation: &Situation<'_>) -> Vec<Step> {
     if situation.alarm.acknowledged.is_some() {
         return Vec::new();
     }
-    let told = |channel: &&DeliveryChannel| situation.told.contains(channel);
-    let channel = situation.contacts.iter().find(told);
+    let notified = |channel: &&DeliveryChannel| situation.notified.contains(channel);
+    let channel = situation.contacts.iter().find(notified);
     channel
-        .map(|channel| place_now(situation, *channel))
+        .map(|channel| send_or_delay(situation, *channel))
         .into_iter()
         .collect()
 }
@@ -216,13 +221,13 @@ fn due(situation: &Situation<'_>, channel: DeliveryChannel, about: About) -> Opt
         return None;
     }
     if !situation.contacts.contains(&channel) {
-        return Some(Step::GiveUp(channel));
+        return Some(Step::Undeliverable(channel));
     }
-    Some(place_now(situation, channel))
+    Some(send_or_delay(situation, channel))
 }
 
-/// A message that is to go out now, unless quiet hours or the rate limit hold it back.
-fn place_now(situation: &Situation<'_>, channel: DeliveryChannel) -> Step {
+/// Sends a message now, unless quiet hours or the rate limit delay it.
+fn send_or_delay(situation: &Situation<'_>, channel: DeliveryChannel) -> Step {
     let Situation { now, alarm, .. } = *situation;
     if alarm.severity == Severity::Critical {
         return Step::Send(channel);
@@ -230,13 +235,13 @@ fn place_now(situation: &Situation<'_>, channel: DeliveryChannel) -> Step {
     if let Some(until) = situation.preferences.quiet_until(now) {
         return Step::Hold { channel, until };
     }
-    let lately = situation.recent.iter();
-    // Times that are over, or that the clock was set back before, do not count.
-    let mut lately = lately
+    let recent = situation.recent.iter();
+    // Ignores times outside the window, and times in the future from before the clock was set back.
+    let mut recent = recent
         .filter(|(used, _)| *used == channel)
         .map(|(_, at)| at.plus_seconds(RATE_WINDOW_S))
         .filter(|until| now < *until && *until <= now.plus_seconds(RATE_WINDOW_S));
-    match lately.nth(MESSAGES_PER_WINDOW - 1) {
+    match recent.nth(MAX_MESSAGES_PER_WINDOW - 1) {
         Some(until) => Step::Fold { channel, until },
         None => Step::Send(channel),
     }

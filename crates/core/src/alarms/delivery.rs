@@ -7,24 +7,24 @@ use super::{OneLine, Severity};
 use crate::id::{AccountId, AlarmId, DeliveryId};
 use crate::timestamp::Timestamp;
 
-/// Seconds that a worker has for what it leased; then the delivery is leased again.
+/// The duration of a lease in seconds. After that, another worker can lease the delivery.
 pub const LEASE_S: u32 = 120;
-/// Seconds after which a delivery that keeps failing is dead.
+/// Seconds of repeated failure after which a delivery is dead.
 pub const DEAD_AFTER_S: u32 = 24 * 60 * 60;
-/// Characters of an error that are kept.
-pub const DELIVERY_ERROR_CHARS: usize = 200;
-/// Leases of a delivery that may end without a result: then it is dead, for it stops each worker that gets it. Sites
-/// that are killed every two minutes reach it after a day.
-pub const MOST_ATTEMPTS: u32 = 720;
-/// Seconds to the second attempt.
+/// The limit on a stored error text in characters.
+pub const MAX_DELIVERY_ERROR_CHARS: usize = 200;
+/// The limit on attempts. It stops a delivery that crashes each worker before the worker can report
+/// a result. A site that is killed every two minutes reaches it after a day.
+pub const MAX_ATTEMPTS: u32 = 720;
+/// Seconds from the first attempt to the second.
 const FIRST_BACKOFF_S: u32 = 10;
-/// Seconds between attempts at most.
-const MOST_BACKOFF_S: u32 = 60 * 60;
+/// The limit on the seconds between attempts.
+const MAX_BACKOFF_S: u32 = 60 * 60;
 
-/// One recipient is told of one alarm over one channel.
+/// A notification of one recipient about one alarm over one channel.
 ///
-/// Deliveries to one account over one channel and of one severity go out one after the other, in the order in which
-/// they were written.
+/// Deliveries with the same account, channel and severity are sent one at a time, in the order in
+/// which they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Its id.
@@ -35,33 +35,36 @@ pub struct Delivery {
     pub account: AccountId,
     /// The channel.
     pub channel: DeliveryChannel,
-    /// What it tells of the alarm.
+    /// What it reports about the alarm.
     pub about: About,
     /// The alarm's severity when it was written.
     pub severity: Severity,
-    /// When the next attempt is to be made.
+    /// The time of the next attempt.
     pub due: Timestamp,
-    /// When the first attempt was to be made: it is dead [`DEAD_AFTER_S`] later.
+    /// The planned time of the first attempt. After [`DEAD_AFTER_S`] of failures from then on the
+    /// delivery is dead.
     pub since: Timestamp,
-    /// How many attempts have failed, those included of which a worker reported nothing.
+    /// The number of failed attempts, including those without a reported result.
     pub attempts: u32,
     /// Its state.
     pub state: DeliveryState,
-    /// Why the last attempt failed, or why there is none.
-    pub last_error: Option<OneLine<DELIVERY_ERROR_CHARS>>,
-    /// Whether the rate limit held it back: it goes out in a summary with those that wait behind it.
+    /// Why the last attempt failed, or why no attempt is possible.
+    pub last_error: Option<OneLine<MAX_DELIVERY_ERROR_CHARS>>,
+    /// Whether the rate limit delayed it: it is sent in one summary with the due deliveries after
+    /// it.
     pub folded: bool,
-    /// When it was leased last; the time of the message once it is sent. One that was written in place of another begins
-    /// with that of the other.
+    /// The time of the last lease; once sent, the time of the message. A delivery that replaces
+    /// another one starts with the value of that one.
     pub attempted: Option<Timestamp>,
-    /// The lease under which a worker has it, or under which it was sent.
+    /// The current lease, or the lease under which it was sent.
     pub lease: Option<Lease>,
-    /// 1 at first, one more with each change: a change says which revision it was decided on.
+    /// Starts at 1 and grows by one with each change. An update is refused unless it is based on
+    /// the stored revision.
     pub revision: u64,
 }
 
 impl Delivery {
-    /// The delivery one revision on, changed by `change`.
+    /// Applies `change` and increments the revision.
     #[must_use]
     pub fn revised(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -69,8 +72,8 @@ impl Delivery {
         self
     }
 
-    /// Whether a worker has it at `now`. A lease that ends later than it can was given before the clock was set back,
-    /// and does not count.
+    /// Whether a worker holds a lease at `now`. A lease that ends more than [`LEASE_S`] from now
+    /// was written before the clock was set back and is ignored.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.state == DeliveryState::Waiting
@@ -80,16 +83,17 @@ impl Delivery {
     }
 }
 
-/// A worker has a delivery for a time. The deliveries of one summary share a lease.
+/// A worker's exclusive claim on a delivery for a limited time. The deliveries of one summary share
+/// a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// The message: the id of its first delivery.
     pub message: DeliveryId,
-    /// When it ends.
+    /// The end of the lease.
     pub until: Timestamp,
 }
 
-/// The way on which a person is told who has no open connection.
+/// A way to reach a person without an open connection.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -105,7 +109,7 @@ impl DeliveryChannel {
     /// All channels.
     pub const ALL: [Self; 2] = [Self::Email, Self::Text];
 
-    /// The word for it.
+    /// The name in operations and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -115,23 +119,23 @@ impl DeliveryChannel {
     }
 }
 
-/// What a delivery tells of its alarm.
+/// What a delivery reports about its alarm.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum About {
-    /// It was raised, or raised again.
+    /// The alarm was raised, or raised again.
     Raised,
-    /// It is over.
+    /// The alarm is over.
     Over,
 }
 
 impl About {
-    /// Both.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::Raised, Self::Over];
 
-    /// The word for it.
+    /// The name in operations and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -145,13 +149,13 @@ impl About {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// An attempt is to be made, or is being made.
+    /// An attempt is planned or in progress.
     Waiting,
     /// The channel accepted it.
     Sent,
-    /// It failed for 24 h, or there is no such channel. An admin may have it tried again.
+    /// It failed for 24 h, was rejected, or its channel is missing. An admin can retry it.
     Dead,
-    /// There was nothing to tell any more.
+    /// It was no longer needed.
     Cancelled,
 }
 
@@ -159,7 +163,7 @@ impl DeliveryState {
     /// All states.
     pub const ALL: [Self; 4] = [Self::Waiting, Self::Sent, Self::Dead, Self::Cancelled];
 
-    /// The word for it.
+    /// The name in operations and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,12 +175,13 @@ impl DeliveryState {
     }
 }
 
-/// Seconds to the next attempt after so many have failed: 10 s, doubled each time, at most 1 h.
+/// Seconds to the next attempt after `failed` failures: 10 s, doubled with each failure, limited to
+/// one hour.
 #[must_use]
 pub const fn backoff_s(failed: u32) -> u32 {
     let doublings = failed.saturating_sub(1);
     if doublings > 8 {
-        return MOST_BACKOFF_S;
+        return MAX_BACKOFF_S;
     }
     FIRST_BACKOFF_S << doublings
 }

@@ -1,46 +1,47 @@
-//! The texts of messages, in English and German. They never contain an alarm's data, and a link leads to a page that
-//! needs a login.
+//! The texts of messages, in English and German. They never contain an alarm's data. A link points
+//! to a page that requires a login.
 
 use std::fmt::Write;
 
 use super::{About, Alarm, AlarmState, Language, OneLine, Preferences, Severity};
 
-/// Alarms that a summary names one by one.
-const MOST_NAMED: usize = 20;
-/// Characters of a subject.
-const SUBJECT_CHARS: usize = 120;
-/// Characters of a short text: one SMS in the alphabet of GSM 03.38.
-const SHORT_CHARS: usize = 160;
+/// The limit on alarms that a summary lists individually.
+const MAX_LISTED_ALARMS: usize = 20;
+/// The limit on a subject in characters.
+const MAX_SUBJECT_CHARS: usize = 120;
+/// The limit on a short text in characters: one SMS in the alphabet of GSM 03.38.
+const MAX_SHORT_CHARS: usize = 160;
 
-/// One thing that a message tells.
+/// One entry of a message.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
     /// The alarm.
     pub alarm: &'a Alarm,
-    /// What is told of it.
+    /// What the message reports about it.
     pub about: About,
 }
 
-/// A message, ready to be sent.
+/// A complete message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The subject of an e-mail: one line without control characters.
     pub subject: String,
     /// The body of an e-mail as plain text. Lines end with `\n`.
     pub text: String,
-    /// The same as HTML, complete with its language; every text in it is escaped.
+    /// The body as a complete HTML document with its language. All text in it is escaped.
     pub html: String,
     /// A short text of at most 160 characters, one line.
     pub short: String,
 }
 
-/// The address of the site's pages: `http://` or `https://`, a host, maybe a port and a path.
+/// The base URL of the site's pages: `http://` or `https://`, a host, an optional port and an
+/// optional path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// Bytes that it may have.
-    const MOST_BYTES: usize = 200;
+    /// The limit on its length in bytes.
+    const MAX_BYTES: usize = 200;
 
     fn page_of(&self, item: Item<'_>) -> String {
         format!("{}/alarms/{}", self.0, item.alarm.id)
@@ -63,17 +64,17 @@ impl TryFrom<String> for PublicUrl {
         let is_plain = host.is_some_and(|host| {
             !host.is_empty() && !host.starts_with('/') && host.bytes().all(plain)
         });
-        if is_plain && url.len() <= Self::MOST_BYTES {
+        if is_plain && url.len() <= Self::MAX_BYTES {
             return Ok(Self(url.to_owned()));
         }
         Err(format!(
-            "`{url}` is no address for links; write it like https://site.example, without `?`, `#` and `@`"
+            "`{url}` is not a base URL for links; write it like https://site.example, without `?`, `#` and `@`"
         ))
     }
 }
 
-/// The message about one alarm, or the summary of several in their order. `site` is the site's zone; without a `link`
-/// the message has none.
+/// Writes the message about one alarm, or a summary of several alarms in the given order. `site` is
+/// the site's zone. Without `link` the message contains no link.
 #[must_use]
 pub fn message(
     items: &[Item<'_>],
@@ -81,12 +82,12 @@ pub fn message(
     site: &str,
     link: Option<&PublicUrl>,
 ) -> Message {
-    let words = Words(preferences.language);
+    let texts = Texts(preferences.language);
     let (heading, short, page) = match items {
         [item] => {
             let heading = format!(
                 "[{site}] {}: {}",
-                words.label(*item),
+                texts.label(*item),
                 item.alarm.text.as_str()
             );
             (
@@ -96,7 +97,7 @@ pub fn message(
             )
         }
         several => {
-            let heading = format!("[{site}] {}", words.summary(several.len()));
+            let heading = format!("[{site}] {}", texts.summary(several.len()));
             let worst = several
                 .iter()
                 .max_by_key(|item| (item.alarm.severity, item.about));
@@ -107,29 +108,29 @@ pub fn message(
             (heading, short, link.map(PublicUrl::list))
         }
     };
-    let named = items.get(..MOST_NAMED).unwrap_or(items);
-    let unnamed = items.len() - named.len();
+    let listed = items.get(..MAX_LISTED_ALARMS).unwrap_or(items);
+    let unlisted = items.len() - listed.len();
     let mut text = format!("{heading}\n\n");
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{}</title></head><body>\n",
-        words.code(),
+        texts.code(),
         escaped(&heading),
     );
     let _ = writeln!(html, "<p>{}</p>\n<ul>", escaped(&heading));
-    for item in named {
-        let line = format!("{}: {}", words.label(*item), item.alarm.text.as_str());
-        let detail = words.detail(*item, preferences);
+    for item in listed {
+        let line = format!("{}: {}", texts.label(*item), item.alarm.text.as_str());
+        let detail = texts.detail(*item, preferences);
         let _ = writeln!(text, "- {line}\n  {detail}");
         let _ = writeln!(html, "<li>{}<br>{}</li>", escaped(&line), escaped(&detail));
     }
     html.push_str("</ul>\n");
-    if unnamed > 0 {
-        let more = words.more(unnamed);
+    if unlisted > 0 {
+        let more = texts.more(unlisted);
         let _ = writeln!(text, "{more}");
         let _ = writeln!(html, "<p>{}</p>", escaped(&more));
     }
     if let Some(page) = page {
-        let login = words.login();
+        let login = texts.login();
         let _ = writeln!(text, "\n{login}\n{page}");
         let page = escaped(&page);
         let _ = writeln!(
@@ -140,20 +141,20 @@ pub fn message(
     }
     html.push_str("</body></html>\n");
     Message {
-        subject: cut::<SUBJECT_CHARS>(&heading),
+        subject: cut::<MAX_SUBJECT_CHARS>(&heading),
         text,
         html,
-        short: cut::<SHORT_CHARS>(&short),
+        short: cut::<MAX_SHORT_CHARS>(&short),
     }
 }
 
-/// At most so many characters; the last one says that something was cut off.
-fn cut<const MOST: usize>(text: &str) -> String {
-    let whole = OneLine::<MOST>::try_from(text.to_owned());
+/// Cuts a text off at `MAX` characters. The last one is then `…`.
+fn cut<const MAX: usize>(text: &str) -> String {
+    let whole = OneLine::<MAX>::try_from(text.to_owned());
     whole.map_or_else(
         |_| {
-            let kept: String = text.chars().take(MOST - 1).collect();
-            format!("{}…", kept.trim_end())
+            let cut: String = text.chars().take(MAX - 1).collect();
+            format!("{}…", cut.trim_end())
         },
         |whole| whole.as_str().to_owned(),
     )
@@ -174,10 +175,10 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The words of a language.
-struct Words(Language);
+/// The texts of a language.
+struct Texts(Language);
 
-impl Words {
+impl Texts {
     const fn code(&self) -> &'static str {
         match self.0 {
             Language::En => "en",
@@ -212,7 +213,7 @@ impl Words {
         }
     }
 
-    /// Who raised it, when, how often; and when it ended.
+    /// The raiser, the times, the count and the end of an alarm.
     fn detail(&self, item: Item<'_>, preferences: &Preferences) -> String {
         let alarm = item.alarm;
         let [first, last] = [alarm.first, alarm.last].map(|at| preferences.time_zone.show(at));
@@ -258,10 +259,10 @@ mod tests {
             raised_by: "site".to_owned(),
             severity: Severity::Warning,
             text: text.to_owned().try_into().unwrap(),
-            data: serde_json::from_str(r#"{"token":"never told"}"#).ok(),
+            data: serde_json::from_str(r#"{"token":"never sent"}"#).ok(),
             first: at,
             last: at.plus_seconds(60),
-            told: at,
+            notified: at,
             count: 1,
             state: AlarmState::Open,
             acknowledged: None,
@@ -285,38 +286,41 @@ mod tests {
     }
 
     #[test]
-    fn one_alarm_is_told_in_english_with_a_link_to_its_page() {
+    fn a_message_about_one_alarm_is_in_english_with_a_link_to_its_page() {
         let alarm = alarm("The disk is nearly full.");
         let url = PublicUrl::try_from("https://site.example/".to_owned()).unwrap();
-        let told = message(
+        let written = message(
             &[raised(&alarm)],
             &Preferences::default(),
             "example.org",
             Some(&url),
         );
         assert_eq!(
-            told.subject,
+            written.subject,
             "[example.org] Warning: The disk is nearly full."
         );
-        assert_eq!(told.short, told.subject);
+        assert_eq!(written.short, written.subject);
         assert_eq!(
-            told.text,
+            written.text,
             "[example.org] Warning: The disk is nearly full.\n\n\
              - Warning: The disk is nearly full.\n  Raised by site at 2026-03-01 12:00 UTC.\n\n\
              To see and acknowledge it, log in:\n\
              https://site.example/alarms/01010101-0101-0101-0101-010101010101\n"
         );
-        assert!(told.html.contains("<html lang=\"en\">"));
-        let all = [told.subject, told.text, told.html, told.short].concat();
-        assert!(!all.contains("never told"), "data is no part of a message");
+        assert!(written.html.contains("<html lang=\"en\">"));
+        let all = [written.subject, written.text, written.html, written.short].concat();
+        assert!(
+            !all.contains("never sent"),
+            "a message does not contain data"
+        );
     }
 
     #[test]
-    fn the_end_of_an_alarm_is_told_in_german_at_the_persons_time() {
+    fn a_message_about_the_end_is_in_german_and_in_the_persons_time_zone() {
         let mut alarm = alarm("Die Platte ist fast voll.");
         (alarm.state, alarm.ended, alarm.count) = (AlarmState::Over, Some(alarm.last), 3);
         let about = About::Over;
-        let told = message(
+        let written = message(
             &[Item {
                 alarm: &alarm,
                 about,
@@ -326,53 +330,53 @@ mod tests {
             None,
         );
         assert_eq!(
-            told.subject,
+            written.subject,
             "[example.org] Vorbei: Die Platte ist fast voll."
         );
         assert_eq!(
-            told.text,
+            written.text,
             "[example.org] Vorbei: Die Platte ist fast voll.\n\n\
              - Vorbei: Die Platte ist fast voll.\n  \
              Gemeldet von site, 3-mal von 2026-03-01 13:00 CET bis 2026-03-01 13:01 CET. \
              Vorbei seit 2026-03-01 13:01 CET.\n"
         );
         assert!(
-            !told.text.contains("http"),
+            !written.text.contains("http"),
             "without an address there is no link"
         );
     }
 
     #[test]
-    fn a_summary_names_twenty_alarms_and_counts_the_others() {
+    fn a_summary_lists_twenty_alarms_and_counts_the_others() {
         let alarms: Vec<Alarm> = (0..1_000)
             .map(|at| alarm(&format!("number {at}")))
             .collect();
         let items: Vec<Item<'_>> = alarms.iter().map(raised).collect();
-        let told = message(&items, &Preferences::default(), "example.org", None);
-        assert_eq!(told.subject, "[example.org] Summary of 1000 messages");
-        assert!(told.text.contains("number 19\n") && !told.text.contains("number 20\n"));
-        assert!(told.text.contains("And 980 more."));
-        assert!(told.text.len() < 4_096);
+        let written = message(&items, &Preferences::default(), "example.org", None);
+        assert_eq!(written.subject, "[example.org] Summary of 1000 messages");
+        assert!(written.text.contains("number 19\n") && !written.text.contains("number 20\n"));
+        assert!(written.text.contains("And 980 more."));
+        assert!(written.text.len() < 4_096);
     }
 
     #[test]
-    fn a_text_stays_text_in_html_and_short_in_a_short_message() {
+    fn text_is_escaped_in_html_and_cut_off_in_a_short_message() {
         let alarm = alarm(&format!("<script>&\"'{}", "ü".repeat(400)));
-        let told = message(
+        let written = message(
             &[raised(&alarm)],
             &Preferences::default(),
             "example.org",
             None,
         );
-        assert!(told.html.contains("&lt;script&gt;&amp;&quot;&#39;ü"));
-        assert!(!told.html.contains("<script"));
-        assert_eq!(told.short.chars().count(), 160);
-        assert_eq!(told.subject.chars().count(), 120);
-        assert!(told.subject.ends_with('…'));
+        assert!(written.html.contains("&lt;script&gt;&amp;&quot;&#39;ü"));
+        assert!(!written.html.contains("<script"));
+        assert_eq!(written.short.chars().count(), 160);
+        assert_eq!(written.subject.chars().count(), 120);
+        assert!(written.subject.ends_with('…'));
     }
 
     #[test]
-    fn an_address_for_links_cannot_leave_the_site_or_its_attribute() {
+    fn a_public_url_has_no_user_name_and_no_character_that_ends_an_attribute() {
         for good in ["https://site.example", "http://[::1]:8080/base"] {
             assert!(PublicUrl::try_from(good.to_owned()).is_ok(), "{good}");
         }

@@ -1,8 +1,9 @@
-//! Alarms (protocol.md, section 7): what a person must learn of, and the deliveries that tell them.
+//! Alarms: events that a person must learn of, and their deliveries.
 //!
-//! An [`Alarm`] is raised for a person or for the group `admins` and has [`Recipient`]s. A [`Delivery`] tells one
-//! recipient over one channel; all deliveries together are the outbox, which a store keeps. [`decide`] is the one
-//! function that decides what a recipient gets, over which channel and when. [`message`] writes the texts.
+//! An [`Alarm`] is raised for a person or for the group `admins` and has [`Recipient`]s. A
+//! [`Delivery`] notifies one recipient over one channel. All deliveries together are the outbox,
+//! which the store contains. [`decide`] alone decides which messages a recipient receives, over
+//! which channel and when. [`message()`] writes the texts.
 //!
 //! ```text
 //!            raised ──▶ open ──acknowledge──▶ acknowledged
@@ -12,11 +13,11 @@
 //!  delivery: waiting ──accepted by the channel──▶ sent
 //!               │  ▲ │
 //!               │  │ └──24 h of failures, or no such channel──▶ dead ──retry──▶ waiting
-//!               │  └── failed: again after 10 s, doubling to 1 h
+//!               │  └── failed: next attempt after 10 s, doubling to 1 h
 //!               └── acknowledged, or over before it was sent ──▶ cancelled
 //! ```
 //!
-//! This module reads no store and no clock.
+//! This module uses neither a store nor a clock.
 
 mod alarm;
 mod decision;
@@ -26,17 +27,17 @@ mod one_line;
 mod preferences;
 
 pub use alarm::{
-    Acknowledgement, Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MOST_ALARMS,
-    MOST_ALARMS_OF_PERSON, MOST_OF_RAISER, MOST_RECIPIENTS, RESERVED_FOR_SITE, RESERVED_OF_PERSON,
-    Raiser, Recipient, Severity, Target,
+    Acknowledgement, Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_ALARMS,
+    MAX_ALARMS_OF_PERSON, MAX_ALARMS_OF_RAISER, MAX_RECIPIENTS, RESERVED_FOR_SITE,
+    RESERVED_FOR_SITE_OF_PERSON, Raiser, Recipient, Severity, Target,
 };
 pub use decision::{
-    CONNECTED_GRACE_S, DEDUPLICATION_WINDOW_S, MESSAGES_PER_WINDOW, News, RATE_WINDOW_S, Situation,
-    Step, decide,
+    CONNECTED_GRACE_S, DEDUPLICATION_WINDOW_S, MAX_MESSAGES_PER_WINDOW, News, RATE_WINDOW_S,
+    Situation, Step, decide,
 };
 pub use delivery::{
-    About, DEAD_AFTER_S, DELIVERY_ERROR_CHARS, Delivery, DeliveryChannel, DeliveryState, LEASE_S,
-    Lease, MOST_ATTEMPTS, backoff_s,
+    About, DEAD_AFTER_S, Delivery, DeliveryChannel, DeliveryState, LEASE_S, Lease, MAX_ATTEMPTS,
+    MAX_DELIVERY_ERROR_CHARS, backoff_s,
 };
 pub use message::{Item, Message, PublicUrl, message};
 pub use one_line::OneLine;

@@ -1,4 +1,4 @@
-//! One line of text for people.
+//! A line of text for display.
 
 use std::borrow::Cow;
 
@@ -6,46 +6,49 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// One line of 1 to `MOST` characters, without control characters and without characters that change the direction
-/// of writing. It is safe in the subject of an e-mail and cannot show its parts in another order.
+/// One line of 1 to `MAX` characters without control characters and without bidirectional
+/// formatting characters. It is safe in the subject of an e-mail, and its parts are displayed in
+/// their order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct OneLine<const MOST: usize>(String);
+pub struct OneLine<const MAX: usize>(String);
 
-impl<const MOST: usize> OneLine<MOST> {
+impl<const MAX: usize> OneLine<MAX> {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text without the characters that are not allowed, cut off at `MOST` characters; `-` when nothing is left.
-    /// For texts that another program wrote, such as the reply of a mail server.
+    /// Removes the characters that are not allowed and cuts the text off at `MAX` characters;
+    /// returns `-` when nothing remains. For text from another program, such as the reply of a mail
+    /// server.
     #[must_use]
     pub fn cut(text: &str) -> Self {
         let allowed = text.chars().filter(|character| is_allowed(*character));
-        let kept: String = allowed.take(MOST).collect();
-        if kept.is_empty() {
+        let cut: String = allowed.take(MAX).collect();
+        if cut.is_empty() {
             return Self("-".to_owned());
         }
-        Self(kept)
+        Self(cut)
     }
 }
 
-impl<const MOST: usize> TryFrom<String> for OneLine<MOST> {
+impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // A text of more bytes has more characters, and is not worth counting.
-        let length = if text.len() > 4 * MOST {
-            MOST + 1
+        // A character has at most four bytes, so a longer text exceeds the limit and need not be
+        // counted.
+        let length = if text.len() > 4 * MAX {
+            MAX + 1
         } else {
             text.chars().count()
         };
         match length {
             0 => Err("it is empty".to_owned()),
-            length if length > MOST => Err(format!(
-                "it is too long; at most {MOST} characters are allowed"
+            length if length > MAX => Err(format!(
+                "it is too long; at most {MAX} characters are allowed"
             )),
             _ if text.chars().all(is_allowed) => Ok(Self(text)),
             _ => Err(
@@ -65,23 +68,23 @@ const fn is_allowed(character: char) -> bool {
     )
 }
 
-impl<'de, const MOST: usize> Deserialize<'de> for OneLine<MOST> {
+impl<'de, const MAX: usize> Deserialize<'de> for OneLine<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::try_from(String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-impl<const MOST: usize> JsonSchema for OneLine<MOST> {
+impl<const MAX: usize> JsonSchema for OneLine<MAX> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        format!("OneLine{MOST}").into()
+        format!("OneLine{MAX}").into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": MOST })
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX })
     }
 }
 
@@ -90,7 +93,7 @@ mod tests {
     use super::OneLine;
 
     #[test]
-    fn a_line_at_the_limit_is_taken_and_one_over_it_is_not() {
+    fn a_line_at_the_limit_is_accepted_and_one_over_it_is_refused() {
         let read = |text: &str| OneLine::<4>::try_from(text.to_owned());
         assert!(read("four").is_ok() && read("äöüß").is_ok());
         assert!(read("fives").is_err() && read("").is_err());
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_cannot_begin_a_header_or_turn_its_text_around() {
+    fn a_line_has_no_line_break_and_no_change_of_direction() {
         for bad in ["a\r\nBcc: b", "a\u{202e}b", "\u{2066}a", "\u{1b}[1m", "\0"] {
             assert!(OneLine::<99>::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }

@@ -1,4 +1,4 @@
-//! How a person wants to be told.
+//! A person's preferences for notifications.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,21 +13,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{DeliveryChannel, OneLine};
 use crate::timestamp::Timestamp;
 
-/// Where short texts to a person go: a telephone number, or whatever else the site's webhook takes.
+/// The address for short texts to a person: a telephone number, or another address that the site's
+/// webhook accepts.
 pub type TextAddress = OneLine<100>;
 
-/// How a person wants to be told of alarms.
+/// A person's preferences for notifications about alarms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
     /// The language of messages.
     pub language: Language,
-    /// The zone of quiet hours and of times in messages.
+    /// The time zone of quiet hours and of times in messages.
     pub time_zone: TimeZoneName,
-    /// When only critical alarms are told.
+    /// The hours in which only critical alarms are delivered.
     pub quiet: Option<QuietHours>,
-    /// The channels, the first one first. A channel that is missing is not used.
+    /// The channels in order of preference. A channel that is not in the list is not used.
     pub channels: Vec<DeliveryChannel>,
-    /// Where short texts go.
+    /// The address for short texts.
     pub text_to: Option<TextAddress>,
 }
 
@@ -45,7 +46,7 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// When the quiet hours end that are at `now`; `None` outside of them.
+    /// The end of the current quiet hours; `None` when `now` is outside quiet hours.
     #[must_use]
     pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
         let quiet = self.quiet?;
@@ -67,14 +68,15 @@ impl Preferences {
         };
         let (hour, minute) = (quiet.to.0 / 60, quiet.to.0 % 60);
         let end = day.at(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, 0, 0);
-        // A time that a clock change skips is taken after it, and of one that it repeats the first that is to come.
+        // A local time that a clock change skips is moved behind the gap. If a clock change repeats
+        // the local time, the first one in the future counts.
         let ambiguous = self.time_zone.zone()?.to_ambiguous_timestamp(end);
         let ends = [ambiguous.compatible(), ambiguous.later()];
         let ends = ends
             .into_iter()
             .flatten()
             .map(|end| Timestamp::from_millis(end.as_millisecond()));
-        // Right at a clock change there may be none to come: look again in a minute.
+        // Right at a clock change both may be in the past: check again in a minute.
         let mut to_come = ends.filter(|end| *end > now);
         Some(to_come.next().unwrap_or_else(|| now.plus_seconds(60)))
     }
@@ -91,12 +93,13 @@ pub enum Language {
     De,
 }
 
-/// The hours of a day in which only critical alarms are told. They go over midnight when `to` is before `from`.
+/// The hours of a day in which only critical alarms are delivered. They include midnight when `to`
+/// is before `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuietHours {
-    /// When they begin.
+    /// Their start.
     pub from: TimeOfDay,
-    /// When they end. The same time as `from` means that there are none.
+    /// Their end. If it equals `from`, there are no quiet hours.
     pub to: TimeOfDay,
 }
 
@@ -123,7 +126,7 @@ impl FromStr for TimeOfDay {
         parts
             .filter(|(hour, minute)| *hour < 24 && *minute < 60)
             .map(|(hour, minute)| Self(hour * 60 + minute))
-            .ok_or_else(|| "it is no time of day; write it like 22:00".to_owned())
+            .ok_or_else(|| "it is not a time of day; write it like 22:00".to_owned())
     }
 }
 
@@ -155,7 +158,8 @@ impl JsonSchema for TimeOfDay {
     }
 }
 
-/// The name of a zone in the IANA time zone database, such as `Europe/Berlin`. The database comes with the program.
+/// The name of a time zone in the IANA database, such as `Europe/Berlin`. The program contains the
+/// database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct TimeZoneName(String);
@@ -167,7 +171,7 @@ impl TimeZoneName {
         &self.0
     }
 
-    /// A moment for people: `2026-03-01 13:00 CET`.
+    /// Formats a time for display: `2026-03-01 13:00 CET`.
     #[must_use]
     pub fn show(&self, at: Timestamp) -> String {
         let moment = jiff::Timestamp::from_millisecond(at.millis());
@@ -201,14 +205,14 @@ impl TryFrom<String> for TimeZoneName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        // The longest name of the database has 32 bytes.
+        // The longest name in the database has 32 bytes.
         let found = (name.len() <= 64)
             .then(|| TimeZone::get(&name).ok())
             .flatten();
         let found = found.and_then(|zone| zone.iana_name().map(str::to_owned));
         found
             .map(Self)
-            .ok_or_else(|| "it is no time zone; write it like Europe/Berlin".to_owned())
+            .ok_or_else(|| "it is not an IANA time zone; write it like Europe/Berlin".to_owned())
     }
 }
 
@@ -249,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_end_at_the_persons_own_time() {
+    fn quiet_hours_end_in_the_persons_time_zone() {
         for (zone, from, to, now, until) in [
-            // Over midnight, before and after it; the first minute and the first one after the last.
+            // Quiet hours that include midnight: before it, after it, at the start and at the end.
             (
                 "Europe/Berlin",
                 "22:00",
@@ -280,7 +284,7 @@ mod tests {
                 "2026-03-01T20:59:59Z",
                 None,
             ),
-            // In summer Berlin is two hours ahead.
+            // In summer Berlin is two hours ahead of UTC.
             (
                 "Europe/Berlin",
                 "22:00",
@@ -288,7 +292,7 @@ mod tests {
                 "2026-07-01T20:00:00Z",
                 Some("2026-07-02T05:00:00Z"),
             ),
-            // Within a day; and on the other side of the world.
+            // Within one day; and in a time zone far from UTC.
             (
                 "UTC",
                 "12:00",
@@ -303,7 +307,7 @@ mod tests {
                 "2026-03-01T12:00:00Z",
                 Some("2026-03-01T18:00:00Z"),
             ),
-            // The end is skipped when the clock goes forward, and repeated when it goes back.
+            // The local end is skipped when the clock goes forward and repeated when it goes back.
             (
                 "Europe/Berlin",
                 "22:00",
@@ -325,7 +329,7 @@ mod tests {
                 "2026-10-25T01:10:00Z",
                 Some("2026-10-25T01:30:00Z"),
             ),
-            // None.
+            // No quiet hours.
             ("UTC", "08:00", "08:00", "2026-03-01T08:00:00Z", None),
         ] {
             let read = |text: &str| text.parse::<Timestamp>().unwrap();
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_and_a_time_zone_are_read_strictly() {
+    fn a_time_of_day_and_a_time_zone_are_parsed_strictly() {
         for good in ["00:00", "23:59"] {
             assert_eq!(good.parse::<TimeOfDay>().unwrap().to_string(), good);
         }

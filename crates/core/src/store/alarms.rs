@@ -1,4 +1,4 @@
-//! Alarms, their recipients, the outbox, and how people want to be told.
+//! Alarms, their recipients, the outbox and the preferences of people.
 
 use async_trait::async_trait;
 
@@ -14,10 +14,11 @@ use crate::timestamp::Timestamp;
 /// Reads alarms and the outbox.
 #[async_trait]
 pub trait Alarms: Send + Sync {
-    /// The alarm of that id.
+    /// The alarm with this id.
     async fn alarm(&self, id: AlarmId) -> Result<Option<Alarm>, StoreError>;
 
-    /// The alarm that another one of this raiser, target and key repeats: it is not over.
+    /// The alarm with this raiser, target and key that is not over. A further one with the same
+    /// values repeats it.
     async fn current_alarm(
         &self,
         raiser: Raiser,
@@ -28,47 +29,49 @@ pub trait Alarms: Send + Sync {
     /// Alarms, newest first.
     async fn alarms(&self, search: &AlarmSearch) -> Result<Vec<Alarm>, StoreError>;
 
-    /// The recipients of an alarm, by account id.
+    /// The recipients of an alarm, ordered by account id.
     async fn recipients(&self, alarm: AlarmId) -> Result<Vec<Recipient>, StoreError>;
 
-    /// How much room alarms take, those of a raiser included if one is named.
+    /// The number of stored alarms and, if `raiser` is given, of that raiser's alarms.
     async fn alarm_counts(&self, raiser: Option<Raiser>) -> Result<AlarmCounts, StoreError>;
 
-    /// The accounts that are recipients of so many alarms or more, by account id.
-    async fn crowded_recipients(&self, alarms: u64) -> Result<Vec<AccountId>, StoreError>;
+    /// The accounts that are recipients of at least `alarms` alarms, ordered by account id.
+    async fn recipients_at_limit(&self, alarms: u64) -> Result<Vec<AccountId>, StoreError>;
 
-    /// The oldest alarm that is over; with an account, of those of which it is a recipient.
+    /// The oldest alarm that is over. With `account`, only alarms with this recipient count.
     async fn oldest_over(&self, account: Option<AccountId>) -> Result<Option<Alarm>, StoreError>;
 
-    /// Open alarms whose admins are to be told at `now`, the most overdue first.
+    /// Open alarms whose escalation is due at `now`, the most overdue first.
     async fn due_escalations(&self, now: Timestamp, limit: u32) -> Result<Vec<Alarm>, StoreError>;
 
-    /// The persons with the role admin who may log in, by name.
+    /// Active persons with the role admin, ordered by name.
     async fn active_admins(&self, limit: u32) -> Result<Vec<Account>, StoreError>;
 
-    /// The delivery of that id.
+    /// The delivery with this id.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
-    /// Deliveries by id.
+    /// Deliveries, ordered by id.
     async fn deliveries(&self, search: &DeliverySearch) -> Result<Vec<Delivery>, StoreError>;
 
-    /// The deliveries of an alarm in the order in which they were written; with an account, those to it.
+    /// The deliveries of an alarm, in the order in which they were written. With `account`, only
+    /// those to it.
     async fn deliveries_of(
         &self,
         alarm: AlarmId,
         account: Option<AccountId>,
     ) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Deliveries that wait, are due at `now` and are not leased: the first one of each account, channel and severity,
-    /// and none whose predecessors wait. The most overdue first.
+    /// The first waiting delivery of each account, channel and severity, if it is due at `now` and
+    /// not leased. The most overdue first.
     async fn due_deliveries(&self, now: Timestamp, limit: u32)
     -> Result<Vec<Delivery>, StoreError>;
 
-    /// When an escalation, or the first delivery that waits of an account, channel and severity, is due next. It may be
-    /// over.
+    /// The earliest due time of an escalation or of the first waiting delivery of an account,
+    /// channel and severity. It may be in the past.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Deliveries to an account over a channel that wait and are not critical, in the order in which they were written.
+    /// Waiting deliveries to an account over a channel, without critical ones, in the order in
+    /// which they were written.
     async fn waiting_deliveries(
         &self,
         account: AccountId,
@@ -76,11 +79,11 @@ pub trait Alarms: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError>;
 
-    /// The deliveries that share a lease and still wait, in the order in which they were written.
+    /// The waiting deliveries that share a lease, in the order in which they were written.
     async fn leased_deliveries(&self, message: DeliveryId) -> Result<Vec<Delivery>, StoreError>;
 
-    /// The messages that an account got after `since`, or that a worker has at `now`; critical ones left out. Newest
-    /// first, at most `limit`.
+    /// Messages to an account after `since` that were sent or are leased at `now`, without critical
+    /// ones. Newest first, at most `limit`.
     async fn recent_messages(
         &self,
         account: AccountId,
@@ -89,32 +92,32 @@ pub trait Alarms: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(DeliveryChannel, Timestamp)>, StoreError>;
 
-    /// How that account wants to be told; `None` while it has the defaults.
+    /// The preferences of an account; `None` while it has the defaults.
     async fn preferences(
         &self,
         account: AccountId,
     ) -> Result<Option<StoredPreferences>, StoreError>;
 }
 
-/// Which alarms are wanted.
+/// A search for alarms. An alarm must match all given fields.
 #[derive(Debug, Clone, Default)]
 pub struct AlarmSearch {
-    /// Those with this recipient.
+    /// Only alarms with this recipient.
     pub account: Option<AccountId>,
-    /// Those in this state.
+    /// Only those in this state.
     pub state: Option<AlarmState>,
-    /// Those of this raiser.
+    /// Only alarms of this raiser.
     pub raiser: Option<Raiser>,
-    /// Those with this key that are not over.
+    /// Only alarms with this key that are not over.
     pub current_key: Option<AlarmKey>,
-    /// Those that are older than this one.
+    /// Only alarms that are older than this one.
     pub before: Option<AlarmId>,
-    /// How many to read at most.
+    /// The limit on results.
     pub limit: u32,
 }
 
 impl AlarmSearch {
-    /// Whether an alarm is one of those that are wanted, apart from its recipients.
+    /// Whether an alarm matches the fields other than `account`.
     #[must_use]
     pub fn matches(&self, alarm: &Alarm) -> bool {
         self.state.is_none_or(|state| alarm.state == state)
@@ -127,23 +130,23 @@ impl AlarmSearch {
     }
 }
 
-/// Which deliveries are wanted.
+/// A search for deliveries. A delivery must match all given fields.
 #[derive(Debug, Clone, Default)]
 pub struct DeliverySearch {
-    /// Those in this state.
+    /// Only those in this state.
     pub state: Option<DeliveryState>,
-    /// Those behind this one.
+    /// Only deliveries with a greater id.
     pub after: Option<DeliveryId>,
-    /// How many to read at most.
+    /// The limit on results.
     pub limit: u32,
 }
 
-/// How much room alarms take.
+/// The number of alarms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AlarmCounts {
-    /// All alarms that are stored, those that are over included.
+    /// All stored alarms, including alarms that are over.
     pub stored: u64,
-    /// The alarms of the raiser that are not over; 0 when none is named.
+    /// The raiser's alarms that are not over; 0 without a raiser.
     pub of_raiser: u64,
 }
 
@@ -152,41 +155,44 @@ pub struct AlarmCounts {
 pub struct StoredPreferences {
     /// The preferences.
     pub preferences: Preferences,
-    /// 1 at first, one more with each change.
+    /// Starts at 1 and grows by one with each change.
     pub revision: u64,
 }
 
-/// One change of alarms or of the outbox.
+/// A change of alarms, of the outbox or of preferences.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AlarmChange {
-    /// A new alarm. [`StoreError::Conflict`] when one of the same raiser, target and key is not over, or when there is no
-    /// room for it.
+    /// Inserts an alarm. [`StoreError::Conflict`] when another one with the same raiser, target and
+    /// key is not over, or when the store is full.
     Insert(Alarm),
-    /// The alarm as it is from now on; its revision must be one more than the stored one's.
+    /// Replaces an alarm. Its revision must be one more than the stored revision.
     Update(Alarm),
-    /// Takes an alarm with its recipients and deliveries away.
+    /// Deletes an alarm with its recipients and deliveries.
     Delete {
-        /// Which one.
+        /// The alarm.
         id: AlarmId,
-        /// The revision that this was decided on.
+        /// The stored revision.
         revision: u64,
     },
-    /// Recipients of an alarm, new ones or as they are from now on. [`StoreError::Conflict`] when a new one has no room
-    /// for a further alarm, [`StoreError::NotFound`] without the alarm or the account.
+    /// Inserts or replaces recipients of an alarm. [`StoreError::Conflict`] when a new recipient
+    /// has reached its limit, [`StoreError::NotFound`] when the alarm or the account does not
+    /// exist.
     PutRecipients {
         /// The alarm.
         alarm: AlarmId,
         /// The recipients.
         recipients: Vec<Recipient>,
     },
-    /// New deliveries, behind all others. One to the same account, of the same alarm, over the same channel and about
-    /// the same is replaced. [`StoreError::NotFound`] without the alarm or the account.
+    /// Inserts deliveries after all existing ones. A delivery replaces an existing one with the
+    /// same alarm, account, channel and `about`. [`StoreError::NotFound`] when the alarm or the
+    /// account does not exist.
     InsertDeliveries(Vec<Delivery>),
-    /// Deliveries as they are from now on; each revision must be one more than the stored one's.
+    /// Replaces deliveries. Each revision must be one more than the stored revision.
     UpdateDeliveries(Vec<Delivery>),
-    /// All deliveries of an alarm that wait are cancelled, those that a worker has included.
+    /// Cancels all waiting deliveries of an alarm, including leased ones.
     CancelDeliveries(AlarmId),
-    /// How an account wants to be told; the revision must be one more than the stored one's (1 for the first one).
+    /// Sets the preferences of an account. The revision must be one more than the stored revision,
+    /// or 1 when none is stored.
     PutPreferences {
         /// The account.
         account: AccountId,

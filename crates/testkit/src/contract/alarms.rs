@@ -1,4 +1,4 @@
-//! What alarms, recipients and the outbox do.
+//! The contract for alarms, recipients, the outbox and preferences.
 
 use std::slice;
 
@@ -6,7 +6,7 @@ use countersign_core::access::Role;
 use countersign_core::accounts::{Account, State};
 use countersign_core::alarms::{
     About, Alarm, AlarmState, Delivery, DeliveryChannel, DeliveryState, Language, Lease,
-    MOST_ALARMS, MOST_ALARMS_OF_PERSON, Preferences, Raiser, Recipient, Severity, Target,
+    MAX_ALARMS, MAX_ALARMS_OF_PERSON, Preferences, Raiser, Recipient, Severity, Target,
 };
 use countersign_core::id::{AccountId, AlarmId, DeliveryId};
 use countersign_core::store::{
@@ -31,7 +31,7 @@ fn alarm(to: Target, key: &str) -> Alarm {
         data: serde_json::from_str(r#"{"free":1.50}"#).unwrap(),
         first: NOW,
         last: NOW,
-        told: NOW,
+        notified: NOW,
         count: 1,
         state: AlarmState::Open,
         acknowledged: None,
@@ -105,7 +105,7 @@ async fn persons<const N: usize>(store: &dyn Store, names: [&str; N]) -> [Accoun
     accounts
 }
 
-pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(under_test: &dyn StoreUnderTest) {
+pub async fn an_alarm_is_read_back_with_recipients_and_deliveries(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let disk = alarm(Target::Admins, "disk");
@@ -140,12 +140,12 @@ pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(under_test
     assert!(recipients.contains(&acknowledged) && recipients.len() == 2);
 }
 
-pub async fn an_alarm_is_changed_on_what_was_read(under_test: &dyn StoreUnderTest) {
+pub async fn an_alarm_is_changed_at_its_current_revision_only(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria] = persons(&*store, ["maria"]).await;
     let disk = alarm(Target::Person(maria.id), "disk");
     commit(&*store, raise(&disk, &[&maria])).await.unwrap();
-    // Another one of the same raiser, target and key is refused while it is not over.
+    // A second alarm with the same raiser, target and key is refused until the first one is over.
     let twin = alarm(disk.to, "disk");
     let what = Unique::Alarm;
     let refused = commit(&*store, raise(&twin, &[&maria])).await;
@@ -215,7 +215,7 @@ pub async fn an_alarm_is_changed_on_what_was_read(under_test: &dyn StoreUnderTes
     assert_eq!(store.oldest_over(None).await.unwrap(), None);
 }
 
-pub async fn a_deleted_account_takes_its_alarms_along(under_test: &dyn StoreUnderTest) {
+pub async fn deleting_an_account_deletes_its_alarms(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let own = alarm(Target::Person(maria.id), "own");
@@ -243,7 +243,7 @@ pub async fn a_deleted_account_takes_its_alarms_along(under_test: &dyn StoreUnde
     assert_eq!(
         store.alarm(own.id).await.unwrap(),
         None,
-        "nobody is told of it"
+        "it has no other recipient"
     );
     let left = store.recipients(shared.id).await.unwrap();
     assert_eq!(
@@ -254,17 +254,17 @@ pub async fn a_deleted_account_takes_its_alarms_along(under_test: &dyn StoreUnde
     assert!(left.iter().all(|one| one.account == bob.id) && left.len() == 1);
     assert_eq!(store.preferences(maria.id).await.unwrap(), None);
     let what = Thing::Account;
-    let gone = StoreError::NotFound { what };
-    assert_eq!(commit(&*store, put(maria.id)).await, Err(gone.clone()));
+    let missing = StoreError::NotFound { what };
+    assert_eq!(commit(&*store, put(maria.id)).await, Err(missing.clone()));
     let ghost = alarm(Target::Admins, "ghost");
     assert_eq!(
         commit(&*store, raise(&ghost, &[&bob, &maria])).await,
-        Err(gone)
+        Err(missing)
     );
     assert_eq!(store.alarm(ghost.id).await.unwrap(), None);
 }
 
-pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn StoreUnderTest) {
+pub async fn deliveries_are_leased_in_their_order(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let alarms = ["one", "two", "three"].map(|key| alarm(Target::Admins, key));
@@ -289,7 +289,7 @@ pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn
     let first = due(NOW).await.pop().unwrap();
     assert_eq!(first.alarm, alarms[0].id);
 
-    // What a worker has, those behind it wait for; and only one worker gets it.
+    // A leased delivery blocks the later ones of its queue. Only one worker gets the lease.
     let taken = leased(&first, first.id, NOW);
     update(&*store, vec![taken.clone()]).await.unwrap();
     let what = Thing::Delivery;
@@ -308,7 +308,7 @@ pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn
     let before = Timestamp::from_millis(NOW.millis() - 1);
     assert_eq!(recent(before, NOW).await, [message]);
     assert!(recent(NOW, NOW).await.is_empty());
-    // A lease that ended counts for nothing; nor does one from before the clock was set back.
+    // A lease that has ended is ignored, and so is one from before the clock was set back.
     assert_eq!(due(after(120)).await, slice::from_ref(&taken));
     let far_back = Timestamp::from_millis(NOW.millis() - 1_000_000);
     let back = taken.clone().revised(|one| one.due = far_back);
@@ -320,7 +320,7 @@ pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn
     assert_eq!(
         recent(before, after(500)).await,
         [message],
-        "a message that was sent"
+        "a sent message counts"
     );
     assert_eq!(due(NOW).await[0].alarm, alarms[1].id);
     let waiting = store.waiting_deliveries(maria.id, DeliveryChannel::Email, 9);
@@ -328,7 +328,7 @@ pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn
     let order: Vec<_> = waiting.iter().map(|one| one.alarm).collect();
     assert_eq!(order, [alarms[1].id, alarms[2].id]);
 
-    // One that is written again goes behind all others, and in place of the one before.
+    // A delivery that replaces another one is placed after all others.
     let email = DeliveryChannel::Email;
     let anew = delivery(&alarms[1], maria.id, email);
     let change = AlarmChange::InsertDeliveries(vec![anew.clone()]);
@@ -336,15 +336,15 @@ pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn
     let waiting = store.waiting_deliveries(maria.id, email, 9).await.unwrap();
     let order: Vec<_> = waiting.iter().map(|one| one.alarm).collect();
     assert_eq!(order, [alarms[2].id, alarms[1].id]);
-    let gone = vec![
+    let stale = vec![
         leased(&waiting[1], anew.id, NOW),
         leased(&first, first.id, NOW),
     ];
-    assert!(update(&*store, gone).await.is_err(), "all of them or none");
+    assert!(update(&*store, stale).await.is_err(), "it is atomic");
     assert_eq!(store.delivery(anew.id).await.unwrap(), Some(anew));
 }
 
-pub async fn cancelling_reaches_what_a_worker_has(under_test: &dyn StoreUnderTest) {
+pub async fn cancelling_includes_leased_deliveries(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria] = persons(&*store, ["maria"]).await;
     let disk = alarm(Target::Person(maria.id), "disk");
@@ -391,7 +391,7 @@ pub async fn cancelling_reaches_what_a_worker_has(under_test: &dyn StoreUnderTes
     assert!(store.leased_deliveries(email.id).await.unwrap().is_empty());
 }
 
-pub async fn escalations_and_admins_are_found(under_test: &dyn StoreUnderTest) {
+pub async fn due_escalations_and_active_admins_are_found(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let mut accounts = ["carol", "alice", "bob"].map(person);
     for account in &mut accounts {
@@ -422,7 +422,7 @@ pub async fn escalations_and_admins_are_found(under_test: &dyn StoreUnderTest) {
     assert_eq!(due(after(900)).await, [late]);
 }
 
-pub async fn preferences_are_changed_on_what_was_read(under_test: &dyn StoreUnderTest) {
+pub async fn preferences_are_changed_at_the_current_revision_only(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria] = persons(&*store, ["maria"]).await;
     assert_eq!(store.preferences(maria.id).await.unwrap(), None);
@@ -452,8 +452,8 @@ pub async fn preferences_are_changed_on_what_was_read(under_test: &dyn StoreUnde
     );
 }
 
-/// At both limits and one over each.
-pub async fn alarms_have_so_much_room_and_no_more(under_test: &dyn StoreUnderTest) {
+/// Tests both limits, at the limit and one over it.
+pub async fn the_limits_on_alarms_are_enforced(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let full = Err(StoreError::Conflict {
@@ -471,30 +471,30 @@ pub async fn alarms_have_so_much_room_and_no_more(under_test: &dyn StoreUnderTes
         };
         [AlarmChange::Insert(alarm), put].map(Change::Alarm)
     };
-    let alarms = (0..MOST_ALARMS_OF_PERSON).map(|at| raise(&maria, &format!("alarm {at}")));
+    let alarms = (0..MAX_ALARMS_OF_PERSON).map(|at| raise(&maria, &format!("alarm {at}")));
     let changes: Vec<Change> = alarms.flatten().collect();
     commit(&*store, changes).await.unwrap();
     assert_eq!(commit(&*store, raise(&maria, "one over")).await, full);
-    let [crowded] = store
-        .crowded_recipients(MOST_ALARMS_OF_PERSON)
+    let [at_limit] = store
+        .recipients_at_limit(MAX_ALARMS_OF_PERSON)
         .await
         .unwrap()
         .try_into()
         .unwrap();
-    assert_eq!(crowded, maria.id);
+    assert_eq!(at_limit, maria.id);
 
-    let others = (MOST_ALARMS_OF_PERSON..MOST_ALARMS).map(|at| {
+    let others = (MAX_ALARMS_OF_PERSON..MAX_ALARMS).map(|at| {
         let alarm = alarm(Target::Admins, &format!("alarm {at}"));
         Change::Alarm(AlarmChange::Insert(alarm))
     });
     let changes: Vec<Change> = others.collect();
     commit(&*store, changes).await.unwrap();
     assert_eq!(commit(&*store, raise(&bob, "one over")).await, full);
-    assert_eq!(store.alarm_counts(None).await.unwrap().stored, MOST_ALARMS);
+    assert_eq!(store.alarm_counts(None).await.unwrap().stored, MAX_ALARMS);
     let (id, revision) = (maria.id, 1);
     commit(&*store, [Change::DeleteAccount { id, revision }])
         .await
         .unwrap();
-    assert_eq!(store.crowded_recipients(1).await.unwrap(), []);
-    commit(&*store, raise(&bob, "room again")).await.unwrap();
+    assert_eq!(store.recipients_at_limit(1).await.unwrap(), []);
+    commit(&*store, raise(&bob, "a free place")).await.unwrap();
 }

@@ -62,14 +62,14 @@ macro_rules! keeps_the_contract {
             the_progress_of_a_script_is_recorded
             lists_are_ordered_by_name_and_paged
             changes_are_written_in_the_order_of_the_set
-            an_alarm_is_read_back_with_its_recipients_and_deliveries
-            an_alarm_is_changed_on_what_was_read
-            a_deleted_account_takes_its_alarms_along
-            deliveries_go_out_in_their_order_and_under_a_lease
-            cancelling_reaches_what_a_worker_has
-            escalations_and_admins_are_found
-            preferences_are_changed_on_what_was_read
-            alarms_have_so_much_room_and_no_more
+            an_alarm_is_read_back_with_recipients_and_deliveries
+            an_alarm_is_changed_at_its_current_revision_only
+            deleting_an_account_deletes_its_alarms
+            deliveries_are_leased_in_their_order
+            cancelling_includes_leased_deliveries
+            due_escalations_and_active_admins_are_found
+            preferences_are_changed_at_the_current_revision_only
+            the_limits_on_alarms_are_enforced
             sixty_four_writers_lose_nothing
             a_refused_set_does_not_affect_concurrent_ones
             one_of_many_concurrent_updates_succeeds

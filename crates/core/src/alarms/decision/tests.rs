@@ -3,7 +3,7 @@ use crate::alarms::{Acknowledgement, AlarmState, Raiser, Target};
 use crate::id::{AccountId, AlarmId};
 use DeliveryChannel::{Email, Text};
 
-/// 13:00 in Berlin, outside of quiet hours.
+/// 13:00 in Berlin, outside quiet hours.
 const NOON: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 /// 23:00 in Berlin.
 const NIGHT: Timestamp = Timestamp::from_millis(1_772_402_400_000);
@@ -30,7 +30,7 @@ fn alarm(severity: Severity) -> Alarm {
         data: None,
         first: NOON,
         last: NOON,
-        told: NOON,
+        notified: NOON,
         count: 1,
         state: AlarmState::Open,
         acknowledged: None,
@@ -50,7 +50,7 @@ fn preferences() -> Preferences {
     .unwrap()
 }
 
-/// A warning that was just raised for a person with e-mail and text, without connections, at noon.
+/// A warning, raised at noon for a person with e-mail and text and without connections.
 fn usual<'a>(alarm: &'a Alarm, preferences: &'a Preferences) -> Situation<'a> {
     Situation {
         now: NOON,
@@ -61,8 +61,8 @@ fn usual<'a>(alarm: &'a Alarm, preferences: &'a Preferences) -> Situation<'a> {
         connections: 0,
         recent: &[],
         waiting: &[],
-        told: &[],
-        others: true,
+        notified: &[],
+        can_escalate: true,
     }
 }
 
@@ -83,7 +83,7 @@ const OVER_DUE: News = News::Due {
     channel: Email,
     about: About::Over,
 };
-/// Ten messages by e-mail, one a second, the newest one second old.
+/// Ten messages by e-mail, one per second, the newest one second old.
 const BUSY: [(DeliveryChannel, Timestamp); 10] = {
     let mut busy = [(Email, NOON); 10];
     let mut at = 0;
@@ -132,28 +132,28 @@ fn check(rows: Vec<Row>) {
 }
 
 #[test]
-fn what_is_raised_is_sent_and_escalates_by_its_severity() {
+fn a_raised_alarm_is_sent_and_escalates_by_its_severity() {
     use Severity::{Critical, Info, Warning};
     let text = |at| Step::Escalate { channel: Text, at };
     let email = |at| Step::Escalate { channel: Email, at };
-    let next = |at| Step::NextPerson { at };
+    let next = |at| Step::NotifyAdmins { at };
     check(vec![
         row(
-            "info goes over the first channel only",
+            "info is sent over the first channel only",
             Info,
             UNCHANGED,
             |_| (),
             [Step::Send(Email)],
         ),
         row(
-            "a warning goes on after 15 min",
+            "a warning goes to the next channel after 15 min",
             Warning,
             UNCHANGED,
             |_| (),
             [Step::Send(Email), text(after(900))],
         ),
         row(
-            "a critical alarm goes on after 5 min, and to the admins after 15 min",
+            "a critical alarm goes to the next channel after 5 min and to the admins after 15 min",
             Critical,
             UNCHANGED,
             |_| (),
@@ -167,42 +167,42 @@ fn what_is_raised_is_sent_and_escalates_by_its_severity() {
             [email(after(60)), text(after(960))],
         ),
         row(
-            "there are no admins besides",
+            "an alarm for the admins does not escalate",
             Critical,
             UNCHANGED,
-            |of| of.others = false,
+            |of| of.can_escalate = false,
             [Step::Send(Email), text(after(300))],
         ),
         row(
-            "the person's order of channels counts",
+            "the person's order of channels applies",
             Warning,
             UNCHANGED,
             |of| of.contacts = &[Text, Email],
             [Step::Send(Text), email(after(900))],
         ),
         row(
-            "who cannot be reached is passed over",
+            "an alarm of an unreachable person escalates at once",
             Warning,
             UNCHANGED,
             |of| of.contacts = &[],
             [next(NOON)],
         ),
         row(
-            "who cannot be reached but has a connection gets 60 s",
+            "an unreachable person with a connection has 60 s",
             Warning,
             UNCHANGED,
             |of| (of.contacts, of.connections) = (&[], 2),
             [next(after(60))],
         ),
         row(
-            "info never goes on to the admins",
+            "info never escalates to the admins",
             Info,
             UNCHANGED,
             |of| of.contacts = &[],
             [],
         ),
         row(
-            "nothing is sent twice beside what waits",
+            "a channel with a waiting delivery gets no second one",
             Critical,
             UNCHANGED,
             |of| of.waiting = &[Email, Text],
@@ -212,36 +212,42 @@ fn what_is_raised_is_sent_and_escalates_by_its_severity() {
 }
 
 #[test]
-fn repeats_are_told_outside_of_the_window_only() {
+fn a_repeat_is_delivered_outside_the_deduplication_window_only() {
     use Severity::Info;
-    let within = |alarm: &mut Alarm| alarm.told = before(899);
-    let outside = |alarm: &mut Alarm| alarm.told = before(900);
+    let within = |alarm: &mut Alarm| alarm.notified = before(899);
+    let outside = |alarm: &mut Alarm| alarm.notified = before(900);
     let repeated = |of: &mut Situation<'_>| of.news = News::Repeated;
     check(vec![
-        row("within 15 min nothing is told", Info, within, repeated, []),
         row(
-            "after 15 min it is told again",
+            "within 15 min nothing is delivered",
+            Info,
+            within,
+            repeated,
+            [],
+        ),
+        row(
+            "after 15 min it is delivered again",
             Info,
             outside,
             repeated,
             [Step::Send(Email)],
         ),
         row(
-            "a window from the future does not count",
+            "a window from the future is ignored",
             Info,
-            |of| of.told = after(9),
+            |of| of.notified = after(9),
             repeated,
             [Step::Send(Email)],
         ),
         row(
-            "an acknowledged alarm is not told again",
+            "an acknowledged alarm is not delivered again",
             Info,
-            |of| (of.told, of.state) = (before(9_000), AlarmState::Acknowledged),
+            |of| (of.notified, of.state) = (before(9_000), AlarmState::Acknowledged),
             repeated,
             [],
         ),
         row(
-            "an alarm that became more severe is told at once",
+            "an alarm that became more severe is delivered at once",
             Info,
             within,
             |_| (),
@@ -251,7 +257,7 @@ fn repeats_are_told_outside_of_the_window_only() {
 }
 
 #[test]
-fn quiet_hours_and_the_rate_limit_hold_back_all_but_critical_alarms() {
+fn quiet_hours_and_the_rate_limit_delay_all_but_critical_alarms() {
     use Severity::{Critical, Info};
     let night = |of: &mut Situation<'_>| of.now = NIGHT;
     let busy = |of: &mut Situation<'_>| of.recent = &BUSY;
@@ -268,16 +274,22 @@ fn quiet_hours_and_the_rate_limit_hold_back_all_but_critical_alarms() {
         at: after(300),
     };
     check(vec![
-        row("quiet hours hold", Info, UNCHANGED, night, [hold]),
         row(
-            "quiet hours hold what is due",
+            "quiet hours delay a new message",
+            Info,
+            UNCHANGED,
+            night,
+            [hold],
+        ),
+        row(
+            "quiet hours delay a due message",
             Info,
             UNCHANGED,
             |of| (of.now, of.news) = (NIGHT, DUE),
             [hold],
         ),
         row(
-            "a critical alarm passes quiet hours",
+            "a critical alarm ignores quiet hours",
             Critical,
             UNCHANGED,
             |of| (of.now, of.news) = (NIGHT, DUE),
@@ -298,28 +310,28 @@ fn quiet_hours_and_the_rate_limit_hold_back_all_but_critical_alarms() {
             [Step::Send(Email)],
         ),
         row(
-            "each channel is counted for itself",
+            "each channel has its own limit",
             Info,
             UNCHANGED,
             |of| (of.recent, of.contacts) = (&BUSY, &[Text]),
             [Step::Send(Text)],
         ),
         row(
-            "after 10 min there is room",
+            "after 10 min a message is sent again",
             Info,
             UNCHANGED,
             |of| (of.recent, of.now) = (&BUSY, after(590)),
             [Step::Send(Email)],
         ),
         row(
-            "a critical alarm passes the rate limit",
+            "a critical alarm ignores the rate limit",
             Critical,
             UNCHANGED,
-            |of| (of.recent, of.others) = (&BUSY, false),
+            |of| (of.recent, of.can_escalate) = (&BUSY, false),
             [Step::Send(Email), text],
         ),
         row(
-            "messages from the future do not count",
+            "messages from the future are ignored",
             Info,
             UNCHANGED,
             |of| (of.recent, of.now) = (&BUSY, before(100)),
@@ -329,7 +341,7 @@ fn quiet_hours_and_the_rate_limit_hold_back_all_but_critical_alarms() {
 }
 
 #[test]
-fn what_is_due_is_decided_again() {
+fn a_due_delivery_is_decided_on_again() {
     use Severity::Warning;
     let due = |of: &mut Situation<'_>| of.news = DUE;
     let over = |of: &mut Alarm| of.state = AlarmState::Over;
@@ -344,21 +356,21 @@ fn what_is_due_is_decided_again() {
         ),
         row("not when it is over", Warning, over, due, []),
         row(
-            "not over a channel that is gone",
+            "not over a channel that no longer exists",
             Warning,
             UNCHANGED,
             |of| (of.news, of.contacts) = (DUE, &[Text]),
-            [Step::GiveUp(Email)],
+            [Step::Undeliverable(Email)],
         ),
         row(
-            "that it is over is sent",
+            "the end is sent",
             Warning,
             over,
             |of| of.news = OVER_DUE,
             [Step::Send(Email)],
         ),
         row(
-            "not when it is not over any more",
+            "the end is not sent while the alarm is open",
             Warning,
             UNCHANGED,
             |of| of.news = OVER_DUE,
@@ -368,19 +380,19 @@ fn what_is_due_is_decided_again() {
 }
 
 #[test]
-fn over_goes_to_those_who_were_told() {
+fn the_end_goes_to_notified_recipients_only() {
     use Severity::Warning;
     let over = |of: &mut Alarm| of.state = AlarmState::Over;
     check(vec![
         row(
-            "over the first channel that told them",
+            "over the first channel with an attempt",
             Warning,
             over,
-            |of| (of.news, of.told) = (News::Over, &[Text, Email]),
+            |of| (of.news, of.notified) = (News::Over, &[Text, Email]),
             [Step::Send(Email)],
         ),
         row(
-            "not to who was not told",
+            "not to a recipient without an attempt",
             Warning,
             over,
             |of| of.news = News::Over,
@@ -396,7 +408,7 @@ fn over_goes_to_those_who_were_told() {
                     by: "maria".to_owned(),
                 });
             },
-            |of| (of.news, of.told) = (News::Over, &[Email]),
+            |of| (of.news, of.notified) = (News::Over, &[Email]),
             [],
         ),
     ]);

@@ -1,19 +1,19 @@
-//! How an account is reached.
+//! The channels and preferences of an account.
 
 use crate::accounts::Account;
 use crate::alarms::{DeliveryChannel, Preferences, RATE_WINDOW_S};
 use crate::engine::{Refusal, Site};
 use crate::timestamp::Timestamp;
 
-/// Messages that are looked at for the rate limit.
-const MOST_RECENT: u32 = 64;
+/// The limit on messages that are read for the rate limit.
+const MAX_RECENT_MESSAGES: u32 = 64;
 
-/// How an account is reached now.
+/// The channels and preferences of an account at one time.
 pub(in crate::engine) struct Contact {
     pub(in crate::engine) preferences: Preferences,
-    /// The channels that reach it, in its order.
+    /// The channels that reach the account, in its order of preference.
     pub(in crate::engine) channels: Vec<DeliveryChannel>,
-    /// The messages that it got lately.
+    /// The messages to the account within the window of the rate limit.
     pub(in crate::engine) recent: Vec<(DeliveryChannel, Timestamp)>,
 }
 
@@ -37,7 +37,7 @@ impl Contact {
                 DeliveryChannel::Email => settings.email,
                 DeliveryChannel::Text => settings.text,
             };
-            // Who may not log in is told nothing.
+            // An account that cannot log in receives nothing.
             is_there && account.is_active() && contact.address(account, *channel).is_some()
         });
         contact.channels = channels.collect();
@@ -46,7 +46,7 @@ impl Contact {
             let since = Timestamp::from_millis(now.millis().saturating_sub(window));
             let recent = site
                 .store()
-                .recent_messages(account.id, since, now, MOST_RECENT);
+                .recent_messages(account.id, since, now, MAX_RECENT_MESSAGES);
             contact.recent = recent.await?;
         }
         Ok(contact)

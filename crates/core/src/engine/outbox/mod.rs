@@ -1,15 +1,17 @@
-//! The outbox: which messages are to be sent now, and what came of them. A worker of the server sends them.
+//! The outbox: hands out due messages and records the results. A worker of the server sends them.
 //!
 //! ```text
 //! loop {
-//!     due_deliveries(now, limit) ──▶ for each: still_due(&it, now)? ──▶ send ──▶ delivered(it.message_id, result, now)
+//!     due_deliveries(now, limit)
+//!     for each: still_due(&it, now)? ──▶ send ──▶ delivered(it.message_id, result, now)
 //!     none? wait for the hook of on_outbox_change, at most until next_delivery()
 //! }
 //! ```
 //!
-//! What is handed out is leased for [`LEASE_S`](crate::alarms::LEASE_S): after that it is handed out again, so a
-//! worker that was killed loses nothing. A message is sent at least once; one whose alarm was acknowledged is never handed out again. Messages to
-//! one account over one channel and of one severity are handed out one after the other, in their order.
+//! A message is leased for [`LEASE_S`](crate::alarms::LEASE_S). After that it is handed out again,
+//! so a killed worker loses nothing and a message is sent at least once. An acknowledgement cancels
+//! the deliveries of its alarm. Messages with the same account, channel and severity are handed out
+//! one at a time, in their order.
 
 mod contact;
 mod round;
@@ -33,69 +35,70 @@ use crate::timestamp::Timestamp;
 pub(super) use contact::Contact;
 use round::Round;
 
-/// Alarms that are escalated at once.
-const MOST_ESCALATIONS: u32 = 16;
-/// How often something is decided anew when it was overtaken.
-const TRIES: usize = 4;
+/// The limit on alarms that one call escalates.
+const MAX_ESCALATIONS: u32 = 16;
+/// The limit on attempts to commit when concurrent changes conflict.
+const MAX_TRIES: usize = 4;
 
-/// What the site can deliver with. Without a channel no deliveries over it are written, and those that wait become
-/// dead letters when they are due.
+/// The channels that the site supports. No deliveries are written for a missing channel. Waiting
+/// deliveries over it are dead when they are due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliverySettings {
-    /// Whether there is a mail server.
+    /// Whether a mail server is configured.
     pub email: bool,
-    /// Whether there is a webhook for short texts.
+    /// Whether a webhook for short texts is configured.
     pub text: bool,
-    /// Where links in messages lead; without it there are none.
+    /// The base URL of links in messages; `None` for messages without links.
     pub public_url: Option<PublicUrl>,
 }
 
-/// A message that is to be sent now.
+/// A leased message that is due.
 #[derive(Debug, Clone)]
 pub struct DueDelivery {
-    /// The message, for [`Site::still_due`] and [`Site::delivered`].
+    /// Identifies the message in [`Site::delivered`].
     pub message_id: DeliveryId,
-    /// For a mail's `Message-ID` and a webhook's idempotency key: hexadecimal digits, `-` and `.`. It is the same when
-    /// the message is handed out again with the same content, and another one when a summary tells of other alarms.
+    /// For a mail's `Message-ID` and a webhook's idempotency key: hexadecimal digits, `-` and `.`.
+    /// It is the same when the message is handed out again with the same alarms, and differs when a
+    /// summary has other alarms.
     pub idempotency_key: String,
-    /// The account that gets it.
+    /// The recipient.
     pub account: AccountId,
-    /// The account's name.
+    /// The recipient's name.
     pub name: String,
     /// The channel.
     pub channel: DeliveryChannel,
-    /// The e-mail address, or where short texts of the account go.
+    /// The recipient's e-mail address or address for short texts.
     pub address: String,
-    /// The highest severity in it.
+    /// The highest severity of its alarms.
     pub severity: Severity,
     /// The texts.
     pub message: Message,
-    /// How many deliveries it tells of; more than one makes it a summary.
+    /// The number of its deliveries. A message with more than one is a summary.
     pub deliveries: usize,
-    /// When its lease ends: do not begin to send it after that.
+    /// The end of its lease. Do not start to send it after that.
     pub until: Timestamp,
 }
 
-/// What came of sending a message.
+/// The result of an attempt to send a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryResult {
     /// The channel accepted it.
     Sent,
-    /// It failed and may go well later: it is tried again.
+    /// A temporary failure: another attempt follows.
     Failed {
         /// Why, without secrets. Cut off at 200 characters.
         error: String,
-        /// Seconds that the channel asked to wait; at most an hour counts.
+        /// The delay in seconds that the channel requested; limited to one hour.
         retry_after_s: Option<u32>,
     },
-    /// It will never be accepted: it is dead.
+    /// A permanent failure: the deliveries are dead.
     Rejected {
         /// Why, without secrets. Cut off at 200 characters.
         error: String,
     },
 }
 
-/// Called after alarms or deliveries changed. Must not wait.
+/// Called after a change of alarms or deliveries. It must not block.
 pub type OutboxHook = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
@@ -105,20 +108,20 @@ pub(super) struct Outbox {
 }
 
 impl Site {
-    /// The site delivers with this from now on. Until this is called, open connections alone get alarms.
+    /// Sets the supported channels. Until the first call, only open connections receive alarms.
     pub fn deliver_with(&self, settings: DeliverySettings) {
         let slot = self.0.outbox.settings.write();
         *slot.unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// What the site delivers with.
+    /// The supported channels.
     #[must_use]
     pub fn delivery_settings(&self) -> DeliverySettings {
         let slot = self.0.outbox.settings.read();
         slot.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on this hook is called when there may be something to deliver, and no other one is.
+    /// Sets the hook that is called when a delivery may be due. It replaces the previous hook.
     pub fn on_outbox_change(&self, hook: OutboxHook) {
         let slot = self.0.outbox.hook.write();
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(hook);
@@ -132,32 +135,36 @@ impl Site {
         }
     }
 
-    /// When [`Site::due_deliveries`] has something to do next; it may be over. `None` while nothing waits.
+    /// The next time at which [`Site::due_deliveries`] has work. It may be in the past. `None`
+    /// while nothing waits.
     ///
     /// # Errors
-    /// [`StoreError`] when the store is in trouble.
+    /// [`StoreError`] when the store fails.
     pub async fn next_delivery(&self) -> Result<Option<Timestamp>, StoreError> {
         self.store().next_due().await
     }
 
-    /// Leases the messages that are to be sent at `now`, at most `limit`, and does what else is due: alarms go on to
-    /// the admins, messages are held for quiet hours, folded into summaries or cancelled.
+    /// Leases at most `limit` messages that are due at `now`. It also escalates due alarms to the
+    /// admins, delays messages for quiet hours, folds them into summaries and cancels those that
+    /// are no longer needed.
     ///
-    /// A worker calls this until it gets nothing. For each message it asks [`Site::still_due`], sends it, and tells
-    /// [`Site::delivered`]. Then it waits for [`Site::on_outbox_change`], at most until [`Site::next_delivery`]. A message
-    /// is leased for [`LEASE_S`](crate::alarms::LEASE_S): when nothing is told of it by then, it is handed out again. So
-    /// a message is sent at least once. Messages to one account over one channel and of one severity are handed out one
-    /// after the other, in their order. Several workers may do so at once.
+    /// A worker calls this until it returns no messages. For each message it calls
+    /// [`Site::still_due`], sends the message and reports the result to [`Site::delivered`]. Then
+    /// it waits for the hook of [`Site::on_outbox_change`], at most until [`Site::next_delivery`].
+    /// A message without a result is handed out again when its lease ends after
+    /// [`LEASE_S`](crate::alarms::LEASE_S), so each message is sent at least once. Messages with
+    /// the same account, channel and severity are handed out one at a time, in their order. Several
+    /// workers may run concurrently.
     ///
     /// # Errors
-    /// A [`Refusal`] when the store is in trouble; then nothing is leased.
+    /// A [`Refusal`] when the store fails; then nothing is leased.
     pub async fn due_deliveries(
         &self,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<DueDelivery>, Refusal> {
         self.due_escalations(now).await?;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let heads = self.store().due_deliveries(now, limit).await?;
             if heads.is_empty() {
                 return Ok(Vec::new());
@@ -181,18 +188,18 @@ impl Site {
             match self.store().commit(set).await {
                 Ok(_) if round.messages.is_empty() => {}
                 Ok(_) => return Ok(round.messages),
-                Err(error) if is_overtaken(&error) => {}
+                Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(Vec::new())
     }
 
-    /// The message as it is to be sent now: without the alarms that were acknowledged since it was leased. `None` when
-    /// nothing is left of it or its lease is over. Ask right before sending.
+    /// The message without the alarms that were acknowledged after the lease; `None` when no alarm
+    /// remains or the lease has ended. Call this right before sending.
     ///
     /// # Errors
-    /// A [`Refusal`] when the store is in trouble.
+    /// A [`Refusal`] when the store fails.
     pub async fn still_due(
         &self,
         due: &DueDelivery,
@@ -218,18 +225,18 @@ impl Site {
         Ok(self.due_delivery(&account, &contact, due.channel, &items, due.until))
     }
 
-    /// Records what came of sending a message. `false` when there is nothing to record: the deliveries were cancelled
-    /// or deleted meanwhile, or were recorded before.
+    /// Records the result of an attempt. Returns `false` when there is nothing to record: the
+    /// deliveries were cancelled or deleted, or already have a result.
     ///
     /// # Errors
-    /// A [`Refusal`] when the store is in trouble; the lease ends by itself then, and the message is handed out again.
+    /// A [`Refusal`] when the store fails. The message is handed out again when its lease ends.
     pub async fn delivered(
         &self,
         message_id: DeliveryId,
         result: &DeliveryResult,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let leased = self.store().leased_deliveries(message_id).await?;
             let Some(first) = leased.first() else {
                 return Ok(false);
@@ -254,7 +261,7 @@ impl Site {
             }
             match self.store().commit(set).await {
                 Ok(_) => return Ok(true),
-                Err(error) if is_overtaken(&error) => {}
+                Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -262,14 +269,14 @@ impl Site {
     }
 
     async fn due_escalations(&self, now: Timestamp) -> Result<(), Refusal> {
-        for alarm in self.store().due_escalations(now, MOST_ESCALATIONS).await? {
+        for alarm in self.store().due_escalations(now, MAX_ESCALATIONS).await? {
             let target = Some(alarm.id.to_string());
             let changes = self.escalate(alarm, now).await?;
             let mut set = site_set(Vec::new(), "alarm.escalate", target, &json!({}), now);
             (set.changes, set.notices) = changes.into_parts();
             match self.store().commit(set).await {
-                // One that was overtaken is due again, if it still is.
-                Err(error) if !is_overtaken(&error) => return Err(error.into()),
+                // After a conflict the escalation stays due, unless the other change cancelled it.
+                Err(error) if !is_conflict(&error) => return Err(error.into()),
                 _ => {}
             }
         }
@@ -286,7 +293,7 @@ impl Site {
     ) -> Option<DueDelivery> {
         let address = contact.address(account, channel)?;
         let message_id = items.first()?.0.lease?.message;
-        let told: Vec<Item<'_>> = items
+        let listed: Vec<Item<'_>> = items
             .iter()
             .map(|(delivery, alarm)| Item {
                 alarm,
@@ -294,7 +301,8 @@ impl Site {
             })
             .collect();
         let severity = items.iter().map(|(delivery, _)| delivery.severity).max()?;
-        // Deliveries join at the end alone, so these tell whether any joined or left.
+        // Deliveries are added at the end only, so the first id, the last id and the number
+        // identify the content.
         let (first, last) = (items.first()?.0.id, items.last()?.0.id);
         let idempotency_key = format!("{first}.{last}.{}", items.len());
         let link = self.delivery_settings().public_url;
@@ -307,14 +315,14 @@ impl Site {
             channel,
             address,
             severity,
-            message: message(&told, &contact.preferences, &zone, link.as_ref()),
+            message: message(&listed, &contact.preferences, &zone, link.as_ref()),
             deliveries: items.len(),
             until,
         })
     }
 }
 
-/// A delivery after an attempt.
+/// The delivery after an attempt with this result.
 fn outcome(delivery: Delivery, result: &DeliveryResult, now: Timestamp) -> Delivery {
     let (error, retry_after_s) = match result {
         DeliveryResult::Sent => {
@@ -334,9 +342,9 @@ fn outcome(delivery: Delivery, result: &DeliveryResult, now: Timestamp) -> Deliv
     }
     delivery.revised(|one| {
         one.attempts = one.attempts.saturating_add(1);
-        let wait = backoff_s(one.attempts);
-        let asked = retry_after_s.unwrap_or(0).min(backoff_s(u32::MAX));
-        one.due = now.plus_seconds(wait.max(asked));
+        let backoff = backoff_s(one.attempts);
+        let requested = retry_after_s.unwrap_or(0).min(backoff_s(u32::MAX));
+        one.due = now.plus_seconds(backoff.max(requested));
         one.last_error = Some(OneLine::cut(error));
         one.lease = None;
     })
@@ -350,14 +358,14 @@ fn dead(delivery: Delivery, error: &str) -> Delivery {
     })
 }
 
-const fn is_overtaken(error: &StoreError) -> bool {
+const fn is_conflict(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Stale { .. } | StoreError::NotFound { .. } | StoreError::Conflict { .. }
     )
 }
 
-/// A change set of the site itself.
+/// A change set whose actor is the site itself.
 fn site_set(
     changes: Vec<Change>,
     operation: &str,

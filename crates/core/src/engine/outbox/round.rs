@@ -1,4 +1,4 @@
-//! What is decided at once about deliveries that are due.
+//! One round of decisions about due deliveries.
 
 use std::collections::BTreeSet;
 
@@ -6,24 +6,25 @@ use super::{Contact, DueDelivery, dead};
 use crate::accounts::Account;
 use crate::alarms::{
     About, Alarm, AlarmState, Delivery, DeliveryChannel, DeliveryState, LEASE_S, Lease,
-    MOST_ATTEMPTS, News, Severity, Situation, Step, decide,
+    MAX_ATTEMPTS, News, Severity, Situation, Step, decide,
 };
 use crate::engine::{Refusal, Site};
 use crate::id::{AccountId, DeliveryId};
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
-/// Deliveries that one summary tells of at most: more than one person can have.
-const MOST_IN_SUMMARY: u32 = 4_000;
+/// The limit on deliveries of one summary. It exceeds the number of deliveries that one person can
+/// have.
+const MAX_IN_SUMMARY: u32 = 4_000;
 
-/// What is decided at once about deliveries that are due.
+/// One round of decisions about due deliveries.
 pub(super) struct Round {
     now: Timestamp,
     until: Timestamp,
     pub(super) changed: Vec<Delivery>,
     pub(super) messages: Vec<DueDelivery>,
-    taken: BTreeSet<DeliveryId>,
-    /// Messages of this round count for the rate limit too.
+    changed_ids: BTreeSet<DeliveryId>,
+    /// Messages of this round, which the rate limit counts too.
     leased: Vec<(AccountId, DeliveryChannel)>,
 }
 
@@ -34,13 +35,13 @@ impl Round {
             until: now.plus_seconds(LEASE_S),
             changed: Vec::new(),
             messages: Vec::new(),
-            taken: BTreeSet::new(),
+            changed_ids: BTreeSet::new(),
             leased: Vec::new(),
         }
     }
 
     pub(super) async fn decide(&mut self, site: &Site, head: Delivery) -> Result<(), Refusal> {
-        if self.taken.contains(&head.id) {
+        if self.changed_ids.contains(&head.id) {
             return Ok(());
         }
         let (alarm, account) = match site.store().alarm(head.alarm).await {
@@ -52,23 +53,27 @@ impl Round {
             Err(error) => return Err(error.into()),
         };
         let (Some(alarm), Some(account)) = (alarm, account) else {
-            // They went away after the delivery was read, and took it along.
+            // The alarm or the account was deleted after the delivery was read, and the delivery
+            // with it.
             return Ok(());
         };
-        if head.attempts >= MOST_ATTEMPTS {
-            self.change(dead(head, "no worker told what came of it"));
+        if head.attempts >= MAX_ATTEMPTS {
+            self.change(dead(
+                head,
+                "no worker reported a result; check the server's log, then retry it",
+            ));
             return Ok(());
         }
         let mut contact = Contact::read(site, &account, self.now).await?;
         let now = self.now;
-        let own = self.leased.iter().filter(|(to, _)| *to == account.id);
+        let of_round = self.leased.iter().filter(|(to, _)| *to == account.id);
         contact
             .recent
-            .splice(0..0, own.map(|(_, channel)| (*channel, now)));
+            .splice(0..0, of_round.map(|(_, channel)| (*channel, now)));
         match self.step(&head, &alarm, &contact) {
             None => self.change(head.revised(|one| one.state = DeliveryState::Cancelled)),
             Some(Step::Send(channel)) => {
-                let items = self.together(site, head, alarm).await?;
+                let items = self.combine(site, head, alarm).await?;
                 if items
                     .iter()
                     .any(|(one, _)| one.severity != Severity::Critical)
@@ -79,7 +84,10 @@ impl Round {
             }
             Some(Step::Hold { until, .. }) => self.postpone(head, until, false),
             Some(Step::Fold { until, .. }) => self.postpone(head, until, true),
-            Some(_) => self.change(dead(head, "the site has no such channel to the person")),
+            Some(_) => self.change(dead(
+                head,
+                "the site has no such channel, or no address of the person for it",
+            )),
         }
         Ok(())
     }
@@ -95,14 +103,15 @@ impl Round {
             connections: 0,
             recent: &contact.recent,
             waiting: &[],
-            told: &[],
-            others: false,
+            notified: &[],
+            can_escalate: false,
         });
         steps.first().copied()
     }
 
-    /// A delivery that the rate limit held back, with those that are due behind it; any other one alone.
-    async fn together(
+    /// The deliveries of one message: one that the rate limit delayed and the due ones after it, or
+    /// a single one.
+    async fn combine(
         &mut self,
         site: &Site,
         head: Delivery,
@@ -116,17 +125,19 @@ impl Round {
         }
         let waiting = site
             .store()
-            .waiting_deliveries(account, channel, MOST_IN_SUMMARY);
-        // Behind one that is not to go out now, none of the same severity goes out.
-        let mut stopped = BTreeSet::new();
+            .waiting_deliveries(account, channel, MAX_IN_SUMMARY);
+        // A delivery that cannot be sent now blocks the later ones of its severity, so that the
+        // order is preserved.
+        let mut blocked = BTreeSet::new();
         for one in waiting.await? {
-            let goes =
-                one.due <= self.now && !one.is_leased(self.now) && !self.taken.contains(&one.id);
-            if one.id == first || stopped.contains(&one.severity) {
+            let is_ready = one.due <= self.now
+                && !one.is_leased(self.now)
+                && !self.changed_ids.contains(&one.id);
+            if one.id == first || blocked.contains(&one.severity) {
                 continue;
             }
-            if !goes {
-                stopped.insert(one.severity);
+            if !is_ready {
+                blocked.insert(one.severity);
                 continue;
             }
             let Some(alarm) = site.store().alarm(one.alarm).await? else {
@@ -158,7 +169,7 @@ impl Round {
         let (now, until) = (self.now, self.until);
         let leased = |delivery: Delivery| {
             delivery.revised(|one| {
-                // The lease before ended without a result.
+                // The previous lease ended without a result.
                 one.attempts = one.attempts.saturating_add(u32::from(one.lease.is_some()));
                 one.lease = Some(Lease { message, until });
                 one.attempted = Some(now);
@@ -178,7 +189,7 @@ impl Round {
 
     fn postpone(&mut self, delivery: Delivery, until: Timestamp, folded: bool) {
         self.change(delivery.revised(|one| {
-            // Waiting by decision is no failure.
+            // A planned delay is not a failure.
             if one.attempts == 0 {
                 one.since = until;
             }
@@ -188,7 +199,7 @@ impl Round {
     }
 
     fn change(&mut self, delivery: Delivery) {
-        self.taken.insert(delivery.id);
+        self.changed_ids.insert(delivery.id);
         self.changed.push(delivery);
     }
 }

@@ -1,4 +1,4 @@
-//! What open connections learn of alarms, in the commit that changes them.
+//! Events of alarms for open connections, in the commit that changes the alarm.
 
 use serde::Serialize;
 
@@ -10,10 +10,10 @@ use crate::sessions::Audience;
 use crate::store::{AlarmChange, Change, Notice};
 use crate::timestamp::Timestamp;
 
-/// The group of the events.
+/// The group of all events about alarms.
 const GROUP: &str = "alarm";
 
-/// What open connections learn of an alarm.
+/// The data of an event.
 #[derive(Debug, Serialize)]
 struct AlarmEvent<'a> {
     id: AlarmId,
@@ -46,8 +46,8 @@ impl<'a> AlarmEvent<'a> {
     }
 }
 
-/// The open connections of all recipients get an event in the same commit. An alarm of a person with further recipients
-/// has escalated to the admins.
+/// Adds an event for the open connections of all recipients. An alarm for a person that has further
+/// recipients has escalated to the admins.
 pub(super) fn with_events(
     changes: impl IntoIterator<Item = AlarmChange>,
     alarm: &Alarm,
@@ -71,15 +71,15 @@ pub(super) fn with_events(
 }
 
 pub(super) fn as_changes(changes: impl IntoIterator<Item = AlarmChange>) -> Changes {
-    let telling = changes.into_iter().filter(|change| match change {
+    let relevant = changes.into_iter().filter(|change| match change {
         AlarmChange::InsertDeliveries(deliveries) => !deliveries.is_empty(),
         AlarmChange::PutRecipients { recipients, .. } => !recipients.is_empty(),
         _ => true,
     });
-    telling.map(Change::Alarm).collect::<Vec<_>>().into()
+    relevant.map(Change::Alarm).collect::<Vec<_>>().into()
 }
 
-/// As [`with_events`], for the open connections of admins alone.
+/// Like [`with_events`], for the open connections of admins only.
 pub(super) fn with_event_for_admins(
     changes: impl IntoIterator<Item = AlarmChange>,
     alarm: &Alarm,

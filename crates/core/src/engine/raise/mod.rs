@@ -1,15 +1,16 @@
-//! Raising, ending and escalating alarms: what has to be written, as changes for any change set.
+//! Raising, ending and escalating alarms, as changes for any change set.
 //!
 //! ```text
-//! NewAlarm ─▶ repeats one that is not over? ──yes──▶ count and last go up; told again outside the window
+//! NewAlarm ─▶ repeats one that is not over? ──yes──▶ update it; notify outside the window
 //!                        │ no
 //!                        ▼
-//!             room? (the oldest that is over goes) ─▶ alarm + recipients + deliveries + event
+//!                 within the limits? ─▶ alarm + recipients + deliveries + event
+//!                 (deletes the oldest alarm that is over)
 //! ```
 
 mod event;
+mod limits;
 mod plan;
-mod room;
 
 use std::collections::BTreeSet;
 
@@ -17,47 +18,47 @@ use super::{Changes, Refusal, Site};
 use crate::access::{Caller, Channel};
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MOST_ALARMS_OF_PERSON, MOST_RECIPIENTS,
-    News, Raiser, Recipient, Severity, Target,
+    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_ALARMS_OF_PERSON, MAX_RECIPIENTS, News,
+    Raiser, Recipient, Severity, Target,
 };
 use crate::id::{AccountId, AlarmId};
 use crate::store::AlarmChange;
 use crate::timestamp::Timestamp;
 
 use event::{as_changes, with_event_for_admins, with_events};
+use limits::{limit_reached, max_alarms_of_person};
 use plan::Plan;
-use room::{most_of_person, no_room};
 
-/// An alarm that is to be raised.
+/// An alarm to be raised.
 #[derive(Debug, Clone)]
 pub struct NewAlarm {
     /// The person or group that it is for.
     pub to: Target,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
-    /// What happened. It must not hold a secret.
+    /// What happened. It must not contain a secret.
     pub text: AlarmText,
-    /// Its deduplication key; without one it never repeats another alarm.
+    /// Its deduplication key. Without a key it never repeats another alarm.
     pub key: Option<AlarmKey>,
-    /// More for programs, which messages leave out. It must not hold a secret.
+    /// Data for programs, which messages do not include. It must not contain a secret.
     pub data: Option<AlarmData>,
 }
 
-/// What raising an alarm comes to. Nothing has happened until the changes are committed.
+/// A raised alarm that takes effect when its changes are committed.
 #[derive(Debug)]
 pub struct Raised {
-    /// The alarm as it is once the changes are committed.
+    /// The alarm after the commit.
     pub alarm: Alarm,
-    /// How many recipients it has then.
+    /// The number of its recipients after the commit.
     pub recipients: usize,
-    /// How many deliveries are written.
+    /// The number of new deliveries.
     pub deliveries: usize,
-    /// What to commit.
+    /// The changes to commit.
     pub changes: Changes,
 }
 
 impl Raiser {
-    /// Who raises an alarm when this caller does.
+    /// The raiser of alarms from this caller.
     #[must_use]
     pub(crate) const fn of(caller: &Caller) -> Self {
         match (caller.account, caller.channel) {
@@ -69,13 +70,15 @@ impl Raiser {
 }
 
 impl Site {
-    /// The changes that raise an alarm of the site itself; commit them with what it is about
-    /// ([`Changes::with`]). A repeat of the same key and target is coalesced. No changes at all when there is no room:
-    /// what it is about must not fail for that.
+    /// Returns the changes that raise an alarm of the site itself. Commit them together with the
+    /// change that causes the alarm ([`Changes::with`]). An alarm with the same key and target that
+    /// is not over is repeated. When a limit on alarms is reached, the changes are empty, so that
+    /// the cause does not fail.
     ///
     /// # Errors
-    /// `not_found` when the person is gone, `internal` when the store is in trouble. When the commit is refused because
-    /// the same alarm was raised or acknowledged meanwhile (`conflict`), begin anew.
+    /// `not_found` when the person does not exist, `internal` when the store fails. The later
+    /// commit fails with `conflict` when the same alarm was changed concurrently; call this again
+    /// then.
     pub async fn site_alarm(&self, new: NewAlarm, now: Timestamp) -> Result<Changes, Refusal> {
         let raised = self.raise(&Caller::site(), new, now).await;
         match raised {
@@ -85,10 +88,10 @@ impl Site {
         }
     }
 
-    /// As [`Site::site_alarm`], for any caller.
+    /// Like [`Site::site_alarm`], for any caller.
     ///
     /// # Errors
-    /// As there; and `conflict` when there is no room for another alarm.
+    /// Those of [`Site::site_alarm`]; and `conflict` when a limit on alarms is reached.
     pub async fn raise(
         &self,
         caller: &Caller,
@@ -103,12 +106,12 @@ impl Site {
         let accounts = self.accounts_of(new.to).await?;
         match current {
             Some(alarm) => self.repeat(alarm, accounts, new, now).await,
-            None => self.raise_anew(caller, accounts, new, now).await,
+            None => self.raise_new(caller, accounts, new, now).await,
         }
     }
 
-    /// The changes that send a test alarm to an account, in place of the one before: a test is never a repeat, and takes
-    /// one place.
+    /// Returns the changes that send a test alarm to an account. It replaces the raiser's previous
+    /// test alarm and is never a repeat, so test alarms count as one.
     pub(crate) async fn test_alarm(
         &self,
         caller: &Caller,
@@ -118,7 +121,7 @@ impl Site {
     ) -> Result<Raised, Refusal> {
         let (to, key) = (Target::Person(account), AlarmKey::cut("test"));
         let raiser = Raiser::of(caller);
-        let before = self.store().current_alarm(raiser, to, &key).await?;
+        let previous = self.store().current_alarm(raiser, to, &key).await?;
         let accounts = self.accounts_of(to).await?;
         let new = NewAlarm {
             to,
@@ -127,16 +130,17 @@ impl Site {
             key: Some(key),
             data: None,
         };
-        let mut raised = self.raise_anew(caller, accounts, new, now).await?;
-        let before = before.map(|alarm| AlarmChange::Delete {
+        let mut raised = self.raise_new(caller, accounts, new, now).await?;
+        let previous = previous.map(|alarm| AlarmChange::Delete {
             id: alarm.id,
             revision: alarm.revision,
         });
-        raised.changes = as_changes(before).with(raised.changes);
+        raised.changes = as_changes(previous).with(raised.changes);
         Ok(raised)
     }
 
-    /// The changes that end an alarm: those who were told get to know it, unless it was acknowledged.
+    /// Returns the changes that end an alarm. Notified recipients are notified of the end, unless
+    /// the alarm was acknowledged.
     pub(crate) async fn end_alarm(&self, alarm: Alarm, now: Timestamp) -> Result<Changes, Refusal> {
         let alarm = alarm.revised(|alarm| {
             alarm.state = AlarmState::Over;
@@ -147,7 +151,7 @@ impl Site {
         let mut plan = Plan::of(self, now, &alarm, false).await?;
         for recipient in &recipients {
             if let Some(account) = self.store().account(recipient.account).await? {
-                plan.tell(self, &alarm, &account, News::Over, 0).await?;
+                plan.notify(self, &alarm, &account, News::Over, 0).await?;
             }
         }
         let changes = [
@@ -158,8 +162,8 @@ impl Site {
         with_events(changes, &alarm, "over", recipients.len())
     }
 
-    /// The changes that acknowledge an alarm; `recipient` is the account that does, if it is a recipient. Nothing of
-    /// the alarm is delivered any more.
+    /// Returns the changes that acknowledge an alarm and cancel its waiting deliveries. `recipient`
+    /// is the acknowledging account, if it is a recipient.
     pub(crate) fn acknowledge_alarm(
         &self,
         alarm: &Alarm,
@@ -177,19 +181,19 @@ impl Site {
         with_events(changes, alarm, "acknowledged", recipients)
     }
 
-    /// The changes that make the admins recipients of an alarm that nobody acknowledged.
+    /// Returns the changes that make the admins recipients of an unacknowledged alarm.
     pub(super) async fn escalate(&self, alarm: Alarm, now: Timestamp) -> Result<Changes, Refusal> {
         let alarm = alarm.revised(|alarm| alarm.escalates = None);
         let recipients = self.store().recipients(alarm.id).await?;
         let admins = self.accounts_of(Target::Admins).await?;
         let (joined, _) = self
-            .joining(&recipients, admins, MOST_ALARMS_OF_PERSON)
+            .joining(&recipients, admins, MAX_ALARMS_OF_PERSON)
             .await?;
         let mut plan = Plan::of(self, now, &alarm, false).await?;
         let listening = self.events().listening(&ids(&joined));
         for account in &joined {
             let connections = listening.get(&account.id).copied().unwrap_or(0);
-            plan.tell(self, &alarm, account, News::Raised, connections)
+            plan.notify(self, &alarm, account, News::Raised, connections)
                 .await?;
         }
         let changes = [
@@ -200,7 +204,7 @@ impl Site {
         with_event_for_admins(changes, &alarm, "raised")
     }
 
-    /// The accounts of a person or group, at most [`MOST_RECIPIENTS`].
+    /// The accounts of a person or group, at most [`MAX_RECIPIENTS`].
     async fn accounts_of(&self, to: Target) -> Result<Vec<Account>, Refusal> {
         match to {
             Target::Person(id) => {
@@ -209,50 +213,53 @@ impl Site {
                 Ok(vec![found])
             }
             Target::Admins => {
-                let most = u32::try_from(MOST_RECIPIENTS).unwrap_or(u32::MAX);
-                Ok(self.store().active_admins(most).await?)
+                let limit = u32::try_from(MAX_RECIPIENTS).unwrap_or(u32::MAX);
+                Ok(self.store().active_admins(limit).await?)
             }
         }
     }
 
     async fn repeat(
         &self,
-        before: Alarm,
+        previous: Alarm,
         accounts: Vec<Account>,
         new: NewAlarm,
         now: Timestamp,
     ) -> Result<Raised, Refusal> {
-        let news = match before.severity < new.severity {
+        let news = match previous.severity < new.severity {
             true => News::Raised,
             false => News::Repeated,
         };
-        let mut alarm = before.revised(|alarm| {
+        let mut alarm = previous.revised(|alarm| {
             alarm.severity = alarm.severity.max(new.severity);
             (alarm.text, alarm.data) = (new.text, new.data);
             alarm.count = alarm.count.saturating_add(1);
             alarm.last = now;
         });
         let recipients = self.store().recipients(alarm.id).await?;
-        let most = most_of_person(alarm.raiser);
-        let (joined, _) = self.joining(&recipients, accounts, most).await?;
-        let others = matches!(alarm.to, Target::Person(_)) && recipients.len() == 1;
-        let mut plan = Plan::of(self, now, &alarm, others).await?;
-        let mut told = Vec::new();
-        if alarm.is_open() && (news == News::Raised || !alarm.was_told_lately(now)) {
+        let limit = max_alarms_of_person(alarm.raiser);
+        let (joined, _) = self.joining(&recipients, accounts, limit).await?;
+        let can_escalate = matches!(alarm.to, Target::Person(_)) && recipients.len() == 1;
+        let mut plan = Plan::of(self, now, &alarm, can_escalate).await?;
+        let mut notified = Vec::new();
+        if alarm.is_open() && (news == News::Raised || !alarm.was_notified_recently(now)) {
             for recipient in &recipients {
-                told.extend(self.store().account(recipient.account).await?);
+                notified.extend(self.store().account(recipient.account).await?);
             }
         }
-        let listening = self.events().listening(&ids(told.iter().chain(&joined)));
-        let again = told.iter().map(|account| (account, news));
+        let listening = self
+            .events()
+            .listening(&ids(notified.iter().chain(&joined)));
+        let again = notified.iter().map(|account| (account, news));
         let first = joined.iter().map(|account| (account, News::Raised));
         for (account, news) in again.chain(first) {
             let connections = listening.get(&account.id).copied().unwrap_or(0);
-            plan.tell(self, &alarm, account, news, connections).await?;
+            plan.notify(self, &alarm, account, news, connections)
+                .await?;
         }
-        let tells = !told.is_empty();
-        if tells {
-            alarm.told = now;
+        let notifies = !notified.is_empty();
+        if notifies {
+            alarm.notified = now;
         }
         alarm.escalates = [alarm.escalates, plan.escalates]
             .into_iter()
@@ -264,7 +271,7 @@ impl Site {
             put_recipients(&alarm, &joined),
             AlarmChange::InsertDeliveries(plan.deliveries),
         ];
-        let changes = match tells {
+        let changes = match notifies {
             true => with_events(changes, &alarm, "repeated", recipients)?,
             false => as_changes(changes),
         };
@@ -276,7 +283,7 @@ impl Site {
         })
     }
 
-    async fn raise_anew(
+    async fn raise_new(
         &self,
         caller: &Caller,
         accounts: Vec<Account>,
@@ -296,7 +303,7 @@ impl Site {
             data: new.data,
             first: now,
             last: now,
-            told: now,
+            notified: now,
             count: 1,
             state: AlarmState::Open,
             acknowledged: None,
@@ -304,26 +311,30 @@ impl Site {
             escalates: None,
             revision: 1,
         };
-        let mut room = self.make_room(raiser).await?;
-        let (accounts, more) = self.joining(&[], accounts, most_of_person(raiser)).await?;
-        room.extend(more);
+        let mut deletions = self.free_place(raiser).await?;
+        let (accounts, more) = self
+            .joining(&[], accounts, max_alarms_of_person(raiser))
+            .await?;
+        deletions.extend(more);
         if accounts.is_empty() {
             return Err(match alarm.to {
-                Target::Person(_) => no_room("the person has as many alarms as there may be"),
-                Target::Admins => no_room("no admin can get another alarm"),
+                Target::Person(_) => limit_reached("the person is a recipient of too many alarms"),
+                Target::Admins => limit_reached(
+                    "each admin is a recipient of too many alarms, or there is no active admin",
+                ),
             });
         }
-        let others = matches!(alarm.to, Target::Person(_));
-        let mut plan = Plan::of(self, now, &alarm, others).await?;
+        let can_escalate = matches!(alarm.to, Target::Person(_));
+        let mut plan = Plan::of(self, now, &alarm, can_escalate).await?;
         let listening = self.events().listening(&ids(&accounts));
         for account in &accounts {
             let connections = listening.get(&account.id).copied().unwrap_or(0);
-            plan.tell(self, &alarm, account, News::Raised, connections)
+            plan.notify(self, &alarm, account, News::Raised, connections)
                 .await?;
         }
         alarm.escalates = plan.escalates;
         let deliveries = plan.deliveries.len();
-        let deletions = room
+        let deletions = deletions
             .into_iter()
             .map(|(id, revision)| AlarmChange::Delete { id, revision });
         let raised = [

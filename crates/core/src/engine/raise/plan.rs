@@ -1,4 +1,4 @@
-//! What the recipients of an alarm get.
+//! New deliveries for the recipients of an alarm.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::engine::{Refusal, Site};
 use crate::id::{AccountId, DeliveryId};
 use crate::timestamp::Timestamp;
 
-/// Deliveries that are being decided on for the recipients of an alarm.
+/// Collects the new deliveries for the recipients of an alarm.
 pub(super) struct Plan {
     now: Timestamp,
-    /// What was written before, by account.
-    before: BTreeMap<AccountId, Vec<Delivery>>,
-    others: bool,
+    /// The existing deliveries of the alarm by account.
+    previous: BTreeMap<AccountId, Vec<Delivery>>,
+    can_escalate: bool,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) escalates: Option<Timestamp>,
 }
@@ -26,25 +26,25 @@ impl Plan {
         site: &Site,
         now: Timestamp,
         alarm: &Alarm,
-        others: bool,
+        can_escalate: bool,
     ) -> Result<Self, Refusal> {
-        let mut before: BTreeMap<AccountId, Vec<Delivery>> = BTreeMap::new();
+        let mut previous: BTreeMap<AccountId, Vec<Delivery>> = BTreeMap::new();
         if alarm.revision > 1 {
             for delivery in site.store().deliveries_of(alarm.id, None).await? {
-                before.entry(delivery.account).or_default().push(delivery);
+                previous.entry(delivery.account).or_default().push(delivery);
             }
         }
         Ok(Self {
             now,
-            before,
-            others,
+            previous,
+            can_escalate,
             deliveries: Vec::new(),
             escalates: None,
         })
     }
 
-    /// Decides what one recipient gets.
-    pub(super) async fn tell(
+    /// Decides which deliveries one recipient gets, and adds them.
+    pub(super) async fn notify(
         &mut self,
         site: &Site,
         alarm: &Alarm,
@@ -53,8 +53,8 @@ impl Plan {
         connections: usize,
     ) -> Result<(), Refusal> {
         let contact = Contact::read(site, account, self.now).await?;
-        let before = self.before.get(&account.id);
-        let raised = before.into_iter().flatten();
+        let previous = self.previous.get(&account.id);
+        let raised = previous.into_iter().flatten();
         let raised: Vec<&Delivery> = raised.filter(|one| one.about == About::Raised).collect();
         let is = |wanted: fn(&Delivery) -> bool| -> Vec<DeliveryChannel> {
             let found = raised.iter().filter(|one| wanted(one));
@@ -69,8 +69,8 @@ impl Plan {
             connections,
             recent: &contact.recent,
             waiting: &is(|one| one.state == DeliveryState::Waiting),
-            told: &is(|one| one.attempted.is_some()),
-            others: self.others,
+            notified: &is(|one| one.attempted.is_some()),
+            can_escalate: self.can_escalate,
         });
         let about = match news {
             News::Over => About::Over,
@@ -82,17 +82,18 @@ impl Plan {
                 Step::Hold { channel, until } => (channel, until, false),
                 Step::Fold { channel, until } => (channel, until, true),
                 Step::Escalate { channel, at } => (channel, at, false),
-                Step::NextPerson { at } => {
-                    self.escalates = Some(self.escalates.map_or(at, |before| before.min(at)));
+                Step::NotifyAdmins { at } => {
+                    self.escalates = Some(self.escalates.map_or(at, |previous| previous.min(at)));
                     continue;
                 }
-                Step::GiveUp(_) => continue,
+                Step::Undeliverable(_) => continue,
             };
-            // It replaces the one before; that there was an attempt is to be known when the alarm is over.
-            let before = raised
+            // It replaces the previous delivery. The end of the alarm is reported to recipients
+            // with an attempt, so the time of that attempt is copied.
+            let previous = raised
                 .iter()
                 .find(|one| one.channel == channel && one.about == about);
-            let attempted = before.and_then(|one| one.attempted);
+            let attempted = previous.and_then(|one| one.attempted);
             self.deliveries.push(Delivery {
                 id: DeliveryId::new(self.now, &mut site.entropy()),
                 alarm: alarm.id,

@@ -1,4 +1,4 @@
-//! The outbox as admins see it.
+//! Operations on the outbox, for admins.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ use crate::operations::{Limit, Listing};
 use crate::store::{AlarmChange, Change, DeliverySearch};
 use crate::timestamp::Timestamp;
 
-/// Deliveries that are tried again at once.
-const RETRIED_AT_ONCE: u32 = 100;
+/// The limit on deliveries that one call retries.
+const MAX_RETRIED: u32 = 100;
 
-/// Which deliveries are wanted.
+/// Selects deliveries.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
-    /// Those in this state.
+    /// Only deliveries in this state.
     state: Option<DeliveryState>,
-    /// The id after which the list begins; the `next` of the stretch before.
+    /// The id after which the page begins: the `next` of the previous page.
     after: Option<DeliveryId>,
     /// How many entries at most: 1 to 1000, 100 when left out.
     #[serde(default)]
@@ -39,15 +39,15 @@ pub(super) struct DeliveryView {
     to: String,
     /// The channel.
     channel: DeliveryChannel,
-    /// What it tells of the alarm.
+    /// What it reports about the alarm.
     about: About,
-    /// How much that matters.
+    /// The severity of the alarm when the delivery was written.
     severity: Severity,
     /// Its state.
     state: DeliveryState,
-    /// When the next attempt is to be made; the past for one that is over.
+    /// The time of the next attempt. It has no meaning unless the delivery is waiting.
     due: Timestamp,
-    /// How many attempts have failed.
+    /// The number of failed attempts.
     attempts: u32,
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,22 +95,22 @@ pub(super) async fn list(
     Ok(Answer::new(listing).with_output(text))
 }
 
-/// What to try again.
+/// Selects dead deliveries to retry.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Retry {
-    /// One dead delivery; the oldest dead ones when left out.
+    /// The dead delivery to retry. If absent, the oldest dead deliveries are retried.
     id: Option<DeliveryId>,
 }
 
-/// What is tried again.
+/// The result of a retry.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Retried {
-    /// How many deliveries wait again.
+    /// The number of deliveries that are waiting again.
     retried: usize,
-    /// How many were cancelled: their alarms are acknowledged or over.
+    /// The number of cancelled deliveries: their alarms are acknowledged or over.
     cancelled: usize,
-    /// Whether there are more dead ones: repeat the operation.
+    /// Whether further dead deliveries exist. If so, repeat the operation.
     more: bool,
 }
 
@@ -126,18 +126,21 @@ pub(super) async fn retry(context: Context, params: Retry) -> Result<Answer<Retr
             let search = DeliverySearch {
                 state: Some(DeliveryState::Dead),
                 after: None,
-                limit: RETRIED_AT_ONCE + 1,
+                limit: MAX_RETRIED + 1,
             };
             store.deliveries(&search).await?
         }
     };
     if let Some(other) = dead.iter().find(|one| one.state != DeliveryState::Dead) {
-        let message = format!("the delivery is not dead but {}", other.state.as_str());
-        let hint = "`alarm deliveries` lists dead ones with the state `dead`";
+        let message = format!(
+            "the delivery is {}, and only a dead delivery can be retried",
+            other.state.as_str()
+        );
+        let hint = "list dead deliveries with `alarm deliveries` and the state `dead`";
         return Err(Refusal::conflict(message, hint).of_field("id"));
     }
-    let more = dead.len() > RETRIED_AT_ONCE as usize;
-    dead.truncate(RETRIED_AT_ONCE as usize);
+    let more = dead.len() > MAX_RETRIED as usize;
+    dead.truncate(MAX_RETRIED as usize);
     let mut changed: Vec<Delivery> = Vec::with_capacity(dead.len());
     for delivery in dead {
         let alarm = store.alarm(delivery.alarm).await?;
@@ -164,11 +167,11 @@ pub(super) async fn retry(context: Context, params: Retry) -> Result<Answer<Retr
         let target = params.id.map(|id| id.to_string());
         context.commit(change, target, details).await?;
     }
-    let said = format!("{retried} deliveries are tried again, {cancelled} were cancelled.");
+    let output = format!("Deliveries waiting again: {retried}. Deliveries cancelled: {cancelled}.");
     Ok(Answer::new(Retried {
         retried,
         cancelled,
         more,
     })
-    .with_output(said))
+    .with_output(output))
 }

@@ -1,4 +1,4 @@
-//! `alarm`: what people must learn of, and whether they were told.
+//! `alarm`: alarms, their deliveries and the preferences of people.
 
 mod deliveries;
 mod preferences;
@@ -19,54 +19,54 @@ use crate::store::AlarmSearch;
 use crate::throttle::Rate;
 use view::AlarmView;
 
-/// How often an operation decides anew when another change came first.
-const TRIES: usize = 4;
-/// Alarms that one `alarm over` ends: each may have 1,000 recipients.
-const ENDED_AT_ONCE: u32 = 20;
+/// The limit on attempts to commit when concurrent changes conflict.
+const MAX_TRIES: usize = 4;
+/// The limit on alarms that one `alarm over` ends, because each may have 1,000 recipients.
+const MAX_ENDED: u32 = 20;
 
 pub(super) fn entries() -> Vec<Entry> {
     let (admin, member) = ([Role::Admin], [Role::Member]);
     let raisers = [Role::Admin, Role::Service];
     vec![
         Entry::new("alarm", "raise")
-            .summary("Raises an alarm for a person or for `admins`, or repeats the one of the same key.")
+            .summary("Raises an alarm for a person or for `admins`, or repeats the alarm with the same key.")
             .allow(&raisers)
             .changes()
             .example(json!({ "to": "admins", "severity": "warning", "text": "The disk is nearly full.", "key": "disk" }))
             .handler(raise),
         Entry::new("alarm", "list")
-            .summary("Lists alarms, newest first; admins see all, members those that they were told of.")
+            .summary("Lists alarms, newest first. Admins see all, members those with themselves as a recipient.")
             .allow(&admin)
             .allow_own(&member)
             .example(json!({ "state": "open", "limit": 10 }))
             .handler(view::list),
         Entry::new("alarm", "show")
-            .summary("Shows an alarm and its recipients; members see themselves among these.")
+            .summary("Shows an alarm and its recipients. Members see no other recipients.")
             .allow(&admin)
             .allow_own(&member)
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::show),
         Entry::new("alarm", "acknowledge")
-            .summary("Takes care of an alarm: nobody is told of it any more.")
+            .summary("Acknowledges an alarm, which stops all its deliveries.")
             .allow(&admin)
             .allow_own(&member)
             .changes()
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::acknowledge),
         Entry::new("alarm", "over")
-            .summary("Ends the alarms of a key: a service its own, an admin those of all.")
+            .summary("Ends the alarms with a key: a service its own, an admin those of all raisers.")
             .allow(&raisers)
             .changes()
             .example(json!({ "key": "disk" }))
             .handler(over),
         Entry::new("alarm", "test")
-            .summary("Sends a test alarm to yourself, in place of the one before.")
+            .summary("Sends a test alarm to yourself and deletes the previous one.")
             .allow_own(&[Role::Admin, Role::Member])
             .changes()
             .example(json!({ "severity": "critical" }))
             .handler(test),
         Entry::new("alarm", "preferences")
-            .summary("Shows how you want to be told of alarms, or changes what is given; admins name any person.")
+            .summary("Shows your preferences for alarms and changes the given ones. Admins can name any person.")
             .allow(&admin)
             .allow_own(&member)
             .changes()
@@ -78,7 +78,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "state": "dead" }))
             .handler(deliveries::list),
         Entry::new("alarm", "retry")
-            .summary("Tries a dead delivery again, or up to 100 of them; those with nothing left to tell are cancelled.")
+            .summary("Retries a dead delivery, or up to 100 of them, and cancels those of acknowledged or ended alarms.")
             .allow(&admin)
             .changes()
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
@@ -86,32 +86,34 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// An alarm to raise.
+/// An alarm to be raised.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Raise {
-    /// The name of a person, or `admins` for all persons with that role. A person of that name is `admins@zone`.
+    /// The name of a person, or `admins` for all persons with that role. Write `admins@zone` for a
+    /// person with the name `admins`.
     to: String,
-    /// How much it matters.
+    /// Its severity.
     severity: Severity,
-    /// What happened, in one line of at most 500 characters; no secrets.
+    /// What happened, in one line of at most 500 characters. It must not contain a secret.
     text: AlarmText,
-    /// Its deduplication key, at most 128 characters: as long as an alarm of yours with this key is not over, this
-    /// repeats it. Without a key it repeats none.
+    /// Its deduplication key, at most 128 characters. If your alarm with this key and the same `to`
+    /// is not over, it is repeated. Without a key, no alarm is repeated.
     key: Option<AlarmKey>,
-    /// JSON of at most 4 KiB for programs, which messages leave out; no secrets.
+    /// JSON of at most 4 KiB for programs. Messages do not include it. It must not contain a
+    /// secret.
     data: Option<AlarmData>,
 }
 
-/// An alarm that was raised.
+/// A raised or repeated alarm.
 #[derive(Debug, Serialize, JsonSchema)]
 struct RaisedView {
     /// The alarm.
     #[serde(flatten)]
     alarm: AlarmView,
-    /// How many recipients it has.
+    /// The number of its recipients.
     recipients: usize,
-    /// How many deliveries wait because of this. Open connections were told already.
+    /// The number of new deliveries. Events for open connections are not counted.
     deliveries: usize,
 }
 
@@ -128,17 +130,17 @@ async fn raise(context: Context, params: Raise) -> Result<Answer<RaisedView>, Re
         data: params.data,
     };
     let site = context.site();
-    let mut overtaken = None;
-    for _ in 0..TRIES {
+    let mut conflict = None;
+    for _ in 0..MAX_TRIES {
         let raised = site
             .raise(context.caller(), new.clone(), context.now())
             .await?;
         match commit(&context, raised).await {
-            Err(refusal) if refusal.is_conflict() => overtaken = Some(refusal),
+            Err(refusal) if refusal.is_conflict() => conflict = Some(refusal),
             done => return done,
         }
     }
-    Err(overtaken.unwrap_or_else(|| Refusal::busy("the alarm changes too often")))
+    Err(conflict.unwrap_or_else(|| Refusal::busy("the alarm is being changed concurrently")))
 }
 
 async fn commit(context: &Context, raised: Raised) -> Result<Answer<RaisedView>, Refusal> {
@@ -162,17 +164,17 @@ async fn commit(context: &Context, raised: Raised) -> Result<Answer<RaisedView>,
         1 => "Raised",
         _ => "Repeated",
     };
-    let said = format!("{done} the alarm {} for {recipients} recipients.", alarm.id);
+    let output = format!("{done} the alarm {} for {recipients} recipients.", alarm.id);
     let alarm = AlarmView::of(context, alarm).await?;
     Ok(Answer::new(RaisedView {
         alarm,
         recipients,
         deliveries,
     })
-    .with_output(said))
+    .with_output(output))
 }
 
-/// The person or group of that name.
+/// Finds the person or group with this name.
 async fn target(context: &Context, name: &str) -> Result<Target, Refusal> {
     if name == Target::ADMINS {
         return Ok(Target::Admins);
@@ -185,7 +187,7 @@ async fn target(context: &Context, name: &str) -> Result<Target, Refusal> {
     Ok(Target::Person(found.id))
 }
 
-/// Which alarms are over.
+/// Selects the alarms to end.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Over {
@@ -193,12 +195,12 @@ struct Over {
     key: AlarmKey,
 }
 
-/// What was ended.
+/// The result of ending alarms.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Ended {
-    /// How many alarms.
+    /// The number of ended alarms.
     alarms: usize,
-    /// Whether there are more of that key: repeat the operation.
+    /// Whether further alarms with this key exist. If so, repeat the operation.
     more: bool,
 }
 
@@ -214,19 +216,19 @@ async fn over(context: Context, params: Over) -> Result<Answer<Ended>, Refusal> 
     let search = AlarmSearch {
         raiser,
         current_key: Some(params.key.clone()),
-        limit: ENDED_AT_ONCE + 1,
+        limit: MAX_ENDED + 1,
         ..AlarmSearch::default()
     };
     let site = context.site();
-    let mut overtaken = None;
-    for _ in 0..TRIES {
+    let mut conflict = None;
+    for _ in 0..MAX_TRIES {
         let mut found = site.store().alarms(&search).await?;
         if found.is_empty() {
             let key = params.key.as_str();
             return Err(Refusal::not_found("alarm with the key", key).of_field("key"));
         }
-        let more = found.len() > ENDED_AT_ONCE as usize;
-        found.truncate(ENDED_AT_ONCE as usize);
+        let more = found.len() > MAX_ENDED as usize;
+        found.truncate(MAX_ENDED as usize);
         let alarms = found.len();
         let mut changes = Changes::default();
         for alarm in found {
@@ -237,25 +239,25 @@ async fn over(context: Context, params: Over) -> Result<Answer<Ended>, Refusal> 
             .commit(changes, params.key.as_str().to_owned(), details)
             .await
         {
-            Err(refusal) if refusal.is_conflict() => overtaken = Some(refusal),
+            Err(refusal) if refusal.is_conflict() => conflict = Some(refusal),
             Err(refusal) => return Err(refusal),
             Ok(_) => {
-                let said = match more {
-                    true => format!("Ended {alarms} alarms; there are more."),
+                let output = match more {
+                    true => format!("Ended {alarms} alarms. There are more; repeat the command."),
                     false => format!("Ended {alarms} alarms."),
                 };
-                return Ok(Answer::new(Ended { alarms, more }).with_output(said));
+                return Ok(Answer::new(Ended { alarms, more }).with_output(output));
             }
         }
     }
-    Err(overtaken.unwrap_or_else(|| Refusal::busy("the alarms change too often")))
+    Err(conflict.unwrap_or_else(|| Refusal::busy("the alarms are being changed concurrently")))
 }
 
-/// How a test alarm is to be.
+/// A test alarm.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Test {
-    /// How much it is to matter; `info` when left out.
+    /// Its severity. The default is `info`.
     severity: Option<Severity>,
 }
 

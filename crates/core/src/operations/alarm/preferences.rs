@@ -1,4 +1,4 @@
-//! How a person wants to be told.
+//! A person's preferences for alarms.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -14,29 +14,31 @@ use crate::operations::account;
 use crate::store::{AlarmChange, Change, StoredPreferences};
 use crate::throttle::Rate;
 
-/// What to change; what is left out stays. With nothing to change, the preferences are shown.
+/// Changes of preferences. Absent fields keep their values.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Set {
-    /// The person; yourself when left out.
+    /// The person. The default is the caller.
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
     /// The language of messages.
     language: Option<Language>,
     /// An IANA time zone, such as `Europe/Berlin`.
     time_zone: Option<TimeZoneName>,
-    /// When quiet hours begin, such as `22:00`. Only critical alarms pass them.
+    /// The start of quiet hours, such as `22:00`. During quiet hours only critical alarms are
+    /// delivered.
     quiet_from: Option<TimeOfDay>,
-    /// When they end, such as `07:00`. The same time as `quiet_from` means none.
+    /// The end of quiet hours, such as `07:00`. If it equals `quiet_from`, there are no quiet
+    /// hours.
     quiet_to: Option<TimeOfDay>,
-    /// The channels, the first one first; one that is missing is not used.
+    /// The channels in order of preference. A channel that is not in the list is not used.
     channels: Option<Vec<DeliveryChannel>>,
-    /// Where short texts go, at most 100 characters: a telephone number, or what else the site's webhook takes. Empty:
-    /// nowhere.
+    /// The address for short texts, at most 100 characters: a telephone number, or another address
+    /// that the site's webhook accepts. An empty string removes it.
     text_to: Option<String>,
 }
 
-/// How a person wants to be told.
+/// A person's preferences for alarms.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PreferencesView {
     /// The person.
@@ -44,17 +46,17 @@ pub(super) struct PreferencesView {
     name: AccountName,
     /// The language of messages.
     language: Language,
-    /// The zone of quiet hours and of times in messages.
+    /// The time zone of quiet hours and of times in messages.
     time_zone: TimeZoneName,
-    /// When quiet hours begin; absent without any.
+    /// The start of quiet hours; absent without quiet hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     quiet_from: Option<TimeOfDay>,
-    /// When they end.
+    /// The end of quiet hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     quiet_to: Option<TimeOfDay>,
-    /// The channels, the first one first.
+    /// The channels in order of preference.
     channels: Vec<DeliveryChannel>,
-    /// Where short texts go.
+    /// The address for short texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     text_to: Option<TextAddress>,
 }
@@ -108,7 +110,7 @@ pub(super) async fn preferences(
         channels,
         text_to,
     } = preferences;
-    let said = match quiet {
+    let output = match quiet {
         Some(QuietHours { from, to }) => {
             format!(
                 "{}  {}  quiet from {from} to {to}",
@@ -127,7 +129,7 @@ pub(super) async fn preferences(
         channels,
         text_to,
     })
-    .with_output(said))
+    .with_output(output))
 }
 
 fn changed(mut preferences: Preferences, params: Set) -> Result<Preferences, Refusal> {
@@ -146,13 +148,13 @@ fn changed(mut preferences: Preferences, params: Set) -> Result<Preferences, Ref
         (Some(_), None) => {
             return Err(Refusal::invalid(
                 "quiet_to",
-                "give both ends of the quiet hours",
+                "give both the start and the end of the quiet hours",
             ));
         }
         (None, Some(_)) => {
             return Err(Refusal::invalid(
                 "quiet_from",
-                "give both ends of the quiet hours",
+                "give both the start and the end of the quiet hours",
             ));
         }
     };

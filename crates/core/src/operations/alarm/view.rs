@@ -1,4 +1,4 @@
-//! What is shown of alarms, and taking care of one.
+//! Listing, showing and acknowledging alarms.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::TRIES;
+use super::MAX_TRIES;
 use crate::access::Scope;
 use crate::accounts::Kind;
 use crate::alarms::{Acknowledgement, Alarm, AlarmData, AlarmState, Recipient, Severity, Target};
@@ -24,32 +24,32 @@ pub(super) struct AlarmView {
     id: AlarmId,
     /// Its deduplication key.
     key: String,
-    /// The person that it is for, or `admins`.
+    /// The person that it was raised for, or `admins`.
     to: String,
-    /// How much it matters.
+    /// Its severity.
     severity: Severity,
     /// What happened.
     text: String,
-    /// More for programs.
+    /// Data for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<AlarmData>,
-    /// Who raised it.
+    /// The name of the party that raised it.
     raised_by: String,
-    /// When it was raised first.
+    /// The time of the first raise.
     first: Timestamp,
-    /// When it was raised last.
+    /// The time of the last raise.
     last: Timestamp,
-    /// How often it was raised.
+    /// How many times it was raised.
     count: u64,
     /// Its state.
     state: AlarmState,
-    /// Who took care of it first, and when.
+    /// The first acknowledgement.
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledged: Option<Acknowledgement>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Timestamp>,
-    /// When the admins are told too, unless it is acknowledged before.
+    /// When the admins become recipients too, unless it is acknowledged or over by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     escalates: Option<Timestamp>,
 }
@@ -75,7 +75,7 @@ impl AlarmView {
     }
 }
 
-/// The names of accounts, each read once. A deleted account has its id for a name.
+/// The names of accounts, each read once. For a deleted account its id is shown.
 #[derive(Default)]
 pub(super) struct Names(BTreeMap<AccountId, String>);
 
@@ -118,16 +118,16 @@ impl Names {
     }
 }
 
-/// Which alarms are wanted.
+/// Selects alarms.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
-    /// Those that this person was told of; all when an admin leaves it out.
+    /// Only alarms with this person as a recipient. If absent, an admin sees all alarms.
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
-    /// Those in this state.
+    /// Only alarms in this state.
     state: Option<AlarmState>,
-    /// The id after which the list begins; the `next` of the stretch before.
+    /// The id after which the page begins: the `next` of the previous page.
     after: Option<AlarmId>,
     /// How many entries at most: 1 to 1000, 100 when left out.
     #[serde(default)]
@@ -163,7 +163,7 @@ pub(super) async fn list(
     Ok(Answer::new(listing).with_output(text))
 }
 
-/// Which alarm.
+/// Selects an alarm.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ById {
@@ -177,11 +177,11 @@ pub(super) struct WholeAlarm {
     /// The alarm.
     #[serde(flatten)]
     alarm: AlarmView,
-    /// Who is told of it; a member sees no others.
+    /// Its recipients. A member sees no other recipients.
     recipients: Vec<RecipientView>,
 }
 
-/// Who is told of an alarm.
+/// A recipient of an alarm.
 #[derive(Debug, Serialize, JsonSchema)]
 struct RecipientView {
     /// The account's name.
@@ -191,7 +191,8 @@ struct RecipientView {
     acknowledged: Option<Timestamp>,
 }
 
-/// The alarm and its recipients. One of which the caller was not told does not seem to exist.
+/// Finds an alarm and its recipients. For a member that is not a recipient the result is the same
+/// as for an unknown id.
 async fn find(context: &Context, id: AlarmId) -> Result<(Alarm, Vec<Recipient>), Refusal> {
     let not_found = || Refusal::not_found("alarm", id).of_field("id");
     let store = context.site().store();
@@ -230,18 +231,18 @@ async fn whole(
 pub(super) async fn show(context: Context, params: ById) -> Result<Answer<WholeAlarm>, Refusal> {
     let (alarm, recipients) = find(&context, params.id).await?;
     let whole = whole(&context, alarm, recipients).await?;
-    let said = whole.alarm.line();
-    Ok(Answer::new(whole).with_output(said))
+    let output = whole.alarm.line();
+    Ok(Answer::new(whole).with_output(output))
 }
 
-/// The first acknowledgement is of the whole alarm; each recipient may add one.
+/// The first acknowledgement applies to the whole alarm. Each recipient can add its own.
 pub(super) async fn acknowledge(
     context: Context,
     params: ById,
 ) -> Result<Answer<WholeAlarm>, Refusal> {
     let (site, caller, now) = (context.site(), context.caller(), context.now());
-    let mut overtaken = None;
-    for _ in 0..TRIES {
+    let mut conflict = None;
+    for _ in 0..MAX_TRIES {
         let (alarm, mut recipients) = find(&context, params.id).await?;
         let mut own = None;
         for one in &mut recipients {
@@ -252,10 +253,10 @@ pub(super) async fn acknowledge(
         }
         let nothing_new = own.is_none() && !alarm.is_open();
         if nothing_new || alarm.state == AlarmState::Over {
-            let said = format!("The alarm {} is {}.", alarm.id, alarm.state.as_str());
+            let output = format!("The alarm {} is {}.", alarm.id, alarm.state.as_str());
             let (_, recipients) = find(&context, params.id).await?;
             let whole = whole(&context, alarm, recipients).await?;
-            return Ok(Answer::new(whole).with_output(said));
+            return Ok(Answer::new(whole).with_output(output));
         }
         let alarm = alarm.revised(|alarm| {
             alarm.state = AlarmState::Acknowledged;
@@ -268,14 +269,14 @@ pub(super) async fn acknowledge(
         let changes = site.acknowledge_alarm(&alarm, own, recipients.len())?;
         let details = json!({ "severity": alarm.severity, "recipient": own.is_some() });
         match context.commit(changes, alarm.id.to_string(), details).await {
-            Err(refusal) if refusal.is_conflict() => overtaken = Some(refusal),
+            Err(refusal) if refusal.is_conflict() => conflict = Some(refusal),
             Err(refusal) => return Err(refusal),
             Ok(_) => {
-                let said = format!("Acknowledged the alarm {}.", alarm.id);
+                let output = format!("Acknowledged the alarm {}.", alarm.id);
                 let whole = whole(&context, alarm, recipients).await?;
-                return Ok(Answer::new(whole).with_output(said));
+                return Ok(Answer::new(whole).with_output(output));
             }
         }
     }
-    Err(overtaken.unwrap_or_else(|| Refusal::busy("the alarm changes too often")))
+    Err(conflict.unwrap_or_else(|| Refusal::busy("the alarm is being changed concurrently")))
 }

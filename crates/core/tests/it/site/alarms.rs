@@ -1,4 +1,4 @@
-//! Alarms as operations: who raises, sees, acknowledges and ends them, and how many there may be.
+//! The operations on alarms: their permissions, effects and limits.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use countersign_proto::operation::{Code, Event};
 use countersign_testkit::harness::{NOW, TestSession, TestSite, run, run_at};
 use serde_json::{Value, json};
 
-/// A site with a mail server and a webhook, so far as it knows.
+/// A site that is configured for e-mail and short texts. The tests act as its worker.
 pub(super) async fn site() -> TestSite {
     let test = TestSite::new().await;
     deliver(&test);
@@ -52,21 +52,21 @@ pub(super) async fn raise(test: &TestSite, to: &str, key: &str) -> Value {
     test.admin("alarm.raise", params).await
 }
 
-/// What the connections of a session get.
-fn heard(test: &TestSite, session: &TestSession) -> Arc<Mutex<Vec<Arc<Event>>>> {
-    let heard = Arc::<Mutex<Vec<Arc<Event>>>>::default();
-    let sink = heard.clone();
-    let hear = move |event: &Arc<Event>| {
+/// Collects the events for the connection of a session.
+fn subscribe(test: &TestSite, session: &TestSession) -> Arc<Mutex<Vec<Arc<Event>>>> {
+    let events = Arc::<Mutex<Vec<Arc<Event>>>>::default();
+    let sink = events.clone();
+    let add = move |event: &Arc<Event>| {
         sink.lock().unwrap().push(event.clone());
         true
     };
-    test.site.events().subscribe(&session.info, Box::new(hear));
-    heard
+    test.site.events().subscribe(&session.info, Box::new(add));
+    events
 }
 
-fn names(heard: &Mutex<Vec<Arc<Event>>>) -> Vec<String> {
-    let heard = heard.lock().unwrap();
-    heard.iter().map(|event| event.event.clone()).collect()
+fn names(events: &Mutex<Vec<Arc<Event>>>) -> Vec<String> {
+    let events = events.lock().unwrap();
+    events.iter().map(|event| event.event.clone()).collect()
 }
 
 async fn list(test: &TestSite, caller: &Caller, params: Value) -> Vec<String> {
@@ -79,16 +79,16 @@ async fn list(test: &TestSite, caller: &Caller, params: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_alarm_is_raised_repeated_acknowledged_and_over() {
+async fn an_alarm_is_raised_repeated_acknowledged_and_ended() {
     let test = site().await;
     let maria = person(&test, "maria", "member").await;
-    let heard = heard(&test, &maria);
+    let events = subscribe(&test, &maria);
     let first = raise(&test, "maria", "disk").await;
     assert_eq!(
         (&first["count"], &first["state"], &first["recipients"]),
         (&json!(1), &json!("open"), &json!(1))
     );
-    // E-mail in 60 s, because there is a connection.
+    // The e-mail is due in 60 s, because the person has a connection.
     assert_eq!(first["deliveries"], 1);
     let again = raise(&test, "maria", "disk").await;
     assert_eq!(
@@ -96,9 +96,9 @@ async fn an_alarm_is_raised_repeated_acknowledged_and_over() {
         (&first["id"], &json!(2), &json!(0))
     );
     assert_eq!(
-        names(&heard),
+        names(&events),
         ["raised"],
-        "a repeat within the window tells nothing"
+        "a repeat within the window sends no event"
     );
 
     let id = json!({ "id": first["id"] });
@@ -114,7 +114,7 @@ async fn an_alarm_is_raised_repeated_acknowledged_and_over() {
     assert_eq!(
         (code, test.audited().await.len()),
         (Code::SUCCESS, audited),
-        "once is enough"
+        "a second acknowledgement writes nothing"
     );
     let waiting = test
         .admin("alarm.deliveries", json!({ "state": "waiting" }))
@@ -123,7 +123,7 @@ async fn an_alarm_is_raised_repeated_acknowledged_and_over() {
 
     let ended = test.admin("alarm.over", json!({ "key": "disk" })).await;
     assert_eq!(ended, json!({ "alarms": 1, "more": false }));
-    assert_eq!(names(&heard), ["raised", "acknowledged", "over"]);
+    assert_eq!(names(&events), ["raised", "acknowledged", "over"]);
     assert_eq!(test.admin("alarm.show", id).await["state"], "over");
     let (code, _) = test.refused("alarm.over", json!({ "key": "disk" })).await;
     assert_eq!(code, Code::NOT_FOUND);
@@ -171,7 +171,7 @@ async fn a_member_sees_and_acknowledges_own_alarms_only() {
     }
 }
 
-/// A service that knew the key of an alarm of the site could have kept it quiet.
+/// Otherwise a service could silence an alarm of the site by using the same key.
 #[tokio::test]
 async fn a_service_neither_repeats_nor_ends_an_alarm_of_another_raiser() {
     let test = site().await;
@@ -198,7 +198,7 @@ async fn a_service_neither_repeats_nor_ends_an_alarm_of_another_raiser() {
 }
 
 #[tokio::test]
-async fn an_admin_who_came_later_is_told_with_the_next_repeat() {
+async fn a_new_admin_becomes_a_recipient_at_the_next_repeat() {
     let test = site().await;
     let (code, refused) = test
         .refused(
@@ -211,7 +211,7 @@ async fn an_admin_who_came_later_is_told_with_the_next_repeat() {
     assert_eq!(raise(&test, "admins", "disk").await["recipients"], 1);
     person(&test, "ada", "admin").await;
     let again = raise(&test, "admins", "disk").await;
-    // By e-mail now and by text later for a warning, but nobody has a number for texts.
+    // The new admin gets an e-mail. No person here has an address for short texts.
     assert_eq!(
         (&again["recipients"], &again["deliveries"]),
         (&json!(2), &json!(1))
@@ -219,10 +219,10 @@ async fn an_admin_who_came_later_is_told_with_the_next_repeat() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_becomes_more_severe_is_told_at_once() {
+async fn an_alarm_that_becomes_more_severe_is_delivered_at_once() {
     let test = site().await;
     let maria = person(&test, "maria", "member").await;
-    let heard = heard(&test, &maria);
+    let events = subscribe(&test, &maria);
     raise(&test, "maria", "disk").await;
     test.site
         .events()
@@ -234,11 +234,11 @@ async fn an_alarm_that_becomes_more_severe_is_told_at_once() {
         (&json!("critical"), &json!("Full."))
     );
     assert!(worse["escalates"].is_string());
-    assert_eq!(names(&heard), ["raised"]);
+    assert_eq!(names(&events), ["raised"]);
 }
 
 #[tokio::test]
-async fn bad_parameters_are_named_and_limits_are_kept() {
+async fn an_invalid_parameter_is_named_and_a_value_at_its_limit_is_accepted() {
     let test = site().await;
     person(&test, "maria", "member").await;
     let whole = json!({ "to": "maria", "severity": "info", "text": "x", "key": "k", "data": [1] });
@@ -265,14 +265,14 @@ async fn bad_parameters_are_named_and_limits_are_kept() {
     let (code, _) = test
         .refused(
             "alarm.raise",
-            json!({ "to": "nobody", "severity": "info", "text": "x" }),
+            json!({ "to": "unknown", "severity": "info", "text": "x" }),
         )
         .await;
     assert_eq!(code, Code::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn a_service_raises_so_many_alarms_and_no_more() {
+async fn a_service_raises_alarms_up_to_its_rate_limit() {
     let test = site().await;
     person(&test, "maria", "member").await;
     let (robot, _) = test.service("robot").await;
@@ -291,9 +291,10 @@ async fn a_service_raises_so_many_alarms_and_no_more() {
     assert_eq!(raise(later(2)).await.0, Code::SUCCESS);
 }
 
-/// At the limit and one over. What is over makes room; the site's own alarms have places of their own.
+/// Tests the limit and one over it. An alarm that is over is deleted for a new one, and places are
+/// reserved for the site's own alarms.
 #[tokio::test]
-async fn a_person_has_so_many_alarms_and_no_more() {
+async fn a_person_has_at_most_900_alarms_and_further_ones_of_the_site() {
     let test = site().await;
     person(&test, "maria", "member").await;
     for at in 0..900 {
@@ -305,7 +306,7 @@ async fn a_person_has_so_many_alarms_and_no_more() {
     test.admin("alarm.over", json!({ "key": "alarm 7" })).await;
     test.admin("alarm.raise", params.clone()).await;
     let gone = test.admin("alarm.list", json!({ "state": "over" })).await;
-    assert_eq!(gone["entries"], json!([]), "the one that was over went");
+    assert_eq!(gone["entries"], json!([]), "an ended alarm is deleted");
     test.refused("alarm.raise", params).await;
     let found = test.admin("person.show", json!({ "name": "maria" })).await;
     let maria = found["id"].as_str().unwrap().parse().unwrap();
@@ -332,7 +333,7 @@ fn new(to: Target) -> NewAlarm {
 struct Nothing {}
 
 #[tokio::test]
-async fn an_alarm_of_the_site_is_raised_with_the_change_that_it_is_about() {
+async fn an_alarm_of_the_site_is_committed_with_its_cause() {
     let notice = |context: Context, _: Nothing| async move {
         let alarm = context
             .site()
@@ -348,7 +349,7 @@ async fn an_alarm_of_the_site_is_raised_with_the_change_that_it_is_about() {
         vec![entry.changes().handler(notice)]
     };
     let test = TestSite::builder().operations(own).build().await;
-    // Without an admin nobody can be told, and the change is made all the same.
+    // Without an admin no alarm is raised, and the change is still made.
     test.admin("test.notice", json!({})).await;
     assert!(
         list(&test, &Caller::admin_socket(), json!({}))
@@ -361,7 +362,7 @@ async fn an_alarm_of_the_site_is_raised_with_the_change_that_it_is_about() {
     }
     let all = test.admin("alarm.list", json!({})).await;
     let [alarm] = all["entries"].as_array().unwrap().as_slice() else {
-        panic!("coalesced by its key: {all}");
+        panic!("expected one repeated alarm: {all}");
     };
     assert_eq!(
         (&alarm["count"], &alarm["raised_by"]),
@@ -370,7 +371,7 @@ async fn an_alarm_of_the_site_is_raised_with_the_change_that_it_is_about() {
 }
 
 #[tokio::test]
-async fn preferences_are_ones_own_and_an_admins() {
+async fn preferences_are_changed_by_their_person_and_by_admins_only() {
     let test = site().await;
     let maria = person(&test, "maria", "member").await;
     let ask = async |params| run(&test.site, &maria.caller, "alarm.preferences", params).await;
@@ -393,7 +394,7 @@ async fn preferences_are_ones_own_and_an_admins() {
     assert_eq!(
         test.audited().await.len(),
         audited + 1,
-        "nothing new, nothing written"
+        "unchanged preferences are not written"
     );
     let (_, cleared) = ask(json!({ "quiet_from": "07:00", "text_to": "" })).await;
     assert!(cleared["quiet_to"].is_null() && cleared["text_to"].is_null());
@@ -419,7 +420,7 @@ async fn preferences_are_ones_own_and_an_admins() {
 }
 
 #[tokio::test]
-async fn a_test_alarm_takes_the_place_of_the_one_before() {
+async fn a_test_alarm_replaces_the_previous_one() {
     let test = site().await;
     let maria = person(&test, "maria", "member").await;
     for _ in 0..3 {
@@ -433,11 +434,11 @@ async fn a_test_alarm_takes_the_place_of_the_one_before() {
     let (code, _) = run(&test.site, &maria.caller, "alarm.test", json!({})).await;
     assert_eq!(code, Code::BUSY);
     let (code, _) = test.refused("alarm.test", json!({})).await;
-    assert_eq!(code, Code::NOT_PERMITTED, "the admin socket has no person");
+    assert_eq!(code, Code::NOT_PERMITTED, "the admin socket has no account");
 }
 
 #[tokio::test]
-async fn a_new_account_of_a_deleted_ones_name_has_none_of_its_alarms() {
+async fn a_new_account_with_the_name_of_a_deleted_one_has_none_of_its_alarms() {
     let test = site().await;
     person(&test, "maria", "member").await;
     let set = json!({ "person": "maria", "language": "de" });
@@ -454,7 +455,8 @@ async fn a_new_account_of_a_deleted_ones_name_has_none_of_its_alarms() {
     assert_eq!(raise(&test, "maria", "disk").await["count"], 1);
 }
 
-/// Runs a future until it has waited so often, and drops it then.
+/// Polls a future until it was pending more than `waits` times, then drops it. Returns whether it
+/// completed.
 async fn dropped_after(mut waits: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     poll_fn(move |context| match future.as_mut().poll(context) {
@@ -469,7 +471,7 @@ async fn dropped_after(mut waits: usize, future: impl Future) -> bool {
 }
 
 #[tokio::test]
-async fn an_alarm_whose_caller_goes_away_is_raised_whole_or_not_at_all() {
+async fn an_alarm_whose_caller_disconnects_is_raised_completely_or_not_at_all() {
     let mut raised = [0; 2];
     for waits in 0.. {
         let test = site().await;

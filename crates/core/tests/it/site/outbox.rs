@@ -1,4 +1,4 @@
-//! The outbox: what a worker is handed out, in which order, and what became of it.
+//! The outbox: leases, order, retries, summaries and escalation.
 
 use countersign_core::access::Caller;
 use countersign_core::alarms::DeliveryChannel;
@@ -14,7 +14,7 @@ pub(super) async fn due(site: &Site, now: Timestamp) -> Vec<DueDelivery> {
     site.due_deliveries(now, 100).await.unwrap()
 }
 
-/// The short texts of what is due, each sent.
+/// Sends all due messages and returns their short texts.
 async fn sent(site: &Site, now: Timestamp) -> Vec<String> {
     let mut texts = Vec::new();
     loop {
@@ -65,13 +65,10 @@ async fn a_message_is_leased_sent_once_and_recorded() {
         message.message.subject,
         "[example.org] Warning: About disk."
     );
-    assert!(
-        due(&test.site, later(119)).await.is_empty(),
-        "another worker has it"
-    );
+    assert!(due(&test.site, later(119)).await.is_empty(), "it is leased");
     let next = test.site.next_delivery().await.unwrap();
     assert_eq!(next, Some(later(120)));
-    // That worker was killed.
+    // The lease has ended without a result, as when the worker was killed.
     let [again] = due(&test.site, later(120)).await.try_into().unwrap();
     assert_eq!(again.message_id, message.message_id);
     let sent = DeliveryResult::Sent;
@@ -87,11 +84,11 @@ async fn a_message_is_leased_sent_once_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_message_that_fails_is_tried_again_for_a_day_and_then_dead_until_an_admin_retries() {
+async fn a_failing_message_is_retried_for_a_day_and_then_dead_until_an_admin_retries_it() {
     let test = site().await;
     person(&test, "maria", "member").await;
     raise(&test, "maria", "disk").await;
-    let (mut now, mut waits) = (NOW, Vec::new());
+    let (mut now, mut backoffs) = (NOW, Vec::new());
     while let [message] = due(&test.site, now).await.as_slice() {
         test.site
             .delivered(message.message_id, &failed(), now)
@@ -100,11 +97,11 @@ async fn a_message_that_fails_is_tried_again_for_a_day_and_then_dead_until_an_ad
         let Some(next) = test.site.next_delivery().await.unwrap() else {
             break;
         };
-        waits.push((next.millis() - now.millis()) / 1_000);
+        backoffs.push((next.millis() - now.millis()) / 1_000);
         now = next;
     }
     assert_eq!(
-        waits[..10],
+        backoffs[..10],
         [10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600]
     );
     assert!((later(86_400)..later(90_000)).contains(&now));
@@ -120,12 +117,12 @@ async fn a_message_that_fails_is_tried_again_for_a_day_and_then_dead_until_an_ad
     );
     let id = json!({ "id": dead["id"] });
     let (code, _) = test.refused("alarm.retry", id).await;
-    assert_eq!(code, Code::CONFLICT, "it is not dead any more");
+    assert_eq!(code, Code::CONFLICT, "it is no longer dead");
     assert_eq!(sent(&test.site, now).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_channel_can_ask_to_wait_and_can_refuse_for_good() {
+async fn a_channel_can_request_a_delay_and_can_reject_permanently() {
     let test = site().await;
     person(&test, "maria", "member").await;
     raise(&test, "maria", "disk").await;
@@ -147,7 +144,7 @@ async fn a_channel_can_ask_to_wait_and_can_refuse_for_good() {
         .await
         .unwrap();
     assert_eq!(deliveries(&test, "dead").await.len(), 1);
-    // An alarm that is acknowledged meanwhile is not told again by a retry.
+    // A retry cancels the delivery of an alarm that was acknowledged in the meantime.
     let alarm = &test.admin("alarm.list", json!({})).await["entries"][0]["id"];
     test.admin("alarm.acknowledge", json!({ "id": alarm }))
         .await;
@@ -160,7 +157,7 @@ async fn a_channel_can_ask_to_wait_and_can_refuse_for_good() {
 }
 
 #[tokio::test]
-async fn an_acknowledged_alarm_is_taken_from_the_worker_that_has_it() {
+async fn an_acknowledgement_cancels_a_leased_message() {
     let test = site().await;
     person(&test, "maria", "member").await;
     let alarm = raise(&test, "maria", "disk").await;
@@ -197,12 +194,12 @@ async fn an_acknowledged_alarm_is_taken_from_the_worker_that_has_it() {
     assert_eq!(again.await["count"], 2);
     assert!(
         due(&test.site, later(10_000)).await.is_empty(),
-        "never again"
+        "an acknowledged alarm is not delivered"
     );
 }
 
 #[tokio::test]
-async fn a_storm_is_ten_messages_and_one_summary_in_ten_minutes() {
+async fn forty_alarms_are_ten_messages_and_one_summary_in_ten_minutes() {
     let test = site().await;
     person(&test, "maria", "member").await;
     let mut ids = Vec::new();
@@ -226,7 +223,7 @@ async fn a_storm_is_ten_messages_and_one_summary_in_ten_minutes() {
         (summary.deliveries, summary.message.subject.as_str()),
         (30, "[example.org] Summary of 30 messages")
     );
-    // One of them is acknowledged before it is sent.
+    // One of the alarms is acknowledged before the summary is sent.
     test.admin("alarm.acknowledge", json!({ "id": ids[20] }))
         .await;
     let left = test
@@ -237,7 +234,7 @@ async fn a_storm_is_ten_messages_and_one_summary_in_ten_minutes() {
         .unwrap();
     assert_eq!((left.deliveries, left.message_id), (29, summary.message_id));
     assert!(!left.message.text.contains("alarm 20."));
-    // A summary that fails goes out again as one.
+    // A failed summary is sent again as one message.
     test.site
         .delivered(left.message_id, &failed(), later(602))
         .await
@@ -254,7 +251,7 @@ async fn a_storm_is_ten_messages_and_one_summary_in_ten_minutes() {
 }
 
 #[tokio::test]
-async fn quiet_hours_hold_messages_and_a_critical_one_passes() {
+async fn quiet_hours_delay_all_messages_but_critical_ones() {
     let test = site().await;
     person(&test, "maria", "member").await;
     // It is 13:00 in Berlin.
@@ -275,7 +272,7 @@ async fn quiet_hours_hold_messages_and_a_critical_one_passes() {
 }
 
 #[tokio::test]
-async fn what_nobody_acknowledges_goes_to_the_next_channel_and_to_the_admins() {
+async fn an_unacknowledged_alarm_goes_to_the_next_channel_and_to_the_admins() {
     let test = site().await;
     person(&test, "maria", "member").await;
     person(&test, "root", "admin").await;
@@ -284,15 +281,15 @@ async fn what_nobody_acknowledges_goes_to_the_next_channel_and_to_the_admins() {
     let params = json!({ "to": "maria", "severity": "critical", "text": "Fire.", "key": "fire" });
     let alarm = test.admin("alarm.raise", params).await;
     let channels = async |now| {
-        let mut told = Vec::new();
+        let mut notified = Vec::new();
         for one in due(&test.site, now).await {
             test.site
                 .delivered(one.message_id, &DeliveryResult::Sent, now)
                 .await
                 .unwrap();
-            told.push((one.name, one.channel));
+            notified.push((one.name, one.channel));
         }
-        told
+        notified
     };
     let (maria, root) = (
         "maria@example.org".to_owned(),
@@ -311,7 +308,7 @@ async fn what_nobody_acknowledges_goes_to_the_next_channel_and_to_the_admins() {
     );
     let shown = test.admin("alarm.show", json!({ "id": alarm["id"] })).await;
     assert_eq!(shown["recipients"].as_array().unwrap().len(), 2);
-    // Those who were told learn that it is over.
+    // Notified recipients receive the end.
     at(&test, "alarm.over", json!({ "key": "fire" }), later(1_000)).await;
     let over = channels(later(1_000)).await;
     assert_eq!(over.len(), 2);
@@ -319,7 +316,7 @@ async fn what_nobody_acknowledges_goes_to_the_next_channel_and_to_the_admins() {
 }
 
 #[tokio::test]
-async fn what_was_not_told_yet_is_not_told_when_it_is_over() {
+async fn an_alarm_that_ends_before_its_delivery_is_not_delivered() {
     let test = site().await;
     person(&test, "maria", "member").await;
     raise(&test, "maria", "disk").await;
@@ -329,7 +326,7 @@ async fn what_was_not_told_yet_is_not_told_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_channel_that_the_site_has_no_more_makes_dead_letters() {
+async fn a_delivery_over_a_removed_channel_is_dead() {
     let test = site().await;
     person(&test, "maria", "member").await;
     raise(&test, "maria", "disk").await;

@@ -1,4 +1,5 @@
-//! A worker that is killed, fails and goes on: every message goes out, in order, and none that was acknowledged.
+//! A worker that fails and is killed: every message is sent, in order, and none of an acknowledged
+//! alarm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,18 +16,18 @@ use serde_json::json;
 use super::alarms::{deliver, later, settings, site};
 use super::outbox::{due, failed};
 
-/// What a worker saw that is killed, fails and goes on.
+/// A worker that sometimes fails or is killed, and a record of its messages.
 #[derive(Default)]
 struct Worker {
-    /// Alarms that were acknowledged.
+    /// The acknowledged alarms.
     acknowledged: BTreeSet<AlarmId>,
-    /// When each alarm was accepted by the channel for each account, in the order in which that happened.
+    /// The alarms that the channel accepted for each account, in order.
     accepted: BTreeMap<AccountId, Vec<AlarmId>>,
     rounds: usize,
 }
 
 impl Worker {
-    /// One round of work at `now`; `false` when nothing was due.
+    /// Handles the due messages at `now`. Returns whether there were any.
     async fn round(&mut self, site: &Site, store: &dyn Alarms, now: Timestamp) -> bool {
         let due = site.due_deliveries(now, 100).await.unwrap();
         let any = !due.is_empty();
@@ -37,11 +38,11 @@ impl Worker {
             for one in &leased {
                 assert!(
                     !self.acknowledged.contains(&one.alarm),
-                    "acknowledged and told again"
+                    "an acknowledged alarm was leased"
                 );
             }
             match self.rounds % 7 {
-                // The worker is killed before it sends: nothing is reported.
+                // The worker is killed before it sends and reports no result.
                 3 => {}
                 5 => {
                     site.delivered(message.message_id, &failed(), now)
@@ -82,7 +83,7 @@ impl Worker {
     }
 }
 
-/// Raises `each` alarms for each person, one a millisecond; their ids in that order.
+/// Raises `each` alarms for each person, one per millisecond. Returns their ids in that order.
 async fn raise_many(test: &TestSite, people: &[String], each: usize) -> Vec<AlarmId> {
     let mut ids = Vec::new();
     for at in 0..each * people.len() {
@@ -91,7 +92,7 @@ async fn raise_many(test: &TestSite, people: &[String], each: usize) -> Vec<Alar
             ["info", "warning", "info", "warning", "info", "critical"][at / people.len() % 6];
         let params = json!({ "to": to, "severity": severity, "text": format!("number {at}") });
         let now = NOW.plus_millis(at as u64);
-        // The site's own alarms may take all places.
+        // Only alarms of the site itself can use all places.
         let caller = Caller::site();
         let (code, raised) = run_at(&test.site, &caller, "alarm.raise", params, now).await;
         assert_eq!(code, Code::SUCCESS, "{raised}");
@@ -100,20 +101,20 @@ async fn raise_many(test: &TestSite, people: &[String], each: usize) -> Vec<Alar
     ids
 }
 
-/// Each alarm that was not acknowledged was accepted, and in the order of its person and severity.
+/// Checks that each unacknowledged alarm was accepted once, in order for its person and severity.
 async fn check(worker: &Worker, store: &dyn Alarms, ids: &[AlarmId]) {
-    let mut told = BTreeSet::new();
+    let mut notified = BTreeSet::new();
     for accepted in worker.accepted.values() {
         let mut last = BTreeMap::new();
         for id in accepted {
-            assert!(told.insert(*id), "told twice without need");
+            assert!(notified.insert(*id), "sent twice");
             let severity = store.alarm(*id).await.unwrap().unwrap().severity;
             let before = last.insert(severity, *id);
             assert!(before.is_none_or(|before| before < *id), "out of order");
         }
     }
     for id in ids {
-        assert!(told.contains(id) || worker.acknowledged.contains(id));
+        assert!(notified.contains(id) || worker.acknowledged.contains(id));
     }
     let search = DeliverySearch {
         state: Some(DeliveryState::Waiting),
@@ -134,7 +135,7 @@ async fn people(test: &TestSite, number: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ten_thousand_alarms_are_each_told_in_order_and_acknowledged_ones_never_again() {
+async fn ten_thousand_alarms_are_delivered_in_order_and_acknowledged_ones_never_again() {
     let test = site().await;
     let people = people(&test, 20).await;
     let ids = raise_many(&test, &people, 500).await;
@@ -153,7 +154,7 @@ async fn ten_thousand_alarms_are_each_told_in_order_and_acknowledged_ones_never_
 }
 
 #[tokio::test]
-async fn a_restart_in_the_middle_loses_no_message() {
+async fn a_restart_loses_no_message() {
     let test = TestSite::builder().file().build().await;
     deliver(&test);
     let people = people(&test, 4).await;
@@ -164,7 +165,7 @@ async fn a_restart_in_the_middle_loses_no_message() {
         let store = test.parts().await.store;
         let now = later(60 + restart);
         worker.round(&site, &*store, now).await;
-        // What this process had leased, it reports nothing of.
+        // This process leases messages and reports no result.
         due(&site, now).await;
         worker
             .acknowledge(&site, ids[restart as usize * 7], now)

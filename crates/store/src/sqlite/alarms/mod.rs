@@ -1,4 +1,4 @@
-//! Alarms and the outbox. An alarm is one document, a delivery one row.
+//! Alarms and the outbox. An alarm is stored as one document, a delivery as one row.
 
 mod row;
 mod write;
@@ -49,7 +49,7 @@ impl Alarms for SqliteStore {
     }
 
     async fn alarms(&self, search: &AlarmSearch) -> Result<Vec<Alarm>, StoreError> {
-        // At most 10,000 rows are looked at, 1,000 of an account.
+        // This reads at most 10,000 rows, or 1,000 rows with an account.
         let text = match search.account {
             Some(_) => concat!(
                 "SELECT alarm.document FROM account \
@@ -103,7 +103,7 @@ impl Alarms for SqliteStore {
         Ok(counts.await?.unwrap_or_default())
     }
 
-    async fn crowded_recipients(&self, alarms: u64) -> Result<Vec<AccountId>, StoreError> {
+    async fn recipients_at_limit(&self, alarms: u64) -> Result<Vec<AccountId>, StoreError> {
         let query = sqlx::query(
             "SELECT account.id FROM alarm_load JOIN account ON account.key = alarm_load.account \
              WHERE alarm_load.alarms >= ? ORDER BY account.id",

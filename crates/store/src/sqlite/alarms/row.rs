@@ -1,4 +1,4 @@
-//! Rows of alarms and deliveries as values.
+//! Converts rows into alarms and deliveries.
 
 use countersign_core::alarms::{
     About, Alarm, Delivery, DeliveryChannel, DeliveryState, Lease, OneLine, Recipient, Severity,
@@ -18,7 +18,7 @@ macro_rules! delivery_columns {
     };
 }
 
-/// Where they come from.
+/// The tables of [`delivery_columns`].
 macro_rules! delivery_tables {
     () => {
         " FROM delivery JOIN alarm ON alarm.key = delivery.alarm \
@@ -101,5 +101,5 @@ fn optional_time(columns: &mut Columns<'_>) -> Result<Option<Timestamp>, StoreEr
 fn severity(columns: &mut Columns<'_>) -> Result<Severity, StoreError> {
     let place: usize = columns.number()?;
     let found = Severity::ALL.get(place).copied();
-    found.ok_or_else(|| damaged(&format_args!("{place} is no severity")))
+    found.ok_or_else(|| damaged(&format_args!("{place} is not a severity")))
 }

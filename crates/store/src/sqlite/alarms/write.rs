@@ -1,7 +1,7 @@
-//! Changes of alarms and of the outbox, written one by one in their order.
+//! Writes changes of alarms and of the outbox, one by one in their order.
 
 use countersign_core::alarms::{
-    Alarm, Delivery, MOST_ALARMS, MOST_ALARMS_OF_PERSON, OneLine, Recipient, Severity,
+    Alarm, Delivery, MAX_ALARMS, MAX_ALARMS_OF_PERSON, OneLine, Recipient, Severity,
 };
 use countersign_core::id::{AccountId, AlarmId};
 use countersign_core::store::{AlarmChange, StoredPreferences, Thing};
@@ -91,11 +91,11 @@ async fn missing_or_stale(
     connection: &mut SqliteConnection,
     id: AlarmId,
 ) -> Result<Failure, sqlx::Error> {
-    let there = sqlx::query("SELECT 1 FROM alarm WHERE id = ?")
+    let found = sqlx::query("SELECT 1 FROM alarm WHERE id = ?")
         .bind(id.as_bytes().as_slice())
         .fetch_optional(connection)
         .await?;
-    Ok(match there {
+    Ok(match found {
         Some(_) => stale(Thing::Alarm),
         None => not_found(Thing::Alarm),
     })
@@ -133,7 +133,7 @@ async fn insert_deliveries(
     expect_owners(connection, inserted, deliveries.len(), &alarms).await
 }
 
-/// Each row was written whose alarm and account are there.
+/// Fails when fewer rows were written than wanted, because an alarm or an account is missing.
 async fn expect_owners(
     connection: &mut SqliteConnection,
     written: u64,
@@ -144,11 +144,11 @@ async fn expect_owners(
         return Ok(());
     }
     for alarm in alarms {
-        let there = sqlx::query("SELECT 1 FROM alarm WHERE id = ?")
+        let found = sqlx::query("SELECT 1 FROM alarm WHERE id = ?")
             .bind(alarm.as_bytes().as_slice())
             .fetch_optional(&mut *connection)
             .await?;
-        if there.is_none() {
+        if found.is_none() {
             return Err(not_found(Thing::Alarm));
         }
     }
@@ -166,11 +166,11 @@ async fn update_deliveries(
         return Ok(());
     }
     for delivery in deliveries {
-        let there = sqlx::query("SELECT 1 FROM delivery WHERE id = ?")
+        let found = sqlx::query("SELECT 1 FROM delivery WHERE id = ?")
             .bind(delivery.id.as_bytes().as_slice())
             .fetch_optional(&mut *connection)
             .await?;
-        if there.is_none() {
+        if found.is_none() {
             return Err(not_found(Thing::Delivery));
         }
     }
@@ -209,11 +209,11 @@ async fn put_preferences(
     account: AccountId,
     stored: &StoredPreferences,
 ) -> Result<(), Failure> {
-    let there = sqlx::query("SELECT 1 FROM account WHERE id = ?")
+    let found = sqlx::query("SELECT 1 FROM account WHERE id = ?")
         .bind(account.as_bytes().as_slice())
         .fetch_optional(&mut *connection)
         .await?;
-    if there.is_none() {
+    if found.is_none() {
         return Err(not_found(Thing::Account));
     }
     let statement = if stored.revision == 1 {
@@ -236,10 +236,10 @@ fn document(written: Result<String, serde_json::Error>) -> Result<String, Failur
     written.map_err(|error| Failure::Trouble(sqlx::Error::Encode(Box::new(error))))
 }
 
-/// The severity stands in a column as its place, so that the column sorts by it.
+/// The column `severity` contains the position in [`Severity::ALL`], so that it sorts by severity.
 const _: () = assert!(Severity::Critical as i64 == 2);
-/// The triggers of the layout name these limits.
-const _: () = assert!(MOST_ALARMS == 10_000 && MOST_ALARMS_OF_PERSON == 1_000);
+/// The triggers in `0007_alarms.sql` contain these limits.
+const _: () = assert!(MAX_ALARMS == 10_000 && MAX_ALARMS_OF_PERSON == 1_000);
 
 const PUT_RECIPIENT: Many = Many {
     before: "WITH new (alarm, account, acknowledged) AS (VALUES ",

@@ -1,11 +1,11 @@
-//! Alarms, their recipients and the outbox.
+//! Alarms, their recipients, the outbox and preferences.
 
 mod reads;
 
 use super::rows::Rows;
 use crate::alarms::{
-    About, Alarm, AlarmKey, AlarmState, Delivery, DeliveryChannel, DeliveryState, MOST_ALARMS,
-    MOST_ALARMS_OF_PERSON, Raiser, Recipient, Severity, Target,
+    About, Alarm, AlarmKey, AlarmState, Delivery, DeliveryChannel, DeliveryState, MAX_ALARMS,
+    MAX_ALARMS_OF_PERSON, Raiser, Recipient, Severity, Target,
 };
 use crate::id::{AccountId, AlarmId, DeliveryId};
 use crate::store::{AlarmChange, StoreError, StoredPreferences, Thing, Unique};
@@ -16,37 +16,37 @@ const NOT_FOUND: StoreError = StoreError::NotFound { what: Thing::Alarm };
 const NO_ACCOUNT: StoreError = StoreError::NotFound {
     what: Thing::Account,
 };
-const NO_ROOM: StoreError = StoreError::Conflict {
+const LIMIT_REACHED: StoreError = StoreError::Conflict {
     what: Unique::AlarmRoom,
 };
 
-/// The place of a delivery among all that were ever written.
+/// The position of a delivery in the order of writing.
 type Place = u64;
-type Pair = (AlarmId, AccountId, DeliveryChannel, About);
-type Lane = (AccountId, DeliveryChannel, Severity, Place);
+type DeliveryKey = (AlarmId, AccountId, DeliveryChannel, About);
+type Queue = (AccountId, DeliveryChannel, Severity, Place);
 
 #[derive(Debug, Default)]
 pub(super) struct AlarmRows {
     alarms: Rows<AlarmId, Alarm>,
-    /// Those that are not over.
+    /// Alarms that are not over.
     current: Rows<(Raiser, Target, AlarmKey), AlarmId>,
-    /// Open ones that go on to the admins, by the time of that.
+    /// Open alarms with a planned escalation, by its time.
     escalating: Rows<(Timestamp, AlarmId), ()>,
     recipients: Rows<(AlarmId, AccountId), Recipient>,
     of_account: Rows<(AccountId, AlarmId), ()>,
-    /// Of how many alarms each account is a recipient.
-    loads: Rows<AccountId, u64>,
+    /// The number of alarms of each recipient.
+    alarm_counts: Rows<AccountId, u64>,
     deliveries: Rows<Place, Delivery>,
     places: Rows<DeliveryId, Place>,
-    pairs: Rows<Pair, Place>,
+    by_key: Rows<DeliveryKey, Place>,
     to_account: Rows<(AccountId, Place), ()>,
-    waiting: Rows<Lane, ()>,
+    waiting: Rows<Queue, ()>,
     preferences: Rows<AccountId, StoredPreferences>,
     written: Place,
 }
 
 impl AlarmRows {
-    /// `is_account` says whether there is an account of that id.
+    /// `is_account` returns whether an account with that id exists.
     pub(super) fn apply(
         &mut self,
         change: &AlarmChange,
@@ -79,8 +79,8 @@ impl AlarmRows {
     }
 
     fn insert(&mut self, alarm: &Alarm) -> Result<(), StoreError> {
-        if self.alarms.len() as u64 >= MOST_ALARMS {
-            return Err(NO_ROOM);
+        if self.alarms.len() as u64 >= MAX_ALARMS {
+            return Err(LIMIT_REACHED);
         }
         self.put(alarm)
     }
@@ -91,7 +91,7 @@ impl AlarmRows {
             return Err(STALE);
         }
         let before = before.clone();
-        self.unlist(&before);
+        self.remove_from_indexes(&before);
         self.put(alarm)
     }
 
@@ -123,7 +123,7 @@ impl AlarmRows {
         let Some(alarm) = self.alarms.get(&id).cloned() else {
             return;
         };
-        self.unlist(&alarm);
+        self.remove_from_indexes(&alarm);
         self.alarms.remove(&id);
         for account in self.accounts_of(id) {
             self.remove_recipient(id, account);
@@ -133,8 +133,8 @@ impl AlarmRows {
         }
     }
 
-    /// An alarm is not found any more by what it is now.
-    fn unlist(&mut self, alarm: &Alarm) {
+    /// Removes an alarm from the indexes.
+    fn remove_from_indexes(&mut self, alarm: &Alarm) {
         let identity = identity(alarm);
         if self.current.get(&identity) == Some(&alarm.id) {
             self.current.remove(&identity);
@@ -154,14 +154,14 @@ impl AlarmRows {
         self.alarms.get(&alarm).ok_or(NOT_FOUND)?;
         is_account(account).then_some(()).ok_or(NO_ACCOUNT)?;
         let is_new = self.recipients.get(&(alarm, account)).is_none();
-        if is_new && self.load(account) >= MOST_ALARMS_OF_PERSON {
-            return Err(NO_ROOM);
+        if is_new && self.alarm_count(account) >= MAX_ALARMS_OF_PERSON {
+            return Err(LIMIT_REACHED);
         }
         self.recipients.put((alarm, account), recipient);
         self.of_account.put((account, alarm), ());
         if is_new {
-            let load = self.load(account).saturating_add(1);
-            self.loads.put(account, load);
+            let alarm_count = self.alarm_count(account).saturating_add(1);
+            self.alarm_counts.put(account, alarm_count);
         }
         Ok(())
     }
@@ -169,9 +169,9 @@ impl AlarmRows {
     fn remove_recipient(&mut self, alarm: AlarmId, account: AccountId) {
         self.recipients.remove(&(alarm, account));
         self.of_account.remove(&(account, alarm));
-        match self.load(account) {
-            0 | 1 => self.loads.remove(&account),
-            load => self.loads.put(account, load - 1),
+        match self.alarm_count(account) {
+            0 | 1 => self.alarm_counts.remove(&account),
+            alarm_count => self.alarm_counts.put(account, alarm_count - 1),
         }
     }
 
@@ -183,14 +183,14 @@ impl AlarmRows {
         let Delivery { alarm, account, .. } = *delivery;
         self.alarms.get(&alarm).ok_or(NOT_FOUND)?;
         is_account(account).then_some(()).ok_or(NO_ACCOUNT)?;
-        let before = self.pairs.get(&pair(delivery)).copied();
+        let before = self.by_key.get(&delivery_key(delivery)).copied();
         if let Some(before) = before {
             self.remove_delivery(before);
         }
         self.written = self.written.saturating_add(1);
         let place = self.written;
         self.places.put(delivery.id, place);
-        self.pairs.put(pair(delivery), place);
+        self.by_key.put(delivery_key(delivery), place);
         self.to_account.put((account, place), ());
         self.put_delivery(place, delivery);
         Ok(())
@@ -212,9 +212,9 @@ impl AlarmRows {
 
     fn put_delivery(&mut self, place: Place, delivery: &Delivery) {
         if delivery.state == DeliveryState::Waiting {
-            self.waiting.put(lane(delivery, place), ());
+            self.waiting.put(queue(delivery, place), ());
         } else {
-            self.waiting.remove(&lane(delivery, place));
+            self.waiting.remove(&queue(delivery, place));
         }
         self.deliveries.put(place, delivery.clone());
     }
@@ -225,9 +225,9 @@ impl AlarmRows {
         };
         self.deliveries.remove(&place);
         self.places.remove(&delivery.id);
-        self.pairs.remove(&pair(&delivery));
+        self.by_key.remove(&delivery_key(&delivery));
         self.to_account.remove(&(delivery.account, place));
-        self.waiting.remove(&lane(&delivery, place));
+        self.waiting.remove(&queue(&delivery, place));
     }
 
     fn cancel(&mut self, alarm: AlarmId) {
@@ -258,7 +258,8 @@ impl AlarmRows {
         Ok(())
     }
 
-    /// What an account leaves with it. An alarm without recipients goes too.
+    /// Deletes the preferences, deliveries and recipients of an account, and alarms without other
+    /// recipients.
     pub(super) fn delete_account(&mut self, account: AccountId) {
         self.preferences.remove(&account);
         let own = self.to_account.range((account, 0)..);
@@ -301,7 +302,7 @@ impl AlarmRows {
             DeliveryChannel::Email,
             About::Raised,
         );
-        let rows = self.pairs.range(first..);
+        let rows = self.by_key.range(first..);
         let rows = rows.take_while(|((of, to, ..), _)| {
             *of == alarm && account.is_none_or(|account| *to == account)
         });
@@ -310,11 +311,11 @@ impl AlarmRows {
         places
     }
 
-    fn load(&self, account: AccountId) -> u64 {
-        self.loads.get(&account).copied().unwrap_or(0)
+    fn alarm_count(&self, account: AccountId) -> u64 {
+        self.alarm_counts.get(&account).copied().unwrap_or(0)
     }
 
-    /// The deliveries that wait and have none before them, by what is due first.
+    /// The first waiting delivery of each queue, ordered by due time.
     fn heads(&self) -> Vec<&Delivery> {
         let mut heads = Vec::new();
         let mut next = self.waiting.range(..).next();
@@ -334,10 +335,10 @@ impl AlarmRows {
         self.escalating.commit();
         self.recipients.commit();
         self.of_account.commit();
-        self.loads.commit();
+        self.alarm_counts.commit();
         self.deliveries.commit();
         self.places.commit();
-        self.pairs.commit();
+        self.by_key.commit();
         self.to_account.commit();
         self.waiting.commit();
         self.preferences.commit();
@@ -349,10 +350,10 @@ impl AlarmRows {
         self.escalating.roll_back();
         self.recipients.roll_back();
         self.of_account.roll_back();
-        self.loads.roll_back();
+        self.alarm_counts.roll_back();
         self.deliveries.roll_back();
         self.places.roll_back();
-        self.pairs.roll_back();
+        self.by_key.roll_back();
         self.to_account.roll_back();
         self.waiting.roll_back();
         self.preferences.roll_back();
@@ -371,7 +372,7 @@ const fn escalation(alarm: &Alarm) -> Option<Timestamp> {
     }
 }
 
-const fn pair(delivery: &Delivery) -> Pair {
+const fn delivery_key(delivery: &Delivery) -> DeliveryKey {
     (
         delivery.alarm,
         delivery.account,
@@ -380,6 +381,6 @@ const fn pair(delivery: &Delivery) -> Pair {
     )
 }
 
-const fn lane(delivery: &Delivery, place: Place) -> Lane {
+const fn queue(delivery: &Delivery, place: Place) -> Queue {
     (delivery.account, delivery.channel, delivery.severity, place)
 }

@@ -72,13 +72,13 @@ impl Alarms for MemoryStore {
         .await
     }
 
-    async fn crowded_recipients(&self, alarms: u64) -> Result<Vec<AccountId>, StoreError> {
+    async fn recipients_at_limit(&self, alarms: u64) -> Result<Vec<AccountId>, StoreError> {
         self.read(|rows| {
             let rows = &rows.alarms;
-            let loads = rows.loads.range(..);
-            let crowded = loads.filter(|(_, load)| **load >= alarms);
-            let crowded = crowded.map(|(account, _)| *account);
-            crowded.collect()
+            let counts = rows.alarm_counts.range(..);
+            let full = counts.filter(|(_, count)| **count >= alarms);
+            let full = full.map(|(account, _)| *account);
+            full.collect()
         })
         .await
     }
@@ -183,10 +183,10 @@ impl Alarms for MemoryStore {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.read(|rows| {
             let rows = &rows.alarms;
-            let lanes = rows.waiting.range(
+            let queues = rows.waiting.range(
                 (account, channel, Severity::Info, 0)..(account, channel, Severity::Critical, 0),
             );
-            let mut places: Vec<Place> = lanes.map(|((.., place), ())| *place).collect();
+            let mut places: Vec<Place> = queues.map(|((.., place), ())| *place).collect();
             places.sort_unstable();
             places.truncate(limit as usize);
             let found = places.iter().filter_map(|place| rows.deliveries.get(place));
