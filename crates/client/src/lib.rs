@@ -30,6 +30,8 @@ mod content;
 mod credentials;
 mod error;
 mod handle;
+#[cfg(feature = "device")]
+pub mod passphrase_ticket;
 mod renewal;
 mod requests;
 mod results;

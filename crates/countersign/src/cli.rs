@@ -8,7 +8,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     app, audit, backup, broker, call, config, key, login, operation, option, passphrase, penalty,
-    person, service, session, site,
+    person, service, session, signing, site,
 };
 use crate::exit;
 use crate::failure::{Exit, Failure};
@@ -112,6 +112,10 @@ pub(crate) enum Noun {
     /// Key files.
     #[command(subcommand)]
     Key(key::Verb),
+    /// Signs a file with your own key.
+    Sign(signing::Sign),
+    /// Verifies the signature of a file; exit code 8 if it does not verify.
+    Verify(signing::Verify),
     /// Open sessions.
     #[command(subcommand)]
     Session(session::Verb),

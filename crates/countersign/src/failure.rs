@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use countersign_client::passphrase_ticket::PassphraseTicketError;
 use countersign_client::{CallError, ConnectError, CredentialError};
+use countersign_proto::enrolment::passphrase::client::RegistrationError;
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
@@ -102,6 +104,44 @@ impl Failure {
                 format_args!("the operation failed: {code}"),
             ),
         }
+    }
+}
+
+impl From<PassphraseTicketError> for Failure {
+    fn from(error: PassphraseTicketError) -> Self {
+        use RegistrationError as Dialog;
+        let (exit, code, hint) = match &error {
+            PassphraseTicketError::Unreachable { .. } => (
+                Exit::Unreachable,
+                "unreachable",
+                "check that the site is running and that the ticket is complete",
+            ),
+            PassphraseTicketError::WrongSite { .. }
+            | PassphraseTicketError::Dialog(Dialog::AnotherSite) => (
+                Exit::NotAuthenticated,
+                "wrong_site",
+                "ask the admin whether the ticket is genuine",
+            ),
+            PassphraseTicketError::Dialog(Dialog::Refused) => {
+                (Exit::NotAuthenticated, "ticket_refused", "")
+            }
+            PassphraseTicketError::Dialog(Dialog::Broken) => (
+                Exit::Unreachable,
+                "closed",
+                "log in with the new pass phrase; if that fails, run the same command again",
+            ),
+            PassphraseTicketError::Dialog(Dialog::WrongKind(_)) => (Exit::Usage, "usage", ""),
+            PassphraseTicketError::Dialog(_) => (
+                Exit::Failure,
+                "protocol",
+                "check that client and site have the same version",
+            ),
+            PassphraseTicketError::Tls(_)
+            | PassphraseTicketError::Opaque(_)
+            | PassphraseTicketError::Identity(_)
+            | PassphraseTicketError::Interrupted => (Exit::Failure, "passphrase", ""),
+        };
+        Self::new(exit, code, &error).hint(hint)
     }
 }
 

@@ -68,6 +68,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Key(verb) => commands::key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
         Noun::Penalty(verb) => commands::penalty::run(common, verb),
+        Noun::Sign(sign) => commands::signing::sign(common, &sign),
+        Noun::Verify(verify) => commands::signing::verify(common, &verify),
         Noun::Option(verb) => commands::option::run(common, verb),
         Noun::Operation(verb) => commands::operation::run(common, &verb),
         Noun::Audit(verb) => return commands::audit::run(common, &verb),

@@ -30,6 +30,7 @@ pub mod agreement;
 pub mod certificate;
 pub mod device_key;
 pub mod entropy;
+pub mod file_signature;
 pub mod hash;
 pub mod identity;
 pub mod kdf;

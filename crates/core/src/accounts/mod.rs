@@ -9,4 +9,4 @@ pub use credential::{
     CredentialId, DeliveredKeyCredential, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential,
     PassphraseSuite,
 };
-pub(crate) use registration::Registrant;
+pub(crate) use registration::{RecordError, Registrant, check_record};

@@ -11,7 +11,8 @@
 //! finishes.
 
 use countersign_crypto::entropy::{Entropy, fresh};
-use countersign_crypto::passphrase::SetupId;
+use countersign_crypto::passphrase::{PassphraseError, PassphraseRecord, SetupId};
+use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
 use countersign_crypto::site_key::SiteKey;
 
 use crate::accounts::CredentialId;
@@ -47,6 +48,26 @@ pub(crate) enum BindingError {
     /// The time limit was exceeded.
     #[error("the registration was started more than {} minutes ago; start again", TIME_LIMIT / 60)]
     Expired,
+}
+
+/// What a client registers cannot be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// It is not an OPAQUE record.
+    #[error(transparent)]
+    Record(#[from] PassphraseError),
+    /// It cannot be a sealed identity.
+    #[error("must have {SEALED_IDENTITY_LENGTH} bytes")]
+    SealedIdentity,
+}
+
+/// Checks an OPAQUE record and the length of a sealed identity before they are stored.
+pub(crate) fn check_record(record: &[u8], sealed_identity: &[u8]) -> Result<(), RecordError> {
+    PassphraseRecord::from_bytes(record)?;
+    match sealed_identity.len() {
+        SEALED_IDENTITY_LENGTH => Ok(()),
+        _ => Err(RecordError::SealedIdentity),
+    }
 }
 
 impl Registrant {

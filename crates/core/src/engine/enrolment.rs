@@ -11,8 +11,10 @@
 //! The client learns of none of these refusals. What is cheap comes first: an unknown token costs one look-up by an
 //! index, and a key other than the bound one costs no public-key work.
 
+use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceKey;
-use countersign_proto::enrolment::{ProvenKey, Request, TicketKind};
+use countersign_proto::device::DeviceName;
+use countersign_proto::enrolment::{ProvenKey, Request, TicketKind, TokenHash};
 use serde_json::{Value, json};
 
 use super::Site;
@@ -68,7 +70,8 @@ impl Site {
         source: Source,
         now: Timestamp,
     ) -> Result<Enrolled, NotEnrolled> {
-        let presented = self.presented(request, source, now).await?;
+        let (token, key) = (request.token_hash(), request.claimed_thumbprint());
+        let presented = self.presented(&token, key, source, now).await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
         let name = self.qualified_name(request.id().clone());
         if ticket.kind != TicketKind::Device || account.kind != Kind::Person {
@@ -78,7 +81,7 @@ impl Site {
             return presented.misused(RevocationReason::WrongId).await;
         }
         let proven = proof.await.map(ProvenKey::into_key);
-        let proven = proven.filter(|key| key.thumbprint() == request.claimed_thumbprint());
+        let proven = proven.filter(|key| key.thumbprint() == presented.thumbprint);
         let Some(key) = proven else {
             return presented.misused(RevocationReason::WrongProof).await;
         };
@@ -87,19 +90,21 @@ impl Site {
         if !account.is_some_and(|account| account.is_active()) {
             return Err(presented.refused("account_not_active"));
         }
-        match presented.repeats {
+        match presented.bound {
             Some(device) => presented.repeat(device).await,
-            None => presented.register(key).await,
+            None => presented.register(key, request.device()).await,
         }
     }
 
-    /// The ticket of the request's token, if a key can be registered with it or was.
-    async fn presented<'a>(
-        &'a self,
-        request: &'a Request,
+    /// The ticket of a token, if a key can be registered with it or was. `thumbprint` is that of the
+    /// key that came with it.
+    pub(super) async fn presented(
+        &self,
+        token: &TokenHash,
+        thumbprint: Thumbprint,
         source: Source,
         now: Timestamp,
-    ) -> Result<Presented<'a>, NotEnrolled> {
+    ) -> Result<Presented<'_>, NotEnrolled> {
         let unknown = || {
             let outcome = AuditOutcome::Failed;
             let unknown = Occurrence::of_source(source, Channel::Device, "ticket.unknown", outcome);
@@ -109,24 +114,24 @@ impl Site {
         if self.is_sealed() {
             return Err(unknown());
         }
-        let found = self.store().ticket_by_token(&request.token_hash()).await?;
+        let found = self.store().ticket_by_token(token).await?;
         let ticket = found.ok_or_else(unknown)?;
         let account = self.store().account(ticket.account).await?;
         let account = account.ok_or_else(unknown)?;
-        let usable = ticket.usable(&request.claimed_thumbprint(), now);
+        let usable = ticket.usable(&thumbprint, now);
         let mut presented = Presented {
             site: self,
-            request,
+            thumbprint,
             ticket,
             account,
-            repeats: None,
+            bound: None,
             source,
             now,
         };
         match usable {
             Usable::Registers => {}
-            Usable::Repeats(device) => presented.repeats = Some(device),
-            Usable::SecondKey => return Err(presented.second_key()),
+            Usable::Repeats(device) => presented.bound = Some(device),
+            Usable::SecondKey => return Err(presented.second_key().await),
             Usable::Expired => return Err(presented.refused("expired")),
             Usable::Revoked => return Err(presented.refused("revoked")),
         }
@@ -135,21 +140,25 @@ impl Site {
 }
 
 /// A right token, with what came with it.
-struct Presented<'a> {
-    site: &'a Site,
-    request: &'a Request,
-    ticket: EnrolmentTicket,
-    account: Account,
-    /// The device that has the request's key already, with this ticket.
-    repeats: Option<DeviceId>,
-    source: Source,
-    now: Timestamp,
+pub(super) struct Presented<'a> {
+    pub(super) site: &'a Site,
+    /// SHA-256 of the key that came with it.
+    pub(super) thumbprint: Thumbprint,
+    pub(super) ticket: EnrolmentTicket,
+    pub(super) account: Account,
+    /// The ticket is bound to that key already, which a device has or a pass phrase unseals.
+    pub(super) bound: Option<Option<DeviceId>>,
+    pub(super) source: Source,
+    pub(super) now: Timestamp,
 }
 
 impl Presented<'_> {
     /// The device that was enrolled before, if it was not revoked since.
-    async fn repeat(&self, id: DeviceId) -> Result<Enrolled, NotEnrolled> {
-        let device = self.site.store().device(id).await?;
+    async fn repeat(&self, id: Option<DeviceId>) -> Result<Enrolled, NotEnrolled> {
+        let device = match id {
+            Some(id) => self.site.store().device(id).await?,
+            None => None,
+        };
         match device {
             Some(device) if device.account == self.account.id => Ok(Enrolled {
                 device: device.id,
@@ -160,7 +169,7 @@ impl Presented<'_> {
     }
 
     /// Binds the ticket to the key and makes the device, both or neither.
-    async fn register(&self, key: DeviceKey) -> Result<Enrolled, NotEnrolled> {
+    async fn register(&self, key: DeviceKey, name: &DeviceName) -> Result<Enrolled, NotEnrolled> {
         let (site, account, now) = (self.site, &self.account, self.now);
         let page = Page {
             after: None,
@@ -173,7 +182,7 @@ impl Presented<'_> {
         let device = Device {
             id: DeviceId::new(now, &mut site.entropy()),
             account: account.id,
-            name: self.request.device().clone(),
+            name: name.clone(),
             spki: key.spki().to_vec(),
             thumbprint: key.thumbprint(),
             created: now,
@@ -185,7 +194,7 @@ impl Presented<'_> {
             id: self.ticket.id,
             account: account.id,
             thumbprint: device.thumbprint,
-            device: id,
+            device: Some(id),
             at: now,
         };
         let details = json!({
@@ -227,18 +236,22 @@ impl Presented<'_> {
 
     /// Another request was faster: it had the same key, or another one.
     async fn overtaken(&self) -> Result<Enrolled, NotEnrolled> {
+        let device = self.bound_meanwhile().await?;
+        self.repeat(device).await
+    }
+
+    /// Another request was faster. Returns the device, if the ticket is bound to the same key.
+    pub(super) async fn bound_meanwhile(&self) -> Result<Option<DeviceId>, NotEnrolled> {
         let found = self.site.store().enrolment_ticket(self.ticket.id).await?;
-        let usable =
-            found.map(|ticket| ticket.usable(&self.request.claimed_thumbprint(), self.now));
-        match usable {
-            Some(Usable::Repeats(device)) => self.repeat(device).await,
-            Some(Usable::SecondKey) => Err(self.second_key()),
+        match found.map(|ticket| ticket.usable(&self.thumbprint, self.now)) {
+            Some(Usable::Repeats(device)) => Ok(device),
+            Some(Usable::SecondKey) => Err(self.second_key().await),
             _ => Err(self.refused("revoked")),
         }
     }
 
     /// Revokes the ticket, since what came with its token is wrong. Audited as `ticket.misused`.
-    async fn misused(&self, why: RevocationReason) -> Result<Enrolled, NotEnrolled> {
+    pub(super) async fn misused<T>(&self, why: RevocationReason) -> Result<T, NotEnrolled> {
         let revoke = Change::RevokeTicket {
             id: self.ticket.id,
             account: self.account.id,
@@ -275,13 +288,13 @@ impl Presented<'_> {
     }
 
     /// The ticket was bound to another key: its token has come into other hands, before or now.
-    fn second_key(&self) -> NotEnrolled {
+    pub(super) async fn second_key(&self) -> NotEnrolled {
         let account = self.account.name.to_string();
         self.counted("ticket.second_key", "account", account)
     }
 
     /// The ticket, the account or the device is in no state for it.
-    fn refused(&self, why: &'static str) -> NotEnrolled {
+    pub(super) fn refused(&self, why: &'static str) -> NotEnrolled {
         self.counted("ticket.refused", "why", why)
     }
 

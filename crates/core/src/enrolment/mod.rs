@@ -42,16 +42,19 @@ pub enum RevocationReason {
     WrongProof,
     /// Its token came with a key that an account has, or had.
     KeyInUse,
+    /// Its token came with an OPAQUE message, sealed identity or certificate that cannot be used.
+    BadRecord,
 }
 
 impl RevocationReason {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ByHand,
         Self::WrongId,
         Self::WrongKind,
         Self::WrongProof,
         Self::KeyInUse,
+        Self::BadRecord,
     ];
 
     /// The word for it.
@@ -63,6 +66,7 @@ impl RevocationReason {
             Self::WrongKind => "wrong_kind",
             Self::WrongProof => "wrong_proof",
             Self::KeyInUse => "key_in_use",
+            Self::BadRecord => "bad_record",
         }
     }
 }
@@ -76,8 +80,8 @@ pub enum TicketState {
     Bound {
         /// SHA-256 of the key's SubjectPublicKeyInfo.
         thumbprint: Thumbprint,
-        /// The device that has the key.
-        device: DeviceId,
+        /// The device that has the key; `None` if a pass phrase was set.
+        device: Option<DeviceId>,
         /// When.
         at: Timestamp,
     },
@@ -114,8 +118,8 @@ pub struct EnrolmentTicket {
 pub enum Usable {
     /// It registers the key.
     Registers,
-    /// It registered this very key: the answer is the same again.
-    Repeats(DeviceId),
+    /// It registered this very key, for this device or a pass phrase: the answer is the same again.
+    Repeats(Option<DeviceId>),
     /// It registered another key.
     SecondKey,
     /// It has expired.
@@ -174,7 +178,7 @@ mod tests {
     fn bound() -> TicketState {
         TicketState::Bound {
             thumbprint: KEY,
-            device: DeviceId::from_bytes([5; 16]),
+            device: Some(DeviceId::from_bytes([5; 16])),
             at: at(1),
         }
     }
@@ -192,7 +196,7 @@ mod tests {
     fn a_bound_ticket_answers_its_key_alone_and_until_it_expires() {
         let ticket = ticket(bound());
         let device = DeviceId::from_bytes([5; 16]);
-        assert_eq!(ticket.usable(&KEY, at(2)), Usable::Repeats(device));
+        assert_eq!(ticket.usable(&KEY, at(2)), Usable::Repeats(Some(device)));
         assert_eq!(ticket.usable(&OTHER, at(2)), Usable::SecondKey);
         assert_eq!(ticket.usable(&KEY, at(60)), Usable::Expired);
         assert!(!ticket.is_open(at(2)));

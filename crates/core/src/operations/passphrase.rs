@@ -12,8 +12,6 @@
 //! therefore reveals nothing about an existing record.
 
 use countersign_crypto::certificate::Certificate;
-use countersign_crypto::passphrase::PassphraseRecord;
-use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,7 +20,8 @@ use super::proof;
 use super::subject::{Named, Subject};
 use crate::access::Role;
 use crate::accounts::{
-    Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, Registrant,
+    Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, RecordError,
+    Registrant, check_record,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::site_key::UnsealedKeys;
@@ -221,14 +220,13 @@ fn credential(
     let credential_id = registrant(account, &opened, before)
         .finish(&opened.key, &registration.binding.0, context.now())
         .map_err(|error| Refusal::invalid("binding", error))?;
-    PassphraseRecord::from_bytes(&registration.record.0)
-        .map_err(|error| Refusal::invalid("record", error))?;
-    if registration.sealed_identity.0.len() != SEALED_IDENTITY_LENGTH {
-        return Err(Refusal::invalid(
-            "sealed_identity",
-            format_args!("must have {SEALED_IDENTITY_LENGTH} bytes"),
-        ));
-    }
+    check_record(&registration.record.0, &registration.sealed_identity.0).map_err(|error| {
+        let field = match error {
+            RecordError::Record(_) => "record",
+            RecordError::SealedIdentity => "sealed_identity",
+        };
+        Refusal::invalid(field, error)
+    })?;
     let certificate = registration
         .certificate
         .map(|pem| Certificate::from_pem(&pem))

@@ -1,4 +1,4 @@
-//! `ticket`: enrolment tickets, with which a person registers a device.
+//! `ticket`: enrolment tickets, with which a person registers a device or sets a pass phrase.
 
 use countersign_proto::enrolment::{self as proto, TicketKind, Token};
 use countersign_proto::name::AccountName;
@@ -54,12 +54,15 @@ enum Purpose {
     /// A device of the person registers its key.
     #[default]
     Device,
+    /// The person sets a pass phrase, which the admin does not learn.
+    Passphrase,
 }
 
 impl From<Purpose> for TicketKind {
     fn from(purpose: Purpose) -> Self {
         match purpose {
             Purpose::Device => Self::Device,
+            Purpose::Passphrase => Self::Passphrase,
         }
     }
 }
@@ -79,7 +82,8 @@ struct Issue {
     expires_in: Option<u32>,
 }
 
-/// A ticket, shown this once. Who has it and knows the person's id can register a device.
+/// A ticket, shown this once. A client that has it and knows the person's id can register a device or
+/// set the pass phrase.
 #[derive(Serialize, JsonSchema)]
 struct Issued {
     /// Names it in `ticket list` and `ticket revoke`; the ticket itself does not contain it.
@@ -101,6 +105,15 @@ struct Issued {
 
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
     let account = person(&context, &params.person).await?;
+    if matches!(
+        (params.kind, context.scope()),
+        (Purpose::Passphrase, Scope::Own(_))
+    ) {
+        return Err(Refusal::not_permitted(
+            "only an admin issues a ticket for a pass phrase",
+            "change your pass phrase with `countersign passphrase change`",
+        ));
+    }
     let lifetime = params.expires_in.unwrap_or(USUAL_LIFETIME);
     if !(1..=MAX_LIFETIME).contains(&lifetime) {
         let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
@@ -215,7 +228,7 @@ enum StateView {
     Open,
     /// It was not used in time.
     Expired,
-    /// A device was enrolled with it.
+    /// A device was enrolled with it, or a pass phrase was set.
     Bound,
     /// It was revoked.
     Revoked,
@@ -254,9 +267,7 @@ impl TicketView {
         let (state, device, since, why) = match ticket.state {
             TicketState::Open if ticket.is_open(now) => (StateView::Open, None, None, None),
             TicketState::Open => (StateView::Expired, None, None, None),
-            TicketState::Bound { device, at, .. } => {
-                (StateView::Bound, Some(device), Some(at), None)
-            }
+            TicketState::Bound { device, at, .. } => (StateView::Bound, device, Some(at), None),
             TicketState::Revoked { at, why } => (StateView::Revoked, None, Some(at), Some(why)),
         };
         Self {

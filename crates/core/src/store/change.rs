@@ -106,8 +106,8 @@ pub enum Change {
         account: AccountId,
         /// SHA-256 of the key's SubjectPublicKeyInfo.
         thumbprint: Thumbprint,
-        /// The device that gets the key.
-        device: DeviceId,
+        /// The device that gets the key; `None` if the ticket sets a pass phrase.
+        device: Option<DeviceId>,
         /// When.
         at: Timestamp,
     },

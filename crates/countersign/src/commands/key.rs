@@ -1,16 +1,19 @@
-//! `countersign key`: key files of services.
+//! `countersign key`: key files of services, and of people who fetch their own key.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use countersign_client::Client;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::{self, KeyFileError};
 use countersign_crypto::party::PartyKey;
+use countersign_crypto::secret::Passphrase;
 use data_encoding::HEXLOWER;
 use serde_json::json;
 
+use super::login::Login;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE, PUBLIC};
 use crate::global::Common;
@@ -29,6 +32,9 @@ pub(crate) enum Verb {
         #[arg(long)]
         passphrase: bool,
     },
+    /// Fetches your own key, which the site stores sealed under your pass phrase: FILE gets the private key,
+    /// FILE.pub the certificate.
+    Fetch(Fetch),
     /// Writes the public keys of an application's key file, for `app create`.
     Party {
         /// Key file.
@@ -55,8 +61,24 @@ pub(crate) enum Verb {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    login: Login,
+    /// Key file to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Encrypts the key file under a pass phrase of its own.
+    #[arg(long)]
+    encrypt: bool,
+    /// Reads the pass phrase of the key file from this file instead of a prompt.
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    key_passphrase_file: Option<PathBuf>,
+}
+
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Fetch(fetch) => self::fetch(common, &fetch),
         Verb::New { out, passphrase } => new(common, &out, passphrase),
         Verb::Party { file, out } => {
             let party = PartyKey::new(Arc::new(read(&file, common)?));
@@ -96,7 +118,41 @@ fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
         ));
     }
     let identity = Identity::generate(&mut SystemEntropy);
-    let pem = key_file::write_identity(&identity, secret.as_ref(), &mut SystemEntropy);
+    write_new(&identity, out, secret.as_ref())?;
+    show(&identity, out, common)
+}
+
+/// Logs in, which unseals the key with the pass phrase, and writes it.
+fn fetch(common: &Common, fetch: &Fetch) -> Result<(), Failure> {
+    files::check(&fetch.out, Existing::Kept)?;
+    let (name, passphrase) = fetch.login.person(common)?;
+    let (runtime, client) = fetch.login.connect_as(name, passphrase)?;
+    let written = fetched(&client, fetch).and_then(|identity| show(identity, &fetch.out, common));
+    // A GOODBYE that does not arrive makes no difference.
+    let _ = runtime.block_on(client.close());
+    written
+}
+
+fn fetched<'a>(client: &'a Client, fetch: &Fetch) -> Result<&'a Identity, Failure> {
+    let identity = client.identity().ok_or_else(|| {
+        Failure::new(
+            Exit::NotFound,
+            "no_key",
+            "the site stores no key of this account",
+        )
+    })?;
+    let file = fetch.key_passphrase_file.as_deref();
+    let secret = fetch
+        .encrypt
+        .then(|| new_passphrase("Pass phrase of the key file", file))
+        .transpose()?;
+    write_new(identity, &fetch.out, secret.as_ref())?;
+    Ok(identity)
+}
+
+/// Writes a new key file and, beside it, the certificate.
+fn write_new(identity: &Identity, out: &Path, secret: Option<&Passphrase>) -> Result<(), Failure> {
+    let pem = key_file::write_identity(identity, secret, &mut SystemEntropy);
     let mut public = out.as_os_str().to_owned();
     public.push(".pub");
     files::write(out, PRIVATE, Existing::Kept, pem.expose().as_bytes())?;
@@ -107,7 +163,7 @@ fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
         let _ = std::fs::remove_file(out);
         return Err(failure);
     }
-    show(&identity, out, common)
+    Ok(())
 }
 
 fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure> {

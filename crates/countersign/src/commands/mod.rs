@@ -20,6 +20,7 @@ pub(crate) mod person;
 pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod shell;
+pub(crate) mod signing;
 pub(crate) mod site;
 
 use serde::Serialize;

@@ -3,12 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use countersign_client::passphrase_ticket::{self, PassphraseTicketError};
+use countersign_crypto::secret::SecretText;
+use countersign_proto::enrolment::passphrase::client::RegistrationError;
+use countersign_proto::enrolment::{BadTicket, EnrolmentTicket, TicketKind};
+use countersign_proto::name::AccountName;
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use super::login::Login;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::global::Common;
-use crate::input::STANDARD;
+use crate::input::{self, STANDARD};
 use crate::output::show_data;
 use crate::secret_input::new_passphrase;
 
@@ -16,6 +22,9 @@ use crate::secret_input::new_passphrase;
 pub(crate) enum Verb {
     /// Changes your own pass phrase. Your key stays the same and your other sessions end.
     Change(Change),
+    /// Sets your pass phrase with a ticket from an admin. You get a new key, and your sessions end. With
+    /// the ticket of the first launch, creates the first admin.
+    Set(Set),
 }
 
 #[derive(Debug, Args)]
@@ -27,9 +36,63 @@ pub(crate) struct Change {
     new_passphrase_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// The ticket, as URI or JSON (`-`: read it from standard input).
+    ticket: String,
+    /// Your name at the site, as the admin told you; the first admin chooses it.
+    #[arg(long, value_name = "NAME", value_parser = input::trimmed::<AccountName>)]
+    id: AccountName,
+    /// Reads the new pass phrase from this file (`-`: standard input) instead of a prompt.
+    #[arg(long, env = "COUNTERSIGN_NEW_PASSPHRASE_FILE", value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+}
+
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
-    let Verb::Change(change) = verb;
-    self::change(common, &change)
+    match verb {
+        Verb::Change(change) => self::change(common, &change),
+        Verb::Set(set) => self::set(common, &set),
+    }
+}
+
+fn set(common: &Common, set: &Set) -> Result<(), Failure> {
+    let (id, file) = (&set.id, set.new_passphrase_file.as_deref());
+    let from_input = set.ticket == STANDARD;
+    if from_input && file == Some(Path::new(STANDARD)) {
+        return Err(Failure::usage(
+            "standard input cannot provide both the ticket and the pass phrase",
+        )
+        .hint("name a file with --new-passphrase-file"));
+    }
+    let text = match from_input {
+        true => SecretText::from(input::secret(Path::new(STANDARD))?),
+        false => SecretText::from(set.ticket.clone()),
+    };
+    let ticket: EnrolmentTicket = text
+        .expose()
+        .parse()
+        .map_err(|error: BadTicket| Failure::usage(format_args!("the ticket: {error}")))?;
+    // Before the pass phrase is typed twice.
+    if !matches!(ticket.kind(), TicketKind::Passphrase | TicketKind::Admin) {
+        let wrong = RegistrationError::WrongKind(ticket.kind());
+        return Err(Failure::from(PassphraseTicketError::Dialog(wrong)));
+    }
+    let passphrase = new_passphrase(&format!("New pass phrase of {id}"), file)?;
+    let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
+    let reply = runtime.block_on(passphrase_ticket::set(&ticket, id, &passphrase))?;
+    let site = reply.site.as_ref().map(ToString::to_string);
+    let mut text = match ticket.kind() {
+        TicketKind::Admin => format!("Created the admin {}.", reply.id),
+        _ => format!("Set the pass phrase of {}.", reply.id),
+    };
+    if let Some(site) = &site {
+        text.push_str(&format!(
+            "\nTry it: `countersign call --site '{site}' --as {} self show`",
+            reply.id
+        ));
+    }
+    let data = json!({ "id": reply.id.to_string(), "site": site, "repeated": reply.repeated });
+    show_data(&data.to_string(), &text, common.format())
 }
 
 fn change(common: &Common, change: &Change) -> Result<(), Failure> {

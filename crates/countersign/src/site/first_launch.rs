@@ -13,6 +13,7 @@ use countersign_proto::name::Zone;
 use countersign_server::clock;
 use serde_json::json;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::folder::Folder;
 use crate::escape;
@@ -223,5 +224,21 @@ pub(crate) fn what_next(folder: &Path) {
     say("What next, in another terminal:");
     for command in commands {
         say(format_args!("  {}", hint::command_in(command, folder)));
+    }
+}
+
+/// Shows the ticket with which the first admin is created from any machine. A site without a device
+/// listener, or with an admin from an initialisation script, has none.
+pub(crate) async fn show_admin_ticket(site: &Site) {
+    match site.issue_first_admin_ticket(clock::now()).await {
+        Ok(Some(ticket)) => {
+            say("Or create the first admin from another machine, once, within one hour:");
+            say(format_args!(
+                "  countersign passphrase set '{}' --id NAME",
+                ticket.to_uri().expose()
+            ));
+        }
+        Ok(None) => {}
+        Err(refusal) => warn!(problem = %refusal, "there is no ticket for the first admin"),
     }
 }

@@ -130,6 +130,7 @@ async fn serve_site(
     let server = start(&site, folder, &config).await?;
     if new {
         first_launch::what_next(folder.path());
+        first_launch::show_admin_ticket(&site).await;
     }
     ready(&site);
     Ok(server)

@@ -20,6 +20,7 @@ mod passphrase;
 mod running;
 mod screen;
 mod shell;
+mod signing;
 mod standing;
 mod streams;
 mod terminal;

@@ -249,6 +249,7 @@ async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connec
             match waiting.receive(&bytes[..read]).unwrap() {
                 RequestStep::More(more) => waiting = more,
                 RequestStep::Request(request) => break request,
+                RequestStep::Registration(_) => panic!("the line enrols a device"),
             }
         };
         let exporter = accepted.enrolment_exporter().unwrap();

@@ -69,7 +69,7 @@ impl AwaitingReply {
         exporter: &Exporter,
     ) -> Result<(Self, SecretBytes), EnrolmentError> {
         match ticket.kind() {
-            TicketKind::Device | TicketKind::Admin => {}
+            TicketKind::Device => {}
             other => return Err(EnrolmentError::WrongKind(other)),
         }
         let request = Request::new(ticket.token().clone(), id, device, identity, exporter);

@@ -9,17 +9,23 @@
 //! ```
 //!
 //! The proof signs the TLS exporter, so it proves possession of the key on this connection only.
+//!
+//! With another kind of ticket, a person sets a pass phrase: see [`passphrase`].
 
 pub mod client;
+pub mod passphrase;
 pub mod server;
 
+mod line;
 mod proof;
 mod reply;
 mod request;
 mod ticket;
 mod token;
 
-pub use proof::{BadProof, EXPORTER_LABEL, Exporter, ProvenKey, proof_input};
+pub use proof::{
+    BadProof, EXPORTER_LABEL, Exporter, ProvenKey, passphrase_proof_input, proof_input,
+};
 pub use reply::{BadReply, MAX_REPLY, Reply};
 pub use request::{BadRequest, MAX_REQUEST, Request};
 pub use ticket::{

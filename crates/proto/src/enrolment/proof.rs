@@ -12,6 +12,8 @@ pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-countersign-enrolment";
 
 /// What the signature is for, so that no signature made for another purpose is a proof.
 const PURPOSE: &[u8] = b"countersign enrolment 1\0";
+/// The purpose of a proof for a pass phrase.
+const PASSPHRASE_PURPOSE: &[u8] = b"countersign pass phrase 1\0";
 
 /// 32 bytes that the two ends of one TLS connection share and no other connection has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,9 +28,31 @@ impl fmt::Debug for Exporter {
 /// What a proof signs, for an id as it stands in the request and a key as `SubjectPublicKeyInfo`.
 #[must_use]
 pub fn proof_input(exporter: &Exporter, token: &TokenHash, id: &str, key: &[u8]) -> Vec<u8> {
-    let mut input = [PURPOSE, &exporter.0, &token.0].concat();
-    for part in [id.as_bytes(), key] {
-        // Neither is longer than a request, so that each length fits 16 bits.
+    input(PURPOSE, exporter, token, [id.as_bytes(), key])
+}
+
+/// What the proof of a request for a pass phrase signs. `request` is the OPAQUE registration request.
+#[must_use]
+pub fn passphrase_proof_input(
+    exporter: &Exporter,
+    token: &TokenHash,
+    id: &str,
+    key: &[u8],
+    request: &[u8],
+) -> Vec<u8> {
+    let parts = [id.as_bytes(), key, request];
+    input(PASSPHRASE_PURPOSE, exporter, token, parts)
+}
+
+fn input<const N: usize>(
+    purpose: &[u8],
+    exporter: &Exporter,
+    token: &TokenHash,
+    parts: [&[u8]; N],
+) -> Vec<u8> {
+    let mut input = [purpose, &exporter.0, &token.0].concat();
+    for part in parts {
+        // No part is longer than a request, so that each length fits 16 bits.
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
         input.extend(length.to_be_bytes());
         input.extend(part);
@@ -36,8 +60,9 @@ pub fn proof_input(exporter: &Exporter, token: &TokenHash, id: &str, key: &[u8])
     input
 }
 
-/// A public key. The device proved on this connection that it holds the private key. Only
-/// [`Request::verify`](super::Request::verify) makes one.
+/// A public key. The client proved on this connection that it holds the private key. Only
+/// [`Request::verify`](super::Request::verify) and
+/// [`RegistrationRequest::verify`](super::passphrase::RegistrationRequest::verify) make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenKey(DeviceKey);
 
@@ -68,4 +93,7 @@ pub enum BadProof {
     /// The signature is not by that key over this connection, token and id.
     #[error(transparent)]
     Signature(#[from] BadSignature),
+    /// A person's own key is an Ed25519 key; this is another one.
+    #[error("a person's key must be an Ed25519 key")]
+    NotEd25519,
 }

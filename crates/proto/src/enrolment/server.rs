@@ -2,21 +2,21 @@
 //!
 //! ```text
 //! AwaitingRequest --receive: part of the line--> AwaitingRequest
-//!       |-- receive: the whole line ----------> Request: look its token up, then verify it
+//!       |-- receive: the whole line ----------> Request, Registration: look its token up, then verify it
 //!       `-- receive, closed ------------------> RequestRefused: close without an answer
 //! ```
 //!
 //! The site reads at most [`MAX_REQUEST`] bytes and nothing after the line.
 
-use countersign_crypto::secret::SecretBytes;
-
+use super::line::{LineStep, PartialLine};
+use super::passphrase::RegistrationRequest;
 use super::{BadRequest, MAX_REQUEST, Request};
 
 /// The request has not arrived completely.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AwaitingRequest {
     /// It holds the token.
-    line: SecretBytes,
+    line: PartialLine<MAX_REQUEST>,
 }
 
 /// What became of the bytes that arrived.
@@ -24,14 +24,16 @@ pub struct AwaitingRequest {
 pub enum RequestStep {
     /// The line is incomplete: read at most [`AwaitingRequest::room`] bytes more.
     More(AwaitingRequest),
-    /// The line is complete: read nothing more.
+    /// The line asks to enrol a device: read nothing more.
     Request(Box<Request>),
+    /// The line asks to set a pass phrase: read nothing more before the challenge was sent.
+    Registration(Box<RegistrationRequest>),
 }
 
 /// Why there is no request. Each is answered alike: with nothing, after the same time.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestRefused {
-    /// The first [`MAX_REQUEST`] bytes have no line end.
+    /// The line has no end within the greatest length.
     #[error("the request is too long")]
     TooLong,
     /// The connection ended before the line did.
@@ -46,15 +48,13 @@ impl AwaitingRequest {
     /// Nothing has arrived.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            line: Vec::new().into(),
-        }
+        Self::default()
     }
 
     /// How many bytes may still be read: at least 1.
     #[must_use]
     pub fn room(&self) -> usize {
-        MAX_REQUEST - self.line.expose().len()
+        self.line.room()
     }
 
     /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not count.
@@ -62,18 +62,23 @@ impl AwaitingRequest {
     /// # Errors
     /// [`RequestRefused`].
     pub fn receive(self, bytes: &[u8]) -> Result<RequestStep, RequestRefused> {
-        let room = self.room();
-        let (bytes, _) = bytes.split_at(bytes.len().min(room));
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let (line, _) = bytes.split_at(end.unwrap_or(bytes.len()));
-        // A copy, so that the former buffer is wiped.
-        let line = SecretBytes::from([self.line.expose(), line].concat());
-        match end {
-            Some(_) => Ok(RequestStep::Request(Box::new(Request::read(
-                line.expose(),
-            )?))),
-            None if line.expose().len() == MAX_REQUEST => Err(RequestRefused::TooLong),
-            None => Ok(RequestStep::More(Self { line })),
+        match self.line.receive(bytes) {
+            LineStep::More(line) => Ok(RequestStep::More(Self { line })),
+            LineStep::TooLong => Err(RequestRefused::TooLong),
+            LineStep::Line(line) => Self::read(line.expose()),
+        }
+    }
+
+    /// The members of the line tell which request it is. No line is both.
+    fn read(line: &[u8]) -> Result<RequestStep, RequestRefused> {
+        let not_of_device = match Request::read(line) {
+            Ok(request) => return Ok(RequestStep::Request(Box::new(request))),
+            Err(problem @ BadRequest::Json(_)) => problem,
+            Err(problem) => return Err(problem.into()),
+        };
+        match RegistrationRequest::read(line) {
+            Ok(request) => Ok(RequestStep::Registration(Box::new(request))),
+            Err(_) => Err(not_of_device.into()),
         }
     }
 
@@ -81,11 +86,5 @@ impl AwaitingRequest {
     #[must_use]
     pub fn closed(self) -> RequestRefused {
         RequestRefused::Closed
-    }
-}
-
-impl Default for AwaitingRequest {
-    fn default() -> Self {
-        Self::new()
     }
 }

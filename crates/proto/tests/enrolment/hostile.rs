@@ -31,6 +31,7 @@ fn stage(bytes: &[u8]) -> Option<Stage> {
     let request = match AwaitingRequest::new().receive(bytes) {
         Ok(RequestStep::Request(request)) => request,
         Ok(RequestStep::More(_)) => return Some(Stage::Closed),
+        Ok(RequestStep::Registration(_)) => panic!("each line enrols a device, or is refused"),
         Err(RequestRefused::TooLong | RequestRefused::Malformed(BadRequest::TooLong)) => {
             return Some(Stage::TooLong);
         }
@@ -41,6 +42,7 @@ fn stage(bytes: &[u8]) -> Option<Stage> {
         Ok(_) => None,
         Err(BadProof::Key(error)) => Some(Stage::Key(error)),
         Err(BadProof::Signature(BadSignature)) => Some(Stage::Proof),
+        Err(BadProof::NotEd25519) => panic!("a device may have a P-256 key"),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod dialog;
 mod hostile;
+mod passphrase;
 mod ticket;
 
 use countersign_crypto::device_key::DeviceIdentity;

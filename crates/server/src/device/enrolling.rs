@@ -5,6 +5,7 @@ use std::io;
 use countersign_core::engine::{Enrolled, NotEnrolled};
 use countersign_crypto::secret::SecretBytes;
 use countersign_net::tls::TlsStream;
+use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{Exporter, Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,8 +21,14 @@ use crate::shared::Shared;
 /// Bytes read from the stream at a time.
 const READ_SIZE: usize = 1_024;
 
-/// Reads the request and nothing after it.
-pub(super) async fn request(stream: &mut TlsStream<TcpStream>) -> Result<Request, Refused> {
+/// What a client without a key asks for.
+pub(super) enum FirstLine {
+    Enrolment(Box<Request>),
+    Registration(Box<RegistrationRequest>),
+}
+
+/// Reads the first line and nothing after it.
+pub(super) async fn first_line(stream: &mut TlsStream<TcpStream>) -> Result<FirstLine, Refused> {
     let mut awaiting = AwaitingRequest::new();
     loop {
         let room = awaiting.room().min(READ_SIZE);
@@ -35,7 +42,8 @@ pub(super) async fn request(stream: &mut TlsStream<TcpStream>) -> Result<Request
         }
         match awaiting.receive(bytes.expose())? {
             RequestStep::More(more) => awaiting = more,
-            RequestStep::Request(request) => return Ok(*request),
+            RequestStep::Request(request) => return Ok(FirstLine::Enrolment(request)),
+            RequestStep::Registration(request) => return Ok(FirstLine::Registration(request)),
         }
     }
 }

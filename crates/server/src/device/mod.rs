@@ -9,6 +9,7 @@
 
 mod device_session;
 mod enrolling;
+mod registering;
 
 use std::convert::Infallible;
 use std::io;
@@ -21,12 +22,14 @@ use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::tls::{Acceptor, TlsStream};
 use countersign_proto::device::{BadHello, Hello, MAX_HELLO};
 use countersign_proto::enrolment::Request;
+use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error};
 
 use self::device_session::NewConnection;
+use self::enrolling::FirstLine;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
 use crate::shared::Shared;
@@ -79,6 +82,7 @@ impl Acceptors {
 /// What a client asks for, after the handshake.
 enum Asked {
     Enrolment(Box<(TlsStream<TcpStream>, Request)>),
+    Registration(Box<(TlsStream<TcpStream>, RegistrationRequest)>),
     Session(Box<NewConnection>),
 }
 
@@ -125,11 +129,19 @@ async fn serve(
     acceptors: Arc<Acceptors>,
 ) {
     let began = Instant::from_std(clock::monotonic());
-    let asked = Box::pin(ask(socket, &mut admitted, &shared, &acceptors)).await;
+    let mut evicted = Box::pin(admitted.evicted());
+    let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
         Ok(Asked::Enrolment(asked)) => {
             let (stream, request) = *asked;
             Box::pin(enrolling::enrol(stream, &request, &admitted, &shared)).await;
+        }
+        Ok(Asked::Registration(asked)) => {
+            let (stream, request) = *asked;
+            Box::pin(registering::register(
+                stream, &request, &admitted, evicted, &shared,
+            ))
+            .await;
         }
         Ok(Asked::Session(new)) => Box::pin(new.serve(peer, admitted, &shared)).await,
         Err(refused) => {
@@ -147,11 +159,11 @@ async fn serve(
 /// Does the handshake and reads the client's first line, within the time for unauthenticated clients.
 async fn ask(
     socket: TcpStream,
-    admitted: &mut Admitted,
+    admitted: &Admitted,
+    evicted: impl Future<Output = ()> + Send,
     shared: &Shared,
     acceptors: &Acceptors,
 ) -> Result<Asked, Refused> {
-    let evicted = admitted.evicted();
     let mut stopping = shared.stopping.clone();
     let asked = first_line(socket, admitted, shared, acceptors);
     tokio::select! {
@@ -179,8 +191,10 @@ async fn first_line(
     drop(turn);
     let mut stream = answered.await?;
     let Some(key) = stream.peer_key()? else {
-        let request = enrolling::request(&mut stream).await?;
-        return Ok(Asked::Enrolment(Box::new((stream, request))));
+        return Ok(match enrolling::first_line(&mut stream).await? {
+            FirstLine::Enrolment(request) => Asked::Enrolment(Box::new((stream, *request))),
+            FirstLine::Registration(request) => Asked::Registration(Box::new((stream, *request))),
+        });
     };
     // What follows the line stays in the stream for the reader of operations.
     let mut line = Vec::new();

@@ -21,6 +21,7 @@ mod login;
 mod methods;
 mod operations;
 mod options;
+mod passphrase_tickets;
 mod pressure;
 mod proxy;
 mod raw;

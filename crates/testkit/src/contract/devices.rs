@@ -61,7 +61,7 @@ pub fn bind(ticket: &EnrolmentTicket, device: &Device) -> Change {
         id: ticket.id,
         account: ticket.account,
         thumbprint: device.thumbprint,
-        device: device.id,
+        device: Some(device.id),
         at: NOW,
     }
 }
@@ -168,7 +168,7 @@ pub async fn a_ticket_is_bound_once_and_revoked_once(under_test: &dyn StoreUnder
     commit(&*store, [bind(&one, &device)]).await.unwrap();
     let bound = TicketState::Bound {
         thumbprint: device.thumbprint,
-        device: device.id,
+        device: Some(device.id),
         at: NOW,
     };
     assert_eq!(state(&*store, &one).await, bound);
@@ -217,7 +217,7 @@ pub async fn one_of_many_keys_gets_a_ticket(under_test: &dyn StoreUnderTest) {
     assert_eq!(all, std::slice::from_ref(winner));
     let bound = TicketState::Bound {
         thumbprint: winner.thumbprint,
-        device: winner.id,
+        device: Some(winner.id),
         at: NOW,
     };
     assert_eq!(state(&*store, &ticket).await, bound);

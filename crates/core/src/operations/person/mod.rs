@@ -2,6 +2,7 @@
 
 mod dump;
 
+use countersign_crypto::certificate::Certificate;
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,9 @@ pub(super) struct PersonView {
     /// When the pass phrase was set; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     passphrase_set: Option<Timestamp>,
+    /// The certificate of the person's own key, in PEM; absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
     /// When the delivered key was stored; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered_key_set: Option<Timestamp>,
@@ -179,7 +183,11 @@ pub(super) async fn view(
     );
     Ok(Answer::new(PersonView {
         account: account.into(),
-        passphrase_set: credential.map(|credential| credential.changed),
+        passphrase_set: credential.as_ref().map(|credential| credential.changed),
+        certificate: credential
+            .and_then(|credential| credential.certificate)
+            .and_then(|der| Certificate::from_der(&der).ok())
+            .map(|certificate| certificate.to_pem()),
         delivered_key_set: delivered.map(|credential| credential.changed),
         sessions,
     })

@@ -114,7 +114,7 @@ async fn goes_away(test: impl AsyncFn() -> TestSite) {
         let devices = store.devices(None, &page).await.unwrap();
         let bound = match state(&*store, ticket.id).await {
             TicketState::Open => None,
-            TicketState::Bound { device, .. } => Some(device),
+            TicketState::Bound { device, .. } => device,
             TicketState::Revoked { why, .. } => panic!("{why:?}"),
         };
         let ids: Vec<_> = devices.iter().map(|device| device.id).collect();

@@ -48,7 +48,7 @@ async fn a_ticket_lasts_at_most_seven_days_and_a_person_has_at_most_64_open_ones
             (Code::INVALID_PARAMS, &json!("expires_in"))
         );
     }
-    for kind in ["admin", "passphrase", "peer", "car"] {
+    for kind in ["admin", "peer", "car"] {
         let params = json!({ "person": "ada", "kind": kind });
         let (code, _) = test.refused("ticket.issue", params).await;
         assert_eq!(code, Code::INVALID_PARAMS, "{kind}");

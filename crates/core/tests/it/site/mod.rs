@@ -22,6 +22,7 @@ mod oracle;
 mod outbox;
 mod outbox_worker;
 mod passphrase;
+mod passphrase_tickets;
 mod proof;
 mod scripts;
 mod sealing;

@@ -109,6 +109,14 @@ fn row(columns: &mut Columns<'_>) -> Result<EnrolmentTicket, StoreError> {
     })
 }
 
+/// The device of a bound ticket; a ticket that set a pass phrase has none.
+fn device(columns: &mut Columns<'_>) -> Result<Option<DeviceId>, StoreError> {
+    let bytes: Option<&[u8]> = columns.take()?;
+    let id = bytes.map(<[u8; 16]>::try_from).transpose();
+    let id = id.map_err(|error| damaged(&error))?;
+    Ok(id.map(DeviceId::from_bytes))
+}
+
 fn state(columns: &mut Columns<'_>) -> Result<TicketState, StoreError> {
     match columns.take::<&str>()? {
         OPEN => Ok(TicketState::Open),
@@ -116,7 +124,7 @@ fn state(columns: &mut Columns<'_>) -> Result<TicketState, StoreError> {
             let (at, _) = (columns.time()?, columns.take::<Option<&str>>()?);
             Ok(TicketState::Bound {
                 thumbprint: Thumbprint(columns.bytes()?),
-                device: DeviceId::from_bytes(columns.bytes()?),
+                device: device(columns)?,
                 at,
             })
         }

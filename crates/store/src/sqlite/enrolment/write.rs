@@ -17,7 +17,7 @@ pub(in crate::sqlite) enum TicketChange<'a> {
         id: TicketId,
         account: AccountId,
         thumbprint: Thumbprint,
-        device: DeviceId,
+        device: Option<DeviceId>,
         at: Timestamp,
     },
     Revoke {
@@ -63,7 +63,7 @@ pub(in crate::sqlite) async fn apply(
                 .bind(id.as_bytes().as_slice())
                 .bind(account.as_bytes().as_slice())
                 .bind(thumbprint.0.as_slice())
-                .bind(device.as_bytes().as_slice())
+                .bind(device.as_ref().map(|device| device.as_bytes().as_slice()))
                 .bind(at.millis())
                 .execute(&mut *connection)
                 .await?;
@@ -111,6 +111,7 @@ async fn insert(
         } => (BOUND, Some(*at), Some((thumbprint, device)), None),
         TicketState::Revoked { at, why } => (REVOKED, Some(*at), None, Some(why.as_str())),
     };
+    let device = bound.and_then(|(_, device)| device.as_ref());
     let done = sqlx::query(INSERT)
         .bind(ticket.id.as_bytes().as_slice())
         .bind(ticket.account.as_bytes().as_slice())
@@ -121,7 +122,7 @@ async fn insert(
         .bind(state)
         .bind(changed.map(Timestamp::millis))
         .bind(bound.map(|(thumbprint, _)| thumbprint.0.as_slice()))
-        .bind(bound.map(|(_, device)| device.as_bytes().as_slice()))
+        .bind(device.map(|device| device.as_bytes().as_slice()))
         .bind(why)
         .execute(connection)
         .await?;
