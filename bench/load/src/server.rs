@@ -34,6 +34,7 @@ fn limits(scenario: &str) -> Limits {
         unauthenticated_per_source: 60_000,
         unauthenticated_per_network: 60_000,
         sessions_per_account: 60_000,
+        connections_per_device: 60_000,
         unauthenticated_early_drop: 60_000,
         unauthenticated_timeout: Duration::from_secs(600),
         waiting_logins: 4_096,

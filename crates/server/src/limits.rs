@@ -48,6 +48,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Sessions of one account: no account takes all places.
     pub sessions_per_account: usize,
+    /// Connections of one device: none takes all places of its person.
+    pub connections_per_device: usize,
     /// Suspended sessions in total. Bounds memory.
     pub suspended_sessions: usize,
     /// Suspended sessions of one account; one more closes the one that was suspended first.
@@ -95,6 +97,7 @@ impl Default for Limits {
             refusal_time: Duration::from_millis(5),
             idle_timeout: Duration::from_secs(5 * 60),
             sessions_per_account: 4_096,
+            connections_per_device: 16,
             suspended_sessions: 16_384,
             suspended_sessions_per_account: 1_024,
             content_streams: 64,

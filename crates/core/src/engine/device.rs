@@ -4,7 +4,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use super::{Decision, Site};
-use crate::access::Channel;
+use crate::access::{Channel, Scope};
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
 use crate::devices::Device;
@@ -26,8 +26,10 @@ pub struct NewDeviceSession {
     pub source: Source,
     /// Ends the connection.
     pub cut: CutHook,
-    /// How many sessions the account may have, this one included.
-    pub most: usize,
+    /// The greatest number of sessions of the account, this one included.
+    pub max_sessions: usize,
+    /// The greatest number of connections of the device, this one included.
+    pub max_connections: usize,
 }
 
 impl Site {
@@ -85,7 +87,17 @@ impl Site {
         };
         // Registered first, looked at again afterwards: an admin who revokes the device or locks the account meanwhile
         // either finds the session and cuts it, or is seen here.
-        if !self.sessions().register(info.clone(), new.cut, new.most) {
+        let others = self
+            .sessions()
+            .list(Scope::Own(account.id), None, usize::MAX, |other| {
+                other.proof == info.proof
+            });
+        let has_place = others.len() < new.max_connections;
+        if !has_place
+            || !self
+                .sessions()
+                .register(info.clone(), new.cut, new.max_sessions)
+        {
             return Ok(Decision::TooMany);
         }
         let admitted = match self.may_still(&info, &account).await {

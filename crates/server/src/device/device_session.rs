@@ -63,7 +63,8 @@ impl NewConnection {
             peer: peer.to_string(),
             source: admitted.source(),
             cut: hook(cut_sender),
-            most: limits.sessions_per_account,
+            max_sessions: limits.sessions_per_account,
+            max_connections: limits.connections_per_device,
         };
         let opened = shared.site.open_device_session(new, clock::now()).await;
         let Ok(Decision::Opened(info)) = log_trouble(opened) else {

@@ -12,9 +12,12 @@ mod enrolling;
 mod registering;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
@@ -175,6 +178,33 @@ async fn ask(
     }
 }
 
+/// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the second
+/// answer to a client that was asked for another key share. No turn waits for the client: a slow client
+/// must not hold it.
+async fn in_turns<T>(
+    handshake: impl Future<Output = io::Result<T>>,
+    admitted: &Admitted,
+    shared: &Shared,
+) -> Result<T, Refused> {
+    let network = admitted.source().network();
+    let mut handshake = pin!(handshake);
+    loop {
+        let turn = shared.logins.turn(network).await.ok_or(Refused::Busy)?;
+        let step = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
+        drop(turn);
+        if let Poll::Ready(done) = step {
+            return Ok(done?);
+        }
+        // The step has arranged that this task is woken when the client sent more.
+        let mut is_woken = false;
+        poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+}
+
 async fn first_line(
     socket: TcpStream,
     admitted: &Admitted,
@@ -184,12 +214,8 @@ async fn first_line(
     let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
     let hello = acceptor.client_hello(socket).await?;
     admitted.first_flight_received();
-    // The turn ends before the client is waited for: a slow client must not hold it.
-    let network = admitted.source().network();
-    let turn = shared.logins.turn(network).await.ok_or(Refused::Busy)?;
-    let answered = hello.answer();
-    drop(turn);
-    let mut stream = answered.await?;
+    let handshake = async { hello.answer().await };
+    let mut stream = in_turns(handshake, admitted, shared).await?;
     let Some(key) = stream.peer_key()? else {
         return Ok(match enrolling::first_line(&mut stream).await? {
             FirstLine::Enrolment(request) => Asked::Enrolment(Box::new((stream, *request))),

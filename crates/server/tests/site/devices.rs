@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::access::Role;
+use countersign_core::sessions::Audience;
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::lines::Lines;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request, Token};
+use countersign_proto::operation::Event;
 use countersign_server::Server;
 use countersign_server::limits::Limits;
-use countersign_testkit::harness::{ServedSite, TestSite};
+use countersign_testkit::harness::{Builder, ServedSite, TestSite};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,7 +38,11 @@ impl Devices {
     }
 
     async fn with_limits(limits: Limits) -> Self {
-        let served = TestSite::builder().serve().await;
+        Self::of(TestSite::builder(), limits).await
+    }
+
+    async fn of(site: Builder, limits: Limits) -> Self {
+        let served = site.serve().await;
         served
             .admin("person.create", json!({ "name": "ada" }))
             .await;
@@ -205,6 +212,73 @@ async fn a_line_over_the_limit_ends_the_connection_after_a_result() {
     let _ = lines.send(&vec![b' '; (1 << 20) + 1]).await;
     assert_ne!(next(&mut lines).await["code"], 0);
     assert!(is_closed(&mut lines).await);
+}
+
+/// The operations of a device that left held every connection to the database while the site waited to
+/// close the device's session, which needs one too: 30 seconds later both failed.
+#[tokio::test]
+async fn a_device_that_leaves_with_operations_in_flight_stalls_no_other_client() {
+    let devices = Devices::of(TestSite::builder().file(), Limits::default()).await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    for _ in 0..4 {
+        let mut lines = devices.open(&phone).await;
+        let mut burst = String::new();
+        for id in 1..=200 {
+            let list = json!({ "id": id, "group": "device", "command": "list", "params": {} });
+            burst += &format!("{list}\n");
+        }
+        lines.send(burst.as_bytes()).await.unwrap();
+        drop(lines);
+    }
+    let listed = devices.served.admin("device.list", json!({}));
+    let listed = timeout(Duration::from_secs(20), listed).await.unwrap();
+    assert_eq!(listed["entries"].as_array().unwrap().len(), 1);
+    let closed = async {
+        while devices.served.admin("session.list", json!({})).await["entries"] != json!([]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), closed).await.unwrap();
+}
+
+/// `printf … | openssl s_client` got no results.
+#[tokio::test]
+async fn a_device_that_sends_no_more_receives_its_results() {
+    let devices = Devices::new().await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    let mut stream = devices.connect(Some(&phone)).await;
+    let hello = Hello {
+        id: ADA.parse().unwrap(),
+    };
+    let list = json!({ "id": 7, "group": "device", "command": "list", "params": {} });
+    let lines = format!("{}{list}\n", hello.to_line());
+    stream.write_all(lines.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = String::from_utf8(to_the_end(stream).await).unwrap();
+    let last: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["id"], &last["code"]), (&json!(7), &json!(0)));
+}
+
+/// The device of an admin received what admins receive.
+#[tokio::test]
+async fn an_event_for_a_role_does_not_reach_devices() {
+    let devices = Devices::new().await;
+    let admin = json!({ "name": "ada", "role": "admin" });
+    devices.served.admin("person.update", admin).await;
+    let (ticket, phone) = (devices.ticket().await, identity());
+    devices.enrol(ticket.token(), &phone).await.unwrap();
+    let _lines = devices.open(&phone).await;
+    let event = Arc::new(Event {
+        group: "audit".to_owned(),
+        event: "repeated".to_owned(),
+        data: serde_json::value::RawValue::NULL.to_owned(),
+    });
+    let events = devices.served.site.events();
+    let admins = Audience::Role(Role::Admin);
+    assert_eq!(events.publish(&admins, &event), 0);
+    assert_eq!(events.publish(&Audience::All, &event), 1);
 }
 
 // DEV-21

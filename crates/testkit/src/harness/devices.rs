@@ -123,7 +123,8 @@ impl TestSite {
             peer: "192.0.2.7:1234".to_owned(),
             source: DEVICE_SOURCE,
             cut: Box::new(move |reason| *hook.lock().unwrap() = Some(reason)),
-            most: 1_000,
+            max_sessions: 1_000,
+            max_connections: 16,
         };
         match site.open_device_session(new, now).await.unwrap() {
             Decision::Opened(info) => Some(session(info, cut)),

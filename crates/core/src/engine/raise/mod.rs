@@ -164,7 +164,7 @@ impl Site {
             AlarmChange::CancelDeliveries(alarm.id),
             AlarmChange::InsertDeliveries(plan.deliveries),
         ];
-        with_event(changes, &alarm, "over", accounts(&recipients))
+        with_event(changes, &alarm, "over", recipient_ids(&recipients))
     }
 
     /// Returns the changes that acknowledge an alarm and cancel its waiting deliveries. `recipient`
@@ -183,7 +183,7 @@ impl Site {
             alarm: alarm.id,
             recipients: vec![recipient],
         }));
-        with_event(changes, alarm, "acknowledged", accounts(recipients))
+        with_event(changes, alarm, "acknowledged", recipient_ids(recipients))
     }
 
     /// Returns the changes that make the admins recipients of an unacknowledged alarm.
@@ -274,7 +274,7 @@ impl Site {
             .flatten()
             .min();
         let deliveries = plan.deliveries.len();
-        let all: BTreeSet<AccountId> = accounts(&recipients)
+        let all: BTreeSet<AccountId> = recipient_ids(&recipients)
             .chain(joined.iter().map(|account| account.id))
             .collect();
         let recipients = all.len();
@@ -364,7 +364,7 @@ impl Site {
     }
 }
 
-fn accounts(recipients: &[Recipient]) -> impl Iterator<Item = AccountId> {
+fn recipient_ids(recipients: &[Recipient]) -> impl Iterator<Item = AccountId> {
     recipients.iter().map(|recipient| recipient.account)
 }
 

@@ -141,22 +141,27 @@ async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike
     assert!(scene.connect(NOW).await.is_some());
 }
 
+/// One device from four addresses took all sessions of its person, who could not log in.
 #[tokio::test]
-async fn an_account_has_so_many_sessions_of_devices_and_no_more() {
+async fn the_connections_of_an_account_and_of_a_device_are_limited() {
     let scene = Scene::new("member").await;
-    let opening = |most| NewDeviceSession {
+    let opening = |max_sessions, max_connections| NewDeviceSession {
         name: ADA.parse().unwrap(),
         thumbprint: scene.phone.thumbprint(),
         peer: "192.0.2.7:1".to_owned(),
         source: DEVICE_SOURCE,
         cut: Box::new(|_| {}),
-        most,
+        max_sessions,
+        max_connections,
     };
     let _first = scene.connected().await;
     let site = &scene.test.site;
-    let second = site.open_device_session(opening(1), NOW).await.unwrap();
-    assert!(matches!(second, Decision::TooMany));
-    let second = site.open_device_session(opening(2), NOW).await.unwrap();
+    for (max_sessions, max_connections) in [(1, 2), (2, 1)] {
+        let second = opening(max_sessions, max_connections);
+        let second = site.open_device_session(second, NOW).await.unwrap();
+        assert!(matches!(second, Decision::TooMany));
+    }
+    let second = site.open_device_session(opening(2, 2), NOW).await.unwrap();
     assert!(matches!(second, Decision::Opened(_)));
 }
 

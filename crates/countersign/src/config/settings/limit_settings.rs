@@ -199,6 +199,13 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         "Sessions of one account, suspended ones included."
     ),
     limit!(
+        "connections_per_device",
+        1..,
+        "connections",
+        connections_per_device,
+        "Connections of one device, so that it does not take all sessions of its person."
+    ),
+    limit!(
         "suspended_sessions",
         0..,
         "sessions",
