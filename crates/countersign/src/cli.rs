@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    app, audit, backup, broker, call, config, key, login, operation, option, passphrase, penalty,
-    person, service, session, signing, site,
+    app, audit, backup, broker, call, config, device, enrol, key, login, operation, option,
+    passphrase, penalty, person, profile, service, session, signing, site, ticket,
 };
 use crate::exit;
 use crate::failure::{Exit, Failure};
@@ -103,6 +103,16 @@ pub(crate) enum Noun {
     /// Services, which log in with a key.
     #[command(subcommand)]
     Service(service::Verb),
+    /// Enrolment tickets, with which people register devices.
+    #[command(subcommand)]
+    Ticket(ticket::Verb),
+    /// The devices of people.
+    #[command(subcommand)]
+    Device(device::Verb),
+    /// Registers this device with an enrolment ticket and saves a profile.
+    Enrol(enrol::Enrol),
+    /// The profiles of this device, with which it connects to sites.
+    Profile(profile::Command),
     /// Applications that call each other.
     #[command(subcommand)]
     App(app::Verb),

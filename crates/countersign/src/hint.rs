@@ -37,14 +37,16 @@ const OF_PROGRAMS: [&str; 5] = [
 ];
 
 /// Commands that do not use a site's folder.
-const WITHOUT_FOLDER: [&str; 8] = [
+const WITHOUT_FOLDER: [&str; 10] = [
     "app call",
     "call",
     "completions",
     "config example",
     "dev",
+    "enrol",
     "key",
     "passphrase",
+    "profile",
     "shell",
 ];
 

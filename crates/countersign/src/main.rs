@@ -30,7 +30,9 @@ mod input;
 mod log;
 mod output;
 mod params;
+mod profiles;
 mod prompt;
+mod qr;
 mod secret_input;
 mod site;
 
@@ -63,6 +65,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Person(verb) => commands::person::run(common, verb),
         Noun::Passphrase(verb) => commands::passphrase::run(common, verb),
         Noun::Service(verb) => commands::service::run(common, verb),
+        Noun::Ticket(verb) => commands::ticket::run(common, verb),
+        Noun::Device(verb) => commands::device::run(common, verb),
+        Noun::Enrol(enrol) => commands::enrol::run(common, &enrol),
+        Noun::Profile(command) => commands::profile::run(common, &command),
         Noun::App(verb) => commands::app::run(common, verb),
         Noun::Broker(verb) => commands::broker::run(common, verb),
         Noun::Key(verb) => commands::key::run(common, verb),

@@ -10,7 +10,7 @@
 //! ```
 
 mod delivered;
-mod encryption;
+pub(crate) mod encryption;
 mod form;
 
 use der::{SecretDocument, pem::LineEnding};

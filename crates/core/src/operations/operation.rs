@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::access::Role;
+use crate::access::{Channel, Role};
 use crate::engine::{Answer, Context, Entry, Refusal};
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -12,6 +12,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("operation", "list")
             .summary("Lists the operations that you may call, with their parameters and results.")
             .allow(&Role::ALL)
+            .also_on(Channel::Device)
             .example(json!({ "group": "person" }))
             .handler(list),
     ]

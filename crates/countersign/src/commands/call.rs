@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use countersign_client::{Client, Download, Upload};
 use indicatif::ProgressBar;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::confirm::{self, Known};
+use super::link::Link;
 use super::login::Login;
 use super::operation::Operations;
 use crate::content;
@@ -106,11 +108,11 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     let params = call.params()?;
     let shown = params.shown();
     let asked = call.confirm(common, &shown)?;
-    let (runtime, client) = call.login.connect(common)?;
+    let (runtime, link) = call.login.connect(common)?;
     if asked == Asked::NotYet {
         // If the site does not list the operation, there is no question to ask.
         let none = json!({});
-        let listed = client.call::<_, Operations>("operation", "list", &none);
+        let listed = link.call::<_, Operations>("operation", "list", &none);
         let known = runtime.block_on(listed).ok();
         let summary = known.and_then(|all| all.disruptive(&call.group, &call.command));
         if let Some(summary) = summary {
@@ -120,35 +122,49 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     }
     let params = params.to_raw()?;
     if let Some(file) = &call.save_delivered_key {
-        save_delivered(&client, file)?;
+        save_delivered(link.session("a delivered key")?, file)?;
     }
-    let result = runtime.block_on(async {
-        let bar = call.content.as_deref().map(content::progress_of);
-        let upload = match (&call.content, &bar) {
-            (Some(file), Some(bar)) => Some(upload(file, bar).await?),
-            _ => None,
-        };
-        let answered = client.stream(&call.group, &call.command, params, upload);
-        let (outcome, content) = answered.await?;
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-        match content {
-            None => {
-                let operation = format!("{} {}", call.group, call.command);
-                show_part(&operation, &outcome, common.format())
-            }
-            Some(content) => {
-                if !outcome.output.is_empty() {
-                    say(&outcome.output);
-                }
-                download(content, call.save.as_deref(), existing).await
-            }
-        }
-    });
-    // A GOODBYE that does not arrive makes no difference.
-    let _ = runtime.block_on(client.close());
+    let result = runtime.block_on(run(common, call, &link, params, existing));
+    runtime.block_on(link.close());
     result
+}
+
+/// Runs the operation and shows its result.
+async fn run(
+    common: &Common,
+    call: &Call,
+    link: &Link,
+    params: Box<RawValue>,
+    existing: Existing,
+) -> Result<(), Failure> {
+    let operation = format!("{} {}", call.group, call.command);
+    if let Link::Device { .. } = link
+        && call.content.is_none()
+        && call.save.is_none()
+    {
+        let outcome = link.outcome(&call.group, &call.command, params).await?;
+        return show_part(&operation, &outcome, common.format());
+    }
+    let client = link.session("content")?;
+    let bar = call.content.as_deref().map(content::progress_of);
+    let upload = match (&call.content, &bar) {
+        (Some(file), Some(bar)) => Some(upload(file, bar).await?),
+        _ => None,
+    };
+    let answered = client.stream(&call.group, &call.command, params, upload);
+    let (outcome, content) = answered.await?;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    match content {
+        None => show_part(&operation, &outcome, common.format()),
+        Some(content) => {
+            if !outcome.output.is_empty() {
+                say(&outcome.output);
+            }
+            download(content, call.save.as_deref(), existing).await
+        }
+    }
 }
 
 /// Writes the delivered certificate and key to a file that only its owner can read.

@@ -11,17 +11,27 @@ use countersign_proto::uri::SiteUri;
 use tokio::runtime::Runtime;
 
 use super::key;
+use super::link::Link;
+use super::profile::Device;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input;
+use crate::profiles::ProfilesFolder;
 use crate::secret_input::{Secret, passphrase};
 
 /// The arguments of a login: site, account and encryption option.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
-    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
+    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it. Without --site, --as and
+    /// --key, this device connects with its profile.
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
-    site: SiteUri,
+    site: Option<SiteUri>,
+    /// Connects as this device, with the profile that `enrol` saved [default: the default profile]. [env:
+    /// COUNTERSIGN_PROFILE]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "key"])]
+    profile: Option<String>,
+    #[command(flatten)]
+    folder: ProfilesFolder,
     /// Logs in as this person. [env: COUNTERSIGN_AS]
     #[arg(long = "as", value_name = "NAME", conflicts_with = "key")]
     name: Option<AccountName>,
@@ -43,10 +53,43 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Asks for the secret, then connects.
-    pub(crate) fn connect(&self, common: &Common) -> Result<(Runtime, Client), Failure> {
-        let who = self.who(common)?;
-        self.connect_to(who)
+    /// Asks for the secret, then connects: in a session, or as this device.
+    pub(super) fn connect(&self, common: &Common) -> Result<(Runtime, Link), Failure> {
+        match self.profile() {
+            Some(profile) => {
+                let device = Device::read(common, &self.folder, profile.as_deref())?;
+                let (runtime, connection) = device.connect()?;
+                let account = device.profile.id.to_string();
+                let link = Link::Device {
+                    connection,
+                    account,
+                };
+                Ok((runtime, link))
+            }
+            None => {
+                let who = self.who(common)?;
+                let (runtime, client) = self.connect_to(who)?;
+                Ok((runtime, Link::Session(client)))
+            }
+        }
+    }
+
+    /// The name of the profile to connect with, inside the name of the default one (`None`); `None` for a
+    /// login in a session.
+    fn profile(&self) -> Option<Option<String>> {
+        let variable = |name| {
+            let value = std::env::var(name).ok()?.trim().to_owned();
+            (!value.is_empty()).then_some(value)
+        };
+        if self.profile.is_some() {
+            return Some(self.profile.clone());
+        }
+        let is_login = self.site.is_some()
+            || self.name.is_some()
+            || self.key.is_some()
+            || variable("COUNTERSIGN_AS").is_some()
+            || variable("COUNTERSIGN_KEY").is_some();
+        (!is_login).then(|| variable("COUNTERSIGN_PROFILE"))
     }
 
     /// Connects as this person.
@@ -68,7 +111,11 @@ impl Login {
     }
 
     fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
-        let mut connector = Connector::new(&self.site);
+        let site = self.site.as_ref().ok_or_else(|| {
+            Failure::usage("no site to log in to was given")
+                .hint("give --site URI, which `countersign site status` shows at the site")
+        })?;
+        let mut connector = Connector::new(site);
         if !self.options.is_empty() {
             connector = connector.prefer(self.options.iter().copied());
         }

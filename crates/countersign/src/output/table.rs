@@ -49,6 +49,18 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
             cell(entry, "target").unwrap_or_else(|| "-".to_owned()),
             of("outcome"),
         ],
+        "device list" => {
+            let seen = match (entry.get("connected"), cell(entry, "last_seen")) {
+                (Some(Value::Bool(true)), _) => "connected".to_owned(),
+                (_, Some(seen)) => format!("last seen {seen}"),
+                (_, None) => "never connected".to_owned(),
+            };
+            vec![of("id"), of("person"), of("name"), seen]
+        }
+        "ticket list" => {
+            let expires = format!("expires {}", of("expires"));
+            vec![of("id"), of("person"), of("kind"), of("state"), expires]
+        }
         "key list" => vec![of("thumbprint"), of("added"), of("label")],
         "operation list" => vec![format!("{} {}", of("group"), of("command")), of("summary")],
         "penalty list" => {

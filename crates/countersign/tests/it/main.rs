@@ -11,6 +11,7 @@ mod applications;
 mod backup;
 mod crash;
 mod dev;
+mod devices;
 mod embedded;
 mod exits;
 mod faults;

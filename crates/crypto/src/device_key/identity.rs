@@ -11,8 +11,9 @@ use der::{Decode, SecretDocument};
 
 use super::{DeviceAlgorithm, DeviceKey};
 use crate::entropy::Entropy;
+use crate::key_file::{KeyFileError, encryption};
 use crate::pem::{self, BadPem};
-use crate::secret::{Secret, SecretText};
+use crate::secret::{Passphrase, Secret, SecretText};
 
 /// The longest key file that is read, in bytes. Ours have some 120; the rest lets a large key of
 /// another kind be called what it is.
@@ -65,6 +66,25 @@ impl DeviceIdentity {
         }
     }
 
+    /// Reads a key file that [`Self::to_encrypted_pem`] wrote, or one that is not encrypted, for which the pass
+    /// phrase is ignored.
+    ///
+    /// # Errors
+    /// [`DeviceIdentityError`]; [`DeviceIdentityError::Encryption`] for a wrong pass phrase.
+    pub fn from_encrypted_pem(
+        pem: &str,
+        passphrase: &Passphrase,
+    ) -> Result<Self, DeviceIdentityError> {
+        match Self::from_pem(pem) {
+            Err(DeviceIdentityError::Encrypted) => {}
+            read => return read,
+        }
+        let der = pem::find(pem, &[ENCRYPTED])?.decode()?;
+        let document =
+            SecretDocument::try_from(der.as_slice()).map_err(|_| DeviceIdentityError::Damaged)?;
+        Self::from_der(encryption::decrypt(&document, passphrase)?.as_bytes())
+    }
+
     /// The same without PEM.
     ///
     /// # Errors
@@ -87,19 +107,29 @@ impl DeviceIdentity {
     /// The key file, not encrypted, to be stored so that only its owner can read it (mode 0600).
     #[must_use]
     pub fn to_pem(&self) -> SecretText {
+        in_pem(self.document(), PKCS8)
+    }
+
+    /// The key file, encrypted under a pass phrase (RFC 8018, scrypt). Store it with mode 0600 all the same,
+    /// because pass phrases can be guessed.
+    #[must_use]
+    pub fn to_encrypted_pem(
+        &self,
+        passphrase: &Passphrase,
+        entropy: &mut dyn Entropy,
+    ) -> SecretText {
+        let encrypted = self
+            .document()
+            .and_then(|plain| encryption::encrypt(&plain, passphrase, entropy).ok());
+        in_pem(encrypted, ENCRYPTED)
+    }
+
+    fn document(&self) -> Option<SecretDocument> {
         let pkcs8 = match &self.pair {
             Pair::Ed25519(pair) => pair.to_pkcs8v1(),
             Pair::P256(pair) => pair.to_pkcs8v1(),
         };
-        let pem = pkcs8
-            .ok()
-            .and_then(|pkcs8| SecretDocument::try_from(pkcs8.as_ref()).ok())
-            .and_then(|document| document.to_pem(PKCS8, LineEnding::LF).ok());
-        let Some(mut pem) = pem else {
-            // The key was complete when this was made; only exhausted memory leads here.
-            std::process::abort();
-        };
-        SecretText::from(std::mem::take(&mut *pem))
+        SecretDocument::try_from(pkcs8.ok()?.as_ref()).ok()
     }
 
     /// The public half.
@@ -135,6 +165,15 @@ impl DeviceIdentity {
         let public = public.ok()?;
         Some(Self { pair, public })
     }
+}
+
+fn in_pem(document: Option<SecretDocument>, label: &'static str) -> SecretText {
+    let pem = document.and_then(|document| document.to_pem(label, LineEnding::LF).ok());
+    let Some(mut pem) = pem else {
+        // The key was complete when this was made; only exhausted memory leads here.
+        std::process::abort();
+    };
+    SecretText::from(std::mem::take(&mut *pem))
 }
 
 impl fmt::Debug for DeviceIdentity {
@@ -180,6 +219,9 @@ pub enum DeviceIdentityError {
     /// The private key is encrypted.
     #[error("the key is encrypted: give what `openssl pkey -in FILE` writes")]
     Encrypted,
+    /// The key is encrypted, and the pass phrase is wrong or the encryption is another tool's.
+    #[error(transparent)]
+    Encryption(#[from] KeyFileError),
     /// No private key, or one of another algorithm, or one whose parts do not belong together.
     #[error(
         "this is no sound private key of Ed25519 or P-256; make one with `openssl genpkey -algorithm ed25519`"

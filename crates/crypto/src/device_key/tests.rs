@@ -363,3 +363,43 @@ proptest! {
         prop_assert_eq!(again.public(), identity.public());
     }
 }
+
+#[test]
+fn an_encrypted_key_file_opens_with_its_pass_phrase_here_and_in_openssl() {
+    use crate::key_file::KeyFileError;
+    use crate::secret::Passphrase;
+
+    let identity = DeviceIdentity::generate(&mut SystemEntropy);
+    let passphrase = Passphrase::from("correct horse battery".to_owned());
+    let pem = identity.to_encrypted_pem(&passphrase, &mut SystemEntropy);
+    assert!(
+        pem.expose()
+            .starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    );
+    let read = DeviceIdentity::from_encrypted_pem(pem.expose(), &passphrase).unwrap();
+    assert_eq!(read.public(), identity.public());
+    assert_eq!(
+        DeviceIdentity::from_pem(pem.expose()).unwrap_err(),
+        DeviceIdentityError::Encrypted
+    );
+    let wrong = Passphrase::from("another pass phrase".to_owned());
+    let refused = DeviceIdentity::from_encrypted_pem(pem.expose(), &wrong).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            DeviceIdentityError::Encryption(KeyFileError::WrongPassphrase)
+                | DeviceIdentityError::Damaged
+                | DeviceIdentityError::Unsupported
+        ),
+        "{refused}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key.pem"), pem.expose()).unwrap();
+    let shown = Command::new("openssl")
+        .args("pkey -in key.pem -passin env:PASS -pubout -outform DER".split(' '))
+        .env("PASS", "correct horse battery")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(shown.stdout, identity.public().spki(), "{shown:?}");
+}

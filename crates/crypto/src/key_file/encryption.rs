@@ -30,7 +30,7 @@ const SHORTEST: usize = 128;
 const MAX_MEMORY: u64 = 1 << 30;
 const MAX_PARALLELIZATION: u16 = 16;
 
-pub(super) fn encrypt(
+pub(crate) fn encrypt(
     plain: &SecretDocument,
     passphrase: &Passphrase,
     entropy: &mut dyn Entropy,
@@ -93,7 +93,7 @@ pub(super) fn check_strength(document: &SecretDocument) -> Result<(), KeyFileErr
     }
 }
 
-pub(super) fn decrypt(
+pub(crate) fn decrypt(
     document: &SecretDocument,
     passphrase: &Passphrase,
 ) -> Result<SecretDocument, KeyFileError> {

@@ -4,7 +4,6 @@ mod history;
 
 use std::io::IsTerminal;
 
-use countersign_client::Client;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Behavior, Config, Editor};
@@ -12,6 +11,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::confirm::{self, Known};
+use super::link::Link;
 use super::login::Login;
 use super::operation::{OWN_WORDS, Operations};
 use crate::failure::{Exit, Failure};
@@ -24,7 +24,7 @@ type Prompt = Editor<Operations, FileHistory>;
 /// A session and the state that running a line needs.
 struct Shell {
     runtime: Runtime,
-    client: Client,
+    link: Link,
     operations: Operations,
     format: Format,
     /// `--yes` was given: disruptive operations run without a question.
@@ -34,11 +34,11 @@ struct Shell {
 }
 
 pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
-    let (runtime, client) = login.connect(common)?;
-    let operations = runtime.block_on(client.call("operation", "list", &json!({})))?;
+    let (runtime, link) = login.connect(common)?;
+    let operations = runtime.block_on(link.call("operation", "list", &json!({})))?;
     let shell = Shell {
         runtime,
-        client,
+        link,
         operations,
         format: common.format(),
         yes: common.yes,
@@ -47,8 +47,7 @@ pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
     let mut prompt = shell.prompt()?;
     let done = shell.serve(&mut prompt);
     history::save(&mut prompt);
-    // A GOODBYE that does not arrive makes no difference.
-    let _ = shell.runtime.block_on(shell.client.close());
+    shell.runtime.block_on(shell.link.close());
     done
 }
 
@@ -72,7 +71,7 @@ impl Shell {
 
     /// Reads lines until the end of the input. A script ends at its first failure; typed input does not.
     fn serve(&self, prompt: &mut Prompt) -> Result<(), Failure> {
-        let account = &self.client.welcome().account;
+        let account = &self.link.account();
         if self.interactive {
             say(format_args!(
                 "Logged in as {account}. Type `help` for help."
@@ -149,7 +148,7 @@ impl Shell {
                 return Err(confirm::declined());
             }
         }
-        let outcome = self.client.outcome(group, command, params.to_raw()?);
+        let outcome = self.link.outcome(group, command, params.to_raw()?);
         let outcome = self.runtime.block_on(outcome)?;
         show_part(&format!("{group} {command}"), &outcome, self.format)
     }

@@ -84,6 +84,12 @@ fn the_guide_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_guide_on_devices_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/guide/enrol-a-device.md", folder.path());
+}
+
+#[test]
 fn the_page_on_backups_can_be_followed_word_for_word() {
     let site = Running::new();
     site.write("backup.pass", "a pass phrase for backups");
@@ -121,7 +127,12 @@ fn every_block_is_run_or_gives_a_reason() {
         .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap());
     let mut pages: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     pages.push(root().join("README.md"));
-    let followed = ["README.md", "protect-an-http-service.md", "backup.md"];
+    let followed = [
+        "README.md",
+        "protect-an-http-service.md",
+        "enrol-a-device.md",
+        "backup.md",
+    ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();
     let examples = examples.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let examples: Vec<String> = examples.collect();

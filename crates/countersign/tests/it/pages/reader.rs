@@ -63,6 +63,7 @@ impl Reader {
             ("PATH", format!("{folder}/bin:{}:{path}", binary.display())),
             ("PS1", PROMPT.to_owned()),
             ("XDG_STATE_HOME", format!("{folder}/state")),
+            ("XDG_CONFIG_HOME", format!("{folder}/config")),
             ("COUNTERSIGN_HTTP_LISTEN", format!("{address}:4749")),
             ("COUNTERSIGN_SESSION_LISTEN", format!("{address}:4747")),
             ("COUNTERSIGN_DEVICE_LISTEN", format!("{address}:4748")),

@@ -1,0 +1,257 @@
+//! `countersign enrol`: registers this device with a ticket and saves a profile.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use countersign_client::device::{DeviceError, enrol};
+use countersign_crypto::device_key::DeviceIdentity;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Passphrase;
+use countersign_proto::device::DeviceName;
+use countersign_proto::enrolment::EnrolmentTicket;
+use countersign_proto::enrolment::client::EnrolmentError;
+use countersign_proto::name::AccountName;
+use data_encoding::HEXLOWER;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use super::profile::read_key;
+use crate::failure::{Exit, Failure};
+use crate::files::{self, Existing, PRIVATE};
+use crate::global::Common;
+use crate::input;
+use crate::output::{path, show_data};
+use crate::profiles::{Enrolled, Profile, Profiles, ProfilesFolder};
+use crate::prompt;
+use crate::secret_input::{Secret, new_passphrase};
+
+/// The name of a device whose machine has none.
+const UNNAMED: &str = "device";
+
+#[derive(Debug, Args)]
+pub(crate) struct Enrol {
+    /// The enrolment ticket: `countersign://…` or its JSON [default: asked for at a prompt].
+    ticket: Option<EnrolmentTicket>,
+    /// Reads the ticket from this file (`-`: standard input).
+    #[arg(long, value_name = "FILE", conflicts_with = "ticket")]
+    ticket_file: Option<PathBuf>,
+    /// Your id at the site, such as ada@example.org.
+    #[arg(long, value_name = "NAME")]
+    id: AccountName,
+    /// What the site calls this device [default: the name of this machine].
+    #[arg(long, value_name = "NAME")]
+    device_name: Option<DeviceName>,
+    /// Uses the key in this file instead of a new one (Ed25519 or P-256, PEM).
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Encrypts the new key under a pass phrase.
+    #[arg(long, conflicts_with = "key")]
+    passphrase: bool,
+    /// Name of the profile to save [default: the id].
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    #[command(flatten)]
+    folder: ProfilesFolder,
+}
+
+pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
+    let ticket = command.ticket()?;
+    let token = HEXLOWER.encode(&ticket.token().hash().0);
+    let profiles = command.folder.open()?;
+    let name = match &command.profile {
+        Some(name) => name.clone(),
+        None => command.id.to_string(),
+    };
+    let known = match profiles.has(&name)? {
+        true => Some(profiles.read(&name)?),
+        false => None,
+    };
+    if let Some(known) = &known
+        && known.enrolled.is_some()
+        && known.ticket != token
+    {
+        let message = format_args!("there is a profile {name} of an enrolled device");
+        return Err(Failure::new(Exit::Conflict, "profile_exists", message).hint(
+            "give this one another name with --profile, or remove the other with `countersign profile remove NAME`",
+        ));
+    }
+    // The same ticket again: the reply may have been lost, and only the same key gets it again.
+    let repeated = known.filter(|known| known.ticket == token && known.id == command.id);
+    profiles.create()?;
+    let (mut profile, identity) = match repeated {
+        Some(profile) => {
+            let identity = read_key(common, &profiles.key(&profile))?;
+            (profile, identity)
+        }
+        None => command.prepare(common, &profiles, &name, &ticket, token)?,
+    };
+    let reply = {
+        let runtime =
+            Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
+        let enrolling = enrol(
+            &ticket,
+            command.id.clone(),
+            &identity,
+            command.device_name(),
+        );
+        runtime.block_on(enrolling)?
+    };
+    let enrolled = Enrolled {
+        device: reply.device().to_owned(),
+        host: reply.host().to_owned(),
+        port: reply.port(),
+    };
+    profile.enrolled = Some(enrolled.clone());
+    profiles.write(&name, &profile)?;
+    let default = profiles.default_name()?;
+    let is_default = match default {
+        Some(default) if profiles.has(&default)? => default == name,
+        _ => {
+            profiles.set_default(&name)?;
+            true
+        }
+    };
+    let data = json!({
+        "profile": name,
+        "default": is_default,
+        "id": profile.id.to_string(),
+        "device": enrolled.device,
+        "host": enrolled.host,
+        "port": enrolled.port,
+        "key": path(&profiles.key(&profile)),
+        "thumbprint": identity.public().thumbprint().to_string(),
+    });
+    let saved = match is_default {
+        true => format!("Saved the profile {name}, which is the default."),
+        false => format!("Saved the profile {name}."),
+    };
+    let text = format!("Enrolled this device of {}. {saved}", profile.id);
+    show_data(&data.to_string(), &text, common.format())
+}
+
+impl Enrol {
+    fn ticket(&self) -> Result<EnrolmentTicket, Failure> {
+        let text = match (&self.ticket, &self.ticket_file) {
+            (Some(ticket), _) => return Ok(ticket.clone()),
+            (None, Some(file)) => input::text(file)?,
+            (None, None) if !std::io::stdin().is_terminal() => {
+                return Err(Failure::usage("no enrolment ticket was given")
+                    .hint("give the ticket, or --ticket-file FILE"));
+            }
+            (None, None) => prompt::hidden("Enrolment ticket")?,
+        };
+        EnrolmentTicket::from_str(&text)
+            .map_err(|error| Failure::usage(format_args!("the ticket: {error}")))
+    }
+
+    fn device_name(&self) -> DeviceName {
+        let machine = || {
+            let name = rustix::system::uname();
+            name.nodename().to_string_lossy().parse().ok()
+        };
+        let name = self.device_name.clone().or_else(machine);
+        // The constant is a valid name, so this ends.
+        name.or_else(|| UNNAMED.parse().ok())
+            .unwrap_or_else(|| std::process::abort())
+    }
+
+    /// Creates or reads the key, and saves key and profile before anything is sent.
+    fn prepare(
+        &self,
+        common: &Common,
+        profiles: &Profiles,
+        name: &str,
+        ticket: &EnrolmentTicket,
+        token: String,
+    ) -> Result<(Profile, DeviceIdentity), Failure> {
+        let (key, identity) = match &self.key {
+            Some(file) => {
+                let identity = read_key(common, file)?;
+                let file =
+                    std::fs::canonicalize(file).map_err(|error| Failure::file(file, &error))?;
+                (file, identity)
+            }
+            None => {
+                let file = profiles.own_key(name)?;
+                let identity = self.create_key(common, &file)?;
+                (PathBuf::from(format!("{name}.key")), identity)
+            }
+        };
+        let profile = Profile::new(self.id.clone(), *ticket.site(), key, token);
+        profiles.write(name, &profile)?;
+        Ok((profile, identity))
+    }
+
+    /// Creates a key. A key of an earlier ticket is replaced: it was not enrolled, and the site would refuse it
+    /// with this ticket if it was.
+    fn create_key(&self, common: &Common, file: &Path) -> Result<DeviceIdentity, Failure> {
+        let secret_file = common.secret_file(Secret::Key);
+        let secret: Option<Passphrase> = (self.passphrase || secret_file.is_some())
+            .then(|| new_passphrase("Pass phrase of the new key", secret_file.as_deref()))
+            .transpose()?;
+        let entropy = &mut SystemEntropy;
+        let identity = DeviceIdentity::generate(entropy);
+        let pem = match &secret {
+            Some(secret) => identity.to_encrypted_pem(secret, entropy),
+            None => identity.to_pem(),
+        };
+        files::write(file, PRIVATE, Existing::Replaced, pem.expose().as_bytes())?;
+        Ok(identity)
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        let (exit, code, hint) = match &error {
+            DeviceError::Unreachable { .. } | DeviceError::Timeout { .. } => (
+                Exit::Unreachable,
+                "unreachable",
+                "check that the site is running and that its device port can be reached from here",
+            ),
+            DeviceError::Handshake { .. } => (
+                Exit::Unreachable,
+                "closed",
+                "check that the address is the device port of a Countersign site and that the site is unsealed",
+            ),
+            DeviceError::WrongSite { .. } => (
+                Exit::NotAuthenticated,
+                "wrong_site",
+                "ask the site's admin for a new ticket and how the site's key changed",
+            ),
+            DeviceError::Refused { .. } => (
+                Exit::NotAuthenticated,
+                "not_authenticated",
+                "ask an admin; `countersign device list` at the site shows the devices",
+            ),
+            DeviceError::Enrolment(EnrolmentError::Refused) => (
+                Exit::NotAuthenticated,
+                "not_enrolled",
+                "run the same command once more, in case only the reply was lost; if it fails again, check the id \
+                 and ask for a new ticket",
+            ),
+            DeviceError::Enrolment(EnrolmentError::Broken) => {
+                (Exit::Unreachable, "connection_lost", "")
+            }
+            DeviceError::Enrolment(EnrolmentError::WrongKind(_)) => (Exit::Usage, "usage", ""),
+            DeviceError::Enrolment(EnrolmentError::AnotherSite) => {
+                (Exit::NotAuthenticated, "wrong_site", "")
+            }
+            DeviceError::Welcome(_)
+            | DeviceError::Enrolment(EnrolmentError::Reply(_))
+            | DeviceError::Setup(_) => (
+                Exit::Failure,
+                "protocol",
+                "check that client and site have the same version",
+            ),
+        };
+        let warning = match &error {
+            DeviceError::WrongSite { .. } | DeviceError::Enrolment(EnrolmentError::AnotherSite) => {
+                "WARNING: "
+            }
+            _ => "",
+        };
+        Self::new(exit, code, format_args!("{warning}{error}")).hint(hint)
+    }
+}

@@ -1,0 +1,114 @@
+//! `countersign ticket`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use countersign_proto::operation::Code;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::listing::list;
+use super::{admin_call, given};
+use crate::admin::Admin;
+use crate::duration::seconds;
+use crate::failure::{Exit, Failure};
+use crate::files::{self, Existing, PRIVATE};
+use crate::global::Common;
+use crate::output::{Format, show, write_bytes};
+use crate::qr::QrCode;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Issues an enrolment ticket for a person and shows it once.
+    Issue(Issue),
+    /// Lists enrolment tickets, oldest first.
+    List {
+        /// Account name of a person [default: the tickets of all].
+        person: Option<String>,
+    },
+    /// Revokes an enrolment ticket; a device that was enrolled with it stays.
+    Revoke {
+        /// Id of the ticket.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Issue {
+    /// Account name of the person.
+    person: String,
+    /// What the ticket is for.
+    #[arg(long, value_parser = ["device"])]
+    kind: Option<String>,
+    /// How long the ticket can be used, such as 1h or 7d, at most 7d [default: 1h].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    expires: Option<u32>,
+    /// Shows the ticket as a QR code in the terminal too.
+    #[arg(long)]
+    qr: bool,
+    /// Writes the QR code to this new file, as a PNG image (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+    /// Writes the QR code to this new file, as an SVG image (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Issue(command) => issue(common, &command),
+        Verb::List { person } => {
+            let params = given(json!({ "person": person }));
+            list(common, "ticket", "list", params)
+        }
+        Verb::Revoke { id } => admin_call(common, "ticket", "revoke", &json!({ "id": id })),
+    }
+}
+
+/// The part of the result that a QR code is made of.
+#[derive(Deserialize)]
+struct Issued {
+    qr_uri: String,
+}
+
+fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
+    if command.qr && common.format() != Format::Text {
+        return Err(
+            Failure::usage("--qr shows the code as text, and JSON has no place for it")
+                .hint("make the code from `qr_uri` in the JSON, or write it with --png or --svg"),
+        );
+    }
+    // Check files first: the ticket is shown once.
+    for file in command.png.iter().chain(&command.svg) {
+        files::check(file, Existing::Kept)?;
+    }
+    let params = given(json!({
+        "person": command.person,
+        "kind": command.kind,
+        "expires_in": command.expires,
+    }));
+    let outcome = Admin::connect(&common.data)?.run("ticket", "issue", &params)?;
+    if outcome.code != Code::SUCCESS {
+        return Err(Failure::outcome(&outcome));
+    }
+    // The ticket first: it is not lost if an image cannot be written.
+    show(&outcome, common.format())?;
+    if !command.qr && command.png.is_none() && command.svg.is_none() {
+        return Ok(());
+    }
+    let issued: Issued = serde_json::from_str(outcome.data.get())
+        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+    let code = QrCode::of(&issued.qr_uri)?;
+    if command.qr {
+        let colors = std::io::stdout().is_terminal();
+        write_bytes(code.to_text(colors).as_bytes())?;
+    }
+    if let Some(file) = &command.png {
+        files::write(file, PRIVATE, Existing::Kept, &code.to_png()?)?;
+    }
+    if let Some(file) = &command.svg {
+        files::write(file, PRIVATE, Existing::Kept, code.to_svg().as_bytes())?;
+    }
+    Ok(())
+}
