@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    app, audit, backup, broker, call, config, key, login, operation, option, passphrase, penalty,
-    person, service, session, site,
+    alarm, app, audit, backup, broker, call, config, key, login, operation, option, passphrase,
+    penalty, person, service, session, site,
 };
 use crate::exit;
 use crate::failure::{Exit, Failure};
@@ -121,6 +121,9 @@ pub(crate) enum Noun {
     /// Encryption options.
     #[command(subcommand)]
     Option(option::Verb),
+    /// Alarms, and the messages that tell persons of them.
+    #[command(subcommand)]
+    Alarm(alarm::Verb),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Verb),

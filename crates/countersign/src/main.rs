@@ -70,6 +70,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Penalty(verb) => commands::penalty::run(common, verb),
         Noun::Option(verb) => commands::option::run(common, verb),
         Noun::Operation(verb) => commands::operation::run(common, &verb),
+        Noun::Alarm(verb) => commands::alarm::run(common, verb),
         Noun::Audit(verb) => return commands::audit::run(common, &verb),
         Noun::Backup(verb) => commands::backup::run(common, &verb),
         Noun::Doctor => return commands::doctor::run(common),

@@ -67,7 +67,8 @@ impl Login {
         }
     }
 
-    fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
+    /// How to connect to the site.
+    pub(super) fn connector(&self) -> Connector {
         let mut connector = Connector::new(&self.site);
         if !self.options.is_empty() {
             connector = connector.prefer(self.options.iter().copied());
@@ -75,6 +76,11 @@ impl Login {
         if let Some(bytes) = self.max_packet {
             connector = connector.max_packet(bytes);
         }
+        connector
+    }
+
+    fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
+        let connector = self.connector();
         let runtime =
             Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
         let client = runtime.block_on(connector.connect(who))?;

@@ -362,6 +362,7 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
 async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, Failure> {
     Server::builder(site.clone())
         .limits(config.limits())
+        .channels(config.channels()?)
         .session(config.listen.session)
         .http(config.listen.http)
         .proxies(proxies(config))

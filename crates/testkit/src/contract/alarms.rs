@@ -105,7 +105,9 @@ async fn persons<const N: usize>(store: &dyn Store, names: [&str; N]) -> [Accoun
     accounts
 }
 
-pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(under_test: &dyn StoreUnderTest) {
+pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(
+    under_test: &dyn StoreUnderTest,
+) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let disk = alarm(Target::Admins, "disk");
@@ -286,6 +288,8 @@ pub async fn deliveries_go_out_in_their_order_and_under_a_lease(under_test: &dyn
             .is_empty()
     );
     assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    let state = store.outbox_state().await.unwrap();
+    assert_eq!((state.dead, state.oldest), (0, Some(NOW)));
     let first = due(NOW).await.pop().unwrap();
     assert_eq!(first.alarm, alarms[0].id);
 
