@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use crate::error::ConnectError;
 
 /// The account to log in as, with its secret.
+#[derive(Clone)]
 pub enum LoginAs {
     /// A person. The pass phrase does not leave this process.
     Person(AccountName, Passphrase),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    app, audit, backup, broker, call, config, device, enrol, key, login, operation, option,
+    alarm, app, audit, backup, broker, call, config, device, enrol, key, login, operation, option,
     passphrase, penalty, person, profile, service, session, signing, site, ticket,
 };
 use crate::exit;
@@ -135,6 +135,9 @@ pub(crate) enum Noun {
     /// Encryption options.
     #[command(subcommand)]
     Option(option::Verb),
+    /// Alarms, and the messages that tell persons of them.
+    #[command(subcommand)]
+    Alarm(alarm::Verb),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Verb),

@@ -1,5 +1,6 @@
 //! The configuration file, `countersign.toml`.
 
+mod delivery;
 mod device_address;
 mod first;
 mod host;
@@ -9,14 +10,16 @@ mod reference;
 mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use countersign_core::alarms::PublicUrl;
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use self::delivery::{MailSection, WebhookSection};
 pub(crate) use self::device_address::DeviceAddress;
 pub(crate) use self::first::first;
 pub(crate) use self::host::PublicHost;
@@ -45,7 +48,14 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) options: Options,
     #[serde(default)]
+    mail: MailSection,
+    #[serde(default)]
+    webhook: WebhookSection,
+    #[serde(default)]
     limits: LimitsSection,
+    /// The folder of the file; relative paths in it begin there.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// Properties of the site that its first launch sets.
@@ -71,6 +81,8 @@ pub(crate) struct Listen {
     pub(crate) device: Option<SocketAddr>,
     pub(crate) enrolment_address: Option<DeviceAddress>,
     pub(crate) device_address: Option<DeviceAddress>,
+    #[serde(deserialize_with = "delivery::public_url")]
+    pub(crate) public_url: Option<PublicUrl>,
 }
 
 impl Default for Listen {
@@ -87,6 +99,7 @@ impl Default for Listen {
             device: Some(SocketAddr::from(([0, 0, 0, 0], 4748))),
             enrolment_address: None,
             device_address: None,
+            public_url: None,
         }
     }
 }
@@ -236,14 +249,16 @@ pub(crate) fn read_or_default(named: Option<&Path>, usual: &Path) -> Result<Conf
 /// Reads a configuration file.
 pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
     let text = input::text(file)?;
-    parse(&text).map_err(|problem| {
+    let mut config = parse(&text).map_err(|problem| {
         Failure::new(
             Exit::Failure,
             "config",
             format_args!("{}: {problem}", file.display()),
         )
         .hint("`countersign config example` shows every key with its default")
-    })
+    })?;
+    config.folder = file.parent().map(Path::to_owned).unwrap_or_default();
+    Ok(config)
 }
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -274,6 +289,9 @@ impl Default for Config {
             site: SiteSection::default(),
             log: Log::default(),
             options: Options::default(),
+            mail: MailSection::default(),
+            webhook: WebhookSection::default(),
+            folder: PathBuf::new(),
             limits: LimitsSection::default(),
         }
     }

@@ -37,7 +37,9 @@ const OF_PROGRAMS: [&str; 5] = [
 ];
 
 /// Commands that do not use a site's folder.
-const WITHOUT_FOLDER: [&str; 10] = [
+const WITHOUT_FOLDER: [&str; 12] = [
+    "alarm test",
+    "alarm watch",
     "app call",
     "call",
     "completions",

@@ -78,6 +78,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Verify(verify) => commands::signing::verify(common, &verify),
         Noun::Option(verb) => commands::option::run(common, verb),
         Noun::Operation(verb) => commands::operation::run(common, &verb),
+        Noun::Alarm(verb) => commands::alarm::run(common, verb),
         Noun::Audit(verb) => return commands::audit::run(common, &verb),
         Noun::Backup(verb) => commands::backup::run(common, &verb),
         Noun::Doctor => return commands::doctor::run(common),

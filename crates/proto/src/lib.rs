@@ -9,6 +9,7 @@
 //! | [`broker`] | service tickets between applications, editions v1 and v2 |
 //! | [`replay`] | the replay cache |
 //! | [`name`], [`uri`] | account names, and site URIs |
+//! | [`webhook`] | the requests that carry alarms as short texts |
 //! | [`problem`], [`clock`] | HTTP problem details, and a fallback for clocks that were never set |
 //!
 //! Non-goals: this crate opens no socket, reads no clock, draws no randomness except from the
@@ -40,5 +41,6 @@ pub mod replay;
 pub mod risp;
 pub mod session;
 pub mod uri;
+pub mod webhook;
 
 mod json;

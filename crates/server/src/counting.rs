@@ -1,4 +1,4 @@
-//! Counts events before they are audited, logs them, and sends alarms to admins.
+//! Counts events before they are audited, logs them, and reports repeated ones to admins.
 //!
 //! Log lines for programs such as fail2ban have a stable format (`docs/operate/fail2ban.md`): they are
 //! logged at `info`, a field has the source's address, and text from a client is quoted and escaped.
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use countersign_core::access::{Channel, Role};
 use countersign_core::audit::AuditOutcome;
-use countersign_core::audit::coalesced::{Alarm, Occurrence};
+use countersign_core::audit::coalesced::{Occurrence, Repeated};
 use countersign_core::sessions::Audience;
 use countersign_core::throttle::Source;
 use countersign_proto::operation::Event;
@@ -111,7 +111,7 @@ impl Shared {
         }
     }
 
-    /// Writes the entries that are due, and reports penalties and alarms.
+    /// Writes the entries that are due, and reports penalties and repeated events.
     async fn write_counted(&self) {
         let now = clock::now();
         let begun = self.site.throttle().penalties().take_started();
@@ -123,8 +123,8 @@ impl Shared {
                 .count(penalty.with("until", until.to_string()), now);
         }
         let _ = log_trouble(self.site.write_counted(now).await);
-        for alarm in self.site.alarms() {
-            self.raise(&alarm);
+        for repeated in self.site.take_repeated() {
+            self.report(&repeated);
         }
     }
 
@@ -133,13 +133,13 @@ impl Shared {
         let _ = log_trouble(self.site.write_all_counted().await);
     }
 
-    fn raise(&self, alarm: &Alarm) {
-        let Alarm {
+    fn report(&self, repeated: &Repeated) {
+        let Repeated {
             actor,
             operation,
             outcome,
             count,
-        } = alarm;
+        } = repeated;
         let outcome = outcome.as_str();
         warn!(?actor, %operation, %outcome, count, "repeated refusals");
         let data = json!({

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, NotAdmitted};
 use crate::connection;
+use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, TooFew};
 use crate::device;
 use crate::http;
@@ -88,6 +89,7 @@ pub struct Builder {
     proxies: Proxies,
     admin_socket: Option<PathBuf>,
     public_host: Option<String>,
+    channels: Channels,
 }
 
 impl Builder {
@@ -158,6 +160,13 @@ impl Builder {
         self
     }
 
+    /// Delivers alarms over these channels. Default: to open connections alone.
+    #[must_use]
+    pub fn channels(mut self, channels: Channels) -> Self {
+        self.channels = channels;
+        self
+    }
+
     /// Binds the listeners and starts to serve.
     ///
     /// # Errors
@@ -211,6 +220,7 @@ impl Builder {
         }
         let limits = fit(&limits, &reserve);
         let proxies = self.proxies;
+        let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
         let shared = Arc::new(shared);
         // The listeners share the limits on connections.
@@ -263,6 +273,10 @@ impl Builder {
             "the task that writes counted events",
             shared.clone().keep_counted(),
         );
+        tasks.spawn(
+            "the task that delivers alarms",
+            delivery.clone().run(connections.clone()),
+        );
         if let Some(admin) = admin {
             let (shared, connections) = (shared.clone(), connections.clone());
             let places = reserve.admin_socket;
@@ -277,6 +291,7 @@ impl Builder {
             stop,
             tasks,
             connections,
+            delivery,
             reserve,
             admissions: [clients, proxies],
         })
@@ -390,6 +405,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: Tasks,
     connections: Connections,
+    delivery: Arc<Worker>,
     reserve: Reserve,
     /// The admission of clients and of trusted proxies.
     admissions: [Arc<Admission>; 2],
@@ -410,6 +426,7 @@ impl Server {
             proxies: Proxies::default(),
             admin_socket: None,
             public_host: None,
+            channels: Channels::default(),
         }
     }
 
@@ -442,6 +459,11 @@ impl Server {
             admission.keep_to(&limits);
         }
         self.shared.reload(limits, proxies);
+    }
+
+    /// Delivers alarms over these channels from now on.
+    pub fn deliver_over(&self, channels: Channels) {
+        self.delivery.change(channels);
     }
 
     /// Waits until a required task ends because a listener failed or the task panicked. The future may be

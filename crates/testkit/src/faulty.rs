@@ -19,7 +19,8 @@ use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
-    Observer, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
+    Observer, OutboxState, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
+    StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -171,6 +172,7 @@ delegate! { Alarms {
     deliveries_of(alarm: AlarmId, account: Option<AccountId>) -> Vec<Delivery>;
     due_deliveries(now: Timestamp, limit: u32) -> Vec<Delivery>;
     next_due() -> Option<Timestamp>;
+    outbox_state() -> OutboxState;
     waiting_deliveries(account: AccountId, channel: DeliveryChannel, limit: u32) -> Vec<Delivery>;
     leased_deliveries(message: DeliveryId) -> Vec<Delivery>;
     recent_messages(account: AccountId, since: Timestamp, now: Timestamp, limit: u32) -> Vec<(DeliveryChannel, Timestamp)>;

@@ -40,8 +40,8 @@ pub const MAX_COUNTERS: usize = 256;
 /// The maximum number of entries that are written at once in a window for accounts and
 /// applications. Sources have half as many.
 pub const MAX_IMMEDIATE: usize = 64;
-/// The number of refusals or failures of one kind in a window that raises an alarm.
-pub const ALARM_THRESHOLD: u64 = 100;
+/// The number of refusals or failures of one kind in a window at which [`Repeated`] is reported.
+pub const REPEATED_THRESHOLD: u64 = 100;
 /// The maximum number of entries that wait while the store cannot write. Further ones are counted
 /// as `others`.
 const MAX_WAITING: usize = 2_048;
@@ -174,7 +174,7 @@ impl Occurrence {
 
 /// Many events of one kind, which need the operator's attention.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
+pub struct Repeated {
     /// The name of the actor.
     pub actor: String,
     /// The operation.
@@ -240,7 +240,7 @@ pub struct Coalesced {
     /// How many counters each actor has.
     of_actor: HashMap<Actor, usize>,
     waiting: Vec<Counted>,
-    alarms: Vec<Alarm>,
+    repeated: Vec<Repeated>,
 }
 
 #[derive(Debug, Default)]
@@ -257,7 +257,7 @@ impl Default for Coalesced {
             used: HashMap::new(),
             of_actor: HashMap::new(),
             waiting: Vec::new(),
-            alarms: Vec::new(),
+            repeated: Vec::new(),
         }
     }
 }
@@ -306,10 +306,10 @@ impl Coalesced {
         }
     }
 
-    /// Takes the alarms. Each is returned once.
+    /// Takes the kinds of events that reached [`REPEATED_THRESHOLD`]. Each is returned once.
     #[must_use]
-    pub fn alarms(&mut self) -> Vec<Alarm> {
-        std::mem::take(&mut self.alarms)
+    pub fn take_repeated(&mut self) -> Vec<Repeated> {
+        std::mem::take(&mut self.repeated)
     }
 
     /// Starts a new window if the current one has ended, or the clock was set back.
@@ -368,9 +368,9 @@ impl Coalesced {
         counter.unwritten = counter.unwritten.saturating_add(times);
         counter.last = now;
         counter.details = details;
-        let reached = before < ALARM_THRESHOLD && counter.total >= ALARM_THRESHOLD;
-        if reached && kind.outcome != AuditOutcome::Done && self.alarms.len() < MAX_COUNTERS {
-            self.alarms.push(Alarm {
+        let reached = before < REPEATED_THRESHOLD && counter.total >= REPEATED_THRESHOLD;
+        if reached && kind.outcome != AuditOutcome::Done && self.repeated.len() < MAX_COUNTERS {
+            self.repeated.push(Repeated {
                 actor: kind.actor.name.clone(),
                 operation: kind.operation.clone(),
                 outcome: kind.outcome,

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 
 use super::Site;
-use crate::audit::coalesced::{Alarm, Coalesced, Counted, Occurrence};
+use crate::audit::coalesced::{Coalesced, Counted, Occurrence, Repeated};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -45,8 +45,8 @@ impl Site {
     /// Returns the kinds of events whose rate needs the operator's attention. Each is returned
     /// once.
     #[must_use]
-    pub fn alarms(&self) -> Vec<Alarm> {
-        self.counted().alarms()
+    pub fn take_repeated(&self) -> Vec<Repeated> {
+        self.counted().take_repeated()
     }
 
     async fn write(

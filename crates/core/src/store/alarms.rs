@@ -70,6 +70,9 @@ pub trait Alarms: Send + Sync {
     /// channel and severity. It may be in the past.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
+    /// Returns the state of the outbox, for operators.
+    async fn outbox_state(&self) -> Result<OutboxState, StoreError>;
+
     /// Waiting deliveries to an account over a channel, without critical ones, in the order in
     /// which they were written.
     async fn waiting_deliveries(
@@ -148,6 +151,21 @@ pub struct AlarmCounts {
     pub stored: u64,
     /// The raiser's alarms that are not over; 0 without a raiser.
     pub of_raiser: u64,
+}
+
+/// Deliveries that [`Alarms::outbox_state`] counts at most per state: an outbox may have millions.
+pub const MAX_COUNTED_DELIVERIES: u32 = 1_000;
+
+/// The state of the outbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxState {
+    /// The number of deliveries that wait, at most [`MAX_COUNTED_DELIVERIES`].
+    pub waiting: u64,
+    /// The number of deliveries that are dead, at most [`MAX_COUNTED_DELIVERIES`].
+    pub dead: u64,
+    /// When the first attempt of a delivery that still waits was due, the earliest of the oldest
+    /// [`MAX_COUNTED_DELIVERIES`]. It is in the future if all of them are held.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Preferences with their revision.

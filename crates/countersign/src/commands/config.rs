@@ -25,7 +25,8 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Check { file } => {
             let file = file.unwrap_or_else(|| Folder::config_in(&common.data));
-            config::read(&file).map_err(|failure| match failure.code.as_str() {
+            let checked = config::read(&file).and_then(|config| config.channels());
+            checked.map_err(|failure| match failure.code.as_str() {
                 "config" => Failure {
                     exit: Exit::Problems,
                     ..failure

@@ -1,7 +1,7 @@
 //! What `call` and `shell` run operations over: a session, or the connection of this device.
 
 use countersign_client::device::DeviceConnection;
-use countersign_client::{CallError, Client};
+use countersign_client::{CallError, Client, Events};
 use countersign_proto::operation::Outcome;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +50,23 @@ impl Link {
             Self::Session(client) => client.outcome(group, command, params).await,
             Self::Device { connection, .. } => connection.outcome(group, command, params).await,
         }
+    }
+
+    /// The events from now on. They end with the connection.
+    pub(super) fn events(&self) -> Events {
+        match self {
+            Self::Session(client) => client.events(),
+            Self::Device { connection, .. } => connection.events(),
+        }
+    }
+
+    /// Why the connection ended.
+    pub(super) fn ended(&self) -> CallError {
+        let reason = match self {
+            Self::Session(client) => client.ended(),
+            Self::Device { .. } => None,
+        };
+        reason.map_or(CallError::Lost, CallError::Ended)
     }
 
     /// The session.

@@ -52,26 +52,65 @@ pub(crate) struct Login {
     max_packet: Option<u32>,
 }
 
+/// How to connect, with the secret for it. A program that connects again asks for nothing twice.
+pub(super) enum Source {
+    Session { connector: Connector, who: LoginAs },
+    Device(Box<Device>),
+}
+
+impl Source {
+    pub(super) async fn connect(&self) -> Result<Link, Failure> {
+        Ok(match self {
+            Self::Session { connector, who } => {
+                Link::Session(connector.connect(who.clone()).await?)
+            }
+            Self::Device(device) => device.connect().await?,
+        })
+    }
+
+    /// The person.
+    ///
+    /// # Errors
+    /// It is a service, which has no `what`.
+    pub(super) fn person(&self, what: &str) -> Result<&AccountName, Failure> {
+        match self {
+            Self::Session {
+                who: LoginAs::Person(name, _),
+                ..
+            } => Ok(name),
+            Self::Device(device) => Ok(&device.profile.id),
+            Self::Session {
+                who: LoginAs::Service(_),
+                ..
+            } => Err(Failure::usage(format_args!("a service has no {what}"))
+                .hint("give --as NAME to log in as a person")),
+        }
+    }
+}
+
 impl Login {
     /// Asks for the secret, then connects: in a session, or as this device.
     pub(super) fn connect(&self, common: &Common) -> Result<(Runtime, Link), Failure> {
-        match self.profile() {
+        let source = self.source(common)?;
+        let runtime =
+            Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
+        let link = runtime.block_on(source.connect())?;
+        Ok((runtime, link))
+    }
+
+    /// Asks for the secret.
+    pub(super) fn source(&self, common: &Common) -> Result<Source, Failure> {
+        Ok(match self.profile() {
             Some(profile) => {
                 let device = Device::read(common, &self.folder, profile.as_deref())?;
-                let (runtime, connection) = device.connect()?;
-                let account = device.profile.id.to_string();
-                let link = Link::Device {
-                    connection,
-                    account,
-                };
-                Ok((runtime, link))
+                Source::Device(Box::new(device))
             }
             None => {
                 let who = self.who(common)?;
-                let (runtime, client) = self.connect_to(who)?;
-                Ok((runtime, Link::Session(client)))
+                let connector = self.connector()?;
+                Source::Session { connector, who }
             }
-        }
+        })
     }
 
     /// The name of the profile to connect with, inside the name of the default one (`None`); `None` for a
@@ -110,7 +149,8 @@ impl Login {
         }
     }
 
-    fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
+    /// How to connect to the site.
+    fn connector(&self) -> Result<Connector, Failure> {
         let site = self.site.as_ref().ok_or_else(|| {
             Failure::usage("no site to log in to was given")
                 .hint("give --site URI, which `countersign site status` shows at the site")
@@ -122,6 +162,11 @@ impl Login {
         if let Some(bytes) = self.max_packet {
             connector = connector.max_packet(bytes);
         }
+        Ok(connector)
+    }
+
+    fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
+        let connector = self.connector()?;
         let runtime =
             Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
         let client = runtime.block_on(connector.connect(who))?;

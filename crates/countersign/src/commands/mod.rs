@@ -1,5 +1,6 @@
 //! The commands, one file for each noun.
 
+pub(crate) mod alarm;
 pub(crate) mod app;
 mod app_call;
 pub(crate) mod audit;

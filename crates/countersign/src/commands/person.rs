@@ -30,7 +30,7 @@ pub(crate) enum Verb {
         /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// Email address, for contact. The site stores it and sends no mail.
+        /// Email address, to which the site sends alarms if it has a mail server.
         #[arg(long)]
         email: Option<String>,
         /// Role of the account.
@@ -51,7 +51,7 @@ pub(crate) enum Verb {
         /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// Email address, for contact. The site stores it and sends no mail.
+        /// Email address, to which the site sends alarms if it has a mail server.
         #[arg(long)]
         email: Option<String>,
         /// Role of the account.

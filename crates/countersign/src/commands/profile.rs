@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use countersign_client::device::{DeviceConnection, DeviceConnector};
+use countersign_client::device::DeviceConnector;
 use countersign_crypto::device_key::{DeviceIdentity, DeviceIdentityError};
 use countersign_crypto::key_file::KeyFileError;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use super::confirm;
+use super::link::Link;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input;
@@ -158,12 +158,14 @@ impl Device {
     }
 
     /// Connects to the site.
-    pub(crate) fn connect(&self) -> Result<(Runtime, DeviceConnection), Failure> {
-        let runtime =
-            Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
-        let connecting = self.connector.connect(self.profile.id.clone());
-        let connection = runtime.block_on(connecting)?;
-        Ok((runtime, connection))
+    pub(super) async fn connect(&self) -> Result<Link, Failure> {
+        let id = self.profile.id.clone();
+        let account = id.to_string();
+        let connection = self.connector.connect(id).await?;
+        Ok(Link::Device {
+            connection,
+            account,
+        })
     }
 }
 

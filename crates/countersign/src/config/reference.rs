@@ -252,7 +252,16 @@ mod tests {
 
     #[test]
     fn the_table_has_every_key_that_the_file_may_have() {
-        for section in ["", "listen", "site", "log", "options", settings::LIMITS] {
+        for section in [
+            "",
+            "listen",
+            "site",
+            "log",
+            "options",
+            "mail",
+            "webhook",
+            settings::LIMITS,
+        ] {
             let header = match section {
                 "" => String::new(),
                 section => format!("[{section}]\n"),

@@ -4,12 +4,14 @@
 //! ([`super::reference`]); [`super::limits`] checks ranges with it, and a reload takes from it which
 //! settings need a restart.
 
+mod delivery_settings;
 mod limit_settings;
 
 use std::ops::RangeInclusive;
 
 use countersign_server::limits::Limits;
 
+use delivery_settings::DELIVERY_SETTINGS;
 use limit_settings::LIMIT_SETTINGS;
 
 /// One key of the file.
@@ -200,6 +202,21 @@ static OTHER_SETTINGS: &[Setting] = &[
         warning: "",
     },
     Setting {
+        section: "listen",
+        key: "public_url",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "`http://` or `https://`, a host, a port and a path, without `?`, `#` and `@`",
+            default: Preset::None {
+                example: "\"https://auth.example.org\"",
+            },
+        },
+        applies: Applies::Reload,
+        what: "The URL under which people reach the pages of this site. Links in messages about alarms lead \
+               there, to pages that need a login. Without it, messages have no links.",
+        warning: "",
+    },
+    Setting {
         section: "site",
         key: "zone",
         kind: Kind::Other {
@@ -260,7 +277,8 @@ static OTHER_SETTINGS: &[Setting] = &[
 
 /// All settings, in the order of the example file.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
-    OTHER_SETTINGS.iter().chain(LIMIT_SETTINGS)
+    let others = OTHER_SETTINGS.iter().chain(DELIVERY_SETTINGS);
+    others.chain(LIMIT_SETTINGS)
 }
 
 /// Pairs of settings of `[limits]` of which the first must not exceed the second, because the second

@@ -35,6 +35,25 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
         "person list" | "service list" => {
             vec![of("name"), of("role"), of("state"), of("full_name")]
         }
+        "alarm list" => vec![
+            of("id"),
+            of("severity"),
+            of("state"),
+            of("to"),
+            format!("{} times", of("count")),
+            of("last"),
+            of("text"),
+        ],
+        "alarm deliveries" => vec![
+            of("id"),
+            of("to"),
+            of("channel"),
+            of("about"),
+            of("severity"),
+            of("state"),
+            format!("due {}", of("due")),
+            of("last_error"),
+        ],
         "app list" => vec![
             of("id"),
             of("edition"),

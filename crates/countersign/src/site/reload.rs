@@ -59,8 +59,12 @@ impl Settings {
     /// with an error changes nothing.
     pub(super) fn reload(&mut self, log: &Log, server: &Server) {
         let read = self.read_again();
-        let read = read.and_then(|read| log.reload(&read.0).map(|()| read));
-        let (config, table) = match read {
+        let read = read.and_then(|(config, table)| {
+            let channels = config.channels()?;
+            log.reload(&config)?;
+            Ok((config, channels, table))
+        });
+        let (config, channels, table) = match read {
             Ok(read) => read,
             Err(failure) => {
                 error!(
@@ -71,6 +75,7 @@ impl Settings {
             }
         };
         server.reload(config.limits(), proxies(&config));
+        server.deliver_over(channels);
         let (at_once, restart) = changes(&self.table, &table);
         info!(changed = at_once.join(", "), "settings reloaded");
         if Log::level_is_given() && at_once.iter().any(|change| change.starts_with("log.level")) {

@@ -374,6 +374,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
     });
     Server::builder(site.clone())
         .limits(config.limits())
+        .channels(config.channels()?)
         .session(config.listen.session)
         .http(config.listen.http)
         .device(config.listen.device)

@@ -7,6 +7,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod alarms;
 mod applications;
 mod backup;
 mod crash;

@@ -155,6 +155,12 @@ impl Running {
         process.wait().unwrap().code()
     }
 
+    /// Makes the site read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let process = self.process.as_ref().unwrap();
+        kill_process(Pid::from_child(process), Signal::HUP).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -18,6 +18,7 @@
 
 mod accounts;
 mod devices;
+pub mod python;
 mod served;
 mod session;
 #[cfg(feature = "time")]

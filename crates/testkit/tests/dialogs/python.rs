@@ -1,40 +1,16 @@
 //! Runs `vectors/dialogs/check.py`. Needs `python3` with its module `venv`, and on the first run
 //! the package index.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use countersign_testkit::harness::python::interpreter;
 
 use super::folder;
 
-/// The path of a Python interpreter that has the pinned packages and no others.
 fn installed() -> PathBuf {
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let python = to.join("bin/python");
-    let wanted = fs::read(folder().join("requirements.txt")).unwrap();
-    let mark = to.join("requirements.txt");
-    if fs::read(&mark).ok().as_ref() != Some(&wanted) {
-        let run = |command: &mut Command| {
-            let done = command.stdout(Stdio::null()).status();
-            let done = done.expect("this test needs python3");
-            assert!(done.success(), "{command:?} failed");
-        };
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&to));
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-        ];
-        let requirements = folder().join("requirements.txt");
-        run(Command::new(&python).args(pip).arg("-r").arg(requirements));
-        fs::write(mark, wanted).unwrap();
-    }
-    python
+    interpreter(&to, &folder().join("requirements.txt"))
 }
 
 #[test]

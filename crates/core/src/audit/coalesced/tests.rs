@@ -128,23 +128,27 @@ fn a_clock_that_is_set_back_ends_the_window() {
 }
 
 #[test]
-fn many_refusals_of_one_kind_raise_one_alarm_in_a_window() {
+fn many_refusals_of_one_kind_are_reported_once_in_a_window() {
     let mut coalesced = Coalesced::default();
-    for _ in 1..ALARM_THRESHOLD {
+    for _ in 1..REPEATED_THRESHOLD {
         coalesced.record(robot("person.delete"), at(0));
     }
-    assert!(coalesced.alarms().is_empty());
-    for _ in 0..ALARM_THRESHOLD {
+    assert!(coalesced.take_repeated().is_empty());
+    for _ in 0..REPEATED_THRESHOLD {
         coalesced.record(robot("person.delete"), at(0));
     }
-    let alarms = coalesced.alarms();
-    assert_eq!(alarms.len(), 1);
+    let repeated = coalesced.take_repeated();
+    assert_eq!(repeated.len(), 1);
     assert_eq!(
-        (&*alarms[0].actor, &*alarms[0].operation, alarms[0].count),
-        ("robot@example.org", "person.delete", ALARM_THRESHOLD)
+        (
+            &*repeated[0].actor,
+            &*repeated[0].operation,
+            repeated[0].count
+        ),
+        ("robot@example.org", "person.delete", REPEATED_THRESHOLD)
     );
-    // Successful events raise no alarm.
+    // Successful events are not reported.
     let ticket = Occurrence::of_caller(&Caller::site(), "broker.ticket", AuditOutcome::Done);
     coalesced.record(ticket.times(10_000), at(0));
-    assert!(coalesced.alarms().is_empty());
+    assert!(coalesced.take_repeated().is_empty());
 }

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::{Channel, Role, Scope};
-use crate::engine::{Answer, Context, Entry, Refusal, SiteConfig};
+use crate::engine::{Answer, Context, Entry, Refusal, Site, SiteConfig};
+use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
     let mut entries = vec![
@@ -60,6 +61,9 @@ struct Status {
     /// How many entries the audit log has; shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_entries: Option<u64>,
+    /// The delivery of alarms; shown to admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryStatus>,
 }
 
 /// The addresses on which the site listens.
@@ -75,6 +79,57 @@ struct Listen {
     admin_socket: Option<String>,
 }
 
+/// The delivery of alarms to persons without an open connection.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DeliveryStatus {
+    /// Whether the site has a mail server.
+    email: bool,
+    /// Whether the site has a webhook for short texts.
+    text: bool,
+    /// How many messages wait; 1,000 means that many or more.
+    waiting: u64,
+    /// How many messages were given up; 1,000 means that many or more.
+    dead: u64,
+    /// When the first attempt to send the oldest waiting message was due; in the future while it is
+    /// held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<Timestamp>,
+}
+
+/// Seconds after which a message that still waits is a problem.
+const LATE_S: u32 = 60 * 60;
+
+impl DeliveryStatus {
+    async fn read(site: &Site) -> Result<Self, Refusal> {
+        let settings = site.delivery_settings();
+        let outbox = site.store().outbox_state().await?;
+        Ok(Self {
+            email: settings.email,
+            text: settings.text,
+            waiting: outbox.waiting,
+            dead: outbox.dead,
+            oldest: outbox.oldest,
+        })
+    }
+
+    /// What an operator must know; empty if there is no problem.
+    fn problem(&self, now: Timestamp) -> String {
+        let mut problem = String::new();
+        if self.dead > 0 {
+            let dead = self.dead;
+            problem += &format!("\n{dead} messages about alarms were given up: `alarm deliveries`");
+        }
+        if let Some(oldest) = self
+            .oldest
+            .filter(|oldest| oldest.plus_seconds(LATE_S) < now)
+        {
+            problem +=
+                &format!("\na message about an alarm waits since {oldest}: `alarm deliveries`");
+        }
+        problem
+    }
+}
+
 async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
     let site = context.site();
     // These numbers rise with each login, so other accounts could tell from them when someone logs
@@ -83,6 +138,10 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
     let is_admin = context.caller().role == Role::Admin && context.scope() == Scope::All;
     let audit_entries = match is_admin {
         true => Some(site.store().audit_head().await?.seq),
+        false => None,
+    };
+    let delivery = match is_admin {
+        true => Some(DeliveryStatus::read(site).await?),
         false => None,
     };
     let sessions = is_admin.then(|| site.sessions().count());
@@ -107,6 +166,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         zone: site.zone().to_string(),
         sessions,
         audit_entries,
+        delivery,
     };
     let mut output = format!(
         "Countersign {} for {}, {}",
@@ -125,6 +185,9 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
             "\ndevices enrol at {enrolment} and connect to {device}"
         )),
         _ => {}
+    }
+    if let Some(delivery) = &status.delivery {
+        output.push_str(&delivery.problem(context.now()));
     }
     Ok(Answer::new(status).with_output(output))
 }

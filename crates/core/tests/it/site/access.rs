@@ -1,7 +1,7 @@
 //! Access control: which callers may call which operations.
 
 use countersign_core::access::Caller;
-use countersign_core::audit::coalesced::{self, Alarm};
+use countersign_core::audit::coalesced::{self, Repeated};
 use countersign_core::engine::Endpoints;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::SlotFile;
@@ -119,11 +119,11 @@ async fn repeated_refusals_are_counted_and_do_not_fill_the_audit_log() {
         before + 2,
         "one entry for the first refusal of each operation"
     );
-    let alarms = test.site.alarms();
-    let of = |alarm: &Alarm| (alarm.actor.clone(), alarm.operation.clone());
+    let repeated = test.site.take_repeated();
+    let of = |one: &Repeated| (one.actor.clone(), one.operation.clone());
     let robot = "robot@example.org".to_owned();
     assert_eq!(
-        alarms.iter().map(of).collect::<Vec<_>>(),
+        repeated.iter().map(of).collect::<Vec<_>>(),
         [
             (robot.clone(), "person.delete".to_owned()),
             (robot.clone(), "person.list".to_owned())

@@ -5,6 +5,8 @@ mod folder;
 
 use std::process::ExitCode;
 
+use countersign_core::timestamp::Timestamp;
+use countersign_server::clock;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,6 +17,9 @@ use crate::global::Common;
 use crate::hint;
 use crate::output::{Format, print, print_json};
 use crate::site::folder::{DATABASE, Folder};
+
+/// Seconds after which a message about an alarm that still waits is a problem.
+const LATE_S: u32 = 60 * 60;
 
 /// The result of one check.
 #[derive(Debug, Serialize)]
@@ -71,7 +76,13 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
 fn configuration(common: &Common) -> (Finding, Config) {
     let file = Folder::config_in(&common.data);
     match config::read_or_default(None, &file) {
-        Ok(config) => (Finding::ok("configuration", "valid"), config),
+        Ok(config) => match config.channels() {
+            Ok(_) => (Finding::ok("configuration", "valid"), config),
+            Err(failure) => (
+                Finding::problem("configuration", failure.message, failure.hint),
+                config,
+            ),
+        },
         Err(failure) => (
             Finding::problem("configuration", failure.message, failure.hint),
             Config::default(),
@@ -87,6 +98,7 @@ fn running(common: &Common) -> Vec<Finding> {
         Ok(status) => status,
         Err(failure) => return vec![Finding::ok("running", format!("no: {}", failure.message))],
     };
+    let delivery = delivery(&status);
     let sealed = status.get("sealed").and_then(Value::as_bool) == Some(true);
     vec![
         Finding::ok("running", "yes"),
@@ -98,7 +110,45 @@ fn running(common: &Common) -> Vec<Finding> {
                 "`countersign site unseal`",
             ),
         },
+        delivery,
     ]
+}
+
+/// Checks whether alarms reach persons without an open connection.
+fn delivery(status: &Value) -> Finding {
+    const CHECK: &str = "alarms";
+    let of = |field: &str| {
+        status
+            .get("delivery")
+            .and_then(|delivery| delivery.get(field))
+    };
+    let number = |field: &str| of(field).and_then(Value::as_u64).unwrap_or_default();
+    let oldest = of("oldest").and_then(Value::as_str);
+    let oldest = oldest.and_then(|text| text.parse::<Timestamp>().ok());
+    let late = oldest.filter(|oldest| oldest.plus_seconds(LATE_S) < clock::now());
+    let hint = "`countersign alarm deliveries` shows the reason, `countersign alarm retry` sends them again";
+    match (number("dead"), late) {
+        (0, None) => {
+            let channels = [("email", "e-mail"), ("text", "texts")];
+            let has = |field: &str| of(field).and_then(Value::as_bool) == Some(true);
+            let there = channels.iter().filter(|(field, _)| has(field));
+            let there: Vec<&str> = there.map(|(_, name)| *name).collect();
+            Finding::ok(
+                CHECK,
+                match there.as_slice() {
+                    [] => {
+                        "only open connections get alarms: there is no mail server and no webhook"
+                            .to_owned()
+                    }
+                    there => format!("delivered by {}", there.join(" and ")),
+                },
+            )
+        }
+        (0, Some(oldest)) => {
+            Finding::problem(CHECK, format!("a message waits since {oldest}"), hint)
+        }
+        (dead, _) => Finding::problem(CHECK, format!("{dead} messages were given up"), hint),
+    }
 }
 
 fn report(common: &Common, findings: &[Finding]) -> Result<ExitCode, Failure> {

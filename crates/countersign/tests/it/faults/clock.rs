@@ -17,14 +17,14 @@ const CLOCKS: [(&str, &str); 3] = [
 ];
 
 /// Sets the clock of the processes that use this folder.
-fn set_clock(folder: &Path, time: &str) {
+pub(crate) fn set_clock(folder: &Path, time: &str) {
     // A process may read the file at any moment, so it is replaced atomically.
     std::fs::write(folder.join("clock.new"), time).unwrap();
     std::fs::rename(folder.join("clock.new"), folder.join("clock")).unwrap();
 }
 
 /// Makes a command use the clock of that folder.
-fn with_clock(mut command: Command, folder: &Path) -> Command {
+pub(crate) fn with_clock(mut command: Command, folder: &Path) -> Command {
     let library = Command::new("faketime")
         .args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"])
         .output();

@@ -11,7 +11,8 @@ use countersign_core::alarms::{
 };
 use countersign_core::id::{AccountId, AlarmId, DeliveryId};
 use countersign_core::store::{
-    AlarmCounts, AlarmSearch, Alarms, DeliverySearch, StoreError, StoredPreferences,
+    AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MAX_COUNTED_DELIVERIES, OutboxState,
+    StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 
@@ -238,6 +239,26 @@ impl Alarms for SqliteStore {
             columns.take::<Option<i64>>()
         });
         Ok(next.await?.flatten().map(Timestamp::from_millis))
+    }
+
+    async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
+        // `delivery_state` has these rows in the order of their ids, which ascend with time.
+        let query = sqlx::query(
+            "SELECT \
+             (SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = 'waiting' LIMIT ?1)), \
+             (SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = 'dead' LIMIT ?1)), \
+             (SELECT min(since) FROM \
+             (SELECT since FROM delivery WHERE state = 'waiting' ORDER BY id LIMIT ?1))",
+        );
+        let query = query.bind(MAX_COUNTED_DELIVERIES);
+        let state = one(&self.readers, query, |columns| {
+            Ok(OutboxState {
+                waiting: columns.number()?,
+                dead: columns.number()?,
+                oldest: row::optional_time(columns)?,
+            })
+        });
+        Ok(state.await?.unwrap_or_default())
     }
 
     async fn waiting_deliveries(

@@ -94,7 +94,7 @@ pub(super) fn preferences(columns: &mut Columns<'_>) -> Result<StoredPreferences
     })
 }
 
-fn optional_time(columns: &mut Columns<'_>) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn optional_time(columns: &mut Columns<'_>) -> Result<Option<Timestamp>, StoreError> {
     Ok(columns.take::<Option<i64>>()?.map(Timestamp::from_millis))
 }
 

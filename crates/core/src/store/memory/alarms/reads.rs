@@ -14,7 +14,8 @@ use crate::alarms::{
 };
 use crate::id::{AccountId, AlarmId, DeliveryId};
 use crate::store::{
-    AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MemoryStore, StoreError, StoredPreferences,
+    AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MAX_COUNTED_DELIVERIES, MemoryStore,
+    OutboxState, StoreError, StoredPreferences,
 };
 use crate::timestamp::Timestamp;
 
@@ -171,6 +172,23 @@ impl Alarms for MemoryStore {
             let escalations = rows.escalating.range(..).map(|((at, _), ())| *at).take(1);
             let heads = rows.heads().into_iter().map(|head| head.due);
             heads.chain(escalations).min()
+        })
+        .await
+    }
+
+    async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
+        self.read(|rows| {
+            let most = MAX_COUNTED_DELIVERIES as usize;
+            let of = |state| {
+                let all = rows.alarms.deliveries.range(..);
+                let all = all.map(|(_, one)| one);
+                all.filter(move |one| one.state == state).take(most)
+            };
+            OutboxState {
+                waiting: of(DeliveryState::Waiting).count() as u64,
+                dead: of(DeliveryState::Dead).count() as u64,
+                oldest: of(DeliveryState::Waiting).map(|one| one.since).min(),
+            }
         })
         .await
     }
