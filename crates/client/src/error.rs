@@ -75,6 +75,16 @@ pub enum CallError {
     /// The sender cancelled the content before it was complete. The received part must not be used.
     #[error("the content is incomplete because its sender cancelled it; discard the received part")]
     IncompleteContent,
+    /// The operation is longer than the site reads on a device connection. It was not sent.
+    #[error(
+        "the operation has {length} bytes and the site reads at most {most}; send less at a time"
+    )]
+    TooLong {
+        /// The length of its line in bytes.
+        length: usize,
+        /// The longest line that the site reads, in bytes.
+        most: u32,
+    },
     /// The connection was lost. It is unknown whether the operation ran.
     #[error("the connection was lost; it is unknown whether the operation ran")]
     Lost,

@@ -1,20 +1,18 @@
 //! [`Client`]: the application's handle of a session.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::site_key::SitePublicKey;
-use countersign_proto::operation::{Code, Event, Operation, Outcome};
+use countersign_proto::operation::{Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, Goodbye, OptionList, Welcome};
 use countersign_proto::uri::SiteUri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::calls::Calls;
 use crate::connector::{Connector, LoginAs, Opened};
 use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
@@ -22,20 +20,12 @@ use crate::requests::Request;
 use crate::results::{Events, Results};
 use crate::task::SessionTask;
 
-/// Requests that may wait for the session's task.
-const QUEUE_LENGTH: usize = 1_024;
-/// Events that are queued for a slow subscriber.
-const EVENT_QUEUE_LENGTH: usize = 256;
-
 /// An open session. Many tasks may call it concurrently; all share one connection.
 pub struct Client {
-    requests: mpsc::Sender<Request>,
-    events: broadcast::WeakSender<Event>,
-    next_id: AtomicU64,
+    calls: Calls,
     welcome: watch::Receiver<Welcome>,
     identity: Option<Box<Identity>>,
     delivered: Option<Box<DeliveredKey>>,
-    ended: Arc<OnceLock<Goodbye>>,
     site: SitePublicKey,
     task: JoinHandle<()>,
 }
@@ -63,30 +53,22 @@ impl Client {
     }
 
     fn over(connector: Connector, mut opened: Opened) -> Self {
-        let (requests, asked) = mpsc::channel(QUEUE_LENGTH);
-        let (events, _) = broadcast::channel(EVENT_QUEUE_LENGTH);
-        let weak = events.downgrade();
+        let (calls, callers) = Calls::new();
         let (welcome_sender, welcome) = watch::channel(opened.logged_in.welcome.clone());
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
-        let ended = Arc::new(OnceLock::new());
         let site = *connector.site();
         let task = SessionTask {
-            requests: asked,
-            events,
+            callers,
             connector,
             welcome: welcome_sender,
-            ended: ended.clone(),
         };
         let task = tokio::spawn(task.run(opened));
         Self {
-            requests,
-            events: weak,
-            next_id: AtomicU64::new(1),
+            calls,
             welcome,
             identity,
             delivered,
-            ended,
             site,
             task,
         }
@@ -126,12 +108,7 @@ impl Client {
         command: &str,
         params: &P,
     ) -> Result<R, CallError> {
-        let params = serde_json::value::to_raw_value(params).map_err(CallError::Params)?;
-        let outcome = self.outcome(group, command, params).await?;
-        if outcome.code != Code::SUCCESS {
-            return Err(CallError::failed(&outcome));
-        }
-        serde_json::from_str(outcome.data.get()).map_err(CallError::Unexpected)
+        self.calls.call(group, command, params).await
     }
 
     /// Runs an operation and returns its result unchanged, whether it succeeded or not.
@@ -144,8 +121,7 @@ impl Client {
         command: &str,
         params: Box<RawValue>,
     ) -> Result<Outcome, CallError> {
-        let mut results = self.send([(group, command, params)]).await?;
-        results.next().await.unwrap_or_else(|| Err(self.end()))
+        self.calls.outcome(group, command, params).await
     }
 
     /// Sends several operations at once. Their ids are consecutive; their results arrive in any
@@ -157,20 +133,7 @@ impl Client {
         &self,
         operations: impl IntoIterator<Item = (&'a str, &'a str, Box<RawValue>)>,
     ) -> Result<Results, CallError> {
-        let (reply, results) = mpsc::unbounded_channel();
-        let mut left = 0;
-        for (group, command, params) in operations {
-            let operation = Operation {
-                id: self.next_id.fetch_add(1, Ordering::Relaxed),
-                group: group.to_owned(),
-                command: command.to_owned(),
-                params,
-            };
-            let request = Request::Call(operation, reply.clone());
-            self.request(request).await?;
-            left += 1;
-        }
-        Ok(Results { left, results })
+        self.calls.send(operations).await
     }
 
     /// Runs an operation with content, or whose result has content. Returns the unchanged result
@@ -185,12 +148,13 @@ impl Client {
         params: Box<RawValue>,
         content: Option<Upload>,
     ) -> Result<(Outcome, Option<Download>), CallError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.calls.next_id();
         let operation = Operation::new(id, group, command, params);
         let (reply, result) = oneshot::channel();
-        self.request(Request::Stream(operation, content, reply))
+        self.calls
+            .request(Request::Stream(operation, content, reply))
             .await?;
-        result.await.map_err(|_| self.end())?
+        result.await.map_err(|_| self.calls.end())?
     }
 
     /// Agrees on fresh keys with the site, for the current encryption option or for another one.
@@ -201,8 +165,8 @@ impl Client {
     /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.
     pub async fn renew_keys(&self, option: Option<EncryptionOption>) -> Result<bool, CallError> {
         let (reply, renewed) = oneshot::channel();
-        self.request(Request::Rekey(option, reply)).await?;
-        renewed.await.map_err(|_| self.end())?
+        self.calls.request(Request::Rekey(option, reply)).await?;
+        renewed.await.map_err(|_| self.calls.end())?
     }
 
     /// The encryption options that the site offers now, in the order of their rank.
@@ -211,34 +175,20 @@ impl Client {
     /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.
     pub async fn options(&self) -> Result<OptionList, CallError> {
         let (reply, options) = oneshot::channel();
-        self.request(Request::Options(reply)).await?;
-        options.await.map_err(|_| self.end())?
-    }
-
-    async fn request(&self, request: Request) -> Result<(), CallError> {
-        self.requests.send(request).await.map_err(|_| self.end())
+        self.calls.request(Request::Options(reply)).await?;
+        options.await.map_err(|_| self.calls.end())?
     }
 
     /// Why the site ended the session, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<Goodbye> {
-        self.ended.get().copied()
-    }
-
-    /// The error for calls after the end of the session.
-    fn end(&self) -> CallError {
-        self.ended().map_or(CallError::Lost, CallError::Ended)
+        self.calls.ended()
     }
 
     /// Subscribes to the events of this session from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        let events = match self.events.upgrade() {
-            Some(events) => events.subscribe(),
-            // The session has ended: return a closed channel.
-            None => broadcast::channel(1).1,
-        };
-        Events { events }
+        self.calls.events()
     }
 
     /// Ends the session, and waits until the goodbye is sent.
@@ -246,7 +196,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Ended`] or [`CallError::Lost`] if the session had ended already.
     pub async fn close(self) -> Result<(), CallError> {
-        self.request(Request::Close).await?;
+        self.calls.request(Request::Close).await?;
         self.task.await.map_err(|_| CallError::Lost)
     }
 }

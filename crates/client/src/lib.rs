@@ -1,4 +1,5 @@
-//! The client library: log in to a site as a person or a service, call operations, receive events.
+//! The client library: log in to a site as a person or a service, call operations, receive events; enrol a
+//! person's device and connect with its key (feature `device`).
 //!
 //! Non-goals: it does not store pass phrases or keys, does not discover sites, and does not retry
 //! operations. When a connection is lost, it resumes the session; operations in progress fail with
@@ -18,6 +19,10 @@
 //! # }
 //! ```
 
+#[cfg(feature = "device")]
+pub mod device;
+
+mod calls;
 mod clock;
 mod connection;
 mod connector;

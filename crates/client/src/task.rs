@@ -1,18 +1,17 @@
 //! The task that owns a session: it sends callers' requests, distributes received messages, sends
 //! keep-alives, renews keys, and resumes the session when the connection is lost.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_net::content::ContentError;
-use countersign_proto::operation::Event;
 use countersign_proto::session::client::Resumption;
 use countersign_proto::session::{Goodbye, SessionRefusal, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::watch;
 
+use crate::calls::Callers;
 use crate::clock;
 use crate::connection::Connection;
 use crate::connector::{Connector, Opened};
@@ -28,14 +27,11 @@ const FINAL_READ_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVES_PER_IDLE_LIMIT: u32 = 3;
 
 pub(crate) struct SessionTask {
-    pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) callers: Callers,
     /// Resumes the session.
     pub(crate) connector: Connector,
     /// The last welcome, for the handle.
     pub(crate) welcome: watch::Sender<Welcome>,
-    /// Set when the site has ended the session.
-    pub(crate) ended: Arc<OnceLock<Goodbye>>,
 }
 
 /// Why a connection ended.
@@ -72,10 +68,10 @@ impl SessionTask {
             }
         }
         if let End::Goodbye(reason) = end {
-            let _ = self.ended.set(reason);
+            let _ = self.callers.ended.set(reason);
         }
-        self.requests.close();
-        while let Some(request) = self.requests.recv().await {
+        self.callers.requests.close();
+        while let Some(request) = self.callers.requests.recv().await {
             request.fail(end.content_error());
         }
     }
@@ -107,7 +103,7 @@ impl SessionTask {
         let mut last_sent = clock::now();
         loop {
             // The inbox may already contain data that arrived with the welcome.
-            if let Some(reason) = connection.receive(&self.events)? {
+            if let Some(reason) = connection.receive(&self.callers.events)? {
                 return Ok(End::Goodbye(reason));
             }
             connection.renewal.offer_when_due(&mut connection.session)?;
@@ -141,12 +137,12 @@ impl SessionTask {
                 moved = connection.streams.next() => {
                     connection.streams.settle(moved, &mut connection.session)?;
                 }
-                request = self.requests.recv(), if accepts_requests => {
+                request = self.callers.requests.recv(), if accepts_requests => {
                     let mut next = Some(request.unwrap_or(Request::Close));
                     // Further waiting requests go into the same packets.
                     while let Some(request) = next.filter(|_| !connection.closing) {
                         connection.handle_request(request)?;
-                        next = self.requests.try_recv().ok();
+                        next = self.callers.requests.try_recv().ok();
                     }
                 }
                 () = tokio::time::sleep_until(renew_at), if renewal.is_some() => {}
@@ -166,7 +162,7 @@ impl SessionTask {
     ) -> Result<End, SessionRefusal> {
         let reading = async {
             while let Ok(1..) = reader.read_buf(connection.inbox.tail(READ_SIZE)).await {
-                if let Some(reason) = connection.receive(&self.events)? {
+                if let Some(reason) = connection.receive(&self.callers.events)? {
                     return Ok(End::Goodbye(reason));
                 }
             }

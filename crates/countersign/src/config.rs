@@ -1,5 +1,6 @@
 //! The configuration file, `countersign.toml`.
 
+mod device_address;
 mod first;
 mod host;
 mod limits;
@@ -16,6 +17,7 @@ use countersign_server::limits::Limits;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+pub(crate) use self::device_address::DeviceAddress;
 pub(crate) use self::first::first;
 pub(crate) use self::host::PublicHost;
 use self::limits::LimitsSection;
@@ -65,6 +67,10 @@ pub(crate) struct Listen {
     pub(crate) http_proxies: Vec<IpAddr>,
     pub(crate) http_forwarded: bool,
     pub(crate) public_host: Option<PublicHost>,
+    #[serde(deserialize_with = "address_or_none")]
+    pub(crate) device: Option<SocketAddr>,
+    pub(crate) enrolment_address: Option<DeviceAddress>,
+    pub(crate) device_address: Option<DeviceAddress>,
 }
 
 impl Default for Listen {
@@ -78,6 +84,9 @@ impl Default for Listen {
                 IpAddr::V6(Ipv6Addr::LOCALHOST),
             ],
             public_host: None,
+            device: Some(SocketAddr::from(([0, 0, 0, 0], 4748))),
+            enrolment_address: None,
+            device_address: None,
         }
     }
 }
@@ -85,18 +94,26 @@ impl Default for Listen {
 impl Listen {
     /// Checks values that are valid each and may contradict each other.
     fn check(&self) -> Result<(), String> {
-        for (key, address) in [("session", Some(self.session)), ("http", self.http)] {
-            if let Some(address) = address.filter(|address| address.ip().is_multicast()) {
+        let listeners = [
+            ("session", Some(self.session)),
+            ("http", self.http),
+            ("device", self.device),
+        ];
+        let mut checked: Vec<(&str, SocketAddr)> = Vec::new();
+        for (key, address) in listeners {
+            let Some(address) = address else { continue };
+            if address.ip().is_multicast() {
                 return Err(format!(
                     "listen.{key} ({address}): a listener cannot have a multicast address"
                 ));
             }
-        }
-        if let Some(http) = self.http.filter(|http| overlap(self.session, *http)) {
-            return Err(format!(
-                "listen.session ({}) and listen.http ({http}) have the same port; change one of them",
-                self.session
-            ));
+            let same = checked.iter().find(|(_, other)| overlap(*other, address));
+            if let Some((other, same)) = same {
+                return Err(format!(
+                    "listen.{other} ({same}) and listen.{key} ({address}) have the same port; change one of them"
+                ));
+            }
+            checked.push((key, address));
         }
         if self.http_forwarded && self.http_proxies.is_empty() {
             return Err(
@@ -303,6 +320,9 @@ mod tests {
             ("session = \"0.0.0.0:4749\"", "same port"),
             ("http = \"[::]:4747\"", "same port"),
             ("session = \"224.0.0.1:4747\"", "multicast"),
+            ("device = \"[::]:4747\"", "same port"),
+            ("device = \"127.0.0.1:4749\"", "same port"),
+            ("device = \"224.0.0.1:4748\"", "multicast"),
             (
                 "http_forwarded = true\nhttp_proxies = []",
                 "needs at least one",
@@ -316,6 +336,7 @@ mod tests {
             "session = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"",
             "session = \"127.0.0.2:4749\"\nhttp = \"127.0.0.1:4749\"",
             "http_forwarded = true",
+            "device = \"\"",
         ] {
             assert!(
                 parse(&format!("version = 1\n[listen]\n{lines}")).is_ok(),

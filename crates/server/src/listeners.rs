@@ -83,8 +83,8 @@ pub struct Builder {
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
     device: Option<SocketAddr>,
-    device_host: Option<String>,
-    device_port: Option<u16>,
+    enrolment_address: PublicAddress,
+    device_address: PublicAddress,
     proxies: Proxies,
     admin_socket: Option<PathBuf>,
     public_host: Option<String>,
@@ -120,11 +120,19 @@ impl Builder {
         self
     }
 
-    /// Sets the host and port under which devices reach this site, for tickets and replies to enrolments.
-    /// Default: the public host, or else the host of the device listener; and its port.
+    /// Sets the host and port under which new devices reach the device listener, for tickets. Default: the
+    /// public host, or else the host of the device listener; and its port.
+    #[must_use]
+    pub fn enrolment_address(mut self, host: Option<String>, port: Option<u16>) -> Self {
+        self.enrolment_address = PublicAddress { host, port };
+        self
+    }
+
+    /// Sets the host and port under which enrolled devices reach the device listener, for replies to
+    /// enrolments. Default: as for [`Self::enrolment_address`].
     #[must_use]
     pub fn device_address(mut self, host: Option<String>, port: Option<u16>) -> Self {
-        (self.device_host, self.device_port) = (host, port);
+        self.device_address = PublicAddress { host, port };
         self
     }
 
@@ -173,17 +181,13 @@ impl Builder {
         let session_address = session.as_ref().map(|(_, bound)| *bound);
         let http_address = http.as_ref().map(|(_, bound)| *bound);
         let device_address = device.as_ref().map(|(_, bound)| *bound);
-        let for_devices = device_address
-            .map(|bound| {
-                let host = self.device_host.or_else(|| self.public_host.clone());
-                let host = host.unwrap_or_else(|| reachable(bound.ip()));
-                let port = self.device_port.unwrap_or_else(|| bound.port());
-                match is_host(&host) {
-                    true => Ok(ClientAddress { host, port }),
-                    false => Err(StartError::DeviceHost { host }),
-                }
-            })
-            .transpose()?;
+        let public_host = self.public_host.as_deref();
+        let of_devices = |configured: PublicAddress| {
+            let address = device_address.map(|bound| configured.or_of(public_host, bound));
+            address.transpose()
+        };
+        let enrolment = of_devices(self.enrolment_address)?;
+        let device_connection = of_devices(self.device_address)?;
         self.site.announce(Endpoints {
             uri: session_address
                 .map(|bound| {
@@ -195,8 +199,9 @@ impl Builder {
                 .map(|uri| uri.to_string()),
             session: session_address,
             http: http_address,
-            enrolment: for_devices.clone(),
-            device: for_devices,
+            device_listener: device_address,
+            enrolment,
+            device: device_connection,
             admin_socket: self.admin_socket,
         });
         let (stop, stopping) = watch::channel(false);
@@ -342,6 +347,30 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr
     Ok(Some((listener, bound)))
 }
 
+/// A configured address under which clients reach a listener.
+#[derive(Default)]
+struct PublicAddress {
+    host: Option<String>,
+    port: Option<u16>,
+}
+
+impl PublicAddress {
+    /// Fills in what is not configured from the public host and the listener's address.
+    fn or_of(
+        self,
+        public_host: Option<&str>,
+        bound: SocketAddr,
+    ) -> Result<ClientAddress, StartError> {
+        let host = self.host.or_else(|| public_host.map(str::to_owned));
+        let host = host.unwrap_or_else(|| reachable(bound.ip()));
+        let port = self.port.unwrap_or_else(|| bound.port());
+        match is_host(&host) {
+            true => Ok(ClientAddress { host, port }),
+            false => Err(StartError::DeviceHost { host }),
+        }
+    }
+}
+
 /// The host with which a client on this machine reaches a bound address, as it appears in a URI.
 fn reachable(bound: IpAddr) -> String {
     match bound {
@@ -376,8 +405,8 @@ impl Server {
             session: None,
             http: None,
             device: None,
-            device_host: None,
-            device_port: None,
+            enrolment_address: PublicAddress::default(),
+            device_address: PublicAddress::default(),
             proxies: Proxies::default(),
             admin_socket: None,
             public_host: None,

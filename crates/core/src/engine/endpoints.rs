@@ -1,6 +1,7 @@
 //! The addresses of the site. Core opens no sockets, so the server announces them for
 //! `site.status`.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -25,12 +26,20 @@ pub struct Endpoints {
     pub session: Option<SocketAddr>,
     /// The address of the HTTP listener, with the actual port.
     pub http: Option<SocketAddr>,
+    /// The address of the device listener, with the actual port.
+    pub device_listener: Option<SocketAddr>,
     /// Where devices enrol, as tickets name it; `None` while no listener takes enrolments.
     pub enrolment: Option<ClientAddress>,
     /// Where enrolled devices connect, as the answer to an enrolment names it.
     pub device: Option<ClientAddress>,
     /// The path of the local admin socket.
     pub admin_socket: Option<PathBuf>,
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 impl Site {

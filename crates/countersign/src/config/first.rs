@@ -29,6 +29,14 @@ pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
             http.unwrap_or_default(),
         );
     }
+    if listen.device != usual.device {
+        let device = listen.device.map(|device| device.to_string());
+        set(
+            "device = \"0.0.0.0:4748\"",
+            "device",
+            device.unwrap_or_default(),
+        );
+    }
     if let Some(host) = &listen.public_host {
         set(
             "# public_host = \"auth.example.org\"",
@@ -54,6 +62,7 @@ mod tests {
         assert_eq!(first(&config, None), example());
         config.listen.session = "[::1]:5000".parse().unwrap();
         config.listen.http = None;
+        config.listen.device = Some("[::1]:5001".parse().unwrap());
         config.listen.public_host = Some("auth.example.org".parse().unwrap());
         let zone: Zone = "example.org".parse().unwrap();
         let read = parse(&first(&config, Some(&zone))).unwrap();

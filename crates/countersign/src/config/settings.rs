@@ -157,6 +157,49 @@ static OTHER_SETTINGS: &[Setting] = &[
         warning: "",
     },
     Setting {
+        section: "listen",
+        key: "device",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "as `session`, with another port; `\"\"` serves no devices",
+            default: Preset::Is("\"0.0.0.0:4748\""),
+        },
+        applies: Applies::Restart,
+        what: "The address on which devices enrol and connect. `--device-listen` and \
+               COUNTERSIGN_DEVICE_LISTEN override it.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "enrolment_address",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "`HOST` or `HOST:PORT`; an IPv6 address with a port is in brackets",
+            default: Preset::None {
+                example: "\"enrol.example.org:4748\"",
+            },
+        },
+        applies: Applies::Restart,
+        what: "The address in enrolment tickets: where new devices reach the device listener. A missing host \
+               is `public_host` or else the listener's, a missing port is the listener's.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "device_address",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "as `enrolment_address`",
+            default: Preset::None {
+                example: "\"devices.example.org:4748\"",
+            },
+        },
+        applies: Applies::Restart,
+        what: "The address in the reply to an enrolment: where enrolled devices reach the device listener, \
+               which may be in a private network. Defaults as for `enrolment_address`.",
+        warning: "",
+    },
+    Setting {
         section: "site",
         key: "zone",
         kind: Kind::Other {

@@ -142,6 +142,7 @@ mod tests {
             listen: Listen {
                 session_listen: None,
                 http_listen: None,
+                device_listen: None,
                 public_host: None,
             },
             table: Table::new(),

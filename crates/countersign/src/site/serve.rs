@@ -1,6 +1,7 @@
 //! `countersign serve` and `countersign dev`.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
-use countersign_server::{Server, clock, descriptors};
+use countersign_server::{Server, StartError, clock, descriptors};
 use countersign_store::SqliteStore;
 use tracing::{info, warn};
 
@@ -23,7 +24,7 @@ use super::folder::Folder;
 use super::listen::{Listen, apply_flags, proxies};
 use super::reload::Settings;
 use super::run::{Serving, Supervisor};
-use crate::config::{self, Config};
+use crate::config::{self, Config, DeviceAddress};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::hint;
@@ -183,7 +184,8 @@ fn run_dev(
 ) -> Result<(), Failure> {
     let folder = Folder::lock(path)?;
     let mut config = Config::default();
-    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
+    config.listen.session = SocketAddr::from(([127, 0, 0, 1], 4747));
+    config.listen.device = Some(SocketAddr::from(([127, 0, 0, 1], 4748)));
     apply_flags(&mut config, listen)?;
     let _log = Log::start(&config)?;
     first_launch::check(&folder, false)?;
@@ -361,19 +363,54 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
 }
 
 async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, Failure> {
+    let [(enrolment_host, enrolment_port), (device_host, device_port)] = [
+        &config.listen.enrolment_address,
+        &config.listen.device_address,
+    ]
+    .map(|address| {
+        let address = address.as_ref();
+        let host = address.map(|address| address.host().to_string());
+        (host, address.and_then(DeviceAddress::port))
+    });
     Server::builder(site.clone())
         .limits(config.limits())
         .session(config.listen.session)
         .http(config.listen.http)
+        .device(config.listen.device)
+        .enrolment_address(enrolment_host, enrolment_port)
+        .device_address(device_host, device_port)
         .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
         .await
         .map_err(|error| {
-            Failure::new(Exit::Failure, "listen", error)
-                .hint("choose another address with --session-listen or --http-listen; port 0 takes a free one")
+            let hint = start_hint(&error, config);
+            Failure::new(Exit::Failure, "listen", error).hint(hint)
         })
+}
+
+/// What to do about a listener that cannot be bound or an address that is wrong.
+fn start_hint(error: &StartError, config: &Config) -> String {
+    match error {
+        StartError::Listen { address, .. } => {
+            let flag = match Some(*address) {
+                address if address == config.listen.device => "--device-listen",
+                address if address == config.listen.http => "--http-listen",
+                _ => "--session-listen",
+            };
+            format!("choose another address with {flag}; port 0 takes a free one")
+        }
+        StartError::PublicHost { .. } => "correct listen.public_host or --public-host".to_owned(),
+        StartError::DeviceHost { .. } => {
+            "correct listen.device_address, listen.enrolment_address or listen.public_host"
+                .to_owned()
+        }
+        StartError::AdminSocket { .. } => {
+            "try a folder with a shorter path, or another folder".to_owned()
+        }
+        StartError::Descriptors(_) => "raise the hard limit (ulimit -Hn, LimitNOFILE=)".to_owned(),
+    }
 }
 
 fn ready(site: &Site) {

@@ -137,6 +137,8 @@ pub(crate) const DEV: &[&str] = &[
     "127.0.0.1:0",
     "--http-listen",
     "127.0.0.1:0",
+    "--device-listen",
+    "127.0.0.1:0",
 ];
 
 /// A command that is started by a shell command line, in which `"$@"` stands for it.

@@ -224,6 +224,7 @@ pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
         .current_dir(folder)
         .args(words)
         .env_remove("COUNTERSIGN_DATA")
+        .env("COUNTERSIGN_DEVICE_LISTEN", "127.0.0.1:0")
         .env("XDG_STATE_HOME", folder.join("state"));
     command
 }

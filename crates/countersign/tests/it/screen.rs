@@ -27,6 +27,7 @@ impl Terminal {
             .current_dir(folder)
             .env("CS", env!("CARGO_BIN_EXE_countersign"))
             .env("SHELL", "/bin/sh")
+            .env("COUNTERSIGN_DEVICE_LISTEN", "127.0.0.1:0")
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

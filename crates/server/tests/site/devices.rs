@@ -200,3 +200,31 @@ async fn a_line_over_the_limit_ends_the_connection_after_a_result() {
     assert_ne!(next(&mut lines).await["code"], 0);
     assert!(is_closed(&mut lines).await);
 }
+
+/// A site whose devices enrol over a public address and connect in a private network.
+#[tokio::test]
+async fn tickets_and_replies_name_the_configured_addresses() {
+    let served = TestSite::builder().serve().await;
+    served
+        .admin("person.create", json!({ "name": "ada" }))
+        .await;
+    let host = |name: &str| Some(name.to_owned());
+    let server = Server::builder(served.site.clone())
+        .device(Some("127.0.0.1:0".parse().unwrap()))
+        .public_host(host("site.example.org"))
+        .device_address(host("10.0.0.7"), Some(443))
+        .start()
+        .await
+        .unwrap();
+    let devices = Devices { served, server };
+    let ticket = devices.ticket().await;
+    let port = devices.server.device_address().unwrap().port();
+    assert_eq!((ticket.host(), ticket.port()), ("site.example.org", port));
+    let reply = devices.enrol(ticket.token(), &identity()).await.unwrap();
+    assert_eq!((reply.host(), reply.port()), ("10.0.0.7", 443));
+    let status = devices.served.admin("site.status", json!({})).await;
+    assert_eq!(status["listen"]["device"], format!("127.0.0.1:{port}"));
+    assert_eq!(status["device_address"], "10.0.0.7:443");
+    let enrolment = format!("site.example.org:{port}");
+    assert_eq!(status["enrolment_address"], enrolment);
+}

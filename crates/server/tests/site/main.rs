@@ -11,6 +11,7 @@ mod admin;
 mod content;
 mod counted;
 mod delivered;
+mod device_client;
 mod devices;
 mod endings;
 mod hostile;

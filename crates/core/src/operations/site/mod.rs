@@ -44,6 +44,10 @@ struct Status {
     uri: Option<String>,
     /// The addresses on which the site listens.
     listen: Listen,
+    /// Where new devices enrol: the host and port in enrolment tickets.
+    enrolment_address: Option<String>,
+    /// Where enrolled devices connect: the host and port in the reply to an enrolment.
+    device_address: Option<String>,
     /// The version of Countersign.
     version: &'static str,
     /// The version of the session protocol.
@@ -65,6 +69,8 @@ struct Listen {
     session: Option<String>,
     /// The address and port of the HTTP listener.
     http: Option<String>,
+    /// The address and port of the device listener.
+    device: Option<String>,
     /// The path of the local admin socket; shown to admins only.
     admin_socket: Option<String>,
 }
@@ -88,11 +94,14 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         listen: Listen {
             session: endpoints.session.map(|address| address.to_string()),
             http: endpoints.http.map(|address| address.to_string()),
+            device: endpoints.device_listener.map(|address| address.to_string()),
             admin_socket: endpoints
                 .admin_socket
                 .filter(|_| is_admin)
                 .map(|path| path.display().to_string()),
         },
+        enrolment_address: endpoints.enrolment.map(|address| address.to_string()),
+        device_address: endpoints.device.map(|address| address.to_string()),
         session_protocol: countersign_proto::session::VERSION,
         version: env!("CARGO_PKG_VERSION"),
         zone: site.zone().to_string(),
@@ -107,6 +116,15 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
     );
     if let Some(sessions) = status.sessions {
         output.push_str(&format!(", {sessions} sessions"));
+    }
+    match (&status.enrolment_address, &status.device_address) {
+        (Some(enrolment), Some(device)) if enrolment == device => {
+            output.push_str(&format!("\ndevices connect to {device}"));
+        }
+        (Some(enrolment), Some(device)) => output.push_str(&format!(
+            "\ndevices enrol at {enrolment} and connect to {device}"
+        )),
+        _ => {}
     }
     Ok(Answer::new(status).with_output(output))
 }

@@ -26,6 +26,7 @@ fn limited(folder: &Path, blocks: &str, words: &[&str]) -> Command {
         .arg(env!("CARGO_BIN_EXE_countersign"))
         .args(words)
         .current_dir(folder)
+        .env("COUNTERSIGN_DEVICE_LISTEN", "127.0.0.1:0")
         .stdin(Stdio::null());
     command
 }

@@ -80,6 +80,8 @@ impl Served {
             "127.0.0.1:0",
             "--http-listen",
             "127.0.0.1:0",
+            "--device-listen",
+            "127.0.0.1:0",
             "--passphrase-file",
             "site.pass",
         ];

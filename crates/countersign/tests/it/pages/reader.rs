@@ -65,6 +65,7 @@ impl Reader {
             ("XDG_STATE_HOME", format!("{folder}/state")),
             ("COUNTERSIGN_HTTP_LISTEN", format!("{address}:4749")),
             ("COUNTERSIGN_SESSION_LISTEN", format!("{address}:4747")),
+            ("COUNTERSIGN_DEVICE_LISTEN", format!("{address}:4748")),
             ("LISTEN", format!("{address}:8080")),
             ("LEDGER", format!("http://{address}:8080")),
             ("SITE_URL", format!("http://{address}:4749")),
