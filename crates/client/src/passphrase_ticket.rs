@@ -12,7 +12,6 @@
 //! # }
 //! ```
 
-use std::io;
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
@@ -20,7 +19,7 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::{ClientRegistration, Identifiers, PassphraseError};
 use countersign_crypto::sealed_identity::{self, SealedIdentityError};
 use countersign_crypto::secret::Passphrase;
-use countersign_net::tls::{self, Connector, TlsSetupError, TlsStream};
+use countersign_net::tls::TlsStream;
 use countersign_proto::enrolment::EnrolmentTicket;
 use countersign_proto::enrolment::passphrase::client::{
     AwaitingChallenge, AwaitingConfirmation, ChallengeStep, ConfirmationStep, RegistrationError,
@@ -32,6 +31,9 @@ use countersign_proto::name::AccountName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::device::DeviceError;
+use crate::device::connecting;
 
 /// How often a dialog whose connection broke is repeated.
 const ATTEMPTS: usize = 4;
@@ -46,24 +48,8 @@ const READ_SIZE: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseTicketError {
     /// There is no connection to the site.
-    #[error("cannot connect to {address}: {cause}")]
-    Unreachable {
-        /// The ticket's address.
-        address: String,
-        /// The error of the operating system or of TLS.
-        cause: io::Error,
-    },
-    /// The server does not prove the ticket's site key.
-    #[error(
-        "the server at {address} does not prove the ticket's site key; it is another site, or an attacker"
-    )]
-    WrongSite {
-        /// The ticket's address.
-        address: String,
-    },
-    /// This program cannot speak TLS.
     #[error(transparent)]
-    Tls(#[from] TlsSetupError),
+    Connection(#[from] DeviceError),
     /// The dialog failed.
     #[error(transparent)]
     Dialog(#[from] RegistrationError),
@@ -105,7 +91,9 @@ pub async fn set(
         match attempt(ticket, id, &identity, passphrase).await {
             Err(error) if error.is_broken() && attempts < ATTEMPTS => attempts += 1,
             // A site that restarts is unreachable for a moment after it broke the connection.
-            Err(PassphraseTicketError::Unreachable { .. }) if attempts > 1 => {
+            Err(PassphraseTicketError::Connection(
+                DeviceError::Unreachable { .. } | DeviceError::Timeout { .. },
+            )) if attempts > 1 => {
                 if attempts >= ATTEMPTS {
                     return Err(RegistrationError::Broken.into());
                 }
@@ -124,9 +112,11 @@ async fn attempt(
     passphrase: &Passphrase,
 ) -> Result<RegistrationReply, PassphraseTicketError> {
     let mut stream = open(ticket).await?;
-    let exporter = stream
-        .enrolment_exporter()
-        .map_err(|cause| unreachable(ticket, cause))?;
+    let exporter = stream.enrolment_exporter();
+    let exporter = exporter.map_err(|cause| DeviceError::Handshake {
+        address: ticket.address(),
+        cause,
+    })?;
     let (registration, request) = ClientRegistration::start(passphrase, &mut SystemEntropy)?;
     let (waiting, line) =
         AwaitingChallenge::start(ticket, id.clone(), identity, request, &exporter)?;
@@ -144,30 +134,10 @@ async fn attempt(
 }
 
 async fn open(ticket: &EnrolmentTicket) -> Result<TlsStream<TcpStream>, PassphraseTicketError> {
-    let connector = Connector::new(*ticket.site(), None)?;
-    let connecting = async {
-        let socket = TcpStream::connect(ticket.address()).await;
-        let socket = socket.map_err(|cause| unreachable(ticket, cause))?;
-        let _ = socket.set_nodelay(true);
-        connector
-            .connect(socket)
-            .await
-            .map_err(|error| match error {
-                tls::ConnectError::WrongSite => PassphraseTicketError::WrongSite {
-                    address: ticket.address(),
-                },
-                tls::ConnectError::Io(cause) => unreachable(ticket, cause),
-            })
-    };
+    let address = ticket.address();
+    let connecting = connecting::open(&address, *ticket.site(), None);
     let connected = timeout(TIMEOUT, connecting).await;
-    connected.unwrap_or_else(|_| Err(unreachable(ticket, io::ErrorKind::TimedOut.into())))
-}
-
-fn unreachable(ticket: &EnrolmentTicket, cause: io::Error) -> PassphraseTicketError {
-    PassphraseTicketError::Unreachable {
-        address: ticket.address(),
-        cause,
-    }
+    Ok(connected.unwrap_or(Err(DeviceError::Timeout { address }))?)
 }
 
 enum Answered {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use countersign_client::device::DeviceError;
 use countersign_client::passphrase_ticket::PassphraseTicketError;
 use countersign_client::{CallError, ConnectError, CredentialError};
 use countersign_proto::enrolment::passphrase::client::RegistrationError;
@@ -111,12 +112,7 @@ impl From<PassphraseTicketError> for Failure {
     fn from(error: PassphraseTicketError) -> Self {
         use RegistrationError as Dialog;
         let (exit, code, hint) = match &error {
-            PassphraseTicketError::Unreachable { .. } => (
-                Exit::Unreachable,
-                "unreachable",
-                "check that the site is running and that the ticket is complete",
-            ),
-            PassphraseTicketError::WrongSite { .. }
+            PassphraseTicketError::Connection(DeviceError::WrongSite { .. })
             | PassphraseTicketError::Dialog(Dialog::AnotherSite) => (
                 Exit::NotAuthenticated,
                 "wrong_site",
@@ -136,8 +132,12 @@ impl From<PassphraseTicketError> for Failure {
                 "protocol",
                 "check that client and site have the same version",
             ),
-            PassphraseTicketError::Tls(_)
-            | PassphraseTicketError::Opaque(_)
+            PassphraseTicketError::Connection(_) => (
+                Exit::Unreachable,
+                "unreachable",
+                "check that the site is running and that the ticket is complete",
+            ),
+            PassphraseTicketError::Opaque(_)
             | PassphraseTicketError::Identity(_)
             | PassphraseTicketError::Interrupted => (Exit::Failure, "passphrase", ""),
         };

@@ -147,7 +147,7 @@ impl DeviceConnector {
 }
 
 /// Connects to a site that proves this key.
-pub(super) async fn open(
+pub(crate) async fn open(
     address: &str,
     site: VerifyingKey,
     identity: Option<Arc<DeviceIdentity>>,

@@ -22,7 +22,7 @@
 //! # }
 //! ```
 
-mod connecting;
+pub(crate) mod connecting;
 mod connection;
 mod enrolling;
 

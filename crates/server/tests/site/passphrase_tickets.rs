@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use countersign_client::device::DeviceError;
 use countersign_client::passphrase_ticket::{self, PassphraseTicketError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -232,7 +233,9 @@ async fn a_client_sends_no_token_to_another_site() {
     let (id, new) = (ADA.parse().unwrap(), passphrase(NEW));
     assert!(matches!(
         passphrase_ticket::set(&elsewhere, &id, &new).await,
-        Err(PassphraseTicketError::WrongSite { .. })
+        Err(PassphraseTicketError::Connection(
+            DeviceError::WrongSite { .. }
+        ))
     ));
     assert!(passphrase_ticket::set(&ticket, &id, &new).await.is_ok());
 }
