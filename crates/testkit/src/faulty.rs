@@ -18,8 +18,8 @@ use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, TicketId};
 use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
-    DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets, Observer,
-    ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
+    DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
+    Observer, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;

@@ -105,7 +105,9 @@ async fn persons<const N: usize>(store: &dyn Store, names: [&str; N]) -> [Accoun
     accounts
 }
 
-pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(under_test: &dyn StoreUnderTest) {
+pub async fn an_alarm_is_read_back_with_its_recipients_and_deliveries(
+    under_test: &dyn StoreUnderTest,
+) {
     let store = under_test.open().await;
     let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
     let disk = alarm(Target::Admins, "disk");

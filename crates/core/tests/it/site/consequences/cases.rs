@@ -3,7 +3,7 @@
 use std::sync::{LazyLock, OnceLock};
 
 use countersign_core::access::Caller;
-use countersign_core::engine::Entry;
+use countersign_core::engine::{DeliveryResult, Entry};
 use countersign_core::operations;
 use countersign_core::sessions::CloseReason;
 use countersign_crypto::entropy::SystemEntropy;
@@ -12,7 +12,7 @@ use countersign_crypto::rsa::RsaKey;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, SessionId, fresh};
-use countersign_testkit::harness::{certificate, finish_registration, party, run};
+use countersign_testkit::harness::{NOW, certificate, finish_registration, party, run};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
@@ -53,6 +53,10 @@ enum Step {
     Dump,
     /// The site restarts and is sealed.
     Restart,
+    /// The admin runs an operation; the case names the object that it made, as `id`.
+    Made(&'static str, Value),
+    /// The mail server rejects a message to maria for good.
+    DeadDelivery,
 }
 
 impl Case {
@@ -83,7 +87,7 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
-        match self.name.starts_with("self.") {
+        match self.name.starts_with("self.") || self.name == "alarm.test" {
             true => scene.own.caller.clone(),
             false => Caller::admin_socket(),
         }
@@ -113,6 +117,11 @@ impl Case {
                     self.params = json!({ "dump": dump.to_string() });
                 }
                 Step::Restart => scene.test.site = scene.test.restarted().await,
+                Step::Made(name, params) => {
+                    let made = scene.test.admin(name, params).await;
+                    self.params["id"] = made["id"].clone();
+                }
+                Step::DeadDelivery => reject_message(scene).await,
             }
         }
     }
@@ -158,6 +167,28 @@ async fn run_own(scene: &Scene, name: &str, params: Value) -> Value {
     let (code, data) = run(&scene.test.site, &scene.own.caller, name, params).await;
     assert_eq!(code, Code::SUCCESS, "{name}: {data}");
     data
+}
+
+/// Raises an alarm for maria and rejects its message.
+async fn reject_message(scene: &Scene) {
+    scene.test.admin("alarm.raise", alarm()).await;
+    let due = scene.test.site.due_deliveries(NOW, 100).await.unwrap();
+    let rejected = DeliveryResult::Rejected {
+        error: "550 no such mailbox".to_owned(),
+    };
+    for message in due {
+        let site = &scene.test.site;
+        assert!(
+            site.delivered(message.message_id, &rejected, NOW)
+                .await
+                .unwrap()
+        );
+    }
+}
+
+/// Returns the parameters that raise an alarm for maria.
+fn alarm() -> Value {
+    json!({ "to": "maria", "severity": "warning", "text": "The disk is nearly full.", "key": "disk" })
 }
 
 /// Returns the cases. Their parameters refer to this scene.
@@ -271,6 +302,23 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         ),
         case("site.key_recovery", json!({})),
         case("site.backup_done", json!({ "sealed": true })),
+        case("ticket.issue", json!({ "person": "maria" })),
+        case("ticket.revoke", json!({}))
+            .after([Step::Made("ticket.issue", json!({ "person": "maria" }))]),
+        case(
+            "device.rename",
+            json!({ "id": scene.phone, "name": "tablet" }),
+        ),
+        case("device.revoke", json!({ "id": scene.phone })).ends("phone", CloseReason::KeyRevoked),
+        case("alarm.raise", alarm()),
+        case("alarm.acknowledge", json!({})).after([Step::Made("alarm.raise", alarm())]),
+        case("alarm.over", json!({ "key": "disk" })).after([Step::Run("alarm.raise", alarm())]),
+        case("alarm.test", json!({})),
+        case(
+            "alarm.preferences",
+            json!({ "person": "maria", "time_zone": "Europe/Berlin" }),
+        ),
+        case("alarm.retry", json!({})).after([Step::DeadDelivery]),
     ]
 }
 
