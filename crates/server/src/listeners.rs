@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use countersign_core::engine::{ClientAddress, Endpoints, Site};
 use countersign_net::listener::{self, Access, Connections};
@@ -264,6 +264,12 @@ impl Builder {
             let accept = admin.accept(room, connections, shared, places);
             tasks.spawn("the admin socket", accept);
         }
+        let reloader = Reloader {
+            shared: Arc::downgrade(&shared),
+            reserve,
+            admissions: [clients, proxies],
+            serves_http: http_address.is_some(),
+        };
         Ok(Server {
             shared,
             session_address,
@@ -272,8 +278,7 @@ impl Builder {
             stop,
             tasks,
             connections,
-            reserve,
-            admissions: [clients, proxies],
+            reloader,
         })
     }
 }
@@ -361,9 +366,35 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: Tasks,
     connections: Connections,
+    reloader: Reloader,
+}
+
+/// Changes the settings of a running server, from any thread. It does not keep the server running.
+#[derive(Clone)]
+pub struct Reloader {
+    shared: Weak<Shared>,
     reserve: Reserve,
     /// The admission of clients and of trusted proxies.
     admissions: [Arc<Admission>; 2],
+    serves_http: bool,
+}
+
+impl Reloader {
+    /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that
+    /// exists keeps the limits with which it began. Changes nothing once the server has stopped.
+    pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        if !self.serves_http {
+            limits.proxied_connections = 0;
+        }
+        let limits = fit(&limits, &self.reserve);
+        for admission in &self.admissions {
+            admission.keep_to(&limits);
+        }
+        shared.reload(limits, proxies);
+    }
 }
 
 impl Server {
@@ -402,17 +433,15 @@ impl Server {
         self.device_address
     }
 
-    /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that
-    /// exists keeps the limits with which it began.
-    pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
-        if self.http_address.is_none() {
-            limits.proxied_connections = 0;
-        }
-        let limits = fit(&limits, &self.reserve);
-        for admission in &self.admissions {
-            admission.keep_to(&limits);
-        }
-        self.shared.reload(limits, proxies);
+    /// Changes the limits and the trusted proxies, as [`Reloader::reload`].
+    pub fn reload(&self, limits: Limits, proxies: Proxies) {
+        self.reloader.reload(limits, proxies);
+    }
+
+    /// Returns a handle with which other threads change the limits and the trusted proxies.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Waits until a required task ends because a listener failed or the task panicked. The future may be

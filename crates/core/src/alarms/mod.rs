@@ -22,9 +22,9 @@ mod alarm;
 mod decision;
 mod delivery;
 mod message;
-mod one_line;
 mod preferences;
 
+pub use crate::text::OneLine;
 pub use alarm::{
     Acknowledgement, Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MOST_ALARMS,
     MOST_ALARMS_OF_PERSON, MOST_OF_RAISER, MOST_RECIPIENTS, RESERVED_FOR_SITE, RESERVED_OF_PERSON,
@@ -39,5 +39,4 @@ pub use delivery::{
     Lease, MOST_ATTEMPTS, backoff_s,
 };
 pub use message::{Item, Message, PublicUrl, message};
-pub use one_line::OneLine;
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};

@@ -36,6 +36,7 @@ mod raise;
 mod record;
 pub mod reference;
 mod refusal;
+mod runtime;
 mod script;
 mod table;
 mod ticket;
@@ -71,6 +72,7 @@ pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
+pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
 pub use unseal::UnsealError;
@@ -128,6 +130,8 @@ struct Inner {
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
     outbox: outbox::Outbox,
+    /// The settings of the program that runs the site.
+    runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
 }
 
 impl Site {
@@ -149,6 +153,7 @@ impl Site {
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
             outbox: outbox::Outbox::default(),
+            runtime: RwLock::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

@@ -17,6 +17,7 @@ pub(crate) mod option;
 pub(crate) mod passphrase;
 pub(crate) mod penalty;
 pub(crate) mod person;
+mod person_data;
 pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod shell;

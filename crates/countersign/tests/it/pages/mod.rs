@@ -91,6 +91,18 @@ fn the_page_on_backups_can_be_followed_word_for_word() {
     assert!(site.path("restored/site.db").exists());
 }
 
+#[test]
+fn the_page_on_people_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/guide/people.md", site.folder.path());
+}
+
+#[test]
+fn the_page_on_running_a_site_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/operate/running.md", site.folder.path());
+}
+
 /// Rust blocks of a page are parts of the programs in `examples`, which are built with the workspace.
 fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
     let code = |line: &str| {
@@ -121,7 +133,13 @@ fn every_block_is_run_or_gives_a_reason() {
         .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap());
     let mut pages: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     pages.push(root().join("README.md"));
-    let followed = ["README.md", "protect-an-http-service.md", "backup.md"];
+    let followed = [
+        "README.md",
+        "protect-an-http-service.md",
+        "people.md",
+        "backup.md",
+        "running.md",
+    ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();
     let examples = examples.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let examples: Vec<String> = examples.collect();

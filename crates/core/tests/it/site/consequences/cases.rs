@@ -209,6 +209,11 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             Step::Run("person.create", named("bob")),
             Step::Run("person.lock", named("bob")),
         ]),
+        case("person.disable", named("maria")).ends("maria", CloseReason::AccountLocked),
+        case("person.enable", named("bob")).after([
+            Step::Run("person.create", named("bob")),
+            Step::Run("person.disable", named("bob")),
+        ]),
         case(
             "person.update",
             json!({ "name": "maria", "new_name": "mary" }),
@@ -216,6 +221,10 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         .ends("maria", CloseReason::AccountChanged),
         case("person.update", json!({ "name": "maria", "role": "admin" }))
             .ends("maria", CloseReason::AccountChanged),
+        case(
+            "person.set_data",
+            json!({ "name": "maria", "emails": ["maria@mail.example", "m@mail.example"], "attributes": { "room": "12" } }),
+        ),
         case("person.delete", named("maria")).ends("maria", CloseReason::AccountDeleted),
         case(
             "person.passphrase_start",
@@ -240,6 +249,10 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("self.withdraw_key", json!({}))
             .after([Step::Proof])
             .ends("other", CloseReason::KeyRevoked),
+        case(
+            "self.set_data",
+            json!({ "telephones": [{ "label": "work", "number": "112" }] }),
+        ),
         // A wrong signature is refused as wrong if a proof was started.
         case("self.proof_start", json!({})).shown_by(
             "self.proof_finish",
@@ -258,8 +271,13 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("service.create", mailer.clone()),
         case("service.lock", named("robot")).ends("robot", CloseReason::AccountLocked),
         case("service.unlock", named("mailer")).after([
-            Step::Run("service.create", mailer),
+            Step::Run("service.create", mailer.clone()),
             Step::Run("service.lock", named("mailer")),
+        ]),
+        case("service.disable", named("robot")).ends("robot", CloseReason::AccountLocked),
+        case("service.enable", named("mailer")).after([
+            Step::Run("service.create", mailer),
+            Step::Run("service.disable", named("mailer")),
         ]),
         case("service.delete", named("robot")).ends("robot", CloseReason::AccountDeleted),
         case(
@@ -295,6 +313,11 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("option.order", json!({ "names": [other] })),
         case("option.floor", json!({ "floor": "hybrid" })),
         case("site.config", json!({ "session_lifetime": 60 })),
+        case("config.set", json!({ "key": "colour", "value": "red" })),
+        case("config.unset", json!({ "key": "colour" })).after([Step::Run(
+            "config.set",
+            json!({ "key": "colour", "value": "red" }),
+        )]),
         case("site.unseal", unseal).after([Step::Restart]),
         case(
             "site.key_passphrase",

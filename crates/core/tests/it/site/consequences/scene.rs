@@ -14,6 +14,8 @@ use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{NOW, TestDevice, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
 
+use crate::site::configuration::Program;
+
 /// The identity in maria's delivered key, and the key as the fields of an operation. Made once,
 /// because encrypting the key takes long.
 static DELIVERED: LazyLock<(Identity, Value)> = LazyLock::new(|| {
@@ -41,6 +43,8 @@ pub(crate) struct Scene {
     pub(super) phone: DeviceId,
     /// A session of that device.
     phone_session: TestSession,
+    /// The program that runs the site.
+    program: Arc<Program>,
 }
 
 impl Scene {
@@ -68,6 +72,7 @@ impl Scene {
         let maria = test.session(&created, Proof::Passphrase).await.unwrap();
         let own = test.session(&created, by_key).await.unwrap();
         let other = test.session(&created, by_key).await.unwrap();
+        let program = Program::of(&test);
         let (phone, phone_session) = phone(&test).await;
         let (robot, identity) = test.service("robot").await;
         // Fills the cache with an existing application and with an unknown id.
@@ -86,6 +91,7 @@ impl Scene {
             thumbprint: identity.certificate().thumbprint().to_string(),
             phone,
             phone_session,
+            program,
         }
     }
 
@@ -110,6 +116,7 @@ impl Scene {
         memory["own"] = json!(self.own.was_cut());
         memory["other"] = json!(self.other.was_cut());
         memory["robot"] = json!(self.robot.was_cut());
+        memory["settings"] = json!(self.program.applied());
         memory["phone"] = json!(self.phone_session.was_cut());
         memory
     }
@@ -165,6 +172,8 @@ async fn contents(site: &Site) -> Value {
         "accounts": accounts(site).await,
         "passphrase": passphrase.is_some(),
         "delivered": delivered.is_some(),
+        "settings": site.stored_settings(),
+        "data": data(site).await,
         "tickets": listed(site, "ticket.list", &["person", "state"]).await,
         "devices": listed(site, "device.list", &["person", "name"]).await,
         "alarms": listed(site, "alarm.list", &["key", "state", "count"]).await,
@@ -187,6 +196,13 @@ async fn accounts(site: &Site) -> Vec<String> {
     let keys = show(site, "key.list", json!({ "name": "robot" })).await;
     accounts.push(format!("{} keys", count(&keys["entries"])));
     accounts
+}
+
+/// Returns the data of maria.
+async fn data(site: &Site) -> Vec<Value> {
+    let shown = show(site, "person.show", json!({ "name": "maria" })).await;
+    let fields = ["emails", "telephones", "attributes"];
+    fields.map(|field| shown[field].clone()).into()
 }
 
 /// Returns these fields of each entry of a list. A sealed site lists nothing.

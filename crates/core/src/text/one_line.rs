@@ -6,6 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// Why a text with other characters is refused.
+pub(super) const NOT_ALLOWED: &str =
+    "control characters and characters that change the direction of writing are not allowed";
+
 /// One line of 1 to `MOST` characters, without control characters and without characters that change the direction
 /// of writing. It is safe in the subject of an e-mail and cannot show its parts in another order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -32,6 +36,36 @@ impl<const MOST: usize> OneLine<MOST> {
     }
 }
 
+/// One line of 1 to `MOST` characters as [`OneLine`], without the white space around it: a text of personal data.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(inline, extend("minLength" = 1, "maxLength" = MOST))]
+pub struct Trimmed<const MOST: usize>(OneLine<MOST>);
+
+impl<const MOST: usize> Trimmed<MOST> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<const MOST: usize> TryFrom<String> for Trimmed<MOST> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        OneLine::try_from(text.trim().to_owned()).map(Self)
+    }
+}
+
+impl<const MOST: usize> From<Trimmed<MOST>> for String {
+    fn from(text: Trimmed<MOST>) -> Self {
+        text.0.0
+    }
+}
+
 impl<const MOST: usize> TryFrom<String> for OneLine<MOST> {
     type Error = String;
 
@@ -48,16 +82,13 @@ impl<const MOST: usize> TryFrom<String> for OneLine<MOST> {
                 "it is too long; at most {MOST} characters are allowed"
             )),
             _ if text.chars().all(is_allowed) => Ok(Self(text)),
-            _ => Err(
-                "control characters and characters that change the direction of writing are not allowed"
-                    .to_owned(),
-            ),
+            _ => Err(NOT_ALLOWED.to_owned()),
         }
     }
 }
 
 /// Bidirectional formatting characters are those of UAX #9, section 2.
-const fn is_allowed(character: char) -> bool {
+pub(super) const fn is_allowed(character: char) -> bool {
     !matches!(
         character,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
@@ -87,7 +118,14 @@ impl<const MOST: usize> JsonSchema for OneLine<MOST> {
 
 #[cfg(test)]
 mod tests {
-    use super::OneLine;
+    use super::{OneLine, Trimmed};
+
+    #[test]
+    fn a_text_of_personal_data_has_no_white_space_around_it() {
+        let read = |text: &str| Trimmed::<4>::try_from(text.to_owned());
+        assert_eq!(read("  ab \u{3000}").unwrap().as_str(), "ab");
+        assert!(read(" a b ").is_ok() && read("  ").is_err() && read("a\tb").is_err());
+    }
 
     #[test]
     fn a_line_at_the_limit_is_taken_and_one_over_it_is_not() {
