@@ -1,13 +1,18 @@
 //! Types for text parameters that are validated while they are parsed, so that an error names the
 //! field.
 
+mod one_line;
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// One line of text of at most `MAX_LENGTH` bytes, without control characters; may be empty.
+pub use one_line::{OneLine, Trimmed};
+
+/// One line of text of at most `MAX_LENGTH` bytes; may be empty. Control characters and characters that change the
+/// direction of writing are refused, as in [`OneLine`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Line<const MAX_LENGTH: usize>(String);
@@ -42,8 +47,8 @@ impl<const MAX_LENGTH: usize> TryFrom<String> for Line<MAX_LENGTH> {
                 text.len()
             ));
         }
-        if text.chars().any(char::is_control) {
-            return Err("control characters are not allowed".to_owned());
+        if !text.chars().all(one_line::is_allowed) {
+            return Err(one_line::NOT_ALLOWED.to_owned());
         }
         Ok(Self(text))
     }
@@ -70,7 +75,7 @@ impl<const MAX_LENGTH: usize> JsonSchema for Line<MAX_LENGTH> {
 }
 
 /// An email address, or an empty string. Only clearly invalid addresses are refused; sending mail
-/// is the only reliable check.
+/// is the only reliable check. The domain is stored in lower case, so that an address has one spelling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Email(String);
@@ -96,15 +101,19 @@ impl TryFrom<String> for Email {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let plain = text.len() <= Self::MAX_LENGTH
-            && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+        if text.is_empty() {
+            return Ok(Self(text));
+        }
+        let is_plain = text.len() <= Self::MAX_LENGTH
             && text
-                .rsplit_once('@')
-                .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-        if plain || text.is_empty() {
-            Ok(Self(text))
-        } else {
-            Err(format!("`{text}` is not an email address"))
+                .chars()
+                .all(|c| one_line::is_allowed(c) && !c.is_whitespace());
+        let parts = text
+            .rsplit_once('@')
+            .filter(|(local, domain)| is_plain && !local.is_empty() && !domain.is_empty());
+        match parts {
+            Some((local, domain)) => Ok(Self(format!("{local}@{}", domain.to_lowercase()))),
+            None => Err("it is not an email address".to_owned()),
         }
     }
 }
@@ -189,6 +198,7 @@ mod tests {
         assert!(Line::<4>::try_from("four".to_owned()).is_ok());
         assert!(Line::<4>::try_from("fives".to_owned()).is_err());
         assert!(Line::<4>::try_from("a\nb".to_owned()).is_err());
+        assert!(Line::<9>::try_from("a\u{202e}b".to_owned()).is_err());
     }
 
     #[test]
@@ -196,8 +206,20 @@ mod tests {
         for good in ["", "maria@example.org", "a@b"] {
             assert!(Email::try_from(good.to_owned()).is_ok(), "{good}");
         }
-        for bad in ["maria", "@example.org", "maria@", "ma ria@example.org"] {
+        for bad in [
+            "maria",
+            "@example.org",
+            "maria@",
+            "ma ria@example.org",
+            "maria@\u{202e}gro.elpmaxe",
+        ] {
             assert!(Email::try_from(bad.to_owned()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_domain_of_an_address_has_one_spelling() {
+        let address = Email::try_from("Maria@EXAMPLE.org".to_owned()).unwrap();
+        assert_eq!(address.as_str(), "Maria@example.org");
     }
 }

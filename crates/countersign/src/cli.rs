@@ -149,7 +149,7 @@ pub(crate) enum Noun {
     /// The operations of the site.
     #[command(subcommand)]
     Operation(operation::Verb),
-    /// The configuration file.
+    /// The configuration: its file, and settings of the running site.
     #[command(subcommand)]
     Config(config::Verb),
     /// Logs in and runs one operation.

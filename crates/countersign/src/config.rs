@@ -26,12 +26,12 @@ pub(crate) use self::host::PublicHost;
 use self::limits::LimitsSection;
 pub(crate) use self::log_filter::LogFilter;
 pub(crate) use self::reference::example;
-pub(crate) use self::settings::{Applies, find};
+pub(crate) use self::settings::{Applies, Kind, Setting, all, find, nearest};
 use crate::failure::{Exit, Failure};
 use crate::{address, input};
 
 /// The version of the file format that this program reads.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The settings of a site.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -263,6 +263,16 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
 
 fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|error| explain(&error.to_string()))?;
+    config.listen.check()?;
+    config.limits.check()?;
+    Ok(config)
+}
+
+/// Reads settings as [`read`] does, from a table. An error names no line.
+pub(crate) fn from_table(table: toml::Table) -> Result<Config, String> {
+    let config: Config = table
+        .try_into()
+        .map_err(|error: toml::de::Error| explain(&error.to_string()))?;
     config.listen.check()?;
     config.limits.check()?;
     Ok(config)

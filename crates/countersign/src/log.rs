@@ -24,7 +24,7 @@ const WAITING: usize = 4_096;
 /// How long the end of the process waits until the queued lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The environment variable that overrides the configured level.
-const LEVEL: &str = "COUNTERSIGN_LOG";
+pub(crate) const LEVEL: &str = "COUNTERSIGN_LOG";
 
 /// The writer of this process's log, once it has started.
 static STARTED: OnceLock<Writer> = OnceLock::new();
@@ -81,15 +81,25 @@ impl Log {
         Ok(Self { level: handle })
     }
 
-    /// Changes to the level of another configuration.
-    pub(crate) fn reload(&self, config: &Config) -> Result<(), Failure> {
-        let reloaded = self.level.reload(filter(config)?);
-        reloaded.map_err(|error| Failure::new(Exit::Failure, "log", error))
+    /// A handle that changes the level.
+    pub(crate) fn level(&self) -> Level {
+        Level(self.level.clone())
     }
 
     /// Whether the environment overrides the configured level.
     pub(crate) fn level_is_given() -> bool {
         std::env::var_os(LEVEL).is_some_and(|level| !level.is_empty())
+    }
+}
+
+/// Changes the level of the log.
+pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Changes to the level of another configuration.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), Failure> {
+        let reloaded = self.0.reload(filter(config)?);
+        reloaded.map_err(|error| Failure::new(Exit::Failure, "log", error))
     }
 }
 

@@ -42,4 +42,4 @@ mod sessions;
 mod shared;
 
 pub use countersign_net::proxies::Proxies;
-pub use listeners::{Builder, Ended, Server, StartError};
+pub use listeners::{Builder, Ended, Reloader, Server, StartError};

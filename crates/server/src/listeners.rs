@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use countersign_core::engine::{ClientAddress, Endpoints, Site};
 use countersign_net::listener::{self, Access, Connections};
@@ -283,6 +283,13 @@ impl Builder {
             let accept = admin.accept(room, connections, shared, places);
             tasks.spawn("the admin socket", accept);
         }
+        let reloader = Reloader {
+            shared: Arc::downgrade(&shared),
+            reserve,
+            admissions: [clients, proxies],
+            serves_http: http_address.is_some(),
+            delivery: Arc::downgrade(&delivery),
+        };
         Ok(Server {
             shared,
             session_address,
@@ -292,8 +299,7 @@ impl Builder {
             tasks,
             connections,
             delivery,
-            reserve,
-            admissions: [clients, proxies],
+            reloader,
         })
     }
 }
@@ -406,9 +412,43 @@ pub struct Server {
     tasks: Tasks,
     connections: Connections,
     delivery: Arc<Worker>,
+    reloader: Reloader,
+}
+
+/// Changes the settings of a running server, from any thread. It does not keep the server running.
+#[derive(Clone)]
+pub struct Reloader {
+    shared: Weak<Shared>,
+    delivery: Weak<Worker>,
     reserve: Reserve,
     /// The admission of clients and of trusted proxies.
     admissions: [Arc<Admission>; 2],
+    serves_http: bool,
+}
+
+impl Reloader {
+    /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that
+    /// exists keeps the limits with which it began. Changes nothing once the server has stopped.
+    pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        if !self.serves_http {
+            limits.proxied_connections = 0;
+        }
+        let limits = fit(&limits, &self.reserve);
+        for admission in &self.admissions {
+            admission.keep_to(&limits);
+        }
+        shared.reload(limits, proxies);
+    }
+
+    /// Delivers alarms over these channels from now on.
+    pub fn deliver_over(&self, channels: Channels) {
+        if let Some(delivery) = self.delivery.upgrade() {
+            delivery.change(channels);
+        }
+    }
 }
 
 impl Server {
@@ -448,22 +488,21 @@ impl Server {
         self.device_address
     }
 
-    /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that
-    /// exists keeps the limits with which it began.
-    pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
-        if self.http_address.is_none() {
-            limits.proxied_connections = 0;
-        }
-        let limits = fit(&limits, &self.reserve);
-        for admission in &self.admissions {
-            admission.keep_to(&limits);
-        }
-        self.shared.reload(limits, proxies);
+    /// Changes the limits and the trusted proxies, as [`Reloader::reload`].
+    pub fn reload(&self, limits: Limits, proxies: Proxies) {
+        self.reloader.reload(limits, proxies);
     }
 
     /// Delivers alarms over these channels from now on.
     pub fn deliver_over(&self, channels: Channels) {
         self.delivery.change(channels);
+    }
+
+    /// Returns a handle with which other threads change the limits, the trusted proxies and the channels
+    /// of alarms.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Waits until a required task ends because a listener failed or the task panicked. The future may be

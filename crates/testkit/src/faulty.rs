@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use countersign_core::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
 };
 use countersign_core::alarms::{
     Alarm, AlarmKey, Delivery, DeliveryChannel, Raiser, Recipient, Target,
@@ -147,6 +147,7 @@ macro_rules! delegate {
 delegate! { Accounts {
     account(id: AccountId) -> Option<Account>;
     account_by_name(name: &AccountName) -> Option<Account>;
+    with_data(id: AccountId) -> Option<(Account, PersonData)>;
     accounts(kind: Kind, page: &Page<String>) -> Vec<Result<Account, DamagedAccount>>;
     damaged_account(kind: Kind, name: &str) -> Option<DamagedAccount>;
     passphrase(account: AccountId) -> Option<PassphraseCredential>;

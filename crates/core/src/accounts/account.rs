@@ -72,7 +72,8 @@ pub struct Account {
     pub role: Role,
     /// The display name; may be empty.
     pub full_name: String,
-    /// The email address; may be empty.
+    /// The first email address, to which alarms go; may be empty. Others are in the
+    /// [data](super::PersonData::other_emails) of the person.
     pub email: String,
     /// Whether the account may log in.
     pub state: State,

@@ -23,9 +23,9 @@ mod alarm;
 mod decision;
 mod delivery;
 mod message;
-mod one_line;
 mod preferences;
 
+pub use crate::text::OneLine;
 pub use alarm::{
     Acknowledgement, Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_ALARMS,
     MAX_ALARMS_OF_PERSON, MAX_ALARMS_OF_RAISER, MAX_RECIPIENTS, RESERVED_FOR_SITE,
@@ -40,5 +40,4 @@ pub use delivery::{
     MAX_DELIVERY_ERROR_CHARS, backoff_s,
 };
 pub use message::{Item, Message, PublicUrl, message};
-pub use one_line::OneLine;
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};

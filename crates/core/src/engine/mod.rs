@@ -38,6 +38,7 @@ mod record;
 pub mod reference;
 mod refusal;
 mod registration;
+mod runtime;
 mod script;
 mod table;
 mod ticket;
@@ -74,6 +75,7 @@ pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use registration::{Begun, StartedRegistration};
+pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
 pub use unseal::UnsealError;
@@ -131,6 +133,8 @@ struct Inner {
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
     outbox: outbox::Outbox,
+    /// The settings of the program that runs the site.
+    runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
 }
 
 impl Site {
@@ -152,6 +156,7 @@ impl Site {
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
             outbox: outbox::Outbox::default(),
+            runtime: RwLock::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

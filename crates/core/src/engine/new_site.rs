@@ -8,6 +8,7 @@ use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 
 use super::record::{self, SiteConfig, SiteRecord};
+use super::runtime::StoredSettings;
 use super::{Parts, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
@@ -118,6 +119,8 @@ impl Site {
         let record = SiteRecord {
             config,
             config_revision: 1,
+            runtime: StoredSettings::default(),
+            runtime_revision: 0,
             offer,
             offer_revision: 1,
             wrapped_key,

@@ -72,6 +72,7 @@ fn update_memory(site: &Site, change: &Change) {
         // Accounts and credentials are not cached.
         Change::InsertAccount(_)
         | Change::UpdateAccount(_)
+        | Change::PutPersonData { .. }
         | Change::DeleteAccount { .. }
         | Change::DeleteDamagedAccount { .. }
         | Change::PutPassphrase(_)
@@ -134,6 +135,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         }
         // A ticket opens no session, and a device keeps its session through a change of its name.
         Change::InsertAccount(_)
+        | Change::PutPersonData { .. }
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
@@ -146,8 +148,12 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
-        | Change::PutSetting { .. }
         | Change::PutScript(_) => 0,
+        // No session ends; the program that runs the site applies its settings.
+        Change::PutSetting { name, .. } => {
+            site.apply_setting(name);
+            0
+        }
         // No session ends; whoever delivers has something to look at.
         Change::Alarm(_) => {
             site.wake_outbox();

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::runtime::{RUNTIME, StoredSettings};
 use super::{Site, SiteError};
 use crate::engine::Refusal;
 use crate::offer::Offer;
@@ -57,6 +58,9 @@ impl SiteConfig {
 pub(super) struct SiteRecord {
     pub(super) config: SiteConfig,
     pub(super) config_revision: u64,
+    /// What admins set of the settings of the program that runs the site.
+    pub(super) runtime: StoredSettings,
+    pub(super) runtime_revision: u64,
     /// The encryption options on offer.
     pub(super) offer: Offer,
     pub(super) offer_revision: u64,
@@ -93,10 +97,16 @@ impl SiteRecord {
             Some(offer) => (parse(OFFER, &offer)?, offer.revision),
             None => (Offer::default(), 0),
         };
+        let (runtime, runtime_revision) = match store.setting(RUNTIME).await? {
+            Some(runtime) => (parse(RUNTIME, &runtime)?, runtime.revision),
+            None => (StoredSettings::default(), 0),
+        };
         let v1_keys = store.setting(V1_KEYS).await?;
         Ok(Some(Self {
             config: parse(CONFIG, &config)?,
             config_revision: config.revision,
+            runtime,
+            runtime_revision,
             offer,
             offer_revision,
             wrapped_key: parse(SITE_KEY, &key)?,
@@ -148,6 +158,7 @@ impl Site {
         let record = &mut *throttle;
         match name {
             CONFIG => replace(&mut record.config, &mut record.config_revision, setting),
+            RUNTIME => replace(&mut record.runtime, &mut record.runtime_revision, setting),
             OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
             SITE_KEY => replace(&mut record.wrapped_key, &mut record.key_revision, setting),
             V1_KEYS => {

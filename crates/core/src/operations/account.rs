@@ -181,14 +181,54 @@ fn stored_name(context: &Context, name: String) -> String {
     }
 }
 
+/// A change of the state of an account.
+///
+/// ```text
+///            ┌──lock──> locked ──disable──┐
+/// active <───┴─unlock──                   v
+///    ^  └────────────disable─────────> disabled
+///    └───────────────enable───────────────┘
+/// ```
+///
+/// `unlock` does not enable and `enable` does not unlock, so that neither undoes what another admin did for
+/// another reason.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StateChange {
+    Lock,
+    Unlock,
+    Disable,
+    Enable,
+}
+
+impl StateChange {
+    /// Returns the next state of an account.
+    fn of(self, account: &Account) -> Result<State, Refusal> {
+        let (name, kind) = (&account.name, account.kind.as_str());
+        match (self, account.state) {
+            (Self::Lock | Self::Unlock, State::Disabled) => Err(Refusal::conflict(
+                format!("{name} is disabled and cannot log in"),
+                format!("enable the account with `{kind} enable` first"),
+            )),
+            (Self::Enable, State::Locked) => Err(Refusal::conflict(
+                format!("{name} is not disabled but locked"),
+                format!("unlock the account with `{kind} unlock`"),
+            )),
+            (Self::Lock, _) => Ok(State::Locked),
+            (Self::Disable, _) => Ok(State::Disabled),
+            (Self::Unlock | Self::Enable, _) => Ok(State::Active),
+        }
+    }
+}
+
 /// Sets whether an account may log in. The projection ends its sessions if it may not.
 pub(super) async fn set_state(
     context: Context,
     kind: Kind,
     params: ByName,
-    state: State,
+    change: StateChange,
 ) -> Result<Answer<AccountView>, Refusal> {
     let account = find(&context, kind, &params.name).await?;
+    let state = change.of(&account)?;
     let output = format!("{} is {}.", account.name, state.as_str());
     if account.state == state {
         return Ok(Answer::new(account.into()).with_output(output));

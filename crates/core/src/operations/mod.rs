@@ -5,6 +5,7 @@ mod alarm;
 mod app;
 mod audit;
 mod broker;
+mod config;
 mod delivered;
 mod device;
 
@@ -49,6 +50,7 @@ pub fn table() -> Result<Table, TableError> {
         session::entries(),
         penalty::entries(),
         site::entries(),
+        config::entries(),
         audit::entries(),
         alarm::entries(),
         option::entries(),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::account::{self, AccountView};
+use super::person::data::{self, DataView};
 use super::subject::Own;
 use super::{NoParams, key, passphrase};
 use crate::access::{Channel, Role};
@@ -21,6 +22,15 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&Role::ALL)
             .also_on(Channel::Device)
             .handler(show),
+        Entry::new("self", "set_data")
+            .summary(
+                "Changes your own contact data: the given members, `null` removes one. Email addresses need a fresh \
+                proof, which it uses up.",
+            )
+            .allow_own(&persons)
+            .changes()
+            .example(json!({ "telephones": [{ "label": "mobile", "number": "+49 151 1234567" }] }))
+            .handler(data::set_own),
         Entry::new("self", "passphrase_start")
             .summary("Starts setting your own pass phrase: answers an OPAQUE registration request. Needs a fresh proof.")
             .allow_own(&persons)
@@ -44,6 +54,9 @@ struct OwnView {
     /// The account.
     #[serde(flatten)]
     account: AccountView,
+    /// The contact data and attributes of a person.
+    #[serde(flatten)]
+    data: DataView,
     /// The keys of a service; empty for a person.
     keys: Vec<key::KeyView>,
     /// The session that this operation arrived on.
@@ -55,15 +68,23 @@ struct OwnView {
 }
 
 async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal> {
-    let account = account::own(&context).await?;
+    let (account, data) = data::of(&context, account::own(&context).await?.id).await?;
     let keys = match account.kind {
         Kind::Service => context.site().store().keys_of(account.id).await?,
         Kind::Person => Vec::new(),
     };
     let session = context.caller().session;
     let info = session.and_then(|id| context.site().sessions().find(id));
-    let output = format!("{}  {}  {}", account.name, account.role, account.full_name);
+    let data = DataView::of(&account, data);
+    let output = format!(
+        "{}  {}  {}{}",
+        account.name,
+        account.role,
+        account.full_name,
+        data.lines()
+    );
     Ok(Answer::new(OwnView {
+        data,
         account: account.into(),
         keys: keys.into_iter().map(key::KeyView::from).collect(),
         session,

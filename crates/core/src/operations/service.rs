@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
+use super::account::{self, AccountView, ByName, ByStoredName, ListByName, StateChange};
 use super::key::{self, KeyView};
 use crate::access::Role;
 use crate::accounts::{Account, Kind, State};
@@ -49,7 +49,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .disruptive()
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
-                account::set_state(context, Kind::Service, params, State::Locked)
+                account::set_state(context, Kind::Service, params, StateChange::Lock)
             }),
         Entry::new("service", "unlock")
             .summary("Unlocks a locked service, which can then log in again.")
@@ -57,7 +57,23 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
-                account::set_state(context, Kind::Service, params, State::Active)
+                account::set_state(context, Kind::Service, params, StateChange::Unlock)
+            }),
+        Entry::new("service", "disable")
+            .summary("Disables a service that is no longer used, which can then not log in, and cuts the service's sessions.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({ "name": "mailer" }))
+            .handler(|context, params: ByName| {
+                account::set_state(context, Kind::Service, params, StateChange::Disable)
+            }),
+        Entry::new("service", "enable")
+            .summary("Enables a disabled service, which can then log in again.")
+            .allow(&admin)
+            .changes()
+            .example(json!({ "name": "mailer" }))
+            .handler(|context, params: ByName| {
+                account::set_state(context, Kind::Service, params, StateChange::Enable)
             }),
     ]
 }

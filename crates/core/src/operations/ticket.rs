@@ -122,7 +122,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
     if !account.is_active() {
         return Err(Refusal::conflict(
             format!("{} may not log in", account.name),
-            "unlock the account with `person unlock` first",
+            "allow it with `person unlock` or `person enable` first",
         ));
     }
     let (site, now) = (context.site(), context.now());

@@ -5,7 +5,9 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use super::StoreError;
-use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential};
+use crate::accounts::{
+    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
+};
 use crate::id::AccountId;
 use crate::page::Page;
 
@@ -33,6 +35,9 @@ pub trait Accounts: Send + Sync {
         kind: Kind,
         name: &str,
     ) -> Result<Option<DamagedAccount>, StoreError>;
+
+    /// Returns an account and the data of its person, in one query. The data is empty if none was stored.
+    async fn with_data(&self, id: AccountId) -> Result<Option<(Account, PersonData)>, StoreError>;
 
     /// Returns the pass phrase credential of this account.
     async fn passphrase(

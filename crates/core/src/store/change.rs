@@ -3,7 +3,9 @@
 use countersign_crypto::certificate::Thumbprint;
 
 use super::{AlarmChange, Effects, ScriptProgress, Setting};
-use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::accounts::{
+    Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
+};
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
 use crate::devices::Device;
@@ -47,7 +49,15 @@ pub enum Change {
     InsertAccount(Account),
     /// Replaces an account. Its revision must be one more than the stored one's.
     UpdateAccount(Account),
-    /// Deletes an account, all its credentials, its enrolment tickets and its devices.
+    /// Replaces the data of a person. The change set contains the next revision of the account too, which
+    /// guards the data: of two changes on the same data, one is stale.
+    PutPersonData {
+        /// The person's account.
+        account: AccountId,
+        /// The data.
+        data: Box<PersonData>,
+    },
+    /// Deletes an account, its data, all its credentials, its enrolment tickets and its devices.
     DeleteAccount {
         /// The account's id.
         id: AccountId,

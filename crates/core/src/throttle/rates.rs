@@ -29,6 +29,8 @@ pub enum Rate {
     Raised(AccountId),
     /// Test alarms and changes of preferences of the account.
     AlarmSettings(AccountId),
+    /// Changes of the account's own contact data.
+    OwnData(AccountId),
 }
 
 impl Rate {
@@ -51,6 +53,8 @@ impl Rate {
             Self::Raised(_) => (60, 2_000),
             // People try their settings a few times.
             Self::AlarmSettings(_) => (10, 30_000),
+            // A person corrects a typing error at once; at most 2,880 audit entries a day.
+            Self::OwnData(_) => (10, 30_000),
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod option;
 pub(crate) mod passphrase;
 pub(crate) mod penalty;
 pub(crate) mod person;
+mod person_data;
 pub(crate) mod profile;
 pub(crate) mod service;
 pub(crate) mod session;

@@ -12,7 +12,7 @@ use countersign_proto::operation::{Code, Outcome};
 use serde_json::{Value, json};
 
 use super::listing::list;
-use super::{admin_call, given};
+use super::{admin_call, given, person_data};
 use crate::admin::Admin;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
@@ -51,7 +51,8 @@ pub(crate) enum Verb {
         /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// Email address, to which the site sends alarms if it has a mail server.
+        /// First email address, to which the site sends alarms if it has a mail server; `set-data`
+        /// changes all of them.
         #[arg(long)]
         email: Option<String>,
         /// Role of the account.
@@ -61,13 +62,25 @@ pub(crate) enum Verb {
         #[arg(long)]
         new_name: Option<String>,
     },
-    /// Prevents a person from logging in and ends their sessions.
+    /// Changes the contact data and attributes that are given.
+    SetData(person_data::SetData),
+    /// Prevents a person from logging in for a time, and ends their sessions.
     Lock {
         /// Account name.
         name: String,
     },
     /// Allows a locked person to log in again.
     Unlock {
+        /// Account name.
+        name: String,
+    },
+    /// Retires the account of a person, who can no longer log in; ends their sessions.
+    Disable {
+        /// Account name.
+        name: String,
+    },
+    /// Allows a disabled person to log in again.
+    Enable {
         /// Account name.
         name: String,
     },
@@ -145,6 +158,12 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Lock { name } => simple("lock", name),
         Verb::Unlock { name } => simple("unlock", name),
+        Verb::SetData(data) => {
+            let params = data.params()?;
+            admin_call(common, "person", "set_data", &params)
+        }
+        Verb::Disable { name } => simple("disable", name),
+        Verb::Enable { name } => simple("enable", name),
         Verb::Delete { name } => simple("delete", name),
         Verb::Dump { name, save } => {
             let mut admin = Admin::connect(&common.data)?;

@@ -31,13 +31,23 @@ pub(crate) enum Verb {
         /// Account name.
         name: String,
     },
-    /// Prevents a service from logging in and ends its sessions.
+    /// Prevents a service from logging in for a time, and ends its sessions.
     Lock {
         /// Account name.
         name: String,
     },
     /// Allows a locked service to log in again.
     Unlock {
+        /// Account name.
+        name: String,
+    },
+    /// Retires a service, which can no longer log in; ends its sessions.
+    Disable {
+        /// Account name.
+        name: String,
+    },
+    /// Allows a disabled service to log in again.
+    Enable {
         /// Account name.
         name: String,
     },
@@ -97,6 +107,8 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Show { name } => simple("show", name),
         Verb::Lock { name } => simple("lock", name),
         Verb::Unlock { name } => simple("unlock", name),
+        Verb::Disable { name } => simple("disable", name),
+        Verb::Enable { name } => simple("enable", name),
         Verb::Delete { name } => simple("delete", name),
         Verb::Key(Key::List { name }) => {
             admin_call(common, "key", "list", &json!({ "name": name }))

@@ -2,13 +2,13 @@
 
 use countersign_proto::name::Zone;
 
-use super::{Config, Listen, example};
+use super::{Applies, Config, Listen, all, example};
 
 /// The text of a new site's configuration file. It has the flags of the first launch, so that later
 /// launches do not need them.
 pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
     let (listen, usual) = (&config.listen, Listen::default());
-    let mut text = example();
+    let mut text = without_run_time_settings(&example());
     let mut set = |line: &str, key: &str, value: String| {
         // With quotes, as TOML writes a string.
         let value = toml::Value::String(value);
@@ -50,6 +50,23 @@ pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
     text
 }
 
+/// Comments out the settings that may change while the site runs: what is in the file overrides `config set`.
+fn without_run_time_settings(example: &str) -> String {
+    let mut text = example.replacen(
+        "# A flag overrides",
+        "# The commented settings have their defaults; `countersign config set` changes them while the site runs, unless\n\
+         # this file sets them.\n# A flag overrides",
+        1,
+    );
+    for setting in all().filter(|setting| setting.applies == Applies::Reload) {
+        if let Ok(default) = setting.preset() {
+            let line = format!("{} = {default}\n", setting.key);
+            text = text.replacen(&format!("\n{line}"), &format!("\n# {line}"), 1);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::parse;
@@ -59,7 +76,7 @@ mod tests {
     #[test]
     fn the_first_file_has_the_flags_of_the_first_launch() {
         let mut config = Config::default();
-        assert_eq!(first(&config, None), example());
+        assert_eq!(parse(&first(&config, None)).unwrap(), Config::default());
         config.listen.session = "[::1]:5000".parse().unwrap();
         config.listen.http = None;
         config.listen.device = Some("[::1]:5001".parse().unwrap());

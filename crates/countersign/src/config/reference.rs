@@ -13,7 +13,7 @@ const WIDTH: usize = 100;
 pub(crate) fn example() -> String {
     let mut text = "# The configuration of a Countersign site. Values that are not commented out are the defaults; a commented key is not set.\n\
                     # SIGHUP makes `serve` read this file again. The log names changes that need a restart.\n\
-                    # A flag overrides an environment variable, which overrides this file.\n"
+                    # A flag overrides an environment variable, which overrides this file, which overrides `countersign config set`.\n"
         .to_owned();
     let mut section = "";
     for setting in settings::all() {
@@ -64,7 +64,7 @@ fn wrap(text: &mut String, words: &str, first: &str, next: &str) {
 
 impl Setting {
     /// The default as TOML writes it; an example if there is no default.
-    fn preset(&self) -> Result<String, &'static str> {
+    pub(crate) fn preset(&self) -> Result<String, &'static str> {
         match &self.kind {
             Kind::Limit(limit) => Ok((limit.get)(&Limits::default()).to_string()),
             Kind::Other { default, .. } => match *default {
@@ -117,12 +117,15 @@ The settings of `countersign.toml`, the file in the site's folder. `serve --conf
 file. `countersign config example` prints a commented file with every default, and `countersign config
 check` reports errors in a file. An unknown key, and a value outside its range, are errors.
 
-A flag overrides an environment variable, which overrides this file.
+A flag overrides an environment variable, which overrides this file, which overrides the database
+(`countersign config set`), which overrides the default. `countersign config list` shows where each
+value of a running site comes from.
 
 The column *applies* says when a changed value takes effect:
 
-- **reload**: when `serve` gets SIGHUP. A login or a session that exists keeps the limits with which it
-  began. A site whose standard input is a terminal stops at SIGHUP instead.
+- **reload**: when `serve` gets SIGHUP, and at once with `countersign config set`. A login or a
+  session that exists keeps the limits with which it began. A site whose standard input is a terminal
+  stops at SIGHUP instead.
 - **restart**: at the next start.
 - **first launch**: when the site is created, and never again.
 

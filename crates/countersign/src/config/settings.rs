@@ -306,6 +306,12 @@ pub(crate) fn find(name: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.name() == name)
 }
 
+/// The full name of the setting that is most similar to a name.
+pub(crate) fn nearest(name: &str) -> Option<String> {
+    let names = all().map(Setting::name);
+    names.min_by_key(|known| strsim::damerau_levenshtein(name, known))
+}
+
 impl Setting {
     /// Section and key, as in `log.level`.
     pub(crate) fn name(&self) -> String {

@@ -5,6 +5,7 @@ pub(crate) mod folder;
 pub(crate) mod listen;
 mod reload;
 mod run;
+mod runtime;
 pub(crate) mod serve;
 
 pub(crate) use serve::parts;

@@ -1,15 +1,19 @@
-//! Reads the settings again on SIGHUP and applies those that do not need a restart.
+//! The settings of a running site: a flag overrides an environment variable, which overrides the file, which
+//! overrides the database (`config set`), which overrides the default.
+//!
+//! SIGHUP reads the file again. A change in the database comes from the projection of the site. Both apply what does
+//! not need a restart.
 
 use std::path::{Path, PathBuf};
 
-use countersign_server::Server;
+use countersign_core::engine::StoredSettings;
 use toml::{Table, Value};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::folder::Folder;
-use super::listen::{Listen, apply_flags, proxies};
+use super::listen::{Listen, apply_flags};
 use crate::config::{self, Applies, Config};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::log::Log;
 
@@ -52,30 +56,14 @@ impl Settings {
         }
         let mut config = config::read_or_default(self.file.as_deref(), &self.usual)?;
         apply_flags(&mut config, self.listen.clone())?;
-        Ok((config, table(self.file.as_deref().unwrap_or(&self.usual))))
+        Ok((config, table(self.path())))
     }
 
-    /// Reads the settings again and applies to the running site those that do not need a restart. A file
-    /// with an error changes nothing.
-    pub(super) fn reload(&mut self, log: &Log, server: &Server) {
-        let read = self.read_again();
-        let read = read.and_then(|(config, table)| {
-            let channels = config.channels()?;
-            log.reload(&config)?;
-            Ok((config, channels, table))
-        });
-        let (config, channels, table) = match read {
-            Ok(read) => read,
-            Err(failure) => {
-                error!(
-                    problem = failure.message,
-                    "the settings were not reloaded; the site keeps its current settings"
-                );
-                return;
-            }
-        };
-        server.reload(config.limits(), proxies(&config));
-        server.deliver_over(channels);
+    /// Reads the file again and returns its settings, with those in the database. A file with an error changes
+    /// nothing.
+    pub(super) fn reload(&mut self, stored: &StoredSettings) -> Result<Config, Failure> {
+        let (_, table) = self.read_again()?;
+        let config = self.merged(&table, stored)?;
         let (at_once, restart) = changes(&self.table, &table);
         info!(changed = at_once.join(", "), "settings reloaded");
         if Log::level_is_given() && at_once.iter().any(|change| change.starts_with("log.level")) {
@@ -85,6 +73,81 @@ impl Settings {
             warn!(changed = restart.join(", "), "these changes need a restart");
         }
         self.table = table;
+        Ok(config)
+    }
+
+    /// The settings of flags and file, with those in the database that neither gives.
+    pub(super) fn with_stored(&self, stored: &StoredSettings) -> Result<Config, Failure> {
+        self.merged(&self.table, stored)
+    }
+
+    fn merged(&self, file: &Table, stored: &StoredSettings) -> Result<Config, Failure> {
+        let mut merged = file.clone();
+        // Without a file, the version that this program reads.
+        merged
+            .entry("version")
+            .or_insert_with(|| Value::Integer(i64::from(config::VERSION)));
+        for (key, value) in stored {
+            // A later version of this program may have stored a setting that this one does not know.
+            let known = config::find(key).filter(|setting| setting.applies == Applies::Reload);
+            if known.is_none() || of_table(file, key).is_some() {
+                continue;
+            }
+            let (section, name) = key.split_once('.').unwrap_or(("", key));
+            let section = merged
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
+            let value = Value::try_from(value).map_err(|error| problem(key, &error.to_string()))?;
+            if let Some(section) = section.as_table_mut() {
+                section.insert(name.to_owned(), value);
+            }
+        }
+        let mut config = config::from_table(merged).map_err(|text| problem("", &text))?;
+        apply_flags(&mut config, self.listen.clone())?;
+        Ok(config)
+    }
+
+    /// The value of a setting in the file.
+    pub(super) fn in_file(&self, key: &str) -> Option<&Value> {
+        of_table(&self.table, key)
+    }
+
+    /// The value of a flag that overrides the setting.
+    pub(super) fn in_flags(&self, key: &str) -> Option<String> {
+        let Listen {
+            session_listen,
+            http_listen,
+            device_listen,
+            public_host,
+        } = &self.listen;
+        match key {
+            "listen.session" => session_listen.as_ref().map(ToString::to_string),
+            "listen.http" => http_listen.as_ref().map(ToString::to_string),
+            "listen.device" => device_listen.as_ref().map(ToString::to_string),
+            "listen.public_host" => public_host.as_ref().map(ToString::to_string),
+            _ => None,
+        }
+    }
+
+    /// The file that these settings come from.
+    pub(super) fn path(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.usual)
+    }
+}
+
+fn problem(key: &str, text: &str) -> Failure {
+    let named = match key {
+        "" => text.to_owned(),
+        key => format!("{key}: {text}"),
+    };
+    Failure::new(Exit::Failure, "config", named)
+}
+
+/// The value of a setting in a table, by its full name.
+fn of_table<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+    match key.split_once('.') {
+        Some((section, key)) => table.get(section)?.as_table()?.get(key),
+        None => table.get(key),
     }
 }
 

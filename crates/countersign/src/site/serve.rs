@@ -24,6 +24,7 @@ use super::folder::Folder;
 use super::listen::{Listen, apply_flags, proxies};
 use super::reload::Settings;
 use super::run::{Serving, Supervisor};
+use super::runtime::Runtime;
 use crate::config::{self, Config, DeviceAddress};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
@@ -58,15 +59,20 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     descriptors::raise();
     let folder = Folder::lock(&common.data)?;
     let own_config = serve.config.is_none();
-    let (mut settings, config) = Settings::read(serve.config, &folder, serve.listen)?;
+    let (settings, config) = Settings::read(serve.config, &folder, serve.listen)?;
     let log = Log::start(&config)?;
+    let runtime = Arc::new(Runtime::new(settings, &log));
     first_launch::check(&folder, serve.new)?;
     folder.keep_to_owner()?;
-    let reload = |server: &Server| settings.reload(&log, server);
+    let reload = {
+        let runtime = runtime.clone();
+        move |_: &Server| runtime.reload()
+    };
     let asked = Asked {
         zone: serve.zone,
         new: serve.new,
         own_config,
+        runtime,
     };
     let starting = start_serve(common.clone(), folder, config, asked);
     supervisor.run(starting, Some(reload))
@@ -79,6 +85,8 @@ struct Asked {
     new: bool,
     /// The configuration file is the one in the site's folder.
     own_config: bool,
+    /// The settings that change while the site runs.
+    runtime: Arc<Runtime>,
 }
 
 /// Starts the site of `serve`.
@@ -126,8 +134,13 @@ async fn serve_site(
         open_key(&site, folder, common).await?;
         site
     };
+    let runtime = asked.runtime;
+    site.configure_with(runtime.clone());
     apply_scripts(&site, folder).await?;
+    let stored = site.stored_settings();
+    let config = runtime.start(stored.clone())?;
     let server = start(&site, folder, &config).await?;
+    runtime.attach(server.reloader(), &stored);
     if new {
         first_launch::what_next(folder.path());
         first_launch::show_admin_ticket(&site).await;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, Signal};
 
 use crate::dev::{DEV, Process, shell, wait_for};
+use crate::running::command;
 
 /// A site continued without one of its listeners and did not report it.
 #[test]
@@ -114,6 +115,91 @@ fn a_site_reloads_its_settings_on_sighup() {
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(process.code(), Some(0), "{rest}");
+}
+
+/// `config set` reaches the running server without SIGHUP.
+#[test]
+fn a_setting_in_the_database_takes_effect_at_once_and_the_file_overrides_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("site.pass", "a long site pass phrase");
+    write("countersign.toml", "version = 1\n");
+    let words = [
+        &[
+            "serve",
+            "--config",
+            "countersign.toml",
+            "--passphrase-file",
+            "site.pass",
+        ],
+        &DEV[1..],
+    ]
+    .concat();
+    let start = || {
+        let (process, mut output) =
+            Process::with_stderr(&mut shell(folder.path(), r#"exec "$@""#, &words));
+        wait_for(&mut output, "The site is at ");
+        (process, output)
+    };
+    let run = |words: &[&str]| {
+        let output = command(folder.path(), words).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let key = "limits.unauthenticated";
+    let (mut process, mut output) = start();
+    assert_eq!(run(&["config", "set", key, "7"]).0, Some(0));
+    wait_for(&mut output, "unauthenticated=7");
+    for (key, value, code, named) in [
+        ("limits.unautenticated", "7", 2, key),
+        (key, "0", 2, "must be"),
+        (key, "many", 2, "invalid type"),
+        (
+            "limits.unauthenticated_per_network",
+            "8",
+            2,
+            "must not be more than",
+        ),
+        ("log.level", "warning", 2, "warn"),
+        ("listen.session", "127.0.0.1:1", 7, "while the site runs"),
+    ] {
+        let (found, text) = run(&["config", "set", key, value]);
+        assert!(text.contains(named), "{key}: {text}");
+        assert_eq!(found, Some(code), "{key}: {text}");
+    }
+    process.signal(Signal::TERM);
+    assert_eq!(process.code(), Some(0));
+
+    // The database keeps the setting, and the file overrides it.
+    let (process, mut output) = start();
+    let listed = run(&["config", "list"]).1;
+    assert!(
+        listed.contains("limits.unauthenticated = 7  (database)"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("log.level = \"info\"  (default)"),
+        "{listed}"
+    );
+    write(
+        "countersign.toml",
+        "version = 1\n[limits]\nunauthenticated = 9\n",
+    );
+    process.signal(Signal::HUP);
+    wait_for(&mut output, "unauthenticated=9");
+    let listed = run(&["config", "list"]).1;
+    let overridden = "limits.unauthenticated = 9  (file, overrides 7 in the database)";
+    assert!(listed.contains(overridden), "{listed}");
+    assert_eq!(run(&["config", "set", key, "8"]).0, Some(7));
+    assert_eq!(run(&["config", "unset", key]).0, Some(0));
+    write("countersign.toml", "version = 1\n");
+    process.signal(Signal::HUP);
+    wait_for(&mut output, "limits.unauthenticated: 9 -> default");
+    let listed = run(&["config", "list"]).1;
+    let mut lines = listed.lines();
+    let line = lines.find(|line| line.starts_with("limits.unauthenticated = "));
+    assert!(line.unwrap().ends_with("  (default)"), "{listed}");
+    process.signal(Signal::TERM);
 }
 
 /// As the first process of a container, which ignores signals that it does not catch, a site could not be

@@ -41,6 +41,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::InsertAccount(account) | Change::UpdateAccount(account) => Some(account.id),
         Change::DeleteAccount { id, .. } => Some(*id),
         Change::DeleteDamagedAccount { id, .. } => *id,
+        Change::PutPersonData { account, .. } => Some(*account),
         Change::PutPassphrase(credential) => Some(credential.account),
         Change::PutDeliveredKey(credential) => Some(credential.account),
         Change::DeleteDeliveredKey(account) => Some(*account),
@@ -120,6 +121,7 @@ impl<'a> ByKind<'a> {
         match change {
             Change::InsertAccount(account) => self.accounts.inserted.push(account),
             Change::UpdateAccount(account) => self.accounts.updated.push(account),
+            Change::PutPersonData { account, data } => self.accounts.data.push((*account, data)),
             Change::PutPassphrase(credential) => self.accounts.passphrases.push(credential),
             Change::DeleteDeliveredKey(account) => self.accounts.withdrawn.push(*account),
             Change::PutDeliveredKey(credential) => self.accounts.delivered.push(credential),
@@ -197,26 +199,27 @@ const fn rank(change: &Change) -> u8 {
     match change {
         Change::InsertAccount(_) => 0,
         Change::UpdateAccount(_) => 1,
-        Change::PutPassphrase(_) => 2,
-        Change::DeleteDeliveredKey(_) => 3,
-        Change::PutDeliveredKey(_) => 4,
-        Change::InsertKey(_) => 5,
-        Change::DeleteKey { .. } => 6,
-        Change::DeleteAccount { .. } | Change::DeleteDamagedAccount { .. } => 7,
+        Change::PutPersonData { .. } => 2,
+        Change::PutPassphrase(_) => 3,
+        Change::DeleteDeliveredKey(_) => 4,
+        Change::PutDeliveredKey(_) => 5,
+        Change::InsertKey(_) => 6,
+        Change::DeleteKey { .. } => 7,
+        Change::DeleteAccount { .. } | Change::DeleteDamagedAccount { .. } => 8,
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
-        | Change::DeleteDamagedApplication(_) => 8,
+        | Change::DeleteDamagedApplication(_) => 9,
         Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
-        | Change::ForgetTickets { .. } => 9,
+        | Change::ForgetTickets { .. } => 10,
         Change::InsertDevice(_)
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
-        | Change::DeleteDevice { .. } => 10,
-        Change::PutSetting { .. } => 11,
-        Change::PutScript(_) => 12,
-        Change::Alarm(_) => 13,
+        | Change::DeleteDevice { .. } => 11,
+        Change::PutSetting { .. } => 12,
+        Change::PutScript(_) => 13,
+        Change::Alarm(_) => 14,
     }
 }

@@ -24,6 +24,11 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// A value as the document that is written.
+pub(super) fn document(written: Result<String, serde_json::Error>) -> Result<String, Failure> {
+    written.map_err(|error| Failure::Trouble(sqlx::Error::Encode(Box::new(error))))
+}
+
 /// SQLite's result code for a refusal by a trigger.
 const CONSTRAINT_TRIGGER: &str = "1811";
 

@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 7] = [
+pub(super) const LAYOUTS: [(&str, &str); 8] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -46,6 +46,10 @@ pub(super) const LAYOUTS: [(&str, &str); 7] = [
     ("channel", include_str!("../../migrations/0005_channel.sql")),
     ("devices", include_str!("../../migrations/0006_devices.sql")),
     ("alarms", include_str!("../../migrations/0007_alarms.sql")),
+    (
+        "person_data",
+        include_str!("../../migrations/0008_person_data.sql"),
+    ),
 ];
 
 /// The store could not be opened. Nothing was changed.

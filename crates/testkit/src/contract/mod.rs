@@ -13,6 +13,7 @@ mod alarms;
 mod concurrency;
 mod devices;
 mod durability;
+mod person_data;
 mod sample;
 mod writes;
 
@@ -25,6 +26,7 @@ pub use alarms::*;
 pub use concurrency::*;
 pub use devices::*;
 pub use durability::*;
+pub use person_data::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
 pub use writes::*;
 
@@ -81,6 +83,9 @@ macro_rules! keeps_the_contract {
             a_key_serves_one_device_and_a_removed_one_none
             a_device_is_renamed_on_what_was_read
             a_deleted_account_takes_its_tickets_and_devices_along
+            the_data_of_a_person_is_read_back_with_the_account
+            the_data_of_a_person_is_changed_at_the_current_revision_of_the_account_only
+            a_deleted_account_takes_its_data_along
             a_binding_whose_device_fails_binds_nothing
             acknowledged_changes_survive_the_process
             the_audit_chain_continues_after_reopening

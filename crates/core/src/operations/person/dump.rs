@@ -22,10 +22,11 @@ use serde_json::json;
 
 use super::super::account::{self, AccountView, ByName};
 use super::super::delivered::DumpedKey;
-use super::PersonRole;
+use super::{PersonRole, data};
 use crate::access::{Channel, Role};
 use crate::accounts::{
-    Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, State,
+    Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
+    PersonData, State,
 };
 use crate::engine::{Answer, Context, Entry, Refusal, params};
 use crate::id::AccountId;
@@ -33,8 +34,8 @@ use crate::store::Change;
 use crate::text::{Base64Url, Email, FullName};
 use crate::timestamp::Timestamp;
 
-/// The maximum length of a dump that is read, in bytes: about ten times the length of a full one.
-const MAX_DUMP: usize = 64 * 1024;
+/// The maximum length of a dump that is read, in bytes: about twice the length of a full one.
+const MAX_DUMP: usize = 128 * 1024;
 /// The label of the key under which the site authenticates dumps.
 const MAC_LABEL: &str = "person dump";
 
@@ -71,6 +72,10 @@ struct Dump {
     version: Version,
     /// The account.
     person: DumpedPerson,
+    /// The further email addresses, the telephone numbers, the postal address, the language and the attributes;
+    /// absent when there are none.
+    #[serde(default, skip_serializing_if = "PersonData::is_empty")]
+    data: PersonData,
     /// The credential that the person logs in with; absent when there is none, and over a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<DumpedCredential>,
@@ -275,6 +280,7 @@ impl JsonSchema for SealedIdentity {
 
 async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal> {
     let account = account::find(&context, Kind::Person, &params.name).await?;
+    let (account, stored) = data::of(&context, account.id).await?;
     let store = context.site().store();
     let (credential, delivered) = match context.caller().channel {
         Channel::AdminSocket => (
@@ -296,6 +302,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
         format: Format::Person,
         version: Version::NOW,
         person: DumpedPerson::from(account),
+        data: stored,
         credential,
         delivered_key: delivered.map(DumpedKey::from),
         check: None,
@@ -367,6 +374,10 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
         created: person.created,
         changed: context.now(),
     };
+    let data = data::check(&account, dump.data).map_err(|refusal| {
+        let field = refusal.field().unwrap_or_default().to_owned();
+        refusal.of_field(&format!("dump.data.{field}"))
+    })?;
     let credential = dump
         .credential
         .map(|credential| credential.of(&context, &account, origin))
@@ -383,6 +394,12 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
         "delivered_key": delivered.is_some(),
     });
     let mut changes = vec![Change::InsertAccount(account.clone())];
+    if !data.is_empty() {
+        changes.push(Change::PutPersonData {
+            account: account.id,
+            data: Box::new(data),
+        });
+    }
     changes.extend(credential.map(Change::PutPassphrase));
     changes.extend(delivered.map(Change::PutDeliveredKey));
     let target = account.name.to_string();

@@ -1,5 +1,6 @@
 //! `person`: accounts that log in with a pass phrase.
 
+pub(in crate::operations) mod data;
 mod dump;
 
 use countersign_crypto::certificate::Certificate;
@@ -8,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
+use self::data::DataView;
+use super::account::{self, AccountView, ByName, ByStoredName, ListByName, StateChange};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind, State};
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
@@ -41,13 +43,28 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(show),
         Entry::new("person", "update")
             .summary(
-                "Changes the given properties of a person and leaves the others as they are. A new name or role, \
-                or disabling, cuts the person's sessions.",
+                "Changes the given properties of a person and leaves the others as they are. A new name or role \
+                cuts the person's sessions.",
             )
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria", "role": "admin" }))
             .handler(update),
+        Entry::new("person", "set_data")
+            .summary(
+                "Changes contact data and attributes of a person: the given members, `null` removes one. The person \
+                stays logged in.",
+            )
+            .allow(&admin)
+            .changes()
+            .example(json!({
+                "name": "maria",
+                "emails": ["maria@example.org", "m.lind@example.com"],
+                "telephones": [{ "label": "work", "number": "+49 30 1234567" }],
+                "postal_address": { "lines": ["Unter den Linden 77"], "postal_code": "10117", "city": "Berlin", "country": "DE" },
+                "attributes": { "department": "sales", "room": null },
+            }))
+            .handler(data::set),
         Entry::new("person", "delete")
             .summary("Deletes a person permanently and cuts the person's sessions.")
             .allow(&admin)
@@ -62,15 +79,31 @@ pub(super) fn entries() -> Vec<Entry> {
             .disruptive()
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
-                account::set_state(context, Kind::Person, params, State::Locked)
+                account::set_state(context, Kind::Person, params, StateChange::Lock)
             }),
         Entry::new("person", "unlock")
-            .summary("Unlocks a locked or disabled person, who can then log in again.")
+            .summary("Unlocks a locked person, who can then log in again.")
             .allow(&admin)
             .changes()
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
-                account::set_state(context, Kind::Person, params, State::Active)
+                account::set_state(context, Kind::Person, params, StateChange::Unlock)
+            }),
+        Entry::new("person", "disable")
+            .summary("Disables a person that is no longer used, who can then not log in, and cuts the person's sessions.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({ "name": "maria" }))
+            .handler(|context, params: ByName| {
+                account::set_state(context, Kind::Person, params, StateChange::Disable)
+            }),
+        Entry::new("person", "enable")
+            .summary("Enables a disabled person, who can then log in again.")
+            .allow(&admin)
+            .changes()
+            .example(json!({ "name": "maria" }))
+            .handler(|context, params: ByName| {
+                account::set_state(context, Kind::Person, params, StateChange::Enable)
             }),
     ];
     entries.extend(dump::entries());
@@ -87,7 +120,7 @@ struct Create {
     /// The display name.
     #[serde(default)]
     full_name: FullName,
-    /// The email address.
+    /// The email address, to which alarms go. `person set_data` adds others.
     #[serde(default)]
     email: Email,
     /// The person's role; default `member`.
@@ -146,6 +179,9 @@ pub(super) struct PersonView {
     /// The account.
     #[serde(flatten)]
     account: AccountView,
+    /// The contact data and attributes.
+    #[serde(flatten)]
+    data: DataView,
     /// When the pass phrase was set; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     passphrase_set: Option<Timestamp>,
@@ -169,19 +205,23 @@ pub(super) async fn view(
     context: &Context,
     account: Account,
 ) -> Result<Answer<PersonView>, Refusal> {
+    let (account, data) = data::of(context, account.id).await?;
     let credential = context.site().store().passphrase(account.id).await?;
     let delivered = context.site().store().delivered_key(account.id).await?;
     let own = Scope::Own(account.id);
     let sessions = context.site().sessions();
     let sessions = sessions.list(own, None, usize::MAX, |_| true).len();
+    let data = DataView::of(&account, data);
     let output = format!(
-        "{}  {}  {}  {}",
+        "{}  {}  {}  {}{}",
         account.name,
         account.role,
         account.state.as_str(),
-        account.full_name
+        account.full_name,
+        data.lines()
     );
     Ok(Answer::new(PersonView {
+        data,
         account: account.into(),
         passphrase_set: credential.as_ref().map(|credential| credential.changed),
         certificate: credential
@@ -206,16 +246,16 @@ struct Update {
     new_name: Option<AccountName>,
     /// The display name.
     full_name: Option<FullName>,
-    /// The email address.
+    /// The first email address. When it is empty, it is removed and the next one becomes the first.
     email: Option<Email>,
     /// The person's role.
     role: Option<PersonRole>,
-    /// `true` disables the account, which can then not log in; `false` enables a disabled account.
-    disabled: Option<bool>,
 }
 
 async fn update(context: Context, params: Update) -> Result<Answer<AccountView>, Refusal> {
     let before = account::find(&context, Kind::Person, &params.name).await?;
+    let (before, data_before) = data::of(&context, before.id).await?;
+    let mut data = data_before.clone();
     let new_name = params
         .new_name
         .map(|name| context.site().qualified_name(name));
@@ -227,26 +267,27 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
             account.full_name = full_name.into_string();
         }
         if let Some(email) = params.email {
-            account.email = email.into_string();
+            data::set_first_email(account, &mut data, email);
         }
         if let Some(role) = params.role {
             account.role = role.into();
         }
-        match (params.disabled, account.state) {
-            (Some(true), _) => account.state = State::Disabled,
-            // This does not unlock a locked person; that needs `person unlock`.
-            (Some(false), State::Disabled) => account.state = State::Active,
-            _ => {}
-        }
     });
     let details = json!({
-        "was": { "name": before.name, "role": before.role, "state": before.state },
-        "is": { "name": account.name, "role": account.role, "state": account.state },
+        "was": { "name": before.name, "role": before.role },
+        "is": { "name": account.name, "role": account.role },
         "full_name_changed": before.full_name != account.full_name,
         "email_changed": before.email != account.email,
     });
     let target = before.name.to_string();
-    let mut changes = Changes::from(Change::UpdateAccount(account.clone()));
+    let mut changes = vec![Change::UpdateAccount(account.clone())];
+    if data != data_before {
+        changes.push(Change::PutPersonData {
+            account: account.id,
+            data: Box::new(data),
+        });
+    }
+    let mut changes = Changes::from(changes);
     if before.name != account.name {
         // Another person may get the old name. The known login sources of this person must not
         // count as known sources of that one.

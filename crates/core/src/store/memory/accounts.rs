@@ -6,7 +6,9 @@ use countersign_proto::name::AccountName;
 
 use super::MemoryStore;
 use super::rows::Rows;
-use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential};
+use crate::accounts::{
+    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
+};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::store::{Accounts, DamagedAccount, StoreError, Thing, Unique};
@@ -22,6 +24,7 @@ const NOT_FOUND: StoreError = StoreError::NotFound {
 pub(super) struct AccountRows {
     accounts: Rows<AccountId, Account>,
     by_name: Rows<String, AccountId>,
+    data: Rows<AccountId, PersonData>,
     passphrases: Rows<AccountId, PassphraseCredential>,
     by_credential_id: Rows<[u8; 16], AccountId>,
     delivered: Rows<AccountId, DeliveredKeyCredential>,
@@ -74,12 +77,23 @@ impl AccountRows {
         }
         self.by_name.remove(&account.name.to_string());
         self.accounts.remove(&id);
+        self.data.remove(&id);
         self.release_credential_id(id);
         self.passphrases.remove(&id);
         self.delivered.remove(&id);
         for key in self.keys_of(id) {
             self.remove_key(&key);
         }
+        Ok(())
+    }
+
+    pub(super) fn put_data(
+        &mut self,
+        account: AccountId,
+        data: &PersonData,
+    ) -> Result<(), StoreError> {
+        self.expect(account)?;
+        self.data.put(account, data.clone());
         Ok(())
     }
 
@@ -190,6 +204,7 @@ impl AccountRows {
     pub(super) fn commit(&mut self) {
         self.accounts.commit();
         self.by_name.commit();
+        self.data.commit();
         self.passphrases.commit();
         self.by_credential_id.commit();
         self.delivered.commit();
@@ -200,6 +215,7 @@ impl AccountRows {
     pub(super) fn roll_back(&mut self) {
         self.accounts.roll_back();
         self.by_name.roll_back();
+        self.data.roll_back();
         self.passphrases.roll_back();
         self.by_credential_id.roll_back();
         self.delivered.roll_back();
@@ -245,6 +261,15 @@ impl Accounts for MemoryStore {
         _: &str,
     ) -> Result<Option<DamagedAccount>, StoreError> {
         Ok(None)
+    }
+
+    async fn with_data(&self, id: AccountId) -> Result<Option<(Account, PersonData)>, StoreError> {
+        self.read(|rows| {
+            let account = rows.accounts.accounts.get(&id)?;
+            let data = rows.accounts.data.get(&id).cloned();
+            Some((account.clone(), data.unwrap_or_default()))
+        })
+        .await
     }
 
     async fn passphrase(

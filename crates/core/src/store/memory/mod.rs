@@ -145,6 +145,7 @@ impl Rows {
         match change {
             Change::InsertAccount(account) => self.accounts.insert(account),
             Change::UpdateAccount(account) => self.accounts.update(account),
+            Change::PutPersonData { account, data } => self.accounts.put_data(*account, data),
             Change::DeleteAccount { id, revision } => {
                 self.accounts.delete(*id, *revision)?;
                 self.tickets.remove(*id, |_| true);

@@ -112,15 +112,67 @@ async fn locking_cuts_sessions_and_unlocking_allows_logins_again() {
     assert!(test.session(&account, Proof::Passphrase).await.is_some());
 }
 
+/// `unlock` also enabled a disabled account, and locking a disabled account made it one that `unlock`
+/// enabled.
 #[tokio::test]
-async fn an_update_does_not_unlock_a_locked_person() {
+async fn unlocking_does_not_enable_and_enabling_does_not_unlock() {
     let test = TestSite::new().await;
-    test.admin("person.create", json!({ "name": "maria" }))
+    for (kind, name) in [("person", "maria"), ("service", "mailer")] {
+        let named = json!({ "name": name });
+        test.admin(&format!("{kind}.create"), named.clone()).await;
+        for (operation, expected) in [
+            ("unlock", Ok("active")),
+            ("enable", Ok("active")),
+            ("lock", Ok("locked")),
+            ("lock", Ok("locked")),
+            ("enable", Err(Code::CONFLICT)),
+            ("disable", Ok("disabled")),
+            ("lock", Err(Code::CONFLICT)),
+            ("unlock", Err(Code::CONFLICT)),
+            ("disable", Ok("disabled")),
+            ("enable", Ok("active")),
+            ("disable", Ok("disabled")),
+        ] {
+            let operation = format!("{kind}.{operation}");
+            match expected {
+                Ok(state) => {
+                    let changed = test.admin(&operation, named.clone()).await;
+                    assert_eq!(changed["state"], state, "{operation}");
+                }
+                Err(code) => {
+                    let refused = test.refused(&operation, named.clone()).await;
+                    assert_eq!(refused.0, code, "{operation}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn disabling_cuts_sessions_and_refuses_logins_until_the_account_is_enabled() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let (robot, identity) = test.service("robot").await;
+    let thumbprint = identity.certificate().thumbprint();
+    let account = json!({ "id": maria.info.account });
+    let logs_in = async || {
+        let person = test.session(&account, Proof::Passphrase).await.is_some();
+        let service = test.site.service_for_login(&thumbprint).await.unwrap();
+        (person, service.is_some())
+    };
+    test.admin("person.disable", json!({ "name": "maria" }))
         .await;
-    test.admin("person.lock", json!({ "name": "maria" })).await;
-    let update = json!({ "name": "maria", "disabled": false });
-    let updated = test.admin("person.update", update).await;
-    assert_eq!(updated["state"], "locked");
+    test.admin("service.disable", json!({ "name": "robot" }))
+        .await;
+    for session in [&maria, &robot] {
+        assert_eq!(session.was_cut(), Some(CloseReason::AccountLocked));
+    }
+    assert_eq!(logs_in().await, (false, false));
+    test.admin("person.enable", json!({ "name": "maria" }))
+        .await;
+    test.admin("service.enable", json!({ "name": "robot" }))
+        .await;
+    assert_eq!(logs_in().await, (true, true));
 }
 
 #[tokio::test]

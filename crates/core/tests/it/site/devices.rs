@@ -116,8 +116,7 @@ async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike
     test.admin("person.lock", json!({ "name": "ada" })).await;
     refused(&scene.phone, ADA).await;
     test.admin("person.unlock", json!({ "name": "ada" })).await;
-    let disable = json!({ "name": "ada", "disabled": true });
-    test.admin("person.update", disable).await;
+    test.admin("person.disable", json!({ "name": "ada" })).await;
     refused(&scene.phone, ADA).await;
     let sealed = test.restarted().await;
     assert!(
@@ -137,7 +136,7 @@ async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike
     let listed = site.throttle().penalties().list(NOW);
     assert_eq!(listed[0].0, DEVICE_SOURCE);
     assert_eq!(listed[0].1.points, 4 * refusals);
-    test.admin("person.unlock", json!({ "name": "ada" })).await;
+    test.admin("person.enable", json!({ "name": "ada" })).await;
     assert!(scene.connect(NOW).await.is_some());
 }
 

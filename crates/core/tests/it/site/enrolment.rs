@@ -273,14 +273,13 @@ async fn a_locked_or_disabled_person_enrols_nothing_and_keeps_the_ticket() {
     test.admin("person.lock", json!({ "name": "ada" })).await;
     assert_eq!(enrol().await, REFUSED);
     test.admin("person.unlock", json!({ "name": "ada" })).await;
-    let disabled = |disabled: bool| json!({ "name": "ada", "disabled": disabled });
-    test.admin("person.update", disabled(true)).await;
+    test.admin("person.disable", json!({ "name": "ada" })).await;
     assert_eq!(enrol().await, REFUSED);
     let (code, _) = test
         .refused("ticket.issue", json!({ "person": "ada" }))
         .await;
     assert_eq!(code, Code::CONFLICT);
-    test.admin("person.update", disabled(false)).await;
+    test.admin("person.enable", json!({ "name": "ada" })).await;
     assert!(enrol().await.is_ok());
 }
 

@@ -198,12 +198,11 @@ async fn locked_and_disabled_persons_get_the_same_answers_and_no_session() {
         test.admin("person.create", json!({ "name": name })).await;
         register(&test.site, &admin, "person", Some(name), phrase).await;
         let before = login(&test.site, name).await.unwrap();
-        if name == "locked" {
-            test.admin("person.lock", json!({ "name": name })).await;
-        } else {
-            let disable = json!({ "name": name, "disabled": true });
-            test.admin("person.update", disable).await;
-        }
+        let operation = match name {
+            "locked" => "person.lock",
+            _ => "person.disable",
+        };
+        test.admin(operation, json!({ "name": name })).await;
         let after = login(&test.site, name).await.unwrap();
         assert_eq!(before.credential_id, after.credential_id);
         assert_eq!(before.sealed_identity, after.sealed_identity);

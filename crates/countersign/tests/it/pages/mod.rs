@@ -97,6 +97,18 @@ fn the_page_on_backups_can_be_followed_word_for_word() {
     assert!(site.path("restored/site.db").exists());
 }
 
+#[test]
+fn the_page_on_people_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/guide/people.md", site.folder.path());
+}
+
+#[test]
+fn the_page_on_running_a_site_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/operate/running.md", site.folder.path());
+}
+
 /// Rust blocks of a page are parts of the programs in `examples`, which are built with the workspace.
 fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
     let code = |line: &str| {
@@ -131,7 +143,9 @@ fn every_block_is_run_or_gives_a_reason() {
         "README.md",
         "protect-an-http-service.md",
         "enrol-a-device.md",
+        "people.md",
         "backup.md",
+        "running.md",
     ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();
     let examples = examples.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());

@@ -5,7 +5,7 @@ mod write;
 
 use async_trait::async_trait;
 use countersign_core::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
 };
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
@@ -113,6 +113,25 @@ impl Accounts for SqliteStore {
         let query = sqlx::query(text).bind(name.to_owned());
         let listed = one(&self.readers, query, row::listed_account).await?;
         Ok(listed.and_then(Result::err))
+    }
+
+    async fn with_data(&self, id: AccountId) -> Result<Option<(Account, PersonData)>, StoreError> {
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            account_columns!(),
+            ", person_data.document FROM account \
+             LEFT JOIN person_data ON person_data.account = account.key WHERE account.id = ?"
+        ));
+        one(
+            &self.readers,
+            query.bind(id.as_bytes().to_vec()),
+            |columns| {
+                let account = row::account(columns)?;
+                let data = row::person_data(columns)?;
+                Ok((account, data))
+            },
+        )
+        .await
     }
 
     async fn passphrase(

@@ -3,7 +3,7 @@
 use countersign_core::access::Role;
 use countersign_core::accounts::{
     Account, CredentialId, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
-    PassphraseSuite, State,
+    PassphraseSuite, PersonData, State,
 };
 use countersign_core::id::AccountId;
 use countersign_core::store::{DamagedAccount, StoreError};
@@ -12,7 +12,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::SetupId;
 
-use crate::sqlite::row::{Columns, problem};
+use crate::sqlite::row::{Columns, damaged, problem};
 
 pub(in crate::sqlite) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
     Ok(Account {
@@ -27,6 +27,18 @@ pub(in crate::sqlite) fn account(columns: &mut Columns<'_>) -> Result<Account, S
         created: columns.time()?,
         changed: columns.time()?,
     })
+}
+
+/// The data of a person; empty if there is no document.
+pub(super) fn person_data(columns: &mut Columns<'_>) -> Result<PersonData, StoreError> {
+    let document: Option<&str> = columns.take()?;
+    document.map_or_else(
+        || Ok(PersonData::default()),
+        |document| {
+            serde_json::from_str(document)
+                .map_err(|error| damaged(&format_args!("the data of a person is invalid: {error}")))
+        },
+    )
 }
 
 /// An account of a list. A damaged one is returned with its error, so that the list continues.

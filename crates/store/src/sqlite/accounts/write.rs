@@ -1,7 +1,7 @@
 //! Writes changes of accounts and credentials, kind by kind.
 
 use countersign_core::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential,
+    Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
 };
 use countersign_core::id::AccountId;
 use countersign_core::store::Thing;
@@ -9,7 +9,7 @@ use countersign_crypto::certificate::Thumbprint;
 use sqlx::sqlite::SqliteConnection;
 
 use super::is_damaged_account;
-use crate::sqlite::failure::{Failure, expect, expect_damaged, not_found, stale};
+use crate::sqlite::failure::{Failure, document, expect, expect_damaged, not_found, stale};
 use crate::sqlite::row::signed;
 use crate::sqlite::statement::Many;
 
@@ -18,6 +18,7 @@ use crate::sqlite::statement::Many;
 pub(in crate::sqlite) struct Changes<'a> {
     pub(in crate::sqlite) inserted: Vec<&'a Account>,
     pub(in crate::sqlite) updated: Vec<&'a Account>,
+    pub(in crate::sqlite) data: Vec<(AccountId, &'a PersonData)>,
     pub(in crate::sqlite) passphrases: Vec<&'a PassphraseCredential>,
     pub(in crate::sqlite) withdrawn: Vec<AccountId>,
     pub(in crate::sqlite) delivered: Vec<&'a DeliveredKeyCredential>,
@@ -34,6 +35,7 @@ impl Changes<'_> {
         connection: &mut SqliteConnection,
     ) -> Result<(), Failure> {
         self.write_accounts(connection).await?;
+        self.write_data(connection).await?;
         self.write_credentials(connection).await?;
         self.delete_accounts(connection).await
     }
@@ -67,6 +69,20 @@ impl Changes<'_> {
             .await?;
         let ids = self.updated.iter().map(|account| account.id);
         expect_current(connection, updated, ids).await
+    }
+
+    async fn write_data(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        let mut documents = Vec::with_capacity(self.data.len());
+        for (account, data) in &self.data {
+            documents.push((*account, document(serde_json::to_string(data))?));
+        }
+        let put = PUT_PERSON_DATA
+            .execute(connection, &documents, |row, (account, document)| {
+                row.put(account.as_bytes().as_slice())?;
+                row.put(document.as_str())
+            })
+            .await?;
+        expect(put, documents.len(), not_found(Thing::Account))
     }
 
     async fn write_credentials(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
@@ -190,6 +206,14 @@ const UPDATE_ACCOUNT: Many = Many {
     after: ") UPDATE account SET name = new.name, role = new.role, full_name = new.full_name, \
             email = new.email, state = new.state, revision = new.revision, changed = new.changed \
             FROM new WHERE account.id = new.id AND account.revision = new.revision - 1",
+};
+
+const PUT_PERSON_DATA: Many = Many {
+    before: "WITH new (id, document) AS (VALUES ",
+    row: "(?,?)",
+    after: ") INSERT INTO person_data SELECT account.key, new.document \
+            FROM new CROSS JOIN account ON account.id = new.id WHERE true \
+            ON CONFLICT (account) DO UPDATE SET document = excluded.document",
 };
 
 // CROSS JOIN fixes the order of the join: first the given rows, then a lookup by index.

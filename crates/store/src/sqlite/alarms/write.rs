@@ -8,7 +8,7 @@ use countersign_core::store::{AlarmChange, StoredPreferences, Thing};
 use countersign_core::timestamp::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::sqlite::failure::{Failure, expect, not_found, stale};
+use crate::sqlite::failure::{Failure, document, expect, not_found, stale};
 use crate::sqlite::row::signed;
 use crate::sqlite::statement::{Many, Row};
 
@@ -230,10 +230,6 @@ async fn put_preferences(
         .execute(connection)
         .await?;
     expect(put.rows_affected(), 1, stale(Thing::Preferences))
-}
-
-fn document(written: Result<String, serde_json::Error>) -> Result<String, Failure> {
-    written.map_err(|error| Failure::Trouble(sqlx::Error::Encode(Box::new(error))))
 }
 
 /// The column `severity` contains the position in [`Severity::ALL`], so that it sorts by severity.

@@ -3,7 +3,7 @@
 use std::sync::{LazyLock, OnceLock};
 
 use countersign_core::access::Caller;
-use countersign_core::engine::Entry;
+use countersign_core::engine::{DeliveryResult, Entry};
 use countersign_core::operations;
 use countersign_core::sessions::CloseReason;
 use countersign_crypto::entropy::SystemEntropy;
@@ -12,7 +12,7 @@ use countersign_crypto::rsa::RsaKey;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, SessionId, fresh};
-use countersign_testkit::harness::{certificate, finish_registration, party, run};
+use countersign_testkit::harness::{NOW, certificate, finish_registration, party, run};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
@@ -53,6 +53,10 @@ enum Step {
     Dump,
     /// The site restarts and is sealed.
     Restart,
+    /// The admin runs an operation; the case names the object that it made, as `id`.
+    Made(&'static str, Value),
+    /// The mail server rejects a message to maria for good.
+    DeadDelivery,
 }
 
 impl Case {
@@ -83,7 +87,7 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
-        match self.name.starts_with("self.") {
+        match self.name.starts_with("self.") || self.name == "alarm.test" {
             true => scene.own.caller.clone(),
             false => Caller::admin_socket(),
         }
@@ -113,6 +117,11 @@ impl Case {
                     self.params = json!({ "dump": dump.to_string() });
                 }
                 Step::Restart => scene.test.site = scene.test.restarted().await,
+                Step::Made(name, params) => {
+                    let made = scene.test.admin(name, params).await;
+                    self.params["id"] = made["id"].clone();
+                }
+                Step::DeadDelivery => reject_message(scene).await,
             }
         }
     }
@@ -160,6 +169,28 @@ async fn run_own(scene: &Scene, name: &str, params: Value) -> Value {
     data
 }
 
+/// Raises an alarm for maria and rejects its message.
+async fn reject_message(scene: &Scene) {
+    scene.test.admin("alarm.raise", alarm()).await;
+    let due = scene.test.site.due_deliveries(NOW, 100).await.unwrap();
+    let rejected = DeliveryResult::Rejected {
+        error: "550 no such mailbox".to_owned(),
+    };
+    for message in due {
+        let site = &scene.test.site;
+        assert!(
+            site.delivered(message.message_id, &rejected, NOW)
+                .await
+                .unwrap()
+        );
+    }
+}
+
+/// Returns the parameters that raise an alarm for maria.
+fn alarm() -> Value {
+    json!({ "to": "maria", "severity": "warning", "text": "The disk is nearly full.", "key": "disk" })
+}
+
 /// Returns the cases. Their parameters refer to this scene.
 pub(super) fn cases(scene: &Scene) -> Vec<Case> {
     let case = Case::new;
@@ -178,6 +209,11 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             Step::Run("person.create", named("bob")),
             Step::Run("person.lock", named("bob")),
         ]),
+        case("person.disable", named("maria")).ends("maria", CloseReason::AccountLocked),
+        case("person.enable", named("bob")).after([
+            Step::Run("person.create", named("bob")),
+            Step::Run("person.disable", named("bob")),
+        ]),
         case(
             "person.update",
             json!({ "name": "maria", "new_name": "mary" }),
@@ -185,6 +221,10 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         .ends("maria", CloseReason::AccountChanged),
         case("person.update", json!({ "name": "maria", "role": "admin" }))
             .ends("maria", CloseReason::AccountChanged),
+        case(
+            "person.set_data",
+            json!({ "name": "maria", "emails": ["maria@mail.example", "m@mail.example"], "attributes": { "room": "12" } }),
+        ),
         case("person.delete", named("maria")).ends("maria", CloseReason::AccountDeleted),
         case(
             "person.passphrase_start",
@@ -209,6 +249,10 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("self.withdraw_key", json!({}))
             .after([Step::Proof])
             .ends("other", CloseReason::KeyRevoked),
+        case(
+            "self.set_data",
+            json!({ "telephones": [{ "label": "work", "number": "112" }] }),
+        ),
         // A wrong signature is refused as wrong if a proof was started.
         case("self.proof_start", json!({})).shown_by(
             "self.proof_finish",
@@ -227,8 +271,13 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("service.create", mailer.clone()),
         case("service.lock", named("robot")).ends("robot", CloseReason::AccountLocked),
         case("service.unlock", named("mailer")).after([
-            Step::Run("service.create", mailer),
+            Step::Run("service.create", mailer.clone()),
             Step::Run("service.lock", named("mailer")),
+        ]),
+        case("service.disable", named("robot")).ends("robot", CloseReason::AccountLocked),
+        case("service.enable", named("mailer")).after([
+            Step::Run("service.create", mailer),
+            Step::Run("service.disable", named("mailer")),
         ]),
         case("service.delete", named("robot")).ends("robot", CloseReason::AccountDeleted),
         case(
@@ -264,6 +313,11 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("option.order", json!({ "names": [other] })),
         case("option.floor", json!({ "floor": "hybrid" })),
         case("site.config", json!({ "session_lifetime": 60 })),
+        case("config.set", json!({ "key": "colour", "value": "red" })),
+        case("config.unset", json!({ "key": "colour" })).after([Step::Run(
+            "config.set",
+            json!({ "key": "colour", "value": "red" }),
+        )]),
         case("site.unseal", unseal).after([Step::Restart]),
         case(
             "site.key_passphrase",
@@ -271,6 +325,23 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         ),
         case("site.key_recovery", json!({})),
         case("site.backup_done", json!({ "sealed": true })),
+        case("ticket.issue", json!({ "person": "maria" })),
+        case("ticket.revoke", json!({}))
+            .after([Step::Made("ticket.issue", json!({ "person": "maria" }))]),
+        case(
+            "device.rename",
+            json!({ "id": scene.phone, "name": "tablet" }),
+        ),
+        case("device.revoke", json!({ "id": scene.phone })).ends("phone", CloseReason::KeyRevoked),
+        case("alarm.raise", alarm()),
+        case("alarm.acknowledge", json!({})).after([Step::Made("alarm.raise", alarm())]),
+        case("alarm.over", json!({ "key": "disk" })).after([Step::Run("alarm.raise", alarm())]),
+        case("alarm.test", json!({})),
+        case(
+            "alarm.preferences",
+            json!({ "person": "maria", "time_zone": "Europe/Berlin" }),
+        ),
+        case("alarm.retry", json!({})).after([Step::DeadDelivery]),
     ]
 }
 

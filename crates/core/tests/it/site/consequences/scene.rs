@@ -3,15 +3,18 @@
 use std::sync::{Arc, LazyLock};
 
 use countersign_core::access::Caller;
-use countersign_core::engine::Site;
+use countersign_core::engine::{DeliverySettings, Site};
+use countersign_core::id::DeviceId;
 use countersign_core::sessions::Proof;
 use countersign_core::store::MemoryStore;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run};
+use countersign_testkit::harness::{NOW, TestDevice, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
+
+use crate::site::configuration::Program;
 
 /// The identity in maria's delivered key, and the key as the fields of an operation. Made once,
 /// because encrypting the key takes long.
@@ -36,6 +39,12 @@ pub(crate) struct Scene {
     robot: TestSession,
     /// The thumbprint of robot's key.
     pub(crate) thumbprint: String,
+    /// The id of maria's device.
+    pub(super) phone: DeviceId,
+    /// A session of that device.
+    phone_session: TestSession,
+    /// The program that runs the site.
+    program: Arc<Program>,
 }
 
 impl Scene {
@@ -55,7 +64,7 @@ impl Scene {
     }
 
     async fn of(test: TestSite) -> Self {
-        let params = json!({ "name": "maria", "role": "member" });
+        let params = json!({ "name": "maria", "email": "maria@mail.example", "role": "member" });
         let created = test.admin("person.create", params).await;
         test.admin("person.deliver_key", Self::delivered(Some("maria")))
             .await;
@@ -63,6 +72,8 @@ impl Scene {
         let maria = test.session(&created, Proof::Passphrase).await.unwrap();
         let own = test.session(&created, by_key).await.unwrap();
         let other = test.session(&created, by_key).await.unwrap();
+        let program = Program::of(&test);
+        let (phone, phone_session) = phone(&test).await;
         let (robot, identity) = test.service("robot").await;
         // Fills the cache with an existing application and with an unknown id.
         let key = party().public().to_pem();
@@ -78,6 +89,9 @@ impl Scene {
             other,
             robot,
             thumbprint: identity.certificate().thumbprint().to_string(),
+            phone,
+            phone_session,
+            program,
         }
     }
 
@@ -102,6 +116,8 @@ impl Scene {
         memory["own"] = json!(self.own.was_cut());
         memory["other"] = json!(self.other.was_cut());
         memory["robot"] = json!(self.robot.was_cut());
+        memory["settings"] = json!(self.program.applied());
+        memory["phone"] = json!(self.phone_session.was_cut());
         memory
     }
 
@@ -116,6 +132,20 @@ impl Scene {
     pub(super) async fn stored(&self) -> Value {
         contents(&self.test.unsealed().await).await
     }
+}
+
+/// Enrols a device of maria, to whom the site can send mail, and opens a session of it.
+async fn phone(test: &TestSite) -> (DeviceId, TestSession) {
+    test.takes_enrolments();
+    test.site.deliver_with(DeliverySettings {
+        email: true,
+        text: false,
+        public_url: None,
+    });
+    let (device, ticket) = (TestDevice::new(), test.ticket("maria").await);
+    let enrolled = device.enrol(&test.site, &ticket.token, "maria", NOW).await;
+    let session = test.device_session(&test.site, &device, "maria", NOW).await;
+    (enrolled.unwrap().device, session.unwrap())
 }
 
 /// Returns what a site knows, except for its sessions.
@@ -142,6 +172,13 @@ async fn contents(site: &Site) -> Value {
         "accounts": accounts(site).await,
         "passphrase": passphrase.is_some(),
         "delivered": delivered.is_some(),
+        "settings": site.stored_settings(),
+        "data": data(site).await,
+        "tickets": listed(site, "ticket.list", &["person", "state"]).await,
+        "devices": listed(site, "device.list", &["person", "name"]).await,
+        "alarms": listed(site, "alarm.list", &["key", "state", "count"]).await,
+        "deliveries": listed(site, "alarm.deliveries", &["to", "state"]).await,
+        "preferences": show(site, "alarm.preferences", json!({ "person": "maria" })).await,
     })
 }
 
@@ -159,6 +196,22 @@ async fn accounts(site: &Site) -> Vec<String> {
     let keys = show(site, "key.list", json!({ "name": "robot" })).await;
     accounts.push(format!("{} keys", count(&keys["entries"])));
     accounts
+}
+
+/// Returns the data of maria.
+async fn data(site: &Site) -> Vec<Value> {
+    let shown = show(site, "person.show", json!({ "name": "maria" })).await;
+    let fields = ["emails", "telephones", "attributes"];
+    fields.map(|field| shown[field].clone()).into()
+}
+
+/// Returns these fields of each entry of a list. A sealed site lists nothing.
+async fn listed(site: &Site, name: &str, fields: &[&str]) -> Vec<Vec<Value>> {
+    let listed = show(site, name, json!({})).await;
+    let entries = listed["entries"].as_array().into_iter().flatten();
+    entries
+        .map(|entry| fields.iter().map(|field| entry[field].clone()).collect())
+        .collect()
 }
 
 async fn show(site: &Site, name: &str, params: Value) -> Value {

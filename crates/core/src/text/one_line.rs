@@ -6,6 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// Why a text with other characters is refused.
+pub(super) const NOT_ALLOWED: &str =
+    "control characters and characters that change the direction of writing are not allowed";
+
 /// One line of 1 to `MAX` characters without control characters and without bidirectional
 /// formatting characters. It is safe in the subject of an e-mail, and its parts are displayed in
 /// their order.
@@ -34,6 +38,36 @@ impl<const MAX: usize> OneLine<MAX> {
     }
 }
 
+/// One line of 1 to `MAX` characters as [`OneLine`], without the white space around it: a text of personal data.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(inline, extend("minLength" = 1, "maxLength" = MAX))]
+pub struct Trimmed<const MAX: usize>(OneLine<MAX>);
+
+impl<const MAX: usize> Trimmed<MAX> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<const MAX: usize> TryFrom<String> for Trimmed<MAX> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        OneLine::try_from(text.trim().to_owned()).map(Self)
+    }
+}
+
+impl<const MAX: usize> From<Trimmed<MAX>> for String {
+    fn from(text: Trimmed<MAX>) -> Self {
+        text.0.0
+    }
+}
+
 impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
     type Error = String;
 
@@ -51,16 +85,13 @@ impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
                 "it is too long; at most {MAX} characters are allowed"
             )),
             _ if text.chars().all(is_allowed) => Ok(Self(text)),
-            _ => Err(
-                "control characters and characters that change the direction of writing are not allowed"
-                    .to_owned(),
-            ),
+            _ => Err(NOT_ALLOWED.to_owned()),
         }
     }
 }
 
 /// Bidirectional formatting characters are those of UAX #9, section 2.
-const fn is_allowed(character: char) -> bool {
+pub(super) const fn is_allowed(character: char) -> bool {
     !matches!(
         character,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
@@ -90,7 +121,14 @@ impl<const MAX: usize> JsonSchema for OneLine<MAX> {
 
 #[cfg(test)]
 mod tests {
-    use super::OneLine;
+    use super::{OneLine, Trimmed};
+
+    #[test]
+    fn a_text_of_personal_data_has_no_white_space_around_it() {
+        let read = |text: &str| Trimmed::<4>::try_from(text.to_owned());
+        assert_eq!(read("  ab \u{3000}").unwrap().as_str(), "ab");
+        assert!(read(" a b ").is_ok() && read("  ").is_err() && read("a\tb").is_err());
+    }
 
     #[test]
     fn a_line_at_the_limit_is_accepted_and_one_over_it_is_refused() {

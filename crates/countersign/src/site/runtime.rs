@@ -1,0 +1,218 @@
+//! The settings of `serve` that change while the site runs.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use countersign_core::engine::{
+    Refusal, RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings,
+};
+use countersign_server::Reloader;
+use serde_json::Value;
+use toml::Table;
+use tracing::{error, warn};
+
+use super::listen::proxies;
+use super::reload::Settings;
+use crate::config::{self, Applies, Config, Setting};
+use crate::failure::Failure;
+use crate::log::{LEVEL, Level, Log};
+
+/// The setting of the log's level, which an environment variable overrides.
+const LOG_LEVEL: &str = "log.level";
+
+/// The settings of a site, and what they are applied to.
+pub(super) struct Runtime {
+    running: Mutex<Running>,
+    level: Level,
+}
+
+struct Running {
+    settings: Settings,
+    /// The settings in the database.
+    stored: StoredSettings,
+    /// The server, once it has started.
+    server: Option<Reloader>,
+}
+
+impl Runtime {
+    pub(super) fn new(settings: Settings, log: &Log) -> Self {
+        Self {
+            running: Mutex::new(Running {
+                settings,
+                stored: StoredSettings::default(),
+                server: None,
+            }),
+            level: log.level(),
+        }
+    }
+
+    /// Returns the settings with those in the database. If they do not fit together, a site starts without those in
+    /// the database, because only a running site can change them.
+    pub(super) fn start(&self, stored: StoredSettings) -> Result<Config, Failure> {
+        let mut running = self.running();
+        for key in stored.keys().filter(|key| config::find(key).is_none()) {
+            warn!(%key, "the database has a setting that this version does not know");
+        }
+        running.stored = stored;
+        let config = match running.settings.with_stored(&running.stored) {
+            Ok(config) => config,
+            Err(failure) => {
+                error!(
+                    problem = failure.message,
+                    "the settings in the database do not fit the configuration file and have no effect; \
+                     remove one with `countersign config unset`"
+                );
+                running.settings.with_stored(&StoredSettings::default())?
+            }
+        };
+        self.level.reload(&config)?;
+        Ok(config)
+    }
+
+    /// From now on changes are applied to this server. A change that was made while it started is applied now.
+    pub(super) fn attach(&self, server: Reloader, started_with: &StoredSettings) {
+        let mut running = self.running();
+        running.server = Some(server);
+        if running.stored != *started_with {
+            let config = running.settings.with_stored(&running.stored);
+            self.apply_to(&running, config);
+        }
+    }
+
+    /// Reads the file again, on SIGHUP.
+    pub(super) fn reload(&self) {
+        let mut running = self.running();
+        let stored = running.stored.clone();
+        let config = running.settings.reload(&stored);
+        self.apply_to(&running, config);
+    }
+
+    fn apply_to(&self, running: &Running, config: Result<Config, Failure>) {
+        let read = config.and_then(|config| {
+            let channels = config.channels()?;
+            self.level.reload(&config)?;
+            Ok((config, channels))
+        });
+        match (read, &running.server) {
+            (Ok((config, channels)), Some(server)) => {
+                server.reload(config.limits(), proxies(&config));
+                server.deliver_over(channels);
+            }
+            (Ok(_), None) => {}
+            (Err(failure), _) => error!(
+                problem = failure.message,
+                "the settings were not reloaded; the site keeps its current settings"
+            ),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RuntimeConfig for Runtime {
+    fn list(&self, stored: &StoredSettings) -> Vec<RuntimeSetting> {
+        let running = self.running();
+        config::all()
+            .map(|setting| listed(setting, &running.settings, stored))
+            .collect()
+    }
+
+    fn check(
+        &self,
+        key: &str,
+        before: &StoredSettings,
+        after: &StoredSettings,
+    ) -> Result<(), Refusal> {
+        let running = self.running();
+        let settings = &running.settings;
+        let fits = settings.with_stored(after);
+        if !after.contains_key(key) {
+            // A setting can be removed to make the others fit.
+            return match (fits, settings.with_stored(before)) {
+                (Err(failure), Ok(_)) => Err(Refusal::invalid("key", failure.message)),
+                _ => Ok(()),
+            };
+        }
+        let setting = config::find(key).ok_or_else(|| unknown(key))?;
+        let file = settings.path().display();
+        if setting.applies != Applies::Reload {
+            return Err(Refusal::conflict(
+                format!("{key} cannot be changed while the site runs"),
+                format!("set it in {file} and start the site again"),
+            ));
+        }
+        if settings.in_file(key).is_some() {
+            return Err(Refusal::conflict(
+                format!("the configuration file sets {key} and overrides the database"),
+                format!(
+                    "change it in {file}, or remove the line there, and send SIGHUP to the site"
+                ),
+            ));
+        }
+        if key == LOG_LEVEL && Log::level_is_given() {
+            return Err(Refusal::conflict(
+                format!("the environment variable {LEVEL} overrides {key}"),
+                "start the site without the variable",
+            ));
+        }
+        match fits {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(Refusal::invalid("value", failure.message)),
+        }
+    }
+
+    fn apply(&self, stored: &StoredSettings) {
+        let mut running = self.running();
+        running.stored.clone_from(stored);
+        let config = running.settings.with_stored(stored);
+        self.apply_to(&running, config);
+    }
+}
+
+fn unknown(key: &str) -> Refusal {
+    let problem = match config::nearest(key) {
+        Some(nearest) => format!("there is no setting {key}; did you mean {nearest}?"),
+        None => format!("there is no setting {key}"),
+    };
+    Refusal::invalid("key", problem)
+}
+
+fn listed(setting: &Setting, settings: &Settings, stored: &StoredSettings) -> RuntimeSetting {
+    let key = setting.name();
+    let at_run_time = setting.applies == Applies::Reload;
+    let in_database = stored.get(&key).filter(|_| at_run_time).cloned();
+    let environment = std::env::var(LEVEL).ok();
+    let environment = environment.filter(|level| key == LOG_LEVEL && !level.is_empty());
+    let overriding = if let Some(flag) = settings.in_flags(&key) {
+        Some((flag.into(), SettingSource::Flag))
+    } else if let Some(level) = environment {
+        Some((level.into(), SettingSource::Environment))
+    } else {
+        let value = settings.in_file(&key).map(json);
+        value.map(|value| (value, SettingSource::File))
+    };
+    let (value, source, overridden) = match (overriding, in_database) {
+        (Some((value, source)), overridden) => (Some(value), source, overridden),
+        (None, Some(value)) => (Some(value), SettingSource::Database, None),
+        (None, None) => (default(setting), SettingSource::Default, None),
+    };
+    RuntimeSetting {
+        key,
+        value,
+        source,
+        at_run_time,
+        overridden,
+    }
+}
+
+fn json(value: &toml::Value) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// The default of a setting; `None` if it has none.
+fn default(setting: &Setting) -> Option<Value> {
+    let preset = setting.preset().ok()?;
+    let table: Table = format!("value = {preset}").parse().ok()?;
+    table.get("value").map(json)
+}
