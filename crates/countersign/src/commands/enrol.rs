@@ -64,6 +64,7 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
         Some(name) => name.clone(),
         None => command.id.to_string(),
     };
+    let _lock = profiles.lock()?;
     let known = match profiles.has(&name)? {
         true => Some(profiles.read(&name)?),
         false => None,
@@ -79,7 +80,6 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
     }
     // The same ticket again: the reply may have been lost, and only the same key gets it again.
     let repeated = known.filter(|known| known.ticket == token && known.id == command.id);
-    profiles.create()?;
     let (mut profile, identity) = match repeated {
         Some(profile) => {
             let identity = read_key(common, &profiles.key(&profile))?;

@@ -1,6 +1,6 @@
 //! The folder of profiles.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -56,14 +56,19 @@ impl Profiles {
         Self { home }
     }
 
-    /// Creates the folder, for its owner only.
-    pub(crate) fn create(&self) -> Result<(), Failure> {
+    /// Creates the folder, for its owner only, and locks it until the result is dropped: of two commands that
+    /// enrol at the same time, one would otherwise replace the key of the other.
+    pub(crate) fn lock(&self) -> Result<File, Failure> {
         let folder = self.folder();
         let created = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder);
-        created.map_err(|error| Failure::file(&folder, &error))
+        let locked = created.and_then(|()| {
+            let opened = File::open(&folder)?;
+            opened.lock().map(|()| opened)
+        });
+        locked.map_err(|error| Failure::file(&folder, &error))
     }
 
     /// The names of all profiles, in order.

@@ -11,7 +11,7 @@ const FILE: &str = "version = 1\nid = \"ada@example.org\"\n\
 
 fn profiles(folder: &tempfile::TempDir) -> Profiles {
     let profiles = Profiles::in_folder(&folder.path().join("config"));
-    profiles.create().unwrap();
+    drop(profiles.lock().unwrap());
     profiles
 }
 

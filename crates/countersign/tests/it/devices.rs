@@ -246,6 +246,39 @@ fn a_new_key_is_encrypted_under_a_pass_phrase() {
     assert_eq!((status("maria.pass"), status("wrong.pass")), (0, 4));
 }
 
+#[test]
+fn a_damaged_profile_and_a_key_that_others_can_read_are_reported() {
+    let site = site_with_ada();
+    let phone = Device::new(&site, "phone");
+    let enrolled = phone.enrol(&uri(&site), "ada@local", &["--profile", "home"]);
+    assert_eq!(enrolled.code, 0, "{}", enrolled.err);
+    let key = site.path("phone/profiles/home.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let warned = phone.run(&["call", "site", "status"]);
+    assert_eq!(warned.code, 0, "{}", warned.err);
+    assert!(warned.err.contains("chmod 600"), "{}", warned.err);
+
+    let file = site.path("phone/profiles/home.toml");
+    let profile = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("\u{feff}{}", profile.replace('\n', "\r\n"))).unwrap();
+    assert_eq!(phone.run(&["call", "site", "status"]).code, 0);
+    std::fs::write(&file, &profile[..profile.len() / 3]).unwrap();
+    let damaged = phone.run(&["call", "site", "status"]);
+    assert!(
+        damaged.code == 1 && damaged.err.contains("[profile]"),
+        "{}",
+        damaged.err
+    );
+    let listed = phone.run(&["profile", "list"]);
+    assert!(
+        listed.code == 0 && listed.out.contains("home  damaged"),
+        "{}",
+        listed.out
+    );
+    assert_eq!(phone.run(&["profile", "remove", "home", "--yes"]).code, 0);
+    assert!(!key.exists());
+}
+
 fn openssl(site: &Running, words: &str) {
     let run = Command::new("openssl")
         .args(words.split_whitespace())
@@ -299,6 +332,45 @@ fn openssl_is_a_device_with_ed25519_and_with_p_256() {
         client.kill().unwrap();
         client.wait().unwrap();
     }
+}
+
+/// The key of one replaced that of the other.
+#[test]
+fn two_commands_that_enrol_at_once_leave_a_profile_that_connects() {
+    let site = site_with_ada();
+    let phone = Device::new(&site, "phone");
+    let uris = [uri(&site), uri(&site)];
+    let started = uris.map(|uri| {
+        let mut command = phone.command(&["enrol", &uri, "--id", "ada@local"]);
+        command.stderr(Stdio::null()).spawn().unwrap()
+    });
+    let mut codes = started.map(|mut enrol| enrol.wait().unwrap().code());
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(7)]);
+    assert_eq!(phone.run(&["call", "site", "status"]).code, 0);
+}
+
+#[test]
+fn a_taken_device_port_is_named_with_its_flag() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let site = Running::folder();
+    let serve = ["serve", "--session-listen", "127.0.0.1:0"];
+    let more = [
+        "--http-listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+        "site.pass",
+    ];
+    let device = ["--device-listen", &address];
+    let refused = site.run(&[&serve[..], &more, &device].concat());
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains(&address), "{}", refused.err);
+    assert!(
+        refused.err.contains("with --device-listen;"),
+        "{}",
+        refused.err
+    );
 }
 
 #[test]

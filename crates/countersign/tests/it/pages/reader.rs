@@ -79,7 +79,10 @@ impl Reader {
 
     /// Types a command and checks its output.
     pub(crate) fn follow(&mut self, step: &Step<'_>) {
-        let stays = STAYS.iter().any(|start| step.command.starts_with(start));
+        let stays = STAYS.iter().any(|start| {
+            let rest = step.command.strip_prefix(start);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        });
         let typed = self.as_typed(step.command);
         let terminal = self.terminals.last_mut().unwrap();
         terminal.press(&format!("{typed}\n"));
