@@ -151,7 +151,7 @@ impl Severity {
 pub enum AlarmState {
     /// Recipients are being told.
     Open,
-    /// Somebody takes care of it: no more deliveries.
+    /// A recipient or an admin takes care of it: there are no more deliveries.
     Acknowledged,
     /// Its cause is gone.
     Over,
@@ -332,7 +332,7 @@ mod tests {
         for raiser in [Raiser::Site, Raiser::LocalAdmin, Raiser::Account(account)] {
             assert_eq!(raiser.to_string().parse::<Raiser>().unwrap(), raiser);
         }
-        assert!("nobody".parse::<Target>().is_err());
+        assert!("unknown".parse::<Target>().is_err());
     }
 
     #[test]

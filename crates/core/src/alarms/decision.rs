@@ -15,7 +15,7 @@ pub const RATE_WINDOW_S: u32 = 10 * 60;
 const NEXT_CHANNEL_OF_WARNING_S: u32 = 15 * 60;
 /// Seconds from one channel to the next for a critical alarm.
 const NEXT_CHANNEL_OF_CRITICAL_S: u32 = 5 * 60;
-/// Seconds until the admins are told of a critical alarm that nobody acknowledged.
+/// Seconds until the admins are told of a critical alarm that was not acknowledged.
 const NEXT_PERSON_S: u32 = 15 * 60;
 
 /// What is known when it is decided what one recipient gets of one alarm.

@@ -6,6 +6,7 @@ use countersign_server::Server;
 use toml::{Table, Value};
 use tracing::{error, info, warn};
 
+use super::channels::channels;
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags, proxies};
 use crate::config::{self, Applies, Config};
@@ -60,7 +61,7 @@ impl Settings {
     pub(super) fn reload(&mut self, log: &Log, server: &Server) {
         let read = self.read_again();
         let read = read.and_then(|(config, table)| {
-            let channels = config.channels()?;
+            let channels = channels(&config)?;
             log.reload(&config)?;
             Ok((config, channels, table))
         });

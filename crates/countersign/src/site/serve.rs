@@ -18,6 +18,7 @@ use countersign_server::{Server, clock, descriptors};
 use countersign_store::SqliteStore;
 use tracing::{info, warn};
 
+use super::channels::channels;
 use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags, proxies};
@@ -362,7 +363,7 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
 async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, Failure> {
     Server::builder(site.clone())
         .limits(config.limits())
-        .channels(config.channels()?)
+        .channels(channels(config)?)
         .session(config.listen.session)
         .http(config.listen.http)
         .proxies(proxies(config))

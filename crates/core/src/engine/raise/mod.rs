@@ -177,7 +177,7 @@ impl Site {
         with_events(changes, alarm, "acknowledged", recipients)
     }
 
-    /// The changes that make the admins recipients of an alarm that nobody acknowledged.
+    /// The changes that make the admins recipients of an alarm that was not acknowledged.
     pub(super) async fn escalate(&self, alarm: Alarm, now: Timestamp) -> Result<Changes, Refusal> {
         let alarm = alarm.revised(|alarm| alarm.escalates = None);
         let recipients = self.store().recipients(alarm.id).await?;

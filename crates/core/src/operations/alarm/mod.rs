@@ -47,7 +47,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::show),
         Entry::new("alarm", "acknowledge")
-            .summary("Takes care of an alarm: nobody is told of it any more.")
+            .summary("Acknowledges an alarm: no more messages are sent about it.")
             .allow(&admin)
             .allow_own(&member)
             .changes()

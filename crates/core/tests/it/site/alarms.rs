@@ -211,7 +211,7 @@ async fn an_admin_who_came_later_is_told_with_the_next_repeat() {
     assert_eq!(raise(&test, "admins", "disk").await["recipients"], 1);
     person(&test, "ada", "admin").await;
     let again = raise(&test, "admins", "disk").await;
-    // By e-mail now and by text later for a warning, but nobody has a number for texts.
+    // By e-mail now and by text later for a warning, but no person has a number for texts.
     assert_eq!(
         (&again["recipients"], &again["deliveries"]),
         (&json!(2), &json!(1))
@@ -265,7 +265,7 @@ async fn bad_parameters_are_named_and_limits_are_kept() {
     let (code, _) = test
         .refused(
             "alarm.raise",
-            json!({ "to": "nobody", "severity": "info", "text": "x" }),
+            json!({ "to": "unknown", "severity": "info", "text": "x" }),
         )
         .await;
     assert_eq!(code, Code::NOT_FOUND);
@@ -348,7 +348,7 @@ async fn an_alarm_of_the_site_is_raised_with_the_change_that_it_is_about() {
         vec![entry.changes().handler(notice)]
     };
     let test = TestSite::builder().operations(own).build().await;
-    // Without an admin nobody can be told, and the change is made all the same.
+    // Without an admin there is no recipient, and the change is made all the same.
     test.admin("test.notice", json!({})).await;
     assert!(
         list(&test, &Caller::admin_socket(), json!({}))

@@ -113,6 +113,9 @@ async fn a_message_that_fails_is_tried_again_for_a_day_and_then_dead_until_an_ad
         dead["last_error"], "451 later",
         "without control characters"
     );
+    let status = at(&test, "site.status", json!({}), now).await;
+    let counts = json!({ "email": true, "text": true, "waiting": 0, "dead": 1 });
+    assert_eq!(status["delivery"], counts);
     let retried = at(&test, "alarm.retry", json!({}), now).await;
     assert_eq!(
         retried,
@@ -121,6 +124,8 @@ async fn a_message_that_fails_is_tried_again_for_a_day_and_then_dead_until_an_ad
     let id = json!({ "id": dead["id"] });
     let (code, _) = test.refused("alarm.retry", id).await;
     assert_eq!(code, Code::CONFLICT, "it is not dead any more");
+    let status = at(&test, "site.status", json!({}), now).await;
+    assert_eq!(status["delivery"]["oldest"], json!(now));
     assert_eq!(sent(&test.site, now).await.len(), 1);
 }
 
@@ -275,7 +280,7 @@ async fn quiet_hours_hold_messages_and_a_critical_one_passes() {
 }
 
 #[tokio::test]
-async fn what_nobody_acknowledges_goes_to_the_next_channel_and_to_the_admins() {
+async fn an_alarm_without_an_acknowledgement_goes_to_the_next_channel_and_to_the_admins() {
     let test = site().await;
     person(&test, "maria", "member").await;
     person(&test, "root", "admin").await;
