@@ -19,7 +19,7 @@ use countersign_server::limits::Limits;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use self::delivery::{MailSection, WebhookSection};
+pub(crate) use self::delivery::{MailSection, Tls, WebhookSection};
 pub(crate) use self::device_address::DeviceAddress;
 pub(crate) use self::first::first;
 pub(crate) use self::host::PublicHost;
@@ -48,14 +48,14 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) options: Options,
     #[serde(default)]
-    mail: MailSection,
+    pub(crate) mail: MailSection,
     #[serde(default)]
-    webhook: WebhookSection,
+    pub(crate) webhook: WebhookSection,
     #[serde(default)]
     limits: LimitsSection,
     /// The folder of the file; relative paths in it begin there.
     #[serde(skip)]
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// Properties of the site that its first launch sets.

@@ -154,7 +154,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
             site.apply_setting(name);
             0
         }
-        // No session ends; whoever delivers has something to look at.
+        // No session ends; the worker that delivers looks at the outbox.
         Change::Alarm(_) => {
             site.wake_outbox();
             0

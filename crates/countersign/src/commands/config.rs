@@ -10,6 +10,7 @@ use crate::config::{self, Kind};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output::{print, say};
+use crate::site::channels::channels;
 use crate::site::folder::Folder;
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +42,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Check { file } => {
             let file = file.unwrap_or_else(|| Folder::config_in(&common.data));
-            let checked = config::read(&file).and_then(|config| config.channels());
+            let checked = config::read(&file).and_then(|config| channels(&config));
             checked.map_err(|failure| match failure.code.as_str() {
                 "config" => Failure {
                     exit: Exit::Problems,

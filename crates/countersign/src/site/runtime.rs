@@ -10,6 +10,7 @@ use serde_json::Value;
 use toml::Table;
 use tracing::{error, warn};
 
+use super::channels::channels;
 use super::listen::proxies;
 use super::reload::Settings;
 use crate::config::{self, Applies, Config, Setting};
@@ -88,7 +89,7 @@ impl Runtime {
 
     fn apply_to(&self, running: &Running, config: Result<Config, Failure>) {
         let read = config.and_then(|config| {
-            let channels = config.channels()?;
+            let channels = channels(&config)?;
             self.level.reload(&config)?;
             Ok((config, channels))
         });

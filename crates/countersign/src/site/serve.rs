@@ -19,6 +19,7 @@ use countersign_server::{Server, StartError, clock, descriptors};
 use countersign_store::SqliteStore;
 use tracing::{info, warn};
 
+use super::channels::channels;
 use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags, proxies};
@@ -387,7 +388,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
     });
     Server::builder(site.clone())
         .limits(config.limits())
-        .channels(config.channels()?)
+        .channels(channels(config)?)
         .session(config.listen.session)
         .http(config.listen.http)
         .device(config.listen.device)

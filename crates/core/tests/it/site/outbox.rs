@@ -110,6 +110,9 @@ async fn a_failing_message_is_retried_for_a_day_and_then_dead_until_an_admin_ret
         dead["last_error"], "451 later",
         "without control characters"
     );
+    let status = at(&test, "site.status", json!({}), now).await;
+    let counts = json!({ "email": true, "text": true, "waiting": 0, "dead": 1 });
+    assert_eq!(status["delivery"], counts);
     let retried = at(&test, "alarm.retry", json!({}), now).await;
     assert_eq!(
         retried,
@@ -118,6 +121,8 @@ async fn a_failing_message_is_retried_for_a_day_and_then_dead_until_an_admin_ret
     let id = json!({ "id": dead["id"] });
     let (code, _) = test.refused("alarm.retry", id).await;
     assert_eq!(code, Code::CONFLICT, "it is no longer dead");
+    let status = at(&test, "site.status", json!({}), now).await;
+    assert_eq!(status["delivery"]["oldest"], json!(now));
     assert_eq!(sent(&test.site, now).await.len(), 1);
 }
 

@@ -94,7 +94,7 @@ pub(crate) struct Raise {
     key: Option<String>,
     /// JSON for programs, at most 4 KiB; messages do not contain it.
     #[arg(long, value_name = "JSON")]
-    data: Option<String>,
+    alarm_data: Option<String>,
 }
 
 /// The arguments of `alarm preferences`.
@@ -169,10 +169,11 @@ impl Raise {
                 ),
             );
         }
-        let data: Option<Value> = match &self.data {
+        let data: Option<Value> = match &self.alarm_data {
             Some(text) => Some(serde_json::from_str(text).map_err(|error| {
-                Failure::usage(format_args!("--data is not JSON: {error}"))
-                    .hint("write JSON between apostrophes, as in --data '{\"disk\": \"sda\"}'")
+                Failure::usage(format_args!("--alarm-data is not JSON: {error}")).hint(
+                    "write JSON between apostrophes, as in --alarm-data '{\"disk\": \"sda\"}'",
+                )
             })?),
             None => None,
         };

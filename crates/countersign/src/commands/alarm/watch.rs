@@ -1,6 +1,7 @@
 //! `countersign alarm watch`: stays connected and prints alarms as they change.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
@@ -8,6 +9,8 @@ use countersign_proto::name::AccountName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 use tokio::runtime::Runtime;
 
 use crate::commands::link::Link;
@@ -36,9 +39,30 @@ pub(super) fn watch(common: &Common, login: &Login) -> Result<(), Failure> {
         name,
         shown: HashMap::new(),
     };
-    match runtime.block_on(watch.run(&source)) {
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = watch.run(&source) => ended,
+            () = output_closed() => Ok(()),
+        }
+    });
+    match ended {
         Err(failure) if failure.exit == Exit::Done => Ok(()),
         ended => ended,
+    }
+}
+
+/// Waits until the reader of standard output has closed it, as `head -1` does after one line. Never ends if
+/// standard output is a file.
+async fn output_closed() {
+    // It only tells of errors: nothing is written through it, so the mode of the pipe stays as it is.
+    let output = std::io::stdout().as_fd().try_clone_to_owned();
+    let output = output.and_then(Sender::from_owned_fd_unchecked);
+    let closed = match &output {
+        Ok(output) => output.ready(Interest::ERROR).await.is_ok(),
+        Err(_) => false,
+    };
+    if !closed {
+        std::future::pending().await
     }
 }
 

@@ -16,6 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::hint;
 use crate::output::{Format, print, print_json};
+use crate::site::channels::channels;
 use crate::site::folder::{DATABASE, Folder};
 
 /// Seconds after which a message about an alarm that still waits is a problem.
@@ -76,7 +77,7 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
 fn configuration(common: &Common) -> (Finding, Config) {
     let file = Folder::config_in(&common.data);
     match config::read_or_default(None, &file) {
-        Ok(config) => match config.channels() {
+        Ok(config) => match channels(&config) {
             Ok(_) => (Finding::ok("configuration", "valid"), config),
             Err(failure) => (
                 Finding::problem("configuration", failure.message, failure.hint),

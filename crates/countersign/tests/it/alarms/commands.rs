@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Receiver, SERVE, create_person, folder_with_webhook};
+use crate::faults::clock::{set_clock, with_clock};
 use crate::running::{CommandOutput, Running};
 
 fn done(site: &Running, words: &[&str]) -> CommandOutput {
@@ -27,7 +28,7 @@ fn an_alarm_is_raised_listed_shown_acknowledged_and_ended() {
         "The disk is full.",
         "--key",
         "disk",
-        "--data",
+        "--alarm-data",
         r#"{"disk":"sda"}"#,
         "--json",
     ];
@@ -74,8 +75,8 @@ fn an_alarm_for_the_admins_names_the_group() {
         (&[], 2),
         (&["maria", "--group", "admins"], 2),
         (&["--group", "users"], 2),
-        (&["maria", "--data", "{"], 2),
-        (&["nobody"], 6),
+        (&["maria", "--alarm-data", "{"], 2),
+        (&["unknown"], 6),
     ] {
         assert_eq!(raise(words).code, code, "{words:?}");
     }
@@ -85,7 +86,9 @@ fn an_alarm_for_the_admins_names_the_group() {
 fn a_person_tests_how_alarms_arrive() {
     let receiver = Receiver::start();
     let mut site = folder_with_webhook(&receiver);
-    site.start(&SERVE);
+    set_clock(site.folder.path(), "+0s");
+    let command = with_clock(site.command(&["serve"]), site.folder.path());
+    site.start_as(command, &SERVE);
     site.create_accounts();
     let preferences = [
         "alarm",
@@ -121,6 +124,19 @@ fn a_person_tests_how_alarms_arrive() {
     ];
     let tested = done(&site, &test).json();
     assert_eq!(tested["severity"], "critical");
+    // Maria was connected, so she has 60 s to acknowledge. Another alarm wakes the worker then.
+    set_clock(site.folder.path(), "+61s");
+    done(
+        &site,
+        &[
+            "alarm",
+            "raise",
+            "--group",
+            "admins",
+            "--text",
+            "Another one.",
+        ],
+    );
     assert!(
         receiver
             .next()

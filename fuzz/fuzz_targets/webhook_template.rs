@@ -1,0 +1,28 @@
+//! A template of a body and a value from any text: whatever the value is, the body of a JSON template is
+//! JSON, and that of a form has as many fields as the template.
+
+#![no_main]
+
+use countersign_proto::webhook::{BodyFormat, BodyTemplate, Values};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (&str, &str)| {
+    let (template, value) = input;
+    let values = Values {
+        to: value,
+        text: value,
+        subject: value,
+        severity: value,
+        name: value,
+        site: value,
+        id: value,
+    };
+    if let Ok(json) = BodyTemplate::parse(BodyFormat::Json, template) {
+        let body = json.fill(&values);
+        serde_json::from_str::<serde_json::Value>(&body).unwrap();
+    }
+    if let Ok(form) = BodyTemplate::parse(BodyFormat::Form, template) {
+        let fields = |body: &str| body.matches('&').count();
+        assert_eq!(fields(&form.fill(&values)), fields(&form.fill(&Values::default())));
+    }
+});
