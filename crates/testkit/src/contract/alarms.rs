@@ -242,18 +242,15 @@ pub async fn a_deleted_account_takes_its_alarms_along(under_test: &dyn StoreUnde
     commit(&*store, [Change::DeleteAccount { id, revision }])
         .await
         .unwrap();
-    assert_eq!(
-        store.alarm(own.id).await.unwrap(),
-        None,
-        "it has no recipient"
-    );
+    let own = store.alarm(own.id).await.unwrap();
+    assert_eq!(own, None, "it has no recipient");
     let left = store.recipients(shared.id).await.unwrap();
     assert_eq!(
         left.iter().map(|one| one.account).collect::<Vec<_>>(),
         [bob.id]
     );
     let left = store.deliveries_of(shared.id, None).await.unwrap();
-    assert!(left.iter().all(|one| one.account == bob.id) && left.len() == 1);
+    assert!(left.len() == 1 && left.iter().all(|one| one.account == bob.id));
     assert_eq!(store.preferences(maria.id).await.unwrap(), None);
     let what = Thing::Account;
     let gone = StoreError::NotFound { what };

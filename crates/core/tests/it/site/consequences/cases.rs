@@ -19,10 +19,16 @@ use serde_json::{Value, json};
 use super::scene::Scene;
 
 /// The audited operations without a case, each with the reason.
-const EXCEPTIONS: [(&str, &str); 1] = [(
-    "site.backup",
-    "a store in memory cannot be copied, and the operation only reads after its audit entry",
-)];
+const EXCEPTIONS: [(&str, &str); 2] = [
+    (
+        "site.backup",
+        "a store in memory cannot be copied, and the operation only reads after its audit entry",
+    ),
+    (
+        "alarm.retry",
+        "a delivery is dead after a day of failures; the tests of the outbox retry one",
+    ),
+];
 
 /// A private key of edition v1. Made once, because generating it takes long.
 static V1_KEY: LazyLock<String> = LazyLock::new(|| RsaKey::generate().unwrap().expose().to_owned());
@@ -51,6 +57,8 @@ enum Step {
     Registration,
     /// The person bob is exported and deleted; the case imports him.
     Dump,
+    /// An alarm is raised for maria; the case names it.
+    Alarm,
     /// The site restarts and is sealed.
     Restart,
 }
@@ -83,7 +91,7 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
-        match self.name.starts_with("self.") {
+        match self.name.starts_with("self.") || self.name == "alarm.test" {
             true => scene.own.caller.clone(),
             false => Caller::admin_socket(),
         }
@@ -111,6 +119,10 @@ impl Case {
                     let dump = scene.test.admin("person.dump", bob.clone()).await;
                     scene.test.admin("person.delete", bob).await;
                     self.params = json!({ "dump": dump.to_string() });
+                }
+                Step::Alarm => {
+                    let raised = scene.test.admin("alarm.raise", disk_alarm()).await;
+                    self.params = json!({ "id": raised["id"] });
                 }
                 Step::Restart => scene.test.site = scene.test.restarted().await,
             }
@@ -271,7 +283,20 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         ),
         case("site.key_recovery", json!({})),
         case("site.backup_done", json!({ "sealed": true })),
+        case("alarm.raise", disk_alarm()),
+        case("alarm.acknowledge", json!({})).after([Step::Alarm]),
+        case("alarm.over", json!({ "key": "disk" }))
+            .after([Step::Run("alarm.raise", disk_alarm())]),
+        case("alarm.test", json!({})),
+        case(
+            "alarm.preferences",
+            json!({ "person": "maria", "language": "de" }),
+        ),
     ]
+}
+
+fn disk_alarm() -> Value {
+    json!({ "to": "maria", "severity": "info", "text": "The disk is full.", "key": "disk" })
 }
 
 /// A new operation of the table needs a case here, or an exception with its reason.
