@@ -137,11 +137,9 @@ fn a_person_tests_how_alarms_arrive() {
             "Another one.",
         ],
     );
-    assert!(
-        receiver
-            .next()
-            .starts_with("maria@local critical [local] Kritisch: ")
-    );
+    let test = "maria@local critical [local] Kritisch: ";
+    // Maria is one of the admins, and the other alarm may come first.
+    assert!((0..2).any(|_| receiver.next().starts_with(test)));
 }
 
 /// A webhook that rejects everything: `site status` and `doctor` tell, and a corrected configuration
