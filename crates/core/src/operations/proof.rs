@@ -198,14 +198,19 @@ pub(super) fn consume(context: &Context, account: AccountId) -> Result<(), Refus
 }
 
 /// Like [`consume`], for a change of the caller's own email addresses, to which alarms go.
-pub(super) fn consume_for_emails(context: &Context, account: AccountId) -> Result<(), Refusal> {
+/// `field` is the parameter with the addresses.
+pub(super) fn consume_for_emails(
+    context: &Context,
+    account: AccountId,
+    field: &str,
+) -> Result<(), Refusal> {
     consume(context, account).map_err(|_| {
         Refusal::not_permitted(
             "changing your own email addresses needs a fresh proof, because alarms go there",
             "ask an admin to change them; a program makes a proof with self.proof_start and self.proof_finish and \
             then repeats this operation within two minutes",
         )
-        .of_field("emails")
+        .of_field(field)
     })
 }
 

@@ -60,7 +60,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 account::set_state(context, Kind::Service, params, StateChange::Unlock)
             }),
         Entry::new("service", "disable")
-            .summary("Disables a service that is no longer used, which can then not log in, and cuts the service's sessions.")
+            .summary("Disables a service that is no longer used, which can then not log in, and cuts its sessions.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "mailer" }))

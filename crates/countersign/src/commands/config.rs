@@ -56,7 +56,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Example => print(&config::example()),
         Verb::List => admin_call(common, "config", "list", &json!({})),
         Verb::Set { key, value } => {
-            let value = typed(&key, value);
+            let value = typed(&key, &value);
             let params = json!({ "key": key, "value": value });
             admin_call(common, "config", "set", &params)
         }
@@ -65,7 +65,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
 }
 
 /// The value in the type of its setting. A value of another type stays text, which the site refuses with the reason.
-fn typed(key: &str, value: String) -> Value {
+fn typed(key: &str, value: &str) -> Value {
     let type_name = match config::find(key).map(|setting| &setting.kind) {
         Some(Kind::Limit(_)) => "integer",
         Some(Kind::Other { type_name, .. }) => type_name,

@@ -24,8 +24,8 @@ fn done(output: CommandOutput) -> CommandOutput {
     output
 }
 
-/// Damages a database.
-fn sql(file: &Path, statements: &'static [&'static str]) {
+/// Changes the database of a stopped site, or of a backup.
+pub(crate) fn sql(file: &Path, statements: &'static [&'static str]) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let url = format!("sqlite://{}", file.display());

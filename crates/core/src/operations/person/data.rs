@@ -11,14 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use crate::accounts::{
-    Account, AttributeName, AttributeText, Kind, LanguageTag, MAX_ATTRIBUTES, MAX_EMAILS,
-    MAX_TELEPHONES, PersonData, PostalAddress, Telephone,
+    Account, AttributeName, AttributeText, CountryCode, Kind, LanguageTag, MAX_ATTRIBUTES,
+    MAX_EMAILS, MAX_TELEPHONES, PersonData, PostalAddress, Telephone,
 };
 use crate::engine::{Answer, Context, Refusal};
 use crate::id::AccountId;
 use crate::operations::{account, proof};
 use crate::store::Change;
-use crate::text::Email;
+use crate::text::{Email, Trimmed};
 use crate::throttle::Rate;
 
 /// The contact data and attributes of a person.
@@ -66,11 +66,11 @@ impl DataView {
         }
         if let Some(address) = &self.postal_address {
             let parts = address.parts();
-            let lines = parts.lines.iter().map(|line| line.as_str());
-            let code = parts.postal_code.as_ref().map(|code| code.as_str());
-            let city = parts.city.as_ref().map(|city| city.as_str());
-            let region = parts.region.as_ref().map(|region| region.as_str());
-            let country = parts.country.as_ref().map(|country| country.as_str());
+            let lines = parts.lines.iter().map(Trimmed::as_str);
+            let code = parts.postal_code.as_ref().map(Trimmed::as_str);
+            let city = parts.city.as_ref().map(Trimmed::as_str);
+            let region = parts.region.as_ref().map(Trimmed::as_str);
+            let country = parts.country.as_ref().map(CountryCode::as_str);
             let all: Vec<&str> = lines
                 .chain([code, city, region, country].into_iter().flatten())
                 .collect();
@@ -218,7 +218,7 @@ impl Edit {
         if context.caller().account == Some(id) {
             context.rate(Rate::OwnData(id), "changes of your data")?;
             if emails(&account, &data) != emails(&before, &data_before) {
-                proof::consume_for_emails(context, id)?;
+                proof::consume_for_emails(context, id, "emails")?;
             }
         }
         let attributes: Vec<_> = touched

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use self::data::DataView;
 use super::account::{self, AccountView, ByName, ByStoredName, ListByName, StateChange};
+use super::proof;
 use crate::access::{Role, Scope};
-use crate::accounts::{Account, Kind, State};
+use crate::accounts::{Account, Kind, PersonData, State};
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::AccountId;
 use crate::store::{Change, Notice};
@@ -90,7 +91,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 account::set_state(context, Kind::Person, params, StateChange::Unlock)
             }),
         Entry::new("person", "disable")
-            .summary("Disables a person that is no longer used, who can then not log in, and cuts the person's sessions.")
+            .summary("Disables the account of a person who has left; the person can then not log in, and their sessions are cut.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria" }))
@@ -246,15 +247,20 @@ struct Update {
     new_name: Option<AccountName>,
     /// The display name.
     full_name: Option<FullName>,
-    /// The first email address. When it is empty, it is removed and the next one becomes the first.
+    /// The first email address. When it is empty, it is removed and the next one becomes the first. Your own needs a
+    /// fresh proof.
     email: Option<Email>,
     /// The person's role.
     role: Option<PersonRole>,
 }
 
 async fn update(context: Context, params: Update) -> Result<Answer<AccountView>, Refusal> {
-    let before = account::find(&context, Kind::Person, &params.name).await?;
-    let (before, data_before) = data::of(&context, before.id).await?;
+    let found = account::find(&context, Kind::Person, &params.name).await?;
+    // Data that cannot be read prevents no other change.
+    let (before, data_before) = match params.email {
+        Some(_) => data::of(&context, found.id).await?,
+        None => (found, PersonData::default()),
+    };
     let mut data = data_before.clone();
     let new_name = params
         .new_name
@@ -273,6 +279,9 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
             account.role = role.into();
         }
     });
+    if before.email != account.email {
+        proof::consume_for_emails(&context, account.id, "email")?;
+    }
     let details = json!({
         "was": { "name": before.name, "role": before.role },
         "is": { "name": account.name, "role": account.role },

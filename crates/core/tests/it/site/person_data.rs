@@ -280,6 +280,23 @@ async fn a_person_changes_their_own_contact_data_and_not_their_name_or_attribute
     assert_eq!(own(&test, &robot, change).await.0, Code::NOT_PERMITTED);
 }
 
+/// An admin's session is no way around the proof.
+#[tokio::test]
+async fn an_admin_changes_other_addresses_without_a_proof_and_their_own_with_one() {
+    let test = site().await;
+    let root = test.person("root", "admin").await;
+    for (operation, field, value) in [
+        ("person.update", "email", json!("new@x.org")),
+        ("person.set_data", "emails", json!(["other@x.org"])),
+    ] {
+        for (name, expected) in [("maria", Code::SUCCESS), ("root", Code::NOT_PERMITTED)] {
+            let params = json!({ "name": name, field: value });
+            let (code, data) = run(&test.site, &root.caller, operation, params).await;
+            assert_eq!(code, expected, "{operation} {name}: {data}");
+        }
+    }
+}
+
 /// A stolen session could have alarms sent to another address, or fill the audit log.
 #[tokio::test]
 async fn a_person_changes_their_own_addresses_after_a_fresh_proof_only() {
