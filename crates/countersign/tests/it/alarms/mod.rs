@@ -2,6 +2,7 @@
 
 mod commands;
 mod killed;
+mod walk;
 mod watch;
 
 use std::sync::{Arc, Mutex};
