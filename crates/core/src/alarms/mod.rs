@@ -25,6 +25,7 @@ mod delivery;
 mod message;
 mod one_line;
 mod preferences;
+mod system;
 
 pub use alarm::{
     Acknowledgement, Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_ALARMS,
@@ -42,3 +43,4 @@ pub use delivery::{
 pub use message::{Item, Message, PublicUrl, message};
 pub use one_line::OneLine;
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
+pub use system::{DiskSpace, SystemAlarm};

@@ -39,6 +39,7 @@ pub mod reference;
 mod refusal;
 mod registration;
 mod script;
+mod system_alarms;
 mod table;
 mod ticket;
 mod unseal;
@@ -75,6 +76,7 @@ pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use registration::{Begun, StartedRegistration};
 pub use script::{ScriptError, ScriptOutcome};
+pub use system_alarms::{MAX_BACKUP_AGE, Observed};
 pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
 pub use unseal::UnsealError;
 
@@ -131,6 +133,8 @@ struct Inner {
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
     outbox: outbox::Outbox,
+    /// Alarms that wait to be raised.
+    reported: Mutex<system_alarms::Reported>,
 }
 
 impl Site {
@@ -152,6 +156,7 @@ impl Site {
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
             outbox: outbox::Outbox::default(),
+            reported: Mutex::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

@@ -148,7 +148,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
         | Change::PutScript(_) => 0,
-        // No session ends; whoever delivers has something to look at.
+        // No session ends; the delivery worker has new deliveries to read.
         Change::Alarm(_) => {
             site.wake_outbox();
             0

@@ -29,3 +29,4 @@ mod sealing;
 mod secrets;
 mod sessions;
 mod symmetric;
+mod system_alarms;
