@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::access::{Channel, Role};
+use countersign_core::alarms::SystemAlarm;
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::{Occurrence, Repeated};
 use countersign_core::sessions::Audience;
@@ -17,7 +18,7 @@ use countersign_core::throttle::Source;
 use countersign_proto::operation::Event;
 use serde_json::json;
 use serde_json::value::to_raw_value;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::shared::{Shared, log_trouble};
@@ -126,6 +127,9 @@ impl Shared {
         for repeated in self.site.take_repeated() {
             self.report(&repeated);
         }
+        if let Err(refusal) = self.site.raise_reported(now).await {
+            error!(problem = %refusal, "an alarm of the site could not be raised");
+        }
     }
 
     /// Writes all entries that were not written yet, when the server stops.
@@ -142,6 +146,11 @@ impl Shared {
         } = repeated;
         let outcome = outcome.as_str();
         warn!(?actor, %operation, %outcome, count, "repeated refusals");
+        self.site.report(SystemAlarm::Refusals {
+            operation: operation.clone(),
+            actor: actor.clone(),
+            count: *count,
+        });
         let data = json!({
             "actor": actor, "operation": operation, "outcome": outcome, "count": count,
         });

@@ -38,6 +38,7 @@ mod lookups;
 mod operations;
 mod queue;
 mod resumptions;
+mod self_check;
 mod sessions;
 mod shared;
 

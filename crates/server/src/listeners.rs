@@ -25,6 +25,7 @@ use crate::descriptors::{Reserve, TooFew};
 use crate::device;
 use crate::http;
 use crate::limits::Limits;
+use crate::self_check;
 use crate::shared::Shared;
 
 /// Why a server could not start. No listener or file is left open.
@@ -88,6 +89,7 @@ pub struct Builder {
     device_address: PublicAddress,
     proxies: Proxies,
     admin_socket: Option<PathBuf>,
+    data_folder: Option<PathBuf>,
     public_host: Option<String>,
     channels: Channels,
 }
@@ -149,6 +151,14 @@ impl Builder {
     #[must_use]
     pub fn admin_socket(mut self, path: &Path) -> Self {
         self.admin_socket = Some(path.to_owned());
+        self
+    }
+
+    /// Observes the free space on the disk of this folder, which holds the database. Default: not
+    /// observed.
+    #[must_use]
+    pub fn data_folder(mut self, path: &Path) -> Self {
+        self.data_folder = Some(path.to_owned());
         self
     }
 
@@ -276,6 +286,10 @@ impl Builder {
         tasks.spawn(
             "the task that delivers alarms",
             delivery.clone().run(connections.clone()),
+        );
+        tasks.spawn(
+            "the task that checks the site",
+            self_check::run(self.data_folder, shared.clone()),
         );
         if let Some(admin) = admin {
             let (shared, connections) = (shared.clone(), connections.clone());
@@ -465,6 +479,7 @@ impl Server {
             device_address: PublicAddress::default(),
             proxies: Proxies::default(),
             admin_socket: None,
+            data_folder: None,
             public_host: None,
             channels: Channels::default(),
         }

@@ -196,6 +196,7 @@ delegate! { EnrolmentTickets {
 delegate! { Devices {
     device(id: DeviceId) -> Option<Device>;
     device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
+    is_removed_key(thumbprint: &Thumbprint) -> bool;
     devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{About, Alarm, AlarmState, Language, OneLine, Preferences, Severity};
+use super::{About, Alarm, AlarmState, Language, OneLine, Preferences, Severity, SystemAlarm};
 
 /// The limit on alarms that a summary lists individually.
 const MAX_LISTED_ALARMS: usize = 20;
@@ -85,11 +85,7 @@ pub fn message(
     let texts = Texts(preferences.language);
     let (heading, short, page) = match items {
         [item] => {
-            let heading = format!(
-                "[{site}] {}: {}",
-                texts.label(*item),
-                item.alarm.text.as_str()
-            );
+            let heading = format!("[{site}] {}: {}", texts.label(*item), texts.text(*item));
             (
                 heading.clone(),
                 heading,
@@ -103,7 +99,7 @@ pub fn message(
                 .max_by_key(|item| (item.alarm.severity, item.about));
             let short = worst.map_or_else(
                 || heading.clone(),
-                |item| format!("{heading}: {}", item.alarm.text.as_str()),
+                |item| format!("{heading}: {}", texts.text(*item)),
             );
             (heading, short, link.map(PublicUrl::list))
         }
@@ -118,7 +114,7 @@ pub fn message(
     );
     let _ = writeln!(html, "<p>{}</p>\n<ul>", escaped(&heading));
     for item in listed {
-        let line = format!("{}: {}", texts.label(*item), item.alarm.text.as_str());
+        let line = format!("{}: {}", texts.label(*item), texts.text(*item));
         let detail = texts.detail(*item, preferences);
         let _ = writeln!(text, "- {line}\n  {detail}");
         let _ = writeln!(html, "<li>{}<br>{}</li>", escaped(&line), escaped(&detail));
@@ -197,6 +193,15 @@ impl Texts {
             (Language::De, _, Severity::Warning) => "Warnung",
             (Language::De, _, Severity::Critical) => "Kritisch",
         }
+    }
+
+    /// The text of an alarm; of an alarm of the site, in the recipient's language.
+    fn text(&self, item: Item<'_>) -> String {
+        let text = SystemAlarm::of(item.alarm).map(|cause| cause.text(self.0));
+        text.as_ref()
+            .unwrap_or(&item.alarm.text)
+            .as_str()
+            .to_owned()
     }
 
     fn summary(&self, number: usize) -> String {

@@ -24,6 +24,7 @@ mod decision;
 mod delivery;
 mod message;
 mod preferences;
+mod system;
 
 pub use crate::text::OneLine;
 pub use alarm::{
@@ -41,3 +42,4 @@ pub use delivery::{
 };
 pub use message::{Item, Message, PublicUrl, message};
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
+pub use system::{DiskSpace, SystemAlarm};

@@ -5,6 +5,7 @@ use countersign_proto::name::AccountName;
 
 use super::{Decision, Site};
 use crate::access::{Channel, Scope};
+use crate::alarms::SystemAlarm;
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
 use crate::devices::Device;
@@ -68,6 +69,12 @@ impl Site {
         let found = self.store().device_login(&new.thumbprint).await?;
         let found = found.filter(|(account, _)| account.is_active() && account.name == name);
         let Some((account, device)) = found.filter(|_| !self.is_sealed()) else {
+            if self.store().is_removed_key(&new.thumbprint).await? {
+                self.report(SystemAlarm::RevokedDevice {
+                    thumbprint: new.thumbprint.to_string(),
+                    source: new.source.to_string(),
+                });
+            }
             return Ok(Decision::Refused);
         };
         let ends = now.plus_seconds(self.config().session_lifetime);

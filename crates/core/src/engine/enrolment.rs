@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::Site;
 use crate::access::Channel;
 use crate::accounts::{Account, Kind};
+use crate::alarms::SystemAlarm;
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::devices::{DEVICES_PER_ACCOUNT, Device};
@@ -131,7 +132,7 @@ impl Site {
         match usable {
             Usable::Registers => {}
             Usable::Repeats(device) => presented.bound = Some(device),
-            Usable::SecondKey => return Err(presented.second_key().await),
+            Usable::SecondKey => return Err(presented.second_key()),
             Usable::Expired => return Err(presented.refused("expired")),
             Usable::Revoked => return Err(presented.refused("revoked")),
         }
@@ -245,7 +246,7 @@ impl Presented<'_> {
         let found = self.site.store().enrolment_ticket(self.ticket.id).await?;
         match found.map(|ticket| ticket.usable(&self.thumbprint, self.now)) {
             Some(Usable::Repeats(device)) => Ok(device),
-            Some(Usable::SecondKey) => Err(self.second_key().await),
+            Some(Usable::SecondKey) => Err(self.second_key()),
             _ => Err(self.refused("revoked")),
         }
     }
@@ -288,8 +289,14 @@ impl Presented<'_> {
     }
 
     /// The ticket was bound to another key: its token has come into other hands, before or now.
-    pub(super) async fn second_key(&self) -> NotEnrolled {
+    pub(super) fn second_key(&self) -> NotEnrolled {
         let account = self.account.name.to_string();
+        self.site.report(SystemAlarm::SecondKey {
+            ticket: Some(self.ticket.id),
+            account: Some(self.account.id),
+            person: account.clone(),
+            source: self.source.to_string(),
+        });
         self.counted("ticket.second_key", "account", account)
     }
 

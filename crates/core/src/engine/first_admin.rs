@@ -20,6 +20,7 @@ use super::registration::{StartedRegistration, draft};
 use super::{NotEnrolled, Refusal, Site};
 use crate::access::{Caller, Channel, Role};
 use crate::accounts::{Account, Kind, State};
+use crate::alarms::SystemAlarm;
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::enrolment::USUAL_LIFETIME;
@@ -177,6 +178,12 @@ impl Site {
             } => match *thumbprint == key.0 && *of == name.to_string() {
                 true => Ok(FirstAdminUse::Repeats),
                 false => {
+                    self.report(SystemAlarm::SecondKey {
+                        ticket: None,
+                        account: None,
+                        person: of.clone(),
+                        source: source.to_string(),
+                    });
                     let second = Occurrence::of_source(
                         source,
                         Channel::Device,

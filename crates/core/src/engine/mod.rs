@@ -40,6 +40,7 @@ mod refusal;
 mod registration;
 mod runtime;
 mod script;
+mod system_alarms;
 mod table;
 mod ticket;
 mod unseal;
@@ -77,6 +78,7 @@ pub use refusal::Refusal;
 pub use registration::{Begun, StartedRegistration};
 pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
+pub use system_alarms::{MAX_BACKUP_AGE, Observed};
 pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
 pub use unseal::UnsealError;
 
@@ -135,6 +137,8 @@ struct Inner {
     outbox: outbox::Outbox,
     /// The settings of the program that runs the site.
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
+    /// Alarms that wait to be raised.
+    reported: Mutex<system_alarms::Reported>,
 }
 
 impl Site {
@@ -157,6 +161,7 @@ impl Site {
             delay: RwLock::default(),
             outbox: outbox::Outbox::default(),
             runtime: RwLock::default(),
+            reported: Mutex::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

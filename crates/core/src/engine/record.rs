@@ -151,6 +151,15 @@ impl Site {
         put(LAST_BACKUP, &at, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 
+    /// Returns the time of the newest backup.
+    pub(super) async fn last_backup(&self) -> Result<Option<Timestamp>, StoreError> {
+        let last = self.store().setting(LAST_BACKUP).await?;
+        let parsed = last.map(|setting| serde_json::from_slice(&setting.value));
+        parsed.transpose().map_err(|error| StoreError::Damaged {
+            problem: format!("the setting {LAST_BACKUP} cannot be read: {error}"),
+        })
+    }
+
     /// Replaces a setting in memory after its commit. Calls are in commit order.
     pub(crate) fn renew_setting(&self, name: &str, setting: &Setting) {
         let record = self.0.record.write();

@@ -132,7 +132,12 @@ impl Refusal {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
-    /// Whether it cannot be done as things are.
+    /// An object that does not exist.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.kind == Code::NOT_FOUND
+    }
+
+    /// A conflict with the state of the site, or with another change.
     pub(crate) fn is_conflict(&self) -> bool {
         self.kind == Code::CONFLICT
     }

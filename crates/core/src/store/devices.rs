@@ -21,6 +21,9 @@ pub trait Devices: Send + Sync {
         thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, Device)>, StoreError>;
 
+    /// Whether a device had the key of that thumbprint and was removed.
+    async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError>;
+
     /// The devices of that account, or of all accounts, oldest first. An account has at most
     /// [`DEVICES_PER_ACCOUNT`](crate::devices::DEVICES_PER_ACCOUNT).
     async fn devices(

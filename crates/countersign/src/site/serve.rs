@@ -396,6 +396,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .device_address(device_host, device_port)
         .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
+        .data_folder(folder.path())
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
         .await

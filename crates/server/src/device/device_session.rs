@@ -23,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tracing::info;
 
+use super::stream::DeviceStream;
+use super::web_socket::{Closing, Upgrade};
 use crate::admission::Admitted;
 use crate::clock;
 use crate::limits::Limits;
@@ -41,6 +43,8 @@ pub(super) struct NewConnection {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) key: DeviceKey,
     pub(super) hello: Hello,
+    /// The answer to the request for a WebSocket; `None` for lines without one.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 impl NewConnection {
@@ -74,7 +78,16 @@ impl NewConnection {
         admitted.authenticated();
         shared.site.events().subscribe(&info, event_sender);
         info!(session = %info.id, account = %info.name, %peer, "device connected");
-        let (reader, writer) = tokio::io::split(self.stream);
+        let closing = Closing::new();
+        let stream = DeviceStream::open(self.stream, self.upgrade, MAX_LINE, &closing);
+        let stream = timeout(limits.unauthenticated_timeout, stream).await;
+        let Ok(Ok(stream)) = stream else {
+            shared
+                .close_session(&info, CloseReason::ConnectionLost)
+                .await;
+            return;
+        };
+        let (reader, writer) = tokio::io::split(stream);
         let mut session = DeviceSession {
             caller: Arc::new(info.caller()),
             output: Output::new(writer, &welcome(&limits)),
@@ -88,6 +101,7 @@ impl NewConnection {
         let reason = session.run(reader, &info, shared).await;
         // Nothing polls them any more, and each may hold a connection to the store.
         session.running.clear();
+        closing.ended(reason);
         let _ = timeout(GOODBYE_TIMEOUT, session.output.finish()).await;
         info!(session = %info.id, account = %info.name, %reason, "device connection closed");
         shared.close_session(&info, reason).await;
@@ -110,7 +124,7 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 
 struct DeviceSession {
     caller: Arc<Caller>,
-    output: Output<WriteHalf<TlsStream<TcpStream>>>,
+    output: Output<WriteHalf<DeviceStream>>,
     events: mpsc::Receiver<Arc<Event>>,
     cut: oneshot::Receiver<CloseReason>,
     running: Running,
@@ -125,7 +139,7 @@ impl DeviceSession {
     /// Serves the connection. Returns why it ends.
     async fn run(
         &mut self,
-        reader: ReadHalf<TlsStream<TcpStream>>,
+        reader: ReadHalf<DeviceStream>,
         info: &SessionInfo,
         shared: &Arc<Shared>,
     ) -> CloseReason {

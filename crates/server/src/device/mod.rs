@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! admitted --> TLS --no client certificate--> enrolment dialog ---------> closed
-//!               '---- client certificate ----> first line --> session --> closed
+//!               '---- client certificate ----> first line, or request --> session --> closed
 //! ```
 //!
 //! Every refusal is the same: no reply, and the connection is closed after the refusal time.
@@ -10,6 +10,8 @@
 mod device_session;
 mod enrolling;
 mod registering;
+mod stream;
+mod web_socket;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -23,7 +25,9 @@ use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::tls::{Acceptor, TlsStream};
-use countersign_proto::device::{BadHello, Hello, MAX_HELLO};
+use countersign_proto::device::{
+    BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START,
+};
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use tokio::io::AsyncReadExt;
@@ -106,6 +110,8 @@ enum Refused {
     Request(#[from] countersign_proto::enrolment::server::RequestRefused),
     #[error(transparent)]
     Hello(#[from] BadHello),
+    #[error(transparent)]
+    Upgrade(#[from] BadUpgrade),
 }
 
 impl Refused {
@@ -118,7 +124,7 @@ impl Refused {
                 Some(Abuse::Malformed)
             }
             Self::Connection(_) => Some(Abuse::Refused),
-            Self::Request(_) | Self::Hello(_) => Some(Abuse::Malformed),
+            Self::Request(_) | Self::Hello(_) | Self::Upgrade(_) => Some(Abuse::Malformed),
         }
     }
 }
@@ -230,9 +236,32 @@ async fn first_line(
         }
         line.push(stream.read_u8().await?);
     }
+    let (hello, upgrade) = match line.starts_with(UPGRADE_START) {
+        true => {
+            let head = rest_of_head(&mut stream, line).await?;
+            let (hello, upgrade) = web_socket::upgrade(&head)?;
+            (hello, Some(upgrade))
+        }
+        false => (Hello::read(&line)?, None),
+    };
     Ok(Asked::Session(Box::new(NewConnection {
         stream,
         key,
-        hello: Hello::read(&line)?,
+        hello,
+        upgrade,
     })))
+}
+
+/// Reads a request for a WebSocket to its empty line.
+async fn rest_of_head(
+    stream: &mut TlsStream<TcpStream>,
+    mut head: Vec<u8>,
+) -> Result<Vec<u8>, Refused> {
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == MAX_UPGRADE {
+            return Err(BadUpgrade::TooLong.into());
+        }
+        head.push(stream.read_u8().await?);
+    }
+    Ok(head)
 }

@@ -27,13 +27,13 @@ const SOON: Duration = Duration::from_secs(60);
 type Stream = TlsStream<TcpStream>;
 
 /// A site with a device listener, and the person `ada`.
-struct Devices {
-    served: ServedSite,
-    server: Server,
+pub(super) struct Devices {
+    pub(super) served: ServedSite,
+    pub(super) server: Server,
 }
 
 impl Devices {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with_limits(Limits::default()).await
     }
 
@@ -55,7 +55,7 @@ impl Devices {
         Self { served, server }
     }
 
-    async fn ticket(&self) -> EnrolmentTicket {
+    pub(super) async fn ticket(&self) -> EnrolmentTicket {
         let issued = self
             .served
             .admin("ticket.issue", json!({ "person": "ada" }));
@@ -71,7 +71,7 @@ impl Devices {
     }
 
     /// Sends a request with this token. Returns the reply; `None` if the site closes without one.
-    async fn enrol(&self, token: &Token, identity: &DeviceIdentity) -> Option<Reply> {
+    pub(super) async fn enrol(&self, token: &Token, identity: &DeviceIdentity) -> Option<Reply> {
         let mut stream = self.connect(None).await;
         let exporter = stream.enrolment_exporter().unwrap();
         let (id, name) = (ADA.parse().unwrap(), "phone".parse().unwrap());

@@ -32,3 +32,4 @@ mod sessions;
 mod stored_keys;
 mod symmetric;
 mod trusted;
+mod web_socket;

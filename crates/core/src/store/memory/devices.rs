@@ -120,6 +120,11 @@ impl Devices for MemoryStore {
         .await
     }
 
+    async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
+        self.read(|rows| rows.devices.keys.get(thumbprint) == Some(&None))
+            .await
+    }
+
     async fn devices(
         &self,
         account: Option<AccountId>,

@@ -31,3 +31,4 @@ mod sealing;
 mod secrets;
 mod sessions;
 mod symmetric;
+mod system_alarms;

@@ -70,6 +70,13 @@ impl Devices for SqliteStore {
         .await
     }
 
+    async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
+        let query = sqlx::query("SELECT 1 FROM removed_device_key WHERE thumbprint = ?")
+            .bind(thumbprint.0.to_vec());
+        let found = one(&self.readers, query, |columns| columns.number::<u8>()).await?;
+        Ok(found.is_some())
+    }
+
     async fn devices(
         &self,
         account: Option<AccountId>,

@@ -1,0 +1,308 @@
+//! The alarms that the site raises itself.
+//!
+//! ```text
+//! refusal ──▶ reported, in memory ──each second──▶ raised, unless its recipients were notified recently
+//! check, each minute ──▶ the cause is there: raised once
+//!                   └──▶ the cause is gone: over
+//! ```
+//!
+//! A refusal writes nothing by itself, so that its time tells nothing and a client that repeats it costs
+//! no disk.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use serde_json::json;
+
+use super::{NewAlarm, Refusal, Site};
+use crate::access::{Caller, Scope};
+use crate::alarms::{
+    Alarm, AlarmKey, AlarmState, DiskSpace, Language, Raiser, SystemAlarm, Target,
+};
+use crate::audit::AuditDraft;
+use crate::page::Page;
+use crate::sessions::{Proof, SessionInfo};
+use crate::store::{AlarmSearch, Change, ChangeSet, Notice};
+use crate::throttle::Source;
+use crate::timestamp::Timestamp;
+
+/// The most alarms that wait to be raised. Further ones are dropped: those that wait say enough.
+const MAX_REPORTED: usize = 64;
+/// The age of the newest backup, or of a site without one, from which a backup is overdue, in days.
+pub const MAX_BACKUP_AGE: u32 = 7;
+/// So many seconds before a previous key retires, its application has to use the new one.
+const KEY_NOTICE: u32 = 6 * 60 * 60;
+/// Refusals that do not recur for so many seconds are over.
+const REFUSALS_OVER_AFTER: u32 = 60 * 60;
+/// Alarms and applications that are read at a time.
+const PAGE: u32 = 100;
+const DAY: u32 = 24 * 60 * 60;
+
+/// Alarms that wait to be raised, by target and key.
+pub(super) type Reported = BTreeMap<(Target, AlarmKey), SystemAlarm>;
+
+/// What the server observed of the machine and of its connections.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Observed {
+    /// The space for the database; `None` if it is unknown.
+    pub disk: Option<DiskSpace>,
+    /// The idle time of connections, in milliseconds: a connection that is older and was lost is closed.
+    /// 0 if silent connections are never closed.
+    pub idle_timeout: u64,
+}
+
+impl Site {
+    /// Has an alarm raised by the next [`Site::raise_reported`]. This does not wait and writes nothing.
+    pub fn report(&self, alarm: SystemAlarm) {
+        let mut reported = self
+            .0
+            .reported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let key = (alarm.to(), alarm.key());
+        if reported.len() < MAX_REPORTED || reported.contains_key(&key) {
+            reported.insert(key, alarm);
+        }
+    }
+
+    /// Raises the alarms that were reported. Call this each second.
+    ///
+    /// # Errors
+    /// `internal` when the store failed. Those that were not raised are raised by the next call.
+    pub async fn raise_reported(&self, now: Timestamp) -> Result<(), Refusal> {
+        let reported = {
+            let mut reported = self
+                .0
+                .reported
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *reported)
+        };
+        let mut result = Ok(());
+        for alarm in reported.into_values() {
+            if let Err(refusal) = self.raise_system(&alarm, now).await {
+                self.report(alarm);
+                result = Err(refusal);
+            }
+        }
+        result
+    }
+
+    /// Raises and ends the alarms whose causes last. Call this each minute.
+    ///
+    /// # Errors
+    /// `internal` when the store failed. The next call checks everything again.
+    pub async fn check_system(&self, observed: Observed, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(disk) = observed.disk {
+            let before = self.system_alarm(SystemAlarm::DISK).await?.is_some();
+            let low = disk.is_low(before).then_some(SystemAlarm::DiskLow {
+                free: disk.free,
+                total: disk.total,
+            });
+            self.set_cause(SystemAlarm::DISK, low, now).await?;
+        }
+        let overdue = self.overdue_backup(now).await?;
+        self.set_cause(SystemAlarm::BACKUP, overdue, now).await?;
+        let retiring = self.retiring_keys(now).await?;
+        self.set_cause(SystemAlarm::KEYS, retiring, now).await?;
+        self.end_refusals(now).await?;
+        self.report_two_places(observed.idle_timeout, now).await
+    }
+
+    /// Raises an alarm, or repeats it, unless its recipients were notified of it recently.
+    async fn raise_system(&self, alarm: &SystemAlarm, now: Timestamp) -> Result<(), Refusal> {
+        let (to, key) = (alarm.to(), alarm.key());
+        let current = self.store().current_alarm(Raiser::Site, to, &key).await?;
+        if current.is_some_and(|current| {
+            current.was_notified_recently(now) && current.severity >= alarm.severity()
+        }) {
+            return Ok(());
+        }
+        let new = NewAlarm {
+            to,
+            severity: alarm.severity(),
+            text: alarm.text(Language::default()),
+            key: Some(key.clone()),
+            data: alarm.data(),
+        };
+        let raised = match self.site_alarm(new, now).await {
+            Ok(raised) => raised.into_parts(),
+            // The person was deleted: there is no recipient.
+            Err(refusal) if refusal.is_not_found() => return Ok(()),
+            Err(refusal) => return Err(refusal),
+        };
+        let severity = alarm.severity().as_str();
+        let details = json!({ "to": to, "severity": severity });
+        self.commit_alarm("alarm.raise", raised, &key, &details, now)
+            .await
+    }
+
+    /// Writes the changes of an alarm with an audit entry. Another change of the same alarm came first
+    /// if they are stale, and the next check decides again.
+    async fn commit_alarm(
+        &self,
+        operation: &str,
+        (changes, notices): (Vec<Change>, Vec<Notice>),
+        key: &AlarmKey,
+        details: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let audit = AuditDraft {
+            target: Some(key.as_str().to_owned()),
+            details: details.to_string(),
+            ..AuditDraft::done(&Caller::site(), operation, now)
+        };
+        let set = ChangeSet {
+            notices,
+            ..ChangeSet::new(changes, audit)
+        };
+        match self.store().commit(set).await.map_err(Refusal::from) {
+            Err(refusal) if !refusal.is_conflict() && !refusal.is_not_found() => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    async fn system_alarm(&self, key: &str) -> Result<Option<Alarm>, Refusal> {
+        let key = AlarmKey::cut(key);
+        let current = self
+            .store()
+            .current_alarm(Raiser::Site, Target::Admins, &key);
+        Ok(current.await?)
+    }
+
+    /// Raises the alarm with this key while its cause lasts, and ends it afterwards.
+    async fn set_cause(
+        &self,
+        key: &str,
+        cause: Option<SystemAlarm>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        match (cause, self.system_alarm(key).await?) {
+            (Some(cause), Some(current)) if current.severity >= cause.severity() => Ok(()),
+            (Some(cause), _) => self.raise_system(&cause, now).await,
+            (None, Some(current)) => self.end_system(current, now).await,
+            (None, None) => Ok(()),
+        }
+    }
+
+    async fn end_system(&self, alarm: Alarm, now: Timestamp) -> Result<(), Refusal> {
+        let key = alarm.key.clone();
+        let ended = self.end_alarm(alarm, now).await?.into_parts();
+        self.commit_alarm("alarm.over", ended, &key, &json!({}), now)
+            .await
+    }
+
+    async fn overdue_backup(&self, now: Timestamp) -> Result<Option<SystemAlarm>, Refusal> {
+        let last = self.last_backup().await?;
+        let since = match last {
+            Some(last) => Some(last),
+            // A site without a backup has the age of its first audit entry.
+            None => {
+                let page = Page {
+                    after: None,
+                    limit: 1,
+                };
+                let first = self.store().audit(&page).await?;
+                first.first().map(|entry| entry.draft.time)
+            }
+        };
+        let overdue = since.is_some_and(|since| now > since.plus_seconds(MAX_BACKUP_AGE * DAY));
+        Ok(overdue.then_some(SystemAlarm::BackupOverdue { last }))
+    }
+
+    /// The applications whose previous key retires soon.
+    async fn retiring_keys(&self, now: Timestamp) -> Result<Option<SystemAlarm>, Refusal> {
+        let soon = now.plus_seconds(KEY_NOTICE);
+        let mut page = Page {
+            after: None,
+            limit: PAGE,
+        };
+        let mut retiring: Vec<(Timestamp, String)> = Vec::new();
+        loop {
+            let listed = self.store().applications(&page).await?;
+            let more = listed.len() == PAGE as usize;
+            for application in listed {
+                match application {
+                    Ok(application) => {
+                        page.after = Some(application.id.to_string());
+                        let retires = application.keys.iter().filter_map(|key| key.retires);
+                        let first = retires.filter(|at| now < *at && *at < soon).min();
+                        retiring.extend(first.map(|at| (at, application.id.to_string())));
+                    }
+                    Err(damaged) => page.after = Some(damaged.id),
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+        let more = retiring.len().saturating_sub(1);
+        Ok(retiring
+            .into_iter()
+            .min()
+            .map(|(retires, application)| SystemAlarm::KeysRetire {
+                application,
+                retires,
+                more,
+            }))
+    }
+
+    async fn end_refusals(&self, now: Timestamp) -> Result<(), Refusal> {
+        for state in [AlarmState::Open, AlarmState::Acknowledged] {
+            let search = AlarmSearch {
+                state: Some(state),
+                raiser: Some(Raiser::Site),
+                limit: PAGE,
+                ..AlarmSearch::default()
+            };
+            for alarm in self.store().alarms(&search).await? {
+                let is_of_refusals = alarm.key.as_str().starts_with(SystemAlarm::REFUSALS);
+                if is_of_refusals && now > alarm.last.plus_seconds(REFUSALS_OVER_AFTER) {
+                    self.end_system(alarm, now).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports devices with connections from two networks of one kind. A phone changes its network, and
+    /// the site then keeps the lost connection until it is idle: both have to be older than that.
+    async fn report_two_places(&self, idle_timeout: u64, now: Timestamp) -> Result<(), Refusal> {
+        if idle_timeout == 0 {
+            return Ok(());
+        }
+        let lasting = |info: &SessionInfo| {
+            matches!(info.proof, Proof::Device(_))
+                && now > info.opened.plus_millis(idle_timeout.saturating_mul(2))
+        };
+        let mut seen: BTreeMap<_, Source> = BTreeMap::new();
+        let lasting = self.sessions().list(Scope::All, None, usize::MAX, lasting);
+        for info in lasting {
+            let Proof::Device(device) = info.proof else {
+                continue;
+            };
+            let peer: Option<std::net::SocketAddr> = info.peer.parse().ok();
+            let Some(network) = peer.map(|peer| Source::from(peer.ip()).network()) else {
+                continue;
+            };
+            // Over IPv4 and IPv6 one network has two addresses.
+            let is_v4 = matches!(network, Source::V4(_));
+            let first = *seen.entry((device, is_v4)).or_insert(network);
+            if first == network {
+                continue;
+            }
+            if let Some(found) = self.store().device(device).await? {
+                self.report(SystemAlarm::TwoPlaces {
+                    device,
+                    account: info.account,
+                    name: found.name.to_string(),
+                    networks: [first.to_string(), network.to_string()],
+                });
+            }
+        }
+        Ok(())
+    }
+}

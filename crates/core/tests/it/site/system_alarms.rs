@@ -1,0 +1,278 @@
+//! The alarms that the site raises itself.
+
+use countersign_core::alarms::{
+    About, AlarmState, DiskSpace, Item, Language, Preferences, Severity, SystemAlarm, message,
+};
+use countersign_core::engine::{Decision, NewDeviceSession, Observed};
+use countersign_core::sessions::SessionInfo;
+use countersign_core::store::{AlarmSearch, Alarms};
+use countersign_core::timestamp::Timestamp;
+use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
+use serde_json::{Value, json};
+
+use super::enrolment::{ADA, site};
+
+const GIB: u64 = 1 << 30;
+const IDLE: u64 = 300_000;
+
+/// A site that takes enrolments, with the member `ada` and the admin `maria`.
+async fn with_admin() -> TestSite {
+    let test = site().await;
+    let maria = json!({ "name": "maria", "role": "admin" });
+    test.admin("person.create", maria).await;
+    test
+}
+
+async fn alarms(test: &TestSite) -> Vec<Value> {
+    let listed = test.admin("alarm.list", json!({})).await;
+    listed["entries"].as_array().unwrap().clone()
+}
+
+fn disk(free: u64) -> Observed {
+    Observed {
+        disk: Some(DiskSpace {
+            free,
+            total: 10 * GIB,
+        }),
+        idle_timeout: IDLE,
+    }
+}
+
+async fn audited_alarms(test: &TestSite) -> Vec<String> {
+    let audited = test.audited().await;
+    let of_alarms = |line: &String| line.starts_with("alarm.");
+    audited.into_iter().filter(of_alarms).collect()
+}
+
+/// The token of ada's ticket came with another key: one of the two is not ada's.
+// ALM-40, ALM-42
+#[tokio::test]
+async fn a_second_key_on_a_ticket_raises_one_critical_alarm_for_its_person() {
+    let test = with_admin().await;
+    let ticket = test.ticket("ada").await;
+    let enrol = async |device: TestDevice| {
+        let enrolled = device.enrol(&test.site, &ticket.token, ADA, NOW).await;
+        enrolled.is_ok()
+    };
+    assert!(enrol(TestDevice::new()).await);
+    test.site.raise_reported(NOW).await.unwrap();
+    assert!(alarms(&test).await.is_empty());
+    for _ in 0..20 {
+        assert!(!enrol(TestDevice::new()).await);
+        test.site.raise_reported(NOW).await.unwrap();
+    }
+    let [alarm] = &alarms(&test).await[..] else {
+        panic!("one alarm");
+    };
+    assert_eq!(alarm["severity"], "critical");
+    assert_eq!(alarm["key"], format!("second key {}", ticket.id));
+    let text = alarm["text"].as_str().unwrap();
+    assert!(text.contains(ADA) && text.contains("192.0.2.7"), "{text}");
+    assert_eq!(audited_alarms(&test).await.len(), 1);
+    assert!(!enrol(TestDevice::new()).await);
+    let later = NOW.plus_seconds(2 * 60 * 60);
+    test.site.raise_reported(later).await.unwrap();
+    assert_eq!(alarms(&test).await[0]["count"], 2);
+}
+
+// ALM-40
+#[tokio::test]
+async fn the_key_of_a_revoked_device_raises_an_alarm_and_an_unknown_key_none() {
+    let test = with_admin().await;
+    let (phone, ticket) = (TestDevice::new(), test.ticket("ada").await);
+    let enrolled = phone.enrol(&test.site, &ticket.token, ADA, NOW).await;
+    let id = enrolled.unwrap().device;
+    let unknown = TestDevice::new();
+    assert!(
+        test.device_session(&test.site, &unknown, ADA, NOW)
+            .await
+            .is_none()
+    );
+    test.site.raise_reported(NOW).await.unwrap();
+    assert!(alarms(&test).await.is_empty());
+    test.admin("device.revoke", json!({ "id": id })).await;
+    assert!(
+        test.device_session(&test.site, &phone, ADA, NOW)
+            .await
+            .is_none()
+    );
+    test.site.raise_reported(NOW).await.unwrap();
+    assert_eq!(alarms(&test).await[0]["key"], "revoked device");
+}
+
+// ALM-41
+#[tokio::test]
+async fn a_low_disk_raises_one_alarm_that_gets_critical_and_is_over_when_space_is_freed() {
+    let test = with_admin().await;
+    let check = async |free: u64| {
+        test.site.check_system(disk(free), NOW).await.unwrap();
+        let listed = alarms(&test).await;
+        listed.first().map(|alarm| {
+            let text = |name: &str| alarm[name].as_str().unwrap().to_owned();
+            (text("severity"), text("state"))
+        })
+    };
+    let seen = |severity: &str, state: &str| Some((severity.to_owned(), state.to_owned()));
+    assert_eq!(check(2 * GIB).await, None);
+    assert_eq!(check(GIB - 1).await, seen("warning", "open"));
+    assert_eq!(check(GIB - 2).await, seen("warning", "open"));
+    assert_eq!(check(GIB / 8).await, seen("critical", "open"));
+    assert_eq!(check(GIB + 1).await, seen("critical", "open"));
+    assert_eq!(check(2 * GIB).await, seen("critical", "over"));
+    let audited = audited_alarms(&test).await;
+    assert_eq!(audited.len(), 3, "{audited:?}");
+}
+
+// ALM-41
+#[tokio::test]
+async fn an_overdue_backup_raises_an_alarm_until_a_backup_is_recorded() {
+    let test = with_admin().await;
+    let week = NOW.plus_seconds(7 * 24 * 60 * 60);
+    let check = async |now: Timestamp| {
+        let observed = Observed::default();
+        test.site.check_system(observed, now).await.unwrap();
+        alarms(&test)
+            .await
+            .first()
+            .map(|alarm| alarm["state"].clone())
+    };
+    assert_eq!(check(week).await, None);
+    assert_eq!(check(week.plus_millis(1)).await, Some(json!("open")));
+    test.admin("site.backup_done", json!({ "sealed": true }))
+        .await;
+    assert_eq!(check(week).await, Some(json!("over")));
+}
+
+// ALM-41
+#[tokio::test]
+async fn a_previous_key_of_an_application_raises_an_alarm_six_hours_before_it_retires() {
+    let test = with_admin().await;
+    test.create_application("billing", json!({})).await;
+    let public = countersign_testkit::harness::party().public().to_pem();
+    let rotate = json!({ "id": "billing", "public_key": public });
+    test.admin("app.rotate_key", rotate).await;
+    let check = async |seconds: u32| {
+        let (observed, now) = (Observed::default(), NOW.plus_seconds(seconds));
+        test.site.check_system(observed, now).await.unwrap();
+        alarms(&test)
+            .await
+            .first()
+            .map(|alarm| alarm["state"].clone())
+    };
+    assert_eq!(check(17 * 60 * 60).await, None);
+    assert_eq!(check(19 * 60 * 60).await, Some(json!("open")));
+    assert_eq!(check(24 * 60 * 60).await, Some(json!("over")));
+}
+
+/// A phone that changes from one network to another must not raise an alarm.
+// ALM-43
+#[tokio::test]
+async fn a_key_on_lasting_connections_from_two_networks_raises_an_alarm() {
+    let test = with_admin().await;
+    let (phone, ticket) = (TestDevice::new(), test.ticket("ada").await);
+    phone
+        .enrol(&test.site, &ticket.token, ADA, NOW)
+        .await
+        .unwrap();
+    let open = async |peer: &str| -> SessionInfo {
+        let new = NewDeviceSession {
+            name: ADA.parse().unwrap(),
+            thumbprint: phone.thumbprint(),
+            peer: peer.to_owned(),
+            source: DEVICE_SOURCE,
+            cut: Box::new(|_| ()),
+            most: 10,
+        };
+        match test.site.open_device_session(new, NOW).await.unwrap() {
+            Decision::Opened(info) => info,
+            _ => panic!("the device is enrolled"),
+        }
+    };
+    let check = async |millis: u64| {
+        let now = NOW.plus_millis(millis);
+        test.site.check_system(disk(8 * GIB), now).await.unwrap();
+        test.site.raise_reported(now).await.unwrap();
+        alarms(&test).await.len()
+    };
+    open("192.0.2.7:1").await;
+    open("192.0.2.7:2").await;
+    open("[2001:db8::1]:1").await;
+    assert_eq!(check(2 * IDLE + 1).await, 0, "one network of each kind");
+    open("198.51.100.1:1").await;
+    assert_eq!(check(2 * IDLE).await, 0, "one may be lost");
+    assert_eq!(check(2 * IDLE + 1).await, 1);
+    let alarm = &alarms(&test).await[0];
+    let text = alarm["text"].as_str().unwrap();
+    assert!(
+        text.contains("phone") && text.contains("198.51.100.1"),
+        "{text}"
+    );
+}
+
+// ALM-40, ALM-41
+#[tokio::test]
+async fn refusals_raise_one_alarm_for_an_operation_which_is_over_after_an_hour() {
+    let test = with_admin().await;
+    for actor in ["192.0.2.1", "192.0.2.2"] {
+        test.site.report(SystemAlarm::Refusals {
+            operation: "session.login".to_owned(),
+            actor: actor.to_owned(),
+            count: 100,
+        });
+        test.site.raise_reported(NOW).await.unwrap();
+    }
+    assert_eq!(alarms(&test).await.len(), 1);
+    let hour = NOW.plus_seconds(60 * 60);
+    for (now, state) in [(hour, "open"), (hour.plus_millis(1), "over")] {
+        test.site
+            .check_system(Observed::default(), now)
+            .await
+            .unwrap();
+        assert_eq!(alarms(&test).await[0]["state"], state);
+    }
+}
+
+// ALM-40
+#[tokio::test]
+async fn a_message_has_the_text_in_the_recipients_language() {
+    let test = with_admin().await;
+    test.site.check_system(disk(GIB / 2), NOW).await.unwrap();
+    let search = AlarmSearch {
+        limit: 1,
+        ..AlarmSearch::default()
+    };
+    let alarm = test.memory().alarms(&search).await.unwrap().remove(0);
+    assert_eq!(
+        (alarm.severity, alarm.state),
+        (Severity::Warning, AlarmState::Open)
+    );
+    let item = Item {
+        alarm: &alarm,
+        about: About::Raised,
+    };
+    for (language, text) in [
+        (
+            Language::En,
+            "The disk of the site has 512 MiB of 10 GiB left.",
+        ),
+        (
+            Language::De,
+            "Der Datenträger der Site hat noch 512 MiB von 10 GiB frei.",
+        ),
+    ] {
+        let preferences = Preferences {
+            language,
+            ..Preferences::default()
+        };
+        let message = message(&[item], &preferences, "example.org", None);
+        assert!(message.text.contains(text), "{}", message.text);
+    }
+}
+
+/// A site without admins has no recipients; its checks must not fail.
+#[tokio::test]
+async fn a_site_without_admins_raises_no_alarm_for_them() {
+    let test = site().await;
+    test.site.check_system(disk(0), NOW).await.unwrap();
+    assert!(alarms(&test).await.is_empty());
+}

@@ -1,0 +1,75 @@
+//! The lines of a device connection: over TLS directly, or in a WebSocket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use countersign_net::tls::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::web_socket::{Closing, Upgrade, WebSocketLines};
+
+/// A stream of lines.
+pub(super) enum DeviceStream {
+    Lines(TlsStream<TcpStream>),
+    WebSocket(Box<WebSocketLines>),
+}
+
+impl DeviceStream {
+    /// Answers the request for a WebSocket, if there is one. Messages have at most `most` bytes.
+    pub(super) async fn open(
+        stream: TlsStream<TcpStream>,
+        upgrade: Option<Upgrade>,
+        most: usize,
+        closing: &Closing,
+    ) -> io::Result<Self> {
+        Ok(match upgrade {
+            None => Self::Lines(stream),
+            Some(upgrade) => {
+                let socket = WebSocketLines::answer(stream, upgrade, most, closing.clone());
+                Self::WebSocket(Box::new(socket.await?))
+            }
+        })
+    }
+}
+
+impl AsyncRead for DeviceStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Lines(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::WebSocket(socket) => Pin::new(&mut **socket).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for DeviceStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Lines(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::WebSocket(socket) => Pin::new(&mut **socket).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Lines(stream) => Pin::new(stream).poll_flush(context),
+            Self::WebSocket(socket) => Pin::new(&mut **socket).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Lines(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::WebSocket(socket) => Pin::new(&mut **socket).poll_shutdown(context),
+        }
+    }
+}

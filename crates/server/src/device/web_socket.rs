@@ -1,0 +1,352 @@
+//! The lines of a device connection in a WebSocket (RFC 6455): each text message is one line.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::{Context, Poll, ready};
+
+use countersign_core::sessions::CloseReason;
+use countersign_net::tls::TlsStream;
+use countersign_proto::device::{BadUpgrade, DEVICE_SUBPROTOCOL, Hello, hello_of_target};
+use futures_util::{Sink, Stream};
+use http::header::{HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::{Request, Response, Version};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// The most header fields of a request.
+const MAX_HEADERS: usize = 64;
+/// The buffer for reading, in bytes: most lines are short, and there may be many idle connections.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// The answer to a request that was accepted.
+pub(super) struct Upgrade(Response<()>);
+
+/// Reads a request, which ends with an empty line.
+pub(super) fn upgrade(head: &[u8]) -> Result<(Hello, Upgrade), BadUpgrade> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let complete = parsed.parse(head).is_ok_and(|status| status.is_complete());
+    let (method, target) = parsed
+        .method
+        .zip(parsed.path)
+        .filter(|_| complete && parsed.version == Some(1))
+        .ok_or(BadUpgrade::NotUpgrade)?;
+    let hello = hello_of_target(target)?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .version(Version::HTTP_11)
+        .body(())
+        .map_err(|_| BadUpgrade::NotUpgrade)?;
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_bytes(field.value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(BadUpgrade::NotUpgrade);
+        };
+        request.headers_mut().append(name, value);
+    }
+    if request.headers().contains_key(ORIGIN) {
+        return Err(BadUpgrade::Origin);
+    }
+    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let is_offered = offered
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim() == DEVICE_SUBPROTOCOL);
+    if !is_offered {
+        return Err(BadUpgrade::Subprotocol);
+    }
+    let mut response = create_response(&request).map_err(|_| BadUpgrade::NotUpgrade)?;
+    let subprotocol = HeaderValue::from_static(DEVICE_SUBPROTOCOL);
+    response
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    Ok((hello, Upgrade(response)))
+}
+
+/// How the WebSocket ends, shared with the session that decides it.
+#[derive(Clone)]
+pub(super) struct Closing(Arc<AtomicU16>);
+
+impl Closing {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicU16::new(0)))
+    }
+
+    /// Sets the close code, unless the WebSocket itself failed before.
+    pub(super) fn ended(&self, reason: CloseReason) {
+        self.set(match reason {
+            CloseReason::Goodbye => CloseCode::Normal,
+            CloseReason::SiteStopping => CloseCode::Away,
+            CloseReason::ProtocolFault => CloseCode::Protocol,
+            _ => CloseCode::Policy,
+        });
+    }
+
+    fn set(&self, code: CloseCode) {
+        let code = u16::from(code);
+        let _ = self
+            .0
+            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn code(&self) -> CloseCode {
+        match self.0.load(Ordering::Relaxed) {
+            0 => CloseCode::Normal,
+            code => CloseCode::from(code),
+        }
+    }
+}
+
+/// A WebSocket as a stream of lines.
+pub(super) struct WebSocketLines {
+    socket: WebSocketStream<TlsStream<TcpStream>>,
+    /// A line that was received, and how much of it was read.
+    input: (Vec<u8>, usize),
+    /// Bytes to send that are not in a message yet.
+    output: Vec<u8>,
+    closing: Closing,
+    /// What arrives cannot be read as messages any more.
+    has_failed: bool,
+    has_closed: bool,
+}
+
+impl WebSocketLines {
+    /// Answers the request. Messages have at most `most` bytes.
+    pub(super) async fn answer(
+        mut stream: TlsStream<TcpStream>,
+        Upgrade(response): Upgrade,
+        most: usize,
+        closing: Closing,
+    ) -> io::Result<Self> {
+        let mut head = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+        for (name, value) in response.headers() {
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        stream.write_all(&head).await?;
+        stream.flush().await?;
+        let mut config = WebSocketConfig::default();
+        config.read_buffer_size = READ_BUFFER;
+        config.write_buffer_size = 0;
+        config.max_message_size = Some(most);
+        config.max_frame_size = Some(most);
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        Ok(Self {
+            socket,
+            input: (Vec::new(), 0),
+            output: Vec::new(),
+            closing,
+            has_failed: false,
+            has_closed: false,
+        })
+    }
+
+    /// Sends the whole lines of the output, each as one message.
+    fn poll_lines(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(end) = self.output.iter().position(|byte| *byte == b'\n') {
+            ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(failed)?;
+            let mut line: Vec<u8> = self.output.drain(..=end).collect();
+            line.pop();
+            let text = String::from_utf8(line).map_err(io::Error::other)?;
+            Pin::new(&mut self.socket)
+                .start_send(Message::text(text))
+                .map_err(failed)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes a message; `None` if it has no line.
+    fn line(&self, message: Message) -> io::Result<Option<Vec<u8>>> {
+        match message {
+            Message::Text(text) => {
+                let mut line = text.as_bytes().to_vec();
+                // In JSON a line end is white space, and may stand between members.
+                line.iter_mut()
+                    .filter(|byte| **byte == b'\n')
+                    .for_each(|byte| *byte = b' ');
+                line.push(b'\n');
+                Ok(Some(line))
+            }
+            Message::Binary(_) => {
+                self.closing.set(CloseCode::Unsupported);
+                let problem = "a message must be text; a binary message is not taken";
+                Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => Ok(None),
+        }
+    }
+
+    /// Discards what arrives until the client answers the close frame. The caller limits the time.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.has_failed {
+            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+                Some(Ok(Message::Close(_))) | None => return Poll::Ready(()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) => self.has_failed = true,
+            }
+        }
+        let mut discarded = [0; READ_BUFFER];
+        loop {
+            let mut buffer = ReadBuf::new(&mut discarded);
+            match ready!(Pin::new(self.socket.get_mut()).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
+    fn fault(&self, error: Error) -> io::Error {
+        let code = match &error {
+            Error::Capacity(_) => CloseCode::Size,
+            Error::Utf8(_) => CloseCode::Invalid,
+            _ => CloseCode::Protocol,
+        };
+        match error {
+            Error::Io(error) => error,
+            other => {
+                self.closing.set(code);
+                io::Error::new(io::ErrorKind::InvalidData, other)
+            }
+        }
+    }
+}
+
+fn failed(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+impl AsyncRead for WebSocketLines {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let (line, read) = &self.input;
+            let unread = line.get(*read..).unwrap_or_default();
+            if !unread.is_empty() {
+                let (taken, _) = unread.split_at(unread.len().min(buffer.remaining()));
+                buffer.put_slice(taken);
+                self.input.1 += taken.len();
+                return Poll::Ready(Ok(()));
+            }
+            // An idle connection holds no line.
+            self.input = (Vec::new(), 0);
+            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+                Some(Ok(message)) => {
+                    if let Some(line) = self.line(message)? {
+                        self.input = (line, 0);
+                    }
+                }
+                None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
+                    return Poll::Ready(Ok(()));
+                }
+                Some(Err(error)) => {
+                    self.has_failed = true;
+                    return Poll::Ready(Err(self.fault(error)));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for WebSocketLines {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_lines(context))?;
+        self.output.extend_from_slice(bytes);
+        match self.poll_lines(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // What is left is sent by the next call, or when the stream is flushed.
+            _ => Poll::Ready(Ok(bytes.len())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_lines(context))?;
+        Pin::new(&mut self.socket)
+            .poll_flush(context)
+            .map_err(failed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_lines(context))?;
+        if !self.has_closed {
+            ready!(Pin::new(&mut self.socket).poll_ready(context)).ok();
+            self.has_closed = true;
+            let frame = CloseFrame {
+                code: self.closing.code(),
+                reason: "".into(),
+            };
+            // The client may have closed it first.
+            let _ = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame)));
+        }
+        let _ = ready!(Pin::new(&mut self.socket).poll_flush(context));
+        // A connection that is closed with unread bytes is reset, and the client loses the close frame.
+        ready!(self.poll_rest(context));
+        Pin::new(self.socket.get_mut()).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "GET /device?id=ada HTTP/1.1\r\nHost: site\r\nConnection: keep-alive, Upgrade\r\n\
+                        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                        Sec-WebSocket-Protocol: other, countersign.device.1\r\n\r\n";
+
+    // DEV-48
+    #[test]
+    fn an_upgrade_is_answered_as_rfc_6455_says() {
+        let (hello, Upgrade(response)) = upgrade(HEAD.as_bytes()).unwrap();
+        assert_eq!(hello.id.to_string(), "ada");
+        let field = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(response.status(), 101);
+        // RFC 6455, section 1.3.
+        assert_eq!(
+            field("sec-websocket-accept"),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+        assert_eq!(field("sec-websocket-protocol"), DEVICE_SUBPROTOCOL);
+    }
+
+    // DEV-48, DEV-49
+    #[test]
+    fn other_requests_are_refused_without_an_answer() {
+        for (from, to, why) in [
+            ("GET", "POST", BadUpgrade::NotUpgrade),
+            ("HTTP/1.1", "HTTP/1.0", BadUpgrade::NotUpgrade),
+            ("/device?id=ada", "/", BadUpgrade::Target),
+            ("Version: 13", "Version: 8", BadUpgrade::NotUpgrade),
+            ("Upgrade: websocket", "Upgrade: h2c", BadUpgrade::NotUpgrade),
+            ("device.1", "device.2", BadUpgrade::Subprotocol),
+            ("Host: site", "Origin: https://site", BadUpgrade::Origin),
+            ("Host: site", "Host site", BadUpgrade::NotUpgrade),
+            ("\r\n\r\n", "\r\n", BadUpgrade::NotUpgrade),
+        ] {
+            let head = HEAD.replacen(from, to, 1);
+            let refused = upgrade(head.as_bytes()).err();
+            assert_eq!(refused, Some(why), "{from} -> {to}");
+        }
+    }
+}

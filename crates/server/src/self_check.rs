@@ -1,0 +1,57 @@
+//! Observes the machine, and has the site raise and end its own alarms (`docs/operate/site-alarms.md`).
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::alarms::DiskSpace;
+use countersign_core::engine::Observed;
+use tracing::{error, warn};
+
+use crate::clock;
+use crate::shared::Shared;
+
+/// The time between two checks. One costs a few reads of the database.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Checks the site for as long as the server runs. `folder` is that of the database; without it, the
+/// disk is not observed.
+pub(crate) async fn run(folder: Option<PathBuf>, shared: Arc<Shared>) -> io::Result<Infallible> {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let observed = Observed {
+            disk: folder.as_ref().and_then(disk),
+            idle_timeout: u64::try_from(shared.limits().idle_timeout.as_millis())
+                .unwrap_or(u64::MAX),
+        };
+        if let Err(refusal) = shared.site.check_system(observed, clock::now()).await {
+            error!(problem = %refusal, "the alarms of the site could not be checked");
+        }
+    }
+}
+
+fn disk(folder: &PathBuf) -> Option<DiskSpace> {
+    let found = rustix::fs::statvfs(folder);
+    let found = found
+        .inspect_err(|problem| warn!(%problem, "the free space of the disk is unknown"))
+        .ok()?;
+    Some(DiskSpace {
+        free: found.f_bavail.saturating_mul(found.f_frsize),
+        total: found.f_blocks.saturating_mul(found.f_frsize),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // ALM-41
+    #[test]
+    fn the_space_of_a_folder_is_that_of_its_file_system() {
+        let space = disk(&std::env::temp_dir()).unwrap();
+        assert!(space.total > 0 && space.free <= space.total);
+        assert_eq!(disk(&PathBuf::from("/no/such/folder")), None);
+    }
+}
