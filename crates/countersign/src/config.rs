@@ -19,7 +19,7 @@ use countersign_server::limits::Limits;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-pub(crate) use self::delivery::{MailSection, Tls, WebhookSection};
+pub(crate) use self::delivery::{MailEncryption, MailSection, WebhookSection};
 pub(crate) use self::device_address::DeviceAddress;
 pub(crate) use self::first::first;
 pub(crate) use self::host::PublicHost;

@@ -38,8 +38,8 @@ pub(crate) enum Verb {
 pub(crate) struct Issue {
     /// Account name of the person.
     person: String,
-    /// What the ticket is for.
-    #[arg(long, value_parser = ["device"])]
+    /// What the ticket is for: to enrol a device, or to set a pass phrase [default: device].
+    #[arg(long, value_parser = ["device", "passphrase"])]
     kind: Option<String>,
     /// How long the ticket can be used, such as 1h or 7d, at most 7d [default: 1h].
     #[arg(long, value_name = "TIME", value_parser = seconds)]

@@ -20,7 +20,7 @@ const MIN_SEND_TIMEOUT_MS: u64 = 1_000;
 pub(crate) struct MailSection {
     pub(crate) server: Option<String>,
     pub(crate) port: Option<NonZeroU16>,
-    pub(crate) tls: Tls,
+    pub(crate) tls: MailEncryption,
     pub(crate) allow_plaintext: bool,
     pub(crate) user: Option<String>,
     pub(crate) password_file: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub(crate) struct WebhookSection {
 /// The encryption of the connection to the mail server.
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Tls {
+pub(crate) enum MailEncryption {
     #[default]
     StartTls,
     Tls,

@@ -10,7 +10,7 @@ use countersign_server::delivery::{
     BadChannel, Channels, Mail, MailLogin, MailServer, MailTls, Webhook, WebhookReceiver,
 };
 
-use crate::config::{Config, MailSection, Tls, WebhookSection};
+use crate::config::{Config, MailEncryption, MailSection, WebhookSection};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::secret_input::{passphrase, warn_if_others_can_read};
@@ -46,9 +46,9 @@ fn mail(section: &MailSection, folder: &Path) -> Result<Option<Mail>, Failure> {
         }
     };
     let (tls, usual) = match section.tls {
-        Tls::StartTls => (MailTls::StartTls, 587),
-        Tls::Tls => (MailTls::Implicit, 465),
-        Tls::None => (MailTls::None, 25),
+        MailEncryption::StartTls => (MailTls::StartTls, 587),
+        MailEncryption::Tls => (MailTls::Implicit, 465),
+        MailEncryption::None => (MailTls::None, 25),
     };
     let from = section.from.clone();
     let server = MailServer {

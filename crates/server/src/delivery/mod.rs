@@ -67,6 +67,10 @@ pub struct BadChannel {
 }
 
 impl BadChannel {
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "callers pass errors and formatted texts, which they do not need any more"
+    )]
     fn new(setting: &'static str, problem: impl ToString) -> Self {
         let problem = problem.to_string();
         Self { setting, problem }

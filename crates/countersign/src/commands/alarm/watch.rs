@@ -62,7 +62,7 @@ async fn output_closed() {
         Err(_) => false,
     };
     if !closed {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
