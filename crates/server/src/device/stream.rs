@@ -12,7 +12,7 @@ use super::web_socket::{Closing, Upgrade, WebSocketLines};
 
 /// A stream of lines.
 pub(super) enum DeviceStream {
-    Lines(TlsStream<TcpStream>),
+    Lines(Box<TlsStream<TcpStream>>),
     WebSocket(Box<WebSocketLines>),
 }
 
@@ -25,7 +25,7 @@ impl DeviceStream {
         closing: &Closing,
     ) -> io::Result<Self> {
         Ok(match upgrade {
-            None => Self::Lines(stream),
+            None => Self::Lines(Box::new(stream)),
             Some(upgrade) => {
                 let socket = WebSocketLines::answer(stream, upgrade, most, closing.clone());
                 Self::WebSocket(Box::new(socket.await?))

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use countersign_core::engine::DeliverySettings;
 use countersign_proto::webhook::{BodyFormat, BodyTemplate};
 use countersign_server::delivery::{Channels, Webhook, WebhookReceiver};
 use countersign_testkit::harness::ServedSite;
@@ -43,15 +42,10 @@ const MESSAGES: usize = 6;
 async fn messages_of_one_severity_to_one_person_arrive_in_their_order() {
     let mut receiver = receiver(&["500"]);
     let served = site_with_ada().await;
-    // The texts wait until the channel is there.
-    served.site.deliver_with(DeliverySettings {
-        text: true,
-        ..DeliverySettings::default()
-    });
+    deliver(&served, receiver.port, Duration::from_secs(60));
     for number in 0..MESSAGES {
         raise(&served, "critical", &format!("Number {number}.")).await;
     }
-    deliver(&served, receiver.port, Duration::from_secs(60));
     let failed = receiver.next().await;
     assert!(failed["body"].as_str().unwrap().ends_with("Number 0."));
     super::delivery(&served, "waiting", 1).await;

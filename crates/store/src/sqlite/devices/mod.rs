@@ -73,8 +73,10 @@ impl Devices for SqliteStore {
     async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
         let query = sqlx::query("SELECT 1 FROM removed_device_key WHERE thumbprint = ?")
             .bind(thumbprint.0.to_vec());
-        let found = one(&self.readers, query, |columns| columns.number::<u8>()).await?;
-        Ok(found.is_some())
+        let found = one(&self.readers, query, |columns| {
+            Ok(columns.number::<u8>()? == 1)
+        });
+        Ok(found.await?.unwrap_or(false))
     }
 
     async fn devices(
