@@ -181,7 +181,8 @@ async fn a_key_on_lasting_connections_from_two_networks_raises_an_alarm() {
             peer: peer.to_owned(),
             source: DEVICE_SOURCE,
             cut: Box::new(|_| ()),
-            most: 10,
+            max_sessions: 10,
+            max_connections: 10,
         };
         match test.site.open_device_session(new, NOW).await.unwrap() {
             Decision::Opened(info) => info,
