@@ -71,7 +71,7 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
     };
     if let Some(known) = &known
         && known.enrolled.is_some()
-        && known.ticket != token
+        && (known.ticket != token || known.id != command.id)
     {
         let message = format_args!("there is a profile {name} of an enrolled device");
         return Err(Failure::new(Exit::Conflict, "profile_exists", message).hint(

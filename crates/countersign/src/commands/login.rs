@@ -22,8 +22,8 @@ use crate::secret_input::{Secret, passphrase};
 /// The arguments of a login: site, account and encryption option.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
-    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it. Without --site, --as and
-    /// --key, this device connects with its profile.
+    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it. Without --as and --key,
+    /// this device connects with its profile, which has the address of the site.
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: Option<SiteUri>,
     /// Connects as this device, with the profile that `enrol` saved [default: the default profile]. [env:
@@ -101,6 +101,11 @@ impl Login {
     /// Asks for the secret.
     pub(super) fn source(&self, common: &Common) -> Result<Source, Failure> {
         Ok(match self.profile() {
+            Some(None) if self.site.is_some() && self.folder.open()?.default_name()?.is_none() => {
+                return Err(Failure::usage("no account to log in with was given").hint(
+                    "give --as NAME for a person or --key FILE for a service; or enrol this device",
+                ));
+            }
             Some(profile) => {
                 let device = Device::read(common, &self.folder, profile.as_deref())?;
                 Source::Device(Box::new(device))
@@ -123,8 +128,8 @@ impl Login {
         if self.profile.is_some() {
             return Some(self.profile.clone());
         }
-        let is_login = self.site.is_some()
-            || self.name.is_some()
+        // Not the site: README and guides export COUNTERSIGN_SITE for a whole terminal.
+        let is_login = self.name.is_some()
             || self.key.is_some()
             || variable("COUNTERSIGN_AS").is_some()
             || variable("COUNTERSIGN_KEY").is_some();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account;
-use crate::access::Role;
+use crate::access::{Channel, Role};
 use crate::accounts::Kind;
 use crate::alarms::{AlarmData, AlarmKey, AlarmText, Raiser, Severity, Target};
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Raised, Refusal};
@@ -38,18 +38,21 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Lists alarms, newest first. Admins see all, members those with themselves as a recipient.")
             .allow(&admin)
             .allow_own(&member)
+            .also_on(Channel::Device)
             .example(json!({ "state": "open", "limit": 10 }))
             .handler(view::list),
         Entry::new("alarm", "show")
             .summary("Shows an alarm and its recipients. Members see no other recipients.")
             .allow(&admin)
             .allow_own(&member)
+            .also_on(Channel::Device)
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::show),
         Entry::new("alarm", "acknowledge")
             .summary("Acknowledges an alarm, which stops all its deliveries.")
             .allow(&admin)
             .allow_own(&member)
+            .also_on(Channel::Device)
             .changes()
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::acknowledge),
@@ -62,6 +65,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("alarm", "test")
             .summary("Sends a test alarm to yourself and deletes the previous one.")
             .allow_own(&[Role::Admin, Role::Member])
+            .also_on(Channel::Device)
             .changes()
             .example(json!({ "severity": "critical" }))
             .handler(test),

@@ -308,6 +308,10 @@ async fn a_device_sees_the_status_its_person_and_what_is_theirs_and_nothing_else
         assert_eq!(
             granted,
             [
+                "alarm.acknowledge",
+                "alarm.list",
+                "alarm.show",
+                "alarm.test",
                 "device.list",
                 "device.rename",
                 "device.revoke",

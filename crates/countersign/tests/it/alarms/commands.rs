@@ -60,7 +60,7 @@ fn an_alarm_is_raised_listed_shown_acknowledged_and_ended() {
         sent.out
     );
     let none = done(&site, &["alarm", "retry"]);
-    assert!(none.out.contains("0 deliveries"), "{}", none.out);
+    assert!(none.out.contains("waiting again: 0"), "{}", none.out);
 }
 
 #[test]

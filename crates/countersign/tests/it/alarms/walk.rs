@@ -1,7 +1,9 @@
 //! The whole walk of an alarm: the person has no connection, learns of it by e-mail and by text, starts
 //! the client, looks, and acknowledges.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use countersign_testkit::harness::python::{PythonServer, interpreter};
 use serde_json::Value;
@@ -81,7 +83,9 @@ fn a_person_without_a_connection_learns_of_an_alarm_connects_and_acknowledges_it
     // at its clock.
     set_clock(site.folder.path(), "+6m");
     at_site(&raise.concat());
-    assert_eq!(receiver.next(), "+491701234567 The disk is full.");
+    let text = receiver.next();
+    assert!(text.starts_with("+491701234567 "), "{text}");
+    assert!(text.contains("The disk is full."), "{text}");
 
     // The client needs neither address nor key.
     let status = on_phone(&["call", "site", "status"]);
@@ -92,6 +96,15 @@ fn a_person_without_a_connection_learns_of_an_alarm_connects_and_acknowledges_it
         (&alarm["text"], &alarm["count"]),
         (&"The disk is full.".into(), &2.into())
     );
+    let mut watch = site.command(&["alarm", "watch"]);
+    watch.env("COUNTERSIGN_CONFIG_HOME", site.path("phone"));
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains("The disk is full."), "{line}");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
     let id = format!("id={}", alarm["id"].as_str().unwrap());
     on_phone(&["call", "alarm", "acknowledge", &id]);
     let acknowledged = at_site(&["alarm", "list", "--state", "acknowledged", "--json"]).json();
