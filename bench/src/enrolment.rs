@@ -145,6 +145,7 @@ async fn enrol(
     let (id, name) = (person.parse()?, "phone".parse()?);
     let request = Request::new(ticket.token().clone(), id, name, &identity, &exporter);
     stream.write_all(request.to_line().expose()).await?;
+    stream.flush().await?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await?;
     Reply::read(&reply)?;
@@ -179,6 +180,7 @@ async fn bare_server() -> Result<(SocketAddr, VerifyingKey)> {
 async fn shake_hands(address: SocketAddr, connector: Connector) -> Result<()> {
     let mut stream = connect(address, &connector).await?;
     stream.write_all(&[b' '; REQUEST]).await?;
+    stream.flush().await?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await?;
     match reply.len() {

@@ -169,6 +169,7 @@ impl Device {
         let exporter = stream.enrolment_exporter()?;
         let request = Request::new(ticket.token().clone(), id, name, &identity, &exporter);
         stream.write_all(request.to_line().expose()).await?;
+        stream.flush().await?;
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await?;
         Reply::read(&reply)?;
@@ -185,6 +186,7 @@ impl Opens for Device {
         let mut stream = self.connector.connect(socket(self.address).await?).await?;
         let hello = Hello { id: KNOWN.parse()? };
         stream.write_all(hello.to_line().as_bytes()).await?;
+        stream.flush().await?;
         line(&mut stream).await?;
         Ok(stream)
     }

@@ -55,7 +55,9 @@ impl<S: AsyncWrite + Unpin> Lines<S> {
     /// # Errors
     /// The errors of the stream.
     pub async fn send(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.stream.write_all(lines).await
+        self.stream.write_all(lines).await?;
+        // TLS may hold bytes that the socket did not take.
+        self.stream.flush().await
     }
 }
 
