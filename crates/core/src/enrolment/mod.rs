@@ -9,7 +9,8 @@
 //!   └──────────────────────────────────▶ Revoked
 //! ```
 //!
-//! A ticket that has expired is of no use in any state. The site stores the SHA-256 of the token, never the token.
+//! A ticket that has expired is of no use in any state. The site stores the SHA-256 of the token,
+//! never the token.
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::{TicketKind, TokenHash};
