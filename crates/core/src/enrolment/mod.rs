@@ -83,14 +83,14 @@ pub enum TicketState {
         thumbprint: Thumbprint,
         /// The device that has the key; `None` if a pass phrase was set.
         device: Option<DeviceId>,
-        /// When.
+        /// When the key was registered.
         at: Timestamp,
     },
     /// It registers nothing any more.
     Revoked {
-        /// When.
+        /// When it was revoked.
         at: Timestamp,
-        /// Why.
+        /// Why it was revoked.
         why: RevocationReason,
     },
 }
@@ -100,7 +100,7 @@ pub enum TicketState {
 pub struct EnrolmentTicket {
     /// Its id; the ticket that a person gets does not contain it.
     pub id: TicketId,
-    /// What it is a ticket for.
+    /// What the ticket can be used for.
     pub kind: TicketKind,
     /// The account that a key is registered for.
     pub account: AccountId,
