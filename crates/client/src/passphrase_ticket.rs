@@ -74,12 +74,12 @@ impl PassphraseTicketError {
 /// Sets the pass phrase of the person with this id; with the ticket of the first admin, creates the
 /// admin with this name. The person gets a new identity, which the pass phrase unseals.
 ///
-/// If the connection breaks after the site's challenge, the dialog is repeated with the same identity,
-/// so that a lost reply does no harm.
+/// If the connection breaks after the site's challenge, the dialog is repeated with the same
+/// identity, so that a lost reply does no harm.
 ///
 /// # Errors
-/// [`PassphraseTicketError`]. After `Dialog(Broken)` it is unknown whether the pass phrase was set: log in
-/// with it to find out.
+/// [`PassphraseTicketError`]. After `Dialog(Broken)` it is unknown whether the pass phrase was set:
+/// log in with it to find out.
 pub async fn set(
     ticket: &EnrolmentTicket,
     id: &AccountName,

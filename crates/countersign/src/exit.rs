@@ -51,7 +51,7 @@ const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::NotAuthenticated,
         "not authenticated: name, pass phrase, key or site key",
-        "also a wrong pass phrase or recovery code for `site unseal` and `serve`, and a wrong pass phrase for a key file",
+        "also a wrong pass phrase or recovery code for `site unseal` and `serve`, a wrong pass phrase for a key file, an enrolment ticket that the site refused, and a device that the site did not accept",
     ),
     (
         Exit::Refused,
@@ -71,7 +71,7 @@ const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::Problems,
         "a check found problems",
-        "`audit verify`, `backup verify`, `backup restore`, `config check`, `doctor`",
+        "`audit verify`, `backup verify`, `backup restore`, `config check`, `doctor`, `verify`",
     ),
     (
         Exit::Interrupted,

@@ -118,9 +118,11 @@ impl From<PassphraseTicketError> for Failure {
                 "wrong_site",
                 "ask the admin whether the ticket is genuine",
             ),
-            PassphraseTicketError::Dialog(Dialog::Refused) => {
-                (Exit::NotAuthenticated, "ticket_refused", "")
-            }
+            PassphraseTicketError::Dialog(Dialog::Refused) => (
+                Exit::NotAuthenticated,
+                "ticket_refused",
+                "check the id, and ask an admin for a new ticket of kind passphrase",
+            ),
             PassphraseTicketError::Dialog(Dialog::Broken) => (
                 Exit::Unreachable,
                 "closed",

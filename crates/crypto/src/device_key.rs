@@ -38,7 +38,8 @@ pub const MAX_DEVICE_SIGNATURE: usize = 72;
 pub enum DeviceAlgorithm {
     /// Ed25519; a signature has 64 bytes (RFC 8032, section 5.1.6).
     Ed25519,
-    /// ECDSA with SHA-256 over P-256; a signature is `Ecdsa-Sig-Value` in DER (RFC 3279, section 2.2.3).
+    /// ECDSA with SHA-256 over P-256; a signature is `Ecdsa-Sig-Value` in DER (RFC 3279, section
+    /// 2.2.3).
     EcdsaP256,
 }
 
@@ -53,7 +54,8 @@ impl DeviceAlgorithm {
     }
 }
 
-/// A device's public key. Its point was checked: it is on the curve and has the order that keys have.
+/// A device's public key. Its point was checked: it is on the curve and has the order that keys
+/// have.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct DeviceKey {
     algorithm: DeviceAlgorithm,
@@ -166,7 +168,8 @@ pub enum DeviceKeyError {
     )]
     Unsupported,
     /// A supported key in another form than the one that has its thumbprint: a compressed point, a
-    /// curve that is spelled out, parameters that Ed25519 does not have, or lengths that are not DER.
+    /// curve that is spelled out, parameters that Ed25519 does not have, or lengths that are not
+    /// DER.
     #[error(
         "the key is not in its canonical form; `openssl pkey -ec_conv_form uncompressed -ec_param_enc named_curve` \
          writes that"

@@ -86,8 +86,9 @@ pub struct DeviceConnector {
 }
 
 impl DeviceConnector {
-    /// Connects to `host` (a DNS name, an IPv4 address, or an IPv6 address in brackets) and `port`, accepts
-    /// the site with this signing key and no other, and proves the device's key. The default timeout is 20 s.
+    /// Connects to `host` (a DNS name, an IPv4 address, or an IPv6 address in brackets) and `port`,
+    /// accepts the site with this signing key and no other, and proves the device's key. The
+    /// default timeout is 20 s.
     #[must_use]
     pub fn new(host: &str, port: u16, site: VerifyingKey, identity: Arc<DeviceIdentity>) -> Self {
         Self {

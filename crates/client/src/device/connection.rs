@@ -35,8 +35,8 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The id of operations that keep the connection alive. Callers' ids begin with 1.
 const KEEP_ALIVE: u64 = 0;
 
-/// An open connection of a device. Many tasks may call it concurrently. It sends an operation when nothing
-/// else was sent for a third of the idle time, so that the site does not close it.
+/// An open connection of a device. Many tasks may call it concurrently. It sends an operation when
+/// nothing else was sent for a third of the idle time, so that the site does not close it.
 pub struct DeviceConnection {
     calls: Calls,
     welcome: DeviceWelcome,
@@ -86,8 +86,8 @@ impl DeviceConnection {
     /// Runs an operation and returns its result unchanged, whether it succeeded or not.
     ///
     /// # Errors
-    /// [`CallError::Lost`] if the connection has ended, [`CallError::TooLong`] if the site would not read the
-    /// operation.
+    /// [`CallError::Lost`] if the connection has ended, [`CallError::TooLong`] if the site would
+    /// not read the operation.
     pub async fn outcome(
         &self,
         group: &str,
@@ -201,7 +201,8 @@ impl Task {
         }
     }
 
-    /// Passes a result or an event on. A line that is neither is ignored: a later site may send more.
+    /// Passes a result or an event on. A line that is neither is ignored: a later site may send
+    /// more.
     fn receive(&mut self, line: &[u8]) {
         if let Ok((outcome, _)) = read_outcome(line) {
             if let Some(reply) = self.pending.remove(&outcome.id) {
@@ -245,7 +246,8 @@ impl Task {
     }
 }
 
-/// Waits for room for a line and then for the next request. No request is lost if the future is dropped.
+/// Waits for room for a line and then for the next request. No request is lost if the future is
+/// dropped.
 async fn next(
     outgoing: &mpsc::Sender<Vec<u8>>,
     requests: &mut mpsc::Receiver<Request>,

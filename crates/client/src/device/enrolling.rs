@@ -12,8 +12,9 @@ use super::connecting::{DeviceError, TIMEOUT, in_time, open};
 /// Bytes read from the stream at a time.
 const READ_SIZE: usize = 1_024;
 
-/// Registers the key of `identity` with a ticket, for the person with this id. Store the key before: if
-/// the connection ends before the reply arrives, only the same key can repeat the request.
+/// Registers the key of `identity` with a ticket, for the person with this id. Store the key
+/// before: if the connection ends before the reply arrives, only the same key can repeat the
+/// request.
 ///
 /// # Errors
 /// [`DeviceError`]; `Enrolment(Refused)` also if the connection ended before the reply.

@@ -1,4 +1,5 @@
-//! What a site stores about a person beyond the account: how to reach the person, and free attributes.
+//! What a site stores about a person beyond the account: how to reach the person, and free
+//! attributes.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +50,8 @@ impl PersonData {
     }
 }
 
-/// The name of an attribute: a lower-case letter, then lower-case letters, digits, `_`, `-` and `.`; at most 40
-/// characters.
+/// The name of an attribute: a lower-case letter, then lower-case letters, digits, `_`, `-` and
+/// `.`; at most 40 characters.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]

@@ -17,9 +17,9 @@ pub const SEEN_EVERY: u64 = 60_000;
 pub struct Device {
     /// Never changes and is never used again.
     pub id: DeviceId,
-    /// Whose it is.
+    /// The account of its person.
     pub account: AccountId,
-    /// What its person calls it.
+    /// Its name, which its person chose.
     pub name: DeviceName,
     /// Its public key: SubjectPublicKeyInfo (RFC 5280, section 4.1) in DER.
     pub spki: Vec<u8>,
@@ -34,8 +34,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Whether `last_seen` is to be changed for a connection at `now`: it is older than [`SEEN_EVERY`], or later than
-    /// `now` because the clock was set back.
+    /// Whether `last_seen` is to be changed for a connection at `now`: it is older than
+    /// [`SEEN_EVERY`], or later than `now` because the clock was set back.
     #[must_use]
     pub fn is_seen_anew(&self, now: Timestamp) -> bool {
         self.last_seen

@@ -15,7 +15,8 @@ use crate::store::{Change, StoreError};
 use crate::throttle::{Abuse, Source};
 use crate::timestamp::Timestamp;
 
-/// A connection of a device that asks for its session. The TLS handshake has shown that it has the key.
+/// A connection of a device that asks for its session. The TLS handshake has shown that it has the
+/// key.
 pub struct NewDeviceSession {
     /// The id that its first line names.
     pub name: AccountName,
@@ -34,12 +35,13 @@ pub struct NewDeviceSession {
 }
 
 impl Site {
-    /// Opens a session for the connection of a device. Audited as `session.opened`; close every session that was
-    /// opened with [`Site::close_session`], those that were cut too.
+    /// Opens a session for the connection of a device. Audited as `session.opened`; close every
+    /// session that was opened with [`Site::close_session`], those that were cut too.
     ///
-    /// [`Decision::Refused`] stands for an unknown key, another person's id, an account that is locked, disabled or
-    /// deleted, and a sealed site: answer them alike, with silence. It is counted for the audit log and as
-    /// [`Abuse::NotAuthenticated`] of the source; the caller counts nothing.
+    /// [`Decision::Refused`] stands for an unknown key, another person's id, an account that is
+    /// locked, disabled or deleted, and a sealed site: answer them alike, with silence. It is
+    /// counted for the audit log and as [`Abuse::NotAuthenticated`] of the source; the caller
+    /// counts nothing.
     ///
     /// The session lasts as long as the site's `session_lifetime`; a device then connects anew.
     ///
@@ -92,8 +94,8 @@ impl Site {
             connected: true,
             connection: 0,
         };
-        // Registered first, looked at again afterwards: an admin who revokes the device or locks the account meanwhile
-        // either finds the session and cuts it, or is seen here.
+        // Registered first, looked at again afterwards: an admin who revokes the device or locks
+        // the account meanwhile either finds the session and cuts it, or is seen here.
         let others = self
             .sessions()
             .list(Scope::Own(account.id), None, usize::MAX, |other| {
@@ -123,8 +125,8 @@ impl Site {
         }
     }
 
-    /// The change that keeps when the device of a session was seen last, if it is due. A store that cannot read keeps
-    /// no session from being closed.
+    /// The change that keeps when the device of a session was seen last, if it is due. A store that
+    /// cannot read keeps no session from being closed.
     pub(super) async fn device_seen(&self, info: &SessionInfo, now: Timestamp) -> Option<Change> {
         let Proof::Device(id) = info.proof else {
             return None;

@@ -1,5 +1,5 @@
-//! Enrolment: a device presents the token of a ticket and a key of its own, and becomes a device of the ticket's
-//! account.
+//! Enrolment: a device presents the token of a ticket and a key of its own, and becomes a device of
+//! the ticket's account.
 //!
 //! ```text
 //! token ──▶ known? ──▶ usable? ──▶ right id and kind? ──▶ proof verifies? ──▶ one change set: ticket bound, device made
@@ -8,8 +8,8 @@
 //!          counted     counted     ticket revoked         ticket revoked       `ticket.second_key`, counted
 //! ```
 //!
-//! The client learns of none of these refusals. What is cheap comes first: an unknown token costs one look-up by an
-//! index, and a key other than the bound one costs no public-key work.
+//! The client learns of none of these refusals. What is cheap comes first: an unknown token costs
+//! one look-up by an index, and a key other than the bound one costs no public-key work.
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceKey;
@@ -52,15 +52,17 @@ pub enum NotEnrolled {
 }
 
 impl Site {
-    /// Enrols a device. `proof` is [`Request::verify`], and is polled only when token and id are right: wait in it for a
-    /// turn at public-key work.
+    /// Enrols a device. `proof` is [`Request::verify`], and is polled only when token and id are
+    /// right: wait in it for a turn at public-key work.
     ///
-    /// A right token is spent in either case: it is bound to the key, or revoked when what came with it is wrong. The
-    /// bound key may come again until the ticket expires and gets the same answer. Refusals are counted for the audit
-    /// log and as [`Abuse::NotAuthenticated`](crate::throttle::Abuse::NotAuthenticated) of the source; the caller
-    /// counts nothing.
+    /// A right token is spent in either case: it is bound to the key, or revoked when what came
+    /// with it is wrong. The bound key may come again until the ticket expires and gets the same
+    /// answer. Refusals are counted for the audit log and as
+    /// [`Abuse::NotAuthenticated`](crate::throttle::Abuse::NotAuthenticated) of the source; the
+    /// caller counts nothing.
     ///
-    /// Run this to its end even when the client goes away, so that a client cannot keep a token unspent by that.
+    /// Run this to its end even when the client goes away, so that a client cannot keep a token
+    /// unspent by that.
     ///
     /// # Errors
     /// [`NotEnrolled`].
@@ -97,8 +99,8 @@ impl Site {
         }
     }
 
-    /// The ticket of a token, if a key can be registered with it or was. `thumbprint` is that of the
-    /// key that came with it.
+    /// The ticket of a token, if a key can be registered with it or was. `thumbprint` is that of
+    /// the key that came with it.
     pub(super) async fn presented(
         &self,
         token: &TokenHash,

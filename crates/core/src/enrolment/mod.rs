@@ -9,7 +9,8 @@
 //!   └──────────────────────────────────▶ Revoked
 //! ```
 //!
-//! A ticket that has expired is of no use in any state. The site stores the SHA-256 of the token, never the token.
+//! A ticket that has expired is of no use in any state. The site stores the SHA-256 of the token,
+//! never the token.
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::{TicketKind, TokenHash};
@@ -82,14 +83,14 @@ pub enum TicketState {
         thumbprint: Thumbprint,
         /// The device that has the key; `None` if a pass phrase was set.
         device: Option<DeviceId>,
-        /// When.
+        /// When the key was registered.
         at: Timestamp,
     },
     /// It registers nothing any more.
     Revoked {
-        /// When.
+        /// When it was revoked.
         at: Timestamp,
-        /// Why.
+        /// Why it was revoked.
         why: RevocationReason,
     },
 }
@@ -99,7 +100,7 @@ pub enum TicketState {
 pub struct EnrolmentTicket {
     /// Its id; the ticket that a person gets does not contain it.
     pub id: TicketId,
-    /// What it is a ticket for.
+    /// What the ticket can be used for.
     pub kind: TicketKind,
     /// The account that a key is registered for.
     pub account: AccountId,

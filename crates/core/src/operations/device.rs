@@ -70,11 +70,11 @@ struct List {
 struct DeviceView {
     /// Stays the same when the name changes.
     id: DeviceId,
-    /// Whose it is; absent if the account was deleted just now.
+    /// The person whose device it is; absent if the account was deleted just now.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     person: Option<AccountName>,
-    /// What it is called.
+    /// Its name, which the person chose.
     #[schemars(with = "String")]
     name: DeviceName,
     /// SHA-256 of its key's `SubjectPublicKeyInfo`, in hexadecimal.
@@ -135,7 +135,8 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<DeviceVie
     Ok(Answer::new(listing).with_output(text))
 }
 
-/// The devices of these accounts that have a connection. The sessions of other accounts cost nothing.
+/// The devices of these accounts that have a connection. The sessions of other accounts cost
+/// nothing.
 fn connected(context: &Context, accounts: impl Iterator<Item = AccountId>) -> HashSet<DeviceId> {
     let sessions = context.site().sessions();
     let own = |account| sessions.list(Scope::Own(account), None, usize::MAX, |_| true);
@@ -186,8 +187,8 @@ async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, 
         .commit(change, renamed.id.to_string(), details)
         .await?;
     let connected = connected(&context, [account].into_iter()).contains(&renamed.id);
-    let said = format!("The device {} is called {}.", renamed.id, renamed.name);
-    Ok(Answer::new(DeviceView::of(renamed, person, connected)).with_output(said))
+    let output = format!("The device {} is named {}.", renamed.id, renamed.name);
+    Ok(Answer::new(DeviceView::of(renamed, person, connected)).with_output(output))
 }
 
 /// Names a device.
@@ -198,10 +199,10 @@ struct ById {
     id: DeviceId,
 }
 
-/// What followed.
+/// The effect of a revocation.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Revoked {
-    /// How many sessions of the device were cut.
+    /// The number of sessions of the device that were cut.
     sessions: usize,
 }
 
@@ -221,9 +222,9 @@ async fn revoke(context: Context, params: ById) -> Result<Answer<Revoked>, Refus
         .await
         .map_err(|refusal| refusal.of_field("id"))?;
     let sessions = committed.effects.sessions_ended;
-    let said = format!(
-        "Revoked the device {}, {sessions} sessions cut.",
+    let output = format!(
+        "Revoked the device {}. Sessions cut: {sessions}.",
         device.name
     );
-    Ok(Answer::new(Revoked { sessions }).with_output(said))
+    Ok(Answer::new(Revoked { sessions }).with_output(output))
 }

@@ -82,13 +82,13 @@ struct Issue {
     expires_in: Option<u32>,
 }
 
-/// A ticket, shown this once. A client that has it and knows the person's id can register a device or
-/// set the pass phrase.
+/// A ticket, shown this once. A client that has it and knows the person's id can register a device
+/// or set the pass phrase.
 #[derive(Serialize, JsonSchema)]
 struct Issued {
     /// Names it in `ticket list` and `ticket revoke`; the ticket itself does not contain it.
     id: TicketId,
-    /// Whom it is for.
+    /// The person who can use it.
     #[schemars(with = "String")]
     person: AccountName,
     /// What it is for.
@@ -172,7 +172,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
     let target = account.name.to_string();
     context.commit(changes, target, details).await?;
     let uri = handed_out.to_uri().expose().to_owned();
-    let said = format!(
+    let output = format!(
         "{uri}\nThe ticket {} for {} can be used once, until {}. It is not shown again.",
         ticket.id, account.name, ticket.expires
     );
@@ -185,7 +185,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
         ticket: serde_json::from_str(handed_out.to_json().expose())?,
         uri,
     };
-    Ok(Answer::new(issued).with_output(said))
+    Ok(Answer::new(issued).with_output(output))
 }
 
 /// The person of that name, if the caller may touch them.
@@ -194,7 +194,8 @@ pub(super) async fn person(context: &Context, name: &AccountName) -> Result<Acco
     found.map_err(|refusal| refusal.of_field("person"))
 }
 
-/// The account that a list is about: the one that is named, or the caller's own if the caller may see no other.
+/// The account that a list is about: the one that is named, or the caller's own if the caller may
+/// see no other.
 pub(super) async fn listed(
     context: &Context,
     name: Option<&AccountName>,
@@ -234,12 +235,12 @@ enum StateView {
     Revoked,
 }
 
-/// A ticket without its token, of which the site knows the hash alone.
+/// A ticket without its token: the site stores only the token's hash.
 #[derive(Debug, Serialize, JsonSchema)]
 struct TicketView {
     /// Its id.
     id: TicketId,
-    /// Whom it is for; absent if the account was deleted just now.
+    /// The person who can use it; absent if the account was deleted just now.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     person: Option<AccountName>,
@@ -254,7 +255,7 @@ struct TicketView {
     /// The device that was enrolled with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<DeviceId>,
-    /// Since when it is bound or revoked.
+    /// When it was bound or revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
     /// Why it was revoked.
@@ -330,9 +331,9 @@ async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let ticket = found
         .filter(|ticket| context.admits(ticket.account))
         .ok_or_else(|| Refusal::not_found("ticket", id).of_field("id"))?;
-    let said = format!("Revoked the ticket {id}.");
+    let output = format!("Revoked the ticket {id}.");
     if matches!(ticket.state, TicketState::Revoked { .. }) {
-        return Ok(Answer::new(Done {}).with_output(said));
+        return Ok(Answer::new(Done {}).with_output(output));
     }
     let change = Change::RevokeTicket {
         id,
@@ -342,5 +343,5 @@ async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     };
     let details = json!({ "account": ticket.account, "kind": ticket.kind.name() });
     context.commit(change, id.to_string(), details).await?;
-    Ok(Answer::new(Done {}).with_output(said))
+    Ok(Answer::new(Done {}).with_output(output))
 }

@@ -103,7 +103,7 @@ pub enum Thing {
     /// A delivery of an alarm.
     #[error("delivery")]
     Delivery,
-    /// How a person wants to be told of alarms.
+    /// A person's preferences for alarms.
     #[error("preferences")]
     Preferences,
 }

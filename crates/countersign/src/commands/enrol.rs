@@ -184,8 +184,8 @@ impl Enrol {
         Ok((profile, identity))
     }
 
-    /// Creates a key. A key of an earlier ticket is replaced: it was not enrolled, and the site would refuse it
-    /// with this ticket if it was.
+    /// Creates a key. A key of an earlier ticket is replaced: it was not enrolled, and the site
+    /// would refuse it with this ticket if it was.
     fn create_key(&self, common: &Common, file: &Path) -> Result<DeviceIdentity, Failure> {
         let secret_file = common.secret_file(Secret::Key);
         let secret: Option<Passphrase> = (self.passphrase || secret_file.is_some())

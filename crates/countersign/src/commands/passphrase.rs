@@ -40,7 +40,7 @@ pub(crate) struct Change {
 pub(crate) struct Set {
     /// The ticket, as URI or JSON (`-`: read it from standard input).
     ticket: String,
-    /// Your name at the site, as the admin told you; the first admin chooses it.
+    /// Your name at the site, which the admin gave you; the first admin chooses it.
     #[arg(long, value_name = "NAME", value_parser = input::trimmed::<AccountName>)]
     id: AccountName,
     /// Reads the new pass phrase from this file (`-`: standard input) instead of a prompt.

@@ -212,8 +212,8 @@ static OTHER_SETTINGS: &[Setting] = &[
             },
         },
         applies: Applies::Reload,
-        what: "The URL under which people reach the pages of this site. Links in messages about alarms lead \
-               there, to pages that need a login. Without it, messages have no links.",
+        what: "The URL of your own page about alarms, to which links in messages lead; it has to ask for a \
+               login. The site has no web page yet. Without this setting, messages have no links.",
         warning: "",
     },
     Setting {

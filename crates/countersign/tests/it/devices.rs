@@ -291,7 +291,8 @@ fn openssl(site: &Running, words: &str) {
     assert!(run.status.success(), "{run:?}");
 }
 
-/// Devices with keys that openssl made: `countersign enrol` registers them, and `openssl s_client` connects.
+/// Devices with keys that openssl made: `countersign enrol` registers them, and `openssl s_client`
+/// connects.
 // DEV-22, DEV-11
 #[test]
 fn openssl_is_a_device_with_ed25519_and_with_p_256() {

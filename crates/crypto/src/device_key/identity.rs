@@ -66,8 +66,8 @@ impl DeviceIdentity {
         }
     }
 
-    /// Reads a key file that [`Self::to_encrypted_pem`] wrote, or one that is not encrypted, for which the pass
-    /// phrase is ignored.
+    /// Reads a key file that [`Self::to_encrypted_pem`] wrote, or one that is not encrypted, for
+    /// which the pass phrase is ignored.
     ///
     /// # Errors
     /// [`DeviceIdentityError`]; [`DeviceIdentityError::Encryption`] for a wrong pass phrase.
@@ -110,8 +110,8 @@ impl DeviceIdentity {
         in_pem(self.document(), PKCS8)
     }
 
-    /// The key file, encrypted under a pass phrase (RFC 8018, scrypt). Store it with mode 0600 all the same,
-    /// because pass phrases can be guessed.
+    /// The key file, encrypted under a pass phrase (RFC 8018, scrypt). Store it with mode 0600 all
+    /// the same, because pass phrases can be guessed.
     #[must_use]
     pub fn to_encrypted_pem(
         &self,

@@ -12,7 +12,8 @@ pub const MAX_HELLO: usize = 2 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
-    /// The person's id. The site finds the account by the device's key, and the id must be its name.
+    /// The person's id. The site finds the account by the device's key, and the id must be its
+    /// name.
     pub id: AccountName,
 }
 

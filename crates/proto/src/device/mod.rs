@@ -1,5 +1,5 @@
-//! The device connection (`docs/protocol/device.md`, Device connection): the lines that stand before
-//! the first operation. TLS has authenticated both ends by their keys before.
+//! The device connection (`docs/protocol/device.md`, Device connection): the lines that stand
+//! before the first operation. TLS has authenticated both ends by their keys before.
 //!
 //! ```text
 //! device                                site

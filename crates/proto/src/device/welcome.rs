@@ -38,8 +38,8 @@ struct Line {
 }
 
 impl DeviceWelcome {
-    /// Reads the line, with or without its line end. Members that are not known are ignored, so that
-    /// a later site can say more.
+    /// Reads the line, with or without its line end. Members that are not known are ignored, so
+    /// that a later site can say more.
     ///
     /// # Errors
     /// [`BadWelcome`].

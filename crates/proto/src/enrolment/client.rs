@@ -23,7 +23,7 @@ pub struct AwaitingReply {
     site: VerifyingKey,
 }
 
-/// What became of the bytes that arrived.
+/// The result of bytes that arrived.
 #[derive(Debug)]
 pub enum ReplyStep {
     /// The answer is incomplete: read on.
@@ -40,14 +40,14 @@ pub enum EnrolmentError {
     WrongKind(TicketKind),
     /// The site closed the connection without an answer. It never says why.
     #[error(
-        "the site did not accept the ticket: it was used, revoked or expired, or the id is another person's; \
-         ask for a new ticket"
+        "the site did not accept the ticket: it was used, revoked or expired, or the id is another \
+         person's; ask for a new ticket"
     )]
     Refused,
     /// The connection ended within the answer: repeat with the same ticket, id and key.
     #[error("the connection ended within the site's answer; run the same command again")]
     Broken,
-    /// The answer makes no sense.
+    /// The answer is malformed.
     #[error(transparent)]
     Reply(#[from] BadReply),
     /// The answer names another key than the one that the ticket pins and TLS has checked.

@@ -6,7 +6,7 @@ use countersign_crypto::secret::SecretBytes;
 #[derive(Debug)]
 pub(super) struct PartialLine<const MAX: usize>(SecretBytes);
 
-/// What became of the bytes that arrived.
+/// The result of bytes that arrived.
 pub(super) enum LineStep<const MAX: usize> {
     /// The line is incomplete.
     More(PartialLine<MAX>),
@@ -32,7 +32,8 @@ impl<const MAX: usize> PartialLine<MAX> {
         self.0.expose().is_empty()
     }
 
-    /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not count.
+    /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not
+    /// count.
     pub(super) fn receive(self, bytes: &[u8]) -> LineStep<MAX> {
         let (bytes, _) = bytes.split_at(bytes.len().min(self.room()));
         let end = bytes.iter().position(|byte| *byte == b'\n');

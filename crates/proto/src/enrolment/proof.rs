@@ -31,7 +31,8 @@ pub fn proof_input(exporter: &Exporter, token: &TokenHash, id: &str, key: &[u8])
     input(PURPOSE, exporter, token, [id.as_bytes(), key])
 }
 
-/// What the proof of a request for a pass phrase signs. `request` is the OPAQUE registration request.
+/// What the proof of a request for a pass phrase signs. `request` is the OPAQUE registration
+/// request.
 #[must_use]
 pub fn passphrase_proof_input(
     exporter: &Exporter,

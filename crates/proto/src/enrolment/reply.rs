@@ -45,7 +45,8 @@ pub enum BadReply {
     /// `ok` is `false`.
     #[error("the site's answer says neither yes nor no")]
     NotOk,
-    /// The device's id is empty, too long, or has other characters than letters, digits and hyphens.
+    /// The device's id is empty, too long, or has other characters than letters, digits and
+    /// hyphens.
     #[error("the site's answer has no sound device id")]
     Device,
     /// Host or port is none.

@@ -11,8 +11,8 @@ use crate::device::DeviceName;
 use crate::json;
 use crate::name::{AccountName, BadName};
 
-/// The longest line, in bytes with its line end. One of ours has some 400; the rest is room for other
-/// spellings of the same JSON.
+/// The longest line, in bytes with its line end. One of ours has some 400; the rest is room for
+/// other spellings of the same JSON.
 pub const MAX_REQUEST: usize = 8 * 1024;
 
 /// A request to enrol a device. Its form was checked; its token, id and proof were not.
@@ -118,8 +118,8 @@ impl Request {
         &self.form.device
     }
 
-    /// SHA-256 of the key as it was sent: that of its one form, if [`Self::verify`] accepts it. It tells a
-    /// key other than the one of an earlier request without public-key work.
+    /// SHA-256 of the key as it was sent: that of its one form, if [`Self::verify`] accepts it. It
+    /// tells a key other than the one of an earlier request without public-key work.
     #[must_use]
     pub fn claimed_thumbprint(&self) -> Thumbprint {
         Thumbprint(sha256(&self.form.key))

@@ -19,7 +19,7 @@ pub struct AwaitingRequest {
     line: PartialLine<MAX_REQUEST>,
 }
 
-/// What became of the bytes that arrived.
+/// The result of bytes that arrived.
 #[derive(Debug)]
 pub enum RequestStep {
     /// The line is incomplete: read at most [`AwaitingRequest::room`] bytes more.
@@ -57,7 +57,8 @@ impl AwaitingRequest {
         self.line.room()
     }
 
-    /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not count.
+    /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not
+    /// count.
     ///
     /// # Errors
     /// [`RequestRefused`].

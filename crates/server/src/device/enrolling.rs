@@ -48,8 +48,8 @@ pub(super) async fn first_line(stream: &mut TlsStream<TcpStream>) -> Result<Firs
     }
 }
 
-/// Enrols the device and sends the reply. It runs to its end also if the client goes away, because a
-/// client that sent a token must not be able to keep it unused.
+/// Enrols the device and sends the reply. It runs to its end also if the client goes away, because
+/// a client that sent a token must not be able to keep it unused.
 pub(super) async fn enrol(
     mut stream: TlsStream<TcpStream>,
     request: &Request,
@@ -84,9 +84,9 @@ async fn enrolled(
 ) -> Option<Reply> {
     let source = admitted.source();
     let proof = async {
-        // Token and id are right. If the queue is full, the proof is verified without a turn: no proof
-        // would revoke the ticket. A ticket causes one verification, and one for each repetition by
-        // its own key.
+        // Token and id are right. If the queue is full, the proof is verified without a turn: no
+        // proof would revoke the ticket. A ticket causes one verification, and one for each
+        // repetition by its own key.
         let turn = shared.logins.turn(source.network()).await;
         let proven = request.verify(exporter).ok();
         drop(turn);

@@ -165,7 +165,8 @@ async fn serve(
     }
 }
 
-/// Does the handshake and reads the client's first line, within the time for unauthenticated clients.
+/// Does the handshake and reads the client's first line, within the time for unauthenticated
+/// clients.
 async fn ask(
     socket: TcpStream,
     admitted: &Admitted,
@@ -184,9 +185,9 @@ async fn ask(
     }
 }
 
-/// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the second
-/// answer to a client that was asked for another key share. No turn waits for the client: a slow client
-/// must not hold it.
+/// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the
+/// second answer to a client that was asked for another key share. No turn waits for the client: a
+/// slow client must not hold it.
 async fn in_turns<T>(
     handshake: impl Future<Output = io::Result<T>>,
     admitted: &Admitted,

@@ -214,8 +214,8 @@ async fn a_line_over_the_limit_ends_the_connection_after_a_result() {
     assert!(is_closed(&mut lines).await);
 }
 
-/// The operations of a device that left held every connection to the database while the site waited to
-/// close the device's session, which needs one too: 30 seconds later both failed.
+/// The operations of a device that left held every connection to the database while the site waited
+/// to close the device's session, which needs one too: 30 seconds later both failed.
 #[tokio::test]
 async fn a_device_that_leaves_with_operations_in_flight_stalls_no_other_client() {
     let devices = Devices::of(TestSite::builder().file(), Limits::default()).await;

@@ -168,7 +168,7 @@ async fn commit(context: &Context, raised: Raised) -> Result<Answer<RaisedView>,
         1 => "Raised",
         _ => "Repeated",
     };
-    let output = format!("{done} the alarm {} for {recipients} recipients.", alarm.id);
+    let output = format!("{done} the alarm {}. Recipients: {recipients}.", alarm.id);
     let alarm = AlarmView::of(context, alarm).await?;
     Ok(Answer::new(RaisedView {
         alarm,
@@ -247,8 +247,8 @@ async fn over(context: Context, params: Over) -> Result<Answer<Ended>, Refusal> 
             Err(refusal) => return Err(refusal),
             Ok(_) => {
                 let output = match more {
-                    true => format!("Ended {alarms} alarms. There are more; repeat the command."),
-                    false => format!("Ended {alarms} alarms."),
+                    true => format!("Ended alarms: {alarms}. There are more; repeat the command."),
+                    false => format!("Ended alarms: {alarms}."),
                 };
                 return Ok(Answer::new(Ended { alarms, more }).with_output(output));
             }

@@ -168,7 +168,8 @@ async fn create(context: Context, params: Create) -> Result<Answer<AccountView>,
     let target = account.name.to_string();
     context.commit(vec![change], target, details).await?;
     let output = format!(
-        "Created {}. Set a pass phrase with `countersign person passphrase {}`.",
+        "Created {}. Let the person set a pass phrase with a ticket: \
+         `countersign ticket issue {} --kind passphrase`.",
         account.name, account.name
     );
     Ok(Answer::new(account.into()).with_output(output))

@@ -117,7 +117,9 @@ impl DeliveryStatus {
         let mut problem = String::new();
         if self.dead > 0 {
             let dead = self.dead;
-            problem += &format!("\n{dead} messages about alarms were given up: `alarm deliveries`");
+            problem += &format!(
+                "\nmessages about alarms that were given up: {dead}; `alarm deliveries` shows why"
+            );
         }
         if let Some(oldest) = self
             .oldest

@@ -22,7 +22,8 @@ const NOT_FOUND: StoreError = StoreError::NotFound {
 #[derive(Debug, Default)]
 pub(super) struct DeviceRows {
     devices: Rows<DeviceId, Device>,
-    /// Thumbprints with the device that has each key; `None` for a key that was removed, which no device gets.
+    /// Thumbprints with the device that has each key; `None` for a key that was removed, which no
+    /// device gets.
     keys: Rows<Thumbprint, Option<DeviceId>>,
 }
 

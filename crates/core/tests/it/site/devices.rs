@@ -237,7 +237,8 @@ async fn revoking_cutting_locking_renaming_and_deleting_end_a_devices_session() 
     }
 }
 
-/// The caller who revokes a device may go away at any point: the device is there with its session, or neither is.
+/// The caller who revokes a device may go away at any point: the device is there with its session,
+/// or neither is.
 #[tokio::test]
 async fn a_revocation_that_breaks_off_at_any_point_ends_the_session_or_changes_nothing() {
     for waits in 0.. {
@@ -263,7 +264,8 @@ async fn a_revocation_that_breaks_off_at_any_point_ends_the_session_or_changes_n
     }
 }
 
-/// A device connects while it is revoked, or its person locked: whichever comes first, no session is left.
+/// A device connects while it is revoked, or its person locked: whichever comes first, no session
+/// is left.
 #[tokio::test]
 async fn connecting_and_revoking_at_once_leaves_no_session() {
     for name in ["device.revoke", "person.lock"] {
@@ -447,7 +449,8 @@ async fn an_admin_lists_the_devices_of_all_persons_in_stretches() {
     assert_eq!(ids.len(), 4);
 }
 
-/// A session of a device lasts as long as one of a person, and is over then, whatever its connection notices.
+/// A session of a device lasts as long as one of a person, and is over then, whatever its
+/// connection notices.
 #[tokio::test]
 async fn a_session_of_a_device_is_over_in_time() {
     let scene = Scene::new("member").await;

@@ -1,4 +1,5 @@
-//! Enrolment: a right token is spent whatever comes with it, one key gets it, and nothing is learned from a refusal.
+//! Enrolment: a right token is spent whatever comes with it, one key gets it, and nothing is
+//! learned from a refusal.
 
 use countersign_core::devices::DEVICES_PER_ACCOUNT;
 use countersign_core::engine::{Enrolled, NotEnrolled};
@@ -109,7 +110,8 @@ async fn a_ticket_is_good_until_the_moment_of_its_expiry() {
     );
 }
 
-/// An attacker without a ticket could make the site verify signatures, or fill the log and the disk.
+/// An attacker without a ticket could make the site verify signatures, or fill the log and the
+/// disk.
 // DEV-17
 #[tokio::test]
 async fn an_unknown_token_costs_no_public_key_work_and_is_counted() {
@@ -220,8 +222,8 @@ async fn a_key_that_is_or_was_in_use_spends_the_ticket() {
     assert_eq!(devices(&test).await.len(), 0);
 }
 
-/// A token that came into other hands: the second key raises an entry, a thousand of them two, and none costs a
-/// signature or takes the first key's answer away.
+/// A token that came into other hands: the second key raises an entry, a thousand of them two, and
+/// none costs a signature or takes the first key's answer away.
 // DEV-15, DEV-17
 #[tokio::test]
 async fn a_second_key_is_audited_and_takes_nothing_from_the_first() {

@@ -1,4 +1,5 @@
-//! Many enrolments at once, and ones that break off: one token is one device, in memory and in a file.
+//! Many enrolments at once, and ones that break off: one token is one device, in memory and in a
+//! file.
 
 use std::sync::Arc;
 
@@ -73,7 +74,8 @@ async fn one_key_that_comes_a_hundred_times_at_once_is_one_device() {
     assert_eq!(devices(&test).await.len(), 1);
 }
 
-/// The store wrote it and its answer was lost, or it wrote nothing: the device repeats, and is enrolled once.
+/// The store wrote it and its answer was lost, or it wrote nothing: the device repeats, and is
+/// enrolled once.
 #[tokio::test]
 async fn a_commit_that_fails_or_whose_answer_is_lost_is_repeated() {
     for fault in Fault::REPORTED {

@@ -21,7 +21,7 @@ pub(crate) enum Verb {
     Raise(Raise),
     /// Lists alarms, newest first.
     List {
-        /// Only those that this person was told of.
+        /// Only those with this person as a recipient.
         #[arg(long, value_name = "NAME")]
         person: Option<String>,
         /// Only those in this state.
@@ -62,7 +62,7 @@ pub(crate) enum Verb {
         /// Id of one message [default: the 100 oldest].
         id: Option<String>,
     },
-    /// Shows how a person wants to be told of alarms, and changes what is given.
+    /// Shows a person's preferences for alarms, and changes those that are given.
     Preferences(Preferences),
     /// Logs in and prints your open alarms, and then each change until it is interrupted.
     Watch {

@@ -148,7 +148,7 @@ fn delivery(status: &Value) -> Finding {
         (0, Some(oldest)) => {
             Finding::problem(CHECK, format!("a message waits since {oldest}"), hint)
         }
-        (dead, _) => Finding::problem(CHECK, format!("{dead} messages were given up"), hint),
+        (dead, _) => Finding::problem(CHECK, format!("messages given up: {dead}"), hint),
     }
 }
 

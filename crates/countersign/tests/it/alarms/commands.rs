@@ -166,7 +166,7 @@ fn operators_see_messages_that_were_given_up_and_send_them_again() {
     assert_eq!(status["delivery"]["email"], false);
     let text = done(&site, &["site", "status"]).out;
     assert!(
-        text.contains("1 messages about alarms were given up"),
+        text.contains("messages about alarms that were given up: 1;"),
         "{text}"
     );
     let doctor = site.run(&["doctor", "--json"]);

@@ -80,7 +80,7 @@ const SERVE: [&str; 4] = [
     "countersign.toml",
 ];
 
-/// Creates a person whom texts reach.
+/// Creates a person who has a number for texts.
 fn create_person(site: &Running, name: &str) {
     for words in [
         &["person", "create", name][..],

@@ -11,8 +11,8 @@ use crate::uri::SiteUri;
 
 /// The longest line of the site, in bytes with its line end.
 pub const MAX_ANSWER: usize = 8 * 1024;
-/// The greatest length of an OPAQUE registration response in bytes. One has 64; the rest is room for
-/// other suites.
+/// The greatest length of an OPAQUE registration response in bytes. One has 64; the rest is room
+/// for other suites.
 const MAX_OPAQUE_RESPONSE: usize = 4_096;
 
 /// The site accepted token, id and proof: stretch the pass phrase and send the record.

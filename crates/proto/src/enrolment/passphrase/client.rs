@@ -34,7 +34,7 @@ pub struct AwaitingConfirmation {
     line: PartialLine<MAX_ANSWER>,
 }
 
-/// What became of the bytes that arrived for [`AwaitingChallenge`].
+/// The result of bytes that arrived in [`AwaitingChallenge`].
 #[derive(Debug)]
 pub enum ChallengeStep {
     /// The answer is incomplete: read on.
@@ -45,7 +45,7 @@ pub enum ChallengeStep {
     Done(RegistrationReply),
 }
 
-/// What became of the bytes that arrived for [`AwaitingConfirmation`].
+/// The result of bytes that arrived in [`AwaitingConfirmation`].
 #[derive(Debug)]
 pub enum ConfirmationStep {
     /// The answer is incomplete: read on.
@@ -67,19 +67,21 @@ pub enum RegistrationError {
     Proof(#[from] BadProof),
     /// The site closed the connection without an answer. It never says why.
     #[error(
-        "the site did not accept the ticket: it was used, revoked or expired, or the id is another person's; \
-         ask for a new ticket"
+        "the site did not accept the ticket: it was used, revoked or expired, or the id is another \
+         person's; ask for a new ticket"
     )]
     Refused,
     /// The connection ended after the challenge. The pass phrase may be set: repeat with the same
     /// identity.
     #[error("the connection ended before the site confirmed the pass phrase")]
     Broken,
-    /// The answer makes no sense.
+    /// The answer is malformed.
     #[error(transparent)]
     Answer(#[from] BadAnswer),
     /// The site answers with another line than the dialog has here.
-    #[error("the site's answer does not belong here; it speaks another version of the protocol")]
+    #[error(
+        "the site's answer is not part of this dialog: client and site have different versions"
+    )]
     Unexpected,
     /// The answer names another key than the one that the ticket pins and TLS has checked.
     #[error("the site's answer names another site key than the ticket; do not use this site")]
@@ -88,8 +90,8 @@ pub enum RegistrationError {
 
 impl AwaitingChallenge {
     /// The bytes to send, on a connection whose TLS exporter is `exporter` and whose peer proved to
-    /// hold the ticket's site key. To repeat after a lost answer, use the same `identity`. `request`
-    /// is OPAQUE's registration request.
+    /// hold the ticket's site key. To repeat after a lost answer, use the same `identity`.
+    /// `request` is OPAQUE's registration request.
     ///
     /// # Errors
     /// [`RegistrationError::WrongKind`].

@@ -1,5 +1,5 @@
-//! Setting a pass phrase with a ticket (`docs/protocol/device.md`, Pass phrase): OPAQUE registration
-//! (RFC 9807, section 5) on the person's side. The site never learns the pass phrase.
+//! Setting a pass phrase with a ticket (`docs/protocol/device.md`, Pass phrase): OPAQUE
+//! registration (RFC 9807, section 5) on the person's side. The site never learns the pass phrase.
 //!
 //! ```text
 //! person's program, which has a ticket               site

@@ -73,7 +73,7 @@ pub struct AwaitingRecord {
     line: PartialLine<MAX_RECORD>,
 }
 
-/// What became of the bytes that arrived.
+/// The result of bytes that arrived.
 #[derive(Debug)]
 pub enum RecordStep {
     /// The line is incomplete: read at most [`AwaitingRecord::room`] bytes more.
@@ -95,7 +95,8 @@ impl AwaitingRecord {
         self.line.room()
     }
 
-    /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not count.
+    /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not
+    /// count.
     ///
     /// # Errors
     /// [`RequestRefused`].

@@ -44,11 +44,12 @@ struct Form {
 }
 
 impl RegistrationRequest {
-    /// A request with its proof, for one connection. `identity` is the one that the pass phrase will
-    /// unseal, and `request` is OPAQUE's registration request.
+    /// A request with its proof, for one connection. `identity` is the one that the pass phrase
+    /// will unseal, and `request` is OPAQUE's registration request.
     ///
     /// # Errors
-    /// [`BadProof::Key`] if the key of the identity is none, which cannot happen for an [`Identity`].
+    /// [`BadProof::Key`] if the key of the identity is none, which cannot happen for an
+    /// [`Identity`].
     pub fn new(
         token: Token,
         id: AccountName,
@@ -121,8 +122,8 @@ impl RegistrationRequest {
         Thumbprint(sha256(&self.form.key))
     }
 
-    /// Checks the key, and that its owner made the proof for this connection, token, id and request.
-    /// This costs public-key work: look the token up first.
+    /// Checks the key, and that its owner made the proof for this connection, token, id and
+    /// request. This costs public-key work: look the token up first.
     ///
     /// # Errors
     /// [`BadProof`].

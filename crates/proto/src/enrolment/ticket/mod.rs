@@ -25,7 +25,8 @@ use crate::uri::is_host;
 
 pub use kind::{TicketKind, UnknownKind};
 
-/// The longest URI that is read, in bytes without white space: the longest host leaves room to spare.
+/// The longest URI that is read, in bytes without white space: the longest host leaves room to
+/// spare.
 pub const MAX_TICKET_URI: usize = 512;
 /// The longest JSON that is read, in bytes: the longest host, each character of all texts escaped.
 pub const MAX_TICKET_JSON: usize = 4 * 1024;
@@ -102,7 +103,8 @@ pub enum BadTicket {
 }
 
 impl EnrolmentTicket {
-    /// A ticket for the site at `host` (a DNS name, an IPv4 address, or an IPv6 address in brackets).
+    /// A ticket for the site at `host` (a DNS name, an IPv4 address, or an IPv6 address in
+    /// brackets).
     ///
     /// # Errors
     /// [`BadTicket::Host`] or [`BadTicket::Port`].

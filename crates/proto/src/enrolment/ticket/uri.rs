@@ -13,15 +13,16 @@ const CONTENT: usize = 1 + 16 + 32;
 const CHECK: usize = 3;
 
 impl EnrolmentTicket {
-    /// Reads a URI in either spelling and in any case of letters, as people hand it over: white space
-    /// in it comes from line wrapping, and angle brackets around it from mail (RFC 3986, appendix C).
+    /// Reads a URI in either spelling and in any case of letters, as people hand it over: white
+    /// space in it comes from line wrapping, and angle brackets around it from mail (RFC 3986,
+    /// appendix C).
     ///
     /// # Errors
     /// [`BadTicket`].
     pub fn from_uri(text: &str) -> Result<Self, BadTicket> {
         let marks = |c: &char| c.is_whitespace() || *c == '\u{feff}';
-        // One character more than there may be tells that there are too many. No copy of the token is
-        // left behind, since the text never grows beyond this.
+        // One character more than there may be tells that there are too many. No copy of the token
+        // is left behind, since the text never grows beyond this.
         let mut kept = String::with_capacity(4 * (MAX_TICKET_URI + 1));
         let characters = text.chars().filter(|c| !marks(c));
         kept.extend(characters.take(MAX_TICKET_URI + 1));
@@ -61,7 +62,8 @@ impl EnrolmentTicket {
         SecretText::from(format!("{SCHEME}{address}/e#{}", body.expose()))
     }
 
-    /// The URI as a QR code holds it. A host with an IPv6 address or `_` costs it the alphanumeric mode.
+    /// The URI as a QR code holds it. A host with an IPv6 address or `_` costs it the alphanumeric
+    /// mode.
     #[must_use]
     pub fn to_qr_uri(&self) -> SecretText {
         let (address, body) = (self.address(), self.body());

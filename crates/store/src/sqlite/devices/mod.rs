@@ -37,7 +37,8 @@ const BY_KEY: &str = concat!(
      account.state, account.revision, account.created, account.changed \
      FROM device JOIN account ON account.key = device.account WHERE device.thumbprint = ?"
 );
-// CROSS JOIN keeps SQLite from turning the join round: an account's own devices are found by their index.
+// CROSS JOIN keeps SQLite from turning the join round: an account's own devices are found by their
+// index.
 const OF_ACCOUNT: &str = concat!(
     "SELECT ",
     device_columns!(),

@@ -39,7 +39,8 @@ const BY_TOKEN: &str = select!(
 const BY_ID: &str = select!(
     "enrolment_ticket AS ticket JOIN account ON account.key = ticket.account WHERE ticket.id = ?"
 );
-// CROSS JOIN keeps SQLite from turning the join round: an account's own tickets are found by their index.
+// CROSS JOIN keeps SQLite from turning the join round: an account's own tickets are found by their
+// index.
 const OF_ACCOUNT: &str = select!(
     "account CROSS JOIN enrolment_ticket AS ticket ON ticket.account = account.key \
      WHERE account.id = ? AND ticket.id > ? ORDER BY ticket.id LIMIT ?"
