@@ -86,10 +86,7 @@ fn set(common: &Common, set: &Set) -> Result<(), Failure> {
         _ => format!("Set the pass phrase of {}.", reply.id),
     };
     if let Some(site) = &site {
-        text.push_str(&format!(
-            "\nTry it: `countersign call --site '{site}' --as {} self show`",
-            reply.id
-        ));
+        text.push_str(&format!("\nLog in as {} at {site}.", reply.id));
     }
     let data = json!({ "id": reply.id.to_string(), "site": site, "repeated": reply.repeated });
     show_data(&data.to_string(), &text, common.format())
