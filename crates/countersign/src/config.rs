@@ -26,7 +26,7 @@ pub(crate) use self::host::PublicHost;
 use self::limits::LimitsSection;
 pub(crate) use self::log_filter::LogFilter;
 pub(crate) use self::reference::example;
-pub(crate) use self::settings::{Applies, Kind, Setting, all, find, nearest};
+pub(crate) use self::settings::{Kind, Setting, all, find, nearest};
 use crate::failure::{Exit, Failure};
 use crate::{address, input};
 
@@ -257,8 +257,13 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
         )
         .hint("`countersign config example` shows every key with its default")
     })?;
-    config.folder = file.parent().map(Path::to_owned).unwrap_or_default();
+    config.folder = folder_of(file);
     Ok(config)
+}
+
+/// The folder of a configuration file, at which relative paths in it begin.
+pub(crate) fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn parse(text: &str) -> Result<Config, String> {

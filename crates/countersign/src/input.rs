@@ -16,16 +16,25 @@ pub(crate) const STANDARD: &str = "-";
 
 /// Reads the text of a file, without a byte order mark.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
-    decoded(bytes(file)?).map_err(|error| Failure::file(file, &error))
+    as_text(file, bytes(file)?)
+}
+
+/// The text in the bytes of a file, without a byte order mark.
+pub(crate) fn as_text(file: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
+    decoded(bytes).map_err(|error| Failure::file(file, &error))
 }
 
 /// Reads a secret of one line: the text without one line end. Spaces around it are part of the secret, as
 /// they are at a prompt.
 pub(crate) fn secret(file: &Path) -> Result<String, Failure> {
-    let mut text = text(file)?;
+    text(file).map(without_line_end)
+}
+
+/// The text without one line end.
+pub(crate) fn without_line_end(mut text: String) -> String {
     let line = text.strip_suffix('\n').unwrap_or(&text);
     text.truncate(line.strip_suffix('\r').unwrap_or(line).len());
-    Ok(text)
+    text
 }
 
 /// Reads a public key or a certificate, which is sent to the site.

@@ -96,10 +96,28 @@ impl Log {
 pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
 
 impl Level {
+    /// Checks that the level of another configuration can take effect.
+    #[allow(
+        clippy::unused_self,
+        reason = "only a log that runs has a level to change"
+    )]
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Failure> {
+        filter(config).map(drop)
+    }
+
     /// Changes to the level of another configuration.
     pub(crate) fn reload(&self, config: &Config) -> Result<(), Failure> {
         let reloaded = self.0.reload(filter(config)?);
         reloaded.map_err(|error| Failure::new(Exit::Failure, "log", error))
+    }
+}
+
+#[cfg(test)]
+impl Level {
+    /// The level of a log that writes nowhere, and the layer that holds it.
+    pub(crate) fn of_no_log() -> (Self, reload::Layer<EnvFilter, Registry>) {
+        let (layer, handle) = reload::Layer::new(EnvFilter::new("info"));
+        (Self(handle), layer)
     }
 }
 

@@ -28,6 +28,7 @@ mod global;
 mod hint;
 mod input;
 mod log;
+mod named_file;
 mod output;
 mod params;
 mod profiles;

@@ -2,7 +2,7 @@
 
 use countersign_proto::name::Zone;
 
-use super::{Applies, Config, Listen, all, example};
+use super::{Config, Listen, all, example};
 
 /// The text of a new site's configuration file. It has the flags of the first launch, so that later
 /// launches do not need them.
@@ -58,7 +58,7 @@ fn without_run_time_settings(example: &str) -> String {
          # this file sets them.\n# A flag overrides",
         1,
     );
-    for setting in all().filter(|setting| setting.applies == Applies::Reload) {
+    for setting in all().filter(|setting| setting.applies.in_database()) {
         if let Ok(default) = setting.preset() {
             let line = format!("{} = {default}\n", setting.key);
             text = text.replacen(&format!("\n{line}"), &format!("\n# {line}"), 1);

@@ -126,6 +126,9 @@ The column *applies* says when a changed value takes effect:
 - **reload**: when `serve` gets SIGHUP, and at once with `countersign config set`. A login or a
   session that exists keeps the limits with which it began. A site whose standard input is a terminal
   stops at SIGHUP instead.
+- **reload (file only)**: when `serve` gets SIGHUP. `countersign config set` refuses the setting: it
+  names files of this machine or decides where the site sends secrets, so only the operator of the
+  machine sets it.
 - **restart**: at the next start.
 - **first launch**: when the site is created, and never again.
 
@@ -163,6 +166,7 @@ change the table and run the tests of `countersign` with `COUNTERSIGN_BLESS=1`.*
             };
             let applies = match setting.applies {
                 Applies::Reload => "reload",
+                Applies::ReloadFile => "reload (file only)",
                 Applies::Restart => "restart",
                 Applies::FirstLaunch => "first launch",
             };

@@ -55,12 +55,27 @@ pub(crate) enum Preset {
 /// When a changed value takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Applies {
-    /// At SIGHUP.
+    /// At SIGHUP, and at once with `config set`.
     Reload,
+    /// At SIGHUP, and only from the file: the setting names a file of this machine, or decides where the site
+    /// sends secrets. A stolen session of an admin must not set it.
+    ReloadFile,
     /// At the next start.
     Restart,
     /// At the first launch, which creates the site.
     FirstLaunch,
+}
+
+impl Applies {
+    /// Whether a change in the file takes effect at SIGHUP.
+    pub(crate) const fn at_reload(self) -> bool {
+        matches!(self, Self::Reload | Self::ReloadFile)
+    }
+
+    /// Whether an admin can set the setting in the database, with `config set`.
+    pub(crate) const fn in_database(self) -> bool {
+        matches!(self, Self::Reload)
+    }
 }
 
 /// A whole number that becomes a field of [`Limits`].
@@ -211,7 +226,7 @@ static OTHER_SETTINGS: &[Setting] = &[
                 example: "\"https://auth.example.org\"",
             },
         },
-        applies: Applies::Reload,
+        applies: Applies::ReloadFile,
         what: "The URL of your own page about alarms, to which links in messages lead; it has to ask for a \
                login. The site has no web page yet. Without this setting, messages have no links.",
         warning: "",

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
+use countersign_crypto::secret::Passphrase;
 use countersign_proto::webhook::{BodyTemplate, SigningKey};
 use countersign_server::delivery::{
     BadChannel, Channels, Mail, MailLogin, MailServer, MailTls, Webhook, WebhookReceiver,
@@ -12,8 +13,7 @@ use countersign_server::delivery::{
 
 use crate::config::{Config, MailEncryption, MailSection, WebhookSection};
 use crate::failure::{Exit, Failure};
-use crate::input;
-use crate::secret_input::{passphrase, warn_if_others_can_read};
+use crate::named_file;
 
 /// The channels of a configuration. Reads the files with secrets; a relative path begins at the folder of the
 /// configuration file.
@@ -35,7 +35,7 @@ fn mail(section: &MailSection, folder: &Path) -> Result<Option<Mail>, Failure> {
     let login = match (&section.user, &section.password_file) {
         (Some(user), Some(file)) => Some(MailLogin {
             user: user.clone(),
-            password: passphrase("", Some(&folder.join(file)))?,
+            password: named_file::secret(&folder.join(file))?.into(),
         }),
         (None, None) => None,
         _ => {
@@ -74,12 +74,9 @@ fn webhook(section: &WebhookSection, folder: &Path) -> Result<Option<Webhook>, F
         section.body_format,
         section.body.as_deref().unwrap_or(usual),
     );
-    let secret = |file: &PathBuf| passphrase("", Some(&folder.join(file)));
+    let secret = |file: &PathBuf| named_file::secret(&folder.join(file));
     let key = section.secret_file.as_ref().map(|file| {
-        let file = folder.join(file);
-        warn_if_others_can_read(&file);
-        let text = input::secret(&file)?;
-        SigningKey::parse(&text).map_err(|error| problem("webhook.secret_file", error))
+        SigningKey::parse(&secret(file)?).map_err(|error| problem("webhook.secret_file", error))
     });
     let receiver = WebhookReceiver {
         url: url.clone(),
@@ -88,7 +85,7 @@ fn webhook(section: &WebhookSection, folder: &Path) -> Result<Option<Webhook>, F
         authorization: section
             .authorization_file
             .as_ref()
-            .map(secret)
+            .map(|file| secret(file).map(Passphrase::from))
             .transpose()?,
         body: body.map_err(|error| problem("webhook.body", error))?,
         key: key.transpose()?,
@@ -99,7 +96,7 @@ fn webhook(section: &WebhookSection, folder: &Path) -> Result<Option<Webhook>, F
 }
 
 fn certificates(folder: &Path, file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
-    file.map(|file| input::bytes(&folder.join(file)))
+    file.map(|file| named_file::bytes(&folder.join(file)))
         .transpose()
 }
 

@@ -7,13 +7,14 @@
 use std::path::{Path, PathBuf};
 
 use countersign_core::engine::StoredSettings;
+use countersign_server::delivery::Channels;
 use toml::{Table, Value};
 use tracing::{info, warn};
 
 use super::channels::channels;
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags};
-use crate::config::{self, Applies, Config};
+use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::log::Log;
@@ -60,11 +61,15 @@ impl Settings {
         Ok((config, table(self.path())))
     }
 
-    /// Reads the file again and returns its settings, with those in the database. A file with an error changes
-    /// nothing.
-    pub(super) fn reload(&mut self, stored: &StoredSettings) -> Result<Config, Failure> {
+    /// Reads the file again and returns its settings, with those in the database, and the channels of these
+    /// settings. A file with an error, also one that it names, changes nothing.
+    pub(super) fn reload(
+        &mut self,
+        stored: &StoredSettings,
+    ) -> Result<(Config, Channels), Failure> {
         let (_, table) = self.read_again()?;
         let config = self.merged(&table, stored)?;
+        let channels = channels(&config)?;
         let (at_once, restart) = changes(&self.table, &table);
         info!(changed = at_once.join(", "), "settings reloaded");
         if Log::level_is_given() && at_once.iter().any(|change| change.starts_with("log.level")) {
@@ -74,7 +79,7 @@ impl Settings {
             warn!(changed = restart.join(", "), "these changes need a restart");
         }
         self.table = table;
-        Ok(config)
+        Ok((config, channels))
     }
 
     /// The settings of flags and file, with those in the database that neither gives.
@@ -89,8 +94,9 @@ impl Settings {
             .entry("version")
             .or_insert_with(|| Value::Integer(i64::from(config::VERSION)));
         for (key, value) in stored {
-            // A later version of this program may have stored a setting that this one does not know.
-            let known = config::find(key).filter(|setting| setting.applies == Applies::Reload);
+            // A later version of this program may have stored a setting that this one does not know, and an
+            // earlier one a setting that only the file can have now.
+            let known = config::find(key).filter(|setting| setting.applies.in_database());
             if known.is_none() || of_table(file, key).is_some() {
                 continue;
             }
@@ -104,6 +110,7 @@ impl Settings {
             }
         }
         let mut config = config::from_table(merged).map_err(|text| problem("", &text))?;
+        config.folder = config::folder_of(self.path());
         apply_flags(&mut config, self.listen.clone())?;
         Ok(config)
     }
@@ -170,7 +177,7 @@ fn changes(old: &Table, new: &Table) -> (Vec<String>, Vec<String>) {
     keys.dedup();
     keys.retain(|key| value(&old, key) != value(&new, key));
     let at_once =
-        |key: &&String| config::find(key).is_some_and(|setting| setting.applies == Applies::Reload);
+        |key: &&String| config::find(key).is_some_and(|setting| setting.applies.at_reload());
     let (at_once, restart): (Vec<&String>, Vec<&String>) = keys.into_iter().partition(at_once);
     let changes = |keys: Vec<&String>| {
         let change = |key: &String| format!("{key}: {} -> {}", value(&old, key), value(&new, key));
@@ -196,18 +203,12 @@ fn flat(table: &Table) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A program that replaces the file had deleted the old one when the signal came: the site fell back
-    /// to the defaults, without its limits and its trusted proxies.
-    #[test]
-    fn a_missing_file_does_not_reset_the_settings() {
-        let folder = tempfile::tempdir().unwrap();
-        let usual = folder.path().join("countersign.toml");
-        let mut settings = Settings {
+impl Settings {
+    /// The settings of a file that has not been read.
+    pub(super) fn without_flags(usual: PathBuf) -> Self {
+        Self {
             file: None,
-            usual: usual.clone(),
+            usual,
             listen: Listen {
                 session_listen: None,
                 http_listen: None,
@@ -215,7 +216,72 @@ mod tests {
                 public_host: None,
             },
             table: Table::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `serve` looked for `mail.password` in the working directory, and `config check` beside the file.
+    #[test]
+    fn a_relative_path_begins_at_the_folder_of_the_file() {
+        let mut settings = Settings::without_flags(PathBuf::from("/site/countersign.toml"));
+        let folder = |settings: &Settings| {
+            let config = settings.with_stored(&StoredSettings::new()).unwrap();
+            config.folder
         };
+        assert_eq!(folder(&settings), Path::new("/site"));
+        settings.file = Some(PathBuf::from("other/countersign.toml"));
+        assert_eq!(folder(&settings), Path::new("other"));
+    }
+
+    /// An admin with a stolen session set its own URL and `webhook.authorization_file` to a file of the site, which
+    /// then sent the file to that URL. The database of such a site still has both.
+    #[test]
+    fn a_setting_that_only_the_file_can_have_has_no_effect_in_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::without_flags(folder.path().join("countersign.toml"));
+        let stored = [
+            ("webhook.url", "https://attacker.example/"),
+            ("webhook.authorization_file", "site-key.slot"),
+            ("mail.server", "attacker.example"),
+            ("mail.ca_file", "/dev/zero"),
+            ("listen.public_url", "https://attacker.example"),
+        ];
+        let stored: StoredSettings = stored
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect();
+        let config = settings.with_stored(&stored).unwrap();
+        let without = settings.with_stored(&StoredSettings::new()).unwrap();
+        assert_eq!(config, without);
+        std::fs::write(&settings.usual, "version = 1\n").unwrap();
+        let (config, channels) = settings.reload(&stored).unwrap();
+        assert_eq!((&config.mail.server, &config.webhook.url), (&None, &None));
+        assert!(channels.mail.is_none() && channels.webhook.is_none());
+    }
+
+    /// A file whose secrets could not be read was refused, and the next change in the database applied its limits.
+    #[test]
+    fn a_file_that_names_a_missing_secret_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::without_flags(folder.path().join("countersign.toml"));
+        let lines =
+            "version = 1\n[webhook]\nurl = \"https://a.example/\"\nsecret_file = \"none\"\n";
+        std::fs::write(&settings.usual, lines).unwrap();
+        assert!(settings.reload(&StoredSettings::new()).is_err());
+        assert!(settings.table.is_empty());
+    }
+
+    /// A program that replaces the file had deleted the old one when the signal came: the site fell back
+    /// to the defaults, without its limits and its trusted proxies.
+    #[test]
+    fn a_missing_file_does_not_reset_the_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let usual = folder.path().join("countersign.toml");
+        let mut settings = Settings::without_flags(usual.clone());
         assert!(settings.read_again().is_ok(), "a site needs no file");
         std::fs::write(&usual, "version = 1\n[limits]\nunauthenticated = 7\n").unwrap();
         settings.table = settings.read_again().unwrap().1;

@@ -6,14 +6,14 @@ use countersign_core::engine::{
     Refusal, RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings,
 };
 use countersign_server::Reloader;
+use countersign_server::delivery::Channels;
 use serde_json::Value;
 use toml::Table;
 use tracing::{error, warn};
 
-use super::channels::channels;
 use super::listen::proxies;
 use super::reload::Settings;
-use crate::config::{self, Applies, Config, Setting};
+use crate::config::{self, Config, Setting};
 use crate::failure::Failure;
 use crate::log::{LEVEL, Level, Log};
 
@@ -50,11 +50,19 @@ impl Runtime {
     /// the database, because only a running site can change them.
     pub(super) fn start(&self, stored: StoredSettings) -> Result<Config, Failure> {
         let mut running = self.running();
-        for key in stored.keys().filter(|key| config::find(key).is_none()) {
-            warn!(%key, "the database has a setting that this version does not know");
+        for key in stored.keys() {
+            match config::find(key) {
+                None => warn!(%key, "the database has a setting that this version does not know"),
+                Some(setting) if !setting.applies.in_database() => warn!(
+                    %key,
+                    "the database has a setting that only the configuration file can have; it has no effect; \
+                     remove it with `countersign config unset`"
+                ),
+                Some(_) => {}
+            }
         }
         running.stored = stored;
-        let config = match running.settings.with_stored(&running.stored) {
+        let config = match self.usable(&running.settings, &running.stored) {
             Ok(config) => config,
             Err(failure) => {
                 error!(
@@ -62,7 +70,7 @@ impl Runtime {
                     "the settings in the database do not fit the configuration file and have no effect; \
                      remove one with `countersign config unset`"
                 );
-                running.settings.with_stored(&StoredSettings::default())?
+                self.usable(&running.settings, &StoredSettings::default())?
             }
         };
         self.level.reload(&config)?;
@@ -75,7 +83,7 @@ impl Runtime {
         running.server = Some(server);
         if running.stored != *started_with {
             let config = running.settings.with_stored(&running.stored);
-            self.apply_to(&running, config);
+            self.apply_to(&running, config.map(|config| (config, None)));
         }
     }
 
@@ -83,20 +91,33 @@ impl Runtime {
     pub(super) fn reload(&self) {
         let mut running = self.running();
         let stored = running.stored.clone();
-        let config = running.settings.reload(&stored);
-        self.apply_to(&running, config);
+        let read = running.settings.reload(&stored);
+        self.apply_to(
+            &running,
+            read.map(|(config, channels)| (config, Some(channels))),
+        );
     }
 
-    fn apply_to(&self, running: &Running, config: Result<Config, Failure>) {
-        let read = config.and_then(|config| {
-            let channels = channels(&config)?;
+    /// Returns the settings, if all of them can take effect.
+    fn usable(&self, settings: &Settings, stored: &StoredSettings) -> Result<Config, Failure> {
+        let config = settings.with_stored(stored)?;
+        self.level.check(&config)?;
+        Ok(config)
+    }
+
+    /// Applies settings. Channels come with a file that was read again; a change in the database leaves them as
+    /// they are and reads no file, because the next change waits for it.
+    fn apply_to(&self, running: &Running, read: Result<(Config, Option<Channels>), Failure>) {
+        let read = read.and_then(|(config, channels)| {
             self.level.reload(&config)?;
             Ok((config, channels))
         });
         match (read, &running.server) {
             (Ok((config, channels)), Some(server)) => {
                 server.reload(config.limits(), proxies(&config));
-                server.deliver_over(channels);
+                if let Some(channels) = channels {
+                    server.deliver_over(channels);
+                }
             }
             (Ok(_), None) => {}
             (Err(failure), _) => error!(
@@ -127,17 +148,23 @@ impl RuntimeConfig for Runtime {
     ) -> Result<(), Refusal> {
         let running = self.running();
         let settings = &running.settings;
-        let fits = settings.with_stored(after);
+        let fits = self.usable(settings, after);
         if !after.contains_key(key) {
             // A setting can be removed to make the others fit.
-            return match (fits, settings.with_stored(before)) {
+            return match (fits, self.usable(settings, before)) {
                 (Err(failure), Ok(_)) => Err(Refusal::invalid("key", failure.message)),
                 _ => Ok(()),
             };
         }
         let setting = config::find(key).ok_or_else(|| unknown(key))?;
         let file = settings.path().display();
-        if setting.applies != Applies::Reload {
+        if setting.applies.at_reload() && !setting.applies.in_database() {
+            return Err(Refusal::conflict(
+                format!("{key} can be set only in the configuration file"),
+                format!("set it in {file} and send SIGHUP to the site"),
+            ));
+        }
+        if !setting.applies.in_database() {
             return Err(Refusal::conflict(
                 format!("{key} cannot be changed while the site runs"),
                 format!("set it in {file} and start the site again"),
@@ -167,7 +194,7 @@ impl RuntimeConfig for Runtime {
         let mut running = self.running();
         running.stored.clone_from(stored);
         let config = running.settings.with_stored(stored);
-        self.apply_to(&running, config);
+        self.apply_to(&running, config.map(|config| (config, None)));
     }
 }
 
@@ -181,7 +208,7 @@ fn unknown(key: &str) -> Refusal {
 
 fn listed(setting: &Setting, settings: &Settings, stored: &StoredSettings) -> RuntimeSetting {
     let key = setting.name();
-    let at_run_time = setting.applies == Applies::Reload;
+    let at_run_time = setting.applies.in_database();
     let in_database = stored.get(&key).filter(|_| at_run_time).cloned();
     let environment = std::env::var(LEVEL).ok();
     let environment = environment.filter(|level| key == LOG_LEVEL && !level.is_empty());
@@ -216,4 +243,81 @@ fn default(setting: &Setting) -> Option<Value> {
     let preset = setting.preset().ok()?;
     let table: Table = format!("value = {preset}").parse().ok()?;
     table.get("value").map(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_proto::operation::Code;
+    use serde_json::json;
+
+    use super::*;
+
+    fn stored(settings: &[(&str, Value)]) -> StoredSettings {
+        let settings = settings.iter().cloned();
+        settings
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    fn runtime(file: &std::path::Path, level: Level) -> Runtime {
+        let mut settings = Settings::without_flags(file.to_owned());
+        settings.reload(&StoredSettings::new()).unwrap();
+        Runtime {
+            running: Mutex::new(Running {
+                settings,
+                stored: StoredSettings::new(),
+                server: None,
+            }),
+            level,
+        }
+    }
+
+    /// With a stolen session of an admin, an attacker set its own `webhook.url` and a file of the site as
+    /// `webhook.authorization_file`, and read the file in the next request.
+    #[test]
+    fn no_admin_can_set_where_the_site_sends_alarms_and_which_files_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (level, _layer) = Level::of_no_log();
+        let runtime = runtime(&folder.path().join("countersign.toml"), level);
+        let before = StoredSettings::new();
+        let mut refused = 0;
+        for setting in config::all() {
+            let key = setting.name();
+            let is_channel = ["mail", "webhook"].contains(&setting.section);
+            if !is_channel && key != "listen.public_url" {
+                continue;
+            }
+            let preset = setting.preset().unwrap_or_else(str::to_owned);
+            let table: Table = format!("value = {preset}").parse().unwrap();
+            let after = stored(&[(&key, json(&table["value"]))]);
+            let refusal = runtime.check(&key, &before, &after).unwrap_err();
+            assert_eq!(refusal.kind(), Code::CONFLICT, "{key}");
+            // One that an earlier version stored can be removed.
+            assert!(runtime.check(&key, &after, &before).is_ok(), "{key}");
+            let listed = runtime.list(&after);
+            let listed = listed.iter().find(|one| one.key == key).unwrap();
+            assert!(!listed.at_run_time && listed.source == SettingSource::Default);
+            refused += 1;
+        }
+        assert_eq!(refused, 20);
+    }
+
+    #[test]
+    fn a_start_ignores_stored_settings_that_do_not_fit_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("countersign.toml");
+        let lines = "version = 1\n[limits]\nunauthenticated_per_network = 9\n";
+        std::fs::write(&file, lines).unwrap();
+        let (level, _layer) = Level::of_no_log();
+        let runtime = runtime(&file, level);
+        let without = runtime.start(StoredSettings::new()).unwrap();
+        let fits = stored(&[("limits.unauthenticated", json!(10))]);
+        let config = runtime.start(fits.clone()).unwrap();
+        assert_eq!(config.limits().unauthenticated, 10);
+        let not = stored(&[("limits.unauthenticated", json!(8))]);
+        let refused = runtime.check("limits.unauthenticated", &fits, &not);
+        assert!(refused.is_err());
+        let config = runtime.start(not).unwrap();
+        assert_eq!(config.limits(), without.limits());
+    }
 }

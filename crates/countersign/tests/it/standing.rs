@@ -162,6 +162,12 @@ fn a_setting_in_the_database_takes_effect_at_once_and_the_file_overrides_it() {
         ),
         ("log.level", "warning", 2, "warn"),
         ("listen.session", "127.0.0.1:1", 7, "while the site runs"),
+        (
+            "webhook.authorization_file",
+            "site-key.slot",
+            7,
+            "only in the configuration file",
+        ),
     ] {
         let (found, text) = run(&["config", "set", key, value]);
         assert!(text.contains(named), "{key}: {text}");

@@ -13,12 +13,24 @@ use tokio::net::TcpStream;
 /// about 10 KiB.
 const MAX_RECEIVED: usize = 256 * 1024;
 
+/// The first byte of a TLS connection: the record type "handshake" (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// A connection that fails when the other end has sent too much: a line without an end would fill the
 /// memory.
+///
+/// With STARTTLS, it also keeps plaintext out of the encrypted conversation. `lettre` reads ahead into a
+/// buffer and keeps the buffer when encryption begins, so that an attacker in the network could append
+/// replies to the reply to STARTTLS, and they would count as replies of the authenticated server
+/// (CVE-2011-0411 was the same fault in servers). Until the client begins TLS, this connection therefore
+/// hands out one byte for each read: the buffer is empty at the end of each line. Appended bytes reach
+/// TLS, which fails.
 #[derive(Debug)]
 pub(super) struct Limited {
     stream: TcpStream,
     left: usize,
+    /// Whether the client speaks plaintext and will begin TLS later.
+    before_tls: bool,
 }
 
 impl Limited {
@@ -26,6 +38,15 @@ impl Limited {
         Self {
             stream,
             left: MAX_RECEIVED,
+            before_tls: false,
+        }
+    }
+
+    /// A connection on which the client begins TLS after some commands in plaintext.
+    pub(super) fn until_tls(stream: TcpStream) -> Self {
+        Self {
+            before_tls: true,
+            ..Self::new(stream)
         }
     }
 }
@@ -46,7 +67,8 @@ impl AsyncRead for Limited {
             let problem = format!("the server sent more than {MAX_RECEIVED} bytes");
             return Poll::Ready(Err(io::Error::other(problem)));
         }
-        let mut part = buffer.take(self.left);
+        let most = if self.before_tls { 1 } else { self.left };
+        let mut part = buffer.take(most);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
         let (read, initialized) = (part.filled().len(), part.initialized().len());
         // The bytes are in the front of the same memory.
@@ -63,6 +85,10 @@ impl AsyncWrite for Limited {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // A command begins with a letter.
+        if bytes.first() == Some(&TLS_HANDSHAKE) {
+            self.before_tls = false;
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

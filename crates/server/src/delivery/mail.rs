@@ -214,7 +214,10 @@ impl Inner {
                 let stream = TcpStream::connect(address)
                     .await
                     .map_err(|error| at(&error))?;
-                let stream = Box::new(Limited::new(stream));
+                let stream = Box::new(match server.tls {
+                    MailTls::StartTls => Limited::until_tls(stream),
+                    MailTls::Implicit | MailTls::None => Limited::new(stream),
+                });
                 AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await
             }
         }
@@ -233,9 +236,16 @@ impl Inner {
         Ok(connection)
     }
 
-    /// What an error after the login means: the address is refused for good, the server may accept the
-    /// message later, or the connection is lost.
+    /// What an error after the login means: the message cannot be sent to this address over this server, the
+    /// server may accept the message later, or the connection is lost.
     fn failed(&self, error: &lettre::transport::smtp::Error) -> Attempt {
+        if error.is_client() {
+            // Nothing was sent, and the next message may be without the problem: for example, the server does
+            // not support the characters of this address.
+            return Attempt::Rejected {
+                error: self.shown(&format!("the message cannot be sent: {error}")),
+            };
+        }
         let shown = self.shown(&format!("the mail server replied: {error}"));
         let Some(code) = error.status() else {
             return Attempt::Unreachable { error: shown };

@@ -148,23 +148,34 @@ impl Inner {
             return Attempt::Sent;
         }
         let body = read(&mut response).await;
-        let error = match (status, excerpt(&body)) {
+        // A secret that is cut would not be found, so it is removed before the cut. The cut text has one space
+        // in place of any white space, so it is searched again.
+        let body = match excerpt(&body).is_empty() {
+            true => String::new(),
+            false => self.without_secret(&String::from_utf8_lossy(&body)),
+        };
+        let error = match (status, excerpt(body.as_bytes())) {
             (300..=399, _) => format!(
                 "the webhook replied {status}, a redirect, which is not followed; set webhook.url to the new address"
             ),
             (_, excerpt) if excerpt.is_empty() => format!("the webhook replied {status}"),
             (_, excerpt) => format!("the webhook replied {status}: {excerpt}"),
         };
-        let error = match &self.receiver.authorization {
-            Some(secret) => redaction::without(&error, "", secret),
-            None => error,
-        };
+        let error = self.without_secret(&error);
         match verdict {
             Verdict::Rejected => Attempt::Rejected { error },
             Verdict::Accepted | Verdict::Retry => Attempt::Retry {
                 error,
                 retry_after_s: wait,
             },
+        }
+    }
+
+    /// A text of the receiver without the value of `Authorization`.
+    fn without_secret(&self, text: &str) -> String {
+        match &self.receiver.authorization {
+            Some(secret) => redaction::without(text, "", secret),
+            None => text.to_owned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Applies, Kind, Preset, Setting};
 
-/// A setting that takes effect at a reload.
+/// A setting that takes effect at a reload and only the file can have.
 macro_rules! setting {
     ($section:literal, $key:literal, $type_name:literal, $allowed:literal, $default:expr, $what:literal $(, $warning:literal)?) => {
         Setting {
@@ -13,7 +13,7 @@ macro_rules! setting {
                 allowed: $allowed,
                 default: $default,
             },
-            applies: Applies::Reload,
+            applies: Applies::ReloadFile,
             what: $what,
             warning: concat!($($warning)?),
         }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use countersign_core::alarms::PublicUrl;
 use countersign_server::delivery::{Channels, Mail, MailLogin, MailServer, MailTls};
-use countersign_testkit::harness::ServedSite;
 use countersign_testkit::harness::python::PythonServer;
+use countersign_testkit::harness::{ServedSite, TestSite};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{back_off, delivery, folder, python, raise, site_with_ada};
 
@@ -350,4 +350,80 @@ async fn a_mail_server_that_answers_nonsense_is_tried_again_and_does_not_delay_s
         back_off().await;
         next_mail(&mut works).await;
     }
+}
+
+/// Passes bytes between the site and a mail server, as an attacker in the network does, and appends replies to
+/// the reply to STARTTLS.
+async fn append_replies(to: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((site, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+            let (mut from_site, mut to_site) = site.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_site, &mut to_server).await });
+            tokio::spawn(async move {
+                let (mut buffer, mut greetings) = ([0; 65_536], 0);
+                while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+                    let mut bytes = buffer[..read].to_vec();
+                    if bytes.starts_with(b"220") {
+                        greetings += 1;
+                        if greetings == 2 {
+                            bytes.extend_from_slice(
+                                b"250 mail.example.org\r\n250 OK\r\n250 OK\r\n354 go on\r\n250 taken\r\n",
+                            );
+                        }
+                    }
+                    if to_site.write_all(&bytes).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// The appended replies counted as those of the server behind TLS: a message was "sent" that no server had.
+/// ALM-24.
+#[tokio::test]
+async fn replies_that_an_attacker_appends_to_starttls_are_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let mut server = mail_server(folder.path(), &["--tls", "starttls"]);
+    let served = site_with_ada().await;
+    let through = |port| MailServer {
+        tls: MailTls::StartTls,
+        ca: Some(std::fs::read(folder.path().join("cert.pem")).unwrap()),
+        ..settings(port)
+    };
+    deliver(&served, through(append_replies(server.port).await));
+    raise(&served, "critical", "The disk is full.").await;
+    delivery(&served, "waiting", 1).await;
+    assert_eq!(server.ready(), None);
+    deliver(&served, through(server.port));
+    back_off().await;
+    next_mail(&mut server).await;
+    delivery(&served, "sent", 1).await;
+}
+
+/// The site took it for a server that could not be reached, and kept the messages to all others back. ALM-22.
+#[tokio::test]
+async fn an_address_that_the_server_does_not_support_does_not_delay_other_messages() {
+    let mut server = mail_server(&folder(), &[]);
+    let served = TestSite::builder().serve().await;
+    for (name, email) in [("zoe", "zoë@example.org"), ("ada", "ada@example.org")] {
+        let person = json!({ "name": name, "email": email });
+        served.admin("person.create", person).await;
+    }
+    deliver(&served, settings(server.port));
+    let alarm = json!({ "to": "zoe", "severity": "critical", "text": "The disk is full." });
+    served.admin("alarm.raise", alarm).await;
+    let dead = delivery(&served, "dead", 0).await;
+    let error = dead["last_error"].as_str().unwrap();
+    assert!(error.contains("SMTPUTF8"), "{error}");
+    raise(&served, "critical", "The disk is full.").await;
+    let mail = next_mail(&mut server).await;
+    assert_eq!(mail["to"], json!(["ada@example.org"]));
 }

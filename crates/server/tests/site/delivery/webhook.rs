@@ -165,6 +165,13 @@ async fn a_receiver_that_repeats_the_authorization_does_not_get_it_into_the_site
     receiver.next().await;
     let dead = delivery(&served, "dead", 0).await;
     assert_eq!(dead["last_error"], "the webhook replied 400: [secret]");
+
+    // The token alone, and cut in the middle by the limit of 120 characters.
+    let (served, mut receiver) = raised(&["echo-late"]).await;
+    receiver.next().await;
+    let dead = delivery(&served, "dead", 0).await;
+    let error = dead["last_error"].as_str().unwrap();
+    assert!(error.ends_with("xx[secre"), "{error}");
 }
 
 /// ALM-16. The backoff would be over after 10 s.

@@ -3,7 +3,8 @@
 webhook_receiver.py SECRET BEHAVIOUR ...
 
 Each behaviour is the answer to one request, the first one first; then requests get 204. A behaviour is
-`STATUS`, `STATUS:HEADER:VALUE`, `hang`, `cut`, `garbage`, `huge` or `echo`.
+`STATUS`, `STATUS:HEADER:VALUE`, `hang`, `cut`, `garbage`, `huge`, `echo` or `echo-late`: the token at the
+place where the site cuts the reply.
 """
 
 import base64
@@ -61,6 +62,9 @@ class Receiver(BaseHTTPRequestHandler):
                 pass
         elif behaviour == "echo":
             self.answer("400", self.headers["authorization"].encode())
+        elif behaviour == "echo-late":
+            token = self.headers["authorization"].split()[1].encode()
+            self.answer("400", b"x" * (120 - len(token) // 2) + token)
         else:
             self.answer(behaviour, b"" if behaviour == "204" else b'{"error":"no such number"}')
 
