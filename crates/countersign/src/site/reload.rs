@@ -10,7 +10,6 @@ use countersign_core::engine::StoredSettings;
 use toml::{Table, Value};
 use tracing::{info, warn};
 
-use super::channels::channels;
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags};
 use crate::config::{self, Applies, Config};
