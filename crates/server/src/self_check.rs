@@ -29,6 +29,13 @@ pub(crate) async fn run(folder: Option<PathBuf>, shared: Arc<Shared>) -> io::Res
         if let Err(refusal) = shared.site.check_system(observed, clock::now()).await {
             error!(problem = %refusal, "the alarms of the site could not be checked");
         }
+        for key in shared.site.take_unplaced() {
+            warn!(
+                key = key.as_str(),
+                "an alarm of the site reached no recipient: there is no active admin, or its recipients have too \
+                 many alarms; end some with `countersign alarm over`"
+            );
+        }
     }
 }
 

@@ -85,6 +85,10 @@ impl SystemAlarm {
     pub const KEYS: &str = "application keys";
     /// The beginning of the keys of [`SystemAlarm::Refusals`]. The operation follows.
     pub const REFUSALS: &str = "refusals ";
+    /// The beginning of the keys of [`SystemAlarm::SecondKey`]. The id of the account follows.
+    pub const SECOND_KEY: &str = "second key ";
+    /// The beginning of the keys of [`SystemAlarm::TwoPlaces`]. The id of the account follows.
+    pub const TWO_PLACES: &str = "two places ";
 
     /// The cause of an alarm; `None` if the site did not raise it.
     #[must_use]
@@ -118,14 +122,18 @@ impl SystemAlarm {
     #[must_use]
     pub fn key(&self) -> AlarmKey {
         let key = match self {
+            // One for all tickets of a person: a member cannot raise many alarms with many tickets.
             Self::SecondKey {
-                ticket: Some(ticket),
+                account: Some(account),
                 ..
-            } => format!("second key {ticket}"),
-            Self::SecondKey { ticket: None, .. } => "second key of the first admin".to_owned(),
+            } => format!("{}{account}", Self::SECOND_KEY),
+            Self::SecondKey { account: None, .. } => {
+                format!("{}of the first admin", Self::SECOND_KEY)
+            }
             // One for all keys: a thief of many devices cannot raise many alarms.
             Self::RevokedDevice { .. } => "revoked device".to_owned(),
-            Self::TwoPlaces { device, .. } => format!("two places {device}"),
+            // One for all devices of a person, for the same reason.
+            Self::TwoPlaces { account, .. } => format!("{}{account}", Self::TWO_PLACES),
             Self::Refusals { operation, .. } => format!("{}{operation}", Self::REFUSALS),
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),

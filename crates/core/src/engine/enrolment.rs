@@ -8,8 +8,8 @@
 //!          counted     counted     ticket revoked         ticket revoked       `ticket.second_key`, counted
 //! ```
 //!
-//! The client learns of none of these refusals. What is cheap comes first: an unknown token costs
-//! one look-up by an index, and a key other than the bound one costs no public-key work.
+//! The client learns of none of these refusals. What is cheap comes first: an unknown token costs two
+//! look-ups by an index, and a key other than the bound one costs no public-key work.
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceKey;
@@ -117,8 +117,13 @@ impl Site {
         if self.is_sealed() {
             return Err(unknown());
         }
-        let found = self.store().ticket_by_token(token).await?;
-        let ticket = found.ok_or_else(unknown)?;
+        let Some(ticket) = self.store().ticket_by_token(token).await? else {
+            // The ticket of the first admin belongs to no account, and this is the dialog of another kind.
+            return Err(match self.first_admin(token).await? {
+                Some(first) => self.first_admin_misused(&first, source, now).await,
+                None => unknown(),
+            });
+        };
         let account = self.store().account(ticket.account).await?;
         let account = account.ok_or_else(unknown)?;
         let usable = ticket.usable(&thumbprint, now);

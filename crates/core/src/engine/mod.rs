@@ -139,6 +139,7 @@ struct Inner {
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
+    unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
 }
 
 impl Site {
@@ -162,6 +163,7 @@ impl Site {
             outbox: outbox::Outbox::default(),
             runtime: RwLock::default(),
             reported: Mutex::default(),
+            unplaced: Mutex::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

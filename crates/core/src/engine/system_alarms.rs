@@ -1,7 +1,7 @@
 //! The alarms that the site raises itself.
 //!
 //! ```text
-//! refusal ──▶ reported, in memory ──each second──▶ raised, unless its recipients were notified recently
+//! refusal ──▶ reported, in memory ──each second──▶ raised, unless it was written recently
 //! check, each minute ──▶ the cause is there: raised once
 //!                   └──▶ the cause is gone: over
 //! ```
@@ -9,8 +9,8 @@
 //! A refusal writes nothing by itself, so that its time tells nothing and a client that repeats it costs
 //! no disk.
 
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::json;
 
@@ -32,8 +32,19 @@ const MAX_REPORTED: usize = 64;
 pub const MAX_BACKUP_AGE: u32 = 7;
 /// So many seconds before a previous key retires, its application has to use the new one.
 const KEY_NOTICE: u32 = 6 * 60 * 60;
-/// Refusals that do not recur for so many seconds are over.
-const REFUSALS_OVER_AFTER: u32 = 60 * 60;
+/// An alarm that is not over is written again after so many seconds at the earliest.
+const REPEATED_AFTER: u32 = 60 * 60;
+/// Refusals are over so many seconds after they were last written. As repetitions within
+/// [`REPEATED_AFTER`] are not written, none recurred for at least an hour then.
+const REFUSALS_OVER_AFTER: u32 = 2 * 60 * 60;
+/// Alarms about a second key and about two places are over so many seconds after they were last written.
+const MISUSE_OVER_AFTER: u32 = DAY;
+/// The alarms that end by themselves, by the beginning of their keys.
+const OVER_AFTER: [(&str, u32); 3] = [
+    (SystemAlarm::REFUSALS, REFUSALS_OVER_AFTER),
+    (SystemAlarm::SECOND_KEY, MISUSE_OVER_AFTER),
+    (SystemAlarm::TWO_PLACES, MISUSE_OVER_AFTER),
+];
 /// Alarms and applications that are read at a time.
 const PAGE: u32 = 100;
 const DAY: u32 = 24 * 60 * 60;
@@ -63,6 +74,19 @@ impl Site {
         if reported.len() < MAX_REPORTED || reported.contains_key(&key) {
             reported.insert(key, alarm);
         }
+    }
+
+    /// Removes and returns the keys of the alarms that found no place since the last call: each recipient
+    /// has too many alarms, or there is no recipient.
+    #[must_use]
+    pub fn take_unplaced(&self) -> BTreeSet<AlarmKey> {
+        std::mem::take(&mut *self.unplaced())
+    }
+
+    /// There are as many as keys of alarms of the site at most, and the server takes them each minute.
+    fn unplaced(&self) -> MutexGuard<'_, BTreeSet<AlarmKey>> {
+        let unplaced = self.0.unplaced.lock();
+        unplaced.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Raises the alarms that were reported. Call this each second.
@@ -105,16 +129,19 @@ impl Site {
         self.set_cause(SystemAlarm::BACKUP, overdue, now).await?;
         let retiring = self.retiring_keys(now).await?;
         self.set_cause(SystemAlarm::KEYS, retiring, now).await?;
-        self.end_refusals(now).await?;
+        self.end_quiet(now).await?;
         self.report_two_places(observed.idle_timeout, now).await
     }
 
-    /// Raises an alarm, or repeats it, unless its recipients were notified of it recently.
+    /// Raises an alarm, or repeats it, unless it was written within the last hour. An acknowledged alarm
+    /// counts too: a client that repeats a refusal must not cause writes.
     async fn raise_system(&self, alarm: &SystemAlarm, now: Timestamp) -> Result<(), Refusal> {
         let (to, key) = (alarm.to(), alarm.key());
         let current = self.store().current_alarm(Raiser::Site, to, &key).await?;
         if current.is_some_and(|current| {
-            current.was_notified_recently(now) && current.severity >= alarm.severity()
+            // A time in the future was written before the clock was set back.
+            let is_recent = current.last <= now && now < current.last.plus_seconds(REPEATED_AFTER);
+            is_recent && current.severity >= alarm.severity()
         }) {
             return Ok(());
         }
@@ -131,6 +158,10 @@ impl Site {
             Err(refusal) if refusal.is_not_found() => return Ok(()),
             Err(refusal) => return Err(refusal),
         };
+        if raised.0.is_empty() {
+            self.unplaced().insert(key);
+            return Ok(());
+        }
         let severity = alarm.severity().as_str();
         let details = json!({ "to": to, "severity": severity });
         self.commit_alarm("alarm.raise", raised, &key, &details, now)
@@ -250,18 +281,28 @@ impl Site {
             }))
     }
 
-    async fn end_refusals(&self, now: Timestamp) -> Result<(), Refusal> {
+    /// Ends the alarms about refusals and misuse that did not recur.
+    async fn end_quiet(&self, now: Timestamp) -> Result<(), Refusal> {
         for state in [AlarmState::Open, AlarmState::Acknowledged] {
-            let search = AlarmSearch {
+            let mut search = AlarmSearch {
                 state: Some(state),
                 raiser: Some(Raiser::Site),
                 limit: PAGE,
                 ..AlarmSearch::default()
             };
-            for alarm in self.store().alarms(&search).await? {
-                let is_of_refusals = alarm.key.as_str().starts_with(SystemAlarm::REFUSALS);
-                if is_of_refusals && now > alarm.last.plus_seconds(REFUSALS_OVER_AFTER) {
-                    self.end_system(alarm, now).await?;
+            loop {
+                let listed = self.store().alarms(&search).await?;
+                search.before = listed.last().map(|alarm| alarm.id);
+                let more = listed.len() == PAGE as usize;
+                for alarm in listed {
+                    let key = alarm.key.as_str();
+                    let of = OVER_AFTER.iter().find(|(of, _)| key.starts_with(of));
+                    if of.is_some_and(|(_, after)| now > alarm.last.plus_seconds(*after)) {
+                        self.end_system(alarm, now).await?;
+                    }
+                }
+                if !more {
+                    break;
                 }
             }
         }

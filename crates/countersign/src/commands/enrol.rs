@@ -1,8 +1,6 @@
 //! `countersign enrol`: registers this device with a ticket and saves a profile.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::Args;
 use countersign_client::device::{DeviceError, enrol};
@@ -18,13 +16,12 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::profile::read_key;
+use super::ticket_input::TicketInput;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
-use crate::input;
 use crate::output::{path, show_data};
 use crate::profiles::{Enrolled, Profile, Profiles, ProfilesFolder};
-use crate::prompt;
 use crate::secret_input::{Secret, new_passphrase};
 
 /// The name of a device whose machine has none.
@@ -32,11 +29,8 @@ const UNNAMED: &str = "device";
 
 #[derive(Debug, Args)]
 pub(crate) struct Enrol {
-    /// The enrolment ticket: `countersign://…` or its JSON [default: asked for at a prompt].
-    ticket: Option<EnrolmentTicket>,
-    /// Reads the ticket from this file (`-`: standard input).
-    #[arg(long, value_name = "FILE", conflicts_with = "ticket")]
-    ticket_file: Option<PathBuf>,
+    #[command(flatten)]
+    ticket: TicketInput,
     /// Your id at the site, such as ada@example.org.
     #[arg(long, value_name = "NAME")]
     id: AccountName,
@@ -57,7 +51,7 @@ pub(crate) struct Enrol {
 }
 
 pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
-    let ticket = command.ticket()?;
+    let ticket = command.ticket.read()?;
     let token = HEXLOWER.encode(&ticket.token().hash().0);
     let profiles = command.folder.open()?;
     let name = match &command.profile {
@@ -132,20 +126,6 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
 }
 
 impl Enrol {
-    fn ticket(&self) -> Result<EnrolmentTicket, Failure> {
-        let text = match (&self.ticket, &self.ticket_file) {
-            (Some(ticket), _) => return Ok(ticket.clone()),
-            (None, Some(file)) => input::text(file)?,
-            (None, None) if !std::io::stdin().is_terminal() => {
-                return Err(Failure::usage("no enrolment ticket was given")
-                    .hint("give the ticket, or --ticket-file FILE"));
-            }
-            (None, None) => prompt::hidden("Enrolment ticket")?,
-        };
-        EnrolmentTicket::from_str(&text)
-            .map_err(|error| Failure::usage(format_args!("the ticket: {error}")))
-    }
-
     fn device_name(&self) -> DeviceName {
         let machine = || {
             let name = rustix::system::uname();

@@ -29,6 +29,7 @@ pub(crate) mod shell;
 pub(crate) mod signing;
 pub(crate) mod site;
 pub(crate) mod ticket;
+mod ticket_input;
 
 use serde::Serialize;
 use serde_json::Value;

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_client::passphrase_ticket::{self, PassphraseTicketError};
-use countersign_crypto::secret::SecretText;
+use countersign_proto::enrolment::TicketKind;
 use countersign_proto::enrolment::passphrase::client::RegistrationError;
-use countersign_proto::enrolment::{BadTicket, EnrolmentTicket, TicketKind};
 use countersign_proto::name::AccountName;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::login::Login;
+use super::ticket_input::TicketInput;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input::{self, STANDARD};
@@ -38,8 +38,8 @@ pub(crate) struct Change {
 
 #[derive(Debug, Args)]
 pub(crate) struct Set {
-    /// The ticket, as URI or JSON (`-`: read it from standard input).
-    ticket: String,
+    #[command(flatten)]
+    ticket: TicketInput,
     /// Your name at the site, which the admin gave you; the first admin chooses it.
     #[arg(long, value_name = "NAME", value_parser = input::trimmed::<AccountName>)]
     id: AccountName,
@@ -57,21 +57,13 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
 
 fn set(common: &Common, set: &Set) -> Result<(), Failure> {
     let (id, file) = (&set.id, set.new_passphrase_file.as_deref());
-    let from_input = set.ticket == STANDARD;
-    if from_input && file == Some(Path::new(STANDARD)) {
+    if set.ticket.is_standard() && file == Some(Path::new(STANDARD)) {
         return Err(Failure::usage(
             "standard input cannot provide both the ticket and the pass phrase",
         )
         .hint("name a file with --new-passphrase-file"));
     }
-    let text = match from_input {
-        true => SecretText::from(input::secret(Path::new(STANDARD))?),
-        false => SecretText::from(set.ticket.clone()),
-    };
-    let ticket: EnrolmentTicket = text
-        .expose()
-        .parse()
-        .map_err(|error: BadTicket| Failure::usage(format_args!("the ticket: {error}")))?;
+    let ticket = set.ticket.read()?;
     // Before the pass phrase is typed twice.
     if !matches!(ticket.kind(), TicketKind::Passphrase | TicketKind::Admin) {
         let wrong = RegistrationError::WrongKind(ticket.kind());

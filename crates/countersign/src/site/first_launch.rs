@@ -11,7 +11,7 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{Argon2idCost, NewSlot, RecoveryCode, SlotFile};
 use countersign_proto::name::Zone;
 use countersign_server::clock;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -21,6 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
 use crate::hint;
+use crate::log;
 use crate::output::{self, Format, say};
 
 /// The first key slot of a new site, besides its recovery code.
@@ -164,27 +165,31 @@ pub(crate) async fn create(
     Ok(site)
 }
 
-/// Shows the recovery code on standard output, apart from the log. `false` if that goes nowhere or is full, and
-/// if its reader has not read it in time: the site starts all the same.
+/// Shows the recovery code. `false` if it could not be shown.
 async fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) -> bool {
+    let code = code.to_text();
+    let text = format!(
+        "----- RECOVERY CODE -----\n\
+         It opens the site key without the pass phrase, and is shown this once.\n\
+         Keep it apart from this machine:\n\n    \
+         {}\n\n\
+         -------------------------\n",
+        code.expose()
+    );
+    let data =
+        json!({ "folder": folder.path().display().to_string(), "recovery_code": code.expose() });
+    show_secret(common, text, &data).await
+}
+
+/// Shows a secret on standard output, apart from the log. `false` if that goes nowhere or is full, and if
+/// its reader has not read it in time: the site starts all the same.
+async fn show_secret(common: &Common, text: String, data: &Value) -> bool {
     if output::goes_nowhere() {
         return false;
     }
-    let code = code.to_text();
     let text = match common.format() {
-        Format::Text => format!(
-            "----- RECOVERY CODE -----\n\
-             It opens the site key without the pass phrase, and is shown this once.\n\
-             Keep it apart from this machine:\n\n    \
-             {}\n\n\
-             -------------------------\n",
-            code.expose()
-        ),
-        Format::Json | Format::Jsonl => {
-            let folder = folder.path().display().to_string();
-            let shown = json!({ "folder": folder, "recovery_code": code.expose() });
-            format!("{}\n", escape::json(&shown.to_string()))
-        }
+        Format::Text => text,
+        Format::Json | Format::Jsonl => format!("{}\n", escape::json(&data.to_string())),
     };
     let shown = tokio::task::spawn_blocking(move || output::write_bytes(text.as_bytes()));
     matches!(timeout(SHOW_TIMEOUT, shown).await, Ok(Ok(Ok(()))))
@@ -227,18 +232,36 @@ pub(crate) fn what_next(folder: &Path) {
     }
 }
 
-/// Shows the ticket with which the first admin is created from any machine. A site without a device
-/// listener, or with an admin from an initialisation script, has none.
-pub(crate) async fn show_admin_ticket(site: &Site) {
-    match site.issue_first_admin_ticket(clock::now()).await {
-        Ok(Some(ticket)) => {
-            say("Or create the first admin from another machine, once, within one hour:");
-            say(format_args!(
-                "  countersign passphrase set '{}' --id NAME",
-                ticket.to_uri().expose()
-            ));
+/// Shows the ticket with which the first admin is created from any machine, on standard output alone: the
+/// log is stored, and has other readers. A site without a device listener, or with an admin from an
+/// initialisation script, has none.
+pub(crate) async fn show_admin_ticket(common: &Common, folder: &Path, site: &Site) {
+    if output::goes_nowhere() {
+        return;
+    }
+    let ticket = match site.issue_first_admin_ticket(clock::now()).await {
+        Ok(Some(ticket)) => ticket.to_uri(),
+        Ok(None) => return,
+        Err(refusal) => {
+            warn!(problem = %refusal, "there is no ticket for the first admin");
+            return;
         }
-        Ok(None) => {}
-        Err(refusal) => warn!(problem = %refusal, "there is no ticket for the first admin"),
+    };
+    let text = format!(
+        "----- TICKET FOR THE FIRST ADMIN -----\n\
+         It creates the first admin from any machine, once, within one hour. Run:\n\n    \
+         countersign passphrase set --id NAME\n\n\
+         and paste at its prompt:\n\n    \
+         {}\n\n\
+         --------------------------------------\n",
+        ticket.expose()
+    );
+    let data = json!({ "folder": folder.display().to_string(), "admin_ticket": ticket.expose() });
+    // The lines before it, on the same terminal.
+    let _ = tokio::task::spawn_blocking(log::flush).await;
+    if !show_secret(common, text, &data).await {
+        say(
+            "warning: the ticket for the first admin could not be shown; create the admin on this machine",
+        );
     }
 }

@@ -144,7 +144,7 @@ async fn serve_site(
     runtime.attach(server.reloader(), &stored);
     if new {
         first_launch::what_next(folder.path());
-        first_launch::show_admin_ticket(&site).await;
+        first_launch::show_admin_ticket(common, folder.path(), &site).await;
     }
     ready(&site);
     Ok(server)

@@ -106,23 +106,26 @@ impl Closing {
     }
 }
 
-/// A WebSocket as a stream of lines.
-pub(super) struct WebSocketLines {
-    socket: WebSocketStream<TlsStream<TcpStream>>,
+/// A WebSocket as a stream of lines. One task reads and writes: a flush that a ping causes wakes the task
+/// that wrote last.
+pub(super) struct WebSocketLines<S = TlsStream<TcpStream>> {
+    socket: WebSocketStream<S>,
     /// A line that was received, and how much of it was read.
     input: (Vec<u8>, usize),
-    /// Bytes to send that are not in a message yet.
-    output: Vec<u8>,
+    /// Bytes to send that are not in a message yet, and how many of them have no line end.
+    output: (Vec<u8>, usize),
+    /// A ping was received, and the connection has not taken its pong yet.
+    owes_pong: bool,
     closing: Closing,
     /// What arrives cannot be read as messages any more.
     has_failed: bool,
     has_closed: bool,
 }
 
-impl WebSocketLines {
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
     /// Answers the request. Messages have at most `most` bytes.
     pub(super) async fn answer(
-        mut stream: TlsStream<TcpStream>,
+        mut stream: S,
         Upgrade(response): Upgrade,
         most: usize,
         closing: Closing,
@@ -146,7 +149,8 @@ impl WebSocketLines {
         Ok(Self {
             socket,
             input: (Vec::new(), 0),
-            output: Vec::new(),
+            output: (Vec::new(), 0),
+            owes_pong: false,
             closing,
             has_failed: false,
             has_closed: false,
@@ -155,16 +159,36 @@ impl WebSocketLines {
 
     /// Sends the whole lines of the output, each as one message.
     fn poll_lines(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(end) = self.output.iter().position(|byte| *byte == b'\n') {
+        let mut sent = 0;
+        let polled = self.poll_lines_from(&mut sent, context);
+        // Once for all lines: the bytes after them move to the front.
+        self.output.0.drain(..sent);
+        polled
+    }
+
+    /// Like [`Self::poll_lines`], but leaves the lines in the output. Adds their length to `sent`.
+    fn poll_lines_from(
+        &mut self,
+        sent: &mut usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (output, searched) = &mut self.output;
+        loop {
+            let unsent = output.get(*sent..).unwrap_or_default();
+            let unsearched = unsent.get(*searched..).unwrap_or_default();
+            let Some(end) = unsearched.iter().position(|byte| *byte == b'\n') else {
+                *searched = unsent.len();
+                return Poll::Ready(Ok(()));
+            };
             ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(failed)?;
-            let mut line: Vec<u8> = self.output.drain(..=end).collect();
-            line.pop();
-            let text = String::from_utf8(line).map_err(io::Error::other)?;
+            let (line, _) = unsent.split_at(*searched + end);
+            let text = str::from_utf8(line).map_err(io::Error::other)?;
             Pin::new(&mut self.socket)
                 .start_send(Message::text(text))
                 .map_err(failed)?;
+            *sent += line.len() + 1;
+            *searched = 0;
         }
-        Poll::Ready(Ok(()))
     }
 
     /// Takes a message; `None` if it has no line.
@@ -230,7 +254,7 @@ fn failed(error: Error) -> io::Error {
     }
 }
 
-impl AsyncRead for WebSocketLines {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketLines<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -247,8 +271,14 @@ impl AsyncRead for WebSocketLines {
             }
             // An idle connection holds no line.
             self.input = (Vec::new(), 0);
+            // Pongs have no limit of their own. A client that sends pings and reads no pong is read no further.
+            if self.owes_pong {
+                ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
+                self.owes_pong = false;
+            }
             match ready!(Pin::new(&mut self.socket).poll_next(context)) {
                 Some(Ok(message)) => {
+                    self.owes_pong = matches!(message, Message::Ping(_));
                     if let Some(line) = self.line(message)? {
                         self.input = (line, 0);
                     }
@@ -265,14 +295,14 @@ impl AsyncRead for WebSocketLines {
     }
 }
 
-impl AsyncWrite for WebSocketLines {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketLines<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_lines(context))?;
-        self.output.extend_from_slice(bytes);
+        self.output.0.extend_from_slice(bytes);
         match self.poll_lines(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // What is left is sent by the next call, or when the stream is flushed.
@@ -308,6 +338,9 @@ impl AsyncWrite for WebSocketLines {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, DuplexStream};
+
     use super::*;
 
     const HEAD: &str = "GET /device?id=ada HTTP/1.1\r\nHost: site\r\nConnection: keep-alive, Upgrade\r\n\
@@ -348,5 +381,82 @@ mod tests {
             let refused = upgrade(head.as_bytes()).err();
             assert_eq!(refused, Some(why), "{from} -> {to}");
         }
+    }
+
+    const BUFFER: usize = 8 * 1024;
+
+    /// A WebSocket over a pipe with two buffers of [`BUFFER`] bytes, and its other end after the answer.
+    fn web_socket() -> (WebSocketLines<DuplexStream>, DuplexStream) {
+        let (near, mut far) = tokio::io::duplex(BUFFER);
+        let (_, answer) = upgrade(HEAD.as_bytes()).unwrap();
+        let lines = WebSocketLines::answer(near, answer, 1 << 20, Closing::new());
+        let lines = lines.now_or_never().unwrap().unwrap();
+        assert!(received(&mut far).starts_with(b"HTTP/1.1 101"));
+        (lines, far)
+    }
+
+    /// The bytes that arrived.
+    fn received(far: &mut DuplexStream) -> Vec<u8> {
+        let mut bytes = vec![0; BUFFER];
+        let read = far.read(&mut bytes).now_or_never();
+        bytes.truncate(read.map_or(0, Result::unwrap));
+        bytes
+    }
+
+    /// A client sent pings and read nothing: the site kept a pong for each in memory, without a limit.
+    // DEV-48
+    #[test]
+    fn a_client_that_reads_no_pongs_is_read_no_further() {
+        let (mut lines, mut far) = web_socket();
+        // Two bytes of header, the mask, and the masked payload.
+        let ping = [&[0x89, 0x80 + 120, 0, 0, 0, 0][..], &[b'x'; 120]].concat();
+        let mut pings = Vec::new();
+        let mut line = [0; 16];
+        while let Some(written) = far.write(&ping).now_or_never() {
+            pings.push(written.unwrap());
+            assert!(
+                pings.len() < 10_000,
+                "the pings of a client fill the memory"
+            );
+            assert!(lines.read(&mut line).now_or_never().is_none());
+        }
+        assert!(pings.iter().sum::<usize>() <= 2 * BUFFER + READ_BUFFER + 2 * ping.len());
+        // It reads again, and gets the pong of each whole ping.
+        let mut pongs = Vec::new();
+        loop {
+            let some = received(&mut far);
+            if some.is_empty() {
+                break;
+            }
+            pongs.extend(some);
+            assert!(lines.read(&mut line).now_or_never().is_none());
+        }
+        let pong = [&[0x8a, 120][..], &[b'x'; 120]].concat();
+        let whole = pings.iter().sum::<usize>() / ping.len();
+        assert_eq!(pongs, pong.repeat(whole));
+    }
+
+    #[test]
+    fn lines_arrive_as_messages_whatever_their_number_and_wherever_they_are_split() {
+        let (mut lines, mut far) = web_socket();
+        let sent: String = (0..2_000).map(|number| format!("{number}\n")).collect();
+        let mut expected = Vec::new();
+        for line in sent.lines() {
+            let length = u8::try_from(line.len()).unwrap();
+            expected.extend([0x81, length]);
+            expected.extend(line.as_bytes());
+        }
+        let mut messages = Vec::new();
+        for part in sent.as_bytes().chunks(1_777) {
+            while lines.flush().now_or_never().is_none() {
+                messages.extend(received(&mut far));
+            }
+            lines.write_all(part).now_or_never().unwrap().unwrap();
+        }
+        while lines.flush().now_or_never().is_none() {
+            messages.extend(received(&mut far));
+        }
+        messages.extend(received(&mut far));
+        assert_eq!(messages, expected);
     }
 }

@@ -454,6 +454,30 @@ async fn a_wrong_proof_revokes_the_ticket_of_the_first_admin() {
     ));
 }
 
+/// The site took the token for an unknown one, and the ticket stayed as it was.
+// DEV-44
+#[tokio::test]
+async fn the_ticket_of_the_first_admin_in_an_enrolment_is_revoked() {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    let ticket = first_admin_ticket(&test).await;
+    let before = test.audited().await.len();
+    let phone = TestDevice::new();
+    let enrolled = phone.enrol(&test.site, ticket.token(), "root", NOW).await;
+    assert!(is_refused(&enrolled));
+    let audited = audited_since(&test, before).await;
+    assert!(
+        audited
+            .iter()
+            .any(|entry| entry.starts_with("ticket.misused")),
+        "{audited:?}"
+    );
+    let set = Registrant::new()
+        .set(&test.site, ticket.token(), "root", NOW)
+        .await;
+    assert!(is_refused(&set));
+}
+
 #[tokio::test]
 async fn no_token_and_no_pass_phrase_is_in_the_database() {
     let test = with_ada(TestSite::builder().file()).await;

@@ -1,0 +1,63 @@
+//! The ticket of a command that uses one: an argument, a file, standard input or a prompt.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use countersign_proto::enrolment::{BadTicket, EnrolmentTicket};
+
+use crate::failure::Failure;
+use crate::input::{self, STANDARD};
+use crate::prompt;
+
+#[derive(Debug, Args)]
+pub(crate) struct TicketInput {
+    /// The ticket: `countersign://…` or its JSON (`-`: read it from standard input) [default: asked for at
+    /// a prompt]. Other users of the machine can see an argument.
+    ticket: Option<Argument>,
+    /// Reads the ticket from this file (`-`: standard input).
+    #[arg(long, value_name = "FILE", conflicts_with = "ticket")]
+    ticket_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+enum Argument {
+    Standard,
+    Ticket(EnrolmentTicket),
+}
+
+impl FromStr for Argument {
+    type Err = BadTicket;
+
+    fn from_str(text: &str) -> Result<Self, BadTicket> {
+        match text {
+            STANDARD => Ok(Self::Standard),
+            ticket => ticket.parse().map(Self::Ticket),
+        }
+    }
+}
+
+impl TicketInput {
+    /// Whether the ticket comes from standard input, which then provides nothing else.
+    pub(crate) fn is_standard(&self) -> bool {
+        matches!(self.ticket, Some(Argument::Standard))
+            || self.ticket_file.as_deref() == Some(Path::new(STANDARD))
+    }
+
+    /// Reads the ticket, or asks for it.
+    pub(crate) fn read(&self) -> Result<EnrolmentTicket, Failure> {
+        let text = match (&self.ticket, &self.ticket_file) {
+            (Some(Argument::Ticket(ticket)), _) => return Ok(ticket.clone()),
+            (Some(Argument::Standard), _) => input::text(Path::new(STANDARD))?,
+            (None, Some(file)) => input::text(file)?,
+            (None, None) if !std::io::stdin().is_terminal() => {
+                return Err(Failure::usage("no ticket was given")
+                    .hint("give the ticket, or --ticket-file FILE"));
+            }
+            (None, None) => prompt::hidden("Ticket")?,
+        };
+        EnrolmentTicket::from_str(&text)
+            .map_err(|error| Failure::usage(format_args!("the ticket: {error}")))
+    }
+}
