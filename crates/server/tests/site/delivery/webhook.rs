@@ -171,7 +171,7 @@ async fn a_receiver_that_repeats_the_authorization_does_not_get_it_into_the_site
     receiver.next().await;
     let dead = delivery(&served, "dead", 0).await;
     let error = dead["last_error"].as_str().unwrap();
-    assert!(error.ends_with("xx[secre"), "{error}");
+    assert!(error.ends_with("xx[secr"), "{error}");
 }
 
 /// ALM-16. The backoff would be over after 10 s.
