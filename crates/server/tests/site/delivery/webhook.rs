@@ -7,7 +7,7 @@ use countersign_proto::webhook::{BodyFormat, BodyTemplate, SigningKey};
 use countersign_server::delivery::{Channels, Webhook, WebhookReceiver};
 use countersign_testkit::harness::ServedSite;
 use countersign_testkit::harness::python::PythonServer;
-use countersign_testkit::harness::time::pass;
+use countersign_testkit::harness::time::{pass, until};
 use serde_json::{Value, json};
 
 use super::{back_off, delivery, folder, raise, site_with_ada};
@@ -192,6 +192,12 @@ async fn a_receiver_can_ask_to_wait_longer_than_the_backoff() {
     served.admin("alarm.raise", alarm).await;
     let other = receiver.next().await;
     assert!(other["body"].as_str().unwrap().contains("For bob."));
+    // Else the reply would be late, and the site would send it again.
+    until(async || {
+        let sent = served.admin("alarm.deliveries", json!({ "state": "sent" }));
+        sent.await["entries"] != json!([])
+    })
+    .await;
     pass(Duration::from_secs(90)).await;
     let second = receiver.next().await;
     assert!(second["body"].as_str().unwrap().contains("is down"));
