@@ -388,7 +388,7 @@ async fn append_replies(to: u16) -> u16 {
 /// The appended replies counted as those of the server behind TLS: a message was "sent" that no server had.
 /// ALM-24.
 #[tokio::test]
-async fn replies_that_an_attacker_appends_to_starttls_are_not_believed() {
+async fn replies_that_an_attacker_appends_to_starttls_have_no_effect() {
     let folder = tempfile::tempdir().unwrap();
     certificate(folder.path());
     let mut server = mail_server(folder.path(), &["--tls", "starttls"]);
