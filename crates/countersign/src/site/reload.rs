@@ -11,6 +11,7 @@ use countersign_server::delivery::Channels;
 use toml::{Table, Value};
 use tracing::{info, warn};
 
+use super::channels::channels;
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags};
 use crate::config::{self, Config};
