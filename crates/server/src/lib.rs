@@ -36,11 +36,14 @@ mod device;
 mod listeners;
 mod lookups;
 mod operations;
+mod public_address;
 mod queue;
+mod reloader;
 mod resumptions;
 mod self_check;
 mod sessions;
 mod shared;
 
 pub use countersign_net::proxies::Proxies;
-pub use listeners::{Builder, Ended, Reloader, Server, StartError};
+pub use listeners::{Builder, Ended, Server, StartError};
+pub use reloader::Reloader;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use countersign_core::engine::{ClientAddress, Endpoints, Site};
+use countersign_core::engine::{Endpoints, Site};
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
-use countersign_proto::uri::{BadSiteUri, SiteUri, is_host};
+use countersign_proto::uri::{BadSiteUri, SiteUri};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -25,6 +25,8 @@ use crate::descriptors::{Reserve, TooFew};
 use crate::device;
 use crate::http;
 use crate::limits::Limits;
+use crate::public_address::{PublicAddress, reachable};
+use crate::reloader::Reloader;
 use crate::self_check;
 use crate::shared::Shared;
 
@@ -319,7 +321,7 @@ impl Builder {
 }
 
 /// Lowers the limits to the available file descriptors, and logs the result.
-fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
+pub(crate) fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
     let fitting = reserve.lower(limits);
     let (connections, proxied) = (fitting.connections, fitting.proxied_connections);
     info!(
@@ -382,40 +384,6 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr
     Ok(Some((listener, bound)))
 }
 
-/// A configured address under which clients reach a listener.
-#[derive(Default)]
-struct PublicAddress {
-    host: Option<String>,
-    port: Option<u16>,
-}
-
-impl PublicAddress {
-    /// Fills in what is not configured from the public host and the listener's address.
-    fn or_of(
-        self,
-        public_host: Option<&str>,
-        bound: SocketAddr,
-    ) -> Result<ClientAddress, StartError> {
-        let host = self.host.or_else(|| public_host.map(str::to_owned));
-        let host = host.unwrap_or_else(|| reachable(bound.ip()));
-        let port = self.port.unwrap_or_else(|| bound.port());
-        match is_host(&host) {
-            true => Ok(ClientAddress { host, port }),
-            false => Err(StartError::DeviceHost { host }),
-        }
-    }
-}
-
-/// The host with which a client on this machine reaches a bound address, as it appears in a URI.
-fn reachable(bound: IpAddr) -> String {
-    match bound {
-        IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-        IpAddr::V6(any) if any.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    }
-}
-
 /// A running server. It runs until it is stopped or dropped.
 pub struct Server {
     shared: Arc<Shared>,
@@ -427,42 +395,6 @@ pub struct Server {
     connections: Connections,
     delivery: Arc<Worker>,
     reloader: Reloader,
-}
-
-/// Changes the settings of a running server, from any thread. It does not keep the server running.
-#[derive(Clone)]
-pub struct Reloader {
-    shared: Weak<Shared>,
-    delivery: Weak<Worker>,
-    reserve: Reserve,
-    /// The admission of clients and of trusted proxies.
-    admissions: [Arc<Admission>; 2],
-    serves_http: bool,
-}
-
-impl Reloader {
-    /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that
-    /// exists keeps the limits with which it began. Changes nothing once the server has stopped.
-    pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        if !self.serves_http {
-            limits.proxied_connections = 0;
-        }
-        let limits = fit(&limits, &self.reserve);
-        for admission in &self.admissions {
-            admission.keep_to(&limits);
-        }
-        shared.reload(limits, proxies);
-    }
-
-    /// Delivers alarms over these channels from now on.
-    pub fn deliver_over(&self, channels: Channels) {
-        if let Some(delivery) = self.delivery.upgrade() {
-            delivery.change(channels);
-        }
-    }
 }
 
 impl Server {

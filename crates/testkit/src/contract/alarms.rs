@@ -19,7 +19,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use super::StoreUnderTest;
 use super::sample::{NOW, commit, person};
 
-fn alarm(to: Target, key: &str) -> Alarm {
+pub(super) fn alarm(to: Target, key: &str) -> Alarm {
     Alarm {
         id: AlarmId::new(NOW, &mut SystemEntropy),
         key: key.to_owned().try_into().unwrap(),
@@ -98,7 +98,7 @@ async fn update(store: &dyn Store, deliveries: Vec<Delivery>) -> Result<(), Stor
     commit(store, [Change::Alarm(change)]).await.map(|_| ())
 }
 
-async fn persons<const N: usize>(store: &dyn Store, names: [&str; N]) -> [Account; N] {
+pub(super) async fn persons<const N: usize>(store: &dyn Store, names: [&str; N]) -> [Account; N] {
     let accounts = names.map(person);
     let changes = accounts.clone().map(Change::InsertAccount);
     commit(store, changes).await.unwrap();
@@ -450,66 +450,4 @@ pub async fn preferences_are_changed_at_the_current_revision_only(under_test: &d
         (stored.preferences.language, stored.revision),
         (Language::En, 2)
     );
-}
-
-/// Tests both limits, at the limit and one over it.
-pub async fn the_limits_on_alarms_are_enforced(under_test: &dyn StoreUnderTest) {
-    let store = under_test.open().await;
-    let [maria, bob] = persons(&*store, ["maria", "bob"]).await;
-    let full = Err(StoreError::Conflict {
-        what: Unique::AlarmRoom,
-    });
-    let raise = |account: &Account, key: &str| {
-        let alarm = alarm(Target::Person(account.id), key);
-        let recipients = vec![Recipient {
-            account: account.id,
-            acknowledged: None,
-        }];
-        let put = AlarmChange::PutRecipients {
-            alarm: alarm.id,
-            recipients,
-        };
-        [AlarmChange::Insert(alarm), put].map(Change::Alarm)
-    };
-    let alarms = (0..MAX_ALARMS_OF_PERSON).map(|at| raise(&maria, &format!("alarm {at}")));
-    let changes: Vec<Change> = alarms.flatten().collect();
-    let Some(Change::Alarm(AlarmChange::Insert(Alarm { id: first, .. }))) = changes.first() else {
-        panic!("the first change inserts an alarm");
-    };
-    let first = *first;
-    commit(&*store, changes).await.unwrap();
-    assert_eq!(commit(&*store, raise(&maria, "one over")).await, full);
-    // A recipient at the limit can acknowledge.
-    let acknowledged = Recipient {
-        account: maria.id,
-        acknowledged: Some(NOW),
-    };
-    let put = AlarmChange::PutRecipients {
-        alarm: first,
-        recipients: vec![acknowledged],
-    };
-    commit(&*store, [Change::Alarm(put)]).await.unwrap();
-    assert_eq!(store.recipients(first).await.unwrap(), [acknowledged]);
-    let [at_limit] = store
-        .recipients_at_limit(MAX_ALARMS_OF_PERSON)
-        .await
-        .unwrap()
-        .try_into()
-        .unwrap();
-    assert_eq!(at_limit, maria.id);
-
-    let others = (MAX_ALARMS_OF_PERSON..MAX_ALARMS).map(|at| {
-        let alarm = alarm(Target::Admins, &format!("alarm {at}"));
-        Change::Alarm(AlarmChange::Insert(alarm))
-    });
-    let changes: Vec<Change> = others.collect();
-    commit(&*store, changes).await.unwrap();
-    assert_eq!(commit(&*store, raise(&bob, "one over")).await, full);
-    assert_eq!(store.alarm_counts(None).await.unwrap().stored, MAX_ALARMS);
-    let (id, revision) = (maria.id, 1);
-    commit(&*store, [Change::DeleteAccount { id, revision }])
-        .await
-        .unwrap();
-    assert_eq!(store.recipients_at_limit(1).await.unwrap(), []);
-    commit(&*store, raise(&bob, "a free place")).await.unwrap();
 }

@@ -9,6 +9,7 @@
 
 #![allow(missing_docs, reason = "the name of each function is its description")]
 
+mod alarm_limits;
 mod alarms;
 mod concurrency;
 mod devices;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::store::Store;
 
+pub use alarm_limits::*;
 pub use alarms::*;
 pub use concurrency::*;
 pub use devices::*;

@@ -237,35 +237,6 @@ async fn an_alarm_that_becomes_more_severe_is_delivered_at_once() {
     assert_eq!(names(&events), ["raised"]);
 }
 
-/// An acknowledged alarm stayed silent when it became worse.
-#[tokio::test]
-async fn an_acknowledged_alarm_that_becomes_worse_is_open_again() {
-    let test = site().await;
-    person(&test, "maria", "member").await;
-    let raise = async |severity: &str| {
-        let params = json!({ "to": "maria", "severity": severity, "text": "x", "key": "disk" });
-        test.admin("alarm.raise", params).await
-    };
-    let alarm = raise("warning").await;
-    test.admin("alarm.acknowledge", json!({ "id": alarm["id"] }))
-        .await;
-    assert_eq!(raise("warning").await["state"], "acknowledged");
-    let worse = raise("critical").await;
-    assert_eq!(worse["state"], "open");
-    assert!(worse["acknowledged"].is_null());
-}
-
-/// A member could wake all admins at night with test alarms.
-#[tokio::test]
-async fn a_test_alarm_does_not_escalate() {
-    let test = site().await;
-    let maria = person(&test, "maria", "member").await;
-    let critical = json!({ "severity": "critical" });
-    let (code, alarm) = run(&test.site, &maria.caller, "alarm.test", critical).await;
-    assert_eq!(code, Code::SUCCESS);
-    assert!(alarm["escalates"].is_null(), "{alarm}");
-}
-
 #[tokio::test]
 async fn an_invalid_parameter_is_named_and_a_value_at_its_limit_is_accepted() {
     let test = site().await;

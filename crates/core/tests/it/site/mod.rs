@@ -32,3 +32,4 @@ mod secrets;
 mod sessions;
 mod symmetric;
 mod system_alarms;
+mod worse_alarms;
