@@ -15,7 +15,7 @@ use countersign_net::tls::{Acceptor, Connector, TlsStream};
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request};
 use countersign_server::Server;
 use countersign_server::limits::Limits;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -103,7 +103,7 @@ async fn tickets(site: &BenchSite, round: usize) -> Result<Vec<(String, Enrolmen
             let issued = site
                 .admin_data("ticket", "issue", &json!({ "person": name }))
                 .await?;
-            let uri = issued["uri"].as_str().ok_or("no URI")?;
+            let uri = issued.get("uri").and_then(Value::as_str).ok_or("no URI")?;
             tickets.push((name.clone(), uri.parse()?));
         }
     }

@@ -8,7 +8,7 @@ use countersign_server::limits::Limits;
 use countersign_server::{Server, descriptors};
 use countersign_testkit::harness::{ServedSite, TestSite};
 use data_encoding::HEXLOWER;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Files, Result, activity, report};
 
@@ -113,7 +113,7 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
             let issued = served
                 .admin("ticket.issue", json!({ "person": KNOWN }))
                 .await;
-            ticket = issued["uri"].as_str().map(str::to_owned);
+            ticket = issued.get("uri").and_then(Value::as_str).map(str::to_owned);
         }
         report::print_line(&json!({
             "ticket": ticket,

@@ -34,7 +34,7 @@ pub(crate) enum Verb {
     },
     /// Fetches your own key, which the site stores sealed under your pass phrase: FILE gets the private key,
     /// FILE.pub the certificate.
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Writes the public keys of an application's key file, for `app create`.
     Party {
         /// Key file.

@@ -54,7 +54,10 @@ pub(crate) struct Login {
 
 /// How to connect, with the secret for it. A program that connects again asks for nothing twice.
 pub(super) enum Source {
-    Session { connector: Connector, who: LoginAs },
+    Session {
+        connector: Box<Connector>,
+        who: LoginAs,
+    },
     Device(Box<Device>),
 }
 
@@ -113,7 +116,10 @@ impl Login {
             None => {
                 let who = self.who(common)?;
                 let connector = self.connector()?;
-                Source::Session { connector, who }
+                Source::Session {
+                    connector: Box::new(connector),
+                    who,
+                }
             }
         })
     }

@@ -8,33 +8,17 @@ use std::sync::Arc;
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::tls_certificate;
+use countersign_testkit::harness::python::interpreter;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::devices::Devices;
 
-const LIBRARY: &str = "websockets==15.0.1";
-
 /// A Python interpreter that has the library. The first run needs the package index.
 fn python() -> PathBuf {
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("websockets");
-    let (python, mark) = (to.join("bin/python"), to.join("installed"));
-    if std::fs::read_to_string(&mark).ok().as_deref() != Some(LIBRARY) {
-        let run = |command: &mut Command| {
-            let done = command.stdout(Stdio::null()).status();
-            assert!(
-                done.expect("this test needs python3").success(),
-                "{command:?}"
-            );
-        };
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&to));
-        let pip = ["-m", "pip", "install", "--quiet", "--no-input", LIBRARY];
-        run(Command::new(&python).args(pip));
-        std::fs::write(mark, LIBRARY).unwrap();
-    }
-    python
+    let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/site");
+    interpreter(&to, &site.join("web_socket_requirements.txt"))
 }
 
 // DEV-48

@@ -6,7 +6,7 @@ use countersign_core::access::Role;
 use countersign_core::accounts::{Account, State};
 use countersign_core::alarms::{
     About, Alarm, AlarmState, Delivery, DeliveryChannel, DeliveryState, Language, Lease,
-    MAX_ALARMS, MAX_ALARMS_OF_PERSON, Preferences, Raiser, Recipient, Severity, Target,
+    Preferences, Raiser, Recipient, Severity, Target,
 };
 use countersign_core::id::{AccountId, AlarmId, DeliveryId};
 use countersign_core::store::{

@@ -195,6 +195,6 @@ fn test(common: &Common, login: &Login, severity: Option<&str>) -> Result<(), Fa
         .map_err(|error| Failure::usage(error.to_string()))?;
     let outcome = runtime.block_on(client.outcome("alarm", "test", params))?;
     // The session ends with the process if the site does not answer the goodbye.
-    let _ = runtime.block_on(client.close());
+    runtime.block_on(client.close());
     show_of("alarm test", &outcome, common.format())
 }

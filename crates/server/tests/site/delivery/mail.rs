@@ -33,7 +33,7 @@ fn certificate(folder: &Path) {
         .args(["-keyout", "key.pem", "-out", "cert.pem"])
         .current_dir(folder)
         .output()
-        .expect("this test needs openssl");
+        .unwrap_or_else(|error| panic!("this test needs openssl: {error}"));
     assert!(
         made.status.success(),
         "{}",
@@ -305,7 +305,7 @@ async fn serve_nonsense(nonsense: Nonsense) -> u16 {
                     }
                     Nonsense::Bytes => {
                         let _ = socket.write_all(b"\xff\x00\r\n999 \r\n\r\n").await;
-                        std::future::pending().await
+                        std::future::pending::<()>().await;
                     }
                     Nonsense::End => {
                         let _ = socket.write_all(b"220 mail.example.org\r\n").await;
