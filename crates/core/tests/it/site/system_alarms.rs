@@ -326,7 +326,10 @@ async fn a_site_without_admins_raises_no_alarm_for_them() {
     test.site.check_system(disk(0), NOW).await.unwrap();
     assert!(alarms(&test).await.is_empty());
     let unplaced = test.site.take_unplaced();
-    let unplaced: Vec<&str> = unplaced.iter().map(|key| key.as_str()).collect();
+    let unplaced: Vec<&str> = unplaced
+        .iter()
+        .map(countersign_core::alarms::OneLine::as_str)
+        .collect();
     assert_eq!(unplaced, ["disk"], "the log names it");
     assert!(test.site.take_unplaced().is_empty());
 }
