@@ -107,7 +107,12 @@ fn problem(words: &str) -> Option<String> {
     }
     let is_alone = named > 0 && named == sample.len() && !leaf.has_subcommands();
     // A hint gives no site to `call` and `shell`: it is in an environment variable.
-    let of_session = ["call", "passphrase", "shell"].contains(&sample[0]);
+    let of_session = match sample[..] {
+        // The ticket has the address.
+        ["passphrase", "set", ..] => false,
+        [first, ..] => ["call", "passphrase", "shell"].contains(&first),
+        [] => false,
+    };
     let site = ["--site", URI]
         .iter()
         .take(if of_session { 2 } else { 0 })

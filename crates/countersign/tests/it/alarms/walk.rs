@@ -15,7 +15,7 @@ use crate::running::Running;
 /// A mail server in another language, which prints what it receives.
 fn mail_server() -> PythonServer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/site/delivery");
-    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mail-server");
     let python = interpreter(&to, &folder.join("requirements.txt"));
     PythonServer::start(&python, &folder.join("mail_server.py"), &[])
 }

@@ -21,7 +21,7 @@ fn folder() -> PathBuf {
 
 /// A Python interpreter with aiosmtpd.
 fn python() -> PathBuf {
-    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mail-server");
     interpreter(&to, &folder().join("requirements.txt"))
 }
 
