@@ -52,6 +52,9 @@ fn is_hex(text: &str) -> bool {
 
 /// The kind of a word that may differ; otherwise the word.
 fn kind(word: &str) -> &str {
+    // The last word of a sentence.
+    let whole = word;
+    let word = word.strip_suffix('.').unwrap_or(word);
     let parts = |least: usize, length: usize| {
         let parts: Vec<&str> = word.split('-').collect();
         let good = |part: &&str| {
@@ -73,7 +76,7 @@ fn kind(word: &str) -> &str {
     } else if word.strip_suffix(')').is_some_and(is_number) {
         "the number of a user"
     } else {
-        word
+        whole
     }
 }
 
