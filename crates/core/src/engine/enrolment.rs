@@ -58,7 +58,7 @@ impl Site {
     /// A right token is spent in either case: it is bound to the key, or revoked when what came
     /// with it is wrong. The bound key may come again until the ticket expires and gets the same
     /// answer. Refusals are counted for the audit log and as
-    /// [`Abuse::NotAuthenticated`](crate::throttle::Abuse::NotAuthenticated) of the source; the
+    /// [`Abuse::NotAuthenticated`] of the source; the
     /// caller counts nothing.
     ///
     /// Run this to its end even when the client goes away, so that a client cannot keep a token

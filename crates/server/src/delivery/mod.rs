@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Core decides what is sent, when, in which order and how often; this module sends. Each message has a
-//! task of its own, at most [`MAX_SENDING`](worker::MAX_SENDING) at a time, so that sessions never wait
+//! task of its own, at most 8 at a time, so that sessions never wait
 //! for a mail server. The texts, the signature of the webhook and the meaning of its replies are in
 //! `countersign_core::alarms` and `countersign_proto::webhook`.
 
