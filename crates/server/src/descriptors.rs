@@ -6,6 +6,7 @@
 
 use countersign_net::descriptors::open;
 pub use countersign_net::descriptors::{allowed, raise};
+use tracing::{info, warn};
 
 use crate::limits::Limits;
 
@@ -106,6 +107,30 @@ impl Reserve {
             ..limits.clone()
         }
     }
+}
+
+/// Lowers the limits to the available file descriptors, and logs the result.
+pub(crate) fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
+    let fitting = reserve.lower(limits);
+    let (connections, proxied) = (fitting.connections, fitting.proxied_connections);
+    info!(
+        files = reserve.allowed,
+        connections,
+        proxied,
+        unauthenticated = fitting.unauthenticated,
+        admin_socket = reserve.admin_socket,
+        other = reserve.other,
+        "file descriptors of this process and their use"
+    );
+    if fitting != *limits {
+        warn!(
+            configured = limits.connections,
+            connections,
+            "the limits allow more connections than this process may open files, and were lowered; \
+             raise its hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
+        );
+    }
+    fitting
 }
 
 #[cfg(test)]

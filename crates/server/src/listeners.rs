@@ -21,7 +21,7 @@ use crate::admin::AdminSocket;
 use crate::admission::{Admission, NotAdmitted};
 use crate::connection;
 use crate::delivery::{Channels, Worker};
-use crate::descriptors::{Reserve, TooFew};
+use crate::descriptors::{Reserve, TooFew, fit};
 use crate::device;
 use crate::http;
 use crate::limits::Limits;
@@ -205,7 +205,8 @@ impl Builder {
         let public_host = self.public_host.as_deref();
         let of_devices = |configured: PublicAddress| {
             let address = device_address.map(|bound| configured.or_of(public_host, bound));
-            address.transpose()
+            let address = address.transpose();
+            address.map_err(|host| StartError::DeviceHost { host })
         };
         let enrolment = of_devices(self.enrolment_address)?;
         let device_connection = of_devices(self.device_address)?;
@@ -318,30 +319,6 @@ impl Builder {
             reloader,
         })
     }
-}
-
-/// Lowers the limits to the available file descriptors, and logs the result.
-pub(crate) fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
-    let fitting = reserve.lower(limits);
-    let (connections, proxied) = (fitting.connections, fitting.proxied_connections);
-    info!(
-        files = reserve.allowed,
-        connections,
-        proxied,
-        unauthenticated = fitting.unauthenticated,
-        admin_socket = reserve.admin_socket,
-        other = reserve.other,
-        "file descriptors of this process and their use"
-    );
-    if fitting != *limits {
-        warn!(
-            configured = limits.connections,
-            connections,
-            "the limits allow more connections than this process may open files, and were lowered; \
-             raise its hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
-        );
-    }
-    fitting
 }
 
 /// The tasks that the server requires, with their names.

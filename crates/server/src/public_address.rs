@@ -5,8 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use countersign_core::engine::ClientAddress;
 use countersign_proto::uri::is_host;
 
-use crate::listeners::StartError;
-
 /// A configured address under which clients reach a listener.
 #[derive(Default)]
 pub(crate) struct PublicAddress {
@@ -16,17 +14,20 @@ pub(crate) struct PublicAddress {
 
 impl PublicAddress {
     /// Fills in what is not configured from the public host and the listener's address.
+    ///
+    /// # Errors
+    /// The host, if it is neither a DNS name nor an IP address.
     pub(crate) fn or_of(
         self,
         public_host: Option<&str>,
         bound: SocketAddr,
-    ) -> Result<ClientAddress, StartError> {
+    ) -> Result<ClientAddress, String> {
         let host = self.host.or_else(|| public_host.map(str::to_owned));
         let host = host.unwrap_or_else(|| reachable(bound.ip()));
         let port = self.port.unwrap_or_else(|| bound.port());
         match is_host(&host) {
             true => Ok(ClientAddress { host, port }),
-            false => Err(StartError::DeviceHost { host }),
+            false => Err(host),
         }
     }
 }

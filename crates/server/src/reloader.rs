@@ -6,9 +6,8 @@ use countersign_net::proxies::Proxies;
 
 use crate::admission::Admission;
 use crate::delivery::{Channels, Worker};
-use crate::descriptors::Reserve;
+use crate::descriptors::{Reserve, fit};
 use crate::limits::Limits;
-use crate::listeners::fit;
 use crate::shared::Shared;
 
 /// Changes the settings of a running server, from any thread. It does not keep the server running.

@@ -17,6 +17,7 @@ mod enrolment;
 mod enrolment_races;
 mod enrolment_tickets;
 mod faults;
+mod first_admin;
 mod loops;
 mod options;
 mod oracle;

@@ -14,7 +14,7 @@ use countersign_crypto::secret::Passphrase;
 use countersign_proto::enrolment::passphrase::{
     RegistrationRecord, RegistrationReply, RegistrationRequest,
 };
-use countersign_proto::enrolment::{EnrolmentTicket, Exporter, TicketKind, Token};
+use countersign_proto::enrolment::{EnrolmentTicket, Exporter, Token};
 use countersign_proto::operation::Code;
 use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite, TestTicket, ticket};
@@ -23,24 +23,28 @@ use serde_json::json;
 use super::consequences::dropped_after;
 use super::enrolment::{ADA, site, state, with_ada};
 
-const EXPORTER: Exporter = Exporter([7; 32]);
-const ROOT: &str = "root@example.org";
+pub(super) const EXPORTER: Exporter = Exporter([7; 32]);
+pub(super) const ROOT: &str = "root@example.org";
 
 /// A person with a new identity.
-struct Registrant {
+pub(super) struct Registrant {
     identity: Identity,
     passphrase: Passphrase,
 }
 
 impl Registrant {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             identity: Identity::generate(&mut SystemEntropy),
             passphrase: "correct horse battery".to_owned().into(),
         }
     }
 
-    fn request(&self, token: &Token, id: &str) -> (ClientRegistration, RegistrationRequest) {
+    pub(super) fn request(
+        &self,
+        token: &Token,
+        id: &str,
+    ) -> (ClientRegistration, RegistrationRequest) {
         let (state, request) =
             ClientRegistration::start(&self.passphrase, &mut SystemEntropy).unwrap();
         let (token, id) = (token.clone(), id.parse().unwrap());
@@ -48,7 +52,7 @@ impl Registrant {
         (state.with_ksf(Ksf::Trivial), request.unwrap())
     }
 
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         site: &Site,
         token: &Token,
@@ -62,7 +66,7 @@ impl Registrant {
     }
 
     /// The registration whose challenge the site sent.
-    async fn started(&self, site: &Site, token: &Token, id: &str) -> Started {
+    pub(super) async fn started(&self, site: &Site, token: &Token, id: &str) -> Started {
         match self.begin(site, token, id, NOW).await.unwrap() {
             (state, Begun::Started(started)) => {
                 let record = self.record(state, &started);
@@ -72,7 +76,7 @@ impl Registrant {
         }
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         state: ClientRegistration,
         started: &StartedRegistration,
@@ -95,7 +99,7 @@ impl Registrant {
     }
 
     /// The whole dialog.
-    async fn set(
+    pub(super) async fn set(
         &self,
         site: &Site,
         token: &Token,
@@ -112,13 +116,17 @@ impl Registrant {
     }
 }
 
-struct Started {
+pub(super) struct Started {
     started: Box<StartedRegistration>,
     record: RegistrationRecord,
 }
 
 impl Started {
-    async fn finish(self, site: &Site, now: Timestamp) -> Result<RegistrationReply, NotEnrolled> {
+    pub(super) async fn finish(
+        self,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<RegistrationReply, NotEnrolled> {
         site.finish_registration(&self.started, self.record, now)
             .await
     }
@@ -129,22 +137,22 @@ async fn passphrase_ticket(test: &TestSite) -> TestTicket {
     ticket(&test.admin("ticket.issue", params).await)
 }
 
-async fn first_admin_ticket(test: &TestSite) -> EnrolmentTicket {
+pub(super) async fn first_admin_ticket(test: &TestSite) -> EnrolmentTicket {
     let issued = test.site.issue_first_admin_ticket(NOW).await.unwrap();
     issued.unwrap()
 }
 
-async fn has_passphrase(test: &TestSite, name: &str) -> bool {
+pub(super) async fn has_passphrase(test: &TestSite, name: &str) -> bool {
     let shown = test.admin("person.show", json!({ "name": name })).await;
     shown.get("passphrase_set").is_some()
 }
 
-async fn audited_since(test: &TestSite, before: usize) -> Vec<String> {
+pub(super) async fn audited_since(test: &TestSite, before: usize) -> Vec<String> {
     test.site.write_all_counted().await.unwrap();
     test.audited().await.split_off(before)
 }
 
-fn is_refused<T>(result: &Result<T, NotEnrolled>) -> bool {
+pub(super) fn is_refused<T>(result: &Result<T, NotEnrolled>) -> bool {
     matches!(result, Err(NotEnrolled::Refused))
 }
 
@@ -357,125 +365,6 @@ async fn a_commit_that_fails_or_whose_answer_is_lost_is_repeated() {
         let again = ada.set(&test.site, &ticket.token, ADA, NOW).await.unwrap();
         assert_eq!(again.repeated, fault == Fault::AnswerLost);
     }
-}
-
-// DEV-45
-#[tokio::test]
-async fn the_first_admin_chooses_the_name_and_there_is_one() {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    let ticket = first_admin_ticket(&test).await;
-    assert_eq!(ticket.kind(), TicketKind::Admin);
-    let before = test.audited().await.len();
-    let (root, other) = (Registrant::new(), Registrant::new());
-    let late = other.started(&test.site, ticket.token(), "other").await;
-    let reply = root
-        .set(&test.site, ticket.token(), "root", NOW)
-        .await
-        .unwrap();
-    assert_eq!(
-        (reply.id.to_string().as_str(), reply.repeated),
-        (ROOT, false)
-    );
-    let shown = test.admin("person.show", json!({ "name": "root" })).await;
-    assert_eq!(
-        (&shown["role"], &shown["state"]),
-        (&json!("admin"), &json!("active"))
-    );
-    assert!(has_passphrase(&test, "root").await);
-    let again = root
-        .set(&test.site, ticket.token(), "root", NOW)
-        .await
-        .unwrap();
-    assert!(again.repeated);
-    assert!(is_refused(&late.finish(&test.site, NOW).await));
-    for (who, name) in [(&root, "toor"), (&other, "root")] {
-        assert!(is_refused(
-            &who.set(&test.site, ticket.token(), name, NOW).await
-        ));
-    }
-    let audited = audited_since(&test, before).await;
-    assert_eq!(audited[0], format!("passphrase.enrolled {ROOT} done"));
-    assert!(
-        test.site
-            .issue_first_admin_ticket(NOW)
-            .await
-            .unwrap()
-            .is_none()
-    );
-}
-
-// DEV-45
-#[tokio::test]
-async fn a_ticket_of_the_first_admin_is_of_no_use_once_there_is_an_admin_or_it_is_over() {
-    let test = TestSite::new().await;
-    assert!(
-        test.site
-            .issue_first_admin_ticket(NOW)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    test.takes_enrolments();
-    let replaced = first_admin_ticket(&test).await;
-    let ticket = first_admin_ticket(&test).await;
-    let root = Registrant::new();
-    let set = async |ticket: &EnrolmentTicket, name: &str, now| {
-        root.set(&test.site, ticket.token(), name, now).await
-    };
-    assert!(is_refused(&set(&replaced, "root", NOW).await));
-    assert!(is_refused(
-        &set(&ticket, "root", NOW.plus_seconds(3_600)).await
-    ));
-    // A name that is taken leaves the ticket as it was.
-    test.admin("person.create", json!({ "name": "ada" })).await;
-    assert!(is_refused(&set(&ticket, "ada", NOW).await));
-    let started = root.started(&test.site, ticket.token(), "root").await;
-    let admin = json!({ "name": "maria", "role": "admin" });
-    test.admin("person.create", admin).await;
-    assert!(is_refused(&set(&ticket, "root", NOW).await));
-    assert!(is_refused(&started.finish(&test.site, NOW).await));
-}
-
-// DEV-45
-#[tokio::test]
-async fn a_wrong_proof_revokes_the_ticket_of_the_first_admin() {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    let ticket = first_admin_ticket(&test).await;
-    let root = Registrant::new();
-    let (_, request) = root.request(ticket.token(), "root");
-    let begun = test
-        .site
-        .begin_registration(&request, async { None }, DEVICE_SOURCE, NOW);
-    assert!(is_refused(&begun.await));
-    assert!(is_refused(
-        &root.set(&test.site, ticket.token(), "root", NOW).await
-    ));
-}
-
-/// The site took the token for an unknown one, and the ticket stayed as it was.
-// DEV-44
-#[tokio::test]
-async fn the_ticket_of_the_first_admin_in_an_enrolment_is_revoked() {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    let ticket = first_admin_ticket(&test).await;
-    let before = test.audited().await.len();
-    let phone = TestDevice::new();
-    let enrolled = phone.enrol(&test.site, ticket.token(), "root", NOW).await;
-    assert!(is_refused(&enrolled));
-    let audited = audited_since(&test, before).await;
-    assert!(
-        audited
-            .iter()
-            .any(|entry| entry.starts_with("ticket.misused")),
-        "{audited:?}"
-    );
-    let set = Registrant::new()
-        .set(&test.site, ticket.token(), "root", NOW)
-        .await;
-    assert!(is_refused(&set));
 }
 
 #[tokio::test]

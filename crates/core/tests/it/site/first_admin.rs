@@ -1,0 +1,129 @@
+//! The ticket of the first admin.
+
+use countersign_proto::enrolment::{EnrolmentTicket, TicketKind};
+use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
+
+use serde_json::json;
+
+use super::passphrase_tickets::{
+    ROOT, Registrant, audited_since, first_admin_ticket, has_passphrase, is_refused,
+};
+
+// DEV-45
+#[tokio::test]
+async fn the_first_admin_chooses_the_name_and_there_is_one() {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    let ticket = first_admin_ticket(&test).await;
+    assert_eq!(ticket.kind(), TicketKind::Admin);
+    let before = test.audited().await.len();
+    let (root, other) = (Registrant::new(), Registrant::new());
+    let late = other.started(&test.site, ticket.token(), "other").await;
+    let reply = root
+        .set(&test.site, ticket.token(), "root", NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        (reply.id.to_string().as_str(), reply.repeated),
+        (ROOT, false)
+    );
+    let shown = test.admin("person.show", json!({ "name": "root" })).await;
+    assert_eq!(
+        (&shown["role"], &shown["state"]),
+        (&json!("admin"), &json!("active"))
+    );
+    assert!(has_passphrase(&test, "root").await);
+    let again = root
+        .set(&test.site, ticket.token(), "root", NOW)
+        .await
+        .unwrap();
+    assert!(again.repeated);
+    assert!(is_refused(&late.finish(&test.site, NOW).await));
+    for (who, name) in [(&root, "toor"), (&other, "root")] {
+        assert!(is_refused(
+            &who.set(&test.site, ticket.token(), name, NOW).await
+        ));
+    }
+    let audited = audited_since(&test, before).await;
+    assert_eq!(audited[0], format!("passphrase.enrolled {ROOT} done"));
+    assert!(
+        test.site
+            .issue_first_admin_ticket(NOW)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+// DEV-45
+#[tokio::test]
+async fn a_ticket_of_the_first_admin_is_of_no_use_once_there_is_an_admin_or_it_is_over() {
+    let test = TestSite::new().await;
+    assert!(
+        test.site
+            .issue_first_admin_ticket(NOW)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    test.takes_enrolments();
+    let replaced = first_admin_ticket(&test).await;
+    let ticket = first_admin_ticket(&test).await;
+    let root = Registrant::new();
+    let set = async |ticket: &EnrolmentTicket, name: &str, now| {
+        root.set(&test.site, ticket.token(), name, now).await
+    };
+    assert!(is_refused(&set(&replaced, "root", NOW).await));
+    assert!(is_refused(
+        &set(&ticket, "root", NOW.plus_seconds(3_600)).await
+    ));
+    // A name that is taken leaves the ticket as it was.
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    assert!(is_refused(&set(&ticket, "ada", NOW).await));
+    let started = root.started(&test.site, ticket.token(), "root").await;
+    let admin = json!({ "name": "maria", "role": "admin" });
+    test.admin("person.create", admin).await;
+    assert!(is_refused(&set(&ticket, "root", NOW).await));
+    assert!(is_refused(&started.finish(&test.site, NOW).await));
+}
+
+// DEV-45
+#[tokio::test]
+async fn a_wrong_proof_revokes_the_ticket_of_the_first_admin() {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    let ticket = first_admin_ticket(&test).await;
+    let root = Registrant::new();
+    let (_, request) = root.request(ticket.token(), "root");
+    let begun = test
+        .site
+        .begin_registration(&request, async { None }, DEVICE_SOURCE, NOW);
+    assert!(is_refused(&begun.await));
+    assert!(is_refused(
+        &root.set(&test.site, ticket.token(), "root", NOW).await
+    ));
+}
+
+/// The site took the token for an unknown one, and the ticket stayed as it was.
+// DEV-44
+#[tokio::test]
+async fn the_ticket_of_the_first_admin_in_an_enrolment_is_revoked() {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    let ticket = first_admin_ticket(&test).await;
+    let before = test.audited().await.len();
+    let phone = TestDevice::new();
+    let enrolled = phone.enrol(&test.site, ticket.token(), "root", NOW).await;
+    assert!(is_refused(&enrolled));
+    let audited = audited_since(&test, before).await;
+    assert!(
+        audited
+            .iter()
+            .any(|entry| entry.starts_with("ticket.misused")),
+        "{audited:?}"
+    );
+    let set = Registrant::new()
+        .set(&test.site, ticket.token(), "root", NOW)
+        .await;
+    assert!(is_refused(&set));
+}
