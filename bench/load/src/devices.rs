@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use countersign_crypto::device_key::DeviceIdentity;
@@ -13,13 +14,13 @@ use countersign_proto::device::Hello;
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::report::{Row, Unit};
 use crate::server::KNOWN;
-use crate::site::{Running, now};
+use crate::site::{Running, attacker, now};
 use crate::tls_peer::TlsPeer;
 use crate::{Result, Size, admin};
 
@@ -145,8 +146,13 @@ async fn line(stream: &mut Stream) -> Result<()> {
     }
 }
 
+/// Connects from one of 16 local addresses: no source may hold all connections.
 async fn socket(address: SocketAddr) -> Result<TcpStream> {
-    Ok(TcpStream::connect(address).await?)
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(attacker(number % 16).into(), 0))?;
+    Ok(socket.connect(address).await?)
 }
 
 /// A device of the known person, and the site's address for it.
