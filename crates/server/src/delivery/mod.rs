@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Core decides what is sent, when, in which order and how often; this module sends. Each message has a
-//! task of its own, at most 8 at a time, so that sessions never wait
-//! for a mail server. The texts, the signature of the webhook and the meaning of its replies are in
-//! `countersign_core::alarms` and `countersign_proto::webhook`.
+//! task of its own, at most 8 at a time, so that sessions never wait for a mail server. The texts, the
+//! signature of the webhook and the meaning of its replies are in `countersign_core::alarms` and
+//! `countersign_proto::webhook`.
 
 mod limited;
 mod mail;
