@@ -8,6 +8,7 @@
 //! | [`operation`], [`lines`] | the envelopes of operations, results and events, and their JSON lines |
 //! | [`broker`] | service tickets between applications, editions v1 and v2 |
 //! | [`replay`] | the replay cache |
+//! | [`site_identity`] | the site's id and its key events |
 //! | [`name`], [`uri`] | account names, and site URIs |
 //! | [`webhook`] | the requests that carry alarms as short texts |
 //! | [`problem`], [`clock`] | HTTP problem details, and a fallback for clocks that were never set |
@@ -40,6 +41,7 @@ pub mod problem;
 pub mod replay;
 pub mod risp;
 pub mod session;
+pub mod site_identity;
 pub mod uri;
 pub mod webhook;
 
