@@ -69,6 +69,7 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<L
                 out = proof;
                 login?
             }
+            ClientStep::Reconnect(_) => return Err("the site replaced its key".into()),
             ClientStep::LoggedIn(_) => {
                 let took = begun.elapsed().saturating_sub(ksf);
                 return Ok(LoggedIn { socket, took });

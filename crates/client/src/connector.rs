@@ -1,17 +1,18 @@
 //! Connects to a site, logs in, and resumes a session whose connection was lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
-use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::client::{
-    ClientLoginAttempt, ClientSettings, ClientStep, LoggedIn, Resumption,
+    ClientLoginAttempt, ClientSettings, ClientStep, LoggedIn, Resumption, read_key_events,
+    request_key_events,
 };
 use countersign_proto::session::{EncryptionOption, Inbox, LoginError, WireError};
+use countersign_proto::site_identity::{KnownSite, WalkStep};
 use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,17 +49,26 @@ pub(crate) struct Opened {
     pub(crate) logged_in: LoggedIn,
 }
 
+/// The result of one connection.
+enum Attempted {
+    Opened(Box<Opened>),
+    Reconnect(WalkStep),
+}
+
 /// The kind of an attempt to open a session.
 enum AttemptKind {
     Login(LoginAs),
     Resume(Resumption),
 }
 
-/// ClientSettings for connections to one site. Reuse it: it caches values that make later logins cheaper.
+/// Settings for connections to one site. Reuse it: it remembers what it learned of the site, and
+/// caches values that make later logins cheaper. Clones share both.
 #[derive(Clone)]
 pub struct Connector {
     address: String,
     settings: ClientSettings,
+    /// What is known of the site. Each connection may learn of newer key events.
+    known: Arc<Mutex<Option<KnownSite>>>,
     timeout: Duration,
     resume_timeout: Duration,
 }
@@ -89,9 +99,26 @@ impl Connector {
         Self {
             address: site.address(),
             settings: ClientSettings::new(*site.site_key()),
+            known: Arc::default(),
             timeout: Duration::from_secs(20),
             resume_timeout: Duration::from_secs(60),
         }
+    }
+
+    /// Expects the site of which this is known, from [`Self::known_site`] after an earlier
+    /// connection. It replaces the key in the URI, which the site may have replaced since.
+    #[must_use]
+    pub fn expect(self, known: KnownSite) -> Self {
+        self.remember(known);
+        self
+    }
+
+    /// What is known of the site: after a connection, its id and its newest key event. Store it,
+    /// and pass it to [`Self::expect`] next time, so that an older key that a thief has is not
+    /// accepted again. `None` before the first connection.
+    #[must_use]
+    pub fn known_site(&self) -> Option<KnownSite> {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Accepts these encryption options. The site's ranking decides which one is used.
@@ -133,11 +160,6 @@ impl Connector {
         self
     }
 
-    /// The pinned key of the site.
-    pub(crate) const fn site(&self) -> &SitePublicKey {
-        &self.settings.site
-    }
-
     /// Connects and logs in.
     pub(crate) async fn log_in(&self, who: LoginAs) -> Result<Opened, ConnectError> {
         self.attempt_in_time(AttemptKind::Login(who)).await
@@ -177,28 +199,96 @@ impl Connector {
         }
     }
 
-    async fn attempt(&self, kind: AttemptKind) -> Result<Opened, ConnectError> {
+    /// One attempt, and a second one if the site's key events did not fit into the answer to the
+    /// first, or if a service used a key that the site has replaced.
+    async fn attempt(&self, mut kind: AttemptKind) -> Result<Opened, ConnectError> {
+        for _ in 0..2 {
+            match self.connection(&kind).await? {
+                Attempted::Opened(opened) => {
+                    self.remember(opened.logged_in.site);
+                    return Ok(*opened);
+                }
+                Attempted::Reconnect(step) => {
+                    let known = self.walk(step).await?;
+                    self.remember(known);
+                    if let AttemptKind::Resume(resumption) = &mut kind {
+                        resumption.count_attempt();
+                    }
+                }
+            }
+        }
+        Err(LoginError::WrongSite.into())
+    }
+
+    /// Stores what is known of the site, unless newer key events are known already.
+    fn remember(&self, learned: KnownSite) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = |known: &KnownSite| known.newest().event().number;
+        let is_newer = |known: &KnownSite| number(&learned) > number(known);
+        if known.as_ref().is_none_or(is_newer) {
+            *known = Some(learned);
+        }
+    }
+
+    /// Follows the site's key events to the newest one: a page for each connection, since a site
+    /// sends no more to an unauthenticated client.
+    async fn walk(&self, mut step: WalkStep) -> Result<KnownSite, ConnectError> {
+        loop {
+            let walk = match step {
+                WalkStep::Done(known) => return Ok(known),
+                WalkStep::More(walk) => walk,
+            };
+            let mut socket = self.socket().await?;
+            let request = request_key_events(walk.wanted())?;
+            let _ = socket.write_all(&request).await;
+            let mut input = Vec::new();
+            step = loop {
+                if let Some(page) = read_key_events(&input)? {
+                    break walk.receive(page).map_err(LoginError::from)?;
+                }
+                match socket.read_buf(&mut input).await {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return Err(self.closed()),
+                }
+            };
+        }
+    }
+
+    async fn socket(&self) -> Result<TcpStream, ConnectError> {
         let unreachable = |cause| ConnectError::Unreachable {
             address: self.address.clone(),
             cause,
         };
-        let mut socket = TcpStream::connect(&self.address)
-            .await
-            .map_err(unreachable)?;
+        let socket = TcpStream::connect(&self.address).await;
+        let socket = socket.map_err(unreachable)?;
         socket.set_nodelay(true).map_err(unreachable)?;
+        Ok(socket)
+    }
 
+    fn closed(&self) -> ConnectError {
+        ConnectError::Closed {
+            address: self.address.clone(),
+        }
+    }
+
+    async fn connection(&self, kind: &AttemptKind) -> Result<Attempted, ConnectError> {
+        let mut socket = self.socket().await?;
         let mut out = Vec::new();
-        let settings = self.settings.clone();
+        let settings = ClientSettings {
+            known: self.known_site(),
+            ..self.settings.clone()
+        };
         let entropy = &mut SystemEntropy;
         let mut login = match kind {
             AttemptKind::Login(LoginAs::Person(name, passphrase)) => {
+                let (name, passphrase) = (name.clone(), passphrase.clone());
                 ClientLoginAttempt::person(settings, name, passphrase, entropy, &mut out)?
             }
             AttemptKind::Login(LoginAs::Service(identity)) => {
-                ClientLoginAttempt::service(settings, identity, entropy, &mut out)?
+                ClientLoginAttempt::service(settings, identity.clone(), entropy, &mut out)?
             }
             AttemptKind::Resume(resumption) => {
-                ClientLoginAttempt::resume(settings, resumption, entropy, &mut out)?
+                ClientLoginAttempt::resume(settings, resumption.clone(), entropy, &mut out)?
             }
         };
         let mut inbox = Inbox::default();
@@ -209,9 +299,7 @@ impl Connector {
             out.clear();
             let read = socket.read_buf(inbox.tail(2_048)).await;
             if read.map_or(true, |bytes| bytes == 0) || (sent.is_err() && inbox.is_empty()) {
-                return Err(ConnectError::Closed {
-                    address: self.address.clone(),
-                });
+                return Err(self.closed());
             }
             let (step, used) = login.receive(inbox.unread(), &mut SystemEntropy, &mut out)?;
             inbox.consume(used);
@@ -227,12 +315,13 @@ impl Connector {
                     out.extend_from_slice(&proof);
                     result?
                 }
+                ClientStep::Reconnect(step) => return Ok(Attempted::Reconnect(step)),
                 ClientStep::LoggedIn(logged_in) => {
-                    return Ok(Opened {
+                    return Ok(Attempted::Opened(Box::new(Opened {
                         socket,
                         inbox,
                         logged_in,
-                    });
+                    })));
                 }
             };
         }

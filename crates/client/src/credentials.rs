@@ -36,7 +36,7 @@ pub enum CredentialError {
     /// The site's result lacks a field, or the field is invalid.
     #[error("the site's result has no valid field `{0}`")]
     InvalidResponse(&'static str),
-    /// The result names another site than the pinned one. Nothing was changed.
+    /// The result names another site than the session's. Nothing was changed.
     #[error("the registration belongs to another site than this session; nothing was changed")]
     WrongSite,
     /// The pass phrase, or the site's response, cannot be used with OPAQUE.
@@ -170,12 +170,12 @@ impl Client {
             .begin_proof(&json!({ "ke1": BASE64URL_NOPAD.encode(&ke1) }))
             .await?;
         let ke2 = field(&response, "ke2")?;
-        let (passphrase, site) = (passphrase.clone(), self.site().to_bytes());
+        let (passphrase, site) = (passphrase.clone(), self.known_site().id());
         let context = fresh::passphrase_context(&self.welcome().session);
         let done = blocking(move || {
             let identifiers = Identifiers {
                 client: None,
-                server: Some(&site),
+                server: Some(&site.0),
             };
             login.finish(&passphrase, &ke2, &context, identifiers, &mut SystemEntropy)
         })
@@ -196,7 +196,8 @@ impl Client {
         let response = self.begin_proof(&json!({})).await?;
         let challenge = field(&response, "challenge")?.try_into();
         let challenge = challenge.map_err(|_| CredentialError::InvalidResponse("challenge"))?;
-        let message = fresh::key_message(self.site(), &self.welcome().session, &challenge);
+        let message =
+            fresh::key_message(&self.known_site().id(), &self.welcome().session, &challenge);
         let signature = BASE64URL_NOPAD.encode(&identity.sign(&message).0);
         let _: Value = self
             .call("self", "proof_finish", &json!({ "signature": signature }))
@@ -223,7 +224,7 @@ impl Client {
         let registration = Registration::start(new)?;
         let request = json!({ "request": registration.request() });
         let started: PassphraseStarted = self.call("self", "passphrase_start", &request).await?;
-        if decode(&started.server_identity, "server_identity")? != self.site().to_bytes() {
+        if decode(&started.server_identity, "server_identity")? != self.known_site().id().0 {
             return Err(CredentialError::WrongSite);
         }
         let (started, registered) = blocking(move || {

@@ -2,9 +2,9 @@
 
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
-use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::operation::{Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, Goodbye, OptionList, Welcome};
+use countersign_proto::site_identity::KnownSite;
 use countersign_proto::uri::SiteUri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +26,8 @@ pub struct Client {
     welcome: watch::Receiver<Welcome>,
     identity: Option<Box<Identity>>,
     delivered: Option<Box<DeliveredKey>>,
-    site: SitePublicKey,
+    connector: Connector,
+    site: KnownSite,
     task: JoinHandle<()>,
 }
 
@@ -57,10 +58,10 @@ impl Client {
         let (welcome_sender, welcome) = watch::channel(opened.logged_in.welcome.clone());
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
-        let site = *connector.site();
+        let site = opened.logged_in.site;
         let task = SessionTask {
             callers,
-            connector,
+            connector: connector.clone(),
             welcome: welcome_sender,
         };
         let task = tokio::spawn(task.run(opened));
@@ -69,6 +70,7 @@ impl Client {
             welcome,
             identity,
             delivered,
+            connector,
             site,
             task,
         }
@@ -93,9 +95,11 @@ impl Client {
         self.delivered.as_deref()
     }
 
-    /// The pinned key of the site.
-    pub(crate) const fn site(&self) -> &SitePublicKey {
-        &self.site
+    /// What is known of the site: its id, and its newest key event as of the last connection. Store
+    /// it for [`Connector::expect`].
+    #[must_use]
+    pub fn known_site(&self) -> KnownSite {
+        self.connector.known_site().unwrap_or(self.site)
     }
 
     /// Runs an operation and deserialises its result.

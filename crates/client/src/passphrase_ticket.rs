@@ -28,12 +28,13 @@ use countersign_proto::enrolment::passphrase::{
     RegistrationChallenge, RegistrationRecord, RegistrationReply,
 };
 use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::KnownSite;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::device::DeviceError;
-use crate::device::connecting;
+use crate::device::site_keys;
 
 /// How often a dialog whose connection broke is repeated.
 const ATTEMPTS: usize = 4;
@@ -111,7 +112,7 @@ async fn attempt(
     identity: &Identity,
     passphrase: &Passphrase,
 ) -> Result<RegistrationReply, PassphraseTicketError> {
-    let mut stream = open(ticket).await?;
+    let (mut stream, site) = open(ticket).await?;
     let exporter = stream.enrolment_exporter();
     let exporter = exporter.map_err(|cause| DeviceError::Handshake {
         address: ticket.address(),
@@ -119,7 +120,7 @@ async fn attempt(
     })?;
     let (registration, request) = ClientRegistration::start(passphrase, &mut SystemEntropy)?;
     let (waiting, line) =
-        AwaitingChallenge::start(ticket, id.clone(), identity, request, &exporter)?;
+        AwaitingChallenge::start(ticket, id.clone(), identity, request, &exporter, site.id())?;
     // The site may close at once; that is found when the answer is read.
     let _ = stream.write_all(line.expose()).await;
     let _ = stream.flush().await;
@@ -133,9 +134,11 @@ async fn attempt(
     confirmation(&mut stream, waiting).await
 }
 
-async fn open(ticket: &EnrolmentTicket) -> Result<TlsStream<TcpStream>, PassphraseTicketError> {
+async fn open(
+    ticket: &EnrolmentTicket,
+) -> Result<(TlsStream<TcpStream>, KnownSite), PassphraseTicketError> {
     let address = ticket.address();
-    let connecting = connecting::open(&address, *ticket.site(), None);
+    let connecting = site_keys::open_known(&address, *ticket.site());
     let connected = timeout(TIMEOUT, connecting).await;
     Ok(connected.unwrap_or(Err(DeviceError::Timeout { address }))?)
 }
@@ -198,7 +201,7 @@ async fn record(
     identity: &Identity,
 ) -> Result<RegistrationRecord, PassphraseTicketError> {
     let (passphrase, response) = (passphrase.clone(), challenge.response.clone());
-    let server = challenge.site_key.to_bytes();
+    let server = challenge.site.0;
     let stretched = tokio::task::spawn_blocking(move || {
         let identifiers = Identifiers {
             client: None,

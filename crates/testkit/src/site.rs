@@ -19,6 +19,7 @@ use countersign_proto::session::server::{
     ServiceCredential,
 };
 use countersign_proto::session::{OptionList, ResumptionSecret, SessionRefusal, client};
+use countersign_proto::site_identity::{KeyEventLog, SignedKeyEvent};
 
 use crate::entropy::SeededEntropy;
 
@@ -30,6 +31,10 @@ pub const MARIA: AccountTag = AccountTag([1; 16]);
 pub const ROBOT: AccountTag = AccountTag([2; 16]);
 
 const SITE_SEED: [u8; 32] = [11; 32];
+/// The seed of the key that is to replace the site's.
+const NEXT_SITE_SEED: [u8; 32] = [21; 32];
+/// When the site was created.
+const KEY_EVENT_TIME: i64 = 1_800_000_000_000;
 const CREDENTIAL_ID: &[u8] = b"maria's id";
 
 /// The site `example.org` with the person `maria` and one service.
@@ -70,7 +75,7 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     let response = setup
         .registration_response(CREDENTIAL_ID, &request)
         .unwrap();
-    let server = key().public().to_bytes();
+    let server = key_event_log().id().0;
     let identifiers = Identifiers {
         client: None,
         server: Some(&server),
@@ -98,6 +103,17 @@ fn key() -> SiteKey {
     SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)))
 }
 
+/// The site's key event: it has not replaced its key.
+#[must_use]
+pub fn key_event() -> SignedKeyEvent {
+    let next = SiteKey::from_seed(SiteSeed(Secret::from_bytes(NEXT_SITE_SEED)));
+    SignedKeyEvent::first(&key(), &next.public(), KEY_EVENT_TIME)
+}
+
+fn key_event_log() -> KeyEventLog {
+    KeyEventLog::new(&[key_event()]).unwrap()
+}
+
 impl Default for Site {
     fn default() -> Self {
         Self::new()
@@ -118,6 +134,7 @@ impl Site {
         Self {
             settings: Arc::new(server::ServerSettings {
                 key: Arc::new(key()),
+                key_events: Arc::new(key_event_log()),
                 setup: Arc::new(ServerSetup::from_bytes(setup.expose()).unwrap()),
                 decoy: Secret::from_bytes([13; 32]),
                 zone: "example.org".parse().unwrap(),

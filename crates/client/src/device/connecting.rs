@@ -9,14 +9,16 @@ use countersign_crypto::sign::VerifyingKey;
 use countersign_net::lines::Lines;
 use countersign_net::tls::{ConnectError, Connector, TlsSetupError, TlsStream};
 use countersign_proto::device::{BadWelcome, DeviceWelcome, Hello, MAX_WELCOME};
-use countersign_proto::enrolment::Reply;
 use countersign_proto::enrolment::client::EnrolmentError;
 use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::{KeyEventsError, KnownSite};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::DeviceConnection;
+use super::enrolling::Enrolment;
+use super::site_keys::{self, SitePin};
 
 /// The default timeout for connecting and for the first lines together.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -46,6 +48,10 @@ pub enum DeviceError {
         /// Host and port that were tried.
         address: String,
     },
+    /// The site's key events contradict what is known of it. Do not try again: this can be an
+    /// attack. Nothing was sent.
+    #[error(transparent)]
+    KeyEvents(KeyEventsError),
     /// The connection ended during the handshake.
     #[error(
         "{address} ended the TLS handshake: {cause}; check that it is the device port of a site"
@@ -76,11 +82,11 @@ pub enum DeviceError {
     Setup(#[from] TlsSetupError),
 }
 
-/// Opens device connections to one site.
+/// Opens device connections to one site. It remembers what it learns of the site; clones share it.
 #[derive(Debug, Clone)]
 pub struct DeviceConnector {
     address: String,
-    site: VerifyingKey,
+    site: SitePin,
     identity: Arc<DeviceIdentity>,
     timeout: Duration,
 }
@@ -93,17 +99,32 @@ impl DeviceConnector {
     pub fn new(host: &str, port: u16, site: VerifyingKey, identity: Arc<DeviceIdentity>) -> Self {
         Self {
             address: format!("{host}:{port}"),
-            site,
+            site: SitePin::new(site),
             identity,
             timeout: TIMEOUT,
         }
     }
 
-    /// The same for the address and the site key in the reply to an enrolment.
+    /// The same for the address and the site in the result of an enrolment.
     #[must_use]
-    pub fn from_reply(reply: &Reply, identity: Arc<DeviceIdentity>) -> Self {
-        let site = reply.site_key().signing;
-        Self::new(reply.host(), reply.port(), site, identity)
+    pub fn from_enrolment(enrolment: &Enrolment, identity: Arc<DeviceIdentity>) -> Self {
+        let (reply, site) = (&enrolment.reply, enrolment.site);
+        let key = site.keys().signing;
+        Self::new(reply.host(), reply.port(), key, identity).expect(site)
+    }
+
+    /// Expects the site of which this is known, which replaces the pinned key.
+    #[must_use]
+    pub fn expect(self, known: KnownSite) -> Self {
+        self.site.remember(known);
+        self
+    }
+
+    /// What is known of the site: store it for [`Self::expect`] after each connection, since the
+    /// site may have replaced its key. `None` if only its key is known.
+    #[must_use]
+    pub fn known_site(&self) -> Option<KnownSite> {
+        self.site.known()
     }
 
     /// Sets the timeout for connecting until the welcome: 20 s by default.
@@ -127,7 +148,7 @@ impl DeviceConnector {
         id: AccountName,
     ) -> Result<DeviceConnection, DeviceError> {
         let identity = Some(self.identity.clone());
-        let mut stream = open(&self.address, self.site, identity).await?;
+        let mut stream = site_keys::open(&self.address, &self.site, identity).await?;
         let refused = || DeviceError::Refused {
             address: self.address.clone(),
         };
@@ -147,13 +168,11 @@ impl DeviceConnector {
     }
 }
 
-/// Connects to a site that proves this key.
-pub(crate) async fn open(
+/// Connects to a site that the connector accepts.
+pub(super) async fn open(
     address: &str,
-    site: VerifyingKey,
-    identity: Option<Arc<DeviceIdentity>>,
+    connector: Connector,
 ) -> Result<TlsStream<TcpStream>, DeviceError> {
-    let connector = Connector::new(site, identity)?;
     let unreachable = |cause| DeviceError::Unreachable {
         address: address.to_owned(),
         cause,

@@ -12,8 +12,8 @@
 //! let key = Arc::new(DeviceIdentity::generate(&mut SystemEntropy));
 //! let id: countersign_proto::name::AccountName = "ada@example.org".parse()?;
 //! // Store the key before: if the reply is lost, the same key must repeat the request.
-//! let reply = enrol(&ticket, id.clone(), &key, "phone".parse()?).await?;
-//! let connector = DeviceConnector::from_reply(&reply, key);
+//! let enrolment = enrol(&ticket, id.clone(), &key, "phone".parse()?).await?;
+//! let connector = DeviceConnector::from_enrolment(&enrolment, key);
 //! let connection = connector.connect(id).await?;
 //! let status: serde_json::Value = connection.call("site", "status", &serde_json::json!({})).await?;
 //! println!("{status}");
@@ -25,7 +25,8 @@
 pub(crate) mod connecting;
 mod connection;
 mod enrolling;
+pub(crate) mod site_keys;
 
 pub use connecting::{DeviceConnector, DeviceError};
 pub use connection::DeviceConnection;
-pub use enrolling::enrol;
+pub use enrolling::{Enrolment, enrol};

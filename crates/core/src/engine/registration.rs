@@ -216,7 +216,7 @@ impl Site {
             source,
             challenge: RegistrationChallenge {
                 response,
-                site_key: opened.key.public(),
+                site: self.id(),
             },
         })))
     }

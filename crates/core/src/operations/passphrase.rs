@@ -79,7 +79,8 @@ pub(super) struct Started {
     /// Binds this registration to the account for ten minutes; pass it back to finish the
     /// registration.
     binding: Base64Url,
-    /// OPAQUE's server identity: both public keys of the site. There is no client identity.
+    /// OPAQUE's server identity: the site's id, which a replaced site key does not change. There is no
+    /// client identity.
     server_identity: Base64Url,
 }
 
@@ -143,7 +144,7 @@ pub(super) async fn start<W: Subject>(
         response: Base64Url(response),
         setup: Base64Url(opened.setup.id().as_bytes().to_vec()),
         binding: Base64Url(binding),
-        server_identity: Base64Url(opened.key.public().to_bytes().to_vec()),
+        server_identity: Base64Url(context.site().id().0.to_vec()),
     }))
 }
 

@@ -318,7 +318,7 @@ async fn opaque(
         &fresh::passphrase_context(&ProtocolId(*session.id.as_bytes())),
         Identifiers {
             client: None,
-            server: Some(&site.public_key().to_bytes()),
+            server: Some(&site.id().0),
         },
         &mut site.entropy(),
     )
@@ -350,7 +350,7 @@ async fn signed(
         return Ok(false);
     };
     let session = ProtocolId(*session.id.as_bytes());
-    let message = fresh::key_message(&context.site().public_key(), &session, &challenge);
+    let message = fresh::key_message(&context.site().id(), &session, &challenge);
     let verified = certificate
         .signing()
         .verify(&message, &Signature(signature));

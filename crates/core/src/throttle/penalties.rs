@@ -15,7 +15,8 @@ pub enum Abuse {
     NotAuthenticated,
     /// The source asked for something that it cannot have: to resume a session that does not exist,
     /// as every client does after the site restarted, or to log in when the account has the maximum
-    /// of sessions.
+    /// of sessions. Or it used a key that the site has replaced, or requested key events and nothing
+    /// else.
     Refused,
 }
 

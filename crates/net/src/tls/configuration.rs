@@ -17,7 +17,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, Error, ServerConfig};
 
-use super::pinned::{AnyDevice, PinnedSite};
+use super::pinned::{AcceptedSite, AnyDevice};
 use super::signer::HandshakeSigner;
 
 pub(super) fn of_site(site: Arc<SiteKey>) -> Result<ServerConfig, Error> {
@@ -38,10 +38,22 @@ pub(super) fn of_device(
     site: VerifyingKey,
     identity: Option<Arc<DeviceIdentity>>,
 ) -> Result<ClientConfig, Error> {
+    client(AcceptedSite::Pinned(site), identity)
+}
+
+/// Accepts a site with any key, and presents none.
+pub(super) fn of_any_site() -> Result<ClientConfig, Error> {
+    client(AcceptedSite::Any, None)
+}
+
+fn client(
+    site: AcceptedSite,
+    identity: Option<Arc<DeviceIdentity>>,
+) -> Result<ClientConfig, Error> {
     let configuration = ClientConfig::builder_with_details(provider(), Arc::new(NoClock))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedSite(site)));
+        .with_custom_certificate_verifier(Arc::new(site));
     let mut configuration = match identity {
         None => configuration.with_no_client_auth(),
         Some(identity) => {

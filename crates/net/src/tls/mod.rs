@@ -122,6 +122,16 @@ impl Connector {
         Ok(Self(Arc::new(configuration).into()))
     }
 
+    /// Connects to a site with any key, which [`TlsStream::peer_key`] then gives: only to ask it
+    /// for its key events, which authenticate themselves. Send no secret.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`].
+    pub fn any_site() -> Result<Self, TlsSetupError> {
+        let configuration = configuration::of_any_site()?;
+        Ok(Self(Arc::new(configuration).into()))
+    }
+
     /// Does the handshake. It waits for the site as long as that takes: set a time limit.
     ///
     /// # Errors
@@ -149,6 +159,14 @@ fn is_of_certificate(error: &io::Error) -> bool {
             CertificateError::ApplicationVerificationFailure | CertificateError::BadSignature
         ))
     )
+}
+
+/// Whether the peer ended a handshake with an alert: for a site, that a client does not accept its
+/// key.
+#[must_use]
+pub fn is_alert(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(inner, Some(Error::AlertReceived(_)))
 }
 
 #[cfg(test)]

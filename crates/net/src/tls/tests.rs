@@ -12,6 +12,7 @@ use countersign_crypto::tls_certificate;
 use countersign_proto::enrolment::client::{AwaitingReply, ReplyStep};
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, TicketKind, Token};
+use countersign_proto::site_identity::SiteId;
 use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -224,13 +225,14 @@ async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connec
     let identity = device();
     let (accepted, connected) = handshake(&acceptor(), &connector(1, None)).await;
     let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
-    let reply = Reply::new("1", "a", 1, public).unwrap();
+    let site = SiteId([3; 32]);
+    let reply = Reply::new("1", "a", 1, site).unwrap();
 
     let enrolling = async {
         let (id, name) = ("ada".parse().unwrap(), "phone".parse().unwrap());
         let exporter = connected.enrolment_exporter().unwrap();
         let (mut waiting, line) =
-            AwaitingReply::start(&ticket, id, name, &identity, &exporter).unwrap();
+            AwaitingReply::start(&ticket, id, name, &identity, &exporter, site).unwrap();
         connected.write_all(line.expose()).await.unwrap();
         loop {
             let mut bytes = [0; 64];
@@ -249,7 +251,9 @@ async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connec
             match waiting.receive(&bytes[..read]).unwrap() {
                 RequestStep::More(more) => waiting = more,
                 RequestStep::Request(request) => break request,
-                RequestStep::Registration(_) => panic!("the line enrols a device"),
+                RequestStep::Registration(_) | RequestStep::KeyEvents(..) => {
+                    panic!("the line enrols a device")
+                }
             }
         };
         let exporter = accepted.enrolment_exporter().unwrap();

@@ -10,17 +10,17 @@
 
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::secret::SecretBytes;
-use countersign_crypto::sign::VerifyingKey;
 
 use super::{BadReply, EnrolmentTicket, Exporter, MAX_REPLY, Reply, Request, TicketKind};
 use crate::device::DeviceName;
 use crate::name::AccountName;
+use crate::site_identity::SiteId;
 
 /// The request was sent and the answer has not arrived.
 #[derive(Debug)]
 pub struct AwaitingReply {
     line: Vec<u8>,
-    site: VerifyingKey,
+    site: SiteId,
 }
 
 /// The result of bytes that arrived.
@@ -50,14 +50,14 @@ pub enum EnrolmentError {
     /// The answer is malformed.
     #[error(transparent)]
     Reply(#[from] BadReply),
-    /// The answer names another key than the one that the ticket pins and TLS has checked.
-    #[error("the site's answer names another site key than the ticket; do not use this site")]
+    /// The answer names another site than the one whose key events were verified.
+    #[error("the site's answer names another site than its key events; do not use this site")]
     AnotherSite,
 }
 
 impl AwaitingReply {
     /// The bytes to send, on a connection whose TLS exporter is `exporter` and whose peer proved to
-    /// hold the ticket's site key. To repeat after a lost answer, use the same `identity`.
+    /// hold the newest key of `site`, one of whose key events has the ticket's key. To repeat after a lost answer, use the same `identity`.
     ///
     /// # Errors
     /// [`EnrolmentError::WrongKind`].
@@ -67,6 +67,7 @@ impl AwaitingReply {
         device: DeviceName,
         identity: &DeviceIdentity,
         exporter: &Exporter,
+        site: SiteId,
     ) -> Result<(Self, SecretBytes), EnrolmentError> {
         match ticket.kind() {
             TicketKind::Device => {}
@@ -75,7 +76,7 @@ impl AwaitingReply {
         let request = Request::new(ticket.token().clone(), id, device, identity, exporter);
         let waiting = Self {
             line: Vec::new(),
-            site: *ticket.site(),
+            site,
         };
         Ok((waiting, request.to_line()))
     }
@@ -95,7 +96,7 @@ impl AwaitingReply {
             return Ok(ReplyStep::More(self));
         }
         let reply = Reply::read(&self.line)?;
-        match reply.site_key().signing == self.site {
+        match reply.site_id() == self.site {
             true => Ok(ReplyStep::Enrolled(reply)),
             false => Err(EnrolmentError::AnotherSite),
         }

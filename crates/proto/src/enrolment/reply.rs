@@ -1,11 +1,9 @@
 //! The site's one answer: the device is enrolled.
 
-use countersign_crypto::agreement::AgreementPublic;
-use countersign_crypto::sign::VerifyingKey;
-use countersign_crypto::site_key::SitePublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::json;
+use crate::site_identity::SiteId;
 use crate::uri::is_host;
 
 /// The longest line, in bytes with its line end.
@@ -19,7 +17,7 @@ pub struct Reply {
     device: String,
     host: String,
     port: u16,
-    site_key: SitePublicKey,
+    site: SiteId,
 }
 
 /// The line's members. A device ignores those that it does not know.
@@ -30,7 +28,7 @@ struct Form {
     host: String,
     port: u16,
     #[serde(serialize_with = "json::serialize", deserialize_with = "json::array")]
-    site_key: [u8; 64],
+    site_id: [u8; 32],
 }
 
 /// Why a line is no reply. The fault is with the site.
@@ -55,16 +53,11 @@ pub enum BadReply {
 }
 
 impl Reply {
-    /// A reply with the device's id, the address for later connections, and the site's public key.
+    /// A reply with the device's id, the address for later connections, and the site's id.
     ///
     /// # Errors
     /// [`BadReply::Device`] and [`BadReply::Address`].
-    pub fn new(
-        device: &str,
-        host: &str,
-        port: u16,
-        site_key: SitePublicKey,
-    ) -> Result<Self, BadReply> {
+    pub fn new(device: &str, host: &str, port: u16, site: SiteId) -> Result<Self, BadReply> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if device.is_empty() || device.len() > MAX_DEVICE_ID || !device.bytes().all(allowed) {
             return Err(BadReply::Device);
@@ -76,7 +69,7 @@ impl Reply {
             device: device.to_owned(),
             host: host.to_ascii_lowercase(),
             port,
-            site_key,
+            site,
         })
     }
 
@@ -92,15 +85,7 @@ impl Reply {
         if !form.ok {
             return Err(BadReply::NotOk);
         }
-        let (mut signing, mut agreement) = ([0; 32], [0; 32]);
-        let (first, second) = form.site_key.split_at(32);
-        signing.copy_from_slice(first);
-        agreement.copy_from_slice(second);
-        let site_key = SitePublicKey {
-            signing: VerifyingKey(signing),
-            agreement: AgreementPublic(agreement),
-        };
-        Self::new(&form.device, &form.host, form.port, site_key)
+        Self::new(&form.device, &form.host, form.port, SiteId(form.site_id))
     }
 
     /// The line with its line end.
@@ -111,7 +96,7 @@ impl Reply {
             device: self.device.clone(),
             host: self.host.clone(),
             port: self.port,
-            site_key: self.site_key.to_bytes(),
+            site_id: self.site.0,
         };
         let mut line = serde_json::to_vec(&form).unwrap_or_default();
         line.push(b'\n');
@@ -136,9 +121,9 @@ impl Reply {
         self.port
     }
 
-    /// The site's public key. Its signing half is the one that the ticket pins.
+    /// The site's id.
     #[must_use]
-    pub fn site_key(&self) -> &SitePublicKey {
-        &self.site_key
+    pub fn site_id(&self) -> SiteId {
+        self.site
     }
 }

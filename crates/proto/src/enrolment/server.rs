@@ -3,20 +3,24 @@
 //! ```text
 //! AwaitingRequest --receive: part of the line--> AwaitingRequest
 //!       |-- receive: the whole line ----------> Request, Registration: look its token up, then verify it
+//!       |-- receive: key events, once --------> KeyEvents: answer, then AwaitingRequest
 //!       `-- receive, closed ------------------> RequestRefused: close without an answer
 //! ```
 //!
-//! The site reads at most [`MAX_REQUEST`] bytes and nothing after the line.
+//! The site reads at most [`MAX_REQUEST`] bytes of each line and nothing after the request.
 
 use super::line::{LineStep, PartialLine};
 use super::passphrase::RegistrationRequest;
 use super::{BadRequest, MAX_REQUEST, Request};
+use crate::site_identity::KeyEventsRequest;
 
 /// The request has not arrived completely.
 #[derive(Debug, Default)]
 pub struct AwaitingRequest {
     /// It holds the token.
     line: PartialLine<MAX_REQUEST>,
+    /// Whether the client has requested key events, which it may do once.
+    key_events_given: bool,
 }
 
 /// The result of bytes that arrived.
@@ -28,6 +32,8 @@ pub enum RequestStep {
     Request(Box<Request>),
     /// The line asks to set a pass phrase: read nothing more before the challenge was sent.
     Registration(Box<RegistrationRequest>),
+    /// The line requests key events: answer it, then wait for the next line.
+    KeyEvents(KeyEventsRequest, AwaitingRequest),
 }
 
 /// Why there is no request. Each is answered alike: with nothing, after the same time.
@@ -39,6 +45,9 @@ pub enum RequestRefused {
     /// The connection ended before the line did.
     #[error("the connection ended before the request did")]
     Closed,
+    /// The client requested key events and nothing else.
+    #[error("the client requested key events and nothing else")]
+    OnlyKeyEvents,
     /// The line is no request.
     #[error(transparent)]
     Malformed(#[from] BadRequest),
@@ -64,14 +73,21 @@ impl AwaitingRequest {
     /// [`RequestRefused`].
     pub fn receive(self, bytes: &[u8]) -> Result<RequestStep, RequestRefused> {
         match self.line.receive(bytes) {
-            LineStep::More(line) => Ok(RequestStep::More(Self { line })),
+            LineStep::More(line) => Ok(RequestStep::More(Self { line, ..self })),
             LineStep::TooLong => Err(RequestRefused::TooLong),
-            LineStep::Line(line) => Self::read(line.expose()),
+            LineStep::Line(line) => Self::read(line.expose(), self.key_events_given),
         }
     }
 
-    /// The members of the line tell which request it is. No line is both.
-    fn read(line: &[u8]) -> Result<RequestStep, RequestRefused> {
+    /// The members of the line tell which request it is. No line is two of them.
+    fn read(line: &[u8], key_events_given: bool) -> Result<RequestStep, RequestRefused> {
+        if let (Some(request), false) = (KeyEventsRequest::read(line), key_events_given) {
+            let waiting = Self {
+                key_events_given: true,
+                ..Self::default()
+            };
+            return Ok(RequestStep::KeyEvents(request, waiting));
+        }
         let not_of_device = match Request::read(line) {
             Ok(request) => return Ok(RequestStep::Request(Box::new(request))),
             Err(problem @ BadRequest::Json(_)) => problem,
@@ -86,6 +102,9 @@ impl AwaitingRequest {
     /// The connection ended.
     #[must_use]
     pub fn closed(self) -> RequestRefused {
-        RequestRefused::Closed
+        match self.key_events_given && self.line.is_empty() {
+            true => RequestRefused::OnlyKeyEvents,
+            false => RequestRefused::Closed,
+        }
     }
 }

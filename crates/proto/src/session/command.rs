@@ -36,6 +36,9 @@ pub const MESSAGE_ID: Command = Command(0x3000);
 /// When the session expires, in milliseconds since 1970 UTC, 64 bits.
 pub const EXPIRES: Command = Command(0x3001);
 
+/// Requests the site's key events, 64 bits: the number of the first wanted event.
+pub const KEY_EVENTS_REQUEST: Command = Command(0x3002);
+
 /// The thumbprint of a certificate, 32 bytes.
 pub const CERTIFICATE_ID: Command = Command(0x8000);
 /// The SHA-256 of the body of a message that was cut into several packets, 32 bytes.
@@ -79,6 +82,8 @@ pub const KEM_KEY: Command = Command(0x9005);
 pub const KEM_CIPHERTEXT: Command = Command(0x9006);
 /// Resumes a session after a lost connection: session id, attempt, key share, proof.
 pub const RESUME: Command = Command(0x9007);
+/// A page of the site's key events: [`crate::site_identity::KeyEventLog::page`].
+pub const KEY_EVENTS: Command = Command(0x9008);
 
 /// The data of a result or event (JSON), or a piece of it.
 pub const DATA: Command = Command(0xa002);

@@ -2,9 +2,9 @@
 //! proofs). Both ends compute it independently.
 
 use countersign_crypto::passphrase::LoginSuite;
-use countersign_crypto::site_key::SitePublicKey;
 
 use super::SessionId;
+use crate::site_identity::SiteId;
 
 /// The login suite of a proof by pass phrase. It does not depend on the session's encryption
 /// option.
@@ -18,10 +18,10 @@ pub fn passphrase_context(session: &SessionId) -> Vec<u8> {
 
 /// The message that a proof by key signs.
 #[must_use]
-pub fn key_message(site: &SitePublicKey, session: &SessionId, challenge: &[u8; 32]) -> Vec<u8> {
+pub fn key_message(site: &SiteId, session: &SessionId, challenge: &[u8; 32]) -> Vec<u8> {
     [
         b"countersign/1 fresh proof by key\0",
-        &site.to_bytes()[..],
+        &site.0[..],
         &session.0,
         challenge,
     ]

@@ -2,6 +2,7 @@
 
 use crate::name::AccountName;
 use crate::risp::{Command, Limits};
+use crate::site_identity::MAX_PAGE;
 
 use super::command as c;
 
@@ -77,6 +78,7 @@ impl Limits for BeforeLogin {
         match command {
             c::USERNAME => AccountName::MAX_LENGTH as u64,
             c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY | c::RESUME => 1_536,
+            c::KEY_EVENTS => MAX_PAGE as u64,
             c::KEM_KEY => 1_184,
             c::KEM_CIPHERTEXT => 1_088,
             c::CERTIFICATE => DELIVERED_CERTIFICATE as u64,

@@ -1,6 +1,7 @@
 //! Why a login or a session ends, and the few reasons that are sent to the peer.
 
 use crate::risp::Malformed;
+use crate::site_identity::KeyEventsError;
 
 /// The code of ERROR. There are few codes, so that an attacker learns little from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub enum SessionRefusal {
     /// A handshake message that the site's key cannot decrypt.
     #[error("the handshake is encrypted to another site's key")]
     OtherSite,
+    /// The same, after the client was told the site's key events: the handshake may be encrypted to
+    /// a key that the site had before.
+    #[error("the handshake is encrypted to an earlier key of the site, or to another site's key")]
+    OldSiteKey,
     /// A malformed login message.
     #[error("a malformed login message: {0}")]
     BadLogin(&'static str),
@@ -82,7 +87,7 @@ impl SessionRefusal {
     #[must_use]
     pub fn wire(&self) -> WireError {
         match self {
-            Self::OtherSite => WireError::OtherSite,
+            Self::OtherSite | Self::OldSiteKey => WireError::OtherSite,
             Self::NotAuthenticated | Self::Expired => WireError::NotAuthenticated,
             Self::Malformed(_)
             | Self::TooManyInvalid
@@ -109,6 +114,10 @@ pub enum LoginError {
         "the server does not hold the pinned site key; check the site URI, since this may be an attack"
     )]
     WrongSite,
+    /// The site's key events contradict what is known of it. Do not try again: this can be an
+    /// attack. No secret was sent.
+    #[error(transparent)]
+    KeyEvents(KeyEventsError),
     /// The site is sealed. This error is unauthenticated.
     #[error("the site reports that it is sealed; its operator must unseal it")]
     Sealed,
@@ -130,6 +139,15 @@ pub enum LoginError {
     /// The server sent something that is not valid in this protocol.
     #[error("the server does not speak the session protocol: {0}")]
     Protocol(&'static str),
+}
+
+impl From<KeyEventsError> for LoginError {
+    fn from(error: KeyEventsError) -> Self {
+        match error {
+            KeyEventsError::UnknownPin => Self::WrongSite,
+            error => Self::KeyEvents(error),
+        }
+    }
 }
 
 impl From<Malformed> for LoginError {

@@ -28,6 +28,19 @@ pub enum KeyEventsError {
         /// The number of the missing event.
         expected: u64,
     },
+    /// The bytes are not a page of key events.
+    #[error("the site sends key events of another form; update this program if the site is newer")]
+    Malformed,
+    /// The site does not know an event that it gave before.
+    #[error(
+        "the site's newest key event is {newest} and this program knows its event {known}: the site was restored from an old backup, or a thief of an old key poses as the site. Do not log in; tell the site's operator"
+    )]
+    Behind {
+        /// The number of the newest event that is known.
+        known: u64,
+        /// The number of the site's newest event.
+        newest: u64,
+    },
     /// No event has the pinned key.
     #[error(
         "the site has no key event with the pinned key, so it is another site or an attacker between; ask its operator for its URI"
@@ -71,6 +84,12 @@ impl KnownSite {
     /// # Errors
     /// [`KeyEventsError`].
     pub fn whole(events: &[SignedKeyEvent]) -> Result<Self, KeyEventsError> {
+        // An event out of place would not be verified, and must not count for a pin.
+        for (expected, event) in (0..).zip(events) {
+            if event.event().number != expected {
+                return Err(KeyEventsError::Gap { expected });
+            }
+        }
         let gap = KeyEventsError::Gap { expected: 0 };
         let (first, rest) = events.split_first().ok_or(gap)?;
         let id = first.event().site_id().ok_or(gap)?;
@@ -195,6 +214,18 @@ mod tests {
         }
         let other = KnownSite::first_contact(&key(9).public(), &events(3));
         assert_eq!(other, Err(KeyEventsError::UnknownPin));
+    }
+
+    /// Events up to a known one are skipped when a client follows them. At the first contact, a
+    /// skipped one with the pinned key made a site of the attacker pass for the pinned one.
+    #[test]
+    fn an_event_out_of_place_does_not_count_for_the_pin() {
+        let pinned = key(9);
+        let stray = SignedKeyEvent::first(&pinned, &key(10).public(), 0);
+        let mut events = events(3);
+        events.push(stray);
+        let refused = KnownSite::first_contact(&pinned.public(), &events);
+        assert_eq!(refused, Err(KeyEventsError::Gap { expected: 3 }));
     }
 
     /// A thief of the current key does not have the next key, so the keys of its event are not

@@ -15,8 +15,19 @@
 
 mod event;
 mod known_site;
+mod line;
+mod page;
 mod site_id;
+mod walk;
+
+#[cfg(test)]
+mod walk_tests;
 
 pub use event::{BadKeyEvent, KeyEvent, NextKeyDigest, SignedKeyEvent};
 pub use known_site::{KeyEventsError, KnownSite, MAX_KEY_EVENTS};
+pub use line::{KeyEventsRequest, MAX_KEY_EVENTS_LINE};
+pub use page::{
+    KeyEventLog, MAX_EVENTS_ALONE, MAX_EVENTS_IN_LINE, MAX_EVENTS_WITH_ANSWER, MAX_PAGE,
+};
 pub use site_id::{BadSiteId, SiteId};
+pub use walk::{KeyEventWalk, WalkStep};

@@ -10,14 +10,16 @@ use countersign_proto::enrolment::{
     BadProof, BadReply, EnrolmentTicket, Exporter, MAX_REPLY, MAX_REQUEST, ProvenKey, Reply,
     Request, TicketKind, Token, proof_input,
 };
+use countersign_proto::site_identity::KeyEventsRequest;
 use proptest::prelude::*;
 
-use super::{EXPORTER, identities, reply, request, ticket};
+use super::{EXPORTER, SITE, identities, reply, request, ticket};
 
 fn start(identity: &DeviceIdentity) -> (AwaitingReply, Vec<u8>) {
     let (id, device) = ("ada@example.org", "Ada's phone");
     let (id, device) = (id.parse().unwrap(), device.parse().unwrap());
-    let (waiting, line) = AwaitingReply::start(&ticket(), id, device, identity, &EXPORTER).unwrap();
+    let (waiting, line) =
+        AwaitingReply::start(&ticket(), id, device, identity, &EXPORTER, SITE).unwrap();
     (waiting, line.expose().to_vec())
 }
 
@@ -28,7 +30,9 @@ fn served<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Request, Req
         match waiting.receive(piece)? {
             RequestStep::More(more) => waiting = more,
             RequestStep::Request(request) => return Ok(*request),
-            RequestStep::Registration(_) => panic!("the line enrols a device"),
+            RequestStep::Registration(_) | RequestStep::KeyEvents(..) => {
+                panic!("the line enrols a device")
+            }
         }
     }
     Err(waiting.closed())
@@ -191,11 +195,11 @@ fn request_of(line: &[u8]) -> Request {
 
 // DEV-13
 #[test]
-fn a_reply_with_another_site_key_is_refused() {
+fn a_reply_with_another_site_id_is_refused() {
     let line = reply().to_line();
     let text = String::from_utf8(line.clone()).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
-    let key = value["site_key"].as_str().unwrap();
+    let key = value["site_id"].as_str().unwrap();
     let first = if key.starts_with('A') { "B" } else { "A" };
     let other = text.replace(key, &format!("{first}{}", &key[1..]));
     let refused = answered([other.as_bytes()]);
@@ -258,7 +262,7 @@ fn a_ticket_for_something_else_is_not_sent() {
         let token = Token::from_bytes([2; 16]);
         let ticket = EnrolmentTicket::new(kind, "a", 1, token, *ticket().site()).unwrap();
         let (id, device) = ("ada".parse().unwrap(), "phone".parse().unwrap());
-        let refused = AwaitingReply::start(&ticket, id, device, &identities()[1], &EXPORTER);
+        let refused = AwaitingReply::start(&ticket, id, device, &identities()[1], &EXPORTER, SITE);
         assert!(matches!(refused, Err(EnrolmentError::WrongKind(found)) if found == kind));
     }
 }
@@ -308,4 +312,32 @@ proptest! {
         prop_assert!(served([&bytes[..]]).is_err());
         prop_assert!(answered([&bytes[..]]).is_err());
     }
+}
+
+// DEV-51
+#[test]
+fn key_events_are_requested_once_before_the_request_and_not_twice() {
+    let line = KeyEventsRequest(3).to_line();
+    let RequestStep::KeyEvents(asked, waiting) = AwaitingRequest::new().receive(&line).unwrap()
+    else {
+        panic!("the line requests key events")
+    };
+    assert_eq!(asked, KeyEventsRequest(3));
+    assert!(matches!(waiting.closed(), RequestRefused::OnlyKeyEvents));
+
+    let RequestStep::KeyEvents(_, waiting) = AwaitingRequest::new().receive(&line).unwrap() else {
+        panic!("the line requests key events")
+    };
+    let again = waiting.receive(&line);
+    assert!(matches!(again, Err(RequestRefused::Malformed(_))));
+
+    let RequestStep::KeyEvents(_, waiting) = AwaitingRequest::new().receive(&line).unwrap() else {
+        panic!("the line requests key events")
+    };
+    assert_eq!(waiting.room(), MAX_REQUEST);
+    let (_, line) = start(&identities()[0]);
+    assert!(matches!(
+        waiting.receive(&line),
+        Ok(RequestStep::Request(_))
+    ));
 }

@@ -31,7 +31,9 @@ fn stage(bytes: &[u8]) -> Option<Stage> {
     let request = match AwaitingRequest::new().receive(bytes) {
         Ok(RequestStep::Request(request)) => request,
         Ok(RequestStep::More(_)) => return Some(Stage::Closed),
-        Ok(RequestStep::Registration(_)) => panic!("each line enrols a device, or is refused"),
+        Ok(RequestStep::Registration(_) | RequestStep::KeyEvents(..)) => {
+            panic!("each line enrols a device, or is refused")
+        }
         Err(RequestRefused::TooLong | RequestRefused::Malformed(BadRequest::TooLong)) => {
             return Some(Stage::TooLong);
         }

@@ -17,6 +17,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{EnrolmentTicket, Exporter, Reply, Request, TicketKind, Token};
+use countersign_proto::site_identity::SiteId;
 
 /// The exporter of the connection in these tests.
 const EXPORTER: Exporter = Exporter([9; 32]);
@@ -32,6 +33,9 @@ M6D0oTlF2JjClk/jQuL+Gn+bjufrSnwPnhYrzjNXazFezsu2QGg3v1H1
 fn site() -> SiteKey {
     SiteKey::from_seed(SiteSeed(Secret::from_bytes([1; 32])))
 }
+
+/// The id of the site.
+const SITE: SiteId = SiteId([3; 32]);
 
 fn ticket() -> EnrolmentTicket {
     let token = Token::from_bytes([2; 16]);
@@ -52,5 +56,5 @@ fn request(identity: &DeviceIdentity) -> Request {
 }
 
 fn reply() -> Reply {
-    Reply::new("0a1b-2c", "devices.example.org", 4749, site().public()).unwrap()
+    Reply::new("0a1b-2c", "devices.example.org", 4749, SITE).unwrap()
 }

@@ -9,11 +9,13 @@ use countersign_proto::session::server::{self, FromClient};
 use countersign_proto::session::{EncryptionOption, LoginError, OptionList, SessionRefusal};
 use serde_json::value::to_raw_value;
 
-use crate::pair::{Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};
+use crate::pair::{
+    Failed, KEY_EVENTS_REQUEST, PASSPHRASE, Pair, Site, Who, log_in, log_in_through,
+};
 
 const OPTION: EncryptionOption = EncryptionOption::DeliveredKey;
-/// OPTION-CHOICE, NONCE, CERTIFICATE-ID and MAX-PACKET.
-const FLIGHT: usize = 13 + 35 + 35 + 6;
+/// OPTION-CHOICE, KEY-EVENTS-REQUEST, NONCE, CERTIFICATE-ID and MAX-PACKET.
+const FLIGHT: usize = 13 + KEY_EVENTS_REQUEST + 35 + 35 + 6;
 
 fn site(max_packet: u32) -> (Site, ClientSettings) {
     let site = Site::with(OptionList::new([OPTION]), max_packet);

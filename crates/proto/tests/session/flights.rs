@@ -161,7 +161,7 @@ fn a_packet_limit_at_the_end_of_a_persons_flight_is_respected() {
     let context = [b"countersign/1 login\0", &context[..], &SITES.to_be_bytes()].concat();
     let identifiers = Identifiers {
         client: None,
-        server: Some(&site.settings.key.public().to_bytes()),
+        server: Some(&site.settings.key_events.id().0),
     };
     let done = opaque
         .finish(

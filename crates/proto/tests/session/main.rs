@@ -10,6 +10,7 @@
 mod content;
 mod delivered;
 mod flights;
+mod key_events;
 mod keys;
 mod live;
 mod loose;

@@ -20,9 +20,15 @@ use countersign_proto::session::server::{
 use countersign_proto::session::{
     EncryptionOption, LoginError, OptionList, ResumptionSecret, SessionId, SessionRefusal, Welcome,
 };
+use countersign_proto::site_identity::{KeyEventLog, SignedKeyEvent, WalkStep};
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 pub(crate) const EXPIRES: u64 = 2_000_000_000_000;
+
+/// The length of KEY-EVENTS with one event, at the beginning of an answer.
+pub(crate) const KEY_EVENTS: usize = 4 + 40 + 281;
+/// The length of KEY-EVENTS-REQUEST, after OPTION-CHOICE.
+pub(crate) const KEY_EVENTS_REQUEST: usize = 10;
 
 /// A site with one person and one service.
 pub(crate) struct Site {
@@ -56,7 +62,7 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     let response = setup
         .registration_response(b"maria's id", &request)
         .unwrap();
-    let server = key.public().to_bytes();
+    let server = first_events(&key).id().0;
     let identifiers = Identifiers {
         client: None,
         server: Some(&server),
@@ -80,6 +86,30 @@ static DELIVERED: LazyLock<DeliveredKey> = LazyLock::new(|| {
     DeliveredKey::new(&maria, &passphrase(PASSPHRASE), &mut SystemEntropy)
 });
 
+/// The key events of a site that has not replaced its key.
+fn first_events(key: &SiteKey) -> KeyEventLog {
+    let first = SignedKeyEvent::first(key, &later_key(1).public(), 1_000);
+    KeyEventLog::new(&[first]).unwrap()
+}
+
+/// The key of [`Site::new`] after so many rotations, and its events.
+pub(crate) fn rotated(times: u8) -> (SiteKey, Vec<SignedKeyEvent>) {
+    let mut key = SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)));
+    let first = SignedKeyEvent::first(&key, &later_key(1).public(), 1_000);
+    let mut events = vec![first];
+    for number in 1..=times {
+        let (new, next) = (later_key(number), later_key(number + 1).public());
+        let last = events[events.len() - 1];
+        events.push(last.replaced_by(&key, &new, &next, 2_000, None));
+        key = new;
+    }
+    (key, events)
+}
+
+fn later_key(number: u8) -> SiteKey {
+    SiteKey::from_seed(SiteSeed(Secret::from_bytes([100 + number; 32])))
+}
+
 pub(crate) fn passphrase(text: &str) -> Passphrase {
     text.to_owned().into()
 }
@@ -94,8 +124,10 @@ impl Site {
     }
 
     pub(crate) fn with_key(seed: [u8; 32], options: OptionList, max_packet: u32) -> Self {
+        let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes(seed)));
         let settings = server::ServerSettings {
-            key: Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes(seed)))),
+            key_events: Arc::new(first_events(&key)),
+            key: Arc::new(key),
             setup: Arc::new(ServerSetup::from_bytes(REGISTERED.setup.to_bytes().expose()).unwrap()),
             decoy: Secret::from_bytes([13; 32]),
             zone: "example.org".parse().unwrap(),
@@ -112,6 +144,26 @@ impl Site {
             sealed_identity: REGISTERED.sealed_identity,
             locked: false,
             returnable: Mutex::new(None),
+        }
+    }
+
+    /// The same site after it has replaced its key so many times.
+    pub(crate) fn rotated(self, times: u8) -> Self {
+        let (key, events) = rotated(times);
+        let settings = &self.settings;
+        let settings = server::ServerSettings {
+            key: Arc::new(key),
+            key_events: Arc::new(KeyEventLog::new(&events).unwrap()),
+            setup: settings.setup.clone(),
+            decoy: settings.decoy.clone(),
+            zone: settings.zone.clone(),
+            options: settings.options.clone(),
+            max_packet: settings.max_packet,
+            static_keys: Arc::default(),
+        };
+        Self {
+            settings: Arc::new(settings),
+            ..self
         }
     }
 
@@ -236,6 +288,8 @@ pub(crate) struct Pair {
 pub(crate) enum Failed {
     Client(LoginError),
     Server(SessionRefusal),
+    /// The client has to connect again.
+    Reconnect(WalkStep),
     /// Neither end sent more data.
     Stuck,
 }
@@ -302,13 +356,15 @@ pub(crate) fn log_in_through(
             at_server.append(&mut to_server);
         }
         if let Some(login) = server.take() {
-            match site
-                .advance(login, &mut at_server, &mut to_client)
-                .map_err(Failed::Server)?
-            {
-                Advanced::NeedMore(login) => server = Some(login),
-                Advanced::Session(session) => sessions.1 = Some(session),
-                Advanced::Refused => {}
+            match site.advance(login, &mut at_server, &mut to_client) {
+                Ok(Advanced::NeedMore(login)) => server = Some(login),
+                Ok(Advanced::Session(session)) => sessions.1 = Some(session),
+                Ok(Advanced::Refused) => {}
+                // The client gets the key events before the refusal.
+                Err(SessionRefusal::OldSiteKey) => {
+                    to_client.extend(SessionRefusal::OldSiteKey.wire().to_wire());
+                }
+                Err(refusal) => return Err(Failed::Server(refusal)),
             }
         }
         if !to_client.is_empty() {
@@ -329,6 +385,7 @@ pub(crate) fn log_in_through(
                     let login = stretch.run(&mut SystemEntropy, &mut to_server);
                     client = Some(login.map_err(Failed::Client)?);
                 }
+                client::ClientStep::Reconnect(step) => return Err(Failed::Reconnect(step)),
                 client::ClientStep::LoggedIn(done) => sessions.0 = Some(done),
             }
         }

@@ -5,7 +5,7 @@ use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::{LoginError, OptionList, WireError};
 
-use crate::pair::{ALL, Failed, PASSPHRASE, Site, Who, log_in, log_in_through};
+use crate::pair::{ALL, Failed, KEY_EVENTS, PASSPHRASE, Site, Who, log_in, log_in_through};
 
 const MARIA: Who<'static> = Who::Person("maria", PASSPHRASE);
 
@@ -73,8 +73,9 @@ fn certificate_is_the_sealed_identity_and_reveals_neither_key_nor_certificate() 
         }
     })
     .unwrap();
-    assert_eq!(received[..4], [0x90, 0x01, 0x03, 0x00], "768 bytes");
-    assert_eq!(received[4..4 + 768], site.sealed_identity);
+    let certificate = &received[KEY_EVENTS..];
+    assert_eq!(certificate[..4], [0x90, 0x01, 0x03, 0x00], "768 bytes");
+    assert_eq!(certificate[4..4 + 768], site.sealed_identity);
     let maria = &site.maria_identity;
     let (seed, certificate) = (maria.seed(), maria.certificate());
     for secret in [&seed.0.expose()[..], certificate.der()] {

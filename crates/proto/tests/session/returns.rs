@@ -7,7 +7,10 @@ use countersign_proto::session::{
 };
 use serde_json::value::RawValue;
 
-use crate::pair::{ALL, Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};
+use crate::pair::{
+    ALL, Failed, KEY_EVENTS, KEY_EVENTS_REQUEST, PASSPHRASE, Pair, Site, Who, log_in,
+    log_in_through,
+};
 
 fn works(pair: &mut Pair) {
     let operation = Operation::new(1, "test", "echo", RawValue::NULL.to_owned());
@@ -112,8 +115,9 @@ fn a_changed_resumption_is_refused() {
     settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
     let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
     let mut resumption = pair.client.resumption;
-    // OPTION-CHOICE (13 bytes), MAX-PACKET (6), then RESUME's header and value.
-    for byte in (13 + 6 + 4)..(13 + 6 + 4 + 16 + 8 + 32 + 32) {
+    // OPTION-CHOICE (13 bytes), KEY-EVENTS-REQUEST, MAX-PACKET (6), then RESUME's header and value.
+    let value = 13 + KEY_EVENTS_REQUEST + 6 + 4;
+    for byte in value..(value + 16 + 8 + 32 + 32) {
         let tampered = log_in_through(
             &site,
             settings.clone(),
@@ -139,7 +143,7 @@ fn a_changed_resumption_is_refused() {
     works(&mut pair);
     resumption = pair.client.resumption;
     // Changes of the commands before it and of the response are detected too.
-    for byte in [12, 18] {
+    for byte in [12, 18 + KEY_EVENTS_REQUEST] {
         let changed = log_in_through(
             &site,
             settings.clone(),
@@ -163,8 +167,8 @@ fn a_changed_response_opens_no_session() {
     settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
     let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
     let mut resumption = pair.client.resumption;
-    // MAX-PACKET (6 bytes), SESSION-KEY (36), SITE-PROOF (67).
-    for byte in [5, 12, 40, 80] {
+    // After KEY-EVENTS: MAX-PACKET (6 bytes), SESSION-KEY (36), SITE-PROOF (67).
+    for byte in [5, 12, 40, 80].map(|byte| KEY_EVENTS + byte) {
         let changed = log_in_through(
             &site,
             settings.clone(),

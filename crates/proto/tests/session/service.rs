@@ -59,7 +59,7 @@ fn a_server_with_another_key_learns_nothing_and_the_client_reports_it() {
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let failed = log_in(&site, settings, Who::Service(&site.robot)).err();
-    assert_eq!(failed, Some(Failed::Server(SessionRefusal::OtherSite)));
+    assert_eq!(failed, Some(Failed::Client(LoginError::WrongSite)));
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let mut out = Vec::new();

@@ -73,6 +73,13 @@ impl<'a> LoginAttempt<'a> {
                 Ok(0) | Err(_) if attempt.is_none() && inbox.is_empty() => {
                     return Err(Closed::Silently);
                 }
+                Ok(0) | Err(_)
+                    if attempt
+                        .as_ref()
+                        .is_some_and(server::ServerLoginAttempt::only_key_events) =>
+                {
+                    return Err(Closed::AfterKeyEvents);
+                }
                 Ok(0) | Err(_) => return Err(Closed::ByClient),
                 Ok(_) => {}
             }

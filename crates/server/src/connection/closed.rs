@@ -13,6 +13,8 @@ pub(super) enum Closed {
     Silently,
     /// The client closed the connection during its login.
     ByClient,
+    /// The client requested key events and closed the connection.
+    AfterKeyEvents,
     /// The protocol refused the login; the refusal was sent in a packet.
     RefusedInside,
     /// The protocol refused the login; the refusal is sent in plain text.
@@ -32,14 +34,14 @@ impl Closed {
             Self::Silently | Self::Unserved(_) => None,
             Self::ByClient | Self::RefusedInside | Self::TooSlow => Some(Abuse::NotAuthenticated),
             Self::Refused(_, abuse) => Some(*abuse),
-            Self::TooManyOfName => Some(Abuse::Refused),
+            Self::TooManyOfName | Self::AfterKeyEvents => Some(Abuse::Refused),
         }
     }
 
     /// Sends the error in plain text, unless it was already sent or the client is gone.
     pub(super) async fn send_error(self, socket: &mut TcpStream) {
         let error = match self {
-            Self::Silently | Self::ByClient => return,
+            Self::Silently | Self::ByClient | Self::AfterKeyEvents => return,
             Self::RefusedInside => {
                 let _ = socket.shutdown().await;
                 return;
@@ -58,6 +60,8 @@ impl From<SessionRefusal> for Closed {
     fn from(refusal: SessionRefusal) -> Self {
         let abuse = match refusal {
             SessionRefusal::NotAuthenticated => Abuse::NotAuthenticated,
+            // Every service comes with the old key once after the site replaced it.
+            SessionRefusal::OldSiteKey => Abuse::Refused,
             _ => Abuse::Malformed,
         };
         Self::Refused(refusal, abuse)
@@ -69,6 +73,7 @@ impl fmt::Display for Closed {
         match self {
             Self::Silently => f.write_str("the connection ended without an error to send"),
             Self::ByClient => f.write_str("the client closed the connection during its login"),
+            Self::AfterKeyEvents => f.write_str("the client requested key events alone"),
             Self::RefusedInside => f.write_str("the login was refused in a packet"),
             Self::Refused(refusal, _) => write!(f, "the login was refused: {refusal}"),
             Self::Unserved(error) => write!(f, "the site could not serve the client: {error:?}"),

@@ -8,6 +8,7 @@ use countersign_net::tls::TlsStream;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{Exporter, Reply, Request};
+use countersign_proto::site_identity::{KeyEventsRequest, MAX_EVENTS_IN_LINE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -27,8 +28,11 @@ pub(super) enum FirstLine {
     Registration(Box<RegistrationRequest>),
 }
 
-/// Reads the first line and nothing after it.
-pub(super) async fn first_line(stream: &mut TlsStream<TcpStream>) -> Result<FirstLine, Refused> {
+/// Reads the first line and nothing after it. Before it the client may request key events, once.
+pub(super) async fn first_line(
+    stream: &mut TlsStream<TcpStream>,
+    shared: &Shared,
+) -> Result<FirstLine, Refused> {
     let mut awaiting = AwaitingRequest::new();
     loop {
         let room = awaiting.room().min(READ_SIZE);
@@ -44,6 +48,13 @@ pub(super) async fn first_line(stream: &mut TlsStream<TcpStream>) -> Result<Firs
             RequestStep::More(more) => awaiting = more,
             RequestStep::Request(request) => return Ok(FirstLine::Enrolment(request)),
             RequestStep::Registration(request) => return Ok(FirstLine::Registration(request)),
+            RequestStep::KeyEvents(request, next) => {
+                let log = shared.key_event_log().ok_or(Refused::Sealed)?;
+                let page = log.page(request.0, MAX_EVENTS_IN_LINE);
+                stream.write_all(&KeyEventsRequest::answer(page)).await?;
+                stream.flush().await?;
+                awaiting = next;
+            }
         }
     }
 }
@@ -106,8 +117,8 @@ async fn enrolled(
     };
     info!(%device, repeated, %source, "device enrolled");
     let address = shared.site.endpoints().device?;
-    let key = shared.site.public_key();
-    Reply::new(&device.to_string(), &address.host, address.port, key)
+    let site = shared.site.id();
+    Reply::new(&device.to_string(), &address.host, address.port, site)
         .inspect_err(|problem| error!(%problem, "the address of the device port is invalid"))
         .ok()
 }

@@ -1,7 +1,7 @@
 //! The device port: enrolment and device connections over TLS (`docs/protocol/device.md`).
 //!
 //! ```text
-//! admitted --> TLS --no client certificate--> enrolment dialog ---------> closed
+//! admitted --> TLS --no client certificate--> [key events] enrolment ---> closed
 //!               '---- client certificate ----> first line, or request --> session --> closed
 //! ```
 //!
@@ -24,12 +24,13 @@ use std::task::Poll;
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
-use countersign_net::tls::{Acceptor, TlsStream};
+use countersign_net::tls::{Acceptor, TlsStream, is_alert};
 use countersign_proto::device::{
     BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START,
 };
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
+use countersign_proto::enrolment::server::RequestRefused;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -107,7 +108,7 @@ enum Refused {
     #[error("the connection failed: {0}")]
     Connection(#[from] io::Error),
     #[error(transparent)]
-    Request(#[from] countersign_proto::enrolment::server::RequestRefused),
+    Request(#[from] RequestRefused),
     #[error(transparent)]
     Hello(#[from] BadHello),
     #[error(transparent)]
@@ -120,10 +121,13 @@ impl Refused {
         match self {
             Self::Sealed | Self::Busy | Self::Ended => None,
             Self::TooSlow => Some(Abuse::NotAuthenticated),
+            // A device that slept while the site replaced its key does not accept the new one yet.
+            Self::Connection(error) if is_alert(error) => Some(Abuse::Refused),
             Self::Connection(error) if error.kind() == io::ErrorKind::InvalidData => {
                 Some(Abuse::Malformed)
             }
             Self::Connection(_) => Some(Abuse::Refused),
+            Self::Request(RequestRefused::OnlyKeyEvents) => Some(Abuse::Refused),
             Self::Request(_) | Self::Hello(_) | Self::Upgrade(_) => Some(Abuse::Malformed),
         }
     }
@@ -224,7 +228,7 @@ async fn first_line(
     let handshake = async { hello.answer().await };
     let mut stream = in_turns(handshake, admitted, shared).await?;
     let Some(key) = stream.peer_key()? else {
-        return Ok(match enrolling::first_line(&mut stream).await? {
+        return Ok(match enrolling::first_line(&mut stream, shared).await? {
             FirstLine::Enrolment(request) => Asked::Enrolment(Box::new((stream, *request))),
             FirstLine::Registration(request) => Asked::Registration(Box::new((stream, *request))),
         });

@@ -125,7 +125,7 @@ async fn a_device_enrols_connects_calls_operations_and_is_cut_when_it_is_revoked
     let reply = devices.enrol(ticket.token(), &phone).await.unwrap();
     let address = devices.server.device_address().unwrap();
     assert_eq!((reply.host(), reply.port()), ("127.0.0.1", address.port()));
-    assert_eq!(reply.site_key(), &devices.served.site.public_key());
+    assert_eq!(reply.site_id(), devices.served.site.id());
     let mut lines = devices.open(&phone).await;
     let list = |id: u64| json!({ "id": id, "group": "device", "command": "list", "params": {} });
     let both = format!("{}\n{}\n", list(7), list(8));

@@ -87,6 +87,7 @@ impl Raw {
                     meanwhile.take().unwrap().await;
                     stretch.run(&mut SystemEntropy, &mut out)?
                 }
+                ClientStep::Reconnect(step) => panic!("the site has one key: {step:?}"),
                 ClientStep::LoggedIn(logged_in) => {
                     return Ok(Self {
                         socket,

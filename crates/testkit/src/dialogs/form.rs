@@ -108,6 +108,10 @@ pub struct Inputs {
     pub site_seed: Hex,
     /// The site's public key: Ed25519, then X25519.
     pub site_public_key: Hex,
+    /// The site's key events, from event 0 on.
+    pub key_events: Vec<Hex>,
+    /// The site's id.
+    pub site_id: Hex,
     /// The encryption options on offer, in the site's order.
     pub options: Vec<String>,
     /// MAX-PACKET of both ends, in bytes.

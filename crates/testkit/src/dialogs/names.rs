@@ -2,7 +2,7 @@
 
 use super::form::{Hex, WireCommand};
 
-const NAMES: [(u16, &str); 41] = [
+const NAMES: [(u16, &str); 43] = [
     (0x7000, "NOP"),
     (0x7001, "OPTIONS-REQUEST"),
     (0x7010, "END"),
@@ -17,6 +17,7 @@ const NAMES: [(u16, &str); 41] = [
     (0x2003, "IDLE-LIMIT"),
     (0x3000, "MESSAGE-ID"),
     (0x3001, "EXPIRES"),
+    (0x3002, "KEY-EVENTS-REQUEST"),
     (0x8000, "CERTIFICATE-ID"),
     (0x8001, "VERIFICATION-SHA256"),
     (0x8002, "OPTIONS"),
@@ -38,6 +39,7 @@ const NAMES: [(u16, &str); 41] = [
     (0x9005, "KEM-KEY"),
     (0x9006, "KEM-CIPHERTEXT"),
     (0x9007, "RESUME"),
+    (0x9008, "KEY-EVENTS"),
     (0xa002, "DATA"),
     (0xa003, "WRAPPED"),
     (0xa010, "PARAMS"),

@@ -9,7 +9,7 @@ use countersign_proto::session::EncryptionOption;
 
 use super::form::{Account, Greeting, Hex, Inputs, Party, SessionFile, SessionMessage};
 use super::play::{Turns, record};
-use crate::site::{PASSPHRASE, Site};
+use crate::site::{PASSPHRASE, Site, key_event};
 
 const PAGE: &str = "docs/protocol/session.md";
 /// 1 January 2027, in milliseconds since 1970 UTC.
@@ -250,6 +250,8 @@ fn inputs(kind: Kind, option: EncryptionOption, max_packet: u32) -> Inputs {
     Inputs {
         site_seed: site_seed.into(),
         site_public_key: key.public().to_bytes().into(),
+        key_events: vec![key_event().to_bytes().into()],
+        site_id: site.settings.key_events.id().0.into(),
         options: options.to_vec(),
         max_packet,
         account: match (kind, option) {

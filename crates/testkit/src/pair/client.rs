@@ -108,6 +108,7 @@ impl Client {
                     Err(error) => (State::Closed(ClientClosed::Failed(error)), false),
                 }
             }
+            ClientStep::Reconnect(step) => panic!("the site has one key: {step:?}"),
             ClientStep::LoggedIn(live) => {
                 self.had_session = true;
                 self.accepted = self.used;

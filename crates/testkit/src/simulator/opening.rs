@@ -73,6 +73,7 @@ pub(super) fn open(
             ClientStep::NeedMore(client) => client,
             ClientStep::LoggedIn(done) => return (done, session.unwrap()),
             ClientStep::Stretch(_) => panic!("a service"),
+            ClientStep::Reconnect(step) => panic!("the site has one key: {step:?}"),
         };
     }
 }

@@ -183,6 +183,9 @@ fn run_dialog(
                     None => panic!("a client without a server"),
                 };
             }
+            client::ClientStep::Reconnect(_) => {
+                return End::Refused(Stage::Reconnect, String::new());
+            }
             client::ClientStep::Stretch(_) => {
                 return forged_proof(site, server, fault, entropy);
             }

@@ -3,6 +3,7 @@
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::enrolment::{EnrolmentTicket, Exporter, Reply, Request, TicketKind, Token};
+use countersign_proto::site_identity::SiteId;
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::site::Site;
 use proptest::prelude::*;
@@ -34,7 +35,7 @@ proptest! {
         prop_assert!(read.verify(&exporter).is_ok());
         prop_assert_eq!(read, request);
 
-        let reply = Reply::new("0a-1b", "a.example.org", 4748, site).unwrap();
+        let reply = Reply::new("0a-1b", "a.example.org", 4748, SiteId([4; 32])).unwrap();
         let spelled = speller.text(&String::from_utf8(reply.to_line()).unwrap());
         prop_assert_eq!(Reply::read(spelled.as_bytes()).unwrap(), reply);
         let hello = Hello { id: "ada@example.org".parse().unwrap() };

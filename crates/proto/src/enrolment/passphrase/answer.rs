@@ -1,12 +1,10 @@
 //! The site's lines: a challenge, and the reply that the pass phrase is set.
 
-use countersign_crypto::agreement::AgreementPublic;
-use countersign_crypto::sign::VerifyingKey;
-use countersign_crypto::site_key::SitePublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::json;
 use crate::name::AccountName;
+use crate::site_identity::SiteId;
 use crate::uri::SiteUri;
 
 /// The longest line of the site, in bytes with its line end.
@@ -20,8 +18,8 @@ const MAX_OPAQUE_RESPONSE: usize = 4_096;
 pub struct RegistrationChallenge {
     /// The OPAQUE registration response.
     pub response: Vec<u8>,
-    /// The site's public key, which is OPAQUE's server identity. There is no client identity.
-    pub site_key: SitePublicKey,
+    /// The site's id, which is OPAQUE's server identity. There is no client identity.
+    pub site: SiteId,
 }
 
 /// The pass phrase is set.
@@ -51,7 +49,7 @@ struct ChallengeForm {
     #[serde(deserialize_with = "json::deserialize::<MAX_OPAQUE_RESPONSE, _>")]
     response: Vec<u8>,
     #[serde(serialize_with = "json::serialize", deserialize_with = "json::array")]
-    site_key: [u8; 64],
+    site_id: [u8; 32],
 }
 
 /// The members of a reply. A client ignores those that it does not know.
@@ -106,16 +104,9 @@ impl RegistrationAnswer {
 
 impl RegistrationChallenge {
     fn of(form: ChallengeForm) -> Self {
-        let (mut signing, mut agreement) = ([0; 32], [0; 32]);
-        let (first, second) = form.site_key.split_at(32);
-        signing.copy_from_slice(first);
-        agreement.copy_from_slice(second);
         Self {
             response: form.response,
-            site_key: SitePublicKey {
-                signing: VerifyingKey(signing),
-                agreement: AgreementPublic(agreement),
-            },
+            site: SiteId(form.site_id),
         }
     }
 
@@ -124,7 +115,7 @@ impl RegistrationChallenge {
     pub fn to_line(&self) -> Vec<u8> {
         line(&ChallengeForm {
             response: self.response.clone(),
-            site_key: self.site_key.to_bytes(),
+            site_id: self.site.0,
         })
     }
 }

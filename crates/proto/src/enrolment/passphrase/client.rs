@@ -11,7 +11,6 @@
 
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::SecretBytes;
-use countersign_crypto::sign::VerifyingKey;
 
 use super::super::line::{LineStep, PartialLine};
 use super::super::{BadProof, EnrolmentTicket, Exporter, TicketKind};
@@ -20,12 +19,13 @@ use super::{
     RegistrationRequest,
 };
 use crate::name::AccountName;
+use crate::site_identity::SiteId;
 
 /// The request was sent and the site has not answered.
 #[derive(Debug)]
 pub struct AwaitingChallenge {
     line: PartialLine<MAX_ANSWER>,
-    site: VerifyingKey,
+    site: SiteId,
 }
 
 /// The record was sent, or is to be sent, and the site has not confirmed it.
@@ -83,14 +83,14 @@ pub enum RegistrationError {
         "the site's answer is not part of this dialog: client and site have different versions"
     )]
     Unexpected,
-    /// The answer names another key than the one that the ticket pins and TLS has checked.
-    #[error("the site's answer names another site key than the ticket; do not use this site")]
+    /// The answer names another site than the one whose key events were verified.
+    #[error("the site's answer names another site than its key events; do not use this site")]
     AnotherSite,
 }
 
 impl AwaitingChallenge {
     /// The bytes to send, on a connection whose TLS exporter is `exporter` and whose peer proved to
-    /// hold the ticket's site key. To repeat after a lost answer, use the same `identity`.
+    /// hold the newest key of `site`, one of whose key events has the ticket's key. To repeat after a lost answer, use the same `identity`.
     /// `request` is OPAQUE's registration request.
     ///
     /// # Errors
@@ -101,6 +101,7 @@ impl AwaitingChallenge {
         identity: &Identity,
         request: Vec<u8>,
         exporter: &Exporter,
+        site: SiteId,
     ) -> Result<(Self, SecretBytes), RegistrationError> {
         match ticket.kind() {
             TicketKind::Passphrase | TicketKind::Admin => {}
@@ -110,7 +111,7 @@ impl AwaitingChallenge {
         let request = RegistrationRequest::new(token, id, identity, request, exporter)?;
         let waiting = Self {
             line: PartialLine::default(),
-            site: *ticket.site(),
+            site,
         };
         Ok((waiting, request.to_line()))
     }
@@ -128,7 +129,7 @@ impl AwaitingChallenge {
         };
         match RegistrationAnswer::read(line.expose())? {
             RegistrationAnswer::Reply(reply) => Ok(ChallengeStep::Done(reply)),
-            RegistrationAnswer::Challenge(challenge) if challenge.site_key.signing == site => Ok(
+            RegistrationAnswer::Challenge(challenge) if challenge.site == site => Ok(
                 ChallengeStep::Challenge(challenge, AwaitingConfirmation::default()),
             ),
             RegistrationAnswer::Challenge(_) => Err(RegistrationError::AnotherSite),

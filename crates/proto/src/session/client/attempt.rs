@@ -18,6 +18,7 @@ use crate::session::option::{Choice, EncryptionOption, OptionList};
 use crate::session::proof::SiteProof;
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
+use crate::site_identity::{KnownSite, WalkStep};
 
 use super::person::{PersonFlight, Stretch};
 use super::resume::{ResumeFlight, Resumption};
@@ -45,6 +46,8 @@ pub(super) struct Dialog {
     pub(super) transcript: Transcript,
     pub(super) option: EncryptionOption,
     pub(super) answer: Answer,
+    /// What the site's key events in its answer say.
+    site: Option<KnownSite>,
     restarts: u32,
 }
 
@@ -67,6 +70,7 @@ enum Flight {
 /// A session whose welcome is pending.
 pub(super) struct Opening {
     pub(super) settings: ClientSettings,
+    pub(super) site: KnownSite,
     pub(super) link: Link,
     pub(super) identity: Option<Box<Identity>>,
     /// What the site delivered with the option `delivered-key`.
@@ -81,6 +85,10 @@ pub enum ClientStep {
     /// The key stretching function on the pass phrase: a fraction of a second of work and 64 MiB of
     /// memory.
     Stretch(Stretch),
+    /// Another connection. The site has more key events than its answer had room for, or a service
+    /// used a key that the site has replaced. Follow the walk to its end, then log in with
+    /// [`ClientSettings::known`]. This step is unauthenticated: take it once for each login.
+    Reconnect(WalkStep),
     /// Nothing: the session is open.
     LoggedIn(LoggedIn),
 }
@@ -144,6 +152,7 @@ impl ClientLoginAttempt {
             transcript: Transcript::default(),
             option: chosen.clone().unwrap_or(EncryptionOption::HybridAes256Gcm),
             answer: Answer::default(),
+            site: None,
             restarts: 0,
         };
         match chosen {
@@ -201,6 +210,10 @@ impl Dialog {
     ) -> Result<ClientStep, LoginError> {
         match (clear.command, clear.value) {
             (c::ERROR, Value::U8(code)) => return Err(flight.error_for_code(code)),
+            (c::KEY_EVENTS, Value::Bytes(page)) => {
+                self.transcript.server_sent(clear.wire);
+                return self.follow(flight, page);
+            }
             (c::SITE_PROOF, Value::Bytes(signature)) => {
                 let transcript_digest = self.transcript.digest("site proof");
                 self.transcript.server_sent(clear.wire);
@@ -248,6 +261,32 @@ impl Dialog {
         Ok(self.need_more(flight))
     }
 
+    /// Follows the key events that the site sends before the rest of its answer.
+    fn follow(mut self, flight: Flight, page: &[u8]) -> Result<ClientStep, LoginError> {
+        if self.site.is_some() {
+            return Err(GIVEN_TWICE);
+        }
+        let known = match self.settings.walk().receive(page)? {
+            WalkStep::Done(known) => known,
+            more => return Ok(ClientStep::Reconnect(more)),
+        };
+        // A service encrypted its flight to the key that it knew.
+        let is_sealed = matches!(flight, Flight::Service(_))
+            && self.option != EncryptionOption::DeliveredKey
+            && known.keys() != self.settings.expected_keys();
+        if is_sealed {
+            return Ok(ClientStep::Reconnect(WalkStep::Done(known)));
+        }
+        self.site = Some(known);
+        Ok(self.need_more(flight))
+    }
+
+    /// What is known of the site after its answer.
+    pub(super) fn site(&self) -> Result<KnownSite, LoginError> {
+        let missing = LoginError::Protocol("an answer without KEY-EVENTS");
+        self.site.ok_or(missing)
+    }
+
     /// The cached option list is stale: choose from the new list and send the flight again.
     fn restart(
         mut self,
@@ -264,6 +303,7 @@ impl Dialog {
             OptionList::from_wire(list).ok_or(LoginError::Protocol("a malformed option list"))?;
         self.option = choose(&self.settings)?;
         self.answer = Answer::default();
+        self.site = None;
         flight.send(&mut self, entropy, out)?;
         Ok(self.need_more(flight))
     }
@@ -294,14 +334,14 @@ impl Dialog {
             ))
     }
 
-    /// Verifies that the site signed the transcript with the pinned site key.
+    /// Verifies that the site signed the transcript with the key of its newest key event.
     pub(super) fn verify_site_proof(
         &self,
         transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<SiteProof, LoginError> {
         let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
-        SiteProof::by_signature(&self.settings.site, transcript_digest, &signature)
+        SiteProof::by_signature(self.site()?.keys(), transcript_digest, &signature)
             .ok_or(LoginError::WrongSite)
     }
 }
@@ -318,6 +358,8 @@ impl Flight {
             option: dialog.option,
         };
         dialog.send(out, c::OPTION_CHOICE, Value::Bytes(&choice.to_wire()))?;
+        let wanted = dialog.settings.walk().wanted();
+        dialog.send(out, c::KEY_EVENTS_REQUEST, Value::U64(wanted))?;
         match self {
             Self::Person(flight) => flight.send(dialog, entropy, out),
             Self::Service(flight) => flight.send(dialog, entropy, out),
@@ -367,6 +409,7 @@ impl Opening {
                 let logged_in = LoggedIn {
                     session: ClientSession::new(self.link, &welcome, &self.settings),
                     welcome,
+                    site: self.site,
                     identity: self.identity,
                     delivered: self.delivered,
                     resumption,
@@ -398,21 +441,24 @@ fn refused(error: WireError) -> LoginError {
 fn plaintext_error(input: &[u8]) -> Option<LoginError> {
     let clear = flight::next(input).ok().flatten()?;
     match (clear.command, clear.value) {
-        (c::ERROR, Value::U8(code)) => {
-            Some(WireError::from_wire(code).map_or(UNKNOWN_ERROR, refused))
-        }
+        (c::ERROR, Value::U8(code)) => Some(error_in_the_clear(code)),
         _ => None,
     }
 }
 
+pub(super) fn error_in_the_clear(code: u8) -> LoginError {
+    WireError::from_wire(code).map_or(UNKNOWN_ERROR, refused)
+}
+
 const UNKNOWN_ERROR: LoginError = LoginError::Protocol("an unknown ERROR");
+const GIVEN_TWICE: LoginError = LoginError::Protocol("an answer given twice");
 pub(super) const WRONG_VALUE_TYPE: LoginError =
     LoginError::Protocol("a value that does not fit its command");
 
 fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
     match field.replace(value.to_vec()) {
         None => Ok(()),
-        Some(_) => Err(LoginError::Protocol("an answer given twice")),
+        Some(_) => Err(GIVEN_TWICE),
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn prove(
         max_packet,
     );
     Ok(Opening {
+        site: dialog.site()?,
         link: Link::client(&established),
         settings: dialog.settings,
         identity: None,

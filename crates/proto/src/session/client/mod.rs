@@ -13,6 +13,9 @@
 //!                 site authenticated
 //! ```
 //!
+//! A service whose site replaced its key leaves this diagram: it learns the key events and connects
+//! again ([`ClientStep::Reconnect`]).
+//!
 //! All states before the session are a [`ClientLoginAttempt`].
 //!
 //! The state machines use no socket and no clock, and only the entropy that the caller passes. The
@@ -20,6 +23,7 @@
 
 mod attempt;
 mod delivered;
+mod key_events;
 mod person;
 mod resume;
 mod service;
@@ -29,10 +33,13 @@ use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::site_key::SitePublicKey;
 use std::sync::Arc;
 
+use crate::site_identity::{KeyEventWalk, KnownSite};
+
 use super::limits::DEFAULT_MAX_PACKET;
 use super::option::{EncryptionOption, OptionList};
 
 pub use attempt::{ClientLoginAttempt, ClientStep};
+pub use key_events::{read_key_events, request_key_events};
 pub use person::Stretch;
 pub use resume::Resumption;
 pub use session::{ClientKeyOffer, ClientSession, FromSite, LoggedIn};
@@ -40,8 +47,10 @@ pub use session::{ClientKeyOffer, ClientSession, FromSite, LoggedIn};
 /// The configuration of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// The pinned site key.
+    /// The pinned site key. At the first contact, one of the site's key events must have it.
     pub site: SitePublicKey,
+    /// What is known of the site since the first contact. It replaces the pinned key.
+    pub known: Option<KnownSite>,
     /// The site's option list as last received; initially the default list.
     pub options: OptionList,
     /// The options that this client accepts.
@@ -68,12 +77,25 @@ fn choice(
 }
 
 impl ClientSettings {
+    /// The keys that the site had when this client last met it, or the pinned ones.
+    pub(super) fn expected_keys(&self) -> &SitePublicKey {
+        self.known.as_ref().map_or(&self.site, KnownSite::keys)
+    }
+
+    /// The walk along the site's key events from what is known.
+    #[must_use]
+    pub fn walk(&self) -> KeyEventWalk {
+        let first = || KeyEventWalk::first_contact(self.site.signing);
+        self.known.map_or_else(first, KeyEventWalk::from_known)
+    }
+
     /// The defaults for a site: the hybrid options, and packets of 64 KiB.
     #[must_use]
     pub fn new(site: SitePublicKey) -> Self {
         let options = OptionList::default();
         Self {
             site,
+            known: None,
             accepted: options.ranked().to_vec(),
             own_order: false,
             options,

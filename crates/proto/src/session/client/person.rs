@@ -119,7 +119,7 @@ impl Stretch {
             Sent::Opaque(opaque, context) => (*opaque, context),
             Sent::Delivered(info) => return open_delivered(dialog, &passphrase, &info, out),
         };
-        let max_packet = dialog.agreed_max_packet()?;
+        let (max_packet, site) = (dialog.agreed_max_packet()?, dialog.site()?);
         let (Some(session_key), Some(certificate)) = (
             dialog.answer.session_key.take(),
             dialog.answer.certificate.take(),
@@ -135,7 +135,7 @@ impl Stretch {
                 &login_context(&context, max_packet),
                 Identifiers {
                     client: None,
-                    server: Some(&dialog.settings.site.to_bytes()),
+                    server: Some(&site.id().0),
                 },
                 entropy,
             )
@@ -150,6 +150,7 @@ impl Stretch {
             max_packet,
         );
         let opening = Opening {
+            site,
             link: Link::client(&established),
             settings: dialog.settings,
             identity: Some(Box::new(identity)),

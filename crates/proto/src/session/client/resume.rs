@@ -108,6 +108,7 @@ impl ResumeFlight {
         // The first packet shows the site that the client is not replaying a recording.
         link.send_nop().map_err(|_| WRONG_VALUE_TYPE)?;
         Ok(Opening {
+            site: dialog.site()?,
             settings: dialog.settings,
             link,
             identity: None,

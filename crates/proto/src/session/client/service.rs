@@ -66,7 +66,7 @@ impl ServiceFlight {
         }
         let (initiator, message) = Initiator::start(
             self.identity.agreement(),
-            &dialog.settings.site.agreement,
+            &dialog.settings.expected_keys().agreement,
             &dialog.transcript.digest("machine prologue"),
             option.cipher(),
             &payload,
@@ -102,6 +102,7 @@ impl ServiceFlight {
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Opening, LoginError> {
+        let site = dialog.site()?;
         let Some((initiator, kem)) = self.sent else {
             return Err(WRONG_VALUE_TYPE);
         };
@@ -133,6 +134,7 @@ impl ServiceFlight {
             .and_then(|()| link.flush(out))
             .map_err(|_| WRONG_VALUE_TYPE)?;
         Ok(Opening {
+            site,
             settings: dialog.settings,
             link,
             identity: None,

@@ -11,6 +11,8 @@ use crate::session::message::{KeyExchangeMessage, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::SessionRefusal;
 
+use crate::site_identity::KnownSite;
+
 use super::resume::Resumption;
 use super::{ClientSettings, choice};
 
@@ -20,6 +22,8 @@ pub struct LoggedIn {
     pub session: ClientSession,
     /// The site's welcome.
     pub welcome: Welcome,
+    /// What is known of the site now. Store it for the next login.
+    pub site: KnownSite,
     /// The person's identity, decrypted with the pass phrase. `None` for a service, which has its
     /// own.
     pub identity: Option<Box<Identity>>,

@@ -13,6 +13,7 @@ use crate::session::limits::{
 use crate::session::option::{Choice, EncryptionOption};
 use crate::session::refusal::SessionRefusal;
 use crate::session::transcript::Transcript;
+use crate::site_identity::{MAX_EVENTS_ALONE, MAX_EVENTS_WITH_ANSWER};
 
 use super::ServerSettings;
 use super::authenticated::Authenticated;
@@ -35,6 +36,8 @@ pub struct ServerLoginAttempt {
     invalid_commands: u32,
     bytes_received: usize,
     bytes_sent: usize,
+    /// Whether nothing but key events was requested.
+    only_key_events: bool,
 }
 
 /// What the attempt expects from the client next.
@@ -88,7 +91,14 @@ impl ServerLoginAttempt {
             invalid_commands: 0,
             bytes_received: 0,
             bytes_sent: 0,
+            only_key_events: false,
         }
+    }
+
+    /// Whether the client has requested key events and nothing else.
+    #[must_use]
+    pub fn only_key_events(&self) -> bool {
+        self.only_key_events
     }
 
     /// The number of unexpected commands so far.
@@ -150,6 +160,8 @@ impl ServerLoginAttempt {
         clear: &ClearCommand<'_>,
         out: &mut Vec<u8>,
     ) -> Result<ServerStep, SessionRefusal> {
+        self.only_key_events = false;
+        let at_start = self.is_at_start();
         match (&mut self.awaiting, clear.command, clear.value) {
             (_, c::NOP, _) => {}
             (Awaiting::Proof(_) | Awaiting::Code(_), c::SESSION_PROOF, Value::Bytes(proof)) => {
@@ -162,6 +174,13 @@ impl ServerLoginAttempt {
             (Awaiting::Code(awaiting), c::MAX_PACKET, Value::U32(bytes)) => {
                 awaiting.lower_max_packet(asked_max_packet(bytes)?);
             }
+            // Before a choice of option it is answered at once; in a flight, with the answer.
+            (Awaiting::Flight, c::KEY_EVENTS_REQUEST, Value::U64(first)) if at_start => {
+                self.transcript.client_sent(clear.wire);
+                self.only_key_events = self.bytes_received == clear.wire.len();
+                self.give_key_events(first, MAX_EVENTS_ALONE, out)?;
+                return Ok(ServerStep::NeedMore(self));
+            }
             (Awaiting::Flight, c::OPTIONS_REQUEST, _) => {
                 self.transcript.client_sent(clear.wire);
                 self.offer_options(out)?;
@@ -169,7 +188,7 @@ impl ServerLoginAttempt {
             }
             (Awaiting::Flight, c::OPTION_CHOICE, Value::Bytes(choice)) => {
                 self.transcript.client_sent(clear.wire);
-                return self.choose(choice, out)?.look_up_if_complete();
+                return self.choose(choice, out)?.look_up_if_complete(out);
             }
             (Awaiting::Flight, command, value) if PartialFlight::is_flight_command(command) => {
                 if !self.skipping_flight {
@@ -179,7 +198,7 @@ impl ServerLoginAttempt {
                     self.flight.take(command, value, &self.transcript)?;
                 }
                 self.transcript.client_sent(clear.wire);
-                return self.look_up_if_complete();
+                return self.look_up_if_complete(out);
             }
             _ => return self.ignore_unexpected(clear),
         }
@@ -201,7 +220,7 @@ impl ServerLoginAttempt {
     }
 
     /// Returns the look-up once the flight is complete.
-    fn look_up_if_complete(mut self) -> Result<ServerStep, SessionRefusal> {
+    fn look_up_if_complete(mut self, out: &mut Vec<u8>) -> Result<ServerStep, SessionRefusal> {
         let Some(option) = self.choice else {
             return Ok(ServerStep::NeedMore(self));
         };
@@ -218,7 +237,7 @@ impl ServerLoginAttempt {
             })),
             CompleteFlight::Service(start) => {
                 let find =
-                    FindService::read(self, option, &start.transcript_digest, &start.message)?;
+                    FindService::read(self, option, &start.transcript_digest, &start.message, out)?;
                 LookUp::Service(Box::new(find))
             }
             CompleteFlight::Resume(start) => {
@@ -282,6 +301,45 @@ impl ServerLoginAttempt {
         let list = self.settings.options.wire();
         flight::put_as_server(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
         self.count_answer(start, out)
+    }
+
+    /// Whether no option was chosen, and no flight with a stale choice is ignored.
+    fn is_at_start(&self) -> bool {
+        self.choice.is_none() && !self.skipping_flight
+    }
+
+    /// Puts KEY-EVENTS at the beginning of the answer to a flight that requests them. They count
+    /// as its other bytes do.
+    pub(super) fn answer_key_events(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
+        match self.flight.key_events() {
+            Some(first) => self.give_key_events(first, MAX_EVENTS_WITH_ANSWER, out),
+            None => Ok(()),
+        }
+    }
+
+    fn give_key_events(
+        &mut self,
+        first: u64,
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SessionRefusal> {
+        let start = out.len();
+        let page = self.settings.key_events.page(first, most);
+        let page = Value::Bytes(&page);
+        flight::put_as_server(&mut self.transcript, out, c::KEY_EVENTS, page)?;
+        self.count_answer(start, out)
+    }
+
+    /// The refusal of a HANDSHAKE that is not encrypted to the site's key. A client that requests
+    /// key events gets them, since the site may have had that key before.
+    pub(super) fn refuse_other_key(&mut self, out: &mut Vec<u8>) -> SessionRefusal {
+        if self.flight.key_events().is_none() {
+            return SessionRefusal::OtherSite;
+        }
+        match self.answer_key_events(out) {
+            Ok(()) => SessionRefusal::OldSiteKey,
+            Err(refusal) => refusal,
+        }
     }
 
     /// Counts the bytes of `out` from `start` on, and removes them if they exceed the limit.

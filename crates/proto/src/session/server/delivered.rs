@@ -123,6 +123,7 @@ impl FindDelivered {
             entropy,
         )
         .map_err(|_| SessionRefusal::BadLogin("a certificate that nothing can be sealed to"))?;
+        login.answer_key_events(out)?;
         let start = out.len();
         let transcript = &mut login.transcript;
         if let Some(certificate) = certificate {

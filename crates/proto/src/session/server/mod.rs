@@ -34,6 +34,7 @@ use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::SiteKey;
 
 use crate::name::Zone;
+use crate::site_identity::KeyEventLog;
 
 use super::option::OptionList;
 
@@ -47,8 +48,10 @@ pub use session::{FromClient, ServerKeyOffer, ServerSession};
 
 /// What every login at a site needs. The host makes a new value when the admin changes the options.
 pub struct ServerSettings {
-    /// The unwrapped site key.
+    /// The unwrapped site key, which the newest key event has.
     pub key: Arc<SiteKey>,
+    /// The site's key events. Its id is OPAQUE's server identity.
+    pub key_events: Arc<KeyEventLog>,
     /// The OPAQUE setup for responses to unknown names.
     pub setup: Arc<ServerSetup>,
     /// The secret that decoy certificates of unknown names are derived from.

@@ -20,6 +20,8 @@ pub(super) struct PartialFlight {
     max_packet: Option<u32>,
     name: Option<AccountName>,
     thumbprint: Option<Thumbprint>,
+    /// The number of the first key event that the client requests with the answer.
+    key_events: Option<u64>,
     /// Whether the flight has a NONCE.
     has_nonce: bool,
     start: Option<(Kind, Start)>,
@@ -53,6 +55,7 @@ impl PartialFlight {
         matches!(
             command,
             c::MAX_PACKET
+                | c::KEY_EVENTS_REQUEST
                 | c::USERNAME
                 | c::NONCE
                 | c::CERTIFICATE_ID
@@ -82,6 +85,7 @@ impl PartialFlight {
     ) -> Result<(), SessionRefusal> {
         match (command, value) {
             (c::MAX_PACKET, Value::U32(bytes)) => self.max_packet = Some(asked_max_packet(bytes)?),
+            (c::KEY_EVENTS_REQUEST, Value::U64(first)) => self.key_events = Some(first),
             (c::USERNAME, Value::Bytes(name)) => {
                 let name = std::str::from_utf8(name)
                     .ok()
@@ -152,6 +156,11 @@ impl PartialFlight {
     /// The packet limit that the client requests.
     pub(super) fn max_packet(&self) -> Option<u32> {
         self.max_packet
+    }
+
+    /// The number of the first key event that the client requests with the answer.
+    pub(super) fn key_events(&self) -> Option<u64> {
+        self.key_events
     }
 
     /// The complete flight for that option, or `None` if something is missing.

@@ -34,7 +34,7 @@ impl FindPerson {
         &self.name
     }
 
-    /// Responds with CERTIFICATE, SESSION-KEY, MAX-PACKET and SITE-PROOF. Without a credential
+    /// Responds with KEY-EVENTS if requested, CERTIFICATE, SESSION-KEY, MAX-PACKET and SITE-PROOF. Without a credential
     /// (there is no such person, or it may not log in) the response is a decoy of the same form,
     /// and no proof verifies.
     ///
@@ -78,7 +78,7 @@ impl FindPerson {
             &login_context(&context, max_packet),
             Identifiers {
                 client: None,
-                server: Some(&settings.key.public().to_bytes()),
+                server: Some(&settings.key_events.id().0),
             },
             entropy,
         )
@@ -86,6 +86,7 @@ impl FindPerson {
             SessionRefusal::BadLogin("LOGIN-START is no OPAQUE message of the chosen option")
         })?;
 
+        login.answer_key_events(out)?;
         let start = out.len();
         let transcript = &mut login.transcript;
         put_as_server(transcript, out, c::CERTIFICATE, Value::Bytes(certificate))?;

@@ -91,6 +91,7 @@ impl FindSession {
         let account = claim(resume.attempt).ok_or(SessionRefusal::NotAuthenticated)?;
         let (share, exchanged) = exchange::answer(option, resume.share, entropy)?;
         let max_packet = login.agreed_max_packet(None);
+        login.answer_key_events(out)?;
         let start = out.len();
         let transcript = &mut login.transcript;
         put_as_server(transcript, out, c::MAX_PACKET, Value::U32(max_packet))?;

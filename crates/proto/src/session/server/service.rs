@@ -41,20 +41,21 @@ struct Claims {
 
 impl FindService {
     pub(super) fn read(
-        login: ServerLoginAttempt,
+        mut login: ServerLoginAttempt,
         option: EncryptionOption,
         prologue: &[u8; 32],
         message: &[u8],
+        out: &mut Vec<u8>,
     ) -> Result<Self, SessionRefusal> {
         let settings = &login.settings;
-        let (responder, payload, proved) = Responder::read(
+        let read = Responder::read(
             settings.key.agreement(),
             prologue,
             option.cipher(),
             message,
             Some(&settings.static_keys),
-        )
-        .map_err(|_| SessionRefusal::OtherSite)?;
+        );
+        let (responder, payload, proved) = read.map_err(|_| login.refuse_other_key(out))?;
         let claims = Claims::read(&payload)?;
         Ok(Self {
             login,
@@ -98,6 +99,7 @@ impl FindService {
                 AuthenticatedBy::Key(claims.thumbprint, proof),
             ))
         });
+        login.answer_key_events(out)?;
         let start = out.len();
         let transcript = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {

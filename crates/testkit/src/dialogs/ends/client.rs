@@ -107,6 +107,7 @@ impl ClientEnd {
                 let login = stretch.run(&mut self.tape, &mut self.outbox).unwrap();
                 (ClientState::Login(Box::new(login)), true)
             }
+            client::ClientStep::Reconnect(step) => panic!("not in these dialogs: {step:?}"),
             client::ClientStep::LoggedIn(live) => (ClientState::Live(Box::new(live)), true),
         };
         self.state = state;

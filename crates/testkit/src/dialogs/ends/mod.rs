@@ -7,6 +7,7 @@ mod server;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::EncryptionOption;
+use countersign_proto::site_identity::{KeyEventLog, SignedKeyEvent};
 use serde_json::value::RawValue;
 
 use super::form::{Inputs, SessionMessage};
@@ -23,6 +24,14 @@ pub(crate) fn options(names: &[String]) -> Vec<EncryptionOption> {
 
 fn site_key(inputs: &Inputs) -> SiteKey {
     SiteKey::from_seed(SiteSeed(Secret::from_bytes(inputs.site_seed.array())))
+}
+
+fn key_events(inputs: &Inputs) -> KeyEventLog {
+    let events = inputs.key_events.iter();
+    let events: Vec<SignedKeyEvent> = events
+        .map(|event| SignedKeyEvent::from_bytes(&event.0).unwrap())
+        .collect();
+    KeyEventLog::new(&events).unwrap()
 }
 
 fn json(text: &str) -> Box<RawValue> {

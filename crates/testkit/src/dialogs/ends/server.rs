@@ -14,7 +14,7 @@ use countersign_proto::session::server::{
 };
 use countersign_proto::session::{Inbox, OptionList, ResumptionSecret, SessionId, Welcome};
 
-use super::{End, json, options, site_key};
+use super::{End, json, key_events, options, site_key};
 use crate::dialogs::form::{Account, Inputs, SessionMessage};
 use crate::dialogs::tape::{self, Tape};
 use crate::entropy::SeededEntropy;
@@ -49,6 +49,7 @@ impl<'a> ServerEnd<'a> {
     ) -> Self {
         let settings = server::ServerSettings {
             key: Arc::new(site_key(inputs)),
+            key_events: Arc::new(key_events(inputs)),
             setup: Arc::new(ServerSetup::generate(&mut SeededEntropy::new(0))),
             decoy: Secret::from_bytes([0; 32]),
             zone: "example.org".parse().unwrap(),

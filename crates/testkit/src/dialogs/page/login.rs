@@ -10,6 +10,7 @@ use countersign_crypto::secret::{Passphrase, Secret};
 use countersign_crypto::sign::Signature;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::EncryptionOption;
+use countersign_proto::site_identity::{KeyEventWalk, WalkStep};
 
 use super::{Established, cipher, commands, decapsulated, exchanged, value};
 use crate::dialogs::form::{Account, Connection, Inputs, Named, Party, WireCommand};
@@ -100,6 +101,8 @@ impl<'a> Reading<'a> {
                 let transcript = self.transcript("login context");
                 self.login_context = [&b"countersign/1 login\0"[..], &transcript].concat();
             }
+            "KEY-EVENTS-REQUEST" => assert_eq!(command.value.0, [0; 8], "all events are requested"),
+            "KEY-EVENTS" => self.key_events(&command.value.0),
             "HANDSHAKE" => self.handshake(&command.value.0),
             "RESUME" => self.resume(&command.value.0),
             "SESSION-KEY" if service && !delivered && self.resumption.is_none() => {
@@ -122,6 +125,21 @@ impl<'a> Reading<'a> {
             Party::Server => self.server.update(wire),
         }
         self.commands.push(command);
+    }
+
+    /// Verifies that the page has all events of the site, and that the newest has its key.
+    fn key_events(&mut self, page: &[u8]) {
+        let events = self.inputs.key_events.iter();
+        let events: Vec<u8> = events.flat_map(|event| event.0.clone()).collect();
+        let (head, sent) = page.split_at(40);
+        assert_eq!(sent, events);
+        let pin = site(self.inputs).public().signing;
+        let WalkStep::Done(known) = KeyEventWalk::first_contact(pin).receive(page).unwrap() else {
+            panic!("more key events than a page has")
+        };
+        assert_eq!(known.id().0[..], self.inputs.site_id.0);
+        assert_eq!(known.keys().to_bytes()[..], self.inputs.site_public_key.0);
+        self.derive("digest of the newest key event", &head[8..]);
     }
 
     fn handshake(&mut self, message: &[u8]) {
@@ -221,7 +239,7 @@ impl<'a> Reading<'a> {
         tape.purpose("proof", &[]);
         let identifiers = Identifiers {
             client: None,
-            server: Some(&self.inputs.site_public_key.0),
+            server: Some(&self.inputs.site_id.0),
         };
         let answer = value(&self.commands, "SESSION-KEY");
         let done = login.finish(&phrase, answer, &context, identifiers, &mut tape);
