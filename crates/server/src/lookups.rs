@@ -25,26 +25,20 @@ impl Shared {
     pub(crate) fn login_settings(&self) -> Option<Arc<ServerSettings>> {
         let opened = self.site.unsealed_keys()?;
         let options = self.site.options();
-        let key_events = self.key_event_log()?;
         let max_packet = self.limits().max_packet;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         match &*settings {
             Some((of, settings))
                 if Arc::ptr_eq(of, &opened)
                     && settings.options == options
-                    && Arc::ptr_eq(&settings.key_events, &key_events)
                     && settings.max_packet == max_packet =>
             {
-                Some(settings.clone())
-            }
-            // A rotation replaces the key and the events one after the other.
-            Some((_, settings)) if !key_events.is_of(&opened.key.public()) => {
                 Some(settings.clone())
             }
             _ => {
                 let made = Arc::new(ServerSettings {
                     key: opened.key.clone(),
-                    key_events,
+                    key_events: Arc::new(KeyEventLog::new(&opened.events)?),
                     setup: opened.setup.clone(),
                     decoy: opened.decoy.clone(),
                     zone: self.site.zone(),
@@ -53,24 +47,6 @@ impl Shared {
                     static_keys: self.known.clone(),
                 });
                 *settings = Some((opened, made.clone()));
-                Some(made)
-            }
-        }
-    }
-
-    /// The site's key events, in the form in which the site sends them. They are encoded again when
-    /// the site has another one.
-    pub(crate) fn key_event_log(&self) -> Option<Arc<KeyEventLog>> {
-        let events = self.site.key_events();
-        let mut cached = self
-            .key_events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((of, log)) if Arc::ptr_eq(of, &events) => Some(log.clone()),
-            _ => {
-                let made = Arc::new(KeyEventLog::new(&events)?);
-                *cached = Some((events, made.clone()));
                 Some(made)
             }
         }

@@ -11,7 +11,6 @@ use countersign_core::store::StoreError;
 use countersign_crypto::noise::StaticKeyCache;
 use countersign_net::proxies::Proxies;
 use countersign_proto::session::server::ServerSettings;
-use countersign_proto::site_identity::{KeyEventLog, SignedKeyEvent};
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::error;
 
@@ -29,7 +28,6 @@ pub(crate) struct Shared {
     pub(crate) known: Arc<StaticKeyCache>,
     pub(crate) resumptions: Resumptions,
     pub(crate) settings: Mutex<Option<(Arc<UnsealedKeys>, Arc<ServerSettings>)>>,
-    pub(crate) key_events: Mutex<Option<(Arc<[SignedKeyEvent]>, Arc<KeyEventLog>)>>,
     /// The queue of logins and ticket requests for public-key work, by network.
     pub(crate) logins: Arc<FairQueue>,
     /// The queue of costly operations, by account. Operations of the admin socket have the group `None`.
@@ -59,7 +57,6 @@ impl Shared {
             known: Arc::new(StaticKeyCache::default()),
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
-            key_events: Mutex::default(),
             logins,
             operations,
             noted: Notify::new(),

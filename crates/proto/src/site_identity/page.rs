@@ -5,8 +5,6 @@
 //! page = number of the newest event (8) | digest of the newest event (32) | events (281 each)
 //! ```
 
-use countersign_crypto::site_key::SitePublicKey;
-
 use super::{KeyEventsError, SignedKeyEvent, SiteId};
 
 /// Maximum number of events in a page that is requested alone: 3,974 bytes, which is within the
@@ -29,7 +27,6 @@ pub struct KeyEventLog {
     id: SiteId,
     newest: u64,
     digest: [u8; 32],
-    keys: SitePublicKey,
     events: Vec<u8>,
 }
 
@@ -43,7 +40,6 @@ impl KeyEventLog {
             id: events.first()?.event().site_id()?,
             newest: newest.number,
             digest: newest.digest(),
-            keys: newest.keys,
             events: events.iter().flat_map(SignedKeyEvent::to_bytes).collect(),
         })
     }
@@ -52,12 +48,6 @@ impl KeyEventLog {
     #[must_use]
     pub fn id(&self) -> SiteId {
         self.id
-    }
-
-    /// Whether the newest event has these keys.
-    #[must_use]
-    pub fn is_of(&self, keys: &SitePublicKey) -> bool {
-        self.keys == *keys
     }
 
     /// A page of at most `most` events, beginning with the event of number `first`. Without such an

@@ -49,8 +49,8 @@ pub(super) async fn first_line(
             RequestStep::Request(request) => return Ok(FirstLine::Enrolment(request)),
             RequestStep::Registration(request) => return Ok(FirstLine::Registration(request)),
             RequestStep::KeyEvents(request, next) => {
-                let log = shared.key_event_log().ok_or(Refused::Sealed)?;
-                let page = log.page(request.0, MAX_EVENTS_IN_LINE);
+                let settings = shared.login_settings().ok_or(Refused::Sealed)?;
+                let page = settings.key_events.page(request.0, MAX_EVENTS_IN_LINE);
                 stream.write_all(&KeyEventsRequest::answer(page)).await?;
                 stream.flush().await?;
                 awaiting = next;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use countersign_client::CallError;
-use countersign_client::device::{DeviceConnection, DeviceConnector, DeviceError, enrol};
+use countersign_client::device::{
+    DeviceConnection, DeviceConnector, DeviceError, Enrolment, enrol,
+};
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::lines::Lines;
 use countersign_net::tls::Acceptor;
 use countersign_proto::device::DeviceWelcome;
+use countersign_proto::enrolment::EnrolmentTicket;
 use countersign_proto::enrolment::client::EnrolmentError;
-use countersign_proto::enrolment::{EnrolmentTicket, Reply};
 use countersign_server::Server;
 use countersign_testkit::harness::{ServedSite, TestSite};
 use serde_json::{Value, json};
@@ -52,16 +54,16 @@ impl Scene {
         issued.await["uri"].as_str().unwrap().parse().unwrap()
     }
 
-    async fn enrol(&self, ticket: &EnrolmentTicket, id: &str) -> Result<Reply, DeviceError> {
+    async fn enrol(&self, ticket: &EnrolmentTicket, id: &str) -> Result<Enrolment, DeviceError> {
         let (id, name) = (id.parse().unwrap(), "phone".parse().unwrap());
         enrol(ticket, id, &self.phone, name).await
     }
 
-    async fn connected(&self) -> (Reply, DeviceConnection) {
-        let reply = self.enrol(&self.ticket().await, ADA).await.unwrap();
-        let connector = DeviceConnector::from_reply(&reply, self.phone.clone());
+    async fn connected(&self) -> (Enrolment, DeviceConnection) {
+        let enrolment = self.enrol(&self.ticket().await, ADA).await.unwrap();
+        let connector = DeviceConnector::from_enrolment(&enrolment, self.phone.clone());
         let connection = connector.connect(ADA.parse().unwrap()).await.unwrap();
-        (reply, connection)
+        (enrolment, connection)
     }
 }
 
@@ -113,8 +115,8 @@ async fn many_operations_are_in_flight_and_each_gets_its_result() {
 #[tokio::test]
 async fn an_operation_that_is_too_long_is_not_sent() {
     let scene = Scene::new().await;
-    let (reply, connection) = scene.connected().await;
-    let long = json!({ "id": reply.device(), "name": "a".repeat(1 << 20) });
+    let (enrolment, connection) = scene.connected().await;
+    let long = json!({ "id": enrolment.reply.device(), "name": "a".repeat(1 << 20) });
     let refused: Result<Value, _> = connection.call("device", "rename", &long).await;
     assert!(matches!(refused, Err(CallError::TooLong { .. })));
     let status: Value = connection.call("site", "status", &json!({})).await.unwrap();
@@ -126,14 +128,14 @@ async fn an_operation_that_is_too_long_is_not_sent() {
 #[tokio::test]
 async fn a_revoked_device_loses_its_connection_and_gets_no_other() {
     let scene = Scene::new().await;
-    let (reply, connection) = scene.connected().await;
+    let (enrolment, connection) = scene.connected().await;
     let mut events = connection.events();
-    let revoke = json!({ "id": reply.device() });
+    let revoke = json!({ "id": enrolment.reply.device() });
     scene.served.admin("device.revoke", revoke).await;
     while events.next().await.is_some() {}
     let lost: Result<Value, _> = connection.call("site", "status", &json!({})).await;
     assert!(matches!(lost, Err(CallError::Lost)));
-    let connector = DeviceConnector::from_reply(&reply, scene.phone.clone());
+    let connector = DeviceConnector::from_enrolment(&enrolment, scene.phone.clone());
     let refused = connector.connect(ADA.parse().unwrap()).await;
     assert!(matches!(refused, Err(DeviceError::Refused { .. })));
 }

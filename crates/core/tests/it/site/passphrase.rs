@@ -63,7 +63,7 @@ pub(crate) async fn register(
 /// gets.
 fn logs_in(site: &Site, login: &PersonLogin, passphrase: &str) -> bool {
     let passphrase = Passphrase::from(passphrase.to_owned());
-    let server = site.public_key().to_bytes();
+    let server = site.id().0;
     let identifiers = || Identifiers {
         client: None,
         server: Some(&server),

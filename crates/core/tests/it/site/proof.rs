@@ -36,10 +36,7 @@ async fn start_proof(
         return Err((code, started));
     }
     let ke2 = decode(&started["ke2"]);
-    let (context, server) = (
-        fresh::passphrase_context(&id(session)),
-        site.public_key().to_bytes(),
-    );
+    let (context, server) = (fresh::passphrase_context(&id(session)), site.id().0);
     let identifiers = Identifiers {
         client: None,
         server: Some(&server),
@@ -80,7 +77,7 @@ pub(crate) async fn make_key_proof(
         return (code, started);
     }
     let challenge = decode(&started["challenge"]).try_into().unwrap();
-    let message = fresh::key_message(&site.public_key(), &id(session), &challenge);
+    let message = fresh::key_message(&site.id(), &id(session), &challenge);
     let params = json!({ "signature": encode(&identity.sign(&message).0) });
     run_at(site, &session.caller, "self.proof_finish", params, now).await
 }

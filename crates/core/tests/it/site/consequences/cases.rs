@@ -157,7 +157,7 @@ async fn challenge(scene: &Scene) -> Value {
     let challenge = started["challenge"].as_str().unwrap().as_bytes();
     let challenge = BASE64URL_NOPAD.decode(challenge).unwrap();
     let session = SessionId(*scene.own.info.id.as_bytes());
-    let site = scene.test.site.public_key();
+    let site = scene.test.site.id();
     let message = fresh::key_message(&site, &session, &challenge.try_into().unwrap());
     let signature = Scene::identity().sign(&message).0;
     json!({ "signature": BASE64URL_NOPAD.encode(&signature) })
