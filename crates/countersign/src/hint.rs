@@ -15,16 +15,21 @@ const PROGRAM: &str = "countersign";
 const DEFAULT_FOLDER: &str = "./site";
 
 /// The commands of operations, where their names differ.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 14] = [
     ("key add", "service key add"),
     ("key list", "service key list"),
     ("key revoke", "service key revoke"),
     ("person passphrase_finish", "person passphrase"),
     ("person passphrase_start", "person passphrase"),
     ("site backup", "backup create"),
+    ("site key_events", "site key events"),
+    ("site key_new", "site key new"),
     ("site key_passphrase", "site key passphrase"),
     ("site key_recovery", "site key recovery"),
-    ("site key_slots", "site key list"),
+    ("site key_slot_add", "site key slots add"),
+    ("site key_slot_remove", "site key slots remove"),
+    ("site key_slot_test", "site key slots test"),
+    ("site key_slots", "site key slots list"),
 ];
 
 /// Operations without a command of their own: programs run them, or `countersign call`.

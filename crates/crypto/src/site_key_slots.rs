@@ -275,6 +275,19 @@ pub enum NewSlot<'a> {
     File(&'a SlotFile),
 }
 
+impl<'a> From<SlotSecret<'a>> for NewSlot<'a> {
+    /// A slot with this secret; a pass phrase is stretched with the default cost.
+    fn from(secret: SlotSecret<'a>) -> Self {
+        match secret {
+            SlotSecret::Passphrase(passphrase) => {
+                Self::Passphrase(passphrase, Argon2idCost::default())
+            }
+            SlotSecret::RecoveryCode(code) => Self::RecoveryCode(code),
+            SlotSecret::File(file) => Self::File(file),
+        }
+    }
+}
+
 /// Why a secret did not unwrap the site key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {

@@ -114,6 +114,7 @@ impl Shared {
 
     /// Writes the entries that are due, and reports penalties and repeated events.
     async fn write_counted(&self) {
+        self.forget_keys_if_sealed();
         let now = clock::now();
         let begun = self.site.throttle().penalties().take_started();
         for (source, until) in begun {

@@ -51,6 +51,10 @@ impl Shared {
                 run.unwrap_or_else(|_| interrupted(operation))
             }
         };
+        // At once, rather than with the next second.
+        if entry.is_some_and(|entry| entry.name() == "site.seal") {
+            self.forget_keys_if_sealed();
+        }
         if outcome.code != Code::SUCCESS && caller.channel == Channel::AdminSocket {
             let name = (operation.group.as_str(), operation.command.as_str());
             if name == ("site", "unseal") {

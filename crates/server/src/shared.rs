@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) operations: Arc<FairQueue<Option<AccountId>>>,
     /// Notified when an event was counted.
     pub(crate) noted: Notify,
+    /// What clears the caches of listeners that hold keys of the site.
+    caches: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 impl Shared {
@@ -60,6 +62,7 @@ impl Shared {
             logins,
             operations,
             noted: Notify::new(),
+            caches: Mutex::default(),
             limits: RwLock::new(Arc::new(limits)),
         }
     }
@@ -74,6 +77,25 @@ impl Shared {
     pub(crate) fn proxies(&self) -> Arc<Proxies> {
         let proxies = self.proxies.read();
         proxies.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a cache of keys. `clear` empties it when the site was sealed.
+    pub(crate) fn add_cache(&self, clear: impl Fn() + Send + Sync + 'static) {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.push(Box::new(clear));
+    }
+
+    /// Empties the caches of keys if the site is sealed, so that no cache keeps them in memory.
+    pub(crate) fn forget_keys_if_sealed(&self) {
+        if !self.site.is_sealed() {
+            return;
+        }
+        let settings = self.settings.lock();
+        *settings.unwrap_or_else(PoisonError::into_inner) = None;
+        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        for clear in &*caches {
+            clear();
+        }
     }
 
     /// Changes the limits and the trusted proxies.

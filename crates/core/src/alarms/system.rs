@@ -65,6 +65,13 @@ pub enum SystemAlarm {
         /// The newest backup.
         last: Option<Timestamp>,
     },
+    /// The site has a new key.
+    NewSiteKey {
+        /// The number of its key event.
+        event: u64,
+        /// The previous key was stolen at this time.
+        compromised_since: Option<Timestamp>,
+    },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
         /// The application whose previous key retires first.
@@ -87,6 +94,8 @@ impl SystemAlarm {
     pub const REFUSALS: &str = "refusals ";
     /// The beginning of the keys of [`SystemAlarm::SecondKey`]. The id of the account follows.
     pub const SECOND_KEY: &str = "second key ";
+    /// The beginning of the keys of [`SystemAlarm::NewSiteKey`]. The number of the event follows.
+    pub const NEW_SITE_KEY: &str = "new site key ";
     /// The beginning of the keys of [`SystemAlarm::TwoPlaces`]. The id of the account follows.
     pub const TWO_PLACES: &str = "two places ";
 
@@ -114,6 +123,7 @@ impl SystemAlarm {
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
             | Self::BackupOverdue { .. }
+            | Self::NewSiteKey { .. }
             | Self::KeysRetire { .. } => Target::Admins,
         }
     }
@@ -138,6 +148,8 @@ impl SystemAlarm {
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
+            // One for each key, so that the admins learn of each.
+            Self::NewSiteKey { event, .. } => format!("{}{event}", Self::NEW_SITE_KEY),
         };
         AlarmKey::cut(&key)
     }
@@ -146,13 +158,18 @@ impl SystemAlarm {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::SecondKey { .. } => Severity::Critical,
+            Self::SecondKey { .. }
+            | Self::NewSiteKey {
+                compromised_since: Some(_),
+                ..
+            } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,
             Self::KeysRetire { .. } => Severity::Info,
             Self::RevokedDevice { .. }
             | Self::TwoPlaces { .. }
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
+            | Self::NewSiteKey { .. }
             | Self::BackupOverdue { .. } => Severity::Warning,
         }
     }
@@ -211,6 +228,20 @@ impl SystemAlarm {
             Self::BackupOverdue { last: Some(last) } => format!(
                 "The newest backup of the site is of {last}. Make one with `countersign backup create FILE`."
             ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: None,
+            } => format!(
+                "The site has a new key, by key event {event}. If no admin made it, seal the site and look at the \
+                 audit log."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: Some(since),
+            } => format!(
+                "The site has a new key, by key event {event}, because the previous one was stolen. What that \
+                 signed after {since} is void. Check what the thief did: the audit log, accounts and keys."
+            ),
             Self::KeysRetire {
                 application,
                 retires,
@@ -265,6 +296,21 @@ impl SystemAlarm {
             Self::BackupOverdue { last: Some(last) } => format!(
                 "Die neueste Sicherung der Site ist vom {last}. Erstellen Sie eine mit \
                  `countersign backup create FILE`."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: None,
+            } => format!(
+                "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel. Wenn ihn keine \
+                 Administratorin erzeugt hat, versiegeln Sie die Site und sehen Sie im Audit-Log nach."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: Some(since),
+            } => format!(
+                "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel, weil der alte gestohlen \
+                 wurde. Was dieser nach {since} signiert hat, ist ungültig. Prüfen Sie Audit-Log, Konten und \
+                 Schlüssel."
             ),
             Self::KeysRetire {
                 application,
@@ -362,6 +408,14 @@ mod tests {
             },
             SystemAlarm::BackupOverdue { last: None },
             SystemAlarm::BackupOverdue { last: Some(at) },
+            SystemAlarm::NewSiteKey {
+                event: 1,
+                compromised_since: None,
+            },
+            SystemAlarm::NewSiteKey {
+                event: 2,
+                compromised_since: Some(at),
+            },
             SystemAlarm::KeysRetire {
                 application: text("billing"),
                 retires: at,

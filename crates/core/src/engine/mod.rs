@@ -81,7 +81,7 @@ pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use system_alarms::{MAX_BACKUP_AGE, Observed};
 pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
-pub use unseal::UnsealError;
+pub use unseal::{SecretError, SlotList, UnsealError};
 
 use context::{ContentSlot, Rider};
 use projection::Projection;

@@ -1,5 +1,7 @@
 //! Creating a site and opening an existing one.
 
+use std::sync::Arc;
+
 use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::site_key_slots::{NewSlot, SlotError};
 use countersign_proto::name::Zone;
@@ -126,7 +128,7 @@ impl Site {
             })?;
         let events = new.record.events.clone();
         let (zone, v1_keys) = (&config.zone, V1Keys::default());
-        let opened = UnsealedKeys::new(new.key, events, new.root, setup, zone, v1_keys);
+        let opened = UnsealedKeys::new(Arc::new(new.key), events, new.root, setup, zone, v1_keys);
         let opened = opened.map_err(|error| {
             SiteError::Store(StoreError::Unavailable {
                 problem: error.to_string(),

@@ -175,7 +175,9 @@ fn end_delivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
 fn apply_notice(site: &Site, notice: &Notice, effects: &mut Effects) {
     match notice {
         Notice::NameReleased(name) => site.throttle().logins().forget(name),
-        Notice::Unsealed(opened) => site.set_unsealed(opened),
+        Notice::Unsealed(key) => site.key_opened(key),
+        Notice::KeyReplaced(key) => site.key_replaced(key),
+        Notice::Sealed => site.forget_keys(),
         Notice::PenaltiesForgotten(source) => {
             effects.penalties_forgotten += site.throttle().penalties().forget(*source);
         }
@@ -226,8 +228,11 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
             site.events().publish(to, event);
             0
         }
+        // A sealed site serves nothing, and a suspended session could be resumed without its key.
+        Notice::Sealed => site.sessions().cut_where(CloseReason::SiteSealed, |_| true),
         Notice::NameReleased(_)
         | Notice::Unsealed(_)
+        | Notice::KeyReplaced(_)
         | Notice::PenaltiesForgotten(_)
         | Notice::ProofStarted { .. }
         | Notice::ProofVerified { .. } => 0,

@@ -168,13 +168,13 @@ impl Site {
             CONFIG => replace(&mut record.config, &mut record.config_revision, setting),
             RUNTIME => replace(&mut record.runtime, &mut record.runtime_revision, setting),
             OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
+            // A notice tells the new key after a rotation.
             SITE_KEY => replace(&mut record.key, &mut record.key_revision, setting),
             V1_KEYS => {
                 record.sealed_v1_keys = Some(setting.value.clone());
                 record.v1_keys_revision = setting.revision;
-                let zone = record.config.zone.clone();
                 drop(throttle);
-                self.renew_v1_keys(&zone, &setting.value);
+                self.renew_unsealed();
             }
             // Other settings are read from the store when they are needed.
             _ => {}

@@ -37,10 +37,11 @@ const REPEATED_AFTER: u32 = 60 * 60;
 /// Refusals are over so many seconds after they were last written. As repetitions within
 /// [`REPEATED_AFTER`] are not written, none recurred for at least an hour then.
 const REFUSALS_OVER_AFTER: u32 = 2 * 60 * 60;
-/// Alarms about a second key and about two places are over so many seconds after they were last written.
+/// Alarms about a new site key, a second key and two places are over so many seconds after they were last written.
 const MISUSE_OVER_AFTER: u32 = DAY;
 /// The alarms that end by themselves, by the beginning of their keys.
-const OVER_AFTER: [(&str, u32); 3] = [
+const OVER_AFTER: [(&str, u32); 4] = [
+    (SystemAlarm::NEW_SITE_KEY, MISUSE_OVER_AFTER),
     (SystemAlarm::REFUSALS, REFUSALS_OVER_AFTER),
     (SystemAlarm::SECOND_KEY, MISUSE_OVER_AFTER),
     (SystemAlarm::TWO_PLACES, MISUSE_OVER_AFTER),

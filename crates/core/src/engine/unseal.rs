@@ -1,32 +1,76 @@
-//! Unsealing a site: opening its key and what is sealed under it.
+//! Unsealing and sealing a site: opening its key and what is sealed under it, and forgetting both.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use countersign_crypto::site_key_slots::{OpenError, SlotSecret};
-use countersign_proto::name::Zone;
+use countersign_crypto::site_key::SiteKey;
+use countersign_crypto::site_key_slots::{OpenError, SlotSecret, SlotSummary, WrappedSiteKey};
 
+use super::record::SiteRecord;
 use super::{Refusal, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::site_key::{RootSecret, UnsealedKeys, V1Keys, open_setup, open_v1_keys};
 use crate::store::{ChangeSet, Notice, StoreError};
+use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
+
+/// Why a secret does not open a site key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The secret opens no slot.
+    #[error("{error}; its slots are {slots}")]
+    Wrong {
+        /// What is wrong with the secret.
+        error: OpenError,
+        /// The slots of the key.
+        slots: SlotList,
+    },
+    /// Too many secrets were wrong. The secret was not tried.
+    #[error("too many secrets for the site key were wrong; this one was not tried")]
+    Wait {
+        /// The milliseconds after which a secret is tried again.
+        milliseconds: u64,
+    },
+}
+
+/// The slots of a key, for a message. Displayed as `1 (pass phrase), 2 (recovery code)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotList(Vec<SlotSummary>);
+
+impl SlotList {
+    /// The slots of a wrapped key.
+    #[must_use]
+    pub fn of(key: &WrappedSiteKey) -> Self {
+        Self(key.slots().collect())
+    }
+}
+
+impl fmt::Display for SlotList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slots = self.0.iter();
+        let slots: Vec<String> = slots
+            .map(|slot| format!("{} ({})", slot.id, slot.kind))
+            .collect();
+        f.write_str(&slots.join(", "))
+    }
+}
 
 /// Why the site stays sealed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnsealError {
     /// The secret does not open the site key.
     #[error(transparent)]
-    Key(#[from] OpenError),
+    Key(#[from] SecretError),
     /// The site key opened, but the root secret that is sealed under it did not.
     #[error("the root secret cannot be opened with the site key; restore the newest intact backup")]
     RootDamaged,
-    /// The site key opened, but the server setup that is sealed under it did not.
+    /// The site key opened, but the OPAQUE server setup did not.
     #[error(
         "the OPAQUE server setup cannot be opened with the site key; restore the newest intact backup"
     )]
     SetupDamaged,
-    /// The site key opened, but the broker's keys that are sealed under it did not.
+    /// The site key opened, but the broker's keys did not.
     #[error(
         "the broker's keys cannot be opened with the site key; restore the newest intact backup"
     )]
@@ -49,7 +93,10 @@ impl Site {
         now: Timestamp,
     ) -> Result<bool, UnsealError> {
         let kind = secret.kind();
-        let opened = self.try_open(secret)?;
+        let (stored, _) = self.key_record();
+        let key = Arc::new(self.open_slot(&stored.current, secret, now)?);
+        // The projection opens what is stored then; a damaged part has to be reported now.
+        opened_with(&self.record(), &key)?;
         if !self.is_sealed() {
             return Ok(false);
         }
@@ -58,56 +105,88 @@ impl Site {
             ..AuditDraft::done(caller, "site.unseal", now)
         };
         let set = ChangeSet {
-            notices: vec![Notice::Unsealed(Arc::new(opened))],
+            notices: vec![Notice::Unsealed(key)],
             ..ChangeSet::new(Vec::new(), audit)
         };
         self.store().commit(set).await?;
         Ok(true)
     }
 
-    /// Stores the opened keys in memory, unless the site is unsealed already.
-    pub(crate) fn set_unsealed(&self, opened: &Arc<UnsealedKeys>) {
-        let state = self.0.unsealed_keys.write();
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        state.get_or_insert_with(|| Arc::clone(opened));
+    /// Opens a wrapped key of the site. Wrong secrets are slowed down, and never locked out: see
+    /// [`Rate::SiteKeySecret`].
+    pub(crate) fn open_slot(
+        &self,
+        wrapped: &WrappedSiteKey,
+        secret: SlotSecret<'_>,
+        now: Timestamp,
+    ) -> Result<SiteKey, SecretError> {
+        let wait = self.throttle().rates().wait(Rate::SiteKeySecret, now);
+        if let Some(milliseconds) = wait {
+            return Err(SecretError::Wait { milliseconds });
+        }
+        wrapped.open(secret).map_err(|error| {
+            // Counted after the attempt, so that a right secret costs nothing. Operations that
+            // open a slot take turns.
+            let _ = self.throttle().rates().take(Rate::SiteKeySecret, now);
+            SecretError::Wrong {
+                error,
+                slots: SlotList::of(wrapped),
+            }
+        })
     }
 
-    /// Replaces the broker's keys of edition v1 in memory. Does nothing while the site is sealed.
-    pub(super) fn renew_v1_keys(&self, zone: &Zone, sealed: &[u8]) {
-        let Some(opened) = self.unsealed_keys() else {
-            return;
-        };
-        let keys = open_v1_keys(&opened.root, sealed);
-        let renewed = keys.and_then(|keys| opened.with_v1_keys(zone, keys).ok());
-        if let Some(renewed) = renewed {
-            let state = self.0.unsealed_keys.write();
-            *state.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(renewed));
+    /// Holds the keys that an opened site key opens, unless the site is unsealed already.
+    pub(crate) fn key_opened(&self, key: &Arc<SiteKey>) {
+        if self.is_sealed() {
+            self.hold(key);
         }
     }
 
-    fn try_open(&self, secret: SlotSecret<'_>) -> Result<UnsealedKeys, UnsealError> {
-        let (stored, _) = self.key_record();
-        let key = stored.current.open(secret)?;
-        let root = RootSecret::open_with(&key, &stored.sealed_root);
-        let root = root.ok_or(UnsealError::RootDamaged)?;
-        let record = self.record();
-        let setup = open_setup(&root, &record.sealed_setup).ok_or(UnsealError::SetupDamaged)?;
-        let v1_keys = match &record.sealed_v1_keys {
-            Some(sealed) => open_v1_keys(&root, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
-            None => V1Keys::default(),
-        };
-        let zone = &record.config.zone;
-        UnsealedKeys::new(key, stored.events, root, setup, zone, v1_keys)
-            .map_err(|_| UnsealError::BrokerKeysDamaged)
+    /// Holds the keys of a new site key, unless the site was sealed meanwhile.
+    pub(crate) fn key_replaced(&self, key: &Arc<SiteKey>) {
+        if !self.is_sealed() {
+            self.hold(key);
+        }
     }
 
-    /// Returns whether the site is sealed: its key has not been opened since the site started.
+    /// Opens again what the store holds under the root secret. Does nothing while the site is
+    /// sealed.
+    pub(super) fn renew_unsealed(&self) {
+        if let Some(opened) = self.unsealed_keys() {
+            self.hold(&opened.key);
+        }
+    }
+
+    /// Forgets the keys: the site is sealed. They are erased when the last task that uses them
+    /// ends.
+    pub(crate) fn forget_keys(&self) {
+        let state = self.0.unsealed_keys.write();
+        *state.unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Opens what is stored with this key. If it is not the current key any more, or if a part is
+    /// damaged, the site keeps what it has.
+    fn hold(&self, key: &Arc<SiteKey>) {
+        let opened = {
+            let record = self.record();
+            let is_current = record.key.current.public() == key.public();
+            is_current.then(|| opened_with(&record, key))
+        };
+        if let Some(Ok(opened)) = opened {
+            let state = self.0.unsealed_keys.write();
+            *state.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
+        }
+    }
+
+    /// Returns whether the site is sealed: no slot of its key has been opened since the site
+    /// started or was sealed.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.unsealed_keys().is_none()
     }
 
-    /// Returns the keys of an unsealed site; `None` while it is sealed.
+    /// Returns the keys of an unsealed site; `None` while it is sealed. Do not keep them: they
+    /// change with a new site key, and a sealed site must not have them in memory.
     #[must_use]
     pub fn unsealed_keys(&self) -> Option<Arc<UnsealedKeys>> {
         self.0
@@ -121,4 +200,18 @@ impl Site {
     pub(crate) fn expect_unsealed(&self) -> Result<Arc<UnsealedKeys>, Refusal> {
         self.unsealed_keys().ok_or_else(Refusal::sealed)
     }
+}
+
+/// Opens what is sealed under the root secret, which is sealed under this key.
+fn opened_with(record: &SiteRecord, key: &Arc<SiteKey>) -> Result<UnsealedKeys, UnsealError> {
+    let root = RootSecret::open_with(key, &record.key.sealed_root);
+    let root = root.ok_or(UnsealError::RootDamaged)?;
+    let setup = open_setup(&root, &record.sealed_setup).ok_or(UnsealError::SetupDamaged)?;
+    let v1_keys = match &record.sealed_v1_keys {
+        Some(sealed) => open_v1_keys(&root, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
+        None => V1Keys::default(),
+    };
+    let (events, zone) = (record.key.events.clone(), &record.config.zone);
+    UnsealedKeys::new(key.clone(), events, root, setup, zone, v1_keys)
+        .map_err(|_| UnsealError::BrokerKeysDamaged)
 }

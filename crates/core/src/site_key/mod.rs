@@ -4,6 +4,7 @@
 mod broker_keys;
 mod key_record;
 mod root_secret;
+mod rotation;
 mod sealing;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) use broker_keys::V1Key;
 pub use broker_keys::{BrokerKeys, V1Keys};
 pub(crate) use key_record::{KeyRecord, NewKeyError};
 pub use root_secret::RootSecret;
+pub(crate) use rotation::{Rotation, RotationError};
 
 const SETUP_LABEL: &str = "server setup";
 const V1_KEYS_LABEL: &str = "broker v1 keys";
@@ -45,7 +47,7 @@ pub struct UnsealedKeys {
 
 impl UnsealedKeys {
     pub(crate) fn new(
-        key: SiteKey,
+        key: Arc<SiteKey>,
         events: Arc<[SignedKeyEvent]>,
         root: RootSecret,
         setup: ServerSetup,
@@ -56,7 +58,7 @@ impl UnsealedKeys {
         let broker = BrokerKeys::new(&root, zone.to_string(), &v1_keys);
         Ok(Self {
             broker: Arc::new(broker?),
-            key: Arc::new(key),
+            key,
             events,
             root,
             setup: Arc::new(setup),

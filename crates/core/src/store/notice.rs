@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use countersign_crypto::site_key::SiteKey;
 use countersign_proto::operation::Event;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
 use crate::id::SessionId;
 use crate::sessions::{Audience, CloseReason, NewChallenge};
-use crate::site_key::UnsealedKeys;
 use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
@@ -30,7 +30,11 @@ pub enum Notice {
     /// The rate-limit penalty of one source, or of all sources, is cleared.
     PenaltiesForgotten(Option<Source>),
     /// The site key was opened: the site is unsealed.
-    Unsealed(Arc<UnsealedKeys>),
+    Unsealed(Arc<SiteKey>),
+    /// The site key was replaced by this one.
+    KeyReplaced(Arc<SiteKey>),
+    /// The site was sealed: it forgets its keys, and all sessions end.
+    Sealed,
     /// A session starts a fresh proof.
     ProofStarted {
         /// The session's id.

@@ -31,6 +31,8 @@ pub enum Rate {
     AlarmSettings(AccountId),
     /// Changes of the account's own contact data.
     OwnData(AccountId),
+    /// Wrong secrets for the site key, from all callers together.
+    SiteKeySecret,
 }
 
 impl Rate {
@@ -55,6 +57,9 @@ impl Rate {
             Self::AlarmSettings(_) => (10, 30_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
+            // A few typing errors, then one attempt in ten seconds: the operator waits, and never
+            // for longer.
+            Self::SiteKeySecret => (5, 10_000),
         }
     }
 }
@@ -87,11 +92,36 @@ impl Rates {
         *empty_at = now.plus_millis(fill + interval);
         Ok(())
     }
+
+    /// The milliseconds after which [`Rates::take`] allows one more action; `None` if it does now.
+    pub fn wait(&self, rate: Rate, now: Timestamp) -> Option<u64> {
+        let (burst, interval) = rate.limits();
+        let empty_at = *self.empty_at.get(&rate)?;
+        let empty_at = empty_at.min(now.plus_millis(burst * interval));
+        let (fill, max_fill) = (since(now, empty_at), (burst - 1) * interval);
+        (fill > max_fill).then(|| fill - max_fill)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wait_is_that_of_the_next_action_and_does_not_count() {
+        let mut rates = Rates::default();
+        let rate = Rate::SiteKeySecret;
+        for _ in 0..5 {
+            assert_eq!(rates.wait(rate, at(0)), None);
+            rates.take(rate, at(0)).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(rates.wait(rate, at(1)), Some(9_999));
+        }
+        assert_eq!(rates.wait(rate, at(10_000)), None);
+        // The clock was set back: at most the whole burst.
+        assert_eq!(rates.wait(rate, at(-1_000_000)), Some(10_000));
+    }
 
     fn account(byte: u8) -> AccountId {
         AccountId::from_bytes([byte; 16])

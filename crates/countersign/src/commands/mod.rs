@@ -28,6 +28,7 @@ pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod signing;
 pub(crate) mod site;
+mod site_key;
 pub(crate) mod ticket;
 mod ticket_input;
 

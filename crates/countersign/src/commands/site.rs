@@ -3,13 +3,14 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{admin_call, confirmed_call, given};
+use super::site_key::{self, Key};
+use super::{admin_call, given};
 use crate::admin::Admin;
 use crate::duration::seconds;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::global::Common;
 use crate::output::{Format, print, show};
-use crate::secret_input::{Secret, new_passphrase, passphrase};
+use crate::secret_input::{Secret, passphrase};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -30,19 +31,11 @@ pub(crate) enum Verb {
         #[arg(long)]
         recovery_code: bool,
     },
-    /// The key slots, which open the site key.
+    /// Seals the site: it forgets its keys, and sessions end. Refuses logins until it is unsealed.
+    Seal,
+    /// The site key and the next one, and the key slots that open them.
     #[command(subcommand)]
     Key(Key),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Key {
-    /// Lists the key slots.
-    List,
-    /// Sets the pass phrase; the previous one stops working.
-    Passphrase,
-    /// Creates a new recovery code and shows it once; the previous one stops working.
-    Recovery,
 }
 
 pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
@@ -67,29 +60,10 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             let secret = passphrase(prompt, common.secret_file(secret).as_deref())?;
             let text = String::from_utf8_lossy(secret.as_bytes());
             let unsealed = admin_call(common, "site", "unseal", &json!({ field: text }));
-            // The site refuses this operation for one reason only: a wrong secret.
-            unsealed.map_err(|failure| match failure.exit {
-                Exit::Refused => Failure {
-                    exit: Exit::NotAuthenticated,
-                    ..failure
-                },
-                _ => failure,
-            })
+            site_key::as_unauthenticated(unsealed)
         }
-        Verb::Key(Key::List) => admin_call(common, "site", "key_slots", &json!({})),
-        Verb::Key(Key::Passphrase) => {
-            // The environment variable holds the current pass phrase, not the new one.
-            let file = common.passphrase_file.as_deref();
-            let secret = new_passphrase("New pass phrase of the site key", file)?;
-            let text = String::from_utf8_lossy(secret.as_bytes());
-            confirmed_call(
-                common,
-                "site",
-                "key_passphrase",
-                &json!({ "passphrase": text }),
-            )
-        }
-        Verb::Key(Key::Recovery) => admin_call(common, "site", "key_recovery", &json!({})),
+        Verb::Seal => admin_call(common, "site", "seal", &json!({})),
+        Verb::Key(key) => site_key::run(common, key),
     }
 }
 

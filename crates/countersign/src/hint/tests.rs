@@ -225,7 +225,7 @@ fn a_hint_is_for_the_site_in_the_folder() {
         "./site",
     );
     assert_eq!(output, "Use `countersign service key add`.");
-    assert_eq!(hint, "see `countersign site key list`, not `x y`");
+    assert_eq!(hint, "see `countersign site key slots list`, not `x y`");
     let (output, hint) = shown(
         "`countersign key new --out FILE`",
         "`option list`",

@@ -21,8 +21,10 @@ use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
 use crate::hint;
+use crate::input;
 use crate::log;
 use crate::output::{self, Format, say};
+use crate::secret_input::{Secret, warn_if_others_can_read};
 
 /// The first key slot of a new site, besides its recovery code.
 pub(crate) enum Opener {
@@ -30,6 +32,12 @@ pub(crate) enum Opener {
     Passphrase(Passphrase),
     /// A slot file in the folder, with which the site unseals itself at its start.
     File,
+}
+
+impl Opener {
+    const fn is_file(&self) -> bool {
+        matches!(self, Self::File)
+    }
 }
 
 /// The properties of a new site.
@@ -128,7 +136,9 @@ pub(crate) async fn create(
     if let Some(text) = new.config.filter(|_| !config.exists()) {
         made.write(&config, text)?;
     }
-    let recovery = RecoveryCode::generate(&mut SystemEntropy);
+    let given_code = given_recovery_code()?;
+    let is_given = given_code.is_some();
+    let recovery = given_code.unwrap_or_else(|| RecoveryCode::generate(&mut SystemEntropy));
     let slot_file = SlotFile::generate(&mut SystemEntropy);
     let first = match &new.opener {
         Opener::Passphrase(passphrase) => NewSlot::Passphrase(passphrase, Argon2idCost::default()),
@@ -137,11 +147,16 @@ pub(crate) async fn create(
             NewSlot::File(&slot_file)
         }
     };
-    let slots = [first, NewSlot::RecoveryCode(&recovery)];
+    let (both, code) = (
+        [first, NewSlot::RecoveryCode(&recovery)],
+        [NewSlot::RecoveryCode(&recovery)],
+    );
+    let only = [first];
     let new_site = NewSite {
         zone: new.zone,
-        slots: &slots,
-        next_slots: &[NewSlot::RecoveryCode(&recovery)],
+        // The recovery code of a temporary site would not be read.
+        slots: if new.opener.is_file() { &only } else { &both },
+        next_slots: if new.opener.is_file() { &only } else { &code },
     };
     let site = Site::create(parts, new_site, clock::now())
         .await
@@ -156,14 +171,28 @@ pub(crate) async fn create(
         "Made a new site in {}.",
         folder.path().display()
     ));
-    if matches!(new.opener, Opener::Passphrase(_))
-        && !show_recovery(common, folder, &recovery).await
-    {
-        let lost = "warning: the recovery code could not be shown; create another one with \
-                    `countersign site key recovery`";
-        say(hint::in_folder(lost, folder.path()));
+    if !new.opener.is_file() && !is_given && !show_recovery(common, folder, &recovery).await {
+        say(
+            "warning: the recovery code could not be shown, so there is none, and the site key can never be \
+             replaced; before you use the site, create it again with COUNTERSIGN_RECOVERY_CODE_FILE set",
+        );
     }
     Ok(site)
+}
+
+/// The recovery code in the file that its environment variable names. The operator has it already, so
+/// it is not shown.
+fn given_recovery_code() -> Result<Option<RecoveryCode>, Failure> {
+    let Some(file) = Secret::RecoveryCode.file() else {
+        return Ok(None);
+    };
+    warn_if_others_can_read(&file);
+    let code = input::secret(&file)?.parse::<RecoveryCode>();
+    code.map(Some).map_err(|error| {
+        let message = format_args!("{}: {error}", file.display());
+        Failure::new(Exit::Failure, "recovery_code", message)
+            .hint("correct the file, or unset COUNTERSIGN_RECOVERY_CODE_FILE to have a code made")
+    })
 }
 
 /// Shows the recovery code. `false` if it could not be shown.
@@ -171,7 +200,8 @@ async fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) ->
     let code = code.to_text();
     let text = format!(
         "----- RECOVERY CODE -----\n\
-         It opens the site key without the pass phrase, and is shown this once.\n\
+         It opens the site key without the pass phrase, and the next site key, which replaces a\n\
+         lost or stolen one. It is shown this once.\n\
          Keep it apart from this machine:\n\n    \
          {}\n\n\
          -------------------------\n",

@@ -23,6 +23,7 @@ mod running;
 mod screen;
 mod shell;
 mod signing;
+mod site_key;
 mod standing;
 mod streams;
 mod terminal;

@@ -13,7 +13,8 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
     Some(match reason {
         CloseReason::Goodbye => Goodbye::Done,
         CloseReason::Expired => Goodbye::Expired,
-        CloseReason::SiteStopping => Goodbye::Stopping,
+        // A client that comes again learns that the site is sealed.
+        CloseReason::SiteStopping | CloseReason::SiteSealed => Goodbye::Stopping,
         CloseReason::Idle => Goodbye::Idle,
         CloseReason::Replaced => Goodbye::Replaced,
         CloseReason::Cut => Goodbye::Cut,
@@ -63,6 +64,7 @@ mod tests {
             ),
             (CloseReason::OptionDisabled, Some(Goodbye::OptionDisabled)),
             (CloseReason::NotProved, Some(Goodbye::NotProved)),
+            (CloseReason::SiteSealed, Some(Goodbye::Stopping)),
         ];
         for (reason, goodbye) in expected {
             assert_eq!(of(reason), goodbye, "{reason}");

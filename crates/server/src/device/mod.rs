@@ -51,6 +51,8 @@ pub(crate) async fn accept(
     clients: Arc<Admission>,
 ) -> io::Result<Infallible> {
     let acceptors = Arc::new(Acceptors::default());
+    let cached = acceptors.clone();
+    shared.add_cache(move || cached.clear());
     let service = move |(socket, peer): (TcpStream, SocketAddr)| match clients.admit_from(peer) {
         Ok(admitted) => {
             let _ = socket.set_nodelay(true);
@@ -70,6 +72,10 @@ pub(crate) async fn accept(
 struct Acceptors(Mutex<Option<(Arc<UnsealedKeys>, Acceptor)>>);
 
 impl Acceptors {
+    fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Returns the site's end of TLS; `None` while the site is sealed.
     fn current(&self, shared: &Shared) -> Option<Acceptor> {
         let keys = shared.site.unsealed_keys()?;

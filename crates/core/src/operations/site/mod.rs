@@ -1,7 +1,10 @@
 //! `site`: the state of the site and its configuration.
 
 mod backup;
-mod key;
+mod key_rotation;
+mod key_secret;
+mod key_slots;
+mod seal;
 
 use std::ops::RangeInclusive;
 
@@ -30,7 +33,9 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(config),
     ];
     entries.extend(backup::entries());
-    entries.extend(key::entries());
+    entries.extend(seal::entries());
+    entries.extend(key_slots::entries());
+    entries.extend(key_rotation::entries());
     entries
 }
 

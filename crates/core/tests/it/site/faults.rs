@@ -14,6 +14,8 @@ use super::consequences::Scene;
 /// Returns a sequence of operations, each of which changes something.
 fn script(scene: &Scene) -> Vec<(&'static str, Value)> {
     let option = EncryptionOption::HybridChaCha20Poly1305.name();
+    let slot = json!({ "slot_file": scene.test.slot.to_text().expose() });
+    let new_key = json!({ "secrets": [slot], "slots": [slot] });
     vec![
         ("site.config", json!({ "session_lifetime": 60 })),
         ("app.lock", json!({ "id": "ledger" })),
@@ -25,6 +27,7 @@ fn script(scene: &Scene) -> Vec<(&'static str, Value)> {
         ),
         ("option.disable", json!({ "name": option, "cut": true })),
         ("site.key_recovery", json!({})),
+        ("site.key_new", new_key),
         ("person.create", json!({ "name": "bob" })),
         ("person.update", json!({ "name": "bob", "new_name": "rob" })),
         ("person.lock", json!({ "name": "maria" })),

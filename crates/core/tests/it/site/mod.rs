@@ -31,6 +31,7 @@ mod scripts;
 mod sealing;
 mod secrets;
 mod sessions;
+mod site_key;
 mod symmetric;
 mod system_alarms;
 mod worse_alarms;

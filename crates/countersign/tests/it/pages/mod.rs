@@ -104,6 +104,12 @@ fn the_page_on_backups_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_page_on_the_site_key_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/operate/keys.md", site.folder.path());
+}
+
+#[test]
 fn the_page_on_people_can_be_followed_word_for_word() {
     let site = Running::new();
     follow("docs/guide/people.md", site.folder.path());
@@ -153,6 +159,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "alarms.md",
         "people.md",
         "backup.md",
+        "keys.md",
         "running.md",
     ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();

@@ -318,12 +318,24 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             "config.set",
             json!({ "key": "colour", "value": "red" }),
         )]),
-        case("site.unseal", unseal).after([Step::Restart]),
+        case("site.unseal", unseal.clone()).after([Step::Restart]),
         case(
             "site.key_passphrase",
             json!({ "passphrase": "the site's pass phrase" }),
         ),
         case("site.key_recovery", json!({})),
+        case(
+            "site.key_slot_add",
+            json!({ "slot": { "passphrase": "the site's pass phrase" } }),
+        ),
+        case("site.key_slot_remove", json!({ "slot": 2 }))
+            .after([Step::Run("site.key_recovery", json!({}))]),
+        case("site.key_slot_test", json!({ "secret": unseal })),
+        case(
+            "site.key_new",
+            json!({ "secrets": [unseal], "slots": [unseal] }),
+        ),
+        case("site.seal", json!({})),
         case("site.backup_done", json!({ "sealed": true })),
         case("ticket.issue", json!({ "person": "maria" })),
         case("ticket.revoke", json!({}))

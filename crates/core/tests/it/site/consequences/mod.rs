@@ -103,7 +103,12 @@ async fn is_done_after(waits: usize, at: usize) -> bool {
 
     let made = times_done(&scene, name).await > audited;
     let what = format!("{name}, dropped after {waits} waits, made: {made}");
-    assert_eq!(site.is_sealed(), name == "site.unseal" && !made, "{what}");
+    let sealed = match name {
+        "site.unseal" => !made,
+        "site.seal" => made,
+        _ => false,
+    };
+    assert_eq!(site.is_sealed(), sealed, "{what}");
     if !site.is_sealed() {
         let (memory, stored) = (scene.memory().await, scene.stored().await);
         for (field, value) in stored.as_object().unwrap() {

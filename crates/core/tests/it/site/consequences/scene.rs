@@ -168,6 +168,11 @@ async fn contents(site: &Site) -> Value {
         "floor": show(site, "option.list", json!({})).await["floor"],
         "lifetime": site.config().session_lifetime,
         "slots": count(&show(site, "site.key_slots", json!({})).await["slots"]),
+        "key_events": site.key_events().len(),
+        "has_newest_key": site.unsealed_keys().map(|keys| {
+            let newest = keys.events.last().map(|event| event.event().keys);
+            newest == Some(keys.key.public()) && keys.events == site.key_events()
+        }),
         "v1": count(&show(site, "broker.show", json!({})).await["v1_public_keys"]),
         "accounts": accounts(site).await,
         "passphrase": passphrase.is_some(),

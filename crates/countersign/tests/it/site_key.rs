@@ -1,0 +1,115 @@
+//! The life of the site key, with the program that operators run.
+
+use std::process::Stdio;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key_slots::RecoveryCode;
+use serde_json::json;
+
+use crate::running::{CommandOutput, Running};
+
+/// A running site with a recovery code that its operator chose, in `recovery.code`.
+fn with_code() -> Running {
+    let mut site = Running::folder();
+    let code = RecoveryCode::generate(&mut SystemEntropy);
+    site.write("recovery.code", code.to_text().expose());
+    site.write("new.pass", "another pass phrase of the site");
+    let mut serve = site.command(&["serve"]);
+    serve.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
+    site.start_as(serve, &["--passphrase-file", "site.pass"]);
+    site
+}
+
+/// Runs a command that asks for the recovery code.
+fn with_recovery_code(site: &Running, words: &[&str]) -> CommandOutput {
+    let mut command = site.command(words);
+    command.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
+    command.stdin(Stdio::null()).output().unwrap().into()
+}
+
+const NEW_KEY: [&str; 6] = [
+    "site",
+    "key",
+    "new",
+    "--yes",
+    "--passphrase-file",
+    "new.pass",
+];
+
+#[test]
+fn a_site_replaces_its_key_with_the_recovery_code_and_opens_with_the_new_pass_phrase() {
+    let mut site = with_code();
+    site.create_accounts();
+    let before = site.run(&["site", "status", "--json"]).json();
+    let output = with_recovery_code(&site, &NEW_KEY);
+    assert_eq!(output.code, 0, "{}", output.err);
+    let after = site.run(&["site", "status", "--json"]).json();
+    assert_eq!(after["site_id"], before["site_id"]);
+    assert_ne!(after["site_key"], before["site_key"]);
+    let events = site.run(&["site", "key", "events", "--json"]).json();
+    assert_eq!(events["events"].as_array().unwrap().len(), 2);
+
+    site.stop();
+    site.start(&[]);
+    let unseal = |file| site.run(&["site", "unseal", "--passphrase-file", file]);
+    assert_eq!(unseal("site.pass").code, 4, "the replaced key is gone");
+    let output = unseal("new.pass");
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert_eq!(site.call_as_robot(&["self", "show"]).code, 0);
+    // The code opens the key after it too.
+    let words = [
+        &NEW_KEY[..],
+        &["--compromised-since", "2026-01-01T00:00:00Z"],
+    ]
+    .concat();
+    let output = with_recovery_code(&site, &words);
+    assert_eq!(
+        output.code, 2,
+        "the key was not current then: {}",
+        output.err
+    );
+    assert_eq!(with_recovery_code(&site, &NEW_KEY).code, 0);
+}
+
+#[test]
+fn a_slot_file_starts_the_site_unattended_also_after_a_new_key() {
+    let mut site = with_code();
+    let add = [
+        "site",
+        "key",
+        "slots",
+        "add",
+        "--slot-file",
+        "site/site-key.slot",
+    ];
+    let output = site.run(&add);
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert_eq!(with_recovery_code(&site, &NEW_KEY).code, 0);
+    site.stop();
+    site.start(&[]);
+    let status = site.run(&["site", "status", "--json"]).json();
+    assert_eq!(status["sealed"], json!(false));
+    let test = ["site", "key", "slots", "test", "--next", "--recovery-code"];
+    assert_eq!(with_recovery_code(&site, &test).code, 0);
+    let wrong = [
+        "site",
+        "key",
+        "slots",
+        "test",
+        "--passphrase-file",
+        "wrong.pass",
+    ];
+    let output = site.run(&wrong);
+    assert_eq!(output.code, 4, "{}", output.err);
+    assert!(output.err.contains("pass phrase"), "{}", output.err);
+}
+
+#[test]
+fn a_site_is_sealed_and_unsealed_while_it_runs() {
+    let site = Running::with_accounts();
+    assert_eq!(site.run(&["site", "seal", "--yes"]).code, 0);
+    assert_eq!(site.call_as_robot(&["self", "show"]).code, 3);
+    let unseal = ["site", "unseal", "--passphrase-file", "site.pass"];
+    assert_eq!(site.run(&unseal).code, 0);
+    assert_eq!(site.call_as_robot(&["self", "show"]).code, 0);
+}
