@@ -25,6 +25,7 @@ use countersign_proto::session::server::{
     AccountTag, Authenticated, AuthenticatedBy, ServiceCredential,
 };
 use countersign_proto::session::{client, server};
+use countersign_proto::site_identity::KeyEventLog;
 use countersign_server::clock;
 use tokio::runtime::Runtime;
 
@@ -244,6 +245,7 @@ fn settings(site: &BenchSite) -> Result<server::ServerSettings> {
     let opened = site.site.unsealed_keys().ok_or(UNEXPECTED_COURSE)?;
     Ok(server::ServerSettings {
         key: opened.key.clone(),
+        key_events: Arc::new(KeyEventLog::new(&opened.events).ok_or(UNEXPECTED_COURSE)?),
         setup: opened.setup.clone(),
         decoy: opened.decoy.clone(),
         zone: site.site.zone(),

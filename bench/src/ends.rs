@@ -14,6 +14,7 @@ use countersign_proto::session::server::{AccountTag, ServiceCredential};
 use countersign_proto::session::{
     EncryptionOption, OptionList, SessionId, Welcome, client, server,
 };
+use countersign_proto::site_identity::{KeyEventLog, KnownSite, SignedKeyEvent};
 
 use crate::Result;
 
@@ -40,8 +41,13 @@ impl Ends {
         let mut client = client::ClientSettings::new(key.public());
         client.options = OptionList::new([option]);
         client.accepted = vec![option];
+        let next = SiteKey::from_seed(SiteSeed(Secret::generate(&mut SystemEntropy)));
+        let events = [SignedKeyEvent::first(&key, &next.public(), 0)];
+        // A client that has met the site before.
+        client.known = Some(KnownSite::whole(&events)?);
         let server = server::ServerSettings {
             key: Arc::new(key),
+            key_events: Arc::new(KeyEventLog::new(&events).ok_or(UNEXPECTED_COURSE)?),
             setup: Arc::new(ServerSetup::generate(&mut SystemEntropy)),
             decoy: Secret::generate(&mut SystemEntropy),
             zone: "example.org".parse()?,
@@ -108,6 +114,7 @@ impl Ends {
         let old = &self.server;
         self.server = Arc::new(server::ServerSettings {
             key: old.key.clone(),
+            key_events: old.key_events.clone(),
             setup: old.setup.clone(),
             decoy: old.decoy.clone(),
             zone: old.zone.clone(),

@@ -90,7 +90,7 @@ impl Site {
             .server
             .setup
             .registration_response(CREDENTIAL, &request)?;
-        let server = ends.server.key.public().to_bytes();
+        let server = ends.server.key_events.id().0;
         let identifiers = Identifiers {
             client: None,
             server: Some(&server),

@@ -48,6 +48,7 @@ fn read(bytes: &[u8], size: usize) -> Option<Asked> {
             RequestStep::More(more) => waiting = more,
             RequestStep::Request(request) => return Some(Asked::Device(*request)),
             RequestStep::Registration(request) => return Some(Asked::Passphrase(*request)),
+            RequestStep::KeyEvents(_, next) => waiting = next,
         }
     }
     None

@@ -18,7 +18,8 @@ AGREEMENT_EXTENSION = "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.
 Command = namedtuple("Command", "id value wire")
 MAX_PACKET, MESSAGE_ID, END, NOP = 0x2000, 0x3000, 0x7010, 0x7000
 CERTIFICATE_ID, OPTION_CHOICE, SITE_PROOF, SESSION_PROOF = 0x8000, 0x8003, 0x8004, 0x8005
-SESSION_KEY, LOGIN_START, HANDSHAKE, KEM_KEY, KEM_CIPHERTEXT, RESUME = range(0x9002, 0x9008)
+SESSION_KEY, LOGIN_START, HANDSHAKE, KEM_KEY, KEM_CIPHERTEXT, RESUME, KEY_EVENTS = range(0x9002, 0x9009)
+KEY_EVENTS_REQUEST, EVENT_LENGTH, BODY_LENGTH = 0x3002, 281, 153
 DATA_LENGTH, WRAPPED, KEY_SHARE = 0x2001, 0xA003, 0xA013
 REKEY, REKEY_ANSWER, REKEYED, VERIFICATION = 0x1001, 0x1002, 0x7011, 0x8001
 CODE, GROUP, COMMAND, EVENT, PARAMS, DATA, OUTPUT, CONTENT = (
@@ -99,6 +100,10 @@ class Login:
             numbers = [NUMBERS[name].to_bytes(2, "big") for name in self.inputs["options"]]
             listed = sha256(b"countersign/1 options\0", *numbers)[:8]
             assert sent.value == listed + NUMBERS[self.option].to_bytes(2, "big")
+        elif sent.id == KEY_EVENTS_REQUEST:
+            assert sent.value == bytes(8), "the first contact requests all events"
+        elif sent.id == KEY_EVENTS:
+            self.key_events(sent.value)
         elif sent.id == HANDSHAKE:
             self.handshake(sent.value)
         elif sent.id == RESUME:
@@ -113,6 +118,29 @@ class Login:
             assert sent.value == derive(self.code, "session code", self.transcript("session code"))
         self.received[sent.id] = sent.value
         self.sent[sender].update(sent.wire)
+
+    def key_events(self, page):
+        """Follows the site's key events from the first one. One has the pinned key, the newest proves the site."""
+        newest, digest, rest = int.from_bytes(page[:8], "big"), page[8:40], page[40:]
+        events = [rest[at:at + EVENT_LENGTH] for at in range(0, len(rest), EVENT_LENGTH)]
+        assert [event.hex() for event in events] == self.inputs["key_events"] and len(events) == newest + 1
+        previous, committed, signer, pinned = bytes(32), None, None, False
+        for number, event in enumerate(events):
+            body, own, by_previous = event[:BODY_LENGTH], event[BODY_LENGTH:-64], event[-64:]
+            keys, signed = body[9:73], b"countersign site key event 1" + body
+            assert body[0] == 1 and int.from_bytes(body[1:9], "big") == number and body[113:145] == previous
+            assert committed in (None, sha256(b"countersign next site key 1", keys))
+            Ed25519PublicKey.from_public_bytes(keys[:32]).verify(own, signed)
+            if signer is None:
+                assert by_previous == bytes(64)
+                self.site_id = sha256(signed)
+            else:
+                signer.verify(by_previous, signed)
+            signer, previous, committed = Ed25519PublicKey.from_public_bytes(keys[:32]), sha256(signed), body[73:105]
+            pinned = pinned or keys.hex() == self.inputs["site_public_key"]
+        assert pinned and self.site_id.hex() == self.inputs["site_id"]
+        assert digest == self.derived.check("digest of the newest key event", previous)
+        self.verifying = signer
 
     def kem(self):
         """The ML-KEM key of the client, from its 64 bytes of d and z."""

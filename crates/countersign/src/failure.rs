@@ -112,6 +112,9 @@ impl From<PassphraseTicketError> for Failure {
     fn from(error: PassphraseTicketError) -> Self {
         use RegistrationError as Dialog;
         let (exit, code, hint) = match &error {
+            PassphraseTicketError::Connection(DeviceError::KeyEvents(_)) => {
+                (Exit::NotAuthenticated, "key_events", KEY_EVENTS_HINT)
+            }
             PassphraseTicketError::Connection(DeviceError::WrongSite { .. })
             | PassphraseTicketError::Dialog(Dialog::AnotherSite) => (
                 Exit::NotAuthenticated,
@@ -171,6 +174,7 @@ impl From<ConnectError> for Failure {
                     "wrong_site",
                     "compare the key after # with the key that `countersign site status` shows at the site",
                 ),
+                LoginError::KeyEvents(_) => (Exit::NotAuthenticated, "key_events", KEY_EVENTS_HINT),
                 LoginError::Sealed => (
                     Exit::Unreachable,
                     "sealed",
@@ -191,7 +195,7 @@ impl From<ConnectError> for Failure {
             },
         };
         let warning = match &error {
-            ConnectError::Login(LoginError::WrongSite) => "WARNING: ",
+            ConnectError::Login(LoginError::WrongSite | LoginError::KeyEvents(_)) => "WARNING: ",
             _ => "",
         };
         Self::new(exit, code, format_args!("{warning}{error}")).hint(hint)
@@ -236,6 +240,10 @@ impl From<CallError> for Failure {
         }
     }
 }
+
+/// What to do when a site's key events contradict what is known of it.
+pub(crate) const KEY_EVENTS_HINT: &str = "tell the site's operator, who can compare with `countersign site key events`; remove what is known of the \
+     site only after the operator gave you its key in person";
 
 #[cfg(test)]
 mod tests {

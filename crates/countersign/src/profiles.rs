@@ -3,7 +3,7 @@
 //! ```text
 //! $COUNTERSIGN_CONFIG_HOME, or $XDG_CONFIG_HOME/countersign, or ~/.config/countersign
 //!   default                      the name of the default profile
-//!   profiles/NAME.toml           id, address, pinned site key, path of the key
+//!   profiles/NAME.toml           id, address, pinned site key, its newest key event, path of the key
 //!   profiles/NAME.key            the device's private key, if `enrol` created it
 //! ```
 //!
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use countersign_crypto::sign::VerifyingKey;
 use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::KnownSite;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -42,6 +43,9 @@ pub(crate) struct Profile {
     /// Where the device connects; absent until the site has accepted the enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) enrolled: Option<Enrolled>,
+    /// What is known of the site: it replaces the pinned key, and follows its key events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) known_site: Option<KnownSite>,
 }
 
 /// What the site's reply to the enrolment says.
@@ -71,6 +75,7 @@ impl Profile {
             key,
             ticket,
             enrolled: None,
+            known_site: None,
         }
     }
 }

@@ -31,12 +31,13 @@ use countersign_proto::enrolment::{
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, OptionList, command as c};
+use countersign_proto::site_identity::KeyEventsRequest;
 use countersign_proto::uri::SiteUri;
 use countersign_testkit::decisions::Decisions;
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::put;
 use countersign_testkit::pair::{Flight, Pair, Who};
-use countersign_testkit::site::{PASSPHRASE, Site};
+use countersign_testkit::site::{PASSPHRASE, Site, key_event};
 use countersign_testkit::wire::{Direction, Honest};
 use serde_json::{Value as Json, json};
 
@@ -52,6 +53,7 @@ fn main() {
     recorded_broker();
     broker();
     enrolment();
+    key_events();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -60,6 +62,17 @@ fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
         .join(target);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), bytes).unwrap();
+}
+
+fn key_events() {
+    let page = Site::new().settings.key_events.page(0, 4);
+    let mut command = Vec::new();
+    put(&mut command, c::KEY_EVENTS, Value::Bytes(&page));
+    write("key_events", "event", key_event().to_bytes());
+    write("key_events", "command", command);
+    write("key_events", "request", KeyEventsRequest(3).to_line());
+    write("key_events", "line", KeyEventsRequest::answer(page.clone()));
+    write("key_events", "page", page);
 }
 
 fn names() {

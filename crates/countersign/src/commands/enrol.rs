@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::profile::read_key;
 use super::ticket_input::TicketInput;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, KEY_EVENTS_HINT};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
 use crate::output::{path, show_data};
@@ -81,7 +81,7 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
         }
         None => command.prepare(common, &profiles, &name, &ticket, token)?,
     };
-    let reply = {
+    let enrolment = {
         let runtime =
             Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
         let enrolling = enrol(
@@ -92,12 +92,14 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
         );
         runtime.block_on(enrolling)?
     };
+    let reply = &enrolment.reply;
     let enrolled = Enrolled {
         device: reply.device().to_owned(),
         host: reply.host().to_owned(),
         port: reply.port(),
     };
     profile.enrolled = Some(enrolled.clone());
+    profile.known_site = Some(enrolment.site);
     profiles.write(&name, &profile)?;
     let default = profiles.default_name()?;
     let is_default = match default {
@@ -200,6 +202,7 @@ impl From<DeviceError> for Failure {
                 "wrong_site",
                 "ask the site's admin for a new ticket and how the site's key changed",
             ),
+            DeviceError::KeyEvents(_) => (Exit::NotAuthenticated, "key_events", KEY_EVENTS_HINT),
             DeviceError::Refused { .. } => (
                 Exit::NotAuthenticated,
                 "not_authenticated",
@@ -227,9 +230,9 @@ impl From<DeviceError> for Failure {
             ),
         };
         let warning = match &error {
-            DeviceError::WrongSite { .. } | DeviceError::Enrolment(EnrolmentError::AnotherSite) => {
-                "WARNING: "
-            }
+            DeviceError::WrongSite { .. }
+            | DeviceError::KeyEvents(_)
+            | DeviceError::Enrolment(EnrolmentError::AnotherSite) => "WARNING: ",
             _ => "",
         };
         Self::new(exit, code, format_args!("{warning}{error}")).hint(hint)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use countersign_client::{Client, Connector, LoginAs};
 use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::uri::SiteUri;
@@ -16,6 +17,8 @@ use super::profile::Device;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input;
+use crate::known_sites::KnownSites;
+use crate::output::say;
 use crate::profiles::ProfilesFolder;
 use crate::secret_input::{Secret, passphrase};
 
@@ -55,18 +58,41 @@ pub(crate) struct Login {
 /// How to connect, with the secret for it. A program that connects again asks for nothing twice.
 pub(super) enum Source {
     Session {
-        connector: Box<Connector>,
+        site: Box<SessionSite>,
         who: LoginAs,
     },
     Device(Box<Device>),
 }
 
+/// A site to log in to by its URI.
+pub(super) struct SessionSite {
+    connector: Connector,
+    pin: SitePublicKey,
+    /// Where what is known of the site is stored.
+    known_sites: Option<KnownSites>,
+}
+
+impl SessionSite {
+    /// Logs in, and stores what the site's key events show.
+    async fn connect(&self, who: LoginAs) -> Result<Client, Failure> {
+        let client = self.connector.connect(who).await?;
+        if let Some(known_sites) = &self.known_sites {
+            let stored = known_sites.record(&self.pin, client.known_site());
+            match stored {
+                Err(failure) if failure.exit == Exit::NotAuthenticated => return Err(failure),
+                // The login is good. Without the file the next one is a first contact again.
+                Err(failure) => say(format_args!("warning: {}", failure.message)),
+                Ok(()) => {}
+            }
+        }
+        Ok(client)
+    }
+}
+
 impl Source {
     pub(super) async fn connect(&self) -> Result<Link, Failure> {
         Ok(match self {
-            Self::Session { connector, who } => {
-                Link::Session(connector.connect(who.clone()).await?)
-            }
+            Self::Session { site, who } => Link::Session(site.connect(who.clone()).await?),
             Self::Device(device) => device.connect().await?,
         })
     }
@@ -115,11 +141,8 @@ impl Login {
             }
             None => {
                 let who = self.who(common)?;
-                let connector = self.connector()?;
-                Source::Session {
-                    connector: Box::new(connector),
-                    who,
-                }
+                let site = Box::new(self.session_site()?);
+                Source::Session { site, who }
             }
         })
     }
@@ -161,26 +184,36 @@ impl Login {
     }
 
     /// How to connect to the site.
-    fn connector(&self) -> Result<Connector, Failure> {
+    fn session_site(&self) -> Result<SessionSite, Failure> {
         let site = self.site.as_ref().ok_or_else(|| {
             Failure::usage("no site to log in to was given")
                 .hint("give --site URI, which `countersign site status` shows at the site")
         })?;
         let mut connector = Connector::new(site);
+        let (pin, known_sites) = (*site.site_key(), KnownSites::of_user());
+        if let Some(known_sites) = &known_sites
+            && let Some(known) = known_sites.find(&pin)?
+        {
+            connector = connector.expect(known);
+        }
         if !self.options.is_empty() {
             connector = connector.prefer(self.options.iter().copied());
         }
         if let Some(bytes) = self.max_packet {
             connector = connector.max_packet(bytes);
         }
-        Ok(connector)
+        Ok(SessionSite {
+            connector,
+            pin,
+            known_sites,
+        })
     }
 
     fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
-        let connector = self.connector()?;
+        let site = self.session_site()?;
         let runtime =
             Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
-        let client = runtime.block_on(connector.connect(who))?;
+        let client = runtime.block_on(site.connect(who))?;
         Ok((runtime, client))
     }
 

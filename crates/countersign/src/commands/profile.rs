@@ -14,7 +14,7 @@ use super::link::Link;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input;
-use crate::output::{path, show_data, show_list};
+use crate::output::{path, say, show_data, show_list};
 use crate::profiles::{Profile, Profiles, ProfilesFolder};
 use crate::secret_input::{Secret, passphrase, warn_if_others_can_read};
 
@@ -125,6 +125,9 @@ fn entry(name: &str, profile: &Profile, profiles: &Profiles, is_default: bool) -
 pub(crate) struct Device {
     pub(crate) profile: Profile,
     pub(crate) connector: DeviceConnector,
+    profiles: Profiles,
+    /// The profile's name.
+    name: String,
 }
 
 impl Device {
@@ -148,13 +151,21 @@ impl Device {
             );
         };
         let identity = read_key(common, &profiles.key(&profile))?;
-        let connector = DeviceConnector::new(
+        let mut connector = DeviceConnector::new(
             &enrolled.host,
             enrolled.port,
             profile.site_key,
             Arc::new(identity),
         );
-        Ok(Self { profile, connector })
+        if let Some(known) = profile.known_site {
+            connector = connector.expect(known);
+        }
+        Ok(Self {
+            profile,
+            connector,
+            profiles,
+            name,
+        })
     }
 
     /// Connects to the site.
@@ -162,6 +173,13 @@ impl Device {
         let id = self.profile.id.clone();
         let account = id.to_string();
         let connection = self.connector.connect(id).await?;
+        let known = self.connector.known_site();
+        if let Some(known) = known.filter(|known| Some(*known) != self.profile.known_site) {
+            // The connection is good. Without the profile the next one follows the events again.
+            if let Err(failure) = self.profiles.record(&self.name, known) {
+                say(format_args!("warning: {}", failure.message));
+            }
+        }
         Ok(Link::Device {
             connection,
             account,

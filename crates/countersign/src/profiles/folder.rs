@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use countersign_proto::site_identity::KnownSite;
 
 use super::Profile;
 use crate::failure::{Exit, Failure};
@@ -120,6 +121,19 @@ impl Profiles {
             .map_err(|error| Failure::new(Exit::Failure, "profile", error))?;
         let file = self.file(name)?;
         files::write(&file, PRIVATE, Existing::Replaced, text.as_bytes())
+    }
+
+    /// Stores what a connection with a profile has shown of its site, unless it is known already.
+    pub(crate) fn record(&self, name: &str, learned: KnownSite) -> Result<(), Failure> {
+        let number = |known: KnownSite| known.newest().event().number;
+        let _lock = self.lock()?;
+        let mut profile = self.read(name)?;
+        let is_known = |known| number(known) >= number(learned);
+        if profile.known_site.is_some_and(is_known) {
+            return Ok(());
+        }
+        profile.known_site = Some(learned);
+        self.write(name, &profile)
     }
 
     /// Removes a profile, and its key if that is in this folder.

@@ -184,7 +184,7 @@ fn run_dialog(
                 };
             }
             client::ClientStep::Reconnect(_) => {
-                return End::Refused(Stage::Reconnect, String::new());
+                return End::Refused(Stage::Answer, "the client connects again".to_owned());
             }
             client::ClientStep::Stretch(_) => {
                 return forged_proof(site, server, fault, entropy);

@@ -111,6 +111,7 @@ pub(crate) fn edit_command(flight: &[u8], command: &str, edit: &Edit) -> Vec<u8>
     let text = match value {
         Value::Bytes(text) => text.to_vec(),
         Value::U32(number) => number.to_be_bytes().to_vec(),
+        Value::U64(number) => number.to_be_bytes().to_vec(),
         other => panic!("{other:?}"),
     };
     match edit {
@@ -147,6 +148,9 @@ fn valued(command: Command, bytes: &[u8]) -> Value<'_> {
     match command.shape() {
         countersign_proto::risp::Shape::Integer(4) => {
             Value::U32(u32::from_be_bytes(bytes.try_into().unwrap()))
+        }
+        countersign_proto::risp::Shape::Integer(8) => {
+            Value::U64(u64::from_be_bytes(bytes.try_into().unwrap()))
         }
         _ => Value::Bytes(bytes),
     }

@@ -73,7 +73,7 @@ impl Stage {
             | SessionRefusal::TooManyUnauthenticated
             | SessionRefusal::TooManyChoices => Self::BeforeLogin,
             SessionRefusal::BadLogin(_) => Self::Login,
-            SessionRefusal::OtherSite => Self::Handshake,
+            SessionRefusal::OtherSite | SessionRefusal::OldSiteKey => Self::Handshake,
             SessionRefusal::NotAuthenticated | SessionRefusal::Expired => Self::Proof,
             SessionRefusal::BadPacket(_) => Self::Packet,
             SessionRefusal::BadMessage(_) => Self::Message,
