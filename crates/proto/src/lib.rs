@@ -8,6 +8,7 @@
 //! | [`operation`], [`lines`] | the envelopes of operations, results and events, and their JSON lines |
 //! | [`broker`] | service tickets between applications, editions v1 and v2 |
 //! | [`replay`] | the replay cache |
+//! | [`peer`] | how sites become peers, and the first lines between them |
 //! | [`site_identity`] | the site's id and its key events |
 //! | [`name`], [`uri`] | account names, and site URIs |
 //! | [`webhook`] | the requests that carry alarms as short texts |
@@ -37,6 +38,7 @@ pub mod enrolment;
 pub mod lines;
 pub mod name;
 pub mod operation;
+pub mod peer;
 pub mod problem;
 pub mod replay;
 pub mod risp;

@@ -4,10 +4,10 @@ use countersign_crypto::secret::SecretBytes;
 
 /// A line without its end, of at most `MAX` bytes with it.
 #[derive(Debug)]
-pub(super) struct PartialLine<const MAX: usize>(SecretBytes);
+pub(crate) struct PartialLine<const MAX: usize>(SecretBytes);
 
 /// The result of bytes that arrived.
-pub(super) enum LineStep<const MAX: usize> {
+pub(crate) enum LineStep<const MAX: usize> {
     /// The line is incomplete.
     More(PartialLine<MAX>),
     /// The line without its end.
@@ -24,17 +24,17 @@ impl<const MAX: usize> Default for PartialLine<MAX> {
 
 impl<const MAX: usize> PartialLine<MAX> {
     /// How many bytes may still be read: at least 1.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         MAX - self.0.expose().len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.expose().is_empty()
     }
 
     /// Takes bytes that arrived, of which those after the line or beyond [`Self::room`] do not
     /// count.
-    pub(super) fn receive(self, bytes: &[u8]) -> LineStep<MAX> {
+    pub(crate) fn receive(self, bytes: &[u8]) -> LineStep<MAX> {
         let (bytes, _) = bytes.split_at(bytes.len().min(self.room()));
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (line, _) = bytes.split_at(end.unwrap_or(bytes.len()));

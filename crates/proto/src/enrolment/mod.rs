@@ -16,7 +16,7 @@ pub mod client;
 pub mod passphrase;
 pub mod server;
 
-mod line;
+pub(crate) mod line;
 mod proof;
 mod reply;
 mod request;
@@ -28,6 +28,7 @@ pub use proof::{
 };
 pub use reply::{BadReply, MAX_REPLY, Reply};
 pub use request::{BadRequest, MAX_REQUEST, Request};
+pub(crate) use ticket::{TicketForm, TicketUri};
 pub use ticket::{
     BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, UnknownKind,
 };

@@ -10,6 +10,8 @@
 mod dialog;
 mod hostile;
 mod passphrase;
+mod peer;
+mod peer_hostile;
 mod ticket;
 
 use countersign_crypto::device_key::DeviceIdentity;

@@ -24,6 +24,7 @@ use crate::json;
 use crate::uri::is_host;
 
 pub use kind::{TicketKind, UnknownKind};
+pub(crate) use uri::{TicketForm, TicketUri};
 
 /// The longest URI that is read, in bytes without white space: the longest host leaves room to
 /// spare.
@@ -66,7 +67,7 @@ pub enum BadTicket {
     Scheme,
     /// A URI without `/e#`, such as a site's.
     #[error(
-        "this is no enrolment ticket; one reads countersign://HOST:PORT/e#… and is made by `ticket issue`"
+        "this is not a ticket of the right kind; a device's reads countersign://HOST:PORT/e#… and a peer's countersign://HOST:PORT/p#…"
     )]
     Path,
     /// The host is missing or no DNS name, IPv4 address or IPv6 address in brackets.
@@ -79,11 +80,13 @@ pub enum BadTicket {
     Port,
     /// Characters of the body are missing, or there are too many.
     #[error(
-        "a ticket has {BODY_CHARACTERS} characters behind its address; this has {found}. Copy it as a whole"
+        "such a ticket has {least} characters or more behind its address; this has {found}. Copy it as a whole"
     )]
     Length {
         /// How many there are.
         found: usize,
+        /// How few there may be.
+        least: usize,
     },
     /// The body has other characters than base32's.
     #[error("behind its address a ticket has letters and the digits 2 to 7 alone")]
@@ -97,6 +100,9 @@ pub enum BadTicket {
         /// The kind's number.
         found: u8,
     },
+    /// A peer ticket without the name and zone of its person.
+    #[error("the ticket does not name its person with a zone")]
+    Id,
     /// The JSON is malformed, or its members are not a ticket's.
     #[error("the JSON is no enrolment ticket: {0}")]
     Json(String),

@@ -1,0 +1,66 @@
+//! A line after the first ones. Both sides send operations and results on one connection.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::json;
+use crate::lines::{BadLine, read_operation, read_outcome};
+use crate::operation::{Operation, Outcome};
+
+/// What a line is.
+#[derive(Debug, Clone)]
+pub enum PeerLine {
+    /// The peer asks for something.
+    Operation(Operation),
+    /// The peer's reply to an operation of this site.
+    Outcome(Outcome),
+}
+
+/// Why a line is neither.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPeerLine {
+    /// It has `group` and `code`, or neither.
+    #[error("the line is neither an operation nor a result")]
+    Neither,
+    /// It is no JSON object.
+    #[error("the line is no JSON object: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It announces content, which a connection between peers does not carry.
+    #[error("a connection between peers carries no content")]
+    Content,
+    /// Its members are not those of an operation or result.
+    #[error(transparent)]
+    Line(#[from] BadLine),
+}
+
+/// The members that tell operations from results.
+#[derive(Deserialize)]
+struct Kind {
+    group: Option<IgnoredAny>,
+    code: Option<IgnoredAny>,
+}
+
+impl PeerLine {
+    /// Reads a line without its line end.
+    ///
+    /// # Errors
+    /// [`BadPeerLine`].
+    pub fn read(line: &[u8]) -> Result<Self, BadPeerLine> {
+        let Kind { group, code } = json::object(line)?;
+        let (read, content) = match (group.is_some(), code.is_some()) {
+            (true, false) => {
+                let (operation, content) = read_operation(line)?;
+                (Self::Operation(operation), content)
+            }
+            (false, true) => {
+                let (outcome, content) = read_outcome(line)?;
+                (Self::Outcome(outcome), content)
+            }
+            _ => return Err(BadPeerLine::Neither),
+        };
+        match content {
+            true => Err(BadPeerLine::Content),
+            false => Ok(read),
+        }
+    }
+}
