@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Alarm, AlarmData, AlarmKey, AlarmText, Language, Raiser, Severity, Target};
 use crate::id::{AccountId, DeviceId, TicketId};
 use crate::json::Json;
+use crate::lockdown::LockdownLevel;
 use crate::timestamp::Timestamp;
 
 /// The cause of an alarm of the site.
@@ -65,6 +66,15 @@ pub enum SystemAlarm {
         /// The newest backup.
         last: Option<Timestamp>,
     },
+    /// A lockdown was imposed.
+    Lockdown {
+        /// What is in lockdown: `site`, or `person NAME` and the like.
+        target: String,
+        /// What the lockdown of the site refuses; `None` if it is not of the site.
+        level: Option<LockdownLevel>,
+        /// Who imposed it.
+        by: String,
+    },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
         /// The application whose previous key retires first.
@@ -87,6 +97,8 @@ impl SystemAlarm {
     pub const REFUSALS: &str = "refusals ";
     /// The beginning of the keys of [`SystemAlarm::SecondKey`]. The id of the account follows.
     pub const SECOND_KEY: &str = "second key ";
+    /// The beginning of the keys of [`SystemAlarm::Lockdown`]. The target follows.
+    pub const LOCKDOWN: &str = "lockdown ";
     /// The beginning of the keys of [`SystemAlarm::TwoPlaces`]. The id of the account follows.
     pub const TWO_PLACES: &str = "two places ";
 
@@ -114,6 +126,7 @@ impl SystemAlarm {
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
             | Self::BackupOverdue { .. }
+            | Self::Lockdown { .. }
             | Self::KeysRetire { .. } => Target::Admins,
         }
     }
@@ -137,6 +150,7 @@ impl SystemAlarm {
             Self::Refusals { operation, .. } => format!("{}{operation}", Self::REFUSALS),
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
+            Self::Lockdown { target, .. } => format!("{}{target}", Self::LOCKDOWN),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
         };
         AlarmKey::cut(&key)
@@ -146,14 +160,15 @@ impl SystemAlarm {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::SecondKey { .. } => Severity::Critical,
+            Self::SecondKey { .. } | Self::Lockdown { level: Some(_), .. } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,
             Self::KeysRetire { .. } => Severity::Info,
             Self::RevokedDevice { .. }
             | Self::TwoPlaces { .. }
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
-            | Self::BackupOverdue { .. } => Severity::Warning,
+            | Self::BackupOverdue { .. }
+            | Self::Lockdown { level: None, .. } => Severity::Warning,
         }
     }
 
@@ -211,6 +226,17 @@ impl SystemAlarm {
             Self::BackupOverdue { last: Some(last) } => format!(
                 "The newest backup of the site is of {last}. Make one with `countersign backup create FILE`."
             ),
+            Self::Lockdown {
+                target,
+                level: Some(level),
+                by,
+            } => format!(
+                "{by} put the {target} in lockdown at the level {level}. See why with \
+                 `countersign lockdown status` on the machine of the site; it is lifted there."
+            ),
+            Self::Lockdown { target, by, .. } => format!(
+                "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
+            ),
             Self::KeysRetire {
                 application,
                 retires,
@@ -265,6 +291,17 @@ impl SystemAlarm {
             Self::BackupOverdue { last: Some(last) } => format!(
                 "Die neueste Sicherung der Site ist vom {last}. Erstellen Sie eine mit \
                  `countersign backup create FILE`."
+            ),
+            Self::Lockdown {
+                target,
+                level: Some(level),
+                by,
+            } => format!(
+                "{by} hat einen Lockdown verhängt: {target}, Stufe {level}. Den Grund zeigt \
+                 `countersign lockdown status` auf der Maschine der Site; dort wird er aufgehoben."
+            ),
+            Self::Lockdown { target, by, .. } => format!(
+                "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
             ),
             Self::KeysRetire {
                 application,
@@ -362,6 +399,16 @@ mod tests {
             },
             SystemAlarm::BackupOverdue { last: None },
             SystemAlarm::BackupOverdue { last: Some(at) },
+            SystemAlarm::Lockdown {
+                target: text("site"),
+                level: Some(LockdownLevel::All),
+                by: text("local admin (uid 1000)"),
+            },
+            SystemAlarm::Lockdown {
+                target: text("person maria@example.org"),
+                level: None,
+                by: text("ada@example.org"),
+            },
             SystemAlarm::KeysRetire {
                 application: text("billing"),
                 retires: at,

@@ -1,5 +1,7 @@
 //! Creating a site and opening an existing one.
 
+use std::sync::Arc;
+
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
@@ -123,6 +125,8 @@ impl Site {
             runtime_revision: 0,
             offer,
             offer_revision: 1,
+            lockdowns: Arc::default(),
+            lockdowns_revision: 0,
             wrapped_key,
             key_revision: 1,
             sealed_setup,

@@ -121,6 +121,8 @@ pub enum CloseReason {
     OptionDisabled,
     /// Too many fresh proofs in the session failed.
     NotProved,
+    /// A lockdown of the account or of the site ended it.
+    Lockdown,
 }
 
 impl CloseReason {
@@ -143,6 +145,7 @@ impl CloseReason {
             Self::PassphraseChanged => "passphrase_changed",
             Self::OptionDisabled => "option_disabled",
             Self::NotProved => "not_proved",
+            Self::Lockdown => "lockdown",
         }
     }
 }

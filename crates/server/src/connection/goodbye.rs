@@ -24,6 +24,7 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
         CloseReason::PassphraseChanged => Goodbye::PassphraseChanged,
         CloseReason::OptionDisabled => Goodbye::OptionDisabled,
         CloseReason::NotProved => Goodbye::NotProved,
+        CloseReason::Lockdown => Goodbye::Lockdown,
         CloseReason::ConnectionLost | CloseReason::ProtocolFault => return None,
     })
 }
@@ -63,6 +64,7 @@ mod tests {
             ),
             (CloseReason::OptionDisabled, Some(Goodbye::OptionDisabled)),
             (CloseReason::NotProved, Some(Goodbye::NotProved)),
+            (CloseReason::Lockdown, Some(Goodbye::Lockdown)),
         ];
         for (reason, goodbye) in expected {
             assert_eq!(of(reason), goodbye, "{reason}");
