@@ -31,7 +31,7 @@ const ALARMS: usize = 10;
 /// A time within which every connection has its event, or the measurement fails.
 const SOON: Duration = Duration::from_secs(60);
 
-type Stream = TlsStream<TcpStream>;
+pub(crate) type Stream = TlsStream<TcpStream>;
 
 /// Measures both figures of the site and of the peer.
 pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
@@ -81,6 +81,11 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
         ),
         Row::new("ratio of the two", our_rate / their_rate, Unit::Ratio),
     ])
+}
+
+/// Opens idle connections of a device.
+pub(crate) async fn connections(site: &Running, count: usize) -> Result<Vec<Stream>> {
+    open(&Device::enrol(site).await?, count).await
 }
 
 /// A way to open connections to one of the two servers.

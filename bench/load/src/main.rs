@@ -19,6 +19,7 @@ mod cut;
 mod devices;
 mod floods;
 mod honest;
+mod lockdown;
 mod login;
 mod memory;
 mod names;
@@ -87,7 +88,7 @@ impl Files {
 /// The default number of rounds of `names`.
 const ROUNDS: usize = 20_000;
 
-const SCENARIOS: [&str; 10] = [
+const SCENARIOS: [&str; 11] = [
     "slow",
     "held",
     "garbage",
@@ -97,6 +98,7 @@ const SCENARIOS: [&str; 10] = [
     "idle",
     "cut",
     "devices",
+    "lockdown",
     "names",
 ];
 
@@ -169,6 +171,7 @@ pub(crate) fn run(
             "idle" => memory::idle(&site, size).await,
             "cut" => cut::run(&site, size).await,
             "devices" => devices::run(&site, size).await,
+            "lockdown" => lockdown::run(&site, size).await,
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;
                 rows.extend(tickets::run(&site, rounds / 4).await?);

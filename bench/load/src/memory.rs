@@ -57,7 +57,7 @@ pub(crate) async fn idle(site: &Arc<Running>, size: Size) -> Result<Vec<Row>> {
 }
 
 /// Opens sessions and keeps only their sockets.
-async fn sessions(site: &Arc<Running>, count: usize) -> Result<Vec<TcpStream>> {
+pub(crate) async fn sessions(site: &Arc<Running>, count: usize) -> Result<Vec<TcpStream>> {
     let (mut logins, mut sockets) = (JoinSet::<Result<LoggedIn>>::new(), Vec::new());
     for number in 0..count {
         if logins.len() >= AT_ONCE

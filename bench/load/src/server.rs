@@ -43,7 +43,7 @@ fn limits(scenario: &str) -> Limits {
         ..Limits::default()
     };
     match scenario {
-        "unauthenticated" | "idle" | "cut" | "devices" => many,
+        "unauthenticated" | "idle" | "cut" | "devices" | "lockdown" => many,
         // The defaults do not admit ten thousand unauthenticated connections, nor keep them open.
         "held" => Limits {
             connections_per_source: 12_000,
@@ -105,7 +105,7 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
         }
         let mut devices = None;
         let mut ticket = None;
-        if scenario == "devices" {
+        if ["devices", "lockdown"].contains(&scenario) {
             let listener = Server::builder(served.site.clone())
                 .limits(limits(scenario))
                 .device(Some("127.0.0.1:0".parse()?));

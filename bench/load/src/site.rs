@@ -37,7 +37,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) robot: Arc<Identity>,
     pub(crate) admin_socket: std::path::PathBuf,
-    /// The URI of an enrolment ticket, at the site of `devices`.
+    /// The URI of an enrolment ticket, at the sites of `devices` and `lockdown`.
     pub(crate) ticket: Option<String>,
 }
 

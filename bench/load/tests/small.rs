@@ -117,6 +117,14 @@ fn a_session_that_is_cut_ends_within_a_second() {
 }
 
 #[test]
+fn a_lockdown_ends_every_session_and_connection_of_a_device() {
+    let rows = rows("lockdown");
+    assert_eq!(rows.len(), 4);
+    let is_measured = |row: &Value| row["figure"].is_number();
+    assert!(rows.iter().all(is_measured), "{rows:#?}");
+}
+
+#[test]
 fn the_program_detects_a_slower_name() {
     assert_met(&rows("names"), 3, |row| {
         let what = row["what"].as_str().unwrap();

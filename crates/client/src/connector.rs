@@ -87,7 +87,10 @@ const RETRY_DELAYS: [Duration; 6] = [
 fn is_temporary(error: &LoginError) -> bool {
     matches!(
         error,
-        LoginError::Busy | LoginError::Sealed | LoginError::Ended(WireError::TooSlow)
+        LoginError::Busy
+            | LoginError::Sealed
+            | LoginError::Lockdown
+            | LoginError::Ended(WireError::TooSlow)
     )
 }
 

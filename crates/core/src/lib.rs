@@ -67,6 +67,7 @@ pub mod engine;
 pub mod enrolment;
 pub mod id;
 pub mod json;
+pub mod lockdown;
 pub mod offer;
 pub mod operations;
 pub mod page;

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    alarm, app, audit, backup, broker, call, config, device, enrol, key, login, operation, option,
-    passphrase, penalty, person, profile, service, session, signing, site, ticket,
+    alarm, app, audit, backup, broker, call, config, device, enrol, key, lockdown, login,
+    operation, option, passphrase, penalty, person, profile, service, session, signing, site,
+    ticket,
 };
 use crate::exit;
 use crate::failure::{Exit, Failure};
@@ -129,6 +130,9 @@ pub(crate) enum Noun {
     /// Open sessions.
     #[command(subcommand)]
     Session(session::Verb),
+    /// Lockdown: refuses an account, an application, or everyone, until it is lifted.
+    #[command(subcommand)]
+    Lockdown(lockdown::Verb),
     /// Rate-limit penalties of source addresses.
     #[command(subcommand)]
     Penalty(penalty::Verb),

@@ -55,8 +55,8 @@ const TABLE: [(Exit, &str, &str); 10] = [
     ),
     (
         Exit::Refused,
-        "refused by policy",
-        "an operation that the account may not call, no common encryption option, a session that the site ended by a decision, `app ticket` and `app call` for a provider that the application may not call",
+        "refused by policy or lockdown",
+        "an operation that the account may not call, no common encryption option, a session that the site ended by a decision, a login while the site is in lockdown, `app ticket` and `app call` for a provider that the application may not call",
     ),
     (
         Exit::NotFound,

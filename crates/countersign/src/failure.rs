@@ -180,6 +180,11 @@ impl From<ConnectError> for Failure {
                     "sealed",
                     "unseal it with `countersign site unseal` at the site",
                 ),
+                LoginError::Lockdown => (
+                    Exit::Refused,
+                    "lockdown",
+                    "ask its operator, who sees the reason with `countersign lockdown status` at the site",
+                ),
                 LoginError::Busy => (Exit::Unreachable, "busy", "try again later"),
                 LoginError::NoCommonOption(_) => (
                     Exit::Refused,
@@ -262,6 +267,8 @@ mod tests {
         assert_eq!(login(LoginError::NotAuthenticated), Exit::NotAuthenticated);
         assert_eq!(login(LoginError::WrongSite), Exit::NotAuthenticated);
         assert_eq!(login(LoginError::Sealed), Exit::Unreachable);
+        assert_eq!(login(LoginError::Lockdown), Exit::Refused);
+        assert_eq!(exit(Code::LOCKDOWN), Exit::Refused);
     }
 
     /// Every ended session had the exit code of a refusal, or was reported as a lost connection.

@@ -75,6 +75,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Broker(verb) => commands::broker::run(common, verb),
         Noun::Key(verb) => commands::key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
+        Noun::Lockdown(verb) => commands::lockdown::run(common, verb),
         Noun::Penalty(verb) => commands::penalty::run(common, verb),
         Noun::Sign(sign) => commands::signing::sign(common, &sign),
         Noun::Verify(verify) => commands::signing::verify(common, &verify),

@@ -64,7 +64,7 @@ pub use provider::{
     AuthenticatedApp, Insertion, Limits, MemoryTickets, OpenedTicket, Provider, ProviderBuilder,
     RequestName, TicketStore, TicketStoreError, VerifiedService,
 };
-pub use session::{SessionError, SiteSession};
+pub use session::{SessionError, SiteEvents, SiteSession};
 #[cfg(feature = "consumer")]
 pub use v1::V1BuildError;
 pub use v1::{V1, V1Application, V1Site};

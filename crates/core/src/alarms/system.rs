@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Alarm, AlarmData, AlarmKey, AlarmText, Language, Raiser, Severity, Target};
 use crate::id::{AccountId, DeviceId, TicketId};
 use crate::json::Json;
+use crate::lockdown::LockdownLevel;
 use crate::timestamp::Timestamp;
 
 /// The cause of an alarm of the site.
@@ -72,6 +73,15 @@ pub enum SystemAlarm {
         /// The previous key was stolen at this time.
         compromised_since: Option<Timestamp>,
     },
+    /// A lockdown was imposed.
+    Lockdown {
+        /// What is in lockdown: `site`, or `person NAME` and the like.
+        target: String,
+        /// What the lockdown of the site refuses; `None` if it is not of the site.
+        level: Option<LockdownLevel>,
+        /// Who imposed it.
+        by: String,
+    },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
         /// The application whose previous key retires first.
@@ -96,6 +106,8 @@ impl SystemAlarm {
     pub const SECOND_KEY: &str = "second key ";
     /// The beginning of the keys of [`SystemAlarm::NewSiteKey`]. The number of the event follows.
     pub const NEW_SITE_KEY: &str = "new site key ";
+    /// The beginning of the keys of [`SystemAlarm::Lockdown`]. The target follows.
+    pub const LOCKDOWN: &str = "lockdown ";
     /// The beginning of the keys of [`SystemAlarm::TwoPlaces`]. The id of the account follows.
     pub const TWO_PLACES: &str = "two places ";
 
@@ -124,6 +136,7 @@ impl SystemAlarm {
             | Self::DiskLow { .. }
             | Self::BackupOverdue { .. }
             | Self::NewSiteKey { .. }
+            | Self::Lockdown { .. }
             | Self::KeysRetire { .. } => Target::Admins,
         }
     }
@@ -147,6 +160,7 @@ impl SystemAlarm {
             Self::Refusals { operation, .. } => format!("{}{operation}", Self::REFUSALS),
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
+            Self::Lockdown { target, .. } => format!("{}{target}", Self::LOCKDOWN),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
             // One for each key, so that the admins learn of each.
             Self::NewSiteKey { event, .. } => format!("{}{event}", Self::NEW_SITE_KEY),
@@ -159,6 +173,7 @@ impl SystemAlarm {
     pub const fn severity(&self) -> Severity {
         match self {
             Self::SecondKey { .. }
+            | Self::Lockdown { level: Some(_), .. }
             | Self::NewSiteKey {
                 compromised_since: Some(_),
                 ..
@@ -170,6 +185,7 @@ impl SystemAlarm {
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
             | Self::NewSiteKey { .. }
+            | Self::Lockdown { level: None, .. }
             | Self::BackupOverdue { .. } => Severity::Warning,
         }
     }
@@ -242,6 +258,17 @@ impl SystemAlarm {
                 "The site has a new key, by key event {event}, because the previous one was stolen. What that \
                  signed after {since} is void. Check what the thief did: the audit log, accounts and keys."
             ),
+            Self::Lockdown {
+                target,
+                level: Some(level),
+                by,
+            } => format!(
+                "{by} put the {target} in lockdown at the level {level}. See why with \
+                 `countersign lockdown status` on the machine of the site; it is lifted there."
+            ),
+            Self::Lockdown { target, by, .. } => format!(
+                "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
+            ),
             Self::KeysRetire {
                 application,
                 retires,
@@ -311,6 +338,17 @@ impl SystemAlarm {
                 "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel, weil der alte gestohlen \
                  wurde. Was dieser nach {since} signiert hat, ist ungültig. Prüfen Sie Audit-Log, Konten und \
                  Schlüssel."
+            ),
+            Self::Lockdown {
+                target,
+                level: Some(level),
+                by,
+            } => format!(
+                "{by} hat einen Lockdown verhängt: {target}, Stufe {level}. Den Grund zeigt \
+                 `countersign lockdown status` auf der Maschine der Site; dort wird er aufgehoben."
+            ),
+            Self::Lockdown { target, by, .. } => format!(
+                "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
             ),
             Self::KeysRetire {
                 application,
@@ -415,6 +453,16 @@ mod tests {
             SystemAlarm::NewSiteKey {
                 event: 2,
                 compromised_since: Some(at),
+            },
+            SystemAlarm::Lockdown {
+                target: text("site"),
+                level: Some(LockdownLevel::All),
+                by: text("local admin (uid 1000)"),
+            },
+            SystemAlarm::Lockdown {
+                target: text("person maria@example.org"),
+                level: None,
+                by: text("ada@example.org"),
             },
             SystemAlarm::KeysRetire {
                 application: text("billing"),

@@ -10,6 +10,7 @@ use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
 use crate::devices::Device;
 use crate::id::SessionId;
+use crate::lockdown::Activity;
 use crate::sessions::{CutHook, Proof, SessionInfo};
 use crate::store::{Change, StoreError};
 use crate::throttle::{Abuse, Source};
@@ -39,7 +40,7 @@ impl Site {
     /// session that was opened with [`Site::close_session`], those that were cut too.
     ///
     /// [`Decision::Refused`] stands for an unknown key, another person's id, an account that is
-    /// locked, disabled or deleted, and a sealed site: answer them alike, with silence. It is
+    /// locked, disabled, deleted or in lockdown, and a sealed site: answer them alike, with silence. It is
     /// counted for the audit log and as [`Abuse::NotAuthenticated`] of the source; the caller
     /// counts nothing.
     ///
@@ -70,7 +71,10 @@ impl Site {
         let name = self.qualified_name(new.name);
         let found = self.store().device_login(&new.thumbprint).await?;
         let found = found.filter(|(account, _)| account.is_active() && account.name == name);
-        let Some((account, device)) = found.filter(|_| !self.is_sealed()) else {
+        let found = found.filter(|(account, _)| {
+            self.permits_account(Activity::DeviceConnection, account.id) && !self.is_sealed()
+        });
+        let Some((account, device)) = found else {
             if self.store().is_removed_key(&new.thumbprint).await? {
                 self.report(SystemAlarm::RevokedDevice {
                     thumbprint: new.thumbprint.to_string(),
@@ -109,7 +113,8 @@ impl Site {
         {
             return Ok(Decision::TooMany);
         }
-        let admitted = match self.may_still(&info, &account).await {
+        let may_still = self.may_still(&info, &account, Activity::DeviceConnection);
+        let admitted = match may_still.await {
             Ok(true) => self
                 .audit_session_with(seen(&device, now), &info, "session.opened", None, now)
                 .await

@@ -26,6 +26,7 @@ use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::devices::{DEVICES_PER_ACCOUNT, Device};
 use crate::enrolment::{EnrolmentTicket, RevocationReason, Usable};
 use crate::id::DeviceId;
+use crate::lockdown::Activity;
 use crate::page::Page;
 use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
 use crate::throttle::{Abuse, Source};
@@ -93,6 +94,9 @@ impl Site {
         if !account.is_some_and(|account| account.is_active()) {
             return Err(presented.refused("account_not_active"));
         }
+        if presented.is_locked_down() {
+            return Err(presented.refused("lockdown"));
+        }
         match presented.bound {
             Some(device) => presented.repeat(device).await,
             None => presented.register(key, request.device()).await,
@@ -136,6 +140,10 @@ impl Site {
             source,
             now,
         };
+        // The ticket stays as it is, and may be used once the lockdown is lifted.
+        if presented.is_locked_down() {
+            return Err(presented.refused("lockdown"));
+        }
         match usable {
             Usable::Registers => {}
             Usable::Repeats(device) => presented.bound = Some(device),
@@ -161,6 +169,16 @@ pub(super) struct Presented<'a> {
 }
 
 impl Presented<'_> {
+    /// Whether a lockdown refuses the ticket.
+    fn is_locked_down(&self) -> bool {
+        let activity = match self.ticket.kind {
+            TicketKind::Device | TicketKind::Peer => Activity::DeviceEnrolment,
+            TicketKind::Passphrase => Activity::PassphraseTicket,
+            TicketKind::Admin => Activity::FirstAdmin,
+        };
+        !self.site.permits_account(activity, self.account.id)
+    }
+
     /// The device that was enrolled before, if it was not revoked since.
     async fn repeat(&self, id: Option<DeviceId>) -> Result<Enrolled, NotEnrolled> {
         let device = match id {

@@ -25,6 +25,7 @@ use crate::audit::coalesced::Occurrence;
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::enrolment::USUAL_LIFETIME;
 use crate::id::AccountId;
+use crate::lockdown::Activity;
 use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
 use crate::throttle::Source;
 use crate::timestamp::Timestamp;
@@ -103,7 +104,7 @@ fn setting(form: &Form, revision: u64) -> Result<Change, StoreError> {
 
 impl Site {
     /// Issues the ticket of the first admin, which replaces an earlier one; `None` if the site has an
-    /// admin, or no listener takes enrolments. It expires after an hour. Audited as `ticket.issue`.
+    /// admin, no listener takes enrolments, or a lockdown refuses them. It expires after an hour. Audited as `ticket.issue`.
     ///
     /// # Errors
     /// `internal` if the store failed.
@@ -114,7 +115,8 @@ impl Site {
         let Some(address) = self.endpoints().enrolment else {
             return Ok(None);
         };
-        if !self.store().active_admins(1).await?.is_empty() {
+        let is_permitted = self.permits(Activity::FirstAdmin);
+        if !is_permitted || !self.store().active_admins(1).await?.is_empty() {
             return Ok(None);
         }
         let token = Token::generate(&mut self.entropy());
@@ -170,6 +172,7 @@ impl Site {
     ) -> Result<FirstAdminUse, NotEnrolled> {
         let refused = |why| Err(self.first_admin_refused(source, why, now));
         match &first.ticket.state {
+            _ if !self.permits(Activity::FirstAdmin) => refused("lockdown"),
             FormState::Revoked => refused("revoked"),
             _ if now >= first.ticket.expires => refused("expired"),
             FormState::Bound {

@@ -19,6 +19,7 @@ use super::Site;
 use crate::accounts::{Account, CredentialId, Kind};
 use crate::audit::AuditDraft;
 use crate::id::{AccountId, SessionId};
+use crate::lockdown::Activity;
 use crate::sessions::{
     CloseReason, CutHook, Proof, Resume, SessionInfo, Suspension, SuspensionLimits,
 };
@@ -142,6 +143,7 @@ impl Site {
         let found = self.store().key_login(thumbprint).await?;
         Ok(found
             .filter(|(account, _)| account.kind == Kind::Service && account.is_active())
+            .filter(|(account, _)| self.permits_account(Activity::ServiceLogin, account.id))
             .filter(|_| !self.is_sealed())
             .map(|(account, key)| ServiceLogin {
                 account: account.id,
@@ -188,7 +190,7 @@ impl Site {
             return Ok(Decision::TooMany);
         }
         let may_still = match self.still_has(info.account, new.credential).await {
-            Ok(true) => self.may_still(&info, &account).await,
+            Ok(true) => self.may_still(&info, &account, login_of(info.proof)).await,
             other => other,
         };
         let admitted = match may_still {
@@ -218,7 +220,8 @@ impl Site {
         now: Timestamp,
     ) -> Option<SessionInfo> {
         let info = self.sessions().find(id)?;
-        (self.offers(option) && now < info.expires).then_some(info)
+        let permitted = self.permits_account(Activity::Resumption, info.account);
+        (permitted && self.offers(option) && now < info.expires).then_some(info)
     }
 
     /// Moves a session to the connection on which its client resumes it. Returns `None` if the
@@ -245,7 +248,7 @@ impl Site {
             before(CloseReason::Replaced);
         }
         let admitted = match self.store().account(info.account).await {
-            Ok(Some(account)) => self.may_still(&info, &account).await,
+            Ok(Some(account)) => self.may_still(&info, &account, Activity::Resumption).await,
             Ok(None) => Ok(false),
             Err(error) => Err(error),
         };
@@ -345,12 +348,17 @@ impl Site {
         Ok(now.is_some_and(|now| now.credential_id == verified))
     }
 
-    /// Whether what was proved for a session is still the account's, and the account as it was `seen` and active.
+    /// Whether what was proved for a session is still the account's, the account as it was `seen` and active, and
+    /// `activity` permitted by the lockdowns.
     pub(super) async fn may_still(
         &self,
         info: &SessionInfo,
         seen: &Account,
+        activity: Activity,
     ) -> Result<bool, StoreError> {
+        if !self.permits_account(activity, info.account) {
+            return Ok(false);
+        }
         let account = match info.proof {
             Proof::Passphrase => self.store().account(info.account).await?,
             Proof::Key(thumbprint) => {
@@ -441,5 +449,15 @@ impl Site {
         let set = ChangeSet::new(Vec::from_iter(change), audit);
         self.store().commit(set).await?;
         Ok(())
+    }
+}
+
+/// The activity that opens a session with this proof.
+pub(super) const fn login_of(proof: Proof) -> Activity {
+    match proof {
+        Proof::Passphrase => Activity::PersonLogin,
+        Proof::Key(_) => Activity::ServiceLogin,
+        Proof::DeliveredKey(_) => Activity::DeliveredKeyLogin,
+        Proof::Device(_) => Activity::DeviceConnection,
     }
 }

@@ -28,6 +28,7 @@ mod device;
 mod endpoints;
 mod enrolment;
 mod first_admin;
+mod lockdown;
 mod login;
 mod new_site;
 mod outbox;
@@ -57,6 +58,7 @@ use countersign_proto::site_identity::{SignedKeyEvent, SiteId};
 use crate::access::{Caller, Channel};
 use crate::audit::coalesced::{Coalesced, Occurrence};
 use crate::content::Content;
+use crate::lockdown::Activity;
 use crate::offer::Offer;
 use crate::sessions::{Events, SessionRegistry};
 use crate::site_key::UnsealedKeys;
@@ -268,6 +270,8 @@ impl Site {
         let Some(scope) = entry.access().scope(&caller) else {
             return Err(refusal(entry, &caller));
         };
+        let activity = Activity::Operation(entry.kind(), caller.channel);
+        self.expect_permitted(activity, caller.account)?;
         carried.fits(entry)?;
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
             let counted = self.throttle().rates().take(Rate::PublicKey(account), now);

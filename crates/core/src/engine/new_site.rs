@@ -142,6 +142,8 @@ impl Site {
             offer,
             offer_revision: 1,
             key: new.record,
+            lockdowns: Arc::default(),
+            lockdowns_revision: 0,
             key_revision: 1,
             sealed_setup,
             sealed_v1_keys: None,

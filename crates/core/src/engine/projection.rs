@@ -149,10 +149,10 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::PutScript(_) => 0,
-        // No session ends; the program that runs the site applies its settings.
+        // The program that runs the site applies its settings. A lockdown ends sessions.
         Change::PutSetting { name, .. } => {
             site.apply_setting(name);
-            0
+            site.end_locked_down(name)
         }
         // No session ends; the worker that delivers looks at the outbox.
         Change::Alarm(_) => {

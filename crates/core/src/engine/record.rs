@@ -1,6 +1,6 @@
 //! The site's own settings in the store, and their copy in memory.
 
-use std::sync::{PoisonError, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 use countersign_crypto::secret::SecretText;
 use countersign_proto::name::Zone;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::runtime::{RUNTIME, StoredSettings};
 use super::{Site, SiteError};
 use crate::engine::Refusal;
+use crate::lockdown::Lockdowns;
 use crate::offer::Offer;
 use crate::site_key::{KeyRecord, V1Key, seal_v1_keys};
 use crate::store::{Change, Setting, Store, StoreError};
@@ -20,6 +21,8 @@ pub(super) const SITE_KEY: &str = "site_key";
 pub(super) const SERVER_SETUP: &str = "server_setup";
 pub(super) const V1_KEYS: &str = "broker_v1_keys";
 pub(super) const CONFIG: &str = "config";
+/// The name of the setting with the lockdowns in force, as JSON.
+pub(super) const LOCKDOWNS: &str = "lockdowns";
 /// The name of the setting with the encryption options on offer: an [`Offer`], as JSON.
 pub const OFFER: &str = "encryption_options";
 /// The name of the setting with the time of the newest backup: a [`Timestamp`], as JSON.
@@ -64,6 +67,9 @@ pub(super) struct SiteRecord {
     pub(super) offer: Offer,
     pub(super) offer_revision: u64,
     pub(super) key: KeyRecord,
+    /// The lockdowns in force.
+    pub(super) lockdowns: Arc<Lockdowns>,
+    pub(super) lockdowns_revision: u64,
     pub(super) key_revision: u64,
     /// The OPAQUE server setup, sealed under the root secret.
     pub(super) sealed_setup: Vec<u8>,
@@ -100,6 +106,10 @@ impl SiteRecord {
             Some(runtime) => (parse(RUNTIME, &runtime)?, runtime.revision),
             None => (StoredSettings::default(), 0),
         };
+        let (lockdowns, lockdowns_revision) = match store.setting(LOCKDOWNS).await? {
+            Some(lockdowns) => (parse(LOCKDOWNS, &lockdowns)?, lockdowns.revision),
+            None => (Lockdowns::default(), 0),
+        };
         let v1_keys = store.setting(V1_KEYS).await?;
         Ok(Some(Self {
             config: parse(CONFIG, &config)?,
@@ -109,6 +119,8 @@ impl SiteRecord {
             offer,
             offer_revision,
             key: parse(SITE_KEY, &key)?,
+            lockdowns: Arc::new(lockdowns),
+            lockdowns_revision,
             key_revision: key.revision,
             sealed_setup: setup.value,
             v1_keys_revision: v1_keys.as_ref().map_or(0, |setting| setting.revision),
@@ -167,6 +179,11 @@ impl Site {
         match name {
             CONFIG => replace(&mut record.config, &mut record.config_revision, setting),
             RUNTIME => replace(&mut record.runtime, &mut record.runtime_revision, setting),
+            LOCKDOWNS => {
+                let mut lockdowns = Lockdowns::clone(&record.lockdowns);
+                replace(&mut lockdowns, &mut record.lockdowns_revision, setting);
+                record.lockdowns = Arc::new(lockdowns);
+            }
             OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
             // A notice tells the new key after a rotation.
             SITE_KEY => replace(&mut record.key, &mut record.key_revision, setting),

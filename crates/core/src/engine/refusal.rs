@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::audit::AuditOutcome;
 use crate::content::ContentBroken;
+use crate::lockdown::{LockdownLevel, TooManyLockdowns};
 use crate::store::{StoreError, Thing, Unique};
 
 /// Why an operation was refused or failed.
@@ -152,6 +153,26 @@ impl Refusal {
         )
     }
 
+    /// A lockdown of the site at this level refuses it.
+    #[must_use]
+    pub fn lockdown(level: LockdownLevel) -> Self {
+        Self::new(
+            Code::LOCKDOWN,
+            format!("the site is in lockdown at the level `{level}`, which refuses this"),
+            "an admin sees the reason with `lockdown status`; it is lifted at the site's local admin socket",
+        )
+    }
+
+    /// A lockdown of the caller's account refuses it.
+    #[must_use]
+    pub fn account_lockdown() -> Self {
+        Self::new(
+            Code::LOCKDOWN,
+            "your account is in lockdown".to_owned(),
+            "ask an admin, who can lift it with `lockdown lift`",
+        )
+    }
+
     /// The site is at the limit of concurrent work.
     #[must_use]
     pub fn busy(message: impl Into<String>) -> Self {
@@ -211,7 +232,7 @@ impl Refusal {
         match (self.failed, self.kind) {
             _ if self.audited => None,
             (true, _) => Some(AuditOutcome::Failed),
-            (false, Code::NOT_PERMITTED) => Some(AuditOutcome::NotPermitted),
+            (false, Code::NOT_PERMITTED | Code::LOCKDOWN) => Some(AuditOutcome::NotPermitted),
             (false, _) => None,
         }
     }
@@ -279,6 +300,15 @@ impl From<ContentBroken> for Refusal {
             Code::MALFORMED,
             broken.to_string(),
             "the content was incomplete and was discarded; send it again",
+        )
+    }
+}
+
+impl From<TooManyLockdowns> for Refusal {
+    fn from(error: TooManyLockdowns) -> Self {
+        Self::conflict(
+            error.to_string(),
+            "impose a lockdown of the site with `lockdown site`, or lift some",
         )
     }
 }

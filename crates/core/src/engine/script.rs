@@ -12,6 +12,7 @@ use super::Site;
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::engine::Rider;
+use crate::lockdown::Activity;
 use crate::store::{Change, ChangeSet, ScriptProgress, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -55,6 +56,11 @@ pub enum ScriptError {
         /// How many operations were applied.
         lines: u32,
     },
+    /// The site is in lockdown at the highest level.
+    #[error(
+        "the site is in lockdown, which refuses initialisation scripts; lift it with `countersign lockdown lift site` and start the site again"
+    )]
+    Lockdown,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,6 +94,9 @@ impl Site {
             },
             None => 0,
         };
+        if !self.permits(Activity::InitScript) {
+            return Err(ScriptError::Lockdown);
+        }
         let caller = Caller::init(name);
         let mut operations = 0;
         for at in done..lines.len() {

@@ -53,7 +53,16 @@ impl Site {
         now: Timestamp,
     ) -> Result<Option<Arc<Registered>>, StoreError> {
         let broker = self.broker();
-        broker.provider(self.store(), consumer, id, now).await
+        let provider = broker.provider(self.store(), consumer, id, now).await?;
+        Ok(provider.filter(|provider| self.permits_call(consumer, provider)))
+    }
+
+    /// Returns whether neither application is in lockdown.
+    fn permits_call(&self, consumer: &Registered, provider: &Registered) -> bool {
+        let lockdowns = self.lockdowns();
+        let both = [consumer, provider];
+        both.iter()
+            .all(|one| lockdowns.permits_application(&one.application))
     }
 
     /// Opens and verifies a request for a ticket. A request of an unregistered application takes
@@ -105,10 +114,18 @@ impl Site {
         now: Timestamp,
     ) -> Result<E::Sealed, IssueError<E::Refusal>> {
         let consumer = allowed.verified.consumer.clone();
+        let called = Arc::clone(&allowed.provider);
         let provider = allowed.verified.provider().to_owned();
         let (broker, entropy) = (self.broker(), &mut self.entropy());
         let response = broker.issue(self.store(), keys, allowed, now, entropy);
-        let response = response.await;
+        // Checked after the ticket was made: a lockdown meanwhile either finds it given, and its
+        // providers are told, or is noticed here.
+        let response = match response.await {
+            Ok(_) if !self.permits(E::ACTIVITY) || !self.permits_call(&consumer, &called) => {
+                Err(IssueError::Refused(E::refusal(Denial::NotAllowed)))
+            }
+            response => response,
+        };
         if let Some(occurrence) = tickets::response(&consumer, &provider, &response) {
             self.count(occurrence, now);
         }
@@ -135,9 +152,19 @@ impl Site {
             }
         }
         let found = found.into_iter();
-        let providers = found.filter_map(|(id, found)| Some((id, found?))).collect();
-        let (answers, occurrences) =
-            tickets::tickets(keys, consumer, requested, &providers, now, self.entropy());
+        let mut providers: HashMap<&str, Arc<Registered>> =
+            found.filter_map(|(id, found)| Some((id, found?))).collect();
+        let issue = |providers: &_| {
+            tickets::tickets(keys, consumer, requested, providers, now, self.entropy())
+        };
+        let (mut answers, mut occurrences) = issue(&providers);
+        // A lockdown while the tickets were made either finds them given, and the providers are
+        // told, or is noticed here.
+        let kept = providers.len();
+        providers.retain(|_, provider| self.permits_call(consumer, provider));
+        if providers.len() != kept {
+            (answers, occurrences) = issue(&providers);
+        }
         for occurrence in occurrences {
             self.count(occurrence, now);
         }
@@ -148,13 +175,16 @@ impl Site {
     /// to each of the provider's valid keys.
     ///
     /// # Errors
-    /// [`Refusal::NotAllowed`] when the provider is locked, or is not of edition v2.
+    /// [`Refusal::NotAllowed`] when the provider is locked or in lockdown, or is not of edition v2.
     pub fn ticket_keys(
         &self,
         keys: &BrokerKeys,
         provider: &Registered,
         now: Timestamp,
     ) -> Result<Vec<SealedMessage>, Refusal> {
+        if !self.permits_application(&provider.application) {
+            return Err(Refusal::NotAllowed);
+        }
         tickets::ticket_keys(keys, provider, now, &mut self.entropy())
     }
 }

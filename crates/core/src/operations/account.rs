@@ -13,6 +13,7 @@ use crate::accounts::{Account, Kind, State};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::id::AccountId;
+use crate::lockdown::LockdownTarget;
 use crate::page::Page;
 use crate::store::{Change, DamagedAccount, Notice};
 use crate::timestamp::Timestamp;
@@ -276,6 +277,11 @@ pub(super) async fn delete(
     if let Some(id) = id {
         let released = without_service(&context, id).await?;
         changes.extend(released.changes);
+        let target = LockdownTarget::Account(id);
+        let forget = context
+            .site()
+            .forget_lockdowns(|deleted| *deleted == target);
+        changes.extend(forget?);
         spoke_for = released.ids;
     }
     let details = Deletion {

@@ -14,6 +14,7 @@ use crate::access::Role;
 use crate::accounts::{Account, DeliveredKeyCredential, Kind};
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
+use crate::lockdown::OperationKind;
 use crate::store::Change;
 use crate::timestamp::Timestamp;
 
@@ -29,6 +30,7 @@ pub(super) fn entries() -> Vec<Entry> {
     }
     vec![
         Entry::new("person", "deliver_key")
+            .of_kind(OperationKind::Enrols)
             .summary(
                 "Stores a person's certificate and encrypted key for the option delivered-key. Cuts the \
                 person's sessions that were opened with the previous key.",

@@ -12,6 +12,7 @@ use crate::access::Role;
 use crate::accounts::{KeyCredential, Kind};
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
+use crate::lockdown::OperationKind;
 use crate::store::{Change, KEYS_PER_ACCOUNT};
 use crate::text::Label;
 use crate::timestamp::Timestamp;
@@ -21,6 +22,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let thumbprint = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     vec![
         Entry::new("key", "add")
+            .of_kind(OperationKind::Enrols)
             .summary("Adds a key to a service. Its other keys stay valid.")
             .allow(&admin)
             .changes()

@@ -10,6 +10,7 @@ mod delivered;
 mod device;
 
 mod key;
+mod lockdown;
 mod operation;
 mod option;
 mod own;
@@ -49,6 +50,7 @@ pub fn table() -> Result<Table, TableError> {
         device::entries(),
         session::entries(),
         penalty::entries(),
+        lockdown::entries(),
         site::entries(),
         config::entries(),
         audit::entries(),

@@ -24,6 +24,7 @@ use crate::accounts::{
     Registrant, check_record,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::lockdown::OperationKind;
 use crate::site_key::UnsealedKeys;
 use crate::store::Change;
 use crate::text::Base64Url;
@@ -33,6 +34,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("person", "passphrase_start")
+            .of_kind(OperationKind::Enrols)
             .summary(
                 "Starts setting a person's pass phrase: answers an OPAQUE registration request.",
             )
@@ -42,6 +44,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "maria", "request": "…" }))
             .handler(start::<Named>),
         Entry::new("person", "passphrase_finish")
+            .of_kind(OperationKind::Enrols)
             .summary("Sets a person's pass phrase, removes the delivered key and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()

@@ -11,6 +11,7 @@ use crate::access::Role;
 use crate::accounts::{Account, Kind, State};
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
+use crate::lockdown::OperationKind;
 use crate::store::Change;
 use crate::text::{FullName, Label};
 
@@ -18,6 +19,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("service", "create")
+            .of_kind(OperationKind::Enrols)
             .summary("Creates a service, with its first key if one is given.")
             .allow(&admin)
             .changes()

@@ -16,6 +16,7 @@ use crate::enrolment::{
     TicketState, USUAL_LIFETIME,
 };
 use crate::id::{AccountId, DeviceId, TicketId};
+use crate::lockdown::{LockdownTarget, OperationKind};
 use crate::page::Page;
 use crate::store::Change;
 use crate::throttle::Rate;
@@ -25,6 +26,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let (admin, members) = ([Role::Admin], [Role::Member]);
     vec![
         Entry::new("ticket", "issue")
+            .of_kind(OperationKind::Enrols)
             .summary("Issues an enrolment ticket for a person, shown once; for yourself after a fresh proof.")
             .allow(&admin)
             .allow_own(&members)
@@ -103,6 +105,18 @@ struct Issued {
     ticket: Value,
 }
 
+/// A ticket for a person in lockdown would be refused.
+fn expect_no_lockdown(context: &Context, account: &Account) -> Result<(), Refusal> {
+    let target = LockdownTarget::Account(account.id);
+    match context.site().lockdowns().of(&target) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::conflict(
+            format!("{} is in lockdown", account.name),
+            "lift it with `lockdown lift` first",
+        )),
+    }
+}
+
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
     let account = person(&context, &params.person).await?;
     if matches!(
@@ -125,6 +139,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             "allow it with `person unlock` or `person enable` first",
         ));
     }
+    expect_no_lockdown(&context, &account)?;
     let (site, now) = (context.site(), context.now());
     let address = site.endpoints().enrolment.ok_or_else(|| {
         Refusal::conflict(

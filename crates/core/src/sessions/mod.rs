@@ -123,6 +123,8 @@ pub enum CloseReason {
     NotProved,
     /// The site was sealed.
     SiteSealed,
+    /// A lockdown of the account or of the site ended it.
+    Lockdown,
 }
 
 impl CloseReason {
@@ -146,6 +148,7 @@ impl CloseReason {
             Self::OptionDisabled => "option_disabled",
             Self::NotProved => "not_proved",
             Self::SiteSealed => "site_sealed",
+            Self::Lockdown => "lockdown",
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Verified<E: TicketEdition> {
 /// A verified request for a provider that its consumer may call.
 pub struct Allowed<E: TicketEdition> {
     pub(crate) verified: Verified<E>,
-    provider: Arc<Registered>,
+    pub(crate) provider: Arc<Registered>,
 }
 
 impl<E: TicketEdition> Verified<E> {

@@ -9,6 +9,7 @@ use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
 use super::{Denial, LIMITS, Registered, Replays, TicketEdition, millis};
+use crate::lockdown::Activity;
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -17,6 +18,8 @@ use crate::timestamp::Timestamp;
 pub enum V2 {}
 
 impl TicketEdition for V2 {
+    const ACTIVITY: Activity = Activity::TicketV2;
+
     type Received = UnverifiedRequest;
     type Opened = UnverifiedRequest;
     type Verified = VerifiedRequest;

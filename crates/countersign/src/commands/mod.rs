@@ -15,6 +15,7 @@ pub(crate) mod enrol;
 pub(crate) mod key;
 mod link;
 mod listing;
+pub(crate) mod lockdown;
 pub(crate) mod login;
 pub(crate) mod operation;
 pub(crate) mod option;

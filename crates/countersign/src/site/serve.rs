@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use countersign_core::access::Caller;
 use countersign_core::engine::{Parts, ScriptOutcome, Site, UnsealError};
+use countersign_core::lockdown::Activity;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_crypto::entropy::SystemEntropy;
@@ -354,6 +355,12 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
     if site.is_sealed() && !scripts.is_empty() {
         warn!(
             "initialisation scripts were not applied: they are applied when the site starts unsealed"
+        );
+        return Ok(());
+    }
+    if !site.permits(Activity::InitScript) {
+        warn!(
+            "initialisation scripts were not applied: the site is in lockdown; they are applied when the site starts after it was lifted"
         );
         return Ok(());
     }

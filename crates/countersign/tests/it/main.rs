@@ -18,6 +18,7 @@ mod exits;
 mod faults;
 mod files;
 mod known_sites;
+mod lockdown;
 mod pages;
 mod passphrase;
 mod running;

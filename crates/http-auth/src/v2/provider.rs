@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 
 use super::ticket_keys::TicketKeys;
 use super::time::SiteTime;
+use super::void_tickets::VoidTickets;
 use super::{Application, Site, V2};
 use crate::clock::SiteClock;
 use crate::content::Content;
@@ -59,6 +60,7 @@ pub enum ProviderError {
 pub struct V2State {
     pub(super) time: Arc<SiteTime>,
     pub(super) ticket_keys: TicketKeys,
+    pub(super) void: VoidTickets,
     /// Refusals of signed presentations.
     refusals: OutcomeCache<Refusal>,
 }
@@ -116,13 +118,17 @@ impl Provider<V2> {
     /// Replaces the session over which ticket keys are requested, for example when it has ended.
     pub fn set_session(&self, session: Option<Arc<dyn SiteSession>>) {
         self.shared.state.ticket_keys.session.change(|_| session);
+        self.shared.state.void.session_replaced();
+        self.shared.follow_events();
     }
 }
 
 impl ProviderBuilder<V2> {
     /// Requests the keys for tickets of the symmetric path over this session. Its account is the
     /// service that is registered for this application at the site. Without a session such tickets
-    /// are rejected.
+    /// are rejected. Over the session the provider also learns at once which tickets the site has
+    /// declared void, because an application was locked or deleted or is in lockdown. Without it,
+    /// such a ticket is accepted until it expires.
     #[must_use]
     pub fn ticket_keys_from(mut self, session: Arc<dyn SiteSession>) -> Self {
         self.parts.session = Some(session);
@@ -138,9 +144,12 @@ impl ProviderBuilder<V2> {
         let state = V2State {
             time: Arc::new(SiteTime::new(SiteClock::new(self.clock.clone()), site)?),
             ticket_keys: TicketKeys::new(self.parts.session.take()),
+            void: VoidTickets::new(),
             refusals: OutcomeCache::new(),
         };
-        Ok(self.with(state))
+        let provider = self.with(state);
+        provider.shared.follow_events();
+        Ok(provider)
     }
 }
 
@@ -152,7 +161,7 @@ impl SharedProvider<V2> {
     }
 
     /// The site's time, in milliseconds since 1970.
-    async fn now(&self) -> u64 {
+    pub(super) async fn now(&self) -> u64 {
         self.state.time.now(&self.parties.get().site_keys).await
     }
 
@@ -232,6 +241,7 @@ impl ProviderEdition for V2 {
         body: Bytes,
         source: Option<IpAddr>,
     ) -> Result<String, Reply<Refusal>> {
+        provider.follow_events();
         let read = UnverifiedPresentation::read(&body)?;
         let now = provider.now().await;
         let accepted = match read.is_signed() {
@@ -247,6 +257,7 @@ impl ProviderEdition for V2 {
                 accepted.ok_or(Reply::Busy)??
             }
         };
+        let consumer = accepted.credentials.application.clone();
         let ticket = OpenedTicket {
             credentials: accepted.credentials,
             auth_data: Arc::from(accepted.auth_data),
@@ -254,6 +265,10 @@ impl ProviderEdition for V2 {
         provider
             .store_ticket(ticket, now, Refusal::Replayed)
             .await?;
+        // Checked after the ticket was stored: an event meanwhile either finds it or is noticed here.
+        if provider.is_void(&consumer, accepted.issued).await {
+            return Err(Refusal::NotVerified.into());
+        }
         Ok(accepted.answer)
     }
 

@@ -53,6 +53,10 @@ impl TicketStore for Shown {
         self.0.ticket(id).await
     }
 
+    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
+        self.0.void_tickets(application).await
+    }
+
     async fn insert_request(
         &self,
         name: RequestName,

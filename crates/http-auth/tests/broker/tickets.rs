@@ -369,3 +369,32 @@ async fn the_files_have_mode_0600_and_two_processes_share_them() {
     );
     assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 1_000]);
 }
+
+// BRK-80
+#[tokio::test]
+async fn void_tickets_lose_their_secrets_and_are_still_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in stores(&folder, Limits::default()).await {
+        let stored = [ticket_of(A, 1), ticket_of(A, 2), ticket_of(C, 3)];
+        for ticket in &stored {
+            assert_eq!(
+                store.insert_ticket(ticket.clone(), NOW).await,
+                Ok(Insertion::New)
+            );
+        }
+        let void = async || {
+            let mut void = Vec::new();
+            for ticket in &stored {
+                let now = store.ticket(ticket.credentials.id).await.unwrap().unwrap();
+                void.push(now.credentials.secret.expose() != ticket.credentials.secret.expose());
+            }
+            void
+        };
+        store.void_tickets(Some(A)).await.unwrap();
+        assert_eq!(void().await, [true, true, false]);
+        let again = store.insert_ticket(stored[0].clone(), NOW).await;
+        assert_eq!(again, Ok(Insertion::Replayed));
+        store.void_tickets(None).await.unwrap();
+        assert_eq!(void().await, [true, true, true]);
+    }
+}

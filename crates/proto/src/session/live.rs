@@ -31,11 +31,13 @@ pub enum Goodbye {
     OptionDisabled = 12,
     /// Too many fresh proofs in it failed.
     NotProved = 13,
+    /// A lockdown of the account or of the site ended it.
+    Lockdown = 14,
 }
 
 impl Goodbye {
     /// All reasons.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Done,
         Self::Cut,
         Self::Expired,
@@ -49,6 +51,7 @@ impl Goodbye {
         Self::PassphraseChanged,
         Self::OptionDisabled,
         Self::NotProved,
+        Self::Lockdown,
     ];
 
     /// The reason with that number. Unknown reasons of later versions count as [`Self::Cut`].
@@ -84,6 +87,7 @@ impl Goodbye {
             Self::PassphraseChanged => "the pass phrase was changed",
             Self::OptionDisabled => "its encryption option is not on offer any more",
             Self::NotProved => "too many proofs in it failed",
+            Self::Lockdown => "the account or the site is in lockdown",
         }
     }
 
@@ -104,6 +108,7 @@ impl Goodbye {
             Self::PassphraseChanged => "passphrase_changed",
             Self::OptionDisabled => "option_disabled",
             Self::NotProved => "not_proved",
+            Self::Lockdown => "lockdown",
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum WireError {
     OtherSite = 5,
     /// The client took too long.
     TooSlow = 6,
+    /// The site is in lockdown and accepts no logins. It is the same for every name.
+    Lockdown = 7,
 }
 
 impl WireError {
@@ -37,6 +39,7 @@ impl WireError {
             Self::Busy,
             Self::OtherSite,
             Self::TooSlow,
+            Self::Lockdown,
         ]
         .into_iter()
         .find(|error| *error as u8 == code)
@@ -121,6 +124,9 @@ pub enum LoginError {
     /// The site is sealed. This error is unauthenticated.
     #[error("the site reports that it is sealed; its operator must unseal it")]
     Sealed,
+    /// The site is in lockdown. This error is unauthenticated.
+    #[error("the site reports that it is in lockdown and accepts no logins")]
+    Lockdown,
     /// The site rejects the connection for now.
     #[error("the site is busy; try again later")]
     Busy,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::accounts::CredentialId;
+use countersign_core::lockdown::Activity;
 use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
 use countersign_crypto::entropy::SystemEntropy;
@@ -83,6 +84,8 @@ impl<'a> LoginAttempt<'a> {
                 Ok(0) | Err(_) => return Err(Closed::ByClient),
                 Ok(_) => {}
             }
+            // Whatever the client is about to ask for, it is at least this.
+            self.expect_permitted(Activity::Resumption)?;
             let attempt_state = match attempt.take() {
                 Some(attempt_state) => attempt_state,
                 None => match self.shared.login_settings() {
@@ -134,6 +137,12 @@ impl<'a> LoginAttempt<'a> {
                 server::ServerStep::LookUp(look_up) => look_up,
             };
             self.admitted.first_flight_received();
+            self.expect_permitted(match &look_up {
+                LookUp::Session(_) => Activity::Resumption,
+                LookUp::Person(_) => Activity::PersonLogin,
+                LookUp::Delivered(_) => Activity::DeliveredKeyLogin,
+                LookUp::Service(_) => Activity::ServiceLogin,
+            })?;
             attempt = match look_up {
                 LookUp::Session(find) => {
                     let resuming = Resuming::answer(*find, shared, out)?;
@@ -163,6 +172,15 @@ impl<'a> LoginAttempt<'a> {
                 }
             };
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Refuses what a lockdown of the site refuses, whatever the name: the client learns nothing
+    /// about accounts. An account in lockdown is refused like a locked one, after authentication.
+    fn expect_permitted(&self, activity: Activity) -> Result<(), Closed> {
+        match self.shared.site.permits(activity) {
+            true => Ok(()),
+            false => Err(Closed::Unserved(WireError::Lockdown)),
         }
     }
 

@@ -25,6 +25,7 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
         CloseReason::PassphraseChanged => Goodbye::PassphraseChanged,
         CloseReason::OptionDisabled => Goodbye::OptionDisabled,
         CloseReason::NotProved => Goodbye::NotProved,
+        CloseReason::Lockdown => Goodbye::Lockdown,
         CloseReason::ConnectionLost | CloseReason::ProtocolFault => return None,
     })
 }
@@ -65,6 +66,7 @@ mod tests {
             (CloseReason::OptionDisabled, Some(Goodbye::OptionDisabled)),
             (CloseReason::NotProved, Some(Goodbye::NotProved)),
             (CloseReason::SiteSealed, Some(Goodbye::Stopping)),
+            (CloseReason::Lockdown, Some(Goodbye::Lockdown)),
         ];
         for (reason, goodbye) in expected {
             assert_eq!(of(reason), goodbye, "{reason}");

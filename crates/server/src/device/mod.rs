@@ -21,6 +21,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use countersign_core::lockdown::Activity;
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
@@ -105,6 +106,8 @@ enum Asked {
 enum Refused {
     #[error("the site is sealed")]
     Sealed,
+    #[error("the site is in lockdown")]
+    Lockdown,
     #[error("too many handshakes are waiting")]
     Busy,
     #[error("the client took too long")]
@@ -125,7 +128,7 @@ impl Refused {
     /// The abuse that counts against the source.
     fn abuse(&self) -> Option<Abuse> {
         match self {
-            Self::Sealed | Self::Busy | Self::Ended => None,
+            Self::Sealed | Self::Lockdown | Self::Busy | Self::Ended => None,
             Self::TooSlow => Some(Abuse::NotAuthenticated),
             // A device that slept while the site replaced its key does not accept the new one yet.
             Self::Connection(error) if is_alert(error) => Some(Abuse::Refused),
@@ -228,6 +231,14 @@ async fn first_line(
     shared: &Shared,
     acceptors: &Acceptors,
 ) -> Result<Asked, Refused> {
+    // Checked before the handshake, which is public-key work.
+    let asked_for = [Activity::DeviceEnrolment, Activity::DeviceConnection];
+    if !asked_for
+        .into_iter()
+        .any(|asked_for| shared.site.permits(asked_for))
+    {
+        return Err(Refused::Lockdown);
+    }
     let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
     let hello = acceptor.client_hello(socket).await?;
     admitted.first_flight_received();

@@ -88,6 +88,9 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Rep
     if peer.is_refused(shared) {
         return reply::busy();
     }
+    if !shared.site.permits(V2::ACTIVITY) {
+        return reply::lockdown();
+    }
     let text = read(body, shared).await;
     answer::<V2>(text, peer, shared).await
 }
@@ -96,6 +99,9 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Rep
 pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     if peer.is_refused(shared) {
         return reply::busy();
+    }
+    if !shared.site.permits(V1::ACTIVITY) {
+        return reply::lockdown();
     }
     answer::<V1>(Some(text.into_bytes()), peer, shared).await
 }

@@ -90,6 +90,15 @@ pub(super) fn busy() -> Reply {
     reply
 }
 
+/// The site is in lockdown.
+pub(super) fn lockdown() -> Reply {
+    named(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "lockdown",
+        "the site is in lockdown",
+    )
+}
+
 /// The site is sealed.
 pub(super) fn sealed() -> Reply {
     named(

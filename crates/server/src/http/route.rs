@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use countersign_core::lockdown::Activity;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::introduction::Introduction;
 use countersign_proto::broker::v2::message::Nonce;
@@ -134,6 +135,9 @@ async fn signed<T: Serialize>(
     shared: &Arc<Shared>,
     sign: impl FnOnce(&Shared) -> Option<T>,
 ) -> Reply {
+    if !shared.site.permits(Activity::Information) {
+        return reply::lockdown();
+    }
     let Some(_turn) = shared.logins.turn(peer.network()).await else {
         return reply::busy();
     };

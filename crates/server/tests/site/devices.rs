@@ -24,7 +24,7 @@ const ADA: &str = "ada@example.org";
 /// A timeout that no test reaches unless it fails.
 const SOON: Duration = Duration::from_secs(60);
 
-type Stream = TlsStream<TcpStream>;
+pub(super) type Stream = TlsStream<TcpStream>;
 
 /// A site with a device listener, and the person `ada`.
 pub(super) struct Devices {
@@ -82,7 +82,7 @@ impl Devices {
     }
 
     /// The connection of a device after the site's first line.
-    async fn open(&self, identity: &Arc<DeviceIdentity>) -> Lines<Stream> {
+    pub(super) async fn open(&self, identity: &Arc<DeviceIdentity>) -> Lines<Stream> {
         let mut lines = Lines::new(self.connect(Some(identity)).await, 1 << 20);
         let hello = Hello {
             id: ADA.parse().unwrap(),
@@ -94,7 +94,7 @@ impl Devices {
     }
 }
 
-fn identity() -> Arc<DeviceIdentity> {
+pub(super) fn identity() -> Arc<DeviceIdentity> {
     Arc::new(DeviceIdentity::generate(&mut SystemEntropy))
 }
 
@@ -107,12 +107,12 @@ async fn to_the_end(mut stream: Stream) -> Vec<u8> {
     answer
 }
 
-async fn next(lines: &mut Lines<Stream>) -> Value {
+pub(super) async fn next(lines: &mut Lines<Stream>) -> Value {
     let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
     serde_json::from_slice(line).unwrap()
 }
 
-async fn is_closed(lines: &mut Lines<Stream>) -> bool {
+pub(super) async fn is_closed(lines: &mut Lines<Stream>) -> bool {
     let end = timeout(SOON, lines.next()).await.unwrap();
     matches!(end, Ok(None) | Err(_))
 }

@@ -22,10 +22,10 @@ use crate::operations::site;
 use crate::trusted::on_this_machine;
 
 /// An HTTP response.
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Answer {
@@ -40,7 +40,12 @@ impl Answer {
 const MOMENT: Duration = Duration::from_millis(v2::limits::AHEAD + 100);
 
 /// Sends one request.
-async fn request(served: &ServedSite, method: &str, target: &str, body: &[u8]) -> Answer {
+pub(super) async fn request(
+    served: &ServedSite,
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> Answer {
     let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
     let length = body.len();

@@ -37,13 +37,13 @@ fn millis() -> u64 {
 }
 
 /// An application and a session of its service.
-struct Registered {
-    application: Application,
+pub(super) struct Registered {
+    pub(super) application: Application,
     robot: Arc<Identity>,
-    session: Arc<Client>,
+    pub(super) session: Arc<Client>,
 }
 
-async fn register(served: &ServedSite, id: &str) -> Registered {
+pub(super) async fn register(served: &ServedSite, id: &str) -> Registered {
     register_over(served, id, &served.uri).await
 }
 
@@ -69,7 +69,7 @@ async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Register
 }
 
 /// The applications' settings for the site. Nothing listens at its HTTP address.
-fn known(served: &ServedSite) -> Site {
+pub(super) fn known(served: &ServedSite) -> Site {
     let opened = served.site.unsealed_keys().unwrap();
     Site {
         id: opened.broker.id().to_owned(),
@@ -79,7 +79,7 @@ fn known(served: &ServedSite) -> Site {
 }
 
 /// Serves `ledger`. Returns its address.
-async fn serve(provider: &Provider) -> String {
+pub(super) async fn serve(provider: &Provider) -> String {
     let who = async |Extension(app): Extension<AuthenticatedApp>| app.id;
     let router = Router::new()
         .route("/who", get(who))
@@ -90,7 +90,7 @@ async fn serve(provider: &Provider) -> String {
     format!("http://{address}")
 }
 
-fn consumer(served: &ServedSite, billing: &Registered, ledger: &str) -> Consumer {
+pub(super) fn consumer(served: &ServedSite, billing: &Registered, ledger: &str) -> Consumer {
     Consumer::builder(billing.application.clone(), known(served))
         .calls("ledger", ledger.parse().unwrap())
         .tickets_over(billing.session.clone())
@@ -101,7 +101,10 @@ fn consumer(served: &ServedSite, billing: &Registered, ledger: &str) -> Consumer
 }
 
 /// A ticket for a new consumer.
-async fn call(consumer: &Consumer, ledger: &str) -> Result<(u16, String), ConsumerError> {
+pub(super) async fn call(
+    consumer: &Consumer,
+    ledger: &str,
+) -> Result<(u16, String), ConsumerError> {
     let client = consumer.client().unwrap();
     match client.get(format!("{ledger}/who")).send().await {
         Ok(answer) => Ok((answer.status().as_u16(), answer.text().await.unwrap())),

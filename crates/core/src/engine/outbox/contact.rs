@@ -3,6 +3,7 @@
 use crate::accounts::Account;
 use crate::alarms::{DeliveryChannel, Preferences, RATE_WINDOW_S};
 use crate::engine::{Refusal, Site};
+use crate::lockdown::{Activity, LockdownTarget};
 use crate::timestamp::Timestamp;
 
 /// The limit on messages that are read for the rate limit.
@@ -31,14 +32,19 @@ impl Contact {
             channels: Vec::new(),
             recent: Vec::new(),
         };
+        let lockdowns = site.lockdowns();
+        let target = LockdownTarget::Account(account.id);
+        let can_log_in = account.is_active()
+            && lockdowns.of(&target).is_none()
+            && lockdowns.permits(Activity::AlarmDelivery);
         let wanted = contact.preferences.channels.iter().copied();
         let channels = wanted.filter(|channel| {
             let is_there = match channel {
                 DeliveryChannel::Email => settings.email,
                 DeliveryChannel::Text => settings.text,
             };
-            // An account that cannot log in receives nothing.
-            is_there && account.is_active() && contact.address(account, *channel).is_some()
+            // An account that cannot log in receives nothing, except while the whole site is in lockdown.
+            is_there && can_log_in && contact.address(account, *channel).is_some()
         });
         contact.channels = channels.collect();
         if !contact.channels.is_empty() {

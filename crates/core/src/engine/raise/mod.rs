@@ -22,6 +22,7 @@ use crate::alarms::{
     Severity, Target,
 };
 use crate::id::{AccountId, AlarmId};
+use crate::lockdown::LockdownTarget;
 use crate::store::AlarmChange;
 use crate::timestamp::Timestamp;
 
@@ -218,7 +219,10 @@ impl Site {
             }
             Target::Admins => {
                 let limit = u32::try_from(MAX_RECIPIENTS).unwrap_or(u32::MAX);
-                Ok(self.store().active_admins(limit).await?)
+                let lockdowns = self.lockdowns();
+                let mut admins = self.store().active_admins(limit).await?;
+                admins.retain(|admin| lockdowns.of(&LockdownTarget::Account(admin.id)).is_none());
+                Ok(admins)
             }
         }
     }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::access::{Access, Channel, Role};
 use crate::content::Content;
 use crate::engine::{Context, Refusal, params};
+use crate::lockdown::OperationKind;
 
 /// The result of an operation: data for programs and text for people.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ struct Spec {
     name: Name,
     summary: &'static str,
     access: Access,
+    kind: OperationKind,
     changes: bool,
     disruptive: bool,
     while_sealed: bool,
@@ -109,6 +111,7 @@ impl Entry {
             },
             summary: "",
             access: Access::default(),
+            kind: OperationKind::default(),
             changes: false,
             disruptive: false,
             while_sealed: false,
@@ -152,6 +155,12 @@ impl Entry {
     #[must_use]
     pub const fn access(&self) -> &Access {
         &self.spec.access
+    }
+
+    /// Returns its kind, which decides at which level of lockdown it is refused.
+    #[must_use]
+    pub const fn kind(&self) -> OperationKind {
+        self.spec.kind
     }
 
     /// Returns whether its success is audited, because it changes the site or reveals sensitive
@@ -279,6 +288,13 @@ impl EntryBuilder {
     #[must_use]
     pub const fn disruptive(mut self) -> Self {
         self.0.disruptive = true;
+        self
+    }
+
+    /// Declares its kind, which decides at which level of lockdown it is refused.
+    #[must_use]
+    pub const fn of_kind(mut self, kind: OperationKind) -> Self {
+        self.0.kind = kind;
         self
     }
 

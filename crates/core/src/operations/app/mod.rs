@@ -18,15 +18,17 @@ use crate::accounts::State;
 use crate::applications::{
     Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MAX_KEYS,
 };
-use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::{AccountId, InstanceId};
 use crate::json::Json;
+use crate::lockdown::{LockdownTarget, OperationKind};
 use crate::page::Page;
 use crate::site_key::UnsealedKeys;
-use crate::store::{Change, DamagedApplication, ListedApplication};
+use crate::store::{Change, DamagedApplication, ListedApplication, Notice};
 use crate::text::Label;
 
-pub(super) use relations::without_service;
+use relations::no_longer_called;
+pub(super) use relations::{void_tickets, without_service};
 use settings::Settings;
 use view::AppView;
 
@@ -37,6 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let id = json!({ "id": "billing" });
     vec![
         Entry::new("app", "create")
+            .of_kind(OperationKind::Enrols)
             .summary("Registers an application. It cannot call other applications until you allow it to.")
             .allow(&admin)
             .changes()
@@ -68,6 +71,7 @@ pub(super) fn entries() -> Vec<Entry> {
             }))
             .handler(update),
         Entry::new("app", "rotate_key")
+            .of_kind(OperationKind::Enrols)
             .summary("Adds a new key to an application. Its previous keys stay valid for an overlap period.")
             .allow(&admin)
             .changes()
@@ -80,7 +84,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(rotate_key),
         ticket::entry(),
         Entry::new("app", "lock")
-            .summary("Locks an application: it can neither call nor be called.")
+            .summary("Locks an application: it can neither call nor be called. Providers with a session refuse tickets that were already given.")
             .allow(&admin)
             .disruptive()
             .example(id.clone())
@@ -297,7 +301,8 @@ async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Ref
     params.settings.check()?;
     settings::few("allow", params.allow.len())?;
     settings::few("disallow", params.disallow.len())?;
-    let mut application = find(&context, &params.id).await?;
+    let before = find(&context, &params.id).await?;
+    let mut application = before.clone();
     params.settings.apply(&context, &mut application).await?;
     settings::disallow(&mut application, &params.disallow)?;
     settings::allow(&context, &mut application, params.allow, "allow").await?;
@@ -305,7 +310,11 @@ async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Ref
     let details = policy(&application);
     let details = serde_json::value::to_raw_value(&details)
         .map_err(|error| Refusal::internal(error.to_string()))?;
-    let view = put(&context, application, details).await?;
+    let void = match params.disallow.is_empty() {
+        true => Vec::new(),
+        false => no_longer_called(&context, &before, &application).await?,
+    };
+    let view = put(&context, application, void, details).await?;
     let mut lines = vec![format!("Changed {}.", view.id)];
     lines.extend(view.relations());
     Ok(Answer::new(view).with_output(lines.join("\n")))
@@ -343,14 +352,17 @@ fn policy(application: &Application) -> Policy<'_> {
     }
 }
 
+/// Stores an application, and tells providers which of its tickets are void.
 async fn put(
     context: &Context,
     application: Application,
+    void: Vec<Notice>,
     details: impl Serialize + Send,
 ) -> Result<AppView, Refusal> {
     let change = Change::UpdateApplication(Box::new(application.clone()));
     let target = application.id.to_string();
-    context.commit(vec![change], target, details).await?;
+    let changes = void.into_iter().fold(change.into(), Changes::and);
+    context.commit(changes, target, details).await?;
     AppView::of(context, application).await
 }
 
@@ -402,7 +414,7 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
         application.keys.insert(0, key);
     });
     let details = json!({ "fingerprint": fingerprint, "others_until": until });
-    let view = put(&context, application, details).await?;
+    let view = put(&context, application, Vec::new(), details).await?;
     let output = format!("Added a new key to {}.", view.id);
     Ok(Answer::new(view).with_output(output))
 }
@@ -419,7 +431,11 @@ async fn set_state(
     }
     let details = json!({ "was": application.state, "is": state });
     let application = application.revised(context.now(), |application| application.state = state);
-    let view = put(&context, application, details).await?;
+    let void = match state {
+        State::Active => Vec::new(),
+        State::Locked | State::Disabled => void_tickets(&context, &application).await?,
+    };
+    let view = put(&context, application, void, details).await?;
     Ok(Answer::new(view).with_output(output))
 }
 
@@ -434,20 +450,27 @@ struct Deletion {
 async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let id = params.id;
     let damaged = context.site().store().damaged_application(&id).await?;
-    let deletion = match &damaged {
-        Some(_) => Change::DeleteDamagedApplication(id.clone()),
-        None => Change::DeleteApplication {
-            id: id.clone(),
-            revision: find(&context, &id).await?.revision,
-        },
+    let (deletion, void) = match &damaged {
+        // Which applications it could call cannot be read.
+        Some(_) => (Change::DeleteDamagedApplication(id.clone()), Vec::new()),
+        None => {
+            let application = find(&context, &id).await?;
+            let void = void_tickets(&context, &application).await?;
+            let revision = application.revision;
+            let id = id.clone();
+            (Change::DeleteApplication { id, revision }, void)
+        }
     };
     let released = relations::without_callee(&context, &id).await?;
     let mut changes = released.changes;
     changes.push(deletion);
+    let is_deleted = |target: &LockdownTarget| matches!(target, LockdownTarget::Application { id: deleted, .. } if *deleted == id);
+    changes.extend(context.site().forget_lockdowns(is_deleted)?);
     let details = Deletion {
         no_longer_called_by: released.ids,
         damaged: damaged.map(|damaged| damaged.problem),
     };
+    let changes = void.into_iter().fold(changes.into(), Changes::and);
     context.commit(changes, id.to_string(), details).await?;
     Ok(Answer::new(Done {}).with_output(format!("Deleted {id}.")))
 }

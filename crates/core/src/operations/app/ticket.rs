@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{Application, ApplicationId, Edition};
-use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::json::Json;
 use crate::site_key::UnsealedKeys;
 use crate::timestamp::Timestamp;
@@ -79,7 +79,7 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
     let has_key = |opened: Arc<UnsealedKeys>| !opened.broker.v1_public().is_empty();
     let no_key = provider.edition == Edition::ServerosV1
         && !context.site().unsealed_keys().is_some_and(has_key);
-    let why_not = why_not(&consumer, &provider, &view)
+    let why_not = why_not(context.site(), &consumer, &provider, &view)
         .or(agreed.err())
         .or_else(|| {
             let none = "the site has no key for serveros-v1; `broker new_v1_key` makes one";
@@ -133,8 +133,16 @@ fn agreed(
     }
 }
 
-fn why_not(consumer: &Application, provider: &Application, view: &TicketView) -> Option<String> {
+fn why_not(
+    site: &Site,
+    consumer: &Application,
+    provider: &Application,
+    view: &TicketView,
+) -> Option<String> {
     for application in [consumer, provider] {
+        if !site.permits_application(application) {
+            return Some(format!("{} is in lockdown", application.id));
+        }
         if application.state != State::Active {
             return Some(format!(
                 "{} is {}",

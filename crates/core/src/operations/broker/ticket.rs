@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::access::Role;
 use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::lockdown::OperationKind;
 use crate::tickets::Registered;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -19,11 +20,13 @@ pub(super) fn entries() -> Vec<Entry> {
     let services = [Role::Service, Role::Admin];
     vec![
         Entry::new("broker", "ticket")
+            .of_kind(OperationKind::IssuesTickets)
             .summary("Issues service tickets to an application. The caller is the service that the application names.")
             .allow(&services)
             .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),
         Entry::new("broker", "ticket_keys")
+            .of_kind(OperationKind::IssuesTickets)
             .summary("Returns the keys with which an application opens service tickets, sealed to its own keys. The caller is the service that the application names.")
             .allow(&services)
             .public_key()

@@ -30,6 +30,7 @@ use crate::accounts::{
 };
 use crate::engine::{Answer, Context, Entry, Refusal, params};
 use crate::id::AccountId;
+use crate::lockdown::OperationKind;
 use crate::store::Change;
 use crate::text::{Base64Url, Email, FullName};
 use crate::timestamp::Timestamp;
@@ -53,6 +54,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "maria" }))
             .handler(dump),
         Entry::new("person", "load")
+            .of_kind(OperationKind::Enrols)
             .summary("Imports a dumped person.")
             .allow(&admin)
             .changes()

@@ -16,6 +16,7 @@ use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind, PersonData, State};
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::AccountId;
+use crate::lockdown::OperationKind;
 use crate::store::{Change, Notice};
 use crate::text::{Email, FullName};
 use crate::timestamp::Timestamp;
@@ -24,6 +25,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     let mut entries = vec![
         Entry::new("person", "create")
+            .of_kind(OperationKind::Enrols)
             .summary("Creates a person, who can log in after a pass phrase has been set.")
             .allow(&admin)
             .changes()

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::NoParams;
 use crate::access::{Channel, Role, Scope};
 use crate::engine::{Answer, Context, Entry, Refusal, Site, SiteConfig};
+use crate::lockdown::LockdownLevel;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -62,6 +63,12 @@ struct Status {
     session_protocol: u16,
     /// The zone of account names that are given without one.
     zone: String,
+    /// The level of the lockdown of the site; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockdown: Option<LockdownLevel>,
+    /// How many accounts and applications are in lockdown; shown to admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_down: Option<usize>,
     /// How many sessions are open; shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<usize>,
@@ -154,6 +161,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         false => None,
     };
     let sessions = is_admin.then(|| site.sessions().count());
+    let lockdowns = site.lockdowns();
     let endpoints = site.endpoints();
     let status = Status {
         site_id: site.id().to_string(),
@@ -174,6 +182,8 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         session_protocol: countersign_proto::session::VERSION,
         version: env!("CARGO_PKG_VERSION"),
         zone: site.zone().to_string(),
+        lockdown: lockdowns.level(),
+        locked_down: is_admin.then(|| lockdowns.targets().len()),
         sessions,
         audit_entries,
         delivery,
@@ -188,6 +198,16 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         output.push_str(&format!(", {sessions} sessions"));
     }
     output.push_str(&format!("\nsite id {}", status.site_id));
+    if let Some(level) = status.lockdown {
+        output.push_str(&format!(
+            "\nin lockdown at the level {level}: `lockdown status`"
+        ));
+    }
+    if let Some(number @ 1..) = status.locked_down {
+        output.push_str(&format!(
+            "\naccounts and applications in lockdown: {number}; `lockdown status`"
+        ));
+    }
     match (&status.enrolment_address, &status.device_address) {
         (Some(enrolment), Some(device)) if enrolment == device => {
             output.push_str(&format!("\ndevices connect to {device}"));

@@ -111,8 +111,26 @@ fn running(common: &Common) -> Vec<Finding> {
                 "`countersign site unseal`",
             ),
         },
+        lockdown(&status),
         delivery,
     ]
+}
+
+/// Checks whether a lockdown is in force. One of the site is a problem: it must not be forgotten.
+fn lockdown(status: &Value) -> Finding {
+    const CHECK: &str = "lockdown";
+    if let Some(level) = status.get("lockdown").and_then(Value::as_str) {
+        let message = format!("the site is in lockdown at the level {level}");
+        let hint = "`countersign lockdown status` shows the reason, `countersign lockdown lift site` lifts it";
+        return Finding::problem(CHECK, message, hint);
+    }
+    match status.get("locked_down").and_then(Value::as_u64) {
+        None | Some(0) => Finding::ok(CHECK, "none"),
+        Some(number) => Finding::ok(
+            CHECK,
+            format!("accounts and applications in lockdown: {number}"),
+        ),
+    }
 }
 
 /// Checks whether alarms reach persons without an open connection.

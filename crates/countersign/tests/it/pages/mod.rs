@@ -121,6 +121,12 @@ fn the_page_on_running_a_site_can_be_followed_word_for_word() {
     follow("docs/operate/running.md", site.folder.path());
 }
 
+#[test]
+fn the_page_on_lockdown_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/operate/lockdown.md", site.folder.path());
+}
+
 /// Rust blocks of a page are parts of the programs in `examples`, which are built with the workspace.
 fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
     let code = |line: &str| {

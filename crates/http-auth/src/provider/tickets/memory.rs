@@ -5,6 +5,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::message::Nonce;
 
 use super::shares::Shares;
@@ -113,6 +115,17 @@ impl TicketStore for MemoryTickets {
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(state.tickets.get(&id).cloned())
+    }
+
+    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for ticket in state.tickets.values_mut() {
+            let credentials = &mut ticket.credentials;
+            if application.is_none_or(|application| credentials.application == application) {
+                credentials.secret = Secret::generate(&mut SystemEntropy);
+            }
+        }
+        Ok(())
     }
 
     async fn insert_request(

@@ -89,6 +89,14 @@ pub trait TicketStore: Send + Sync + 'static {
     /// [`TicketStoreError`].
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError>;
 
+    /// Makes the stored tickets of an application unusable, or those of all applications, for
+    /// example by overwriting their secrets. Their ids stay stored until they expire, so that none
+    /// of them is accepted again. It is durable when this returns, if the store is durable at all.
+    ///
+    /// # Errors
+    /// [`TicketStoreError`]; none, some or all of the tickets are unusable.
+    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError>;
+
     /// Stores a request of `application` unless it is stored already; its signature expires at
     /// `until`.
     ///

@@ -84,6 +84,8 @@ pub struct Accepted {
     pub credentials: Credentials,
     /// The site's data about the consumer, as JSON.
     pub auth_data: Box<RawValue>,
+    /// When the site issued the ticket, in milliseconds since 1970 by its clock.
+    pub issued: u64,
     /// The response to the consumer, as JSON.
     pub answer: String,
 }
@@ -231,6 +233,7 @@ impl VerifiedPresentation {
                 expires: self.ticket.expires,
             },
             auth_data: self.ticket.auth_data,
+            issued: self.ticket.ts,
             answer,
         })
     }

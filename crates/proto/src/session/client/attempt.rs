@@ -431,6 +431,7 @@ fn refused(error: WireError) -> LoginError {
     match error {
         WireError::Sealed => LoginError::Sealed,
         WireError::Busy => LoginError::Busy,
+        WireError::Lockdown => LoginError::Lockdown,
         WireError::OtherSite => LoginError::WrongSite,
         WireError::NotAuthenticated => LoginError::NotAuthenticated,
         error => LoginError::Ended(error),

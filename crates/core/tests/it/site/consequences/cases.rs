@@ -306,6 +306,12 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("app.delete", ledger()),
         case("broker.new_v1_key", json!({ "private_key": *V1_KEY })),
         case("session.cut", json!({ "id": scene.maria.info.id })).ends("maria", CloseReason::Cut),
+        case("lockdown.person", named("maria")).ends("maria", CloseReason::Lockdown),
+        case("lockdown.service", named("robot")).ends("robot", CloseReason::Lockdown),
+        case("lockdown.app", ledger()),
+        case("lockdown.site", json!({ "level": "all" })).ends("maria", CloseReason::Lockdown),
+        case("lockdown.lift", json!({ "site": true }))
+            .after([Step::Run("lockdown.site", json!({ "level": "enrolment" }))]),
         case("penalty.forget", json!({})),
         case("option.enable", json!({ "name": "x25519-aes256gcm" })),
         case("option.disable", json!({ "name": option, "cut": true }))

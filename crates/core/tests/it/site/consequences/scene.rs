@@ -178,6 +178,7 @@ async fn contents(site: &Site) -> Value {
         "passphrase": passphrase.is_some(),
         "delivered": delivered.is_some(),
         "settings": site.stored_settings(),
+        "lockdowns": *site.lockdowns(),
         "data": data(site).await,
         "tickets": listed(site, "ticket.list", &["person", "state"]).await,
         "devices": listed(site, "device.list", &["person", "name"]).await,

@@ -129,6 +129,10 @@ impl TicketStore for SqliteTickets {
         }))
     }
 
+    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
+        self.writer.void(application).await
+    }
+
     async fn insert_request(
         &self,
         name: RequestName,

@@ -28,8 +28,14 @@ pub(super) enum Entry {
     Request(RequestName, String, u64),
 }
 
+enum Work {
+    Insert(Entry),
+    /// The tickets of this application, or of all, become unusable.
+    Void(Option<String>),
+}
+
 struct Waiting {
-    entry: Entry,
+    work: Work,
     now: u64,
     answer: oneshot::Sender<Answer>,
 }
@@ -62,8 +68,19 @@ impl Writer {
 
     /// Stores an entry, and returns when it is synced to disk.
     pub(super) async fn write(&self, entry: Entry, now: u64) -> Answer {
+        self.do_work(Work::Insert(entry), now).await
+    }
+
+    /// Makes the tickets of an application, or of all, unusable, and returns when that is synced to
+    /// disk.
+    pub(super) async fn void(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
+        let work = Work::Void(application.map(str::to_owned));
+        self.do_work(work, 0).await.map(|_| ())
+    }
+
+    async fn do_work(&self, work: Work, now: u64) -> Answer {
         let (answer, written) = oneshot::channel();
-        let waiting = Waiting { entry, now, answer };
+        let waiting = Waiting { work, now, answer };
         let ended = || TicketStoreError("the writing task has ended".to_owned());
         self.queue.send(waiting).await.map_err(|_| ended())?;
         written.await.map_err(|_| ended())?
@@ -107,12 +124,28 @@ impl Task {
         }
         let mut answers = Vec::with_capacity(batch.len());
         for waiting in batch {
-            let entry = &waiting.entry;
-            answers.push(self.counts.insert(&mut transaction, entry).await?);
+            answers.push(match &waiting.work {
+                Work::Insert(entry) => self.counts.insert(&mut transaction, entry).await?,
+                Work::Void(application) => void(&mut transaction, application.as_deref()).await?,
+            });
         }
         transaction.commit().await?;
         Ok(answers)
     }
+}
+
+/// Overwrites the secrets of the tickets of an application, or of all.
+async fn void(
+    connection: &mut SqliteConnection,
+    application: Option<&str>,
+) -> Result<Insertion, TicketStoreError> {
+    let update = "UPDATE ticket SET secret = randomblob(length(secret)) \
+                  WHERE ?1 IS NULL OR application = ?1";
+    sqlx::query(update)
+        .bind(application)
+        .execute(connection)
+        .await?;
+    Ok(Insertion::New)
 }
 
 /// Deletes expired entries.

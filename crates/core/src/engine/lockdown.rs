@@ -1,0 +1,104 @@
+//! The lockdowns of a site: what they permit now, and the change that imposes or lifts one.
+
+use std::sync::Arc;
+
+use super::record::{LOCKDOWNS, put};
+use super::{Refusal, Site};
+use crate::applications::Application;
+use crate::id::AccountId;
+use crate::lockdown::{Activity, LockdownTarget, Lockdowns};
+use crate::sessions::{CloseReason, SessionInfo};
+use crate::store::Change;
+
+impl Site {
+    /// Returns the lockdowns in force. They are available while the site is sealed too.
+    #[must_use]
+    pub fn lockdowns(&self) -> Arc<Lockdowns> {
+        Arc::clone(&self.record().lockdowns)
+    }
+
+    /// Returns whether the site permits this activity now. It reads memory only: ask it before
+    /// costly work.
+    #[must_use]
+    pub fn permits(&self, activity: Activity) -> bool {
+        self.record().lockdowns.permits(activity)
+    }
+
+    /// Returns whether the site permits this activity to this account now.
+    #[must_use]
+    pub fn permits_account(&self, activity: Activity, account: AccountId) -> bool {
+        let record = self.record();
+        record.lockdowns.permits_account(activity, account)
+    }
+
+    /// Returns whether this application is not in lockdown.
+    #[must_use]
+    pub fn permits_application(&self, application: &Application) -> bool {
+        self.record().lockdowns.permits_application(application)
+    }
+
+    /// Refuses an operation of this kind on this channel if a lockdown does.
+    pub(super) fn expect_permitted(
+        &self,
+        activity: Activity,
+        account: Option<AccountId>,
+    ) -> Result<(), Refusal> {
+        let lockdowns = self.lockdowns();
+        match lockdowns.level().filter(|_| !lockdowns.permits(activity)) {
+            Some(level) => Err(Refusal::lockdown(level)),
+            None if account
+                .is_some_and(|account| !lockdowns.permits_account(activity, account)) =>
+            {
+                Err(Refusal::account_lockdown())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the change that stores the lockdowns after `change`.
+    pub(crate) fn change_lockdowns(
+        &self,
+        change: impl FnOnce(Lockdowns) -> Result<Lockdowns, Refusal>,
+    ) -> Result<Change, Refusal> {
+        let record = self.record();
+        let lockdowns = change(Lockdowns::clone(&record.lockdowns))?;
+        let revision = record.lockdowns_revision.saturating_add(1);
+        Ok(put(LOCKDOWNS, &lockdowns, revision)?)
+    }
+
+    /// Returns the change that forgets the lockdowns of what is being deleted, if there are any: its
+    /// id is never used again.
+    pub(crate) fn forget_lockdowns(
+        &self,
+        is_deleted: impl Fn(&LockdownTarget) -> bool,
+    ) -> Result<Option<Change>, Refusal> {
+        let lockdowns = self.lockdowns();
+        let deleted: Vec<&LockdownTarget> = lockdowns
+            .targets()
+            .keys()
+            .filter(|target| is_deleted(target))
+            .collect();
+        if deleted.is_empty() {
+            return Ok(None);
+        }
+        let forget = |lockdowns: Lockdowns| {
+            let left = deleted
+                .iter()
+                .fold(lockdowns, |left, target| left.without(target));
+            Ok(left)
+        };
+        self.change_lockdowns(forget).map(Some)
+    }
+
+    /// Ends the sessions that the lockdowns refuse, after a change of them, and returns their number.
+    pub(super) fn end_locked_down(&self, setting: &str) -> usize {
+        if setting != LOCKDOWNS {
+            return 0;
+        }
+        let lockdowns = self.lockdowns();
+        // A session that may not be resumed may not continue either.
+        let is_refused =
+            |info: &SessionInfo| !lockdowns.permits_account(Activity::Resumption, info.account);
+        self.sessions().cut_where(CloseReason::Lockdown, is_refused)
+    }
+}

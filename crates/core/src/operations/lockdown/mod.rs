@@ -1,0 +1,376 @@
+//! `lockdown`: refuses an account, an application, or everyone, until it is lifted.
+
+mod status;
+mod target;
+
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::access::{Channel, Role};
+use crate::accounts::Kind;
+use crate::alarms::{Language, Raiser, SystemAlarm};
+use crate::applications::ApplicationId;
+use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal};
+use crate::lockdown::{
+    Imposed, LockdownLevel, LockdownReason, LockdownTarget, Lockdowns, SiteLockdown,
+};
+use crate::sessions::Audience;
+use crate::store::Notice;
+
+use status::LockdownView;
+use target::Found;
+
+/// How often a change is tried again because an alarm changed at the same time. The last try raises
+/// the alarm afterwards, so that no alarm can prevent a lockdown.
+const MAX_TRIES: usize = 4;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let admin = [Role::Admin];
+    let name = json!({ "name": "maria", "reason": "the laptop was stolen" });
+    let entry = |command, summary| {
+        Entry::new("lockdown", command)
+            .summary(summary)
+            .allow(&admin)
+            .only_on(&[Channel::Session, Channel::AdminSocket, Channel::Site])
+            .while_sealed()
+    };
+    vec![
+        entry("person", "Puts a person in lockdown: the sessions and connections of devices end, and logins and tickets are refused.")
+            .disruptive()
+            .example(name.clone())
+            .handler(|context, params| account(context, Kind::Person, params)),
+        entry("service", "Puts a service in lockdown: its sessions end, and its logins are refused.")
+            .disruptive()
+            .example(json!({ "name": "backup-robot" }))
+            .handler(|context, params| account(context, Kind::Service, params)),
+        entry("app", "Puts an application in lockdown: it gets no tickets, there are none for it, and providers with a session refuse those already given.")
+            .disruptive()
+            .example(json!({ "id": "billing" }))
+            .handler(application),
+        entry("site", "Puts the whole site in lockdown. Only the local admin socket lifts it.")
+            .disruptive()
+            .example(json!({ "level": "logins", "reason": "an investigation" }))
+            .handler(site),
+        entry("lift", "Lifts the lockdown of a person, a service, an application, or the site.")
+            .changes()
+            .example(json!({ "person": "maria" }))
+            .handler(lift),
+        entry("status", "Shows which lockdowns are in force, who imposed them, when and why.")
+            .handler(status::status),
+    ]
+}
+
+/// Names an account.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ImposeOnAccount {
+    /// The account's name, with or without the site's own zone.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// Why; at most 200 bytes. Admins see it.
+    #[serde(default)]
+    reason: LockdownReason,
+}
+
+/// Names an application.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ImposeOnApplication {
+    /// The application's id.
+    id: ApplicationId,
+    /// Why; at most 200 bytes. Admins see it.
+    #[serde(default)]
+    reason: LockdownReason,
+}
+
+/// A lockdown of the site.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ImposeOnSite {
+    /// What it refuses: `enrolment` refuses new enrolments, `logins` also new logins and tickets,
+    /// `all` (the default) everything but the local admin socket. A lower level than the one in force is accepted
+    /// at the admin socket only.
+    #[serde(default = "all")]
+    level: LockdownLevel,
+    /// Why; at most 200 bytes. Admins see it.
+    #[serde(default)]
+    reason: LockdownReason,
+}
+
+const fn all() -> LockdownLevel {
+    LockdownLevel::All
+}
+
+/// Names what is lifted: exactly one field.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Lift {
+    /// The name of a person.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The name of a service.
+    #[schemars(with = "Option<String>")]
+    service: Option<AccountName>,
+    /// The id of an application.
+    app: Option<ApplicationId>,
+    /// `true` for the site; at the local admin socket only.
+    #[serde(default)]
+    site: bool,
+}
+
+async fn account(
+    context: Context,
+    kind: Kind,
+    params: ImposeOnAccount,
+) -> Result<Answer<LockdownView>, Refusal> {
+    let found = Found::account(&context, kind, &params.name).await?;
+    impose(&context, found, params.reason).await
+}
+
+async fn application(
+    context: Context,
+    params: ImposeOnApplication,
+) -> Result<Answer<LockdownView>, Refusal> {
+    let found = Found::application(&context, &params.id).await?;
+    impose(&context, found, params.reason).await
+}
+
+async fn impose(
+    context: &Context,
+    found: Found,
+    reason: LockdownReason,
+) -> Result<Answer<LockdownView>, Refusal> {
+    let in_force = context.site().lockdowns();
+    if let Some(on) = in_force.of(&found.target) {
+        let view = LockdownView::of(&found.target, on);
+        return Ok(Answer::new(view).with_output(format!("{found} is in lockdown already.")));
+    }
+    let imposed = Imposed::new(context.caller(), reason, context.now());
+    let on = found.imposed(imposed.clone());
+    let alarm = SystemAlarm::Lockdown {
+        target: found.to_string(),
+        level: None,
+        by: imposed.by.clone(),
+    };
+    let target = found.target.clone();
+    let change = Change {
+        lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.with(target.clone(), on.clone())?),
+        event: "imposed",
+        data: json!({ "target": found.to_string(), "by": imposed.by, "reason": imposed.reason }),
+        alarm,
+        raises: true,
+        audited: found.name.clone(),
+        tickets: found.void_tickets(context).await?,
+    };
+    let ended = change.commit(context).await?;
+    let mut output = format!("{found} is in lockdown. Sessions ended: {ended}.");
+    if !has_other_admins(context).await? {
+        output.push_str("\nNo admin can log in now: use the local admin socket.");
+    }
+    Ok(Answer::new(LockdownView::of(&found.target, &on)).with_output(output))
+}
+
+/// Returns whether there is an admin who is not in lockdown.
+async fn has_other_admins(context: &Context) -> Result<bool, Refusal> {
+    let site = context.site();
+    let limit = u32::try_from(crate::lockdown::MAX_LOCKDOWNS).unwrap_or(u32::MAX);
+    let admins = site.store().active_admins(limit.saturating_add(1)).await?;
+    let lockdowns = site.lockdowns();
+    let is_free = |id| lockdowns.of(&LockdownTarget::Account(id)).is_none();
+    Ok(admins.is_empty() || admins.iter().any(|admin| is_free(admin.id)))
+}
+
+async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownView>, Refusal> {
+    let in_force = context.site().lockdowns();
+    if let Some(site) = in_force.site() {
+        if site.level == params.level {
+            let output = format!(
+                "The site is in lockdown at the level {} already.",
+                site.level
+            );
+            return Ok(Answer::new(LockdownView::of_site(site)).with_output(output));
+        }
+        if params.level < site.level {
+            expect_local(&context)?;
+        }
+    }
+    let imposed = Imposed::new(context.caller(), params.reason, context.now());
+    let new = SiteLockdown {
+        level: params.level,
+        imposed: imposed.clone(),
+    };
+    let alarm = SystemAlarm::Lockdown {
+        target: "site".to_owned(),
+        level: Some(params.level),
+        by: imposed.by.clone(),
+    };
+    let change = Change {
+        lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.with_site(Some(new.clone()))),
+        event: "imposed",
+        data: json!({
+            "target": "site",
+            "level": params.level,
+            "was": in_force.level(),
+            "by": imposed.by,
+            "reason": imposed.reason,
+        }),
+        alarm,
+        raises: true,
+        audited: "site".to_owned(),
+        tickets: Vec::new(),
+    };
+    let ended = change.commit(&context).await?;
+    let output = format!(
+        "The site is in lockdown at the level {}. Sessions ended: {ended}.",
+        params.level
+    );
+    Ok(Answer::new(LockdownView::of_site(&new)).with_output(output))
+}
+
+async fn lift(context: Context, params: Lift) -> Result<Answer<super::Done>, Refusal> {
+    let found = match (params.person, params.service, params.app, params.site) {
+        (Some(name), None, None, false) => Found::account(&context, Kind::Person, &name).await?,
+        (None, Some(name), None, false) => Found::account(&context, Kind::Service, &name).await?,
+        (None, None, Some(id), false) => Found::application(&context, &id).await?,
+        (None, None, None, true) => return lift_site(context).await,
+        _ => {
+            let problem = "name exactly one of `person`, `service`, `app` and `site`";
+            return Err(Refusal::invalid("", problem));
+        }
+    };
+    let own = context.caller().account.map(LockdownTarget::Account);
+    if own.as_ref() == Some(&found.target) {
+        return Err(Refusal::account_lockdown());
+    }
+    let lockdowns = context.site().lockdowns();
+    let Some(on) = lockdowns.of(&found.target) else {
+        let output = format!("{found} is not in lockdown.");
+        return Ok(Answer::new(super::Done {}).with_output(output));
+    };
+    // The account may have been renamed since, and the key of the alarm has its former name.
+    let alarm = SystemAlarm::Lockdown {
+        target: on.name.clone(),
+        level: None,
+        by: context.caller().name.clone(),
+    };
+    let target = found.target.clone();
+    let change = Change {
+        lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.without(&target)),
+        event: "lifted",
+        data: json!({ "target": found.to_string(), "by": context.caller().name }),
+        alarm,
+        raises: false,
+        audited: found.name.clone(),
+        tickets: Vec::new(),
+    };
+    change.commit(&context).await?;
+    let output = format!("The lockdown of {found} is lifted.");
+    Ok(Answer::new(super::Done {}).with_output(output))
+}
+
+async fn lift_site(context: Context) -> Result<Answer<super::Done>, Refusal> {
+    expect_local(&context)?;
+    let Some(level) = context.site().lockdowns().level() else {
+        let output = "The site is not in lockdown.";
+        return Ok(Answer::new(super::Done {}).with_output(output));
+    };
+    let alarm = SystemAlarm::Lockdown {
+        target: "site".to_owned(),
+        level: Some(level),
+        by: context.caller().name.clone(),
+    };
+    let change = Change {
+        lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.with_site(None)),
+        event: "lifted",
+        data: json!({ "target": "site", "was": level, "by": context.caller().name }),
+        alarm,
+        raises: false,
+        audited: "site".to_owned(),
+        tickets: Vec::new(),
+    };
+    change.commit(&context).await?;
+    let output = "The lockdown of the site is lifted.";
+    Ok(Answer::new(super::Done {}).with_output(output))
+}
+
+/// An attacker with the session of an admin must not be able to end the lockdown that keeps them
+/// out.
+fn expect_local(context: &Context) -> Result<(), Refusal> {
+    match context.caller().channel {
+        Channel::AdminSocket => Ok(()),
+        _ => Err(Refusal::not_permitted(
+            "only the site's local admin socket lifts a lockdown of the site, or lowers its level",
+            "run `countersign lockdown lift site` on the machine of the site",
+        )),
+    }
+}
+
+/// A change of the lockdowns, with its event, its alarm and what becomes of tickets.
+struct Change<'a> {
+    lockdowns: &'a (dyn Fn(Lockdowns) -> Result<Lockdowns, Refusal> + Send + Sync),
+    event: &'static str,
+    /// The data of the event, and the details of the audit entry.
+    data: Value,
+    alarm: SystemAlarm,
+    /// Whether the alarm is raised. Otherwise it is over.
+    raises: bool,
+    /// The target of the audit entry.
+    audited: String,
+    /// Tells providers that tickets are void.
+    tickets: Vec<Notice>,
+}
+
+impl Change<'_> {
+    /// Writes everything at once and returns the number of sessions that ended.
+    async fn commit(self, context: &Context) -> Result<usize, Refusal> {
+        let mut tries = 1;
+        loop {
+            let is_last = tries == MAX_TRIES;
+            let mut changes = self.changes(context)?;
+            if !is_last {
+                changes = changes.with(self.alarm_changes(context).await?);
+            }
+            let commit = context.commit(changes, self.audited.clone(), &self.data);
+            match commit.await {
+                Err(refusal) if refusal.is_conflict() && !is_last => tries += 1,
+                Err(refusal) => return Err(refusal),
+                Ok(committed) => {
+                    if is_last && self.raises {
+                        context.site().report(self.alarm);
+                    }
+                    return Ok(committed.effects.sessions_ended);
+                }
+            }
+        }
+    }
+
+    fn changes(&self, context: &Context) -> Result<Changes, Refusal> {
+        let change = context.site().change_lockdowns(self.lockdowns)?;
+        let to = Audience::Role(Role::Admin);
+        let event = Notice::event(to, "lockdown", self.event, &self.data)?;
+        let notices = self.tickets.iter().cloned();
+        Ok(notices.fold(Changes::from(change).and(event), Changes::and))
+    }
+
+    async fn alarm_changes(&self, context: &Context) -> Result<Changes, Refusal> {
+        let (site, now) = (context.site(), context.now());
+        let (to, key) = (self.alarm.to(), self.alarm.key());
+        if self.raises {
+            let new = NewAlarm {
+                to,
+                severity: self.alarm.severity(),
+                text: self.alarm.text(Language::default()),
+                key: Some(key),
+                data: self.alarm.data(),
+            };
+            return site.site_alarm(new, now).await;
+        }
+        let current = site.store().current_alarm(Raiser::Site, to, &key).await?;
+        match current {
+            Some(alarm) => site.end_alarm(alarm, now).await,
+            None => Ok(Changes::default()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Tickets that were given before an application was locked, deleted or put in lockdown: the services
+//! of its providers are told.
+
+use std::sync::{Arc, Mutex};
+
+use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSession, TestSite, run};
+use serde_json::{Value, json};
+
+/// A site with `billing`, which may call `ledger`, `archive`, which nobody may call, and the services
+/// of all three.
+struct World {
+    test: TestSite,
+    billing: TestSession,
+    told: [Told; 3],
+}
+
+/// No service was told anything.
+const NOTHING: [Vec<String>; 3] = [const { Vec::new() }; 3];
+
+/// The events that a session received.
+type Told = Arc<Mutex<Vec<Value>>>;
+
+fn told(test: &TestSite, session: &TestSession) -> Told {
+    let told = Told::default();
+    let events = told.clone();
+    let sink = move |event: &Arc<countersign_proto::operation::Event>| {
+        if event.event == "tickets_void" {
+            assert_eq!(event.group, "broker");
+            let data = serde_json::from_str(event.data.get()).unwrap();
+            events.lock().unwrap().push(data);
+        }
+        true
+    };
+    test.site.events().subscribe(&session.info, Box::new(sink));
+    told
+}
+
+impl World {
+    async fn new() -> Self {
+        let test = TestSite::new().await;
+        let mut sessions = Vec::new();
+        for id in ["billing", "ledger", "archive"] {
+            let service = format!("{id}-robot");
+            sessions.push(test.service(&service).await.0);
+            test.create_application(id, json!({ "service": service }))
+                .await;
+        }
+        let allow = json!({ "id": "billing", "allow": [{ "app": "ledger" }] });
+        test.admin("app.update", allow).await;
+        let [billing, ledger, archive] =
+            <[TestSession; 3]>::try_from(sessions).unwrap_or_else(|_| panic!("three sessions"));
+        let told = [&billing, &ledger, &archive].map(|session| told(&test, session));
+        Self {
+            test,
+            billing,
+            told,
+        }
+    }
+
+    /// Returns the applications whose tickets the services of billing, ledger and archive were told
+    /// to be void since the last call.
+    fn void(&self) -> [Vec<String>; 3] {
+        let app = |data: Value| data["app"].as_str().unwrap().to_owned();
+        self.told
+            .each_ref()
+            .map(|told| told.lock().unwrap().drain(..).map(app).collect())
+    }
+
+    /// Returns whether billing gets a ticket for ledger.
+    async fn gets_a_ticket(&self) -> bool {
+        let params = json!({ "app": "billing", "providers": ["ledger"] });
+        let caller = &self.billing.caller;
+        let (code, data) = run(&self.test.site, caller, "broker.ticket", params).await;
+        assert_eq!(code, Code::SUCCESS, "{data}");
+        data["tickets"][0].get("granted").is_some()
+    }
+}
+
+// BRK-80
+#[tokio::test]
+async fn providers_are_told_that_tickets_of_a_locked_or_deleted_consumer_are_void() {
+    let world = World::new().await;
+    assert!(world.gets_a_ticket().await);
+    let billing = || vec!["billing".to_owned()];
+    let told = [billing(), billing(), vec![]];
+    let id = || json!({ "id": "billing" });
+    for (imposed, params, lifted, lift) in [
+        ("app.lock", id(), "app.unlock", id()),
+        (
+            "lockdown.app",
+            id(),
+            "lockdown.lift",
+            json!({ "app": "billing" }),
+        ),
+    ] {
+        world.test.admin(imposed, params).await;
+        assert_eq!(world.void(), told, "{imposed}");
+        assert!(!world.gets_a_ticket().await, "{imposed}");
+        world.test.admin(lifted, lift).await;
+        assert_eq!(world.void(), NOTHING, "{lifted}");
+        assert!(world.gets_a_ticket().await, "{lifted}");
+    }
+    world.test.admin("app.delete", id()).await;
+    assert_eq!(world.void(), told);
+}
+
+// BRK-80
+#[tokio::test]
+async fn a_provider_is_told_that_a_consumer_may_no_longer_call_it() {
+    let world = World::new().await;
+    let disallow = json!({ "id": "billing", "disallow": [{ "app": "ledger" }] });
+    world.test.admin("app.update", disallow).await;
+    assert_eq!(world.void(), [vec![], vec!["billing".to_owned()], vec![]]);
+}
+
+// BRK-80
+#[tokio::test]
+async fn a_provider_in_lockdown_is_told_itself_and_gets_no_tickets_and_no_keys() {
+    let world = World::new().await;
+    world
+        .test
+        .admin("lockdown.app", json!({ "id": "ledger" }))
+        .await;
+    assert_eq!(world.void(), [vec![], vec!["ledger".to_owned()], vec![]]);
+    assert!(!world.gets_a_ticket().await);
+    let ticket = json!({ "consumer": "billing", "provider": "ledger" });
+    let preview = world.test.admin("app.ticket", ticket).await;
+    assert_eq!(preview["why_not"], "ledger is in lockdown");
+    let now = world.test.now();
+    let ledger = world
+        .test
+        .site
+        .registered("ledger", now)
+        .await
+        .unwrap()
+        .unwrap();
+    let keys = world.test.site.unsealed_keys().unwrap();
+    assert!(
+        world
+            .test
+            .site
+            .ticket_keys(&keys.broker, &ledger, now)
+            .is_err()
+    );
+}
+
+/// At the level `logins`, no ticket is issued on any path.
+#[tokio::test]
+async fn a_lockdown_of_logins_refuses_the_operations_that_return_tickets() {
+    let world = World::new().await;
+    world
+        .test
+        .admin("lockdown.site", json!({ "level": "logins" }))
+        .await;
+    for (name, params) in [
+        (
+            "broker.ticket",
+            json!({ "app": "billing", "providers": ["ledger"] }),
+        ),
+        ("broker.ticket_keys", json!({ "app": "billing" })),
+    ] {
+        let (code, _) = run(&world.test.site, &world.billing.caller, name, params).await;
+        assert_eq!(code, Code::LOCKDOWN, "{name}");
+    }
+    assert_eq!(world.billing.was_cut(), None);
+}

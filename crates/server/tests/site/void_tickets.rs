@@ -1,0 +1,81 @@
+//! Tickets that a provider accepted before their consumer was locked, deleted or put in lockdown.
+
+use countersign_http_auth::Provider;
+use countersign_testkit::harness::{ServedSite, time};
+use serde_json::json;
+
+use crate::operations::site;
+use crate::symmetric::{Registered, call, consumer, known, register, serve};
+
+/// `billing`, which calls `ledger`, and the address of ledger. Both have sessions.
+struct World {
+    served: ServedSite,
+    billing: Registered,
+    ledger: Registered,
+    provider: Provider,
+    address: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let served = site().serve().await;
+        let ledger = register(&served, "ledger").await;
+        let billing = register(&served, "billing").await;
+        let provider = Provider::builder(ledger.application.clone(), known(&served))
+            .ticket_keys_from(ledger.session.clone())
+            .build()
+            .unwrap();
+        let address = serve(&provider).await;
+        Self {
+            served,
+            billing,
+            ledger,
+            provider,
+            address,
+        }
+    }
+
+    fn consumer(&self) -> countersign_http_auth::Consumer {
+        consumer(&self.served, &self.billing, &self.address)
+    }
+}
+
+// BRK-80
+#[tokio::test]
+async fn a_provider_with_a_session_refuses_tickets_that_were_given_before_a_lock() {
+    let world = World::new().await;
+    let id = || json!({ "id": "billing" });
+    for (imposed, lifted, lift) in [
+        ("app.lock", "app.unlock", id()),
+        ("lockdown.app", "lockdown.lift", json!({ "app": "billing" })),
+    ] {
+        let consumer = world.consumer();
+        assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
+        world.served.admin(imposed, id()).await;
+        // The consumer goes on using its ticket, without asking the site.
+        time::until(async || call(&consumer, &world.address).await.is_err()).await;
+        world.served.admin(lifted, lift).await;
+        // A ticket that is issued in the millisecond of the event is void too.
+        time::until(async || {
+            let called = call(&world.consumer(), &world.address).await;
+            called.is_ok_and(|(status, _)| status == 200)
+        })
+        .await;
+    }
+    assert_eq!(world.ledger.session.ended(), None);
+    drop(world.provider);
+    world.served.stop().await;
+}
+
+/// The site ends the session of the provider's service: the provider accepts no ticket of before.
+// BRK-80
+#[tokio::test]
+async fn a_provider_whose_session_a_lockdown_ends_refuses_all_tickets_of_before() {
+    let world = World::new().await;
+    let consumer = world.consumer();
+    assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
+    world.served.admin("lockdown.site", json!({})).await;
+    time::until(async || call(&consumer, &world.address).await.is_err()).await;
+    drop(world.provider);
+    world.served.stop().await;
+}
