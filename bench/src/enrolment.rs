@@ -51,11 +51,14 @@ pub(crate) fn run() -> Result<Vec<Row>> {
                 round += 1;
                 // Issuing the tickets and making the keys is not measured.
                 let tickets = runtime.block_on(tickets(&site, round))?;
-                let enrolments = tickets.into_iter().map(|ticket| {
-                    let identity = DeviceIdentity::generate(&mut SystemEntropy);
-                    enrol(address, device.clone(), ticket, identity)
-                });
-                let (took, ()) = timed(|| runtime.block_on(all(enrolments)))?;
+                let enrolments: Vec<_> = tickets
+                    .into_iter()
+                    .map(|ticket| {
+                        let identity = DeviceIdentity::generate(&mut SystemEntropy);
+                        enrol(address, device.clone(), ticket, identity)
+                    })
+                    .collect();
+                let (took, ()) = timed(|| runtime.block_on(all(enrolments.into_iter())))?;
                 Ok(per_second(took))
             },
             &mut || {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// Bytes that are read from the stream at a time.
 const READ_SIZE: usize = 8 * 1024;
 /// Bytes that are read at a time while no part of a line has arrived.
-const IDLE_READ_SIZE: usize = 512;
+const IDLE_READ_SIZE: usize = 128;
 
 /// A stream of lines. Reading is cancel-safe: no part of a line is lost.
 #[derive(Debug)]

@@ -33,6 +33,7 @@ mod admission;
 mod connection;
 mod counting;
 mod device;
+mod events;
 mod listeners;
 mod lookups;
 mod operations;

@@ -197,6 +197,7 @@ delegate! { Devices {
     device(id: DeviceId) -> Option<Device>;
     device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
     is_removed_key(thumbprint: &Thumbprint) -> bool;
+    device_owner(account: AccountId) -> Option<(Account, u64)>;
     devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }
 

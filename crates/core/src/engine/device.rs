@@ -4,7 +4,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use super::{Decision, Site};
-use crate::access::{Channel, Scope};
+use crate::access::Channel;
 use crate::alarms::SystemAlarm;
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
@@ -102,10 +102,8 @@ impl Site {
         // the account meanwhile either finds the session and cuts it, or is seen here.
         let others = self
             .sessions()
-            .list(Scope::Own(account.id), None, usize::MAX, |other| {
-                other.proof == info.proof
-            });
-        let has_place = others.len() < new.max_connections;
+            .count_own(account.id, |other| other.proof == info.proof);
+        let has_place = others < new.max_connections;
         if !has_place
             || !self
                 .sessions()

@@ -27,7 +27,6 @@ use crate::devices::{DEVICES_PER_ACCOUNT, Device};
 use crate::enrolment::{EnrolmentTicket, RevocationReason, Usable};
 use crate::id::DeviceId;
 use crate::lockdown::Activity;
-use crate::page::Page;
 use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
 use crate::throttle::{Abuse, Source};
 use crate::timestamp::Timestamp;
@@ -90,15 +89,18 @@ impl Site {
             return presented.misused(RevocationReason::WrongProof).await;
         };
         // Read again: the account may have been locked while the proof waited for its turn.
-        let account = self.store().account(account.id).await?;
-        if !account.is_some_and(|account| account.is_active()) {
+        let owner = self.store().device_owner(account.id).await?;
+        let Some((_, devices)) = owner.filter(|(account, _)| account.is_active()) else {
             return Err(presented.refused("account_not_active"));
-        }
+        };
         if presented.is_locked_down() {
             return Err(presented.refused("lockdown"));
         }
         match presented.bound {
             Some(device) => presented.repeat(device).await,
+            None if devices >= DEVICES_PER_ACCOUNT as u64 => {
+                Err(presented.refused("too_many_devices"))
+            }
             None => presented.register(key, request.device()).await,
         }
     }
@@ -197,14 +199,6 @@ impl Presented<'_> {
     /// Binds the ticket to the key and makes the device, both or neither.
     async fn register(&self, key: DeviceKey, name: &DeviceName) -> Result<Enrolled, NotEnrolled> {
         let (site, account, now) = (self.site, &self.account, self.now);
-        let page = Page {
-            after: None,
-            limit: u32::try_from(DEVICES_PER_ACCOUNT).unwrap_or(u32::MAX),
-        };
-        let devices = site.store().devices(Some(account.id), &page).await?;
-        if devices.len() >= DEVICES_PER_ACCOUNT {
-            return Err(self.refused("too_many_devices"));
-        }
         let device = Device {
             id: DeviceId::new(now, &mut site.entropy()),
             account: account.id,

@@ -91,7 +91,8 @@ pub struct SessionRegistry {
 
 #[derive(Default)]
 struct Sessions {
-    live: BTreeMap<SessionId, Registered>,
+    /// Boxed, because the nodes of a map that grows at its end are half empty.
+    live: BTreeMap<SessionId, Box<Registered>>,
     accounts: HashMap<AccountId, AccountSessions>,
     /// How many sessions are suspended.
     suspended: usize,
@@ -124,7 +125,7 @@ impl SessionRegistry {
             fresh: None,
             info,
         };
-        all.live.insert(session.info.id, session);
+        all.live.insert(session.info.id, Box::new(session));
         true
     }
 
@@ -137,7 +138,7 @@ impl SessionRegistry {
     ) -> Option<(SessionInfo, Option<CloseReason>)> {
         let mut all = self.all();
         all.of(id, connection)?;
-        let session = all.live.remove(&id)?;
+        let session = *all.live.remove(&id)?;
         let account = session.info.account;
         let cut = match session.state {
             State::Open(_) => None,
@@ -323,7 +324,7 @@ impl SessionRegistry {
         match scope {
             Scope::All => {
                 let later = (after.map_or(Unbounded, Excluded), Unbounded);
-                let found = all.live.range(later).map(|(_, session)| session);
+                let found = all.live.range(later).map(|(_, session)| session.as_ref());
                 found.filter(picked).take(limit).map(info).collect()
             }
             Scope::Own(account) => {
@@ -331,10 +332,25 @@ impl SessionRegistry {
                 let own = own.unwrap_or_default();
                 let first = after.map_or(0, |after| own.partition_point(|id| *id <= after));
                 let later = own.iter().skip(first);
-                let found = later.filter_map(|id| all.live.get(id));
+                let found = later.filter_map(|id| all.live.get(id).map(Box::as_ref));
                 found.filter(picked).take(limit).map(info).collect()
             }
         }
+    }
+
+    /// Returns how many sessions of the account `wanted` selects. Does not read sessions of other
+    /// accounts.
+    pub(crate) fn count_own(
+        &self,
+        account: AccountId,
+        wanted: impl Fn(&SessionInfo) -> bool,
+    ) -> usize {
+        let all = self.all();
+        let own = all.accounts.get(&account);
+        let own = own.map_or(&[][..], |own| own.ids.as_slice());
+        let own = own.iter().filter_map(|id| all.live.get(id));
+        own.filter(|session| session.is_live() && wanted(&session.info))
+            .count()
     }
 
     /// Returns how many sessions there are, including those that were cut and have not ended yet.
@@ -419,7 +435,7 @@ impl SessionRegistry {
 impl Sessions {
     /// Returns the session if its current connection has this number.
     fn of(&mut self, id: SessionId, connection: u32) -> Option<&mut Registered> {
-        let session = self.live.get_mut(&id)?;
+        let session = self.live.get_mut(&id)?.as_mut();
         (session.info.connection == connection).then_some(session)
     }
 

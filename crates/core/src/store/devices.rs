@@ -24,6 +24,9 @@ pub trait Devices: Send + Sync {
     /// Whether a device had the key of that thumbprint and was removed.
     async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError>;
 
+    /// The account of that id and the number of its devices, in one look-up.
+    async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError>;
+
     /// The devices of that account, or of all accounts, oldest first. An account has at most
     /// [`DEVICES_PER_ACCOUNT`](crate::devices::DEVICES_PER_ACCOUNT).
     async fn devices(

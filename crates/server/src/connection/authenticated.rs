@@ -24,7 +24,7 @@ use super::closed::Closed;
 use super::session::{Session, Signals};
 use crate::clock;
 use crate::counting::PendingLogin;
-use crate::sessions::event_channel;
+use crate::events::event_queue;
 use crate::shared::{Shared, hook};
 
 /// A client whose login attempt succeeded.
@@ -71,7 +71,7 @@ impl Login {
             source,
             pending,
         } = *self;
-        let (event_sender, events) = event_channel();
+        let (event_sender, events) = event_queue();
         let (cut_sender, cut) = oneshot::channel();
         let mut out = Vec::new();
         let decision = shared
@@ -186,7 +186,7 @@ impl Resuming {
             attempt,
             received,
         } = *self;
-        let (event_sender, events) = event_channel();
+        let (event_sender, events) = event_queue();
         let (cut_sender, cut) = oneshot::channel();
         let resume = Resume {
             attempt,

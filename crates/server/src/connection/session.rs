@@ -18,13 +18,14 @@ use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::deadlines::{Deadlines, Rekeys};
 use super::goodbye;
 use crate::clock;
+use crate::events::EventQueue;
 use crate::limits::Limits;
 use crate::shared::Shared;
 
@@ -38,7 +39,7 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Response> + Send>>>;
 
 /// Signals of the rest of the server to a session.
 pub(super) struct Signals {
-    pub(super) events: mpsc::Receiver<Arc<Event>>,
+    pub(super) events: EventQueue,
     /// The session is ended, or continues over another connection.
     pub(super) cut: oneshot::Receiver<CloseReason>,
 }
@@ -184,7 +185,7 @@ impl Session {
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     return Err(Ending(CloseReason::SiteStopping));
                 }
-                Some(event) = self.signals.events.recv(), if drains => self.session.send_event(&event)?,
+                event = self.signals.events.next(), if drains => self.session.send_event(&event)?,
                 wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
                     Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     Ok(bytes) => self.wrote(bytes),

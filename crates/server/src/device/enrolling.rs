@@ -4,17 +4,15 @@ use std::io;
 
 use countersign_core::engine::{Enrolled, NotEnrolled};
 use countersign_crypto::secret::SecretBytes;
-use countersign_net::tls::TlsStream;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{Exporter, Reply, Request};
 use countersign_proto::site_identity::{KeyEventsRequest, MAX_EVENTS_IN_LINE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info};
 
-use super::Refused;
+use super::{Refused, Stream};
 use crate::admission::Admitted;
 use crate::clock;
 use crate::shared::Shared;
@@ -30,7 +28,7 @@ pub(super) enum FirstLine {
 
 /// Reads the first line and nothing after it. Before it the client may request key events, once.
 pub(super) async fn first_line(
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut Stream,
     shared: &Shared,
 ) -> Result<FirstLine, Refused> {
     let mut awaiting = AwaitingRequest::new();
@@ -62,7 +60,7 @@ pub(super) async fn first_line(
 /// Enrols the device and sends the reply. It runs to its end also if the client goes away, because
 /// a client that sent a token must not be able to keep it unused.
 pub(super) async fn enrol(
-    mut stream: TlsStream<TcpStream>,
+    mut stream: Stream,
     request: &Request,
     admitted: &Admitted,
     shared: &Shared,
@@ -123,7 +121,7 @@ async fn enrolled(
         .ok()
 }
 
-async fn send(stream: &mut TlsStream<TcpStream>, reply: &Reply) -> io::Result<()> {
+async fn send(stream: &mut Stream, reply: &Reply) -> io::Result<()> {
     stream.write_all(&reply.to_line()).await?;
     stream.shutdown().await
 }

@@ -9,6 +9,8 @@
 
 mod device_session;
 mod enrolling;
+mod new_connection;
+mod output;
 mod registering;
 mod stream;
 mod web_socket;
@@ -37,8 +39,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error};
 
-use self::device_session::NewConnection;
 use self::enrolling::FirstLine;
+use self::new_connection::NewConnection;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
 use crate::shared::Shared;
@@ -94,10 +96,14 @@ impl Acceptors {
     }
 }
 
+/// A connection after its handshake. It is boxed because a future reserves memory for each place to which it
+/// moves a value.
+type Stream = Box<TlsStream<TcpStream>>;
+
 /// What a client asks for, after the handshake.
 enum Asked {
-    Enrolment(Box<(TlsStream<TcpStream>, Request)>),
-    Registration(Box<(TlsStream<TcpStream>, RegistrationRequest)>),
+    Enrolment(Stream, Box<Request>),
+    Registration(Stream, Box<RegistrationRequest>),
     Session(Box<NewConnection>),
 }
 
@@ -143,6 +149,9 @@ impl Refused {
 }
 
 /// Serves one connection until it ends.
+///
+/// The handshake, the opening and the session are boxed separately: the memory of one is freed before the
+/// next begins, so that an idle connection needs little memory.
 async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
@@ -154,18 +163,22 @@ async fn serve(
     let mut evicted = Box::pin(admitted.evicted());
     let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
-        Ok(Asked::Enrolment(asked)) => {
-            let (stream, request) = *asked;
+        Ok(Asked::Enrolment(stream, request)) => {
             Box::pin(enrolling::enrol(stream, &request, &admitted, &shared)).await;
         }
-        Ok(Asked::Registration(asked)) => {
-            let (stream, request) = *asked;
+        Ok(Asked::Registration(stream, request)) => {
             Box::pin(registering::register(
                 stream, &request, &admitted, evicted, &shared,
             ))
             .await;
         }
-        Ok(Asked::Session(new)) => Box::pin(new.serve(peer, admitted, &shared)).await,
+        Ok(Asked::Session(new)) => {
+            drop(evicted);
+            let opened = Box::pin(new.open(peer, admitted, &shared)).await;
+            if let Some(session) = opened {
+                Box::pin(session.serve(&shared)).await;
+            }
+        }
         Err(refused) => {
             debug!(%peer, %refused, "refused on the device port");
             if let Some(abuse) = refused.abuse() {
@@ -243,11 +256,11 @@ async fn first_line(
     let hello = acceptor.client_hello(socket).await?;
     admitted.first_flight_received();
     let handshake = async { hello.answer().await };
-    let mut stream = in_turns(handshake, admitted, shared).await?;
+    let mut stream = Box::new(in_turns(handshake, admitted, shared).await?);
     let Some(key) = stream.peer_key()? else {
         return Ok(match enrolling::first_line(&mut stream, shared).await? {
-            FirstLine::Enrolment(request) => Asked::Enrolment(Box::new((stream, *request))),
-            FirstLine::Registration(request) => Asked::Registration(Box::new((stream, *request))),
+            FirstLine::Enrolment(request) => Asked::Enrolment(stream, request),
+            FirstLine::Registration(request) => Asked::Registration(stream, request),
         });
     };
     // What follows the line stays in the stream for the reader of operations.
@@ -275,10 +288,7 @@ async fn first_line(
 }
 
 /// Reads a request for a WebSocket to its empty line.
-async fn rest_of_head(
-    stream: &mut TlsStream<TcpStream>,
-    mut head: Vec<u8>,
-) -> Result<Vec<u8>, Refused> {
+async fn rest_of_head(stream: &mut Stream, mut head: Vec<u8>) -> Result<Vec<u8>, Refused> {
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() == MAX_UPGRADE {
             return Err(BadUpgrade::TooLong.into());

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use countersign_core::engine::{Begun, NotEnrolled, StartedRegistration};
 use countersign_crypto::secret::SecretBytes;
-use countersign_net::tls::TlsStream;
 use countersign_proto::enrolment::passphrase::{
     AwaitingRecord, RecordStep, RegistrationRecord, RegistrationReply, RegistrationRequest,
 };
 use countersign_proto::enrolment::server::RequestRefused;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info};
 
+use super::Stream;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::shared::Shared;
@@ -38,7 +37,7 @@ enum NoRecord {
 
 /// Runs the dialog after its first line.
 pub(super) async fn register(
-    mut stream: TlsStream<TcpStream>,
+    mut stream: Stream,
     request: &RegistrationRequest,
     admitted: &Admitted,
     evicted: impl Future<Output = ()> + Send,
@@ -67,7 +66,7 @@ pub(super) async fn register(
 }
 
 async fn begin(
-    stream: &TlsStream<TcpStream>,
+    stream: &Stream,
     request: &RegistrationRequest,
     admitted: &Admitted,
     shared: &Shared,
@@ -93,7 +92,7 @@ async fn begin(
 
 /// Sends the challenge and reads the record, and nothing after it.
 async fn record(
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut Stream,
     started: &StartedRegistration,
     evicted: impl Future<Output = ()> + Send,
     shared: &Shared,
@@ -115,7 +114,7 @@ async fn record(
     }
 }
 
-async fn read(stream: &mut TlsStream<TcpStream>) -> Result<RegistrationRecord, NoRecord> {
+async fn read(stream: &mut Stream) -> Result<RegistrationRecord, NoRecord> {
     let mut awaiting = AwaitingRecord::new();
     loop {
         let room = awaiting.room().min(READ_SIZE);
@@ -169,7 +168,7 @@ fn reported<T>(result: Result<T, NotEnrolled>) -> Option<T> {
     }
 }
 
-async fn send(stream: &mut TlsStream<TcpStream>, reply: &RegistrationReply) -> io::Result<()> {
+async fn send(stream: &mut Stream, reply: &RegistrationReply) -> io::Result<()> {
     stream.write_all(&reply.to_line()).await?;
     stream.shutdown().await
 }

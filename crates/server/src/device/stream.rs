@@ -4,28 +4,27 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use countersign_net::tls::TlsStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::Stream;
 use super::web_socket::{Closing, Upgrade, WebSocketLines};
 
 /// A stream of lines.
 pub(super) enum DeviceStream {
-    Lines(Box<TlsStream<TcpStream>>),
+    Lines(Stream),
     WebSocket(Box<WebSocketLines>),
 }
 
 impl DeviceStream {
     /// Answers the request for a WebSocket, if there is one. Messages have at most `most` bytes.
     pub(super) async fn open(
-        stream: TlsStream<TcpStream>,
+        stream: Stream,
         upgrade: Option<Upgrade>,
         most: usize,
         closing: &Closing,
     ) -> io::Result<Self> {
         Ok(match upgrade {
-            None => Self::Lines(Box::new(stream)),
+            None => Self::Lines(stream),
             Some(upgrade) => {
                 let socket = WebSocketLines::answer(stream, upgrade, most, closing.clone());
                 Self::WebSocket(Box::new(socket.await?))

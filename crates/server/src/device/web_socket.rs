@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll, ready};
 
 use countersign_core::sessions::CloseReason;
-use countersign_net::tls::TlsStream;
 use countersign_proto::device::{BadUpgrade, DEVICE_SUBPROTOCOL, Hello, hello_of_target};
 use futures_util::{Sink, Stream};
 use http::header::{HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::Stream as TlsStream;
 
 /// The most header fields of a request.
 const MAX_HEADERS: usize = 64;
@@ -108,7 +108,7 @@ impl Closing {
 
 /// A WebSocket as a stream of lines. One task reads and writes: a flush that a ping causes wakes the task
 /// that wrote last.
-pub(super) struct WebSocketLines<S = TlsStream<TcpStream>> {
+pub(super) struct WebSocketLines<S = TlsStream> {
     socket: WebSocketStream<S>,
     /// A line that was received, and how much of it was read.
     input: (Vec<u8>, usize),

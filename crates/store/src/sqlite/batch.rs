@@ -1,11 +1,11 @@
-//! Selects the change sets that are written together.
+//! Divides the change sets of a transaction into runs.
 //!
-//! The changes of a batch are written kind by kind instead of set by set. This has the same effect only if
-//! no two sets change the same account and each set lists its changes in the order of kinds. A set that
-//! changes an account of another set waits for the next batch; with a set in another order, the batch is
-//! written set by set.
+//! The changes of a run are written kind by kind instead of set by set. This has the same effect only if no
+//! two sets of the run change the same account and each set lists its changes in the order of kinds. A set
+//! that changes an account of another set begins the next run; a set in another order is a run for each of
+//! its changes. All runs of a batch share one transaction and one sync.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use countersign_core::id::AccountId;
 use countersign_core::store::{AlarmChange, Change, ChangeSet};
@@ -20,20 +20,27 @@ use super::{accounts, alarms, settings};
 /// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
 pub(super) const LARGEST_BATCH: usize = 256;
 
-/// Removes the sets that may be written together from the front of the queue.
-pub(super) fn take<T>(queue: &mut VecDeque<T>, set_of: impl Fn(&T) -> &ChangeSet) -> Vec<T> {
+/// Divides the sets into runs, which have to be written one after the other.
+pub(super) fn runs<'a>(sets: impl IntoIterator<Item = &'a ChangeSet>) -> Vec<ByKind<'a>> {
+    let mut runs = Vec::new();
+    let mut run = ByKind::default();
     let mut touched = HashSet::new();
-    let mut count = 0;
-    for waiting in queue.iter().take(LARGEST_BATCH) {
-        let set = set_of(waiting);
+    for set in sets {
         let accounts: HashSet<AccountId> = set.changes.iter().filter_map(account_of).collect();
-        if count > 0 && !touched.is_disjoint(&accounts) {
-            break;
+        let is_sorted = set.changes.is_sorted_by_key(rank);
+        if !is_sorted || !touched.is_disjoint(&accounts) {
+            runs.push(std::mem::take(&mut run));
+            touched.clear();
         }
-        touched.extend(accounts);
-        count += 1;
+        if is_sorted {
+            touched.extend(accounts);
+            set.changes.iter().for_each(|change| run.put(change));
+        } else {
+            runs.extend(set.changes.iter().map(ByKind::one));
+        }
     }
-    queue.drain(..count).collect()
+    runs.push(run);
+    runs
 }
 
 fn account_of(change: &Change) -> Option<AccountId> {
@@ -77,20 +84,6 @@ pub(super) struct ByKind<'a> {
 }
 
 impl<'a> ByKind<'a> {
-    /// Sorts the changes of `sets`; `None` if a set does not list them in the order of kinds.
-    pub(super) fn sort(sets: impl Iterator<Item = &'a ChangeSet>) -> Option<Self> {
-        let mut sorted = Self::default();
-        for set in sets {
-            if !set.changes.is_sorted_by_key(rank) {
-                return None;
-            }
-            for change in &set.changes {
-                sorted.put(change);
-            }
-        }
-        Some(sorted)
-    }
-
     /// A single change.
     pub(super) fn one(change: &'a Change) -> Self {
         let mut sorted = Self::default();
@@ -221,5 +214,81 @@ const fn rank(change: &Change) -> u8 {
         Change::PutSetting { .. } => 12,
         Change::PutScript(_) => 13,
         Change::Alarm(_) => 14,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::access::Channel;
+    use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
+    use countersign_core::id::{DeviceId, TicketId};
+    use countersign_core::timestamp::Timestamp;
+    use countersign_crypto::certificate::Thumbprint;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_000);
+
+    fn set(changes: Vec<Change>) -> ChangeSet {
+        let audit = AuditDraft {
+            time: AT,
+            actor: Actor {
+                account: None,
+                name: String::new(),
+            },
+            channel: Channel::Site,
+            operation: "test.changed".to_owned(),
+            target: None,
+            outcome: AuditOutcome::Done,
+            details: "{}".to_owned(),
+        };
+        ChangeSet::new(changes, audit)
+    }
+
+    fn bind(account: u8) -> Change {
+        Change::BindTicket {
+            id: TicketId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([account; 16]),
+            thumbprint: Thumbprint([1; 32]),
+            device: None,
+            at: AT,
+        }
+    }
+
+    fn see(account: u8) -> Change {
+        Change::SeeDevice {
+            id: DeviceId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([account; 16]),
+            at: AT,
+        }
+    }
+
+    /// The numbers of tickets and devices that each run changes.
+    fn sizes(sets: &[ChangeSet]) -> Vec<(usize, usize)> {
+        let runs = runs(sets).into_iter();
+        let sizes = runs.map(|run| (run.tickets.len(), run.devices.len()));
+        sizes.filter(|size| *size != (0, 0)).collect()
+    }
+
+    #[test]
+    fn sets_of_different_accounts_are_one_run() {
+        let sets = [set(vec![bind(1), see(1)]), set(vec![bind(2), see(2)])];
+        assert_eq!(sizes(&sets), [(2, 2)]);
+    }
+
+    #[test]
+    fn a_set_that_changes_an_account_again_begins_a_run() {
+        let sets = [1, 2, 1, 3].map(|account| set(vec![bind(account)]));
+        assert_eq!(sizes(&sets), [(2, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn a_set_in_another_order_is_written_change_by_change() {
+        let sets = [
+            set(vec![see(1)]),
+            set(vec![see(2), bind(2)]),
+            set(vec![bind(3)]),
+        ];
+        assert_eq!(sizes(&sets), [(0, 1), (0, 1), (1, 0), (1, 0)]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  commit() ──┐
-//!  commit() ──┼─▶ queue ─▶ batch ─▶ BEGIN, all changes kind by kind, audit entries, COMMIT (one sync)
+//!  commit() ──┼─▶ queue ─▶ batch ─▶ BEGIN, all changes run by run, audit entries, COMMIT (one sync)
 //!  commit() ──┘                        │                                   │
 //!                     a decision is no longer valid                        ▼
 //!                                      │              observer, then a reply to every caller
@@ -137,8 +137,8 @@ impl Task {
                 }
             }
             if !queue.is_empty() {
-                let batch = batch::take(&mut queue, |waiting: &Waiting| &waiting.set);
-                self.write(batch).await;
+                let length = queue.len().min(LARGEST_BATCH);
+                self.write(queue.drain(..length).collect()).await;
             }
         }
         if let Err(error) = self.connection.close().await {
@@ -193,13 +193,14 @@ impl Task {
     /// Writes the sets in one transaction. After an error, none of them is written.
     async fn transaction(&mut self, sets: &[ChangeSet]) -> Result<Vec<Answer>, sqlx::Error> {
         self.execute("BEGIN IMMEDIATE").await?;
-        let decided = match self.together(sets).await? {
-            Some(answers) => answers,
-            None => {
+        let decided = match self.together(sets).await {
+            Ok(()) => sets.iter().map(|_| Ok(())).collect(),
+            Err(Failure::Overtaken(_)) => {
                 self.execute("ROLLBACK").await?;
                 self.execute("BEGIN IMMEDIATE").await?;
                 self.one_by_one(sets).await?
             }
+            Err(Failure::Trouble(error)) => return Err(error),
         };
         let mut head = self.head;
         let mut entries: Vec<AuditEntry> = Vec::with_capacity(sets.len());
@@ -222,20 +223,12 @@ impl Task {
         Ok(answers)
     }
 
-    /// Writes all sets kind by kind; `None` if the decision of one is no longer valid, or if they cannot be
-    /// written in this way.
-    async fn together(
-        &mut self,
-        sets: &[ChangeSet],
-    ) -> Result<Option<Vec<Result<(), StoreError>>>, sqlx::Error> {
-        let Some(changes) = ByKind::sort(sets.iter()) else {
-            return Ok(None);
-        };
-        match changes.write(&mut self.connection).await {
-            Ok(()) => Ok(Some(sets.iter().map(|_| Ok(())).collect())),
-            Err(Failure::Overtaken(_)) => Ok(None),
-            Err(Failure::Trouble(error)) => Err(error),
+    /// Writes all sets, each run of them kind by kind. It fails if the decision of one set is no longer valid.
+    async fn together(&mut self, sets: &[ChangeSet]) -> Result<(), Failure> {
+        for run in batch::runs(sets) {
+            run.write(&mut self.connection).await?;
         }
+        Ok(())
     }
 
     /// Writes each set in a savepoint of its own, so that a set whose decision is no longer valid fails alone.

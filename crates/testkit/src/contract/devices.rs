@@ -267,6 +267,10 @@ pub async fn a_device_is_found_by_its_key_and_listed_with_its_account(
         store.device_login(&Thumbprint([9; 32])).await.unwrap(),
         None
     );
+    let owner = store.device_owner(maria.id).await.unwrap();
+    assert_eq!(owner, Some((maria.clone(), 2)));
+    let unknown = store.device_owner(person("ghost").id).await.unwrap();
+    assert_eq!(unknown, None);
     let list = async |account, after, limit| {
         let page = page(after, limit);
         store.devices(account, &page).await.unwrap()

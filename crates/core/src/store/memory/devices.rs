@@ -126,6 +126,15 @@ impl Devices for MemoryStore {
             .await
     }
 
+    async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError> {
+        self.read(|rows| {
+            let devices = rows.devices.devices.values();
+            let own = devices.filter(|device| device.account == account).count() as u64;
+            Some((rows.accounts.of(account)?.clone(), own))
+        })
+        .await
+    }
+
     async fn devices(
         &self,
         account: Option<AccountId>,

@@ -12,7 +12,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 
 use super::SqliteStore;
-use super::accounts::row::account;
+use super::accounts::account_row;
 use super::reads::{many, one};
 use super::row::Columns;
 
@@ -37,6 +37,10 @@ const BY_KEY: &str = concat!(
      account.state, account.revision, account.created, account.changed \
      FROM device JOIN account ON account.key = device.account WHERE device.thumbprint = ?"
 );
+const OWNER: &str = "SELECT account.id, account.name, account.kind, account.role, \
+    account.full_name, account.email, account.state, account.revision, account.created, \
+    account.changed, (SELECT count(*) FROM device WHERE device.account = account.key) \
+    FROM account WHERE account.id = ?";
 // CROSS JOIN keeps SQLite from turning the join round: an account's own devices are found by their
 // index.
 const OF_ACCOUNT: &str = concat!(
@@ -66,7 +70,7 @@ impl Devices for SqliteStore {
         let query = sqlx::query(BY_KEY).bind(thumbprint.0.to_vec());
         one(&self.readers, query, |columns| {
             let device = row(columns)?;
-            Ok((account(columns)?, device))
+            Ok((account_row(columns)?, device))
         })
         .await
     }
@@ -78,6 +82,14 @@ impl Devices for SqliteStore {
             Ok(columns.number::<u8>()? == 1)
         });
         Ok(found.await?.unwrap_or(false))
+    }
+
+    async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError> {
+        let query = sqlx::query(OWNER).bind(account.as_bytes().to_vec());
+        one(&self.readers, query, |columns| {
+            Ok((account_row(columns)?, columns.number()?))
+        })
+        .await
     }
 
     async fn devices(
