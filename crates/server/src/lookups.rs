@@ -37,7 +37,7 @@ impl Shared {
             _ => {
                 let made = Arc::new(ServerSettings {
                     key: opened.key.clone(),
-                    setup: opened.setup.clone(),
+                    setup: opened.decoy_setup.clone(),
                     decoy: opened.decoy.clone(),
                     zone: self.site.zone(),
                     options,

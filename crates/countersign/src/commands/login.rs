@@ -65,7 +65,12 @@ impl Source {
     pub(super) async fn connect(&self) -> Result<Link, Failure> {
         Ok(match self {
             Self::Session { connector, who } => {
-                Link::Session(connector.connect(who.clone()).await?)
+                let client = connector.connect(who.clone()).await?;
+                if let LoginAs::Person(_, passphrase) = who {
+                    // If it fails, the next login tries again.
+                    let _ = client.renew_passphrase(passphrase).await;
+                }
+                Link::Session(client)
             }
             Self::Device(device) => device.connect().await?,
         })

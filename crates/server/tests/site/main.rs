@@ -27,6 +27,7 @@ mod pressure;
 mod proxy;
 mod raw;
 mod resuming;
+mod rotation;
 mod sealed;
 mod sessions;
 mod stored_keys;
