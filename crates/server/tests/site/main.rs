@@ -21,6 +21,7 @@ mod keys;
 mod lockdown;
 mod login;
 mod methods;
+mod new_setup;
 mod operations;
 mod options;
 mod passphrase_tickets;
