@@ -86,7 +86,7 @@ class Login:
         self.drawn = {end: [bytes.fromhex(value["bytes"]) for value in connection[f"{end}_entropy"]]
                       for end in ("client", "server")}
         self.sent = {"client": hashlib.sha256(), "server": hashlib.sha256()}
-        self.received = {}
+        self.received, self.info = {}, None
 
     def transcript(self, label, listed=True):
         sent = self.sent["client"].digest() + self.sent["server"].digest()
@@ -96,6 +96,8 @@ class Login:
     def read_command(self, sender, sent):
         """Reads one plaintext command from either end."""
         delivered = self.option == "delivered-key"
+        if delivered and sender == "server" and self.info is None:
+            self.info = b"countersign/1 delivered-key\0" + self.transcript("delivered key")
         if sent.id == OPTION_CHOICE:
             numbers = [NUMBERS[name].to_bytes(2, "big") for name in self.inputs["options"]]
             listed = sha256(b"countersign/1 options\0", *numbers)[:8]
@@ -171,10 +173,9 @@ class Login:
         self.secret = b"".join(keys)
 
     def open_key(self, sealed):
-        info = b"countersign/1 delivered-key\0" + self.transcript("delivered key")
         suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
         own = X25519PrivateKey.from_private_bytes(self.own)
-        opened = suite.decrypt(sealed, own, self.derived.check("info of HPKE", info))
+        opened = suite.decrypt(sealed, own, self.derived.check("info of HPKE", self.info))
         self.secret, self.code = opened[:32], self.derived.check("session code", opened[32:])
 
     def resume(self, value):

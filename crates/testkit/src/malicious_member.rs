@@ -12,6 +12,7 @@ use countersign_crypto::noise::{HandshakeKeys, Initiator, Responder};
 use countersign_crypto::record::{RecordCipher, Sealer, TAG_LENGTH};
 use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::session::{EncryptionOption, command as c};
+use countersign_proto::site_identity::MAX_EVENTS_WITH_ANSWER;
 
 use crate::entropy::SeededEntropy;
 use crate::pair::{Client, Server};
@@ -82,10 +83,11 @@ impl MaliciousMember {
         }
         let mut transcript = Transcript::default();
         let flight = commands(&client.take_outbox());
-        let [choice, handshake] = &flight[..] else {
-            panic!("a service sends OPTION-CHOICE and HANDSHAKE")
+        let [choice, events, handshake] = &flight[..] else {
+            panic!("a service sends OPTION-CHOICE, KEY-EVENTS-REQUEST and HANDSHAKE")
         };
         transcript.client.update(choice);
+        transcript.client.update(events);
         let prologue = transcript.digest("machine prologue");
         transcript.client.update(handshake);
         let (responder, _, _) = Responder::read(
@@ -96,6 +98,9 @@ impl MaliciousMember {
             None,
         )
         .unwrap();
+        let key_events = key_events(site);
+        transcript.server.update(&key_events);
+        client.receive(&key_events);
         let psk = derive(&[], "machine psk", &transcript.digest("machine psk"));
         let mut hidden = Vec::new();
         let limit = Value::U32(site.settings.max_packet);
@@ -142,6 +147,14 @@ impl MaliciousMember {
         let tag = self.sealer.seal_in_place(&packet, &mut sealed).unwrap();
         [packet, sealed, tag.to_vec()].concat()
     }
+}
+
+/// KEY-EVENTS with all events of the site.
+fn key_events(site: &Site) -> Vec<u8> {
+    let mut wire = Vec::new();
+    let page = site.settings.key_events.page(0, MAX_EVENTS_WITH_ANSWER);
+    put(&mut wire, c::KEY_EVENTS, Value::Bytes(&page));
+    wire
 }
 
 /// The value of OPTION-CHOICE for the first option on offer.

@@ -12,14 +12,16 @@ use countersign_net::lines::Lines;
 use countersign_net::tls::Acceptor;
 use countersign_proto::enrolment::EnrolmentTicket;
 use countersign_proto::risp::{Value as Risp, put};
+use countersign_proto::session::client::{read_key_events, request_key_events};
 use countersign_proto::session::{LoginError, command as c};
 use countersign_proto::site_identity::{KeyEventLog, KeyEventsError, KeyEventsRequest, KnownSite};
 use countersign_proto::uri::SiteUri;
 use countersign_server::Server;
+use countersign_server::limits::Limits;
 use countersign_testkit::harness::{PASSPHRASE, ServedSite, TestSite, time};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::proxy::Proxy;
 
@@ -253,6 +255,31 @@ async fn a_session_is_resumed_after_a_rotation() {
     let after: Value = client.call("self", "show", &json!({})).await.unwrap();
     assert_eq!(before["session"], after["session"]);
     assert_eq!(client.known_site(), scene.known());
+}
+
+// SES-83
+#[tokio::test]
+async fn requests_for_key_events_alone_count_as_abuse_of_their_source() {
+    let mut limits = Limits::default();
+    limits.penalties.threshold = 1;
+    let served = TestSite::builder().limits(limits).serve().await;
+    let address = served.server.session_address().unwrap();
+    let page = async || {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let request = request_key_events(0).unwrap();
+        let _ = socket.write_all(&request).await;
+        let mut answer = Vec::new();
+        loop {
+            match read_key_events(&answer) {
+                Ok(None) if socket.read_buf(&mut answer).await.unwrap_or(0) > 0 => {}
+                Ok(None) => return None,
+                answered => return Some(answered.map(|page| page.map(<[u8]>::to_vec))),
+            }
+        }
+    };
+    let log = KeyEventLog::new(&served.site.key_events()).unwrap();
+    assert_eq!(page().await, Some(Ok(Some(log.page(0, 14)))));
+    time::until(async || page().await == Some(Err(LoginError::Busy))).await;
 }
 
 /// A key of the thief, and the page with the thief's event 1.

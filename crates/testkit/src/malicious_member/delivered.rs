@@ -10,7 +10,7 @@ use countersign_crypto::secret::Secret;
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, command as c};
 
-use super::{MaliciousMember, Transcript, bytes_of, choice_of, put};
+use super::{MaliciousMember, Transcript, bytes_of, choice_of, key_events, put};
 use crate::entropy::SeededEntropy;
 use crate::pair::{Client, Server};
 use crate::site::Site;
@@ -54,15 +54,15 @@ impl MaliciousMember {
         let flight = client.take_outbox();
         assert_eq!(
             commands(&flight).len(),
-            4,
-            "choice, nonce, limit, thumbprint"
+            5,
+            "choice, key events, nonce, limit, thumbprint"
         );
         transcript.client.update(&flight);
         let entropy = &mut SeededEntropy::new(0).fork("malicious_member");
         let secrets: [u8; 48] = fresh(entropy);
         let to = site.robot.agreement().public();
         let sealed = sealing::seal(to, &info(&transcript), &secrets, entropy).unwrap();
-        let mut answer = Vec::new();
+        let mut answer = key_events(site);
         put(&mut answer, c::SESSION_KEY, Value::Bytes(&sealed));
         put(
             &mut answer,

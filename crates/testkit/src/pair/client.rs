@@ -16,6 +16,8 @@ pub enum ClientClosed {
     Failed(LoginError),
     /// The client ended the session because of an invalid packet or message.
     Aborted(SessionRefusal),
+    /// The client has to connect again to follow the site's key events.
+    Reconnects,
     /// The server or the network ended the connection.
     Lost,
 }
@@ -108,7 +110,7 @@ impl Client {
                     Err(error) => (State::Closed(ClientClosed::Failed(error)), false),
                 }
             }
-            ClientStep::Reconnect(step) => panic!("the site has one key: {step:?}"),
+            ClientStep::Reconnect(_) => (State::Closed(ClientClosed::Reconnects), false),
             ClientStep::LoggedIn(live) => {
                 self.had_session = true;
                 self.accepted = self.used;

@@ -91,6 +91,10 @@ fn an_unauthenticated_client_gets_replies_up_to_the_limit_and_not_a_byte_more() 
             let flight = Pair::new(&site, site.client(), Who::MARIA, 1)
                 .client
                 .take_outbox();
+            // Key events are a part of the answer that depends on the site. Without a request for
+            // them the lengths below reach the limit exactly.
+            let (choice, rest) = flight.split_at(13);
+            let flight = [choice, &rest[10..]].concat();
             let answer_to = |questions: usize, login: &[u8]| {
                 let mut server = Server::new(&site, SeededEntropy::new(1), SESSION_LIFETIME);
                 server.receive(0, &[&asked.repeat(questions), login].concat());

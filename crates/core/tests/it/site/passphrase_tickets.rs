@@ -81,7 +81,7 @@ impl Registrant {
         state: ClientRegistration,
         started: &StartedRegistration,
     ) -> RegistrationRecord {
-        let server = started.challenge().site_key.to_bytes();
+        let server = started.challenge().site.0;
         let identifiers = Identifiers {
             client: None,
             server: Some(&server),
