@@ -47,9 +47,9 @@ fn a_lockdown_of_the_site_refuses_a_login_and_is_lifted_at_the_site() {
 fn a_lockdown_and_its_lifting_name_what_does_not_exist() {
     let site = Running::new();
     for command in [
-        &["lockdown", "person", "nobody", "--yes"][..],
+        &["lockdown", "person", "unknown", "--yes"][..],
         &["lockdown", "app", "billing", "--yes"],
-        &["lockdown", "lift", "service", "nobody"],
+        &["lockdown", "lift", "service", "unknown"],
     ] {
         assert_eq!(site.run(command).code, 6, "{command:?}");
     }

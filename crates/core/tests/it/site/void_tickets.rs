@@ -7,7 +7,7 @@ use countersign_proto::operation::Code;
 use countersign_testkit::harness::{TestSession, TestSite, run};
 use serde_json::{Value, json};
 
-/// A site with `billing`, which may call `ledger`, `archive`, which nobody may call, and the services
+/// A site with `billing`, which may call `ledger`, `archive`, which no application may call, and the services
 /// of all three.
 struct World {
     test: TestSite,
