@@ -15,6 +15,7 @@ use countersign_net::tls::{Acceptor, Connector, TlsStream};
 use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request};
 use countersign_server::Server;
 use countersign_server::limits::Limits;
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -102,10 +103,9 @@ async fn tickets(site: &BenchSite, round: usize) -> Result<Vec<(String, Enrolmen
         let name = format!("person-{round}-{person}@example.org");
         let change = Change::InsertAccount(account(&name, Kind::Person)?);
         site.store.commit(audited(vec![change])).await?;
-        for _ in 0..DEVICES {
-            let issued = site
-                .admin_data("ticket", "issue", &json!({ "person": name }))
-                .await?;
+        let params = json!({ "person": name });
+        let issuing = (0..DEVICES).map(|_| site.admin_data("ticket", "issue", &params));
+        for issued in try_join_all(issuing).await? {
             let uri = issued.get("uri").and_then(Value::as_str).ok_or("no URI")?;
             tickets.push((name.clone(), uri.parse()?));
         }
