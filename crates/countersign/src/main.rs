@@ -27,6 +27,7 @@ mod files;
 mod global;
 mod hint;
 mod input;
+mod keyring;
 mod log;
 mod named_file;
 mod output;

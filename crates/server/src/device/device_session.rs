@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use tracing::info;
 
 use super::stream::DeviceStream;
-use super::web_socket::{Closing, Upgrade};
+use super::web_socket::Closing;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::limits::Limits;
@@ -44,7 +44,8 @@ pub(super) struct NewConnection {
     pub(super) key: DeviceKey,
     pub(super) hello: Hello,
     /// The answer to the request for a WebSocket; `None` for lines without one.
-    pub(super) upgrade: Option<Upgrade>,
+    /// The key in the request for a WebSocket, if there was one.
+    pub(super) web_socket: Option<String>,
 }
 
 impl NewConnection {
@@ -79,7 +80,7 @@ impl NewConnection {
         shared.site.events().subscribe(&info, event_sender);
         info!(session = %info.id, account = %info.name, %peer, "device connected");
         let closing = Closing::new();
-        let stream = DeviceStream::open(self.stream, self.upgrade, MAX_LINE, &closing);
+        let stream = DeviceStream::open(self.stream, self.web_socket, MAX_LINE, &closing);
         let stream = timeout(limits.unauthenticated_timeout, stream).await;
         let Ok(Ok(stream)) = stream else {
             shared

@@ -26,13 +26,13 @@ use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::tls::{Acceptor, TlsStream};
 use countersign_proto::device::{
-    BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START,
+    BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START, UpgradeRequest,
 };
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{debug, error};
 
 use self::device_session::NewConnection;
@@ -137,7 +137,6 @@ async fn serve(
     shared: Arc<Shared>,
     acceptors: Arc<Acceptors>,
 ) {
-    let began = Instant::from_std(clock::monotonic());
     let mut evicted = Box::pin(admitted.evicted());
     let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
@@ -159,7 +158,7 @@ async fn serve(
                 admitted.punish(abuse, clock::now());
             }
             if !matches!(refused, Refused::Ended) {
-                tokio::time::sleep_until(began + shared.limits().refusal_time).await;
+                tokio::time::sleep(shared.limits().refusal_time).await;
             }
         }
     }
@@ -237,11 +236,11 @@ async fn first_line(
         }
         line.push(stream.read_u8().await?);
     }
-    let (hello, upgrade) = match line.starts_with(UPGRADE_START) {
+    let (hello, web_socket) = match line.starts_with(UPGRADE_START) {
         true => {
             let head = rest_of_head(&mut stream, line).await?;
-            let (hello, upgrade) = web_socket::upgrade(&head)?;
-            (hello, Some(upgrade))
+            let upgrade = UpgradeRequest::read(&head)?;
+            (upgrade.hello, Some(upgrade.key))
         }
         false => (Hello::read(&line)?, None),
     };
@@ -249,7 +248,7 @@ async fn first_line(
         stream,
         key,
         hello,
-        upgrade,
+        web_socket,
     })))
 }
 

@@ -8,7 +8,7 @@ use countersign_net::tls::TlsStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::web_socket::{Closing, Upgrade, WebSocketLines};
+use super::web_socket::{Closing, WebSocketLines};
 
 /// A stream of lines.
 pub(super) enum DeviceStream {
@@ -17,17 +17,18 @@ pub(super) enum DeviceStream {
 }
 
 impl DeviceStream {
-    /// Answers the request for a WebSocket, if there is one. Messages have at most `most` bytes.
+    /// Answers the request for a WebSocket with this key, if there is one. Messages have at most `most`
+    /// bytes.
     pub(super) async fn open(
         stream: TlsStream<TcpStream>,
-        upgrade: Option<Upgrade>,
+        key: Option<String>,
         most: usize,
         closing: &Closing,
     ) -> io::Result<Self> {
-        Ok(match upgrade {
+        Ok(match key {
             None => Self::Lines(Box::new(stream)),
-            Some(upgrade) => {
-                let socket = WebSocketLines::answer(stream, upgrade, most, closing.clone());
+            Some(key) => {
+                let socket = WebSocketLines::answer(stream, &key, most, closing.clone());
                 Self::WebSocket(Box::new(socket.await?))
             }
         })

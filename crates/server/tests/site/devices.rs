@@ -20,11 +20,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const ADA: &str = "ada@example.org";
+pub(super) const ADA: &str = "ada@example.org";
 /// A timeout that no test reaches unless it fails.
-const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
-type Stream = TlsStream<TcpStream>;
+pub(super) type Stream = TlsStream<TcpStream>;
 
 /// A site with a device listener, and the person `ada`.
 pub(super) struct Devices {
@@ -37,11 +37,11 @@ impl Devices {
         Self::with_limits(Limits::default()).await
     }
 
-    async fn with_limits(limits: Limits) -> Self {
+    pub(super) async fn with_limits(limits: Limits) -> Self {
         Self::of(TestSite::builder(), limits).await
     }
 
-    async fn of(site: Builder, limits: Limits) -> Self {
+    pub(super) async fn of(site: Builder, limits: Limits) -> Self {
         let served = site.serve().await;
         served
             .admin("person.create", json!({ "name": "ada" }))
@@ -62,7 +62,7 @@ impl Devices {
         issued.await["uri"].as_str().unwrap().parse().unwrap()
     }
 
-    async fn connect(&self, identity: Option<&Arc<DeviceIdentity>>) -> Stream {
+    pub(super) async fn connect(&self, identity: Option<&Arc<DeviceIdentity>>) -> Stream {
         let site = self.served.site.public_key().signing;
         let connector = Connector::new(site, identity.cloned()).unwrap();
         let address = self.server.device_address().unwrap();
@@ -82,7 +82,7 @@ impl Devices {
     }
 
     /// The connection of a device after the site's first line.
-    async fn open(&self, identity: &Arc<DeviceIdentity>) -> Lines<Stream> {
+    pub(super) async fn open(&self, identity: &Arc<DeviceIdentity>) -> Lines<Stream> {
         let mut lines = Lines::new(self.connect(Some(identity)).await, 1 << 20);
         let hello = Hello {
             id: ADA.parse().unwrap(),
@@ -94,12 +94,12 @@ impl Devices {
     }
 }
 
-fn identity() -> Arc<DeviceIdentity> {
+pub(super) fn identity() -> Arc<DeviceIdentity> {
     Arc::new(DeviceIdentity::generate(&mut SystemEntropy))
 }
 
 /// What the site sends until it closes the connection, with or without the end of TLS.
-async fn to_the_end(mut stream: Stream) -> Vec<u8> {
+pub(super) async fn to_the_end(mut stream: Stream) -> Vec<u8> {
     let mut answer = Vec::new();
     let _ = timeout(SOON, stream.read_to_end(&mut answer))
         .await
@@ -107,12 +107,12 @@ async fn to_the_end(mut stream: Stream) -> Vec<u8> {
     answer
 }
 
-async fn next(lines: &mut Lines<Stream>) -> Value {
+pub(super) async fn next(lines: &mut Lines<Stream>) -> Value {
     let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
     serde_json::from_slice(line).unwrap()
 }
 
-async fn is_closed(lines: &mut Lines<Stream>) -> bool {
+pub(super) async fn is_closed(lines: &mut Lines<Stream>) -> bool {
     let end = timeout(SOON, lines.next()).await.unwrap();
     matches!(end, Ok(None) | Err(_))
 }

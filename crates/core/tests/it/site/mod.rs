@@ -11,6 +11,7 @@ mod clocks;
 mod configuration;
 mod consequences;
 mod delivered;
+mod device_rates;
 mod devices;
 mod dump;
 mod enrolment;
