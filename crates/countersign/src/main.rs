@@ -27,6 +27,7 @@ mod files;
 mod global;
 mod hint;
 mod input;
+mod keyring;
 mod known_sites;
 mod log;
 mod named_file;

@@ -1,4 +1,4 @@
-//! Reads the small files that the configuration names: secrets of one line, and certificates.
+//! Reads the small files that the configuration names: secrets of one line, certificates and templates.
 //!
 //! The site reads them again at SIGHUP, while it runs. A device or a pipe in their place must neither stop it nor
 //! fill its memory.
@@ -52,8 +52,9 @@ pub(crate) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
 
 fn refused(file: &Path, problem: &str) -> Failure {
     let text = format_args!("{} {problem}", file.display());
-    Failure::new(Exit::Failure, "file", text)
-        .hint("name a file with one secret, or with the certificates of one server")
+    Failure::new(Exit::Failure, "file", text).hint(
+        "name a file with one secret, with the certificates of one server, or with one template",
+    )
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use countersign_proto::site_identity::KnownSite;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::keyring::KeyringEntry;
+
 pub(crate) use self::folder::{Profiles, ProfilesFolder};
 
 /// The version of the file format that this program reads and writes.
@@ -40,6 +42,9 @@ pub(crate) struct Profile {
     pub(crate) key: PathBuf,
     /// SHA-256 of the ticket's token, in hexadecimal: for which ticket the key was created.
     pub(crate) ticket: String,
+    /// The entry of the keyring with the pass phrase of the key, if the key is encrypted under one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keyring: Option<KeyringEntry>,
     /// Where the device connects; absent until the site has accepted the enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) enrolled: Option<Enrolled>,
@@ -74,6 +79,7 @@ impl Profile {
             site_key,
             key,
             ticket,
+            keyring: None,
             enrolled: None,
             known_site: None,
         }

@@ -44,6 +44,7 @@ pub mod replay;
 pub mod risp;
 pub mod session;
 pub mod site_identity;
+pub mod template;
 pub mod uri;
 pub mod webhook;
 

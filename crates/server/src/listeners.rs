@@ -315,7 +315,6 @@ impl Builder {
             stop,
             tasks,
             connections,
-            delivery,
             reloader,
         })
     }
@@ -370,7 +369,6 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: Tasks,
     connections: Connections,
-    delivery: Arc<Worker>,
     reloader: Reloader,
 }
 
@@ -417,9 +415,9 @@ impl Server {
         self.reloader.reload(limits, proxies);
     }
 
-    /// Delivers alarms over these channels from now on.
+    /// Delivers alarms over these channels from now on, as [`Reloader::deliver_over`].
     pub fn deliver_over(&self, channels: Channels) {
-        self.delivery.change(channels);
+        self.reloader.deliver_over(channels);
     }
 
     /// Returns a handle with which other threads change the limits, the trusted proxies and the channels

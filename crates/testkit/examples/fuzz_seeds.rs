@@ -25,6 +25,10 @@ use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::site::{Application, Site as BrokerSite, UnverifiedRequest};
 use countersign_proto::broker::v2::{Credentials, signature};
+use countersign_proto::device::Hello;
+use countersign_proto::enrolment::passphrase::{
+    RegistrationChallenge, RegistrationRecord, RegistrationReply,
+};
 use countersign_proto::enrolment::{
     EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
 };
@@ -54,6 +58,7 @@ fn main() {
     broker();
     enrolment();
     key_events();
+    devices();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -443,5 +448,43 @@ fn enrolment() {
         let request = Enrolment::new(token, id, device, &identity, &Exporter([9; 32]));
         let line = request.to_line();
         write("enrolment_request", name, [b"\x10", line.expose()].concat());
+    }
+}
+
+/// What a device connects with, and the lines that set a pass phrase.
+fn devices() {
+    let id = || "ada@example.org".parse().unwrap();
+    write("device_hello", "name", Hello { id: id() }.to_line());
+    let head = [
+        "GET /device?id=ada%40example.org HTTP/1.1",
+        "Host: login.example.org",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol: countersign.device.1",
+        "\r\n",
+    ];
+    write("device_upgrade", "request", head.join("\r\n"));
+    let challenge = RegistrationChallenge {
+        response: vec![6; 64],
+        site_key: Site::new().settings.key.public(),
+    };
+    let reply = RegistrationReply {
+        id: id(),
+        site: None,
+        repeated: false,
+    };
+    let record = RegistrationRecord {
+        record: vec![7; 192],
+        sealed_identity: vec![8; 768],
+        certificate: vec![9; 300],
+    };
+    for (name, line) in [
+        ("challenge", challenge.to_line()),
+        ("reply", reply.to_line()),
+        ("record", record.to_line().expose().to_vec()),
+    ] {
+        write("passphrase_ticket", name, [b"\x10", &line[..]].concat());
     }
 }

@@ -16,6 +16,12 @@ pub const MAX_DELIVERY_ERROR_CHARS: usize = 200;
 /// The limit on attempts. It stops a delivery that crashes each worker before the worker can report
 /// a result. A site that is killed every two minutes reaches it after a day.
 pub const MAX_ATTEMPTS: u32 = 720;
+/// The limit on attempts that the channel answers with a refusal of this message. With the backoff
+/// they take 85 minutes, longer than mail servers delay unknown senders. Then the message is dead, so
+/// that a text which the channel never takes does not hold back the later ones of its recipient.
+pub const MAX_REFUSALS: u32 = 10;
+/// Seconds after its first planned attempt from which on a message that still waits is late.
+pub const LATE_AFTER_S: u32 = 60 * 60;
 /// Seconds from the first attempt to the second.
 const FIRST_BACKOFF_S: u32 = 10;
 /// The limit on the seconds between attempts.
@@ -46,6 +52,8 @@ pub struct Delivery {
     pub since: Timestamp,
     /// The number of failed attempts, including those without a reported result.
     pub attempts: u32,
+    /// The number of attempts that the channel answered with a refusal of this message.
+    pub refusals: u32,
     /// Its state.
     pub state: DeliveryState,
     /// Why the last attempt failed, or why no attempt is possible.
@@ -153,7 +161,8 @@ pub enum DeliveryState {
     Waiting,
     /// The channel accepted it.
     Sent,
-    /// It failed for 24 h, was rejected, or its channel is missing. An admin can retry it.
+    /// It failed for 24 h, was rejected or refused too often, or its channel is missing. An admin can
+    /// retry it.
     Dead,
     /// It was no longer needed.
     Cancelled,

@@ -3,7 +3,11 @@
 
 use std::fmt::Write;
 
-use super::{About, Alarm, AlarmState, Language, OneLine, Preferences, Severity, SystemAlarm};
+use super::mail_template::MailValues;
+use super::markup::escaped;
+use super::{
+    About, Alarm, AlarmState, Language, MailTemplates, OneLine, Preferences, Severity, SystemAlarm,
+};
 
 /// The limit on alarms that a summary lists individually.
 const MAX_LISTED_ALARMS: usize = 20;
@@ -73,16 +77,28 @@ impl TryFrom<String> for PublicUrl {
     }
 }
 
-/// Writes the message about one alarm, or a summary of several alarms in the given order. `site` is
-/// the site's zone. Without `link` the message contains no link.
+/// What a message needs besides its alarms.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageContext<'a> {
+    /// The recipient's name.
+    pub name: &'a str,
+    /// The site's zone.
+    pub site: &'a str,
+    /// Where links lead; without it, the message contains no link.
+    pub link: Option<&'a PublicUrl>,
+    /// The templates of e-mail.
+    pub templates: &'a MailTemplates,
+}
+
+/// Writes the message about one alarm, or a summary of several alarms in the given order.
 #[must_use]
 pub fn message(
     items: &[Item<'_>],
     preferences: &Preferences,
-    site: &str,
-    link: Option<&PublicUrl>,
+    context: &MessageContext<'_>,
 ) -> Message {
     let texts = Texts(preferences.language);
+    let (site, link) = (context.site, context.link);
     let (heading, short, page) = match items {
         [item] => {
             let heading = format!("[{site}] {}: {}", texts.label(*item), texts.text(*item));
@@ -104,44 +120,65 @@ pub fn message(
             (heading, short, link.map(PublicUrl::list))
         }
     };
+    let severity = items.iter().map(|item| item.alarm.severity).max();
+    let (lines, list) = alarms(items, preferences);
+    let (login, paragraph) = login(&texts, page.as_deref());
+    let values = MailValues {
+        heading: &heading,
+        alarms: &lines,
+        login: &login,
+        link: page.as_deref().unwrap_or_default(),
+        severity: severity.unwrap_or(Severity::Info).as_str(),
+        language: texts.code(),
+        name: context.name,
+        site,
+    };
+    let in_html = MailValues {
+        alarms: &list,
+        login: &paragraph,
+        ..values
+    };
+    let (templates, language) = (context.templates, preferences.language);
+    Message {
+        subject: cut::<MAX_SUBJECT_CHARS>(&templates.subject(language, &values)),
+        text: templates.text(language, &values),
+        html: templates.html(language, &in_html),
+        short: cut::<MAX_SHORT_CHARS>(&short),
+    }
+}
+
+/// The alarms as lines of text, and as a list in HTML.
+fn alarms(items: &[Item<'_>], preferences: &Preferences) -> (String, String) {
+    let texts = Texts(preferences.language);
     let listed = items.get(..MAX_LISTED_ALARMS).unwrap_or(items);
     let unlisted = items.len() - listed.len();
-    let mut text = format!("{heading}\n\n");
-    let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{}</title></head><body>\n",
-        texts.code(),
-        escaped(&heading),
-    );
-    let _ = writeln!(html, "<p>{}</p>\n<ul>", escaped(&heading));
+    let (mut text, mut html) = (String::new(), "<ul>\n".to_owned());
     for item in listed {
         let line = format!("{}: {}", texts.label(*item), texts.text(*item));
         let detail = texts.detail(*item, preferences);
         let _ = writeln!(text, "- {line}\n  {detail}");
         let _ = writeln!(html, "<li>{}<br>{}</li>", escaped(&line), escaped(&detail));
     }
-    html.push_str("</ul>\n");
+    html.push_str("</ul>");
     if unlisted > 0 {
         let more = texts.more(unlisted);
-        let _ = writeln!(text, "{more}");
-        let _ = writeln!(html, "<p>{}</p>", escaped(&more));
+        text.push_str(&more);
+        let _ = write!(html, "\n<p>{}</p>", escaped(&more));
     }
-    if let Some(page) = page {
-        let login = texts.login();
-        let _ = writeln!(text, "\n{login}\n{page}");
-        let page = escaped(&page);
-        let _ = writeln!(
-            html,
-            "<p>{}<br><a href=\"{page}\">{page}</a></p>",
-            escaped(login)
-        );
-    }
-    html.push_str("</body></html>\n");
-    Message {
-        subject: cut::<MAX_SUBJECT_CHARS>(&heading),
-        text,
-        html,
-        short: cut::<MAX_SHORT_CHARS>(&short),
-    }
+    (text.trim_end().to_owned(), html)
+}
+
+/// The sentence with the link as text, and as a paragraph in HTML; empty without a link.
+fn login(texts: &Texts, page: Option<&str>) -> (String, String) {
+    let Some(page) = page else {
+        return (String::new(), String::new());
+    };
+    let (sentence, shown) = (texts.login(), escaped(page));
+    let html = format!(
+        "<p>{}<br><a href=\"{shown}\">{shown}</a></p>",
+        escaped(sentence)
+    );
+    (format!("{sentence}\n{page}"), html)
 }
 
 /// Cuts a text off at `MAX` characters. The last one is then `…`.
@@ -154,21 +191,6 @@ fn cut<const MAX: usize>(text: &str) -> String {
         },
         |whole| whole.as_str().to_owned(),
     )
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 /// The texts of a language.
@@ -285,6 +307,16 @@ mod tests {
         }
     }
 
+    fn written(items: &[Item<'_>], preferences: &Preferences, link: Option<&PublicUrl>) -> Message {
+        let context = MessageContext {
+            name: "maria@example.org",
+            site: "example.org",
+            link,
+            templates: &MailTemplates::default(),
+        };
+        message(items, preferences, &context)
+    }
+
     const fn raised(alarm: &Alarm) -> Item<'_> {
         let about = About::Raised;
         Item { alarm, about }
@@ -294,12 +326,7 @@ mod tests {
     fn a_message_about_one_alarm_is_in_english_with_a_link_to_its_page() {
         let alarm = alarm("The disk is nearly full.");
         let url = PublicUrl::try_from("https://site.example/".to_owned()).unwrap();
-        let written = message(
-            &[raised(&alarm)],
-            &Preferences::default(),
-            "example.org",
-            Some(&url),
-        );
+        let written = written(&[raised(&alarm)], &Preferences::default(), Some(&url));
         assert_eq!(
             written.subject,
             "[example.org] Warning: The disk is nearly full."
@@ -325,13 +352,12 @@ mod tests {
         let mut alarm = alarm("Die Platte ist fast voll.");
         (alarm.state, alarm.ended, alarm.count) = (AlarmState::Over, Some(alarm.last), 3);
         let about = About::Over;
-        let written = message(
+        let written = written(
             &[Item {
                 alarm: &alarm,
                 about,
             }],
             &german(),
-            "example.org",
             None,
         );
         assert_eq!(
@@ -357,7 +383,7 @@ mod tests {
             .map(|at| alarm(&format!("number {at}")))
             .collect();
         let items: Vec<Item<'_>> = alarms.iter().map(raised).collect();
-        let written = message(&items, &Preferences::default(), "example.org", None);
+        let written = written(&items, &Preferences::default(), None);
         assert_eq!(written.subject, "[example.org] Summary of 1000 messages");
         assert!(written.text.contains("number 19\n") && !written.text.contains("number 20\n"));
         assert!(written.text.contains("And 980 more."));
@@ -367,12 +393,7 @@ mod tests {
     #[test]
     fn text_is_escaped_in_html_and_cut_off_in_a_short_message() {
         let alarm = alarm(&format!("<script>&\"'{}", "ü".repeat(400)));
-        let written = message(
-            &[raised(&alarm)],
-            &Preferences::default(),
-            "example.org",
-            None,
-        );
+        let written = written(&[raised(&alarm)], &Preferences::default(), None);
         assert!(written.html.contains("&lt;script&gt;&amp;&quot;&#39;ü"));
         assert!(!written.html.contains("<script"));
         assert_eq!(written.short.chars().count(), 160);

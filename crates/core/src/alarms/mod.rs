@@ -12,7 +12,7 @@
 //!
 //!  delivery: waiting ──accepted by the channel──▶ sent
 //!               │  ▲ │
-//!               │  │ └──24 h of failures, or no such channel──▶ dead ──retry──▶ waiting
+//!               │  │ └──24 h of failures, 10 refusals, no such channel──▶ dead ──retry──▶ waiting
 //!               │  └── failed: next attempt after 10 s, doubling to 1 h
 //!               └── acknowledged, or over before it was sent ──▶ cancelled
 //! ```
@@ -22,6 +22,8 @@
 mod alarm;
 mod decision;
 mod delivery;
+mod mail_template;
+mod markup;
 mod message;
 mod preferences;
 mod system;
@@ -37,9 +39,12 @@ pub use decision::{
     Situation, Step, decide,
 };
 pub use delivery::{
-    About, DEAD_AFTER_S, Delivery, DeliveryChannel, DeliveryState, LEASE_S, Lease, MAX_ATTEMPTS,
-    MAX_DELIVERY_ERROR_CHARS, backoff_s,
+    About, DEAD_AFTER_S, Delivery, DeliveryChannel, DeliveryState, LATE_AFTER_S, LEASE_S, Lease,
+    MAX_ATTEMPTS, MAX_DELIVERY_ERROR_CHARS, MAX_REFUSALS, backoff_s,
 };
-pub use message::{Item, Message, PublicUrl, message};
+pub use mail_template::{
+    BadMailTemplate, MAIL_TEMPLATE_FILES, MAX_MAIL_TEMPLATE_BYTES, MailTemplate, MailTemplates,
+};
+pub use message::{Item, Message, MessageContext, PublicUrl, message};
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
 pub use system::{DiskSpace, SystemAlarm};

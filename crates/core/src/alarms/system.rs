@@ -383,8 +383,9 @@ pub struct DiskSpace {
 }
 
 impl DiskSpace {
-    /// Below so many free bytes the disk is low.
-    const fn low(self) -> u64 {
+    /// Below so many free bytes the disk is low: a twentieth of it, at least 1 GiB and at most 10 GiB.
+    #[must_use]
+    pub const fn low(self) -> u64 {
         let share = self.total / 20;
         let share = if share > ENOUGH_FREE {
             ENOUGH_FREE

@@ -24,7 +24,7 @@ use crate::alarms::SystemAlarm;
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::enrolment::USUAL_LIFETIME;
-use crate::id::AccountId;
+use crate::id::{AccountId, TicketId};
 use crate::lockdown::Activity;
 use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
 use crate::throttle::Source;
@@ -40,10 +40,25 @@ pub(super) struct FirstAdmin {
     revision: u64,
 }
 
+/// The ticket of the first admin without its token, for lists.
+#[derive(Debug, Clone)]
+pub(crate) struct FirstAdminView {
+    pub(crate) id: TicketId,
+    /// The name of the admin who was created with it.
+    pub(crate) person: Option<AccountName>,
+    pub(crate) issued: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) is_bound: bool,
+    pub(crate) is_revoked: bool,
+}
+
 /// The setting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
+    /// Names it in `ticket list`. A ticket without one was issued by an earlier version.
+    #[serde(default)]
+    id: Option<TicketId>,
     /// SHA-256 of the token. The token itself is not stored.
     token_hash: [u8; 32],
     /// The id that the account will have.
@@ -121,6 +136,7 @@ impl Site {
         }
         let token = Token::generate(&mut self.entropy());
         let form = Form {
+            id: Some(TicketId::new(now, &mut self.entropy())),
             token_hash: token.hash().0,
             account: AccountId::new(now, &mut self.entropy()),
             expires: now.plus_seconds(USUAL_LIFETIME),
@@ -134,7 +150,11 @@ impl Site {
         let (host, port, key) = (address.host, address.port, self.public_key().signing);
         let ticket = proto::EnrolmentTicket::new(kind, &host, port, token, key)
             .map_err(|error| Refusal::internal(error.to_string()))?;
-        let details = json!({ "kind": kind.name(), "expires": form.expires });
+        let details = json!({
+            "ticket": form.id,
+            "kind": kind.name(),
+            "expires": form.expires,
+        });
         let audit = AuditDraft {
             details: details.to_string(),
             ..AuditDraft::done(&Caller::site(), "ticket.issue", now)
@@ -149,16 +169,54 @@ impl Site {
         &self,
         token: &TokenHash,
     ) -> Result<Option<FirstAdmin>, StoreError> {
+        let issued = self.issued_first_admin().await?;
+        let is_right = |first: &FirstAdmin| first.ticket.token_hash == token.0 && !self.is_sealed();
+        Ok(issued.filter(is_right))
+    }
+
+    async fn issued_first_admin(&self) -> Result<Option<FirstAdmin>, StoreError> {
         let Some(setting) = self.store().setting(FIRST_ADMIN).await? else {
             return Ok(None);
         };
-        let ticket: Form =
-            serde_json::from_slice(&setting.value).map_err(|error| StoreError::Damaged {
-                problem: format!("the setting {FIRST_ADMIN} cannot be read: {error}"),
-            })?;
+        let ticket = serde_json::from_slice(&setting.value);
+        let ticket: Form = ticket.map_err(|error| StoreError::Damaged {
+            problem: format!("the setting {FIRST_ADMIN} cannot be read: {error}"),
+        })?;
         let revision = setting.revision;
-        let is_right = ticket.token_hash == token.0 && !self.is_sealed();
-        Ok(is_right.then_some(FirstAdmin { ticket, revision }))
+        Ok(Some(FirstAdmin { ticket, revision }))
+    }
+
+    /// The ticket of the first admin that was issued last, if there is one.
+    pub(crate) async fn first_admin_view(&self) -> Result<Option<FirstAdminView>, StoreError> {
+        let Some(FirstAdmin { ticket, .. }) = self.issued_first_admin().await? else {
+            return Ok(None);
+        };
+        let lifetime = i64::from(USUAL_LIFETIME) * 1_000;
+        let issued = ticket.expires.millis().saturating_sub(lifetime);
+        let person = match &ticket.state {
+            FormState::Bound { name, .. } => name.parse().ok(),
+            FormState::Open | FormState::Revoked => None,
+        };
+        Ok(ticket.id.map(|id| FirstAdminView {
+            id,
+            person,
+            issued: Timestamp::from_millis(issued),
+            expires: ticket.expires,
+            is_bound: matches!(ticket.state, FormState::Bound { .. }),
+            is_revoked: ticket.state == FormState::Revoked,
+        }))
+    }
+
+    /// The change that revokes the ticket of the first admin with this id; `None` if there is none.
+    pub(crate) async fn revoke_first_admin(
+        &self,
+        id: TicketId,
+    ) -> Result<Option<Change>, StoreError> {
+        let issued = self.issued_first_admin().await?;
+        let issued = issued.filter(|first| first.ticket.id == Some(id));
+        issued
+            .map(|first| first.with_state(FormState::Revoked))
+            .transpose()
     }
 
     /// What the ticket is good for when it comes with this name and key.

@@ -72,6 +72,7 @@ pub use delay::RefusalDelay;
 pub use device::NewDeviceSession;
 pub use endpoints::{ClientAddress, Endpoints};
 pub use enrolment::{Enrolled, NotEnrolled};
+pub(crate) use first_admin::FirstAdminView;
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};

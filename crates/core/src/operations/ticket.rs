@@ -10,7 +10,7 @@ use super::subject::names_of;
 use super::{Done, Limit, Listing, account, proof};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind};
-use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::engine::{Answer, Context, Entry, FirstAdminView, Refusal};
 use crate::enrolment::{
     EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, RevocationReason,
     TicketState, USUAL_LIFETIME,
@@ -255,7 +255,8 @@ enum StateView {
 struct TicketView {
     /// Its id.
     id: TicketId,
-    /// The person who can use it; absent if the account was deleted just now.
+    /// The person who can use it; absent if the account was deleted just now, and while no account was
+    /// created with the ticket of the first admin.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     person: Option<AccountName>,
@@ -299,6 +300,26 @@ impl TicketView {
         }
     }
 
+    fn of_first_admin(ticket: FirstAdminView, now: Timestamp) -> Self {
+        let state = match (ticket.is_bound, ticket.is_revoked) {
+            (true, _) => StateView::Bound,
+            (_, true) => StateView::Revoked,
+            _ if now < ticket.expires => StateView::Open,
+            _ => StateView::Expired,
+        };
+        Self {
+            id: ticket.id,
+            person: ticket.person,
+            kind: TicketKind::Admin.name(),
+            state,
+            issued: ticket.issued,
+            expires: ticket.expires,
+            device: None,
+            since: None,
+            why: None,
+        }
+    }
+
     fn line(&self) -> String {
         let person = self.person.as_ref().map(AccountName::to_string);
         let state = match self.state {
@@ -325,9 +346,15 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<TicketVie
         let person = names.get(&ticket.account).cloned();
         TicketView::of(ticket, person, context.now())
     });
-    let listing = Listing::of(views.collect(), params.limit, |view: &TicketView| {
-        view.id.to_string()
-    });
+    let mut views: Vec<TicketView> = views.collect();
+    if of.is_none() {
+        // It belongs to no account, so it is not among the others.
+        let first = context.site().first_admin_view().await?;
+        let first = first.filter(|first| params.after.is_none_or(|after| after < first.id));
+        views.extend(first.map(|first| TicketView::of_first_admin(first, context.now())));
+        views.sort_by_key(|view| view.id);
+    }
+    let listing = Listing::of(views, params.limit, |view| view.id.to_string());
     let text = listing.lines(TicketView::line);
     Ok(Answer::new(listing).with_output(text))
 }
@@ -342,11 +369,20 @@ struct ById {
 
 async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let id = params.id;
+    let output = format!("Revoked the ticket {id}.");
+    let first = context.site().first_admin_view().await?;
+    if let Some(first) = first.filter(|first| first.id == id && context.scope() == Scope::All) {
+        let change = context.site().revoke_first_admin(id).await?;
+        if let Some(change) = change.filter(|_| !first.is_revoked) {
+            let details = json!({ "kind": TicketKind::Admin.name() });
+            context.commit(change, id.to_string(), details).await?;
+        }
+        return Ok(Answer::new(Done {}).with_output(output));
+    }
     let found = context.site().store().enrolment_ticket(id).await?;
     let ticket = found
         .filter(|ticket| context.admits(ticket.account))
         .ok_or_else(|| Refusal::not_found("ticket", id).of_field("id"))?;
-    let output = format!("Revoked the ticket {id}.");
     if matches!(ticket.state, TicketState::Revoked { .. }) {
         return Ok(Answer::new(Done {}).with_output(output));
     }

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmKey, AlarmState, Delivery, DeliveryChannel, DeliveryState, Preferences, Raiser,
-    Recipient, Target,
+    Alarm, AlarmKey, AlarmState, Delivery, DeliveryChannel, DeliveryState,
+    MAX_DELIVERY_ERROR_CHARS, OneLine, Preferences, Raiser, Recipient, Target,
 };
 use crate::id::{AccountId, AlarmId, DeliveryId};
 use crate::timestamp::Timestamp;
@@ -157,15 +157,25 @@ pub struct AlarmCounts {
 pub const MAX_COUNTED_DELIVERIES: u32 = 1_000;
 
 /// The state of the outbox.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutboxState {
     /// The number of deliveries that wait, at most [`MAX_COUNTED_DELIVERIES`].
     pub waiting: u64,
     /// The number of deliveries that are dead, at most [`MAX_COUNTED_DELIVERIES`].
     pub dead: u64,
-    /// When the first attempt of a delivery that still waits was due, the earliest of the oldest
-    /// [`MAX_COUNTED_DELIVERIES`]. It is in the future if all of them are held.
-    pub oldest: Option<Timestamp>,
+    /// The delivery that waits longest, of the oldest [`MAX_COUNTED_DELIVERIES`] that wait.
+    pub oldest: Option<OldestDelivery>,
+}
+
+/// The delivery that waits longest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldestDelivery {
+    /// When its first attempt was due. It is in the future if all deliveries are held.
+    pub since: Timestamp,
+    /// The number of failed attempts.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<OneLine<MAX_DELIVERY_ERROR_CHARS>>,
 }
 
 /// Preferences with their revision.

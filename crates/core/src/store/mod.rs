@@ -30,7 +30,7 @@ use crate::content::Content;
 pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
 pub use alarms::{
     AlarmChange, AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MAX_COUNTED_DELIVERIES,
-    OutboxState, StoredPreferences,
+    OldestDelivery, OutboxState, StoredPreferences,
 };
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;

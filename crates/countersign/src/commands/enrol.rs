@@ -20,6 +20,7 @@ use super::ticket_input::TicketInput;
 use crate::failure::{Exit, Failure, KEY_EVENTS_HINT};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
+use crate::keyring::KeyringEntry;
 use crate::output::{path, show_data};
 use crate::profiles::{Enrolled, Profile, Profiles, ProfilesFolder};
 use crate::secret_input::{Secret, new_passphrase};
@@ -43,6 +44,9 @@ pub(crate) struct Enrol {
     /// Encrypts the new key under a pass phrase.
     #[arg(long, conflicts_with = "key")]
     passphrase: bool,
+    /// Encrypts the new key under a random pass phrase in the keyring of the desktop (`secret-tool`).
+    #[arg(long, conflicts_with_all = ["key", "passphrase"])]
+    keyring: bool,
     /// Name of the profile to save [default: the id].
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -72,14 +76,15 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
             "give this one another name with --profile, or remove the other with `countersign profile remove NAME`",
         ));
     }
+    let entry = known.as_ref().and_then(|known| known.keyring.clone());
     // The same ticket again: the reply may have been lost, and only the same key gets it again.
     let repeated = known.filter(|known| known.ticket == token && known.id == command.id);
     let (mut profile, identity) = match repeated {
         Some(profile) => {
-            let identity = read_key(common, &profiles.key(&profile))?;
+            let identity = read_key(common, &profiles.key(&profile), profile.keyring.as_ref())?;
             (profile, identity)
         }
-        None => command.prepare(common, &profiles, &name, &ticket, token)?,
+        None => command.prepare(common, &profiles, &name, &ticket, token, entry)?,
     };
     let enrolment = {
         let runtime =
@@ -147,32 +152,55 @@ impl Enrol {
         name: &str,
         ticket: &EnrolmentTicket,
         token: String,
+        former: Option<KeyringEntry>,
     ) -> Result<(Profile, DeviceIdentity), Failure> {
+        let keyring = match (self.keyring, former) {
+            (true, former) => Some(former.unwrap_or_else(KeyringEntry::new)),
+            (false, Some(former)) => {
+                // The key that it opens is replaced.
+                let _ = former.remove();
+                None
+            }
+            (false, None) => None,
+        };
         let (key, identity) = match &self.key {
             Some(file) => {
-                let identity = read_key(common, file)?;
+                let identity = read_key(common, file, None)?;
                 let file =
                     std::fs::canonicalize(file).map_err(|error| Failure::file(file, &error))?;
                 (file, identity)
             }
             None => {
                 let file = profiles.own_key(name)?;
-                let identity = self.create_key(common, &file)?;
+                let secret = keyring
+                    .as_ref()
+                    .map(|entry| entry.create(name))
+                    .transpose()?;
+                let identity = self.create_key(common, &file, secret)?;
                 (PathBuf::from(format!("{name}.key")), identity)
             }
         };
-        let profile = Profile::new(self.id.clone(), *ticket.site(), key, token);
+        let mut profile = Profile::new(self.id.clone(), *ticket.site(), key, token);
+        profile.keyring = keyring;
         profiles.write(name, &profile)?;
         Ok((profile, identity))
     }
 
     /// Creates a key. A key of an earlier ticket is replaced: it was not enrolled, and the site
     /// would refuse it with this ticket if it was.
-    fn create_key(&self, common: &Common, file: &Path) -> Result<DeviceIdentity, Failure> {
+    fn create_key(
+        &self,
+        common: &Common,
+        file: &Path,
+        of_keyring: Option<Passphrase>,
+    ) -> Result<DeviceIdentity, Failure> {
         let secret_file = common.secret_file(Secret::Key);
-        let secret: Option<Passphrase> = (self.passphrase || secret_file.is_some())
-            .then(|| new_passphrase("Pass phrase of the new key", secret_file.as_deref()))
-            .transpose()?;
+        let secret = match of_keyring {
+            Some(secret) => Some(secret),
+            None => (self.passphrase || secret_file.is_some())
+                .then(|| new_passphrase("Pass phrase of the new key", secret_file.as_deref()))
+                .transpose()?,
+        };
         let entropy = &mut SystemEntropy;
         let identity = DeviceIdentity::generate(entropy);
         let pem = match &secret {

@@ -14,6 +14,7 @@ use super::link::Link;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input;
+use crate::keyring::KeyringEntry;
 use crate::output::{path, say, show_data, show_list};
 use crate::profiles::{Profile, Profiles, ProfilesFolder};
 use crate::secret_input::{Secret, passphrase, warn_if_others_can_read};
@@ -67,7 +68,13 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), Failure> {
                     "profile remove {name}: this device loses its key and cannot connect any more"
                 ),
             )?;
+            // A damaged profile names no entry.
+            let entry = profiles.read(name).ok().and_then(|profile| profile.keyring);
             profiles.remove(name)?;
+            // Without the key, the pass phrase opens nothing.
+            if let Some(Err(failure)) = entry.map(|entry| entry.remove()) {
+                say(format_args!("warning: {}", failure.message));
+            }
             let text = format!(
                 "Removed the profile {name}. The site still lists the device: revoke it there with \
                  `countersign device revoke ID`."
@@ -150,7 +157,7 @@ impl Device {
                     .hint("run `countersign enrol` with the same ticket again"),
             );
         };
-        let identity = read_key(common, &profiles.key(&profile))?;
+        let identity = read_key(common, &profiles.key(&profile), profile.keyring.as_ref())?;
         let mut connector = DeviceConnector::new(
             &enrolled.host,
             enrolled.port,
@@ -194,14 +201,22 @@ fn no_default() -> Failure {
     )
 }
 
-/// Reads a device's key file. Asks for its pass phrase if it is encrypted.
-pub(super) fn read_key(common: &Common, file: &Path) -> Result<DeviceIdentity, Failure> {
+/// Reads a device's key file. If it is encrypted, its pass phrase comes from a file that is named, from the
+/// keyring, or from a prompt.
+pub(super) fn read_key(
+    common: &Common,
+    file: &Path,
+    keyring: Option<&KeyringEntry>,
+) -> Result<DeviceIdentity, Failure> {
     warn_if_others_can_read(file);
     let pem = input::text(file)?;
     let identity = match DeviceIdentity::from_pem(&pem) {
         Err(DeviceIdentityError::Encrypted) => {
             let prompt = format!("Pass phrase of {}", file.display());
-            let secret = passphrase(&prompt, common.secret_file(Secret::Key).as_deref())?;
+            let secret = match (common.secret_file(Secret::Key), keyring) {
+                (None, Some(entry)) => entry.read()?,
+                (secret_file, _) => passphrase(&prompt, secret_file.as_deref())?,
+            };
             DeviceIdentity::from_encrypted_pem(&pem, &secret)
         }
         read => read,

@@ -27,6 +27,7 @@ pub(crate) struct MailSection {
     pub(crate) from: Option<String>,
     pub(crate) reply_to: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) templates: Option<PathBuf>,
     pub(crate) timeout_ms: SendTimeout,
 }
 

@@ -5,26 +5,32 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
+use countersign_core::alarms::MailTemplates;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::webhook::{BodyTemplate, SigningKey};
 use countersign_server::delivery::{
     BadChannel, Channels, Mail, MailLogin, MailServer, MailTls, Webhook, WebhookReceiver,
 };
 
+use super::templates;
 use crate::config::{Config, MailEncryption, MailSection, WebhookSection};
 use crate::failure::{Exit, Failure};
 use crate::named_file;
 
-/// The channels of a configuration. Reads the files with secrets; a relative path begins at the folder of the
+/// The channels of a configuration. Reads the files with secrets and the templates; a relative path begins at the folder of the
 /// configuration file.
 ///
 /// # Errors
-/// A file cannot be read, or settings contradict each other.
+/// A file cannot be read, a template is not valid, or settings contradict each other.
 pub(crate) fn channels(config: &Config) -> Result<Channels, Failure> {
     Ok(Channels {
         mail: mail(&config.mail, &config.folder)?,
         webhook: webhook(&config.webhook, &config.folder)?,
         public_url: config.listen.public_url.clone(),
+        templates: match &config.mail.templates {
+            Some(folder) => templates::read(&config.folder.join(folder))?,
+            None => MailTemplates::default(),
+        },
     })
 }
 

@@ -8,5 +8,6 @@ mod reload;
 mod run;
 mod runtime;
 pub(crate) mod serve;
+mod templates;
 
 pub(crate) use serve::parts;

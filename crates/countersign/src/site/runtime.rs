@@ -299,7 +299,7 @@ mod tests {
             assert!(!listed.at_run_time && listed.source == SettingSource::Default);
             refused += 1;
         }
-        assert_eq!(refused, 20);
+        assert_eq!(refused, 21);
     }
 
     #[test]

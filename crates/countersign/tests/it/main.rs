@@ -17,6 +17,7 @@ mod embedded;
 mod exits;
 mod faults;
 mod files;
+mod keyring;
 mod known_sites;
 mod lockdown;
 mod pages;

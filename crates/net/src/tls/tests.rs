@@ -409,3 +409,66 @@ async fn what_is_no_tls_is_refused() {
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
     }
 }
+
+/// A device whose clock is wrong makes a certificate that is over, or not valid yet.
+// DEV-22
+#[tokio::test]
+async fn certificates_of_1970_and_of_2100_are_accepted() {
+    for clock in ["@1970-01-02 00:00:00", "@2100-01-01 00:00:00"] {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new("faketime")
+            .args(["-f", clock, "openssl"])
+            .args("req -x509 -newkey ed25519 -nodes -keyout key.pem".split(' '))
+            .args("-subj /CN=phone -days 1 -out certificate.pem".split(' '))
+            .current_dir(&folder)
+            .output();
+        let made = made
+            .unwrap_or_else(|error| panic!("`scripts/install test` installs faketime: {error}"));
+        assert!(made.status.success(), "{made:?}");
+        let key = std::fs::read_to_string(folder.path().join("key.pem")).unwrap();
+        let identity = DeviceIdentity::from_pem(&key).unwrap();
+        let listener = listener().await;
+        let arguments = "-tls1_3 -cert certificate.pem -key key.pem";
+        let (stream, mut child) = s_client(&listener, folder.path(), arguments).await;
+        let mut accepted = acceptor().accept(stream).await.unwrap();
+        let shown = accepted.peer_key().unwrap();
+        assert_eq!(shown.as_ref(), Some(identity.public()), "{clock}");
+        accepted.shutdown().await.unwrap();
+        drop(accepted);
+        child.wait().unwrap();
+    }
+}
+
+/// One certificate is enough. Further ones would be work for the site, and nothing reads them.
+// DEV-22
+#[tokio::test]
+async fn a_chain_of_certificates_is_refused() {
+    let (folder, _) = made_by_openssl(P256);
+    run(
+        folder.path(),
+        "req -x509 -newkey ed25519 -nodes -keyout ca.key -subj /CN=ca -days 1 -out ca.pem",
+    );
+    let listener = listener().await;
+    let arguments = "-tls1_3 -cert certificate.pem -key key.pem -cert_chain ca.pem";
+    let (stream, child) = s_client(&listener, folder.path(), arguments).await;
+    let refused = acceptor().accept(stream).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{refused}");
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output());
+    assert!(output.await.unwrap().unwrap().stdout.is_empty());
+}
+
+/// A client that offers a key share of a group that the site does not know is asked for another one.
+// DEV-7
+#[tokio::test]
+async fn a_client_that_is_asked_for_another_key_share_connects() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = listener().await;
+    // OpenSSL sends a key share of the first group alone.
+    let arguments = "-tls1_3 -groups P-521:X25519";
+    let (stream, mut child) = s_client(&listener, folder.path(), arguments).await;
+    let mut accepted = acceptor().accept(stream).await.unwrap();
+    assert_eq!(accepted.group(), Some(NamedGroup::X25519));
+    accepted.shutdown().await.unwrap();
+    drop(accepted);
+    child.wait().unwrap();
+}

@@ -15,5 +15,5 @@ mod welcome;
 
 pub use hello::{BadHello, Hello, MAX_HELLO};
 pub use name::{BadDeviceName, DeviceName};
-pub use upgrade::{BadUpgrade, DEVICE_SUBPROTOCOL, MAX_UPGRADE, UPGRADE_START, hello_of_target};
+pub use upgrade::{BadUpgrade, DEVICE_SUBPROTOCOL, MAX_UPGRADE, UPGRADE_START, UpgradeRequest};
 pub use welcome::{BadWelcome, DeviceWelcome, MAX_WELCOME};

@@ -1,6 +1,19 @@
 //! A line that arrives in parts and may hold a secret.
 
 use countersign_crypto::secret::SecretBytes;
+use serde::Serialize;
+
+/// An object as a line of at most `max` bytes with its end. The buffer has that capacity from the start,
+/// so that no part of a secret stays behind when it grows.
+pub(super) fn secret_line(object: &impl Serialize, max: usize) -> SecretBytes {
+    let mut line = Vec::with_capacity(max);
+    if serde_json::to_writer(&mut line, object).is_err() {
+        // Texts are always written; only exhausted memory leads here.
+        std::process::abort();
+    }
+    line.push(b'\n');
+    line.into()
+}
 
 /// A line without its end, of at most `MAX` bytes with it.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use countersign_crypto::hash::sha256;
 use countersign_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
+use super::line::secret_line;
 use super::{BadProof, Exporter, ProvenKey, Token, TokenHash, proof_input};
 use crate::device::DeviceName;
 use crate::json;
@@ -91,13 +92,7 @@ impl Request {
     /// The line with its line end. It holds the token.
     #[must_use]
     pub fn to_line(&self) -> SecretBytes {
-        let mut line = Vec::with_capacity(MAX_REQUEST);
-        if serde_json::to_writer(&mut line, &self.form).is_err() {
-            // Texts are always written; only exhausted memory leads here.
-            std::process::abort();
-        }
-        line.push(b'\n');
-        line.into()
+        secret_line(&self.form, MAX_REQUEST)
     }
 
     /// What the site looks the ticket up by.

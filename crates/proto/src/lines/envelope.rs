@@ -4,6 +4,7 @@ use data_encoding::{BASE64, DecodeError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::operation::{Code, Event, Operation, Outcome, empty_object};
 
 /// The maximum number of content bytes on a line.
@@ -74,7 +75,7 @@ pub fn read_operation(line: &[u8]) -> Result<(Operation, bool), BadLine> {
         command,
         params,
         content,
-    } = serde_json::from_slice(line).map_err(BadLine::Operation)?;
+    } = json::object(line).map_err(BadLine::Operation)?;
     let operation = Operation {
         id,
         group,
@@ -95,7 +96,7 @@ pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
         data,
         output,
         content,
-    } = serde_json::from_slice(line).map_err(BadLine::Outcome)?;
+    } = json::object(line).map_err(BadLine::Outcome)?;
     let outcome = Outcome {
         id,
         code,
@@ -110,7 +111,7 @@ pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
 /// # Errors
 /// [`BadLine::Event`].
 pub fn read_event(line: &[u8]) -> Result<Event, BadLine> {
-    serde_json::from_slice(line).map_err(BadLine::Event)
+    json::object(line).map_err(BadLine::Event)
 }
 
 /// Appends an operation as a line. `content` states whether lines of content follow.

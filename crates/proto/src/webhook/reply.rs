@@ -16,6 +16,8 @@ pub enum Verdict {
     Accepted,
     /// The site tries again later.
     Retry,
+    /// The receiver failed at this message. The site tries it again some times.
+    Refused,
     /// The receiver will never accept the message.
     Rejected,
 }
@@ -23,13 +25,16 @@ pub enum Verdict {
 /// The verdict on a status code.
 ///
 /// 2xx is acceptance. A redirect is not followed and counts as a fault that the operator can correct, as
-/// do 408, 425, 429, 5xx and codes that do not exist. Any other 4xx rejects the message.
+/// do 408, 425, 429, 502, 503, 504 and codes that do not exist. Any other 5xx says that the receiver
+/// failed at this request, and any other 4xx rejects the message.
 #[must_use]
 pub const fn verdict(status: u16) -> Verdict {
     match status {
         200..=299 => Verdict::Accepted,
         408 | 425 | 429 => Verdict::Retry,
         400..=499 => Verdict::Rejected,
+        502..=504 => Verdict::Retry,
+        500..=599 => Verdict::Refused,
         _ => Verdict::Retry,
     }
 }
@@ -86,8 +91,11 @@ mod tests {
         for status in [400, 401, 404, 410, 422, 451, 499] {
             assert_eq!(verdict(status), Verdict::Rejected, "{status}");
         }
+        for status in [500, 501, 505, 507, 599] {
+            assert_eq!(verdict(status), Verdict::Refused, "{status}");
+        }
         for status in [
-            0, 100, 199, 301, 302, 307, 408, 425, 429, 500, 502, 503, 599, 600, 65_535,
+            0, 100, 199, 301, 302, 307, 408, 425, 429, 502, 503, 504, 600, 65_535,
         ] {
             assert_eq!(verdict(status), Verdict::Retry, "{status}");
         }

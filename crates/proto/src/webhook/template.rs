@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
+use crate::template::{Template, TemplateError};
+
 /// The greatest length of a template, in bytes.
 pub const MAX_TEMPLATE_BYTES: usize = 4 * 1024;
 /// The placeholders, which a template writes between `{{` and `}}`.
-const NAMES: [&str; 7] = ["to", "text", "subject", "severity", "name", "site", "id"];
+const NAMES: &[&str] = &["to", "text", "subject", "severity", "name", "site", "id"];
 
 /// How values are written into a body. It also decides the `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -91,13 +93,7 @@ impl Values<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyTemplate {
     format: BodyFormat,
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Verbatim(String),
-    Placeholder(&'static str),
+    template: Template,
 }
 
 /// The template is not valid.
@@ -106,14 +102,9 @@ pub enum BadTemplate {
     /// The template is too long.
     #[error("the template has {0} bytes; at most {MAX_TEMPLATE_BYTES} are allowed")]
     TooLong(usize),
-    /// There is no such placeholder.
-    #[error(
-        "there is no placeholder `{0}`; there are `to`, `text`, `subject`, `severity`, `name`, `site` and `id`"
-    )]
-    Unknown(String),
-    /// A placeholder does not end.
-    #[error("a placeholder begins with {{{{ and does not end with }}}}")]
-    Open,
+    /// A placeholder is unknown or does not end.
+    #[error(transparent)]
+    Placeholder(#[from] TemplateError),
     /// The recipient or the text would not be sent.
     #[error("the template has no placeholder `text`, so a message would say nothing")]
     NoText,
@@ -134,21 +125,9 @@ impl BodyTemplate {
         if text.len() > MAX_TEMPLATE_BYTES {
             return Err(BadTemplate::TooLong(text.len()));
         }
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((verbatim, after)) = rest.split_once("{{") {
-            let (name, after) = after.split_once("}}").ok_or(BadTemplate::Open)?;
-            let name = name.trim();
-            let known = NAMES.iter().find(|known| **known == name);
-            let known =
-                known.ok_or_else(|| BadTemplate::Unknown(name.chars().take(40).collect()))?;
-            parts.push(Part::Verbatim(verbatim.to_owned()));
-            parts.push(Part::Placeholder(known));
-            rest = after;
-        }
-        parts.push(Part::Verbatim(rest.to_owned()));
-        let template = Self { format, parts };
-        if !template.parts.contains(&Part::Placeholder("text")) {
+        let template = Template::parse(text, NAMES)?;
+        let template = Self { format, template };
+        if !template.template.names("text") {
             return Err(BadTemplate::NoText);
         }
         if format == BodyFormat::Json {
@@ -184,14 +163,8 @@ impl BodyTemplate {
     /// The body with these values, each escaped as the format requires.
     #[must_use]
     pub fn fill(&self, values: &Values<'_>) -> String {
-        let mut body = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Verbatim(text) => body.push_str(text),
-                Part::Placeholder(name) => self.format.write(&mut body, values.of(name)),
-            }
-        }
-        body
+        self.template
+            .fill(|body, name| self.format.write(body, values.of(name)))
     }
 }
 
@@ -252,11 +225,14 @@ mod tests {
     #[test]
     fn a_template_that_cannot_work_is_refused() {
         let json = |text: &str| BodyTemplate::parse(BodyFormat::Json, text).unwrap_err();
+        let unknown = json(r#"{"a":"{{text}}","b":"{{phone}}"}"#);
         assert_eq!(
-            json(r#"{"a":"{{text}}","b":"{{phone}}"}"#),
-            BadTemplate::Unknown("phone".to_owned())
+            unknown.to_string(),
+            "there is no placeholder `phone`; there are `to`, `text`, `subject`, `severity`, \
+             `name`, `site` and `id`"
         );
-        assert_eq!(json(r#"{"a":"{{text"}"#), BadTemplate::Open);
+        let open = BadTemplate::Placeholder(TemplateError::Open { line: 1 });
+        assert_eq!(json(r#"{"a":"{{text"}"#), open);
         assert_eq!(json(r#"{"a":"{{to}}"}"#), BadTemplate::NoText);
         for text in [r#"{"a":{{text}}}"#, r#"{"a":"{{text}}""#, "{{text}}"] {
             assert!(matches!(json(text), BadTemplate::NotJson(_)), "{text}");

@@ -1,315 +1,290 @@
-//! Hostile input, one fault each, with the stage that refuses it.
+//! The hostile corpus of devices (`vectors/hostile-devices`). Each file is one input with one fault,
+//! and names the stage that has to refuse it.
+//!
+//! Each dialog also has a file without a fault, which is accepted, so that no file passes because
+//! every input of its dialog is refused. With `COUNTERSIGN_BLESS=1` the texts of the refusals are
+//! written to the files again, but never the stages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use countersign_crypto::device_key::DeviceKeyError;
-use countersign_crypto::sign::BadSignature;
+use countersign_proto::device::{BadHello, BadUpgrade, Hello, UpgradeRequest};
+use countersign_proto::enrolment::passphrase::{
+    AwaitingRecord, BadAnswer, RecordStep, RegistrationAnswer,
+};
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestRefused, RequestStep};
-use countersign_proto::enrolment::{BadProof, BadRequest};
-use data_encoding::BASE64URL_NOPAD;
-use serde_json::{Value, json};
+use countersign_proto::enrolment::{
+    BadProof, BadReply, BadRequest, BadTicket, EnrolmentTicket, Reply,
+};
+use countersign_proto::lines::{Decoder, read_operation};
+use countersign_proto::webhook::{Verdict, retry_after, verdict};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 
-use super::{EXPORTER, identities, request};
+use super::EXPORTER;
 
-/// Where a request is refused. All but the last two cost the site no public-key work.
-#[derive(Debug, PartialEq, Eq)]
-enum Stage {
-    /// It has no line end within the bytes that are read.
-    TooLong,
-    /// It ends without a line end.
-    Closed,
-    /// The line is not JSON of the right members.
-    Json,
-    /// The id is no name.
-    Id,
-    /// The key is none of a device.
-    Key(DeviceKeyError),
-    /// The signature is another.
-    Proof,
+/// A file of the corpus.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// A description of the fault.
+    what: String,
+    dialog: Dialog,
+    /// The bytes as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The bytes in hexadecimal digits, if they are no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+    /// The stage that has to refuse it; `accepted` if there is no fault.
+    stage: String,
+    /// The text of the refusal; empty if there is no fault.
+    refusal: String,
 }
 
-/// Where these bytes are refused; `None` if they are not.
-fn stage(bytes: &[u8]) -> Option<Stage> {
-    let request = match AwaitingRequest::new().receive(bytes) {
-        Ok(RequestStep::Request(request)) => request,
-        Ok(RequestStep::More(_)) => return Some(Stage::Closed),
-        Ok(RequestStep::Registration(_) | RequestStep::KeyEvents(..)) => {
-            panic!("each line enrols a device, or is refused")
+/// What the bytes are read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Dialog {
+    /// A ticket as URI or JSON.
+    Ticket,
+    /// The request of a device or for a pass phrase.
+    Enrolment,
+    /// The reply to a device.
+    Reply,
+    /// The site's lines to a client that sets a pass phrase.
+    Challenge,
+    /// The client's second line when it sets a pass phrase.
+    Record,
+    /// The first line of a device connection.
+    Hello,
+    /// The request for a WebSocket.
+    Upgrade,
+    /// An operation in a line of at most 256 bytes.
+    Line,
+    /// The answer of a webhook: the status and, after a space, `Retry-After`.
+    WebhookAnswer,
+}
+
+const DIALOGS: [Dialog; 9] = [
+    Dialog::Ticket,
+    Dialog::Enrolment,
+    Dialog::Reply,
+    Dialog::Challenge,
+    Dialog::Record,
+    Dialog::Hello,
+    Dialog::Upgrade,
+    Dialog::Line,
+    Dialog::WebhookAnswer,
+];
+
+type Refused = (&'static str, String);
+
+impl File {
+    fn bytes(&self) -> Vec<u8> {
+        match (&self.text, &self.hex) {
+            (Some(text), None) => text.clone().into_bytes(),
+            (None, Some(hex)) => HEXLOWER.decode(hex.as_bytes()).unwrap(),
+            _ => panic!("{}: give `text` or `hex`", self.what),
         }
-        Err(RequestRefused::TooLong | RequestRefused::Malformed(BadRequest::TooLong)) => {
-            return Some(Stage::TooLong);
+    }
+
+    /// The stage that refuses the bytes, and why.
+    fn run(&self) -> (String, String) {
+        let bytes = self.bytes();
+        let result = match self.dialog {
+            Dialog::Ticket => ticket(&bytes),
+            Dialog::Enrolment => enrolment(&bytes),
+            Dialog::Reply => Reply::read(&bytes).map(|_| ()).map_err(|error| {
+                let stage = match error {
+                    BadReply::TooLong => "too_long",
+                    BadReply::Json(_) => "json",
+                    BadReply::NotOk => "not_ok",
+                    BadReply::Device => "device",
+                    BadReply::Address => "address",
+                };
+                (stage, error.to_string())
+            }),
+            Dialog::Challenge => RegistrationAnswer::read(&bytes)
+                .map(|_| ())
+                .map_err(|error| {
+                    let stage = match error {
+                        BadAnswer::TooLong => "too_long",
+                        BadAnswer::Json(_) => "json",
+                        BadAnswer::Member(_) => "member",
+                    };
+                    (stage, error.to_string())
+                }),
+            Dialog::Record => match AwaitingRecord::new().receive(&bytes) {
+                Ok(RecordStep::Record(_)) => Ok(()),
+                Ok(RecordStep::More(waiting)) => Err(refused(&waiting.closed())),
+                Err(error) => Err(refused(&error)),
+            },
+            Dialog::Hello => Hello::read(&bytes).map(|_| ()).map_err(|error| {
+                let stage = match error {
+                    BadHello::TooLong => "too_long",
+                    BadHello::Json(_) => "json",
+                };
+                (stage, error.to_string())
+            }),
+            Dialog::Upgrade => UpgradeRequest::read(&bytes).map(|_| ()).map_err(|error| {
+                let stage = match error {
+                    BadUpgrade::TooLong => "too_long",
+                    BadUpgrade::NotUpgrade => "not_upgrade",
+                    BadUpgrade::Target => "target",
+                    BadUpgrade::Subprotocol => "subprotocol",
+                    BadUpgrade::Origin => "origin",
+                };
+                (stage, error.to_string())
+            }),
+            Dialog::Line => line(&bytes),
+            Dialog::WebhookAnswer => webhook_answer(&bytes),
+        };
+        match result {
+            Ok(()) => ("accepted".to_owned(), String::new()),
+            Err((stage, refusal)) => (stage.to_owned(), refusal),
         }
-        Err(RequestRefused::Malformed(BadRequest::Id(_))) => return Some(Stage::Id),
-        Err(_) => return Some(Stage::Json),
-    };
-    match request.verify(&EXPORTER) {
-        Ok(_) => None,
-        Err(BadProof::Key(error)) => Some(Stage::Key(error)),
-        Err(BadProof::Signature(BadSignature)) => Some(Stage::Proof),
-        Err(BadProof::NotEd25519) => panic!("a device may have a P-256 key"),
     }
 }
 
-/// The members of a good request.
-fn good() -> Value {
-    let line = request(&identities()[1]).to_line();
-    serde_json::from_slice(line.expose()).unwrap()
+fn ticket(bytes: &[u8]) -> Result<(), Refused> {
+    let text = str::from_utf8(bytes).unwrap();
+    let read = text.parse::<EnrolmentTicket>();
+    read.map(|_| ()).map_err(|error| {
+        let stage = match error {
+            BadTicket::TooLong => "too_long",
+            BadTicket::Scheme | BadTicket::Path => "form",
+            BadTicket::Host { .. } | BadTicket::Port => "address",
+            BadTicket::Length { .. } | BadTicket::Characters | BadTicket::TypingError => "body",
+            BadTicket::Kind { .. } => "kind",
+            BadTicket::Json { .. } => "json",
+        };
+        (stage, error.to_string())
+    })
 }
 
-fn text(bytes: &[u8]) -> Value {
-    BASE64URL_NOPAD.encode(bytes).into()
+/// A request for a device or a pass phrase, up to the proof.
+fn enrolment(bytes: &[u8]) -> Result<(), Refused> {
+    let proven = match AwaitingRequest::new().receive(bytes) {
+        Ok(RequestStep::Request(request)) => request.verify(&EXPORTER),
+        Ok(RequestStep::Registration(request)) => request.verify(&EXPORTER),
+        // A line of another kind, which has a corpus of its own.
+        Ok(RequestStep::KeyEvents(..)) => return Ok(()),
+        Ok(RequestStep::More(waiting)) => return Err(refused(&waiting.closed())),
+        Err(error) => return Err(refused(&error)),
+    };
+    proven.map(|_| ()).map_err(|error| {
+        let stage = match error {
+            BadProof::Key(DeviceKeyError::Unsupported) | BadProof::NotEd25519 => "key_algorithm",
+            BadProof::Key(_) => "key",
+            BadProof::Signature(_) => "proof",
+        };
+        (stage, error.to_string())
+    })
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
-    BASE64URL_NOPAD
-        .decode(value.as_str().unwrap().as_bytes())
-        .unwrap()
+fn refused(error: &RequestRefused) -> Refused {
+    let stage = match error {
+        RequestRefused::TooLong | RequestRefused::Malformed(BadRequest::TooLong) => "too_long",
+        RequestRefused::Closed => "closed",
+        RequestRefused::Malformed(BadRequest::Id(_)) => "id",
+        RequestRefused::Malformed(BadRequest::Json(_)) => "json",
+    };
+    (stage, error.to_string())
 }
 
-/// The good request with one member changed.
-fn with(name: &str, value: Value) -> String {
-    let mut request = good();
-    request[name] = value;
-    format!("{request}\n")
+fn line(bytes: &[u8]) -> Result<(), Refused> {
+    let mut decoder = Decoder::new(256);
+    decoder.tail(bytes.len()).extend_from_slice(bytes);
+    let line = decoder
+        .next_line()
+        .map_err(|error| ("too_long", error.to_string()))?;
+    let line = line.ok_or(("closed", "the line has no end".to_owned()))?;
+    let read = read_operation(line).map_err(|error| ("operation", error.to_string()));
+    read.map(|_| ())
 }
 
-/// The good request with a change of its text.
-fn changed(change: impl Fn(String) -> String) -> String {
-    change(format!("{}\n", good()))
+fn webhook_answer(bytes: &[u8]) -> Result<(), Refused> {
+    let end = bytes.iter().position(|byte| *byte == b' ');
+    let (status, header) = bytes.split_at(end.unwrap_or(bytes.len()));
+    let status: u16 = str::from_utf8(status).unwrap().parse().unwrap();
+    let wait = header
+        .get(1..)
+        .map(|value| retry_after(value, 1_772_366_400));
+    let wait = wait.map(|wait| match wait {
+        Some(seconds) => format!("Retry-After: {seconds} s"),
+        None => "Retry-After is ignored".to_owned(),
+    });
+    let stage = match verdict(status) {
+        Verdict::Accepted => return Ok(()),
+        Verdict::Retry => "retry",
+        Verdict::Refused => "refused",
+        Verdict::Rejected => "rejected",
+    };
+    Err((stage, wait.unwrap_or_default()))
 }
 
-/// The good request with a change of a member's bytes.
-fn member(name: &str, change: impl Fn(&mut Vec<u8>)) -> String {
-    let mut content = bytes(&good()[name]);
-    change(&mut content);
-    with(name, text(&content))
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/hostile-devices")
 }
 
-// DEV-9, DEV-10, DEV-11, DEV-12
+/// All files, by their paths.
+fn files() -> BTreeMap<PathBuf, File> {
+    let mut files = BTreeMap::new();
+    for dialog in std::fs::read_dir(folder()).unwrap() {
+        for entry in std::fs::read_dir(dialog.unwrap().path()).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = serde_json::from_str(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            files.insert(path, file);
+        }
+    }
+    files
+}
+
+// DEV-4, DEV-9, DEV-10, DEV-11, DEV-12, DEV-20, DEV-48, DEV-49
 #[test]
-fn each_hostile_request_is_refused_at_its_stage() {
-    assert_eq!(
-        stage(with("device", json!("another phone")).as_bytes()),
-        None
-    );
-    let x25519 = |key: &mut Vec<u8>| {
-        *key = [
-            &[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 3, 0x21, 0][..],
-            &[9; 32],
-        ]
-        .concat();
-    };
-    let compressed = |key: &mut Vec<u8>| {
-        key.truncate(26 + 33);
-        (key[1], key[24], key[26]) = (0x39, 0x22, 3);
-    };
-    let cases: Vec<(&str, String, Stage)> = vec![
-        // The line.
-        ("nothing but a line end", "\n".to_owned(), Stage::Json),
-        (
-            "no line end",
-            changed(|line| line.replace('\n', "")),
-            Stage::Closed,
-        ),
-        (
-            "8,192 bytes without a line end",
-            "a".repeat(8_192),
-            Stage::TooLong,
-        ),
-        (
-            "a line of 8,193 bytes",
-            changed(|line| format!("{}{line}", " ".repeat(8_193 - line.len()))),
-            Stage::TooLong,
-        ),
-        ("a TLS record", "\u{16}\u{3}\u{1}\n".to_owned(), Stage::Json),
-        (
-            "an HTTP request",
-            "GET / HTTP/1.1\r\n".to_owned(),
-            Stage::Json,
-        ),
-        (
-            "deep nesting",
-            format!("{}\n", "[".repeat(8_000)),
-            Stage::Json,
-        ),
-        (
-            "a byte order mark",
-            changed(|line| format!("\u{feff}{line}")),
-            Stage::Json,
-        ),
-        (
-            "two objects",
-            changed(|line| line.replace('\n', "{}\n")),
-            Stage::Json,
-        ),
-        (
-            "an array of the members' values",
-            changed(|line| {
-                let value: Value = serde_json::from_str(&line).unwrap();
-                let names = ["token", "id", "key", "device", "proof"];
-                format!("{}\n", json!(names.map(|name| value[name].clone())))
-            }),
-            Stage::Json,
-        ),
-        // Members.
-        ("a member more", with("role", json!("admin")), Stage::Json),
-        (
-            "a member twice",
-            changed(|line| line.replacen('{', "{\"id\":\"bob@example.org\",", 1)),
-            Stage::Json,
-        ),
-        (
-            "a member less",
-            changed(|line| line.replacen("\"device\":\"Ada's phone\",", "", 1)),
-            Stage::Json,
-        ),
-        (
-            "a member of another type",
-            with("id", json!(["ada"])),
-            Stage::Json,
-        ),
-        ("a null", with("proof", Value::Null), Stage::Json),
-        // The token.
-        (
-            "a token of 15 bytes",
-            with("token", text(&[2; 15])),
-            Stage::Json,
-        ),
-        (
-            "a token of 17 bytes",
-            with("token", text(&[2; 17])),
-            Stage::Json,
-        ),
-        (
-            "a token in other base64",
-            with("token", json!("+/+/+/+/+/+/+/+/+/+/+w")),
-            Stage::Json,
-        ),
-        (
-            "a token with padding",
-            with("token", json!("AgICAgICAgICAgICAgICAg==")),
-            Stage::Json,
-        ),
-        (
-            "a token with bits behind it",
-            with("token", json!("AgICAgICAgICAgICAgICAh")),
-            Stage::Json,
-        ),
-        ("another token", with("token", text(&[3; 16])), Stage::Proof),
-        // The id.
-        ("no id", with("id", json!("")), Stage::Id),
-        (
-            "an id with a NUL",
-            with("id", json!("ada\0@example.org")),
-            Stage::Id,
-        ),
-        (
-            "an id of two lines",
-            with("id", json!("ada\n@example.org")),
-            Stage::Id,
-        ),
-        (
-            "an id of 65 characters",
-            with("id", json!(format!("{}@example.org", "a".repeat(65)))),
-            Stage::Id,
-        ),
-        // A Cyrillic letter.
-        (
-            "an id that looks like another",
-            with("id", json!("\u{430}da@example.org")),
-            Stage::Id,
-        ),
-        (
-            "another's id",
-            with("id", json!("bob@example.org")),
-            Stage::Proof,
-        ),
-        // The name.
-        (
-            "a name that clears the screen",
-            with("device", json!("\u{1b}[2J")),
-            Stage::Json,
-        ),
-        (
-            "a name written backwards",
-            with("device", json!("\u{202e}enohp")),
-            Stage::Json,
-        ),
-        (
-            "a name of 65 characters",
-            with("device", json!("a".repeat(65))),
-            Stage::Json,
-        ),
-        // The key.
-        (
-            "no key",
-            with("key", json!("")),
-            Stage::Key(DeviceKeyError::NotSpki),
-        ),
-        (
-            "a key of 513 bytes",
-            with("key", text(&[0x30; 513])),
-            Stage::Json,
-        ),
-        (
-            "a key with a byte behind it",
-            member("key", |key| key.push(0)),
-            Stage::Key(DeviceKeyError::NotSpki),
-        ),
-        (
-            "a point off the curve",
-            member("key", |key| key[90] ^= 1),
-            Stage::Key(DeviceKeyError::BadPoint),
-        ),
-        (
-            "a compressed point",
-            member("key", compressed),
-            Stage::Key(DeviceKeyError::NotCanonical),
-        ),
-        (
-            "a key of another curve",
-            member("key", |key| key[22] = 6),
-            Stage::Key(DeviceKeyError::Unsupported),
-        ),
-        (
-            "a key that cannot sign",
-            member("key", x25519),
-            Stage::Key(DeviceKeyError::Unsupported),
-        ),
-        // The proof.
-        ("no proof", with("proof", json!("")), Stage::Proof),
-        (
-            "a proof of 73 bytes",
-            with("proof", text(&[0x30; 73])),
-            Stage::Json,
-        ),
-        (
-            "a proof that lacks a byte",
-            member("proof", |proof| {
-                let whole = proof.len();
-                proof.truncate(whole - 1);
-            }),
-            Stage::Proof,
-        ),
-        (
-            "a proof of zeros",
-            with("proof", text(&[0x30, 6, 2, 1, 0, 2, 1, 0])),
-            Stage::Proof,
-        ),
-    ];
-    assert!(cases.len() >= 25);
-    for (what, line, expected) in cases {
-        assert_eq!(stage(line.as_bytes()), Some(expected), "{what}");
+fn every_hostile_input_is_refused_at_its_stage() {
+    let files = files();
+    assert!(files.len() >= 110, "{} files", files.len());
+    let mut wrong = Vec::new();
+    for (path, mut file) in files {
+        let (stage, refusal) = file.run();
+        if std::env::var_os("COUNTERSIGN_BLESS").is_some() && stage == file.stage {
+            file.refusal.clone_from(&refusal);
+            let text = serde_json::to_string_pretty(&file).unwrap();
+            std::fs::write(&path, text + "\n").unwrap();
+        }
+        if (&stage, &refusal) != (&file.stage, &file.refusal) {
+            let name = path.strip_prefix(folder()).unwrap().display();
+            let (expected, text) = (file.stage, file.refusal);
+            wrong.push(format!(
+                "{name}: expected {expected} {text:?}, got {stage} {refusal:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dialog_has_an_input_without_a_fault_and_five_with_one() {
+    let files = files();
+    for dialog in DIALOGS {
+        let of_dialog = files.values().filter(|file| file.dialog == dialog);
+        let (accepted, refused): (Vec<_>, Vec<_>) =
+            of_dialog.partition(|file| file.stage == "accepted");
+        assert!(!accepted.is_empty() && refused.len() >= 5, "{dialog:?}");
     }
 }
 
-/// JSON is text in UTF-8.
-// DEV-9
 #[test]
-fn bytes_that_are_no_text_are_refused_as_json() {
-    let mut line = with("device", json!("phone_"));
-    let at = line.find('_').unwrap();
-    let mut line = std::mem::take(&mut line).into_bytes();
-    for byte in [0xff, 0xc0, 0x80, 0] {
-        line[at] = byte;
-        assert_eq!(stage(&line), Some(Stage::Json), "{byte}");
-    }
+fn no_two_files_have_the_same_bytes() {
+    let files = files();
+    let inputs: BTreeSet<_> = files
+        .values()
+        .map(|file| (file.dialog, file.bytes()))
+        .collect();
+    assert_eq!(inputs.len(), files.len());
 }

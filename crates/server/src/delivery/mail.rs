@@ -179,7 +179,7 @@ impl Inner {
         let sent = connection.send(message.envelope(), &text);
         let attempt = match sent.await {
             Ok(reply) if reply.code().severity == Severity::PositiveCompletion => Attempt::Sent,
-            Ok(reply) => Attempt::Retry {
+            Ok(reply) => Attempt::Refused {
                 error: self.shown(&format!("the mail server replied {}", reply.code())),
                 retry_after_s: None,
             },
@@ -256,7 +256,7 @@ impl Inner {
         match u16::from(code) {
             421 => Attempt::Unreachable { error: shown },
             550 | 551 | 553 | 556 if !is_policy => Attempt::Rejected { error: shown },
-            _ => Attempt::Retry {
+            _ => Attempt::Refused {
                 error: shown,
                 retry_after_s: None,
             },

@@ -22,7 +22,7 @@ mod worker;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_core::alarms::PublicUrl;
+use countersign_core::alarms::{MailTemplates, PublicUrl};
 use countersign_core::engine::{DeliveryResult, DeliverySettings};
 
 pub use mail::{Mail, MailLogin, MailServer, MailTls};
@@ -44,6 +44,8 @@ pub struct Channels {
     pub webhook: Option<Webhook>,
     /// Where links in messages lead; without it, messages have no links.
     pub public_url: Option<PublicUrl>,
+    /// The templates of e-mail.
+    pub templates: MailTemplates,
 }
 
 impl Channels {
@@ -52,6 +54,7 @@ impl Channels {
             email: self.mail.is_some(),
             text: self.webhook.is_some(),
             public_url: self.public_url.clone(),
+            templates: self.templates.clone(),
         }
     }
 }
@@ -82,8 +85,13 @@ impl BadChannel {
 enum Attempt {
     /// The channel accepted the message.
     Sent,
-    /// The channel may accept this message later.
+    /// The channel may accept messages later.
     Retry {
+        error: String,
+        retry_after_s: Option<u32>,
+    },
+    /// The channel answered and did not take this message. It may take it later.
+    Refused {
         error: String,
         retry_after_s: Option<u32>,
     },
@@ -102,6 +110,13 @@ impl From<Attempt> for DeliveryResult {
                 error,
                 retry_after_s,
             } => Self::Failed {
+                error,
+                retry_after_s,
+            },
+            Attempt::Refused {
+                error,
+                retry_after_s,
+            } => Self::Refused {
                 error,
                 retry_after_s,
             },

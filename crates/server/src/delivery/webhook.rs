@@ -164,6 +164,10 @@ impl Inner {
         let error = self.without_secret(&error);
         match verdict {
             Verdict::Rejected => Attempt::Rejected { error },
+            Verdict::Refused => Attempt::Refused {
+                error,
+                retry_after_s: wait,
+            },
             Verdict::Accepted | Verdict::Retry => Attempt::Retry {
                 error,
                 retry_after_s: wait,

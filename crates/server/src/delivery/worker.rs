@@ -192,7 +192,7 @@ fn log(due: &DueDelivery, attempt: &Attempt) {
         Attempt::Unreachable { error } => {
             warn!(%to, channel, %message, ?error, "the channel cannot be reached; the message is tried again");
         }
-        Attempt::Retry { error, .. } => {
+        Attempt::Retry { error, .. } | Attempt::Refused { error, .. } => {
             debug!(%to, channel, %message, ?error, "a message about an alarm is tried again");
         }
     }

@@ -29,14 +29,14 @@ use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::tls::{Acceptor, TlsStream, is_alert};
 use countersign_proto::device::{
-    BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START,
+    BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START, UpgradeRequest,
 };
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::RequestRefused;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{debug, error};
 
 use self::enrolling::FirstLine;
@@ -159,7 +159,6 @@ async fn serve(
     shared: Arc<Shared>,
     acceptors: Arc<Acceptors>,
 ) {
-    let began = Instant::from_std(clock::monotonic());
     let mut evicted = Box::pin(admitted.evicted());
     let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
@@ -185,7 +184,7 @@ async fn serve(
                 admitted.punish(abuse, clock::now());
             }
             if !matches!(refused, Refused::Ended) {
-                tokio::time::sleep_until(began + shared.limits().refusal_time).await;
+                tokio::time::sleep(shared.limits().refusal_time).await;
             }
         }
     }
@@ -271,11 +270,11 @@ async fn first_line(
         }
         line.push(stream.read_u8().await?);
     }
-    let (hello, upgrade) = match line.starts_with(UPGRADE_START) {
+    let (hello, web_socket) = match line.starts_with(UPGRADE_START) {
         true => {
             let head = rest_of_head(&mut stream, line).await?;
-            let (hello, upgrade) = web_socket::upgrade(&head)?;
-            (hello, Some(upgrade))
+            let upgrade = UpgradeRequest::read(&head)?;
+            (upgrade.hello, Some(upgrade.key))
         }
         false => (Hello::read(&line)?, None),
     };
@@ -283,7 +282,7 @@ async fn first_line(
         stream,
         key,
         hello,
-        upgrade,
+        web_socket,
     })))
 }
 

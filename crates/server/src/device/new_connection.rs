@@ -14,7 +14,7 @@ use tracing::info;
 use super::Stream;
 use super::device_session::{DeviceSession, MAX_LINE, Signals};
 use super::stream::DeviceStream;
-use super::web_socket::{Closing, Upgrade};
+use super::web_socket::Closing;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::events::event_queue;
@@ -25,8 +25,8 @@ pub(super) struct NewConnection {
     pub(super) stream: Stream,
     pub(super) key: DeviceKey,
     pub(super) hello: Hello,
-    /// The answer to the request for a WebSocket; `None` for lines without one.
-    pub(super) upgrade: Option<Upgrade>,
+    /// The key in the request for a WebSocket, if there was one.
+    pub(super) web_socket: Option<String>,
 }
 
 impl NewConnection {
@@ -61,7 +61,7 @@ impl NewConnection {
         shared.site.events().subscribe(&info, event_sink);
         info!(session = %info.id, account = %info.name, %peer, "device connected");
         let closing = Closing::new();
-        let stream = DeviceStream::open(self.stream, self.upgrade, MAX_LINE, &closing);
+        let stream = DeviceStream::open(self.stream, self.web_socket, MAX_LINE, &closing);
         let stream = timeout(limits.unauthenticated_timeout, stream).await;
         let Ok(Ok(stream)) = stream else {
             shared

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Stream;
-use super::web_socket::{Closing, Upgrade, WebSocketLines};
+use super::web_socket::{Closing, WebSocketLines};
 
 /// A stream of lines.
 pub(super) enum DeviceStream {
@@ -16,17 +16,18 @@ pub(super) enum DeviceStream {
 }
 
 impl DeviceStream {
-    /// Answers the request for a WebSocket, if there is one. Messages have at most `most` bytes.
+    /// Answers the request for a WebSocket with this key, if there is one. Messages have at most `most`
+    /// bytes.
     pub(super) async fn open(
         stream: Stream,
-        upgrade: Option<Upgrade>,
+        key: Option<String>,
         most: usize,
         closing: &Closing,
     ) -> io::Result<Self> {
-        Ok(match upgrade {
+        Ok(match key {
             None => Self::Lines(stream),
-            Some(upgrade) => {
-                let socket = WebSocketLines::answer(stream, upgrade, most, closing.clone());
+            Some(key) => {
+                let socket = WebSocketLines::answer(stream, &key, most, closing.clone());
                 Self::WebSocket(Box::new(socket.await?))
             }
         })

@@ -7,70 +7,19 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll, ready};
 
 use countersign_core::sessions::CloseReason;
-use countersign_proto::device::{BadUpgrade, DEVICE_SUBPROTOCOL, Hello, hello_of_target};
+use countersign_proto::device::DEVICE_SUBPROTOCOL;
 use futures_util::{Sink, Stream};
-use http::header::{HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
-use http::{Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::create_response;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Stream as TlsStream;
 
-/// The most header fields of a request.
-const MAX_HEADERS: usize = 64;
 /// The buffer for reading, in bytes: most lines are short, and there may be many idle connections.
 const READ_BUFFER: usize = 4 * 1024;
-
-/// The answer to a request that was accepted.
-pub(super) struct Upgrade(Response<()>);
-
-/// Reads a request, which ends with an empty line.
-pub(super) fn upgrade(head: &[u8]) -> Result<(Hello, Upgrade), BadUpgrade> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    let complete = parsed.parse(head).is_ok_and(|status| status.is_complete());
-    let (method, target) = parsed
-        .method
-        .zip(parsed.path)
-        .filter(|_| complete && parsed.version == Some(1))
-        .ok_or(BadUpgrade::NotUpgrade)?;
-    let hello = hello_of_target(target)?;
-    let mut request = Request::builder()
-        .method(method)
-        .uri(target)
-        .version(Version::HTTP_11)
-        .body(())
-        .map_err(|_| BadUpgrade::NotUpgrade)?;
-    for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_bytes(field.value);
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(BadUpgrade::NotUpgrade);
-        };
-        request.headers_mut().append(name, value);
-    }
-    if request.headers().contains_key(ORIGIN) {
-        return Err(BadUpgrade::Origin);
-    }
-    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let is_offered = offered
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim() == DEVICE_SUBPROTOCOL);
-    if !is_offered {
-        return Err(BadUpgrade::Subprotocol);
-    }
-    let mut response = create_response(&request).map_err(|_| BadUpgrade::NotUpgrade)?;
-    let subprotocol = HeaderValue::from_static(DEVICE_SUBPROTOCOL);
-    response
-        .headers_mut()
-        .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
-    Ok((hello, Upgrade(response)))
-}
 
 /// How the WebSocket ends, shared with the session that decides it.
 #[derive(Clone)]
@@ -123,22 +72,19 @@ pub(super) struct WebSocketLines<S = TlsStream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
-    /// Answers the request. Messages have at most `most` bytes.
+    /// Answers the request (RFC 6455, section 4.2.2). Messages have at most `most` bytes.
     pub(super) async fn answer(
         mut stream: S,
-        Upgrade(response): Upgrade,
+        key: &str,
         most: usize,
         closing: Closing,
     ) -> io::Result<Self> {
-        let mut head = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
-        for (name, value) in response.headers() {
-            head.extend_from_slice(name.as_str().as_bytes());
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value.as_bytes());
-            head.extend_from_slice(b"\r\n");
-        }
-        head.extend_from_slice(b"\r\n");
-        stream.write_all(&head).await?;
+        let accept = derive_accept_key(key.as_bytes());
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: {accept}\r\nsec-websocket-protocol: {DEVICE_SUBPROTOCOL}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
         stream.flush().await?;
         let mut config = WebSocketConfig::default();
         config.read_buffer_size = READ_BUFFER;
@@ -343,44 +289,21 @@ mod tests {
 
     use super::*;
 
-    const HEAD: &str = "GET /device?id=ada HTTP/1.1\r\nHost: site\r\nConnection: keep-alive, Upgrade\r\n\
-                        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                        Sec-WebSocket-Protocol: other, countersign.device.1\r\n\r\n";
+    const SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
     // DEV-48
     #[test]
     fn an_upgrade_is_answered_as_rfc_6455_says() {
-        let (hello, Upgrade(response)) = upgrade(HEAD.as_bytes()).unwrap();
-        assert_eq!(hello.id.to_string(), "ada");
-        let field = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
-        assert_eq!(response.status(), 101);
+        let (near, mut far) = tokio::io::duplex(BUFFER);
         // RFC 6455, section 1.3.
+        let lines = WebSocketLines::answer(near, SAMPLE_KEY, 1 << 20, Closing::new());
+        let _lines = lines.now_or_never().unwrap().unwrap();
         assert_eq!(
-            field("sec-websocket-accept"),
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+            String::from_utf8(received(&mut far)).unwrap(),
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+             sec-websocket-protocol: countersign.device.1\r\n\r\n"
         );
-        assert_eq!(field("sec-websocket-protocol"), DEVICE_SUBPROTOCOL);
-    }
-
-    // DEV-48, DEV-49
-    #[test]
-    fn other_requests_are_refused_without_an_answer() {
-        for (from, to, why) in [
-            ("GET", "POST", BadUpgrade::NotUpgrade),
-            ("HTTP/1.1", "HTTP/1.0", BadUpgrade::NotUpgrade),
-            ("/device?id=ada", "/", BadUpgrade::Target),
-            ("Version: 13", "Version: 8", BadUpgrade::NotUpgrade),
-            ("Upgrade: websocket", "Upgrade: h2c", BadUpgrade::NotUpgrade),
-            ("device.1", "device.2", BadUpgrade::Subprotocol),
-            ("Host: site", "Origin: https://site", BadUpgrade::Origin),
-            ("Host: site", "Host site", BadUpgrade::NotUpgrade),
-            ("\r\n\r\n", "\r\n", BadUpgrade::NotUpgrade),
-        ] {
-            let head = HEAD.replacen(from, to, 1);
-            let refused = upgrade(head.as_bytes()).err();
-            assert_eq!(refused, Some(why), "{from} -> {to}");
-        }
     }
 
     const BUFFER: usize = 8 * 1024;
@@ -388,8 +311,7 @@ mod tests {
     /// A WebSocket over a pipe with two buffers of [`BUFFER`] bytes, and its other end after the answer.
     fn web_socket() -> (WebSocketLines<DuplexStream>, DuplexStream) {
         let (near, mut far) = tokio::io::duplex(BUFFER);
-        let (_, answer) = upgrade(HEAD.as_bytes()).unwrap();
-        let lines = WebSocketLines::answer(near, answer, 1 << 20, Closing::new());
+        let lines = WebSocketLines::answer(near, SAMPLE_KEY, 1 << 20, Closing::new());
         let lines = lines.now_or_never().unwrap().unwrap();
         assert!(received(&mut far).starts_with(b"HTTP/1.1 101"));
         (lines, far)

@@ -20,9 +20,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const ADA: &str = "ada@example.org";
+pub(super) const ADA: &str = "ada@example.org";
 /// A timeout that no test reaches unless it fails.
-const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
 pub(super) type Stream = TlsStream<TcpStream>;
 
@@ -37,11 +37,11 @@ impl Devices {
         Self::with_limits(Limits::default()).await
     }
 
-    async fn with_limits(limits: Limits) -> Self {
+    pub(super) async fn with_limits(limits: Limits) -> Self {
         Self::of(TestSite::builder(), limits).await
     }
 
-    async fn of(site: Builder, limits: Limits) -> Self {
+    pub(super) async fn of(site: Builder, limits: Limits) -> Self {
         let served = site.serve().await;
         served
             .admin("person.create", json!({ "name": "ada" }))
@@ -62,7 +62,7 @@ impl Devices {
         issued.await["uri"].as_str().unwrap().parse().unwrap()
     }
 
-    async fn connect(&self, identity: Option<&Arc<DeviceIdentity>>) -> Stream {
+    pub(super) async fn connect(&self, identity: Option<&Arc<DeviceIdentity>>) -> Stream {
         let site = self.served.site.public_key().signing;
         let connector = Connector::new(site, identity.cloned()).unwrap();
         let address = self.server.device_address().unwrap();
@@ -99,7 +99,7 @@ pub(super) fn identity() -> Arc<DeviceIdentity> {
 }
 
 /// What the site sends until it closes the connection, with or without the end of TLS.
-async fn to_the_end(mut stream: Stream) -> Vec<u8> {
+pub(super) async fn to_the_end(mut stream: Stream) -> Vec<u8> {
     let mut answer = Vec::new();
     let _ = timeout(SOON, stream.read_to_end(&mut answer))
         .await

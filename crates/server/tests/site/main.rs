@@ -13,6 +13,7 @@ mod counted;
 mod delivered;
 mod delivery;
 mod device_client;
+mod device_endings;
 mod devices;
 mod endings;
 mod hostile;

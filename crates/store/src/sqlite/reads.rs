@@ -1,5 +1,6 @@
 //! Runs statements that read, and converts errors of SQLite.
 
+use countersign_core::id::AccountId;
 use countersign_core::store::StoreError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
@@ -31,6 +32,25 @@ pub(super) async fn many<T>(
         .await
         .map_err(|error| fault(&error))?;
     rows.iter().map(|row| read(&mut Columns::of(row))).collect()
+}
+
+/// The statement for a page of rows: `of_account` for those of an account, else `all`. Both take the last id of
+/// the previous page and the limit at the end.
+pub(super) fn page_query(
+    of_account: &'static str,
+    all: &'static str,
+    account: Option<AccountId>,
+    after: Option<[u8; 16]>,
+    limit: u32,
+) -> Query {
+    let query = match account {
+        Some(account) => sqlx::query(of_account).bind(account.as_bytes().to_vec()),
+        None => sqlx::query(all),
+    };
+    // No id sorts before no bytes.
+    query
+        .bind(after.map_or_else(Vec::new, Vec::from))
+        .bind(limit)
 }
 
 /// Converts an error of SQLite.

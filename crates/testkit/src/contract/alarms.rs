@@ -56,6 +56,7 @@ fn delivery(alarm: &Alarm, account: AccountId, channel: DeliveryChannel) -> Deli
         due: NOW,
         since: NOW,
         attempts: 0,
+        refusals: 0,
         state: DeliveryState::Waiting,
         last_error: None,
         folded: false,

@@ -24,8 +24,8 @@ use super::{Refusal, Site};
 use crate::access::Caller;
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, DEAD_AFTER_S, Delivery, DeliveryChannel, DeliveryState, Item, Message, OneLine,
-    PublicUrl, Severity, backoff_s, message,
+    Alarm, DEAD_AFTER_S, Delivery, DeliveryChannel, DeliveryState, Item, MAX_REFUSALS,
+    MailTemplates, Message, MessageContext, OneLine, PublicUrl, Severity, backoff_s, message,
 };
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::id::{AccountId, DeliveryId};
@@ -50,6 +50,8 @@ pub struct DeliverySettings {
     pub text: bool,
     /// The base URL of links in messages; `None` for messages without links.
     pub public_url: Option<PublicUrl>,
+    /// The templates of e-mail.
+    pub templates: MailTemplates,
 }
 
 /// A leased message that is due.
@@ -84,8 +86,16 @@ pub struct DueDelivery {
 pub enum DeliveryResult {
     /// The channel accepted it.
     Sent,
-    /// A temporary failure: another attempt follows.
+    /// The channel cannot take messages now: another attempt follows, for at most 24 hours.
     Failed {
+        /// Why, without secrets. Cut off at 200 characters.
+        error: String,
+        /// The delay in seconds that the channel requested; limited to one hour.
+        retry_after_s: Option<u32>,
+    },
+    /// The channel answered that it does not take this message now: another attempt follows, until
+    /// there were [`MAX_REFUSALS`].
+    Refused {
         /// Why, without secrets. Cut off at 200 characters.
         error: String,
         /// The delay in seconds that the channel requested; limited to one hour.
@@ -305,17 +315,23 @@ impl Site {
         // identify the content.
         let (first, last) = (items.first()?.0.id, items.last()?.0.id);
         let idempotency_key = format!("{first}.{last}.{}", items.len());
-        let link = self.delivery_settings().public_url;
-        let zone = self.zone().to_string();
+        let settings = self.delivery_settings();
+        let (name, zone) = (account.name.to_string(), self.zone().to_string());
+        let context = MessageContext {
+            name: &name,
+            site: &zone,
+            link: settings.public_url.as_ref(),
+            templates: &settings.templates,
+        };
         Some(DueDelivery {
             message_id,
             idempotency_key,
             account: account.id,
-            name: account.name.to_string(),
             channel,
             address,
             severity,
-            message: message(&listed, &contact.preferences, &zone, link.as_ref()),
+            message: message(&listed, &contact.preferences, &context),
+            name,
             deliveries: items.len(),
             until,
         })
@@ -324,7 +340,7 @@ impl Site {
 
 /// The delivery after an attempt with this result.
 fn outcome(delivery: Delivery, result: &DeliveryResult, now: Timestamp) -> Delivery {
-    let (error, retry_after_s) = match result {
+    let (error, retry_after_s, refusals) = match result {
         DeliveryResult::Sent => {
             return delivery.revised(|one| {
                 one.state = DeliveryState::Sent;
@@ -334,13 +350,18 @@ fn outcome(delivery: Delivery, result: &DeliveryResult, now: Timestamp) -> Deliv
         DeliveryResult::Failed {
             error,
             retry_after_s,
-        } => (error, *retry_after_s),
+        } => (error, *retry_after_s, delivery.refusals),
+        DeliveryResult::Refused {
+            error,
+            retry_after_s,
+        } => (error, *retry_after_s, delivery.refusals.saturating_add(1)),
         DeliveryResult::Rejected { error } => return dead(delivery, error),
     };
-    if now >= delivery.since.plus_seconds(DEAD_AFTER_S) {
+    if now >= delivery.since.plus_seconds(DEAD_AFTER_S) || refusals >= MAX_REFUSALS {
         return dead(delivery, error);
     }
     delivery.revised(|one| {
+        one.refusals = refusals;
         one.attempts = one.attempts.saturating_add(1);
         let backoff = backoff_s(one.attempts);
         let requested = retry_after_s.unwrap_or(0).min(backoff_s(u32::MAX));

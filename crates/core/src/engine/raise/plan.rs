@@ -104,6 +104,7 @@ impl Plan {
                 due,
                 since: due,
                 attempts: 0,
+                refusals: 0,
                 state: DeliveryState::Waiting,
                 last_error: None,
                 folded,

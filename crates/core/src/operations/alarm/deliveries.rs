@@ -153,7 +153,8 @@ pub(super) async fn retry(context: Context, params: Retry) -> Result<Answer<Retr
                 true => DeliveryState::Waiting,
                 false => DeliveryState::Cancelled,
             };
-            (one.due, one.since, one.attempts) = (now, now, 0);
+            (one.due, one.since) = (now, now);
+            (one.attempts, one.refusals) = (0, 0);
         }));
     }
     let waiting = changed

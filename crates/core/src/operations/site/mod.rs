@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::{Channel, Role, Scope};
+use crate::alarms::LATE_AFTER_S;
 use crate::engine::{Answer, Context, Entry, Refusal, Site, SiteConfig};
 use crate::lockdown::LockdownLevel;
 use crate::timestamp::Timestamp;
@@ -110,26 +111,36 @@ struct DeliveryStatus {
     /// held.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest: Option<Timestamp>,
+    /// How many attempts to send the oldest waiting message failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_attempts: Option<u32>,
+    /// Why the last attempt to send the oldest waiting message failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_error: Option<String>,
+    /// Whether the oldest waiting message waits for more than 1 hour.
+    late: bool,
 }
 
-/// Seconds after which a message that still waits is a problem.
-const LATE_S: u32 = 60 * 60;
-
 impl DeliveryStatus {
-    async fn read(site: &Site) -> Result<Self, Refusal> {
+    async fn read(site: &Site, now: Timestamp) -> Result<Self, Refusal> {
         let settings = site.delivery_settings();
         let outbox = site.store().outbox_state().await?;
+        let oldest = outbox.oldest.as_ref();
+        let error = oldest.and_then(|oldest| oldest.last_error.as_ref());
         Ok(Self {
             email: settings.email,
             text: settings.text,
             waiting: outbox.waiting,
             dead: outbox.dead,
-            oldest: outbox.oldest,
+            oldest: oldest.map(|oldest| oldest.since),
+            oldest_attempts: oldest.map(|oldest| oldest.attempts),
+            oldest_error: error.map(|error| error.as_str().to_owned()),
+            late: oldest.is_some_and(|oldest| oldest.since.plus_seconds(LATE_AFTER_S) < now),
         })
     }
 
     /// What an operator must know; empty if there is no problem.
-    fn problem(&self, now: Timestamp) -> String {
+    fn problem(&self) -> String {
         let mut problem = String::new();
         if self.dead > 0 {
             let dead = self.dead;
@@ -137,12 +148,13 @@ impl DeliveryStatus {
                 "\nmessages about alarms that were given up: {dead}; `alarm deliveries` shows why"
             );
         }
-        if let Some(oldest) = self
-            .oldest
-            .filter(|oldest| oldest.plus_seconds(LATE_S) < now)
-        {
-            problem +=
-                &format!("\na message about an alarm waits since {oldest}: `alarm deliveries`");
+        if let Some(oldest) = self.oldest.filter(|_| self.late) {
+            let attempts = self.oldest_attempts.unwrap_or_default();
+            let error = self.oldest_error.as_deref().unwrap_or("no attempt yet");
+            problem += &format!(
+                "\na message about an alarm waits since {oldest}, after {attempts} failed attempts \
+                 ({error}); `alarm deliveries` lists all"
+            );
         }
         problem
     }
@@ -159,7 +171,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         false => None,
     };
     let delivery = match is_admin {
-        true => Some(DeliveryStatus::read(site).await?),
+        true => Some(DeliveryStatus::read(site, context.now()).await?),
         false => None,
     };
     let sessions = is_admin.then(|| site.sessions().count());
@@ -220,7 +232,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         _ => {}
     }
     if let Some(delivery) = &status.delivery {
-        output.push_str(&delivery.problem(context.now()));
+        output.push_str(&delivery.problem());
     }
     Ok(Answer::new(status).with_output(output))
 }

@@ -29,7 +29,7 @@ pub(super) fn settings() -> DeliverySettings {
     DeliverySettings {
         email: true,
         text: true,
-        public_url: None,
+        ..DeliverySettings::default()
     }
 }
 

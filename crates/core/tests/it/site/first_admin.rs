@@ -55,6 +55,50 @@ async fn the_first_admin_chooses_the_name_and_there_is_one() {
     );
 }
 
+/// The site had a ticket that makes an admin, and no command showed it.
+#[tokio::test]
+async fn the_ticket_of_the_first_admin_is_listed_and_can_be_revoked() {
+    let test = TestSite::new().await;
+    assert_eq!(
+        test.admin("ticket.list", json!({})).await["entries"],
+        json!([])
+    );
+    test.takes_enrolments();
+    let ticket = first_admin_ticket(&test).await;
+    let listed = test.admin("ticket.list", json!({})).await;
+    let [entry] = listed["entries"].as_array().unwrap().as_slice() else {
+        panic!("{listed}");
+    };
+    assert_eq!(
+        (&entry["kind"], &entry["state"], &entry["issued"]),
+        (&json!("admin"), &json!("open"), &json!(NOW))
+    );
+    let id = entry["id"].clone();
+    let after = test.admin("ticket.list", json!({ "after": id })).await;
+    assert_eq!(after["entries"], json!([]), "it is on one page alone");
+    let before = test.audited().await.len();
+    for _ in 0..2 {
+        test.admin("ticket.revoke", json!({ "id": id })).await;
+    }
+    let revoked = audited_since(&test, before).await;
+    assert_eq!(revoked.len(), 1, "{revoked:?}");
+    let listed = test.admin("ticket.list", json!({})).await;
+    assert_eq!(listed["entries"][0]["state"], json!("revoked"));
+    let root = Registrant::new();
+    let set = root.set(&test.site, ticket.token(), "root", NOW).await;
+    assert!(is_refused(&set));
+    // The name of the admin who was created with another ticket.
+    let ticket = first_admin_ticket(&test).await;
+    let set = root.set(&test.site, ticket.token(), "root", NOW).await;
+    assert!(set.is_ok());
+    let listed = test.admin("ticket.list", json!({})).await;
+    let entry = &listed["entries"][0];
+    assert_eq!(
+        (&entry["person"], &entry["state"]),
+        (&json!(ROOT), &json!("bound"))
+    );
+}
+
 // DEV-45
 #[tokio::test]
 async fn a_ticket_of_the_first_admin_is_of_no_use_once_there_is_an_admin_or_it_is_over() {

@@ -12,6 +12,7 @@ mod clocks;
 mod configuration;
 mod consequences;
 mod delivered;
+mod device_rates;
 mod devices;
 mod dump;
 mod enrolment;

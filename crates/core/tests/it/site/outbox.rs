@@ -111,7 +111,9 @@ async fn a_failing_message_is_retried_for_a_day_and_then_dead_until_an_admin_ret
         "without control characters"
     );
     let status = at(&test, "site.status", json!({}), now).await;
-    let counts = json!({ "email": true, "text": true, "waiting": 0, "dead": 1 });
+    let counts = json!({
+        "email": true, "text": true, "waiting": 0, "dead": 1, "late": false
+    });
     assert_eq!(status["delivery"], counts);
     let retried = at(&test, "alarm.retry", json!({}), now).await;
     assert_eq!(
@@ -124,6 +126,67 @@ async fn a_failing_message_is_retried_for_a_day_and_then_dead_until_an_admin_ret
     let status = at(&test, "site.status", json!({}), now).await;
     assert_eq!(status["delivery"]["oldest"], json!(now));
     assert_eq!(sent(&test.site, now).await.len(), 1);
+}
+
+/// A service raised an alarm with a text that the mail server's filter answered with 451 each time. The
+/// later alarms of that person, channel and severity waited behind it for 24 hours.
+///
+/// ALM-6.
+#[tokio::test]
+async fn a_message_that_the_channel_refuses_ten_times_is_dead_and_the_next_one_is_sent() {
+    let test = site().await;
+    person(&test, "maria", "member").await;
+    raise(&test, "maria", "refused").await;
+    raise(&test, "maria", "next").await;
+    let refused = DeliveryResult::Refused {
+        error: "451 content filter".to_owned(),
+        retry_after_s: None,
+    };
+    let (mut now, mut refusals) = (NOW, 0);
+    // An outage of the channel does not count.
+    for result in std::iter::once(&failed()).chain(std::iter::repeat_n(&refused, 10)) {
+        let [message] = due(&test.site, now).await.try_into().unwrap();
+        assert!(
+            message.message.short.contains("refused"),
+            "the order is kept"
+        );
+        let status = at(&test, "site.status", json!({}), now).await;
+        assert_eq!(status["delivery"]["oldest_attempts"], json!(refusals));
+        let recorded = test.site.delivered(message.message_id, result, now);
+        assert!(recorded.await.unwrap());
+        refusals += 1;
+        now = test.site.next_delivery().await.unwrap().unwrap();
+    }
+    let [dead] = deliveries(&test, "dead").await.try_into().unwrap();
+    assert_eq!(dead["last_error"], "451 content filter");
+    let two_hours_and_a_half = later(9_000);
+    assert!(now < two_hours_and_a_half, "{now}");
+    let [next] = sent(&test.site, two_hours_and_a_half)
+        .await
+        .try_into()
+        .unwrap();
+    assert!(next.contains("next"), "{next}");
+}
+
+#[tokio::test]
+async fn the_status_shows_why_the_oldest_message_waits() {
+    let test = site().await;
+    person(&test, "maria", "member").await;
+    raise(&test, "maria", "disk").await;
+    let [message] = due(&test.site, NOW).await.try_into().unwrap();
+    let failed = failed();
+    let recorded = test.site.delivered(message.message_id, &failed, NOW);
+    assert!(recorded.await.unwrap());
+    for (now, late) in [(later(3_600), false), (later(3_601), true)] {
+        let status = at(&test, "site.status", json!({}), now).await;
+        assert_eq!(
+            status["delivery"],
+            json!({
+                "email": true, "text": true, "waiting": 1, "dead": 0, "oldest": NOW,
+                "oldest_attempts": 1, "oldest_error": "451 later", "late": late,
+            })
+        );
+    }
 }
 
 #[tokio::test]

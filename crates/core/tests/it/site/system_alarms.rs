@@ -1,7 +1,8 @@
 //! The alarms that the site raises itself.
 
 use countersign_core::alarms::{
-    About, AlarmState, DiskSpace, Item, Language, Preferences, Severity, SystemAlarm, message,
+    About, AlarmState, DiskSpace, Item, Language, MailTemplates, MessageContext, Preferences,
+    Severity, SystemAlarm, message,
 };
 use countersign_core::engine::{Decision, NewDeviceSession, Observed};
 use countersign_core::sessions::SessionInfo;
@@ -296,6 +297,12 @@ async fn a_message_has_the_text_in_the_recipients_language() {
         (alarm.severity, alarm.state),
         (Severity::Warning, AlarmState::Open)
     );
+    let context = MessageContext {
+        name: "ada@example.org",
+        site: "example.org",
+        link: None,
+        templates: &MailTemplates::default(),
+    };
     let item = Item {
         alarm: &alarm,
         about: About::Raised,
@@ -314,7 +321,7 @@ async fn a_message_has_the_text_in_the_recipients_language() {
             language,
             ..Preferences::default()
         };
-        let message = message(&[item], &preferences, "example.org", None);
+        let message = message(&[item], &preferences, &context);
         assert!(message.text.contains(text), "{}", message.text);
     }
 }

@@ -3,13 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use countersign_core::alarms::DiskSpace;
 use rustix::fs::statvfs;
 
 use super::Finding;
 use crate::site::folder::{CONFIG, DATABASE, SLOT_FILE};
-
-/// The least free space, in bytes, that a site of any size needs for a while.
-const MIN_FREE: u64 = 256 << 20;
 
 /// Checks that other users can neither read files with secrets nor change the others.
 pub(super) fn modes(folder: &Path) -> Vec<Finding> {
@@ -36,15 +34,20 @@ pub(super) fn modes(folder: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Checks that there is space for a copy of the database, which a backup needs, and some more.
+/// Checks that there is space for a copy of the database, which a backup needs, and as much as the site itself
+/// wants to have before it raises an alarm.
 pub(super) fn space(folder: &Path) -> Finding {
     const CHECK: &str = "disk space";
     let database = std::fs::metadata(folder.join(DATABASE[0])).map_or(0, |found| found.len());
-    let needed = database.saturating_mul(2).max(MIN_FREE);
     match statvfs(folder) {
         Err(error) => Finding::problem(CHECK, error.to_string(), ""),
         Ok(found) => {
-            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let space = DiskSpace {
+                free: found.f_bavail.saturating_mul(found.f_frsize),
+                total: found.f_blocks.saturating_mul(found.f_frsize),
+            };
+            let free = space.free;
+            let needed = database.saturating_mul(2).max(space.low());
             let message = format!("{} MiB free", free >> 20);
             if free >= needed {
                 return Finding::ok(CHECK, message);

@@ -5,8 +5,6 @@ mod folder;
 
 use std::process::ExitCode;
 
-use countersign_core::timestamp::Timestamp;
-use countersign_server::clock;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,9 +16,6 @@ use crate::hint;
 use crate::output::{Format, print, print_json};
 use crate::site::channels::channels;
 use crate::site::folder::{DATABASE, Folder};
-
-/// Seconds after which a message about an alarm that still waits is a problem.
-const LATE_S: u32 = 60 * 60;
 
 /// The result of one check.
 #[derive(Debug, Serialize)]
@@ -142,9 +137,9 @@ fn delivery(status: &Value) -> Finding {
             .and_then(|delivery| delivery.get(field))
     };
     let number = |field: &str| of(field).and_then(Value::as_u64).unwrap_or_default();
-    let oldest = of("oldest").and_then(Value::as_str);
-    let oldest = oldest.and_then(|text| text.parse::<Timestamp>().ok());
-    let late = oldest.filter(|oldest| oldest.plus_seconds(LATE_S) < clock::now());
+    let text = |field: &str| of(field).and_then(Value::as_str);
+    let is_late = of("late").and_then(Value::as_bool) == Some(true);
+    let late = text("oldest").filter(|_| is_late);
     let hint = "`countersign alarm deliveries` shows the reason, `countersign alarm retry` sends them again";
     match (number("dead"), late) {
         (0, None) => {
@@ -164,7 +159,12 @@ fn delivery(status: &Value) -> Finding {
             )
         }
         (0, Some(oldest)) => {
-            Finding::problem(CHECK, format!("a message waits since {oldest}"), hint)
+            let error = text("oldest_error").unwrap_or("no attempt yet");
+            Finding::problem(
+                CHECK,
+                format!("a message waits since {oldest}: {error}"),
+                hint,
+            )
         }
         (dead, _) => Finding::problem(CHECK, format!("messages given up: {dead}"), hint),
     }

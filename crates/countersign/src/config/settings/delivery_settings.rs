@@ -105,6 +105,17 @@ pub(super) static DELIVERY_SETTINGS: &[Setting] = &[
     ),
     setting!(
         "mail",
+        "templates",
+        "string",
+        "a path to a folder",
+        none("\"templates\""),
+        "The folder with texts of e-mail that replace the built-in ones: `alarm.en.subject`, `alarm.en.txt` and \
+         `alarm.en.html`, and the same with `de`; each may be absent. Placeholders: `{{heading}}`, `{{alarms}}`, \
+         `{{login}}`, `{{link}}`, `{{severity}}`, `{{language}}`, `{{name}}` and `{{site}}`; in a subject all but \
+         `{{alarms}}`, `{{login}}` and `{{link}}`. A text and HTML need `{{alarms}}`. SIGHUP reads the files again."
+    ),
+    setting!(
+        "mail",
         "timeout_ms",
         "integer",
         "1000 to 60000",

@@ -7,7 +7,7 @@ use countersign_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
 use super::super::BadRequest;
-use super::super::line::{LineStep, PartialLine};
+use super::super::line::{LineStep, PartialLine, secret_line};
 use super::super::server::RequestRefused;
 use crate::json;
 
@@ -50,13 +50,7 @@ impl RegistrationRecord {
     /// The line with its line end.
     #[must_use]
     pub fn to_line(&self) -> SecretBytes {
-        let mut line = Vec::with_capacity(MAX_RECORD);
-        if serde_json::to_writer(&mut line, self).is_err() {
-            // Texts are always written; only exhausted memory leads here.
-            std::process::abort();
-        }
-        line.push(b'\n');
-        line.into()
+        secret_line(self, MAX_RECORD)
     }
 }
 

@@ -9,6 +9,7 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
+use super::super::line::secret_line;
 use super::super::proof::passphrase_proof_input;
 use super::super::{BadProof, BadRequest, Exporter, MAX_REQUEST, ProvenKey, Token, TokenHash};
 use crate::json;
@@ -88,13 +89,7 @@ impl RegistrationRequest {
     /// The line with its line end. It holds the token.
     #[must_use]
     pub fn to_line(&self) -> SecretBytes {
-        let mut line = Vec::with_capacity(MAX_REQUEST);
-        if serde_json::to_writer(&mut line, &self.form).is_err() {
-            // Texts are always written; only exhausted memory leads here.
-            std::process::abort();
-        }
-        line.push(b'\n');
-        line.into()
+        secret_line(&self.form, MAX_REQUEST)
     }
 
     /// What the site looks the ticket up by.

@@ -72,8 +72,8 @@ fn settings(port: u16) -> MailServer {
 fn deliver(served: &ServedSite, server: MailServer) {
     served.server.deliver_over(Channels {
         mail: Some(Mail::new(server).unwrap()),
-        webhook: None,
         public_url: Some(PublicUrl::try_from("https://auth.example.org".to_owned()).unwrap()),
+        ..Channels::default()
     });
 }
 

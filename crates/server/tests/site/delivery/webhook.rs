@@ -10,7 +10,7 @@ use countersign_testkit::harness::python::PythonServer;
 use countersign_testkit::harness::time::{pass, until};
 use serde_json::{Value, json};
 
-use super::{back_off, delivery, folder, raise, site_with_ada};
+use super::{BACKOFF, back_off, delivery, folder, raise, site_with_ada};
 
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
 const AUTHORIZATION: &str = "Bearer open-sesame";
@@ -136,6 +136,40 @@ async fn a_receiver_that_does_not_answer_gets_the_request_again() {
     back_off().await;
     receiver.next().await;
     delivery(&served, "sent", 1).await;
+}
+
+/// ALM-2, ALM-10. The receiver has the text each time; the site cannot know.
+#[tokio::test]
+async fn a_text_whose_answer_comes_too_late_arrives_again_with_the_same_id() {
+    let mut receiver = receiver(&["late", "late"]);
+    let served = site_with_ada().await;
+    let timeout = Duration::from_secs(1);
+    deliver(
+        &served,
+        WebhookReceiver {
+            timeout,
+            ..settings(receiver.port)
+        },
+    );
+    raise(&served, "critical", "Down.").await;
+    let first = receiver.next().await;
+    delivery(&served, "waiting", 1).await;
+    back_off().await;
+    let second = receiver.next().await;
+    delivery(&served, "waiting", 2).await;
+    deliver(&served, settings(receiver.port));
+    pass(2 * BACKOFF).await;
+    let third = receiver.next().await;
+    delivery(&served, "sent", 2).await;
+    for again in [&second, &third] {
+        assert_eq!(again["verified"], true);
+        assert_eq!(again["body"], first["body"]);
+        assert_eq!(
+            again["headers"]["webhook-id"],
+            first["headers"]["webhook-id"]
+        );
+    }
+    assert_eq!(receiver.ready(), None, "it was accepted once");
 }
 
 /// ALM-15.

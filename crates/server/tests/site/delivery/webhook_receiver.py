@@ -3,8 +3,8 @@
 webhook_receiver.py SECRET BEHAVIOUR ...
 
 Each behaviour is the answer to one request, the first one first; then requests get 204. A behaviour is
-`STATUS`, `STATUS:HEADER:VALUE`, `hang`, `cut`, `garbage`, `huge`, `echo` or `echo-late`: the token at the
-place where the site cuts the reply.
+`STATUS`, `STATUS:HEADER:VALUE`, `hang`, `late`: 204 once the site has given up waiting, `cut`, `garbage`,
+`huge`, `echo` or `echo-late`: the token at the place where the site cuts the reply.
 """
 
 import base64
@@ -46,6 +46,13 @@ class Receiver(BaseHTTPRequestHandler):
             print(json.dumps(document), flush=True)
         if behaviour == "hang":
             threading.Event().wait()
+        elif behaviour == "late":
+            self.connection.recv(1)
+            self.close_connection = True
+            try:
+                self.answer("204", b"")
+            except OSError:
+                pass
         elif behaviour == "cut":
             self.close_connection = True
         elif behaviour == "garbage":

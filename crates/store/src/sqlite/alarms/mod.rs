@@ -247,15 +247,17 @@ impl Alarms for SqliteStore {
             "SELECT \
              (SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = 'waiting' LIMIT ?1)), \
              (SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = 'dead' LIMIT ?1)), \
-             (SELECT min(since) FROM \
-             (SELECT since FROM delivery WHERE state = 'waiting' ORDER BY id LIMIT ?1))",
+             oldest.since, oldest.attempts, oldest.last_error FROM (SELECT 1) LEFT JOIN \
+             (SELECT since, attempts, last_error FROM (SELECT id, since, attempts, last_error \
+             FROM delivery WHERE state = 'waiting' ORDER BY id LIMIT ?1) \
+             ORDER BY since, id LIMIT 1) AS oldest ON true",
         );
         let query = query.bind(MAX_COUNTED_DELIVERIES);
         let state = one(&self.readers, query, |columns| {
             Ok(OutboxState {
                 waiting: columns.number()?,
                 dead: columns.number()?,
-                oldest: row::optional_time(columns)?,
+                oldest: row::oldest(columns)?,
             })
         });
         Ok(state.await?.unwrap_or_default())

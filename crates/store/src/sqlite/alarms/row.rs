@@ -4,7 +4,7 @@ use countersign_core::alarms::{
     About, Alarm, Delivery, DeliveryChannel, DeliveryState, Lease, OneLine, Recipient, Severity,
 };
 use countersign_core::id::{AccountId, AlarmId, DeliveryId};
-use countersign_core::store::{StoreError, StoredPreferences};
+use countersign_core::store::{OldestDelivery, StoreError, StoredPreferences};
 use countersign_core::timestamp::Timestamp;
 
 use crate::sqlite::row::{Columns, damaged};
@@ -13,8 +13,8 @@ use crate::sqlite::row::{Columns, damaged};
 macro_rules! delivery_columns {
     () => {
         "delivery.id, alarm.id, account.id, delivery.channel, delivery.about, delivery.severity, \
-         delivery.due, delivery.since, delivery.attempts, delivery.state, delivery.last_error, \
-         delivery.folded, delivery.attempted, delivery.message, delivery.leased, delivery.revision"
+         delivery.due, delivery.since, delivery.attempts, delivery.refusals, delivery.state, \
+         delivery.last_error, delivery.folded, delivery.attempted, delivery.message, delivery.leased, delivery.revision"
     };
 }
 
@@ -51,6 +51,7 @@ pub(super) fn delivery(columns: &mut Columns<'_>) -> Result<Delivery, StoreError
         due: columns.time()?,
         since: columns.time()?,
         attempts: columns.number()?,
+        refusals: columns.number()?,
         state: columns.word(&DeliveryState::ALL, DeliveryState::as_str)?,
         last_error: columns
             .take::<Option<String>>()?
@@ -96,6 +97,20 @@ pub(super) fn preferences(columns: &mut Columns<'_>) -> Result<StoredPreferences
 
 pub(super) fn optional_time(columns: &mut Columns<'_>) -> Result<Option<Timestamp>, StoreError> {
     Ok(columns.take::<Option<i64>>()?.map(Timestamp::from_millis))
+}
+
+pub(super) fn oldest(columns: &mut Columns<'_>) -> Result<Option<OldestDelivery>, StoreError> {
+    let since = optional_time(columns)?;
+    let attempts: Option<i64> = columns.take()?;
+    let last_error: Option<String> = columns.take()?;
+    let (Some(since), Some(attempts)) = (since, attempts) else {
+        return Ok(None);
+    };
+    Ok(Some(OldestDelivery {
+        since,
+        attempts: u32::try_from(attempts).map_err(|error| damaged(&error))?,
+        last_error: last_error.map(|error| OneLine::cut(&error)),
+    }))
 }
 
 fn severity(columns: &mut Columns<'_>) -> Result<Severity, StoreError> {

@@ -184,6 +184,7 @@ fn put_state(row: &mut Row, delivery: &Delivery) -> Result<(), sqlx::Error> {
     row.put(delivery.due.millis())?;
     row.put(delivery.since.millis())?;
     row.put(delivery.attempts)?;
+    row.put(delivery.refusals)?;
     row.put(delivery.state.as_str())?;
     row.put(delivery.last_error.as_ref().map(OneLine::as_str))?;
     row.put(delivery.folded)?;
@@ -247,23 +248,23 @@ const PUT_RECIPIENT: Many = Many {
 };
 
 const INSERT_DELIVERY: Many = Many {
-    before: "WITH new (alarm, account, channel, about, id, severity, due, since, attempts, state, \
-             last_error, folded, attempted, message, leased, revision) AS (VALUES ",
-    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    before: "WITH new (alarm, account, channel, about, id, severity, due, since, attempts, \
+             refusals, state, last_error, folded, attempted, message, leased, revision) AS (VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     after: ") INSERT OR REPLACE INTO delivery (alarm, account, channel, about, id, severity, due, \
-            since, attempts, state, last_error, folded, attempted, message, leased, revision) \
+            since, attempts, refusals, state, last_error, folded, attempted, message, leased, revision) \
             SELECT alarm.key, account.key, new.channel, new.about, new.id, new.severity, new.due, \
-            new.since, new.attempts, new.state, new.last_error, new.folded, new.attempted, \
-            new.message, new.leased, new.revision FROM new \
+            new.since, new.attempts, new.refusals, new.state, new.last_error, new.folded, \
+            new.attempted, new.message, new.leased, new.revision FROM new \
             CROSS JOIN alarm ON alarm.id = new.alarm CROSS JOIN account ON account.id = new.account",
 };
 
 const UPDATE_DELIVERY: Many = Many {
-    before: "WITH new (id, severity, due, since, attempts, state, last_error, folded, attempted, \
-             message, leased, revision) AS (VALUES ",
-    row: "(?,?,?,?,?,?,?,?,?,?,?,?)",
+    before: "WITH new (id, severity, due, since, attempts, refusals, state, last_error, folded, \
+             attempted, message, leased, revision) AS (VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?)",
     after: ") UPDATE delivery SET due = new.due, since = new.since, attempts = new.attempts, \
-            state = new.state, last_error = new.last_error, folded = new.folded, \
+            refusals = new.refusals, state = new.state, last_error = new.last_error, folded = new.folded, \
             attempted = new.attempted, message = new.message, leased = new.leased, \
             revision = new.revision FROM new \
             WHERE delivery.id = new.id AND delivery.revision = new.revision - 1",

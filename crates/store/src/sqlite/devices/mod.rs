@@ -13,7 +13,7 @@ use countersign_crypto::certificate::Thumbprint;
 
 use super::SqliteStore;
 use super::accounts::account_row;
-use super::reads::{many, one};
+use super::reads::{many, one, page_query};
 use super::row::Columns;
 
 pub(super) use write::{DeviceChange, apply};
@@ -97,15 +97,8 @@ impl Devices for SqliteStore {
         account: Option<AccountId>,
         page: &Page<DeviceId>,
     ) -> Result<Vec<Device>, StoreError> {
-        // No id sorts before no bytes.
-        let after = page
-            .after
-            .map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        let query = match account {
-            Some(account) => sqlx::query(OF_ACCOUNT).bind(account.as_bytes().to_vec()),
-            None => sqlx::query(ALL),
-        };
-        let query = query.bind(after).bind(page.limit);
+        let after = page.after.map(|id| *id.as_bytes());
+        let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
         many(&self.readers, query, row).await
     }
 }

@@ -12,7 +12,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::{TicketKind, TokenHash};
 
 use super::SqliteStore;
-use super::reads::{many, one};
+use super::reads::{many, one, page_query};
 use super::row::{Columns, damaged};
 
 pub(super) use write::{TicketChange, apply};
@@ -81,15 +81,8 @@ impl EnrolmentTickets for SqliteStore {
         account: Option<AccountId>,
         page: &Page<TicketId>,
     ) -> Result<Vec<EnrolmentTicket>, StoreError> {
-        // No id sorts before no bytes.
-        let after = page
-            .after
-            .map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        let query = match account {
-            Some(account) => sqlx::query(OF_ACCOUNT).bind(account.as_bytes().to_vec()),
-            None => sqlx::query(ALL),
-        };
-        let query = query.bind(after).bind(page.limit);
+        let after = page.after.map(|id| *id.as_bytes());
+        let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
         many(&self.readers, query, row).await
     }
 }

@@ -15,7 +15,7 @@ use crate::alarms::{
 use crate::id::{AccountId, AlarmId, DeliveryId};
 use crate::store::{
     AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MAX_COUNTED_DELIVERIES, MemoryStore,
-    OutboxState, StoreError, StoredPreferences,
+    OldestDelivery, OutboxState, StoreError, StoredPreferences,
 };
 use crate::timestamp::Timestamp;
 
@@ -187,7 +187,13 @@ impl Alarms for MemoryStore {
             OutboxState {
                 waiting: of(DeliveryState::Waiting).count() as u64,
                 dead: of(DeliveryState::Dead).count() as u64,
-                oldest: of(DeliveryState::Waiting).map(|one| one.since).min(),
+                oldest: of(DeliveryState::Waiting)
+                    .min_by_key(|one| one.since)
+                    .map(|one| OldestDelivery {
+                        since: one.since,
+                        attempts: one.attempts,
+                        last_error: one.last_error.clone(),
+                    }),
             }
         })
         .await

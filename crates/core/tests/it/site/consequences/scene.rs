@@ -140,7 +140,7 @@ async fn phone(test: &TestSite) -> (DeviceId, TestSession) {
     test.site.deliver_with(DeliverySettings {
         email: true,
         text: false,
-        public_url: None,
+        ..DeliverySettings::default()
     });
     let (device, ticket) = (TestDevice::new(), test.ticket("maria").await);
     let enrolled = device.enrol(&test.site, &ticket.token, "maria", NOW).await;
