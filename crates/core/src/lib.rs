@@ -68,6 +68,7 @@ pub mod json;
 pub mod offer;
 pub mod operations;
 pub mod page;
+pub mod peers;
 pub mod sessions;
 pub mod site_key;
 pub mod store;

@@ -65,6 +65,15 @@ pub enum SystemAlarm {
         /// The newest backup.
         last: Option<Timestamp>,
     },
+    /// A site claims what is another's, or broke the protocol between peers.
+    Peer {
+        /// Its site id.
+        site: String,
+        /// Its person, as it claims.
+        id: String,
+        /// What it did.
+        problem: PeerAlarm,
+    },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
         /// The application whose previous key retires first.
@@ -74,6 +83,18 @@ pub enum SystemAlarm {
         /// How many more applications there are.
         more: usize,
     },
+}
+
+/// What a peer, or a site that wanted to be one, did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerAlarm {
+    /// It claims the zone of this site or of another peer.
+    ZoneTaken,
+    /// Its key events contradict those that are known.
+    Fork,
+    /// It broke the protocol again and again, and was suspended.
+    Garbage,
 }
 
 impl SystemAlarm {
@@ -114,6 +135,7 @@ impl SystemAlarm {
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
             | Self::BackupOverdue { .. }
+            | Self::Peer { .. }
             | Self::KeysRetire { .. } => Target::Admins,
         }
     }
@@ -137,6 +159,8 @@ impl SystemAlarm {
             Self::Refusals { operation, .. } => format!("{}{operation}", Self::REFUSALS),
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
+            // One for all sites: an attacker with many sites cannot raise many alarms.
+            Self::Peer { problem, .. } => format!("peer {problem:?}"),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
         };
         AlarmKey::cut(&key)
@@ -146,12 +170,17 @@ impl SystemAlarm {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::SecondKey { .. } => Severity::Critical,
+            Self::SecondKey { .. }
+            | Self::Peer {
+                problem: PeerAlarm::Fork,
+                ..
+            } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,
             Self::KeysRetire { .. } => Severity::Info,
             Self::RevokedDevice { .. }
             | Self::TwoPlaces { .. }
             | Self::Refusals { .. }
+            | Self::Peer { .. }
             | Self::DiskLow { .. }
             | Self::BackupOverdue { .. } => Severity::Warning,
         }
@@ -211,6 +240,20 @@ impl SystemAlarm {
             Self::BackupOverdue { last: Some(last) } => format!(
                 "The newest backup of the site is of {last}. Make one with `countersign backup create FILE`."
             ),
+            Self::Peer { site, id, problem } => match problem {
+                PeerAlarm::ZoneTaken => format!(
+                    "The site {site} of {id} wanted to become a peer with a zone that belongs to another site. It \
+                     was refused. Ask the operators which site has the zone."
+                ),
+                PeerAlarm::Fork => format!(
+                    "The key events of the peer {site} of {id} contradict those that are known. It was refused: a \
+                     thief may have its key. Tell its operator, and see `countersign peer show`."
+                ),
+                PeerAlarm::Garbage => format!(
+                    "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
+                     operator, and allow it again with `countersign peer resume`."
+                ),
+            },
             Self::KeysRetire {
                 application,
                 retires,
@@ -266,6 +309,21 @@ impl SystemAlarm {
                 "Die neueste Sicherung der Site ist vom {last}. Erstellen Sie eine mit \
                  `countersign backup create FILE`."
             ),
+            Self::Peer { site, id, problem } => match problem {
+                PeerAlarm::ZoneTaken => format!(
+                    "Die Site {site} von {id} wollte mit einer Zone, die einer anderen Site gehört, Peer werden. Sie \
+                     wurde abgewiesen. Fragen Sie die Betreiber, welche Site die Zone hat."
+                ),
+                PeerAlarm::Fork => format!(
+                    "Die Schlüsselereignisse des Peers {site} von {id} widersprechen den bekannten. Er wurde \
+                     abgewiesen: Ein Dieb kann den Schlüssel haben. Sagen Sie es dem Betreiber; siehe \
+                     `countersign peer show`."
+                ),
+                PeerAlarm::Garbage => format!(
+                    "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
+                     Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
+                ),
+            },
             Self::KeysRetire {
                 application,
                 retires,
@@ -362,6 +420,11 @@ mod tests {
             },
             SystemAlarm::BackupOverdue { last: None },
             SystemAlarm::BackupOverdue { last: Some(at) },
+            SystemAlarm::Peer {
+                site: "A".repeat(43),
+                id: text("bob@b.example"),
+                problem: PeerAlarm::Fork,
+            },
             SystemAlarm::KeysRetire {
                 application: text("billing"),
                 retires: at,

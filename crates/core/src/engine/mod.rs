@@ -32,6 +32,7 @@ mod login;
 mod new_site;
 mod outbox;
 pub(crate) mod params;
+pub(crate) mod peers;
 mod projection;
 mod raise;
 mod record;
@@ -73,6 +74,10 @@ pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use raise::{NewAlarm, Raised};
+pub use peers::{
+    DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
+    PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport, TransportError,
+};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use registration::{Begun, StartedRegistration};
@@ -140,6 +145,7 @@ struct Inner {
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
+    peering: peers::Peering,
 }
 
 impl Site {
@@ -164,6 +170,7 @@ impl Site {
             runtime: RwLock::default(),
             reported: Mutex::default(),
             unplaced: Mutex::default(),
+            peering: peers::Peering::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site
@@ -303,6 +310,13 @@ impl Site {
                     ..caller.clone()
                 })
             }
+            Channel::Peer => match caller.peer {
+                Some(peer) if self.is_peer_connected(peer) => Ok(caller.clone()),
+                _ => Err(Refusal::not_permitted(
+                    "the connection of the peer has ended",
+                    "connect again",
+                )),
+            },
             // No operation of the table is offered over HTTP yet.
             Channel::Http => Err(Refusal::not_permitted(
                 "operations cannot be called over HTTP",
