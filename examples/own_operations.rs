@@ -91,6 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let new_site = NewSite {
         zone: "theatre.example".parse()?,
         slots: &[NewSlot::File(&slot)],
+        next_slots: &[NewSlot::File(&slot)],
     };
     let site = Site::create(parts, new_site, clock::now()).await?;
 

@@ -27,11 +27,12 @@
 //! use countersign_core::store::MemoryStore;
 //! use countersign_core::timestamp::Timestamp;
 //! use countersign_crypto::entropy::SystemEntropy;
-//! use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+//! use countersign_crypto::site_key_slots::{NewSlot, RecoveryCode, SlotFile};
 //! use countersign_proto::operation::{Code, Operation};
 //! use countersign_proto::session::Strength;
 //!
 //! let slot = SlotFile::generate(&mut SystemEntropy);
+//! let recovery_code = RecoveryCode::generate(&mut SystemEntropy);
 //! let parts = Parts {
 //!     store: Arc::new(MemoryStore::new()),
 //!     table: operations::table()?,
@@ -42,6 +43,7 @@
 //! let new_site = NewSite {
 //!     zone: "example.org".parse()?,
 //!     slots: &[NewSlot::File(&slot)],
+//!     next_slots: &[NewSlot::RecoveryCode(&recovery_code)],
 //! };
 //! let now = Timestamp::from_millis(1_772_366_400_000);
 //! let site = Site::create(parts, new_site, now).await?;

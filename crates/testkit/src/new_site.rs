@@ -13,12 +13,13 @@ use countersign_proto::session::Strength;
 /// The fixed time of a site without listeners.
 pub const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
-/// The parameters to create the site `example.org`.
+/// The parameters to create the site `example.org`. The slots open its next key too.
 #[must_use]
 pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> NewSite<'a> {
     NewSite {
         zone: "example.org".parse().unwrap(),
         slots,
+        next_slots: slots,
     }
 }
 

@@ -6,17 +6,17 @@
 //! ```
 //!
 //! The HMAC covers label, account, setup, the replaced credential, credential id and expiry, under
-//! a key derived from the site key. So the site stores nothing between the two steps, the binding
+//! a key derived from the root secret. So the site stores nothing between the two steps, the binding
 //! is valid for one account only, and it becomes invalid when another registration of that account
 //! finishes.
 
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::passphrase::{PassphraseError, PassphraseRecord, SetupId};
 use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
-use countersign_crypto::site_key::SiteKey;
 
 use crate::accounts::CredentialId;
 use crate::id::AccountId;
+use crate::site_key::RootSecret;
 use crate::timestamp::Timestamp;
 
 const LABEL: &str = "registration of a pass phrase";
@@ -74,20 +74,22 @@ impl Registrant {
     /// Returns a new credential id and the binding with which it can be registered.
     pub(crate) fn start(
         self,
-        key: &SiteKey,
+        root: &RootSecret,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> (CredentialId, Vec<u8>) {
         let id = fresh::<ID>(entropy);
         let expiry = now.plus_seconds(TIME_LIMIT).millis().to_be_bytes();
-        let code = key.mac_key(LABEL).authenticate(&self.message(&id, &expiry));
+        let code = root
+            .mac_key(LABEL)
+            .authenticate(&self.message(&id, &expiry));
         (CredentialId(id), [&id[..], &expiry, &code].concat())
     }
 
     /// Verifies the binding and returns its credential id.
     pub(crate) fn finish(
         self,
-        key: &SiteKey,
+        root: &RootSecret,
         binding: &[u8],
         now: Timestamp,
     ) -> Result<CredentialId, BindingError> {
@@ -97,7 +99,7 @@ impl Registrant {
         let (expiry, code) = rest
             .split_first_chunk::<EXPIRY>()
             .ok_or(BindingError::Foreign)?;
-        key.mac_key(LABEL)
+        root.mac_key(LABEL)
             .verify(&self.message(id, expiry), code)
             .map_err(|_| BindingError::Foreign)?;
         if now >= Timestamp::from_millis(i64::from_be_bytes(*expiry)) {
@@ -123,14 +125,13 @@ impl Registrant {
 mod tests {
     use countersign_crypto::entropy::SystemEntropy;
     use countersign_crypto::secret::Secret;
-    use countersign_crypto::site_key::SiteSeed;
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
-    fn key(byte: u8) -> SiteKey {
-        SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])))
+    fn root(byte: u8) -> RootSecret {
+        RootSecret::new(Secret::from_bytes([byte; 32]))
     }
 
     fn registrant(account: u8, setup: u8) -> Registrant {
@@ -144,9 +145,9 @@ mod tests {
     /// OPS-2
     #[test]
     fn a_binding_is_valid_for_its_account_setup_and_site_until_it_expires() {
-        let (id, binding) = registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy);
+        let (id, binding) = registrant(1, 1).start(&root(1), NOW, &mut SystemEntropy);
         let finish = |registrant: Registrant, site: u8, now: Timestamp| {
-            registrant.finish(&key(site), &binding, now)
+            registrant.finish(&root(site), &binding, now)
         };
         let last = NOW.plus_millis(u64::from(TIME_LIMIT) * 1_000 - 1);
         assert_eq!(finish(registrant(1, 1), 1, last), Ok(id));
@@ -165,25 +166,25 @@ mod tests {
     /// set the old pass phrase again.
     #[test]
     fn a_binding_is_valid_until_another_registration_is_finished() {
-        let (_, binding) = registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy);
+        let (_, binding) = registrant(1, 1).start(&root(1), NOW, &mut SystemEntropy);
         let later = Registrant {
             replaces: Some(CredentialId([7; 16])),
             ..registrant(1, 1)
         };
-        let finished = later.finish(&key(1), &binding, NOW);
+        let finished = later.finish(&root(1), &binding, NOW);
         assert_eq!(finished, Err(BindingError::Foreign));
     }
 
     #[test]
     fn every_changed_byte_and_any_other_length_is_refused() {
-        let (_, binding) = registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy);
+        let (_, binding) = registrant(1, 1).start(&root(1), NOW, &mut SystemEntropy);
         for at in 0..binding.len() {
             let mut changed = binding.clone();
             changed[at] ^= 1;
-            assert!(registrant(1, 1).finish(&key(1), &changed, NOW).is_err());
+            assert!(registrant(1, 1).finish(&root(1), &changed, NOW).is_err());
             assert!(
                 registrant(1, 1)
-                    .finish(&key(1), &binding[..at], NOW)
+                    .finish(&root(1), &binding[..at], NOW)
                     .is_err()
             );
         }
@@ -192,7 +193,8 @@ mod tests {
     /// OPS-1
     #[test]
     fn no_two_registrations_have_the_same_credential_id() {
-        let [one, two] = [(); 2].map(|()| registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy));
+        let [one, two] =
+            [(); 2].map(|()| registrant(1, 1).start(&root(1), NOW, &mut SystemEntropy));
         assert_ne!(one.0, two.0);
     }
 }

@@ -53,6 +53,7 @@ use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
+use countersign_proto::site_identity::{SignedKeyEvent, SiteId};
 
 use crate::access::{Caller, Channel};
 use crate::audit::coalesced::{Coalesced, Occurrence};
@@ -375,7 +376,21 @@ impl Site {
     /// Returns the site's public key. It is available while the site is sealed too.
     #[must_use]
     pub fn public_key(&self) -> SitePublicKey {
-        self.record().wrapped_key.public()
+        self.record().key.current.public()
+    }
+
+    /// Returns the site's id, which a new site key does not change. It is available while the site
+    /// is sealed too.
+    #[must_use]
+    pub fn id(&self) -> SiteId {
+        self.record().key.known.id()
+    }
+
+    /// Returns the key events of the site, from event 0 on. They are available while the site is
+    /// sealed too. [`UnsealedKeys::events`] are those that belong to the unsealed key.
+    #[must_use]
+    pub fn key_events(&self) -> Arc<[SignedKeyEvent]> {
+        self.record().key.events.clone()
     }
 
     /// Returns the settings that an admin can change.

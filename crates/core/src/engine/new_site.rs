@@ -1,9 +1,7 @@
 //! Creating a site and opening an existing one.
 
-use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::ServerSetup;
-use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_crypto::site_key_slots::{NewSlot, SlotError, WrappedSiteKey};
+use countersign_crypto::site_key_slots::{NewSlot, SlotError};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 
@@ -13,7 +11,7 @@ use super::{Parts, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::offer::Offer;
-use crate::site_key::{self, UnsealedKeys, V1Keys};
+use crate::site_key::{self, KeyRecord, NewKeyError, UnsealedKeys, V1Keys};
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
 use crate::timestamp::Timestamp;
 
@@ -24,6 +22,9 @@ pub struct NewSite<'a> {
     pub zone: Zone,
     /// The key slots of the site key; at least one.
     pub slots: &'a [NewSlot<'a>],
+    /// The key slots of the next site key, to which the first key event commits; at least one. Keep
+    /// their secrets apart from the site: `site key new` asks for one.
+    pub next_slots: &'a [NewSlot<'a>],
 }
 
 /// Why a site cannot be created or opened.
@@ -55,6 +56,18 @@ pub enum SiteError {
     Store(#[from] StoreError),
 }
 
+impl From<NewKeyError> for SiteError {
+    fn from(error: NewKeyError) -> Self {
+        match error {
+            NewKeyError::NoSlot => Self::NoSlot,
+            NewKeyError::Slot(error) => error.into(),
+            NewKeyError::Events(error) => Self::Store(StoreError::Unavailable {
+                problem: error.to_string(),
+            }),
+        }
+    }
+}
+
 impl Site {
     /// Returns whether the store contains a site.
     ///
@@ -76,10 +89,10 @@ impl Site {
     ) -> Result<Self, SiteError> {
         check_offer(&parts.offer, parts.floor)?;
         let entropy = &mut *parts.entropy;
-        let key = SiteKey::from_seed(SiteSeed::generate(entropy));
-        let wrapped_key = wrap(&key, new_site.slots, now, entropy)?;
+        let (slots, next_slots) = (new_site.slots, new_site.next_slots);
+        let new = KeyRecord::generate(slots, next_slots, now, entropy)?;
         let setup = ServerSetup::generate(entropy);
-        let sealed_setup = site_key::seal_setup(&key, &setup, entropy);
+        let sealed_setup = site_key::seal_setup(&new.root, &setup, entropy);
         let config = SiteConfig {
             zone: new_site.zone,
             session_lifetime: SiteConfig::SESSION_LIFETIME,
@@ -87,13 +100,14 @@ impl Site {
         };
         let offer = parts.offer.clone();
         let changes =
-            changes(&wrapped_key, &config, &offer, sealed_setup.clone()).map_err(|error| {
+            changes(&new.record, &config, &offer, sealed_setup.clone()).map_err(|error| {
                 SiteError::Store(StoreError::Unavailable {
                     problem: error.to_string(),
                 })
             })?;
         let details = serde_json::json!({
-            "site": wrapped_key.public().to_string(),
+            "site": new.record.known.id().to_string(),
+            "site_key": new.key.public().to_string(),
             "zone": config.zone.as_str(),
         });
         let audit = AuditDraft {
@@ -110,7 +124,9 @@ impl Site {
                 } => SiteError::Exists,
                 other => SiteError::Store(other),
             })?;
-        let opened = UnsealedKeys::new(key, setup, &config.zone, V1Keys::default());
+        let events = new.record.events.clone();
+        let (zone, v1_keys) = (&config.zone, V1Keys::default());
+        let opened = UnsealedKeys::new(new.key, events, new.root, setup, zone, v1_keys);
         let opened = opened.map_err(|error| {
             SiteError::Store(StoreError::Unavailable {
                 problem: error.to_string(),
@@ -123,7 +139,7 @@ impl Site {
             runtime_revision: 0,
             offer,
             offer_revision: 1,
-            wrapped_key,
+            key: new.record,
             key_revision: 1,
             sealed_setup,
             sealed_v1_keys: None,
@@ -152,22 +168,8 @@ fn check_offer(offer: &Offer, floor: Strength) -> Result<(), SiteError> {
     Ok(())
 }
 
-fn wrap(
-    key: &SiteKey,
-    slots: &[NewSlot<'_>],
-    now: Timestamp,
-    entropy: &mut dyn Entropy,
-) -> Result<WrappedSiteKey, SiteError> {
-    let (first, others) = slots.split_first().ok_or(SiteError::NoSlot)?;
-    let mut wrapped = WrappedSiteKey::create(key, *first, now.millis(), entropy)?;
-    for slot in others {
-        wrapped.add(key, *slot, now.millis(), entropy)?;
-    }
-    Ok(wrapped)
-}
-
 fn changes(
-    key: &WrappedSiteKey,
+    key: &KeyRecord,
     config: &SiteConfig,
     offer: &Offer,
     sealed_setup: Vec<u8>,

@@ -3,7 +3,6 @@
 use std::sync::{PoisonError, RwLockReadGuard};
 
 use countersign_crypto::secret::SecretText;
-use countersign_crypto::site_key_slots::WrappedSiteKey;
 use countersign_proto::name::Zone;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,7 +12,7 @@ use super::runtime::{RUNTIME, StoredSettings};
 use super::{Site, SiteError};
 use crate::engine::Refusal;
 use crate::offer::Offer;
-use crate::site_key::{V1Key, seal_v1_keys};
+use crate::site_key::{KeyRecord, V1Key, seal_v1_keys};
 use crate::store::{Change, Setting, Store, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -64,9 +63,9 @@ pub(super) struct SiteRecord {
     /// The encryption options on offer.
     pub(super) offer: Offer,
     pub(super) offer_revision: u64,
-    pub(super) wrapped_key: WrappedSiteKey,
+    pub(super) key: KeyRecord,
     pub(super) key_revision: u64,
-    /// The OPAQUE server setup, sealed under a key derived from the site key.
+    /// The OPAQUE server setup, sealed under the root secret.
     pub(super) sealed_setup: Vec<u8>,
     /// The broker's keys of edition v1, sealed likewise, if there are any.
     pub(super) sealed_v1_keys: Option<Vec<u8>>,
@@ -109,7 +108,7 @@ impl SiteRecord {
             runtime_revision,
             offer,
             offer_revision,
-            wrapped_key: parse(SITE_KEY, &key)?,
+            key: parse(SITE_KEY, &key)?,
             key_revision: key.revision,
             sealed_setup: setup.value,
             v1_keys_revision: v1_keys.as_ref().map_or(0, |setting| setting.revision),
@@ -169,7 +168,7 @@ impl Site {
             CONFIG => replace(&mut record.config, &mut record.config_revision, setting),
             RUNTIME => replace(&mut record.runtime, &mut record.runtime_revision, setting),
             OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
-            SITE_KEY => replace(&mut record.wrapped_key, &mut record.key_revision, setting),
+            SITE_KEY => replace(&mut record.key, &mut record.key_revision, setting),
             V1_KEYS => {
                 record.sealed_v1_keys = Some(setting.value.clone());
                 record.v1_keys_revision = setting.revision;
@@ -230,7 +229,7 @@ impl Site {
             },
         );
         let internal = |error: serde_json::Error| Refusal::internal(error.to_string());
-        let sealed = seal_v1_keys(&opened.key, &keys, &mut self.entropy()).map_err(internal)?;
+        let sealed = seal_v1_keys(&opened.root, &keys, &mut self.entropy()).map_err(internal)?;
         // Checked before the key is stored, so that the broker never has a key that it cannot use.
         opened
             .with_v1_keys(&record.config.zone, keys)
@@ -243,17 +242,14 @@ impl Site {
         Ok(Change::PutSetting { name, setting })
     }
 
-    /// Returns a copy of the wrapped site key and the revision for a changed one.
-    pub(crate) fn wrapped_key(&self) -> (WrappedSiteKey, u64) {
+    /// Returns a copy of the stored site key and the revision for a changed one.
+    pub(crate) fn key_record(&self) -> (KeyRecord, u64) {
         let record = self.record();
-        (
-            record.wrapped_key.clone(),
-            record.key_revision.saturating_add(1),
-        )
+        (record.key.clone(), record.key_revision.saturating_add(1))
     }
 
-    /// Returns the change that stores a wrapped site key.
-    pub(crate) fn rewrap_key(key: &WrappedSiteKey, revision: u64) -> Result<Change, Refusal> {
+    /// Returns the change that stores a changed site key or its slots.
+    pub(crate) fn store_key(key: &KeyRecord, revision: u64) -> Result<Change, Refusal> {
         put(SITE_KEY, key, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 }

@@ -8,7 +8,7 @@ use countersign_proto::name::Zone;
 use super::{Refusal, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
-use crate::site_key::{UnsealedKeys, V1Keys, open_setup, open_v1_keys};
+use crate::site_key::{RootSecret, UnsealedKeys, V1Keys, open_setup, open_v1_keys};
 use crate::store::{ChangeSet, Notice, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -18,6 +18,9 @@ pub enum UnsealError {
     /// The secret does not open the site key.
     #[error(transparent)]
     Key(#[from] OpenError),
+    /// The site key opened, but the root secret that is sealed under it did not.
+    #[error("the root secret cannot be opened with the site key; restore the newest intact backup")]
+    RootDamaged,
     /// The site key opened, but the server setup that is sealed under it did not.
     #[error(
         "the OPAQUE server setup cannot be opened with the site key; restore the newest intact backup"
@@ -74,7 +77,7 @@ impl Site {
         let Some(opened) = self.unsealed_keys() else {
             return;
         };
-        let keys = open_v1_keys(&opened.key, sealed);
+        let keys = open_v1_keys(&opened.root, sealed);
         let renewed = keys.and_then(|keys| opened.with_v1_keys(zone, keys).ok());
         if let Some(renewed) = renewed {
             let state = self.0.unsealed_keys.write();
@@ -83,15 +86,18 @@ impl Site {
     }
 
     fn try_open(&self, secret: SlotSecret<'_>) -> Result<UnsealedKeys, UnsealError> {
-        let (wrapped, _) = self.wrapped_key();
-        let key = wrapped.open(secret)?;
+        let (stored, _) = self.key_record();
+        let key = stored.current.open(secret)?;
+        let root = RootSecret::open_with(&key, &stored.sealed_root);
+        let root = root.ok_or(UnsealError::RootDamaged)?;
         let record = self.record();
-        let setup = open_setup(&key, &record.sealed_setup).ok_or(UnsealError::SetupDamaged)?;
+        let setup = open_setup(&root, &record.sealed_setup).ok_or(UnsealError::SetupDamaged)?;
         let v1_keys = match &record.sealed_v1_keys {
-            Some(sealed) => open_v1_keys(&key, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
+            Some(sealed) => open_v1_keys(&root, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
             None => V1Keys::default(),
         };
-        UnsealedKeys::new(key, setup, &record.config.zone, v1_keys)
+        let zone = &record.config.zone;
+        UnsealedKeys::new(key, stored.events, root, setup, zone, v1_keys)
             .map_err(|_| UnsealError::BrokerKeysDamaged)
     }
 

@@ -129,7 +129,7 @@ pub(super) async fn start<W: Subject>(
     let opened = context.site().expect_unsealed()?;
     let before = context.site().store().passphrase(account.id).await?;
     let (credential_id, binding) = registrant(&account, &opened, before.as_ref()).start(
-        &opened.key,
+        &opened.root,
         context.now(),
         &mut context.site().entropy(),
     );
@@ -218,7 +218,7 @@ fn credential(
         ));
     }
     let credential_id = registrant(account, &opened, before)
-        .finish(&opened.key, &registration.binding.0, context.now())
+        .finish(&opened.root, &registration.binding.0, context.now())
         .map_err(|error| Refusal::invalid("binding", error))?;
     check_record(&registration.record.0, &registration.sealed_identity.0).map_err(|error| {
         let field = match error {

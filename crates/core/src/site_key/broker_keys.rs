@@ -1,7 +1,7 @@
 //! The site's keys as broker, in memory while the site is unsealed.
 //!
-//! The keys of edition v2 are derived from the site key. Those of v1 are RSA keys, stored sealed
-//! under the site key. A site has none until an admin creates one.
+//! The keys of edition v2 are derived from the root secret. Those of v1 are RSA keys, stored sealed
+//! under it. A site has none until an admin creates one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::{PartyKey, PartyPublic};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaKeyError};
 use countersign_crypto::secret::{Secret, SecretText};
-use countersign_crypto::site_key::SiteKey;
 use countersign_proto::broker::{v1, v2};
 use serde::{Deserialize, Serialize};
 
+use super::RootSecret;
 use crate::timestamp::Timestamp;
 
 const LABEL: &str = "broker";
@@ -37,9 +37,9 @@ impl BrokerKeys {
     ///
     /// # Errors
     /// [`RsaKeyError`] if a key of edition v1 is invalid.
-    pub(crate) fn new(key: &SiteKey, id: String, v1: &V1Keys) -> Result<Self, RsaKeyError> {
+    pub(crate) fn new(root: &RootSecret, id: String, v1: &V1Keys) -> Result<Self, RsaKeyError> {
         let party = |label| {
-            let seed = IdentitySeed(key.derive(label));
+            let seed = IdentitySeed(root.derive(label));
             PartyKey::new(Arc::new(Identity::from_seed(seed)))
         };
         let keys = v1.keys.iter().map(|key| RsaKey::from_pem(&key.private));
@@ -56,7 +56,7 @@ impl BrokerKeys {
             },
             decoy: party(DECOY_LABEL).public().clone(),
             master,
-            tickets: key.derive(TICKETS_LABEL),
+            tickets: root.derive(TICKETS_LABEL),
         })
     }
 

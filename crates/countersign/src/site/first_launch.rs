@@ -141,6 +141,7 @@ pub(crate) async fn create(
     let new_site = NewSite {
         zone: new.zone,
         slots: &slots,
+        next_slots: &[NewSlot::RecoveryCode(&recovery)],
     };
     let site = Site::create(parts, new_site, clock::now())
         .await

@@ -36,6 +36,7 @@ impl TestSite {
         let new_site = NewSite {
             zone: "example.org".parse().unwrap(),
             slots: &[NewSlot::File(&slot)],
+            next_slots: &[NewSlot::File(&slot)],
         };
         let parts = Parts {
             store: Arc::new(store.unwrap()),

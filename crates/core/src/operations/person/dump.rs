@@ -307,7 +307,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
         delivered_key: delivered.map(DumpedKey::from),
         check: None,
     };
-    let key = context.site().expect_unsealed()?.key.mac_key(MAC_LABEL);
+    let key = context.site().expect_unsealed()?.root.mac_key(MAC_LABEL);
     Ok(Answer::new(dump.checked(&key)?))
 }
 
@@ -359,7 +359,7 @@ struct Load {
 
 async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Refusal> {
     let mut dump = read(&params.dump)?;
-    let key = context.site().expect_unsealed()?.key.mac_key(MAC_LABEL);
+    let key = context.site().expect_unsealed()?.root.mac_key(MAC_LABEL);
     let origin = dump.verify(&key)?;
     let person = dump.person;
     let account = Account {

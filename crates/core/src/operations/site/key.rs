@@ -109,9 +109,11 @@ async fn unseal(context: Context, params: Unseal) -> Result<Answer<Unsealed>, Re
         )
         .audited_as_failed()),
         Err(UnsealError::Store(error)) => Err(error.into()),
-        Err(error @ (UnsealError::SetupDamaged | UnsealError::BrokerKeysDamaged)) => {
-            Err(Refusal::internal(error.to_string()))
-        }
+        Err(
+            error @ (UnsealError::RootDamaged
+            | UnsealError::SetupDamaged
+            | UnsealError::BrokerKeysDamaged),
+        ) => Err(Refusal::internal(error.to_string())),
     }
 }
 
@@ -135,8 +137,9 @@ struct SlotView {
 }
 
 async fn slots(context: Context, _: NoParams) -> Result<Answer<Slots>, Refusal> {
-    let (key, _) = context.site().wrapped_key();
+    let (key, _) = context.site().key_record();
     let slots: Vec<SlotView> = key
+        .current
         .slots()
         .map(|slot| SlotView {
             slot: slot.id.0,
@@ -145,6 +148,7 @@ async fn slots(context: Context, _: NoParams) -> Result<Answer<Slots>, Refusal> 
         })
         .collect();
     let lines: Vec<String> = key
+        .current
         .slots()
         .map(|slot| format!("{}  {}", slot.id, slot.kind))
         .collect();
@@ -221,18 +225,19 @@ async fn new_recovery_code(
 async fn put(context: &Context, kind: SlotKind, new: NewSlot<'_>) -> Result<SlotId, Refusal> {
     let site = context.site();
     let opened = site.expect_unsealed()?;
-    let (mut key, revision) = site.wrapped_key();
-    let before = key.slots().find(|slot| slot.kind == kind);
+    let (mut key, revision) = site.key_record();
+    let before = key.current.slots().find(|slot| slot.kind == kind);
     let now = context.now().millis();
     let slot = match before {
         Some(SlotSummary { id, .. }) => key
+            .current
             .replace(&opened.key, id, new, now, &mut site.entropy())
             .map(|()| id),
-        None => key.add(&opened.key, new, now, &mut site.entropy()),
+        None => key.current.add(&opened.key, new, now, &mut site.entropy()),
     };
     let slot =
         slot.map_err(|error| Refusal::conflict(error.to_string(), "see `site key_slots`"))?;
-    let change = Site::rewrap_key(&key, revision)?;
+    let change = Site::store_key(&key, revision)?;
     let details = json!({ "slot": slot.0, "kind": kind });
     context.commit(change, None, details).await?;
     Ok(slot)

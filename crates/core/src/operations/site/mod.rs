@@ -37,6 +37,8 @@ pub(super) fn entries() -> Vec<Entry> {
 /// The state of the site.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Status {
+    /// The site's id, which a new site key does not change.
+    site_id: String,
     /// The site's public key.
     site_key: String,
     /// Whether the site is sealed: its key has not been unsealed since it started.
@@ -149,6 +151,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
     let sessions = is_admin.then(|| site.sessions().count());
     let endpoints = site.endpoints();
     let status = Status {
+        site_id: site.id().to_string(),
         site_key: site.public_key().to_string(),
         sealed: site.is_sealed(),
         uri: endpoints.uri,
@@ -179,6 +182,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
     if let Some(sessions) = status.sessions {
         output.push_str(&format!(", {sessions} sessions"));
     }
+    output.push_str(&format!("\nsite id {}", status.site_id));
     match (&status.enrolment_address, &status.device_address) {
         (Some(enrolment), Some(device)) if enrolment == device => {
             output.push_str(&format!("\ndevices connect to {device}"));
