@@ -36,6 +36,7 @@ mod device;
 mod listeners;
 mod lookups;
 mod operations;
+mod peer;
 mod public_address;
 mod queue;
 mod reloader;

@@ -74,11 +74,11 @@ pub use enrolment::{Enrolled, NotEnrolled};
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
-pub use raise::{NewAlarm, Raised};
 pub use peers::{
     DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
     PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport, TransportError,
 };
+pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use registration::{Begun, StartedRegistration};

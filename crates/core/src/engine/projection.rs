@@ -201,7 +201,10 @@ fn end_delivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
 fn apply_notice(site: &Site, notice: &Notice, effects: &mut Effects) {
     match notice {
         Notice::NameReleased(name) => site.throttle().logins().forget(name),
-        Notice::Unsealed(opened) => site.set_unsealed(opened),
+        Notice::Unsealed(opened) => {
+            site.set_unsealed(opened);
+            site.wake_peers();
+        }
         Notice::PenaltiesForgotten(source) => {
             effects.penalties_forgotten += site.throttle().penalties().forget(*source);
         }

@@ -14,6 +14,7 @@ mod operation;
 mod option;
 mod own;
 mod passphrase;
+mod peer;
 mod penalty;
 mod person;
 mod proof;
@@ -47,6 +48,7 @@ pub fn table() -> Result<Table, TableError> {
         broker::entries(),
         ticket::entries(),
         device::entries(),
+        peer::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),

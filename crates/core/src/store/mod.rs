@@ -50,14 +50,7 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// acknowledged before it began.
 #[async_trait]
 pub trait Store:
-    Accounts
-    + Alarms
-    + Applications
-    + EnrolmentTickets
-    + Devices
-    + Peers
-    + Settings
-    + AuditLog
+    Accounts + Alarms + Applications + EnrolmentTickets + Devices + Peers + Settings + AuditLog
 {
     /// Writes all of a change set or nothing of it. When it returns, the change is on disk.
     ///

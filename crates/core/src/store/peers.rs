@@ -28,7 +28,8 @@ pub trait Peers: Send + Sync {
     /// The peers for which messages wait, whatever their state.
     async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError>;
 
-    /// The messages that wait for a peer, in the order in which they were sent.
+    /// The messages that wait for a peer, each pair of persons in its order. The first of each pair come
+    /// before the second of any, so that one full inbox delays no other.
     async fn waiting_messages(
         &self,
         peer: SiteId,

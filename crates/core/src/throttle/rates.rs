@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use countersign_proto::site_identity::SiteId;
+
 use super::{make_room, since};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
@@ -31,6 +33,10 @@ pub enum Rate {
     AlarmSettings(AccountId),
     /// Changes of the account's own contact data.
     OwnData(AccountId),
+    /// Messages that the account sends to people of peers.
+    Sent(AccountId),
+    /// Messages that a peer delivers.
+    Delivered(SiteId),
 }
 
 impl Rate {
@@ -53,6 +59,10 @@ impl Rate {
             Self::Raised(_) => (60, 2_000),
             // People try their settings a few times.
             Self::AlarmSettings(_) => (10, 30_000),
+            // A conversation; each message costs an audit entry.
+            Self::Sent(_) => (60, 2_000),
+            // What waited for a day arrives at once; at most 86,400 audit entries a day.
+            Self::Delivered(_) => (2_000, 1_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
         }

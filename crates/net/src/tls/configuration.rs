@@ -8,6 +8,7 @@ use countersign_crypto::sign::VerifyingKey;
 use countersign_crypto::site_key::SiteKey;
 use countersign_crypto::tls_certificate;
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -17,7 +18,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, Error, ServerConfig};
 
-use super::pinned::{AnyDevice, PinnedSite};
+use super::pinned::{AnyDevice, AnySite, PinnedSite};
 use super::signer::HandshakeSigner;
 
 pub(super) fn of_site(site: Arc<SiteKey>) -> Result<ServerConfig, Error> {
@@ -38,18 +39,41 @@ pub(super) fn of_device(
     site: VerifyingKey,
     identity: Option<Arc<DeviceIdentity>>,
 ) -> Result<ClientConfig, Error> {
+    let shown = identity.map(|identity| {
+        let certificate = tls_certificate::of_device(&identity);
+        let algorithm = identity.public().algorithm();
+        let signer = HandshakeSigner::new(algorithm, move |message| identity.sign(message));
+        certified(certificate, signer)
+    });
+    of_client(Arc::new(PinnedSite(site)), shown)
+}
+
+/// A site that connects to the peer with this key and proves its own.
+pub(super) fn of_peer(pinned: VerifyingKey, own: Arc<SiteKey>) -> Result<ClientConfig, Error> {
+    let certificate = tls_certificate::of_site(own.signing());
+    let signer = HandshakeSigner::new(DeviceAlgorithm::Ed25519, move |message| {
+        own.sign(message).0.to_vec()
+    });
+    let shown = certified(certificate, signer);
+    of_client(Arc::new(PinnedSite(pinned)), Some(shown))
+}
+
+/// A client that asks any site for its key events, which prove themselves.
+pub(super) fn of_unpinned() -> Result<ClientConfig, Error> {
+    of_client(Arc::new(AnySite), None)
+}
+
+fn of_client(
+    verifier: Arc<dyn ServerCertVerifier>,
+    shown: Option<SingleCertAndKey>,
+) -> Result<ClientConfig, Error> {
     let configuration = ClientConfig::builder_with_details(provider(), Arc::new(NoClock))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedSite(site)));
-    let mut configuration = match identity {
+        .with_custom_certificate_verifier(verifier);
+    let mut configuration = match shown {
         None => configuration.with_no_client_auth(),
-        Some(identity) => {
-            let certificate = tls_certificate::of_device(&identity);
-            let algorithm = identity.public().algorithm();
-            let signer = HandshakeSigner::new(algorithm, move |message| identity.sign(message));
-            configuration.with_client_cert_resolver(Arc::new(certified(certificate, signer)))
-        }
+        Some(shown) => configuration.with_client_cert_resolver(Arc::new(shown)),
     };
     configuration.resumption = Resumption::disabled();
     // A name tells an onlooker where the device connects, and tells the site nothing.

@@ -122,6 +122,25 @@ impl Connector {
         Ok(Self(Arc::new(configuration).into()))
     }
 
+    /// Connects to the peer with this key and to no other, and proves the key of `own`.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`].
+    pub fn of_peer(pinned: VerifyingKey, own: Arc<SiteKey>) -> Result<Self, TlsSetupError> {
+        let configuration = configuration::of_peer(pinned, own)?;
+        Ok(Self(Arc::new(configuration).into()))
+    }
+
+    /// Connects to any site and proves no key. Send nothing secret, and believe nothing but what
+    /// proves itself, such as key events.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`].
+    pub fn unpinned() -> Result<Self, TlsSetupError> {
+        let configuration = configuration::of_unpinned()?;
+        Ok(Self(Arc::new(configuration).into()))
+    }
+
     /// Does the handshake. It waits for the site as long as that takes: set a time limit.
     ///
     /// # Errors

@@ -88,6 +88,49 @@ impl ServerCertVerifier for PinnedSite {
     }
 }
 
+/// Accepts any site that proves to hold the Ed25519 key of its certificate. What it sends must prove
+/// itself.
+#[derive(Debug)]
+pub(super) struct AnySite;
+
+impl ServerCertVerifier for AnySite {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match key_of(certificate)?.ed25519() {
+            Some(_) => Ok(ServerCertVerified::assertion()),
+            None => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        no_tls12()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        proven(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![scheme(DeviceAlgorithm::Ed25519)]
+    }
+}
+
 /// Accepts every device that proves to hold its key, and clients without one. Whether the key is
 /// registered is asked after the handshake: the handshake must not tell it to an unauthenticated client.
 #[derive(Debug)]

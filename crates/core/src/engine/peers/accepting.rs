@@ -131,9 +131,10 @@ impl Site {
         };
         let introduction = other.introduction;
         let peer = peer.revised(|peer| {
-            let is_known = peer.introductions.iter().any(|known| {
-                known.own == introduction.own && known.other == introduction.other
-            });
+            let is_known = peer
+                .introductions
+                .iter()
+                .any(|known| known.own == introduction.own && known.other == introduction.other);
             if !is_known && peer.introductions.len() < MAX_INTRODUCTIONS {
                 peer.introductions.push(introduction);
             }

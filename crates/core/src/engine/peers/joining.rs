@@ -62,9 +62,10 @@ impl Site {
         let known = transport.join(ticket, &own).await.map_err(|error| {
             let message = format!("the other site could not be joined: {error}");
             match error {
-                TransportError::Unreachable(_) => {
-                    Refusal::conflict(message, "check the address, and repeat with the same ticket")
-                }
+                TransportError::Unreachable(_) => Refusal::conflict(
+                    message,
+                    "check the address, and repeat with the same ticket",
+                ),
                 TransportError::Refused(_) => {
                     Refusal::conflict(message, "ask the other person for a new ticket")
                 }

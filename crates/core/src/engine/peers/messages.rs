@@ -145,11 +145,7 @@ fn change(peer: SiteId, report: &DeliveryReport, at: Timestamp) -> Option<Change
             id,
             peer,
             // The peer chose the text.
-            why: why
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(200)
-                .collect(),
+            why: why.chars().filter(|c| !c.is_control()).take(200).collect(),
             at,
         },
     };

@@ -29,11 +29,11 @@ use countersign_proto::site_identity::{KnownSite, SiteId};
 use super::Site;
 use crate::timestamp::Timestamp;
 
-pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub(crate) use connections::Connections;
+pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
-pub use server::{PEER_SERVER, PeerServerState};
-pub(crate) use joining::Joined;
+pub(crate) use server::PEER_SERVER;
+pub use server::PeerServerState;
 
 /// What a site says of itself when it joins another one.
 #[derive(Debug, Clone)]
@@ -66,6 +66,9 @@ pub trait PeerTransport: Send + Sync {
 
     /// Looks at the outbox and at the setting of the peer server again. Must not block.
     fn wake(&self);
+
+    /// Waits, for a few seconds at most, until the peer server has followed its setting.
+    async fn settle(&self, runs: bool);
 
     /// The state of the peer server.
     fn state(&self) -> PeerServerState;

@@ -10,7 +10,7 @@ use crate::sessions::CloseReason;
 use crate::store::{Change, StoreError};
 
 /// The name of the setting that says whether the peer server runs, as JSON.
-pub const PEER_SERVER: &str = "peer_server";
+pub(crate) const PEER_SERVER: &str = "peer_server";
 
 /// The state of the peer server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

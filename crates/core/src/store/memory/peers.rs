@@ -1,5 +1,7 @@
 //! Peers, and the messages between their people.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::site_identity::SiteId;
@@ -8,7 +10,7 @@ use super::MemoryStore;
 use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
-use crate::peers::{InboxMessage, OutboxMessage, SendState, Peer};
+use crate::peers::{InboxMessage, OutboxMessage, Peer, SendState};
 use crate::store::{PeerChange, Peers, StoreError, Thing, Unique};
 
 /// A pair of persons: of a peer, and of this site.
@@ -103,9 +105,7 @@ impl PeerRows {
                 Ok(())
             }
             PeerChange::DiscardReceived { id, own } => {
-                let mut all = self.inbox.after(None);
-                let found = all.find(|(_, message)| message.id == *id && message.own == *own);
-                let at = found.map(|(at, _)| *at).ok_or(NO_MESSAGE)?;
+                let at = self.received(*id, *own).ok_or(NO_MESSAGE)?;
                 self.inbox.remove(&at);
                 Ok(())
             }
@@ -211,6 +211,12 @@ impl PeerRows {
         found.map(|(at, _)| *at)
     }
 
+    fn received(&self, id: MessageId, own: AccountId) -> Option<u64> {
+        let mut all = self.inbox.after(None);
+        let found = all.find(|(_, message)| message.id == id && message.own == own);
+        found.map(|(at, _)| *at)
+    }
+
     pub(super) fn commit(&mut self) {
         self.peers.commit();
         self.pairs.commit();
@@ -269,10 +275,22 @@ impl Peers for MemoryStore {
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
         self.read(|rows| {
-            let waiting = rows.peers.outbox.values().filter(|message| {
-                message.peer == peer && message.state == SendState::Waiting
-            });
-            waiting.take(limit as usize).cloned().collect()
+            let waiting = rows
+                .peers
+                .outbox
+                .values()
+                .filter(|message| message.peer == peer && message.state == SendState::Waiting);
+            let mut places = BTreeMap::new();
+            let mut placed: Vec<_> = waiting
+                .map(|message| {
+                    let place = places.entry((message.own, &message.other)).or_insert(0_u64);
+                    *place += 1;
+                    (*place, message)
+                })
+                .collect();
+            placed.sort_by_key(|(place, _)| *place);
+            let first = placed.into_iter().take(limit as usize);
+            first.map(|(_, message)| message.clone()).collect()
         })
         .await
     }

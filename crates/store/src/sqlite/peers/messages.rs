@@ -22,9 +22,11 @@ macro_rules! select_outbox {
     };
 }
 
+// The first message of each pair comes before the second one of any: a full inbox of one person delays no other.
 const WAITING: &str = select_outbox!(
-    "WHERE message.peer = (SELECT key FROM peer WHERE site = ?) AND message.refused IS NULL \
-     ORDER BY message.key LIMIT ?"
+    "JOIN (SELECT key, row_number() OVER (PARTITION BY account, other ORDER BY key) AS place \
+     FROM peer_outbox WHERE peer = (SELECT key FROM peer WHERE site = ?) AND refused IS NULL) \
+     AS waiting ON waiting.key = message.key ORDER BY waiting.place, message.key LIMIT ?"
 );
 const OUTBOX: &str = select_outbox!(
     "WHERE message.account = (SELECT key FROM account WHERE id = ?) AND message.id > ? \

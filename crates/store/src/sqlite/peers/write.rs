@@ -73,7 +73,12 @@ pub(in crate::sqlite) async fn apply(
             if done.rows_affected() == 0 {
                 return Ok(());
             }
-            count(connection, "UPDATE peer SET sent = sent + 1 WHERE site = ?", *peer).await
+            count(
+                connection,
+                "UPDATE peer SET sent = sent + 1 WHERE site = ?",
+                *peer,
+            )
+            .await
         }
         PeerChange::Undeliverable { id, peer, why, at } => {
             sqlx::query(REFUSED)
@@ -86,9 +91,7 @@ pub(in crate::sqlite) async fn apply(
             Ok(())
         }
         PeerChange::Receive(message) => receive(connection, message).await,
-        PeerChange::DiscardSent { id, own } => {
-            discard(connection, DISCARD_SENT, *id, *own).await
-        }
+        PeerChange::DiscardSent { id, own } => discard(connection, DISCARD_SENT, *id, *own).await,
         PeerChange::DiscardReceived { id, own } => {
             discard(connection, DISCARD_RECEIVED, *id, *own).await
         }
