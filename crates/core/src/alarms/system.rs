@@ -97,6 +97,17 @@ pub enum PeerAlarm {
     Garbage,
 }
 
+impl PeerAlarm {
+    /// The word in the deduplication key.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::ZoneTaken => "zone",
+            Self::Fork => "fork",
+            Self::Garbage => "protocol",
+        }
+    }
+}
+
 impl SystemAlarm {
     /// The key of [`SystemAlarm::DiskLow`].
     pub const DISK: &str = "disk";
@@ -160,7 +171,7 @@ impl SystemAlarm {
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
             // One for all sites: an attacker with many sites cannot raise many alarms.
-            Self::Peer { problem, .. } => format!("peer {problem:?}"),
+            Self::Peer { problem, .. } => format!("peer {}", problem.as_str()),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
         };
         AlarmKey::cut(&key)

@@ -118,13 +118,11 @@ pub enum PeerState {
 pub enum PeerPermission {
     /// To deliver messages to the people of this site.
     Messages,
-    /// To have the head of its audit log kept and countersigned.
-    AuditHeads,
 }
 
 impl PeerPermission {
     /// All of them, which a new peer has.
-    pub const ALL: [Self; 2] = [Self::Messages, Self::AuditHeads];
+    pub const ALL: [Self; 1] = [Self::Messages];
 }
 
 impl PeerState {

@@ -19,6 +19,7 @@ mod faults;
 mod files;
 mod pages;
 mod passphrase;
+mod peers;
 mod running;
 mod screen;
 mod shell;

@@ -135,11 +135,7 @@ async fn reach(
         Ok(stream) => (stream, plan.known.keys().signing),
         Err(DialError::WrongKey) => {
             // The peer's key may have been replaced since the sites met.
-            let newest = follow(&plan.address, plan.known, async |events| {
-                let followed = shared.site.follow_key_events(site, events, clock::now());
-                Ok(followed.await?)
-            });
-            let known = newest.await?;
+            let known = follow(&plan.address, plan.known, shared).await?;
             let plan = PeerPlan {
                 known,
                 ..plan.clone()

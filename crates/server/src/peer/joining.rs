@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::link;
+use crate::clock;
 use crate::shared::Shared;
 
 /// The time for the whole dialog.
@@ -83,18 +84,20 @@ async fn key_events(address: &str, from: u64) -> Result<Vec<SignedKeyEvent>, Dia
     Ok(KeyEventsReply::read(&line)?.key_events)
 }
 
-/// Follows the key events after the newest known one, page by page. `store` verifies and stores a
-/// page.
+/// Follows the key events of a peer after the newest known one, page by page, and stores them.
 pub(super) async fn follow(
     address: &str,
     known: KnownSite,
-    store: impl AsyncFn(&[SignedKeyEvent]) -> Result<Option<KnownSite>, DialError>,
+    shared: &Shared,
 ) -> Result<KnownSite, DialError> {
     let mut newest = known;
     for _ in 0..MAX_KEY_EVENTS.div_ceil(MAX_WALK) {
         let from = newest.newest().event().number;
         let page = key_events(address, from).await?;
-        let next = store(&page).await?.ok_or(DialError::Contradiction)?;
+        let followed = shared
+            .site
+            .follow_key_events(known.id(), &page, clock::now());
+        let next = followed.await?.ok_or(DialError::Contradiction)?;
         if next == newest {
             break;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::PeerConnection;
+use countersign_core::engine::{PeerConnection, PeerTransport};
 use countersign_core::sessions::CloseReason;
 use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
@@ -143,8 +143,8 @@ impl Link {
         quiet: Option<Duration>,
     ) -> CloseReason {
         let mut stopping = self.shared.stopping.clone();
-        let patience = quiet.unwrap_or(IDLE);
-        let mut idle = now() + patience;
+        let idle_timeout = quiet.unwrap_or(IDLE);
+        let mut idle = now() + idle_timeout;
         let mut has_ended = false;
         loop {
             let is_busy = !self.running.is_empty() || self.output.is_pending();
@@ -152,7 +152,7 @@ impl Link {
                 return CloseReason::Goodbye;
             }
             if is_busy || self.outgoing.is_busy() {
-                idle = now() + patience;
+                idle = now() + idle_timeout;
             }
             let drains = self.output.unsent() < MAX_UNSENT;
             let wants_more = drains && self.running.len() < MAX_IN_FLIGHT && !has_ended;
@@ -174,7 +174,7 @@ impl Link {
                     Next::TooLate => Some(CloseReason::ConnectionLost),
                 },
                 line = lines.next(), if wants_more => {
-                    idle = now() + patience;
+                    idle = now() + idle_timeout;
                     has_ended = matches!(line, Ok(None));
                     self.received(line)
                 }

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::shared::{Shared, log_trouble};
 
 /// How long a peer may take for a result.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long this site waits after a peer took nothing of a batch.
 const LATER: Duration = Duration::from_secs(5);
 
@@ -172,7 +172,7 @@ impl Outgoing {
         };
         let params = serde_json::value::to_raw_value(batch).ok()?;
         self.last_id += 1;
-        let until = Instant::from_std(clock::monotonic()) + PATIENCE;
+        let until = Instant::from_std(clock::monotonic()) + RESULT_TIMEOUT;
         self.state = State::Awaiting(sending, self.last_id, until);
         Some(Operation::new(self.last_id, "peer", "deliver", params))
     }

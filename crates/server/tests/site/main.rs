@@ -23,6 +23,7 @@ mod methods;
 mod operations;
 mod options;
 mod passphrase_tickets;
+mod peers;
 mod pressure;
 mod proxy;
 mod raw;

@@ -120,7 +120,7 @@ pub(super) async fn doctor(context: Context, _: NoParams) -> Result<Answer<Check
         limit: u32::try_from(MAX_PEERS).unwrap_or(u32::MAX),
     };
     for peer in site.store().peers(&page).await? {
-        findings.push(of_peer(&context, &peer).await?);
+        findings.push(of_peer(&context, &peer));
     }
     let ok = findings.iter().all(|finding| finding.cause.is_none());
     let text: Vec<_> = findings.iter().map(Finding::line).collect();
@@ -157,13 +157,8 @@ fn of_server(status: &Status) -> Finding {
     }
 }
 
-async fn of_peer(context: &Context, peer: &Peer) -> Result<Finding, Refusal> {
+fn of_peer(context: &Context, peer: &Peer) -> Finding {
     let site = context.site();
-    let waiting = !site
-        .store()
-        .waiting_messages(peer.site(), 1)
-        .await?
-        .is_empty();
     let problem = site.last_peer_problem(peer.site());
     let (cause, next) = match &peer.state {
         PeerState::Suspended { by, why, .. } => (
@@ -182,20 +177,16 @@ async fn of_peer(context: &Context, peer: &Peer) -> Result<Finding, Refusal> {
                     "check its address, its peer server, and that both sites list each other as active",
                 ),
             ),
-            None if waiting && site.peer_connections(peer.site()).is_empty() => (
-                Some("messages wait for it".to_owned()),
-                Some("wait for the next attempt, or check the peer server of both sites"),
-            ),
             None => (None, None),
         },
     };
-    Ok(Finding {
+    Finding {
         of: peer.site().to_string(),
         zone: Some(peer.zone.to_string()),
         state: peer.state.to_string(),
         cause,
         next: next.map(str::to_owned),
-    })
+    }
 }
 
 impl Finding {
