@@ -112,6 +112,11 @@ id! {
     DeviceId
 }
 
+id! {
+    /// Identifies one message between people of two sites. The sender's site chooses it.
+    MessageId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

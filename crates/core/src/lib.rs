@@ -71,6 +71,7 @@ pub mod lockdown;
 pub mod offer;
 pub mod operations;
 pub mod page;
+pub mod peers;
 pub mod sessions;
 pub mod site_key;
 pub mod store;

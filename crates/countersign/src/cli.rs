@@ -8,15 +8,14 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     alarm, app, audit, backup, broker, call, config, device, enrol, key, lockdown, login,
-    operation, option, passphrase, penalty, person, profile, service, session, signing, site,
+    operation, option, passphrase, peer, penalty, person, profile, service, session, signing, site,
     ticket,
 };
 use crate::exit;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output::{Format, report};
-use crate::site::listen::Listen;
-use crate::site::serve::Serve;
+use crate::site::serve::{Dev, Serve};
 
 /// The authentication authority and secure-session system that a team runs on its own machines.
 #[derive(Debug, Parser)]
@@ -91,7 +90,7 @@ pub(crate) enum Noun {
     /// Runs the site in the folder; creates it at the first launch.
     Serve(Serve),
     /// Runs a temporary, unsealed site that only this machine can reach.
-    Dev(Listen),
+    Dev(Dev),
     /// The site itself and its key.
     #[command(subcommand)]
     Site(site::Verb),
@@ -110,6 +109,9 @@ pub(crate) enum Noun {
     /// The devices of people.
     #[command(subcommand)]
     Device(device::Verb),
+    /// Other sites that this one trusts, and messages to and from their people.
+    #[command(subcommand)]
+    Peer(peer::Verb),
     /// Registers this device with an enrolment ticket and saves a profile.
     Enrol(enrol::Enrol),
     /// The profiles of this device, with which it connects to sites.

@@ -81,6 +81,9 @@ pub(crate) struct Listen {
     pub(crate) device: Option<SocketAddr>,
     pub(crate) enrolment_address: Option<DeviceAddress>,
     pub(crate) device_address: Option<DeviceAddress>,
+    #[serde(deserialize_with = "address_or_none")]
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer_address: Option<DeviceAddress>,
     #[serde(deserialize_with = "delivery::public_url")]
     pub(crate) public_url: Option<PublicUrl>,
 }
@@ -99,6 +102,8 @@ impl Default for Listen {
             device: Some(SocketAddr::from(([0, 0, 0, 0], 4748))),
             enrolment_address: None,
             device_address: None,
+            peer: Some(SocketAddr::from(([0, 0, 0, 0], 4750))),
+            peer_address: None,
             public_url: None,
         }
     }
@@ -111,6 +116,7 @@ impl Listen {
             ("session", Some(self.session)),
             ("http", self.http),
             ("device", self.device),
+            ("peer", self.peer),
         ];
         let mut checked: Vec<(&str, SocketAddr)> = Vec::new();
         for (key, address) in listeners {

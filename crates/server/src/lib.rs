@@ -37,6 +37,7 @@ mod events;
 mod listeners;
 mod lookups;
 mod operations;
+mod peer;
 mod public_address;
 mod queue;
 mod reloader;

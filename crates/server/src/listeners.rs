@@ -25,6 +25,7 @@ use crate::descriptors::{Reserve, TooFew, fit};
 use crate::device;
 use crate::http;
 use crate::limits::Limits;
+use crate::peer::{Listening, PeerAddress, PeerServer};
 use crate::public_address::{PublicAddress, reachable};
 use crate::reloader::Reloader;
 use crate::self_check;
@@ -89,6 +90,8 @@ pub struct Builder {
     device: Option<SocketAddr>,
     enrolment_address: PublicAddress,
     device_address: PublicAddress,
+    peer: Option<SocketAddr>,
+    peer_address: PublicAddress,
     proxies: Proxies,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
@@ -139,6 +142,22 @@ impl Builder {
     #[must_use]
     pub fn device_address(mut self, host: Option<String>, port: Option<u16>) -> Self {
         self.device_address = PublicAddress { host, port };
+        self
+    }
+
+    /// Serves peers on this address, once an admin has started the peer server; port 0 takes a free
+    /// port. Default: peers are not served.
+    #[must_use]
+    pub fn peer(mut self, address: Option<SocketAddr>) -> Self {
+        self.peer = address;
+        self
+    }
+
+    /// Sets the host and port under which peers reach the peer listener. Default: the public host, or else
+    /// the host of the peer listener; and its port.
+    #[must_use]
+    pub fn peer_address(mut self, host: Option<String>, port: Option<u16>) -> Self {
+        self.peer_address = PublicAddress { host, port };
         self
     }
 
@@ -210,7 +229,14 @@ impl Builder {
         };
         let enrolment = of_devices(self.enrolment_address)?;
         let device_connection = of_devices(self.device_address)?;
+        let peer_address = PeerAddress {
+            listen: self.peer,
+            public: self.peer_address,
+            public_host: self.public_host.clone(),
+        };
         self.site.announce(Endpoints {
+            peer_listener: None,
+            peer: None,
             uri: session_address
                 .map(|bound| {
                     let host = self.public_host.unwrap_or_else(|| reachable(bound.ip()));
@@ -278,6 +304,13 @@ impl Builder {
                 device::accept(listener, room.clone(), connections, shared, clients.clone());
             tasks.spawn("the device listener", accept);
         }
+        let listening = Listening {
+            room: room.clone(),
+            connections: connections.clone(),
+            clients: clients.clone(),
+        };
+        let peers = PeerServer::new(&shared, &peer_address);
+        tasks.spawn("the peer server", peers.run(peer_address, listening));
         tasks.spawn(
             "the task that closes expired sessions",
             shared.clone().close_expired(),
@@ -384,6 +417,8 @@ impl Server {
             device: None,
             enrolment_address: PublicAddress::default(),
             device_address: PublicAddress::default(),
+            peer: None,
+            peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
             admin_socket: None,
             data_folder: None,

@@ -17,6 +17,7 @@ use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::key_file::{DeliveredKey, write_identity};
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::{Passphrase, Secret};
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_crypto::site_key_slots::{
     Argon2idCost, NewSlot, RecoveryCode, SlotFile, WrappedSiteKey,
 };
@@ -25,7 +26,7 @@ use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::site::{Application, Site as BrokerSite, UnverifiedRequest};
 use countersign_proto::broker::v2::{Credentials, signature};
-use countersign_proto::device::Hello;
+use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::enrolment::passphrase::{
     RegistrationChallenge, RegistrationRecord, RegistrationReply,
 };
@@ -33,9 +34,12 @@ use countersign_proto::enrolment::{
     EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
 };
 use countersign_proto::operation::{Code, Operation};
+use countersign_proto::peer::{
+    JoinRequest, Joining, KeyEventsReply, KeyEventsRequest as PeerKeyEventsRequest, PeerHello, PeerTicket, PeerWelcome,
+};
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, OptionList, command as c};
-use countersign_proto::site_identity::KeyEventsRequest;
+use countersign_proto::site_identity::{KeyEventsRequest, SignedKeyEvent, SiteId};
 use countersign_proto::uri::SiteUri;
 use countersign_testkit::decisions::Decisions;
 use countersign_testkit::entropy::SeededEntropy;
@@ -59,6 +63,7 @@ fn main() {
     enrolment();
     key_events();
     devices();
+    peers();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -468,7 +473,7 @@ fn devices() {
     write("device_upgrade", "request", head.join("\r\n"));
     let challenge = RegistrationChallenge {
         response: vec![6; 64],
-        site_key: Site::new().settings.key.public(),
+        site: SiteId([5; 32]),
     };
     let reply = RegistrationReply {
         id: id(),
@@ -486,5 +491,64 @@ fn devices() {
         ("record", record.to_line().expose().to_vec()),
     ] {
         write("passphrase_ticket", name, [b"\x10", &line[..]].concat());
+    }
+}
+
+/// A peer ticket in its forms, a request to join, and the first and later lines between peers.
+fn peers() {
+    let entropy = &mut SeededEntropy::new(0).fork("peers");
+    let (own, next) = (SiteSeed::generate(entropy), SiteSeed::generate(entropy));
+    let (own, next) = (SiteKey::from_seed(own), SiteKey::from_seed(next));
+    let events = [SignedKeyEvent::first(
+        &own,
+        &next.public(),
+        1_772_366_400_000,
+    )];
+    let other = Site::new().settings.key.public();
+    let token = Token::generate(entropy);
+    let id = || "ada@a.example".parse().unwrap();
+    let ticket = PeerTicket::new("a.example", 4_750, token, 1_800_000_000, other, id()).unwrap();
+    for (name, form) in [
+        ("ticket_uri", ticket.to_uri()),
+        ("ticket_qr", ticket.to_qr_uri()),
+        ("ticket_json", ticket.to_json()),
+    ] {
+        write("peer_hello", name, form.expose());
+    }
+    let site = events[0].event().site_id().unwrap();
+    let hello = PeerHello::new(site, id(), &events);
+    write("peer_hello", "hello", hello.to_line());
+    let limits = DeviceWelcome {
+        idle_seconds: 300,
+        line_bytes: 1_048_576,
+        in_flight: 16,
+    };
+    write(
+        "peer_hello",
+        "welcome",
+        PeerWelcome::new(limits, &events).to_line(),
+    );
+    let joining = Joining {
+        id: &id(),
+        host: "b.example",
+        port: 4_751,
+        events: &events,
+    };
+    let (token, exporter) = (ticket.token().clone(), Exporter([9; 32]));
+    let request = JoinRequest::new(token, &joining, &own, &other, &exporter).unwrap();
+    let sealed = request.seal(&other, &exporter, entropy).unwrap().to_line();
+    write("peer_join", "sealed", [b"\x11", sealed.as_slice()].concat());
+    let asked = PeerKeyEventsRequest { key_events_from: 3 }.to_line();
+    write("peer_join", "key_events", format!("\x11{asked}"));
+    let reply = KeyEventsReply::of(&events, 0).to_line();
+    write("peer_join", "events", [b"\x10", reply.as_slice()].concat());
+    for (name, line) in [
+        (
+            "operation",
+            r#"{"id":1,"group":"peer","command":"ping","params":{}}"#,
+        ),
+        ("result", r#"{"id":1,"code":0,"data":{"reports":[]}}"#),
+    ] {
+        write("peer_line", name, line);
     }
 }

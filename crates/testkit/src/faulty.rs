@@ -14,18 +14,20 @@ use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::devices::Device;
 use countersign_core::enrolment::EnrolmentTicket;
-use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, TicketId};
+use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, MessageId, TicketId};
 use countersign_core::page::Page;
+use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
-    Observer, OutboxState, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
+    Observer, OutboxState, Peers, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
     StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::TokenHash;
-use countersign_proto::name::AccountName;
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::site_identity::SiteId;
 
 /// A fault of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +201,20 @@ delegate! { Devices {
     is_removed_key(thumbprint: &Thumbprint) -> bool;
     device_owner(account: AccountId) -> Option<(Account, u64)>;
     devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
+} }
+
+delegate! { Peers {
+    peer(site: SiteId) -> Option<Peer>;
+    peer_of_zone(zone: &Zone) -> Option<Peer>;
+    peers(page: &Page<SiteId>) -> Vec<Peer>;
+    peer_count() -> u64;
+    peers_awaited() -> Vec<SiteId>;
+    waiting_messages(peer: SiteId, limit: u32) -> Vec<OutboxMessage>;
+    outbox(account: AccountId, page: &Page<MessageId>) -> Vec<OutboxMessage>;
+    outbox_count(account: AccountId) -> u64;
+    inbox(account: AccountId, page: &Page<u64>) -> Vec<(u64, InboxMessage)>;
+    inbox_count(account: AccountId) -> u64;
+    last_received(peer: SiteId, other: &AccountName, own: AccountId) -> u64;
 } }
 
 delegate! { Settings {

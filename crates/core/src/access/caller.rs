@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use countersign_proto::name::Zone;
+use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,8 @@ pub enum Channel {
     Session,
     /// A connection of a person's device.
     Device,
+    /// A connection of a peer site.
+    Peer,
     /// A request over HTTP.
     Http,
     /// The local admin socket. Its users have access to the site's folder.
@@ -29,9 +33,10 @@ pub enum Channel {
 
 impl Channel {
     /// All channels.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Session,
         Self::Device,
+        Self::Peer,
         Self::Http,
         Self::AdminSocket,
         Self::Init,
@@ -44,7 +49,7 @@ impl Channel {
     pub const fn is_local(self) -> bool {
         match self {
             Self::AdminSocket | Self::Init | Self::Site => true,
-            Self::Session | Self::Device | Self::Http => false,
+            Self::Session | Self::Device | Self::Peer | Self::Http => false,
         }
     }
 
@@ -54,6 +59,7 @@ impl Channel {
         match self {
             Self::Session => "session",
             Self::Device => "device",
+            Self::Peer => "peer",
             Self::Http => "http",
             Self::AdminSocket => "admin_socket",
             Self::Init => "init",
@@ -81,6 +87,8 @@ pub struct Caller {
     pub channel: Channel,
     /// The caller's session, if the operation arrived on one.
     pub session: Option<SessionId>,
+    /// The peer site, if the operation arrived on one of its connections.
+    pub peer: Option<SiteId>,
 }
 
 impl Caller {
@@ -109,6 +117,16 @@ impl Caller {
         Self::at(Channel::Site, "site".to_owned())
     }
 
+    /// Returns a peer site. It has no role: only operations that name the channel are available.
+    #[must_use]
+    pub fn peer(site: SiteId, zone: &Zone) -> Self {
+        Self {
+            role: Role::Service,
+            peer: Some(site),
+            ..Self::at(Channel::Peer, format!("peer {zone}"))
+        }
+    }
+
     const fn at(channel: Channel, name: String) -> Self {
         Self {
             account: None,
@@ -116,6 +134,7 @@ impl Caller {
             role: Role::Admin,
             channel,
             session: None,
+            peer: None,
         }
     }
 }

@@ -89,7 +89,7 @@ impl Default for Access {
 const fn is_default(channel: Channel) -> bool {
     match channel {
         Channel::Session | Channel::AdminSocket | Channel::Init | Channel::Site => true,
-        Channel::Device | Channel::Http => false,
+        Channel::Device | Channel::Peer | Channel::Http => false,
     }
 }
 
@@ -134,6 +134,10 @@ impl Access {
     pub fn scope(&self, caller: &Caller) -> Option<Scope> {
         if !self.channels.contains(&caller.channel) {
             return None;
+        }
+        // A peer has no role and no account: the handler checks what this peer may do.
+        if caller.channel == Channel::Peer {
+            return caller.peer.map(|_| Scope::All);
         }
         if caller.channel == Channel::Device {
             let may = [&self.everything, &self.own];

@@ -82,6 +82,15 @@ pub enum SystemAlarm {
         /// Who imposed it.
         by: String,
     },
+    /// A site claims what is another's, or broke the protocol between peers.
+    Peer {
+        /// Its site id.
+        site: String,
+        /// Its person, as it claims.
+        id: String,
+        /// What it did.
+        problem: PeerAlarm,
+    },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
         /// The application whose previous key retires first.
@@ -91,6 +100,29 @@ pub enum SystemAlarm {
         /// How many more applications there are.
         more: usize,
     },
+}
+
+/// What a peer, or a site that wanted to be one, did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerAlarm {
+    /// It claims the zone of this site or of another peer.
+    ZoneTaken,
+    /// Its key events contradict those that are known.
+    Fork,
+    /// It broke the protocol again and again, and was suspended.
+    Garbage,
+}
+
+impl PeerAlarm {
+    /// The word in the deduplication key.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::ZoneTaken => "zone",
+            Self::Fork => "fork",
+            Self::Garbage => "protocol",
+        }
+    }
 }
 
 impl SystemAlarm {
@@ -137,6 +169,7 @@ impl SystemAlarm {
             | Self::BackupOverdue { .. }
             | Self::NewSiteKey { .. }
             | Self::Lockdown { .. }
+            | Self::Peer { .. }
             | Self::KeysRetire { .. } => Target::Admins,
         }
     }
@@ -161,6 +194,8 @@ impl SystemAlarm {
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
             Self::Lockdown { target, .. } => format!("{}{target}", Self::LOCKDOWN),
+            // One for all sites: an attacker with many sites cannot raise many alarms.
+            Self::Peer { problem, .. } => format!("peer {}", problem.as_str()),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
             // One for each key, so that the admins learn of each.
             Self::NewSiteKey { event, .. } => format!("{}{event}", Self::NEW_SITE_KEY),
@@ -177,12 +212,17 @@ impl SystemAlarm {
             | Self::NewSiteKey {
                 compromised_since: Some(_),
                 ..
+            }
+            | Self::Peer {
+                problem: PeerAlarm::Fork,
+                ..
             } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,
             Self::KeysRetire { .. } => Severity::Info,
             Self::RevokedDevice { .. }
             | Self::TwoPlaces { .. }
             | Self::Refusals { .. }
+            | Self::Peer { .. }
             | Self::DiskLow { .. }
             | Self::NewSiteKey { .. }
             | Self::Lockdown { level: None, .. }
@@ -269,6 +309,20 @@ impl SystemAlarm {
             Self::Lockdown { target, by, .. } => format!(
                 "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
             ),
+            Self::Peer { site, id, problem } => match problem {
+                PeerAlarm::ZoneTaken => format!(
+                    "The site {site} of {id} wanted to become a peer with a zone that belongs to another site. It \
+                     was refused. Ask the operators which site has the zone."
+                ),
+                PeerAlarm::Fork => format!(
+                    "The key events of the peer {site} of {id} contradict those that are known. It was refused: a \
+                     thief may have its key. Tell its operator, and see `countersign peer show`."
+                ),
+                PeerAlarm::Garbage => format!(
+                    "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
+                     operator, and allow it again with `countersign peer resume`."
+                ),
+            },
             Self::KeysRetire {
                 application,
                 retires,
@@ -350,6 +404,21 @@ impl SystemAlarm {
             Self::Lockdown { target, by, .. } => format!(
                 "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
             ),
+            Self::Peer { site, id, problem } => match problem {
+                PeerAlarm::ZoneTaken => format!(
+                    "Die Site {site} von {id} wollte mit einer Zone, die einer anderen Site gehört, Peer werden. Sie \
+                     wurde abgewiesen. Fragen Sie die Betreiber, welche Site die Zone hat."
+                ),
+                PeerAlarm::Fork => format!(
+                    "Die Schlüsselereignisse des Peers {site} von {id} widersprechen den bekannten. Er wurde \
+                     abgewiesen: Ein Dieb kann den Schlüssel haben. Sagen Sie es dem Betreiber; siehe \
+                     `countersign peer show`."
+                ),
+                PeerAlarm::Garbage => format!(
+                    "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
+                     Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
+                ),
+            },
             Self::KeysRetire {
                 application,
                 retires,
@@ -464,6 +533,11 @@ mod tests {
                 target: text("person maria@example.org"),
                 level: None,
                 by: text("ada@example.org"),
+            },
+            SystemAlarm::Peer {
+                site: "A".repeat(43),
+                id: text("bob@b.example"),
+                problem: PeerAlarm::Fork,
             },
             SystemAlarm::KeysRetire {
                 application: text("billing"),

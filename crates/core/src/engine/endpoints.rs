@@ -34,6 +34,10 @@ pub struct Endpoints {
     pub enrolment: Option<ClientAddress>,
     /// Where enrolled devices connect, as the answer to an enrolment names it.
     pub device: Option<ClientAddress>,
+    /// The address of the peer listener, with the actual port; `None` while it does not run.
+    pub peer_listener: Option<SocketAddr>,
+    /// Where peers connect, as tickets name it; `None` while the peer server does not run.
+    pub peer: Option<ClientAddress>,
     /// The path of the local admin socket.
     pub admin_socket: Option<PathBuf>,
 }
@@ -52,6 +56,14 @@ impl Site {
             .endpoints
             .write()
             .unwrap_or_else(PoisonError::into_inner) = endpoints;
+    }
+
+    /// Sets where peers connect; `None` when the peer server stops.
+    pub fn announce_peer(&self, peer: Option<(SocketAddr, ClientAddress)>) {
+        let endpoints = self.0.endpoints.write();
+        let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        endpoints.peer_listener = peer.as_ref().map(|(bound, _)| *bound);
+        endpoints.peer = peer.map(|(_, address)| address);
     }
 
     /// Returns the addresses; empty while no server runs. The URI has the present site key, also if

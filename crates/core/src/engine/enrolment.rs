@@ -74,7 +74,8 @@ impl Site {
         now: Timestamp,
     ) -> Result<Enrolled, NotEnrolled> {
         let (token, key) = (request.token_hash(), request.claimed_thumbprint());
-        let presented = self.presented(&token, key, source, now).await?;
+        let channel = Channel::Device;
+        let presented = self.presented(&token, key, source, channel, now).await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
         let name = self.qualified_name(request.id().clone());
         if ticket.kind != TicketKind::Device || account.kind != Kind::Person {
@@ -112,11 +113,12 @@ impl Site {
         token: &TokenHash,
         thumbprint: Thumbprint,
         source: Source,
+        channel: Channel,
         now: Timestamp,
     ) -> Result<Presented<'_>, NotEnrolled> {
         let unknown = || {
             let outcome = AuditOutcome::Failed;
-            let unknown = Occurrence::of_source(source, Channel::Device, "ticket.unknown", outcome);
+            let unknown = Occurrence::of_source(source, channel, "ticket.unknown", outcome);
             self.refused(source, unknown, now);
             NotEnrolled::Refused
         };
@@ -140,6 +142,7 @@ impl Site {
             account,
             bound: None,
             source,
+            channel,
             now,
         };
         // The ticket stays as it is, and may be used once the lockdown is lifted.
@@ -167,6 +170,8 @@ pub(super) struct Presented<'a> {
     /// The ticket is bound to that key already, which a device has or a pass phrase unseals.
     pub(super) bound: Option<Option<DeviceId>>,
     pub(super) source: Source,
+    /// The channel on which it came.
+    pub(super) channel: Channel,
     pub(super) now: Timestamp,
 }
 
@@ -284,7 +289,7 @@ impl Presented<'_> {
                 account: None,
                 name: self.source.to_string(),
             },
-            channel: Channel::Device,
+            channel: self.channel,
             operation: "ticket.misused".to_owned(),
             target: Some(self.ticket.id.to_string()),
             outcome: AuditOutcome::Failed,
@@ -326,7 +331,7 @@ impl Presented<'_> {
 
     fn counted(&self, operation: &str, detail: &str, value: impl Into<Value>) -> NotEnrolled {
         let outcome = AuditOutcome::Failed;
-        let occurrence = Occurrence::of_source(self.source, Channel::Device, operation, outcome)
+        let occurrence = Occurrence::of_source(self.source, self.channel, operation, outcome)
             .to(self.ticket.id.to_string())
             .with(detail, value);
         self.site.refused(self.source, occurrence, self.now);

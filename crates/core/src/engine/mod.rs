@@ -33,6 +33,7 @@ mod login;
 mod new_site;
 mod outbox;
 pub(crate) mod params;
+pub(crate) mod peers;
 mod projection;
 mod raise;
 mod record;
@@ -76,6 +77,10 @@ pub(crate) use first_admin::FirstAdminView;
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
+pub use peers::{
+    DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
+    PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport, TransportError,
+};
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
@@ -144,6 +149,7 @@ struct Inner {
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
+    peering: peers::Peering,
 }
 
 impl Site {
@@ -168,6 +174,7 @@ impl Site {
             runtime: RwLock::default(),
             reported: Mutex::default(),
             unplaced: Mutex::default(),
+            peering: peers::Peering::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site
@@ -309,6 +316,13 @@ impl Site {
                     ..caller.clone()
                 })
             }
+            Channel::Peer => match caller.peer {
+                Some(peer) if self.is_peer_connected(peer) => Ok(caller.clone()),
+                _ => Err(Refusal::not_permitted(
+                    "the connection of the peer has ended",
+                    "connect again",
+                )),
+            },
             // No operation of the table is offered over HTTP yet.
             Channel::Http => Err(Refusal::not_permitted(
                 "operations cannot be called over HTTP",

@@ -4,10 +4,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::engine::peers::PEER_SERVER;
 use crate::engine::{Site, WeakSite};
 use crate::id::AccountId;
 use crate::sessions::{CloseReason, FreshProof, Proof};
-use crate::store::{Change, ChangeSet, Effects, Notice, Observer};
+use crate::store::{Change, ChangeSet, Effects, Notice, Observer, PeerChange};
 
 /// Applies committed change sets to a site, for as long as the site exists.
 pub(crate) struct Projection(WeakSite);
@@ -89,6 +90,7 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
         | Change::DeleteDevice { .. }
+        | Change::Peer(_)
         | Change::Alarm(_)
         | Change::PutScript(_) => {}
     }
@@ -152,15 +154,39 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteDamagedApplication(_)
         | Change::PutScript(_) => 0,
         // The program that runs the site applies its settings. A lockdown ends sessions.
-        Change::PutSetting { name, .. } => {
+        Change::PutSetting { name, setting } => {
             site.apply_setting(name);
+            if *name == PEER_SERVER {
+                site.peer_server_changed(&setting.value);
+            }
             site.end_locked_down(name)
+        }
+        // Peers have connections instead of sessions.
+        Change::Peer(change) => {
+            peers(site, change);
+            0
         }
         // No session ends; the worker that delivers looks at the outbox.
         Change::Alarm(_) => {
             site.wake_outbox();
             0
         }
+    }
+}
+
+/// Ends the connections of a peer that is active no more, and tells the transport of messages and
+/// of new peers.
+fn peers(site: &Site, change: &PeerChange) {
+    match change {
+        PeerChange::Insert(peer) | PeerChange::Update(peer) => site.peer_changed(peer),
+        PeerChange::Send(_) => site.wake_peers(),
+        PeerChange::See { .. }
+        | PeerChange::Forget { .. }
+        | PeerChange::Delivered { .. }
+        | PeerChange::Undeliverable { .. }
+        | PeerChange::Receive(_)
+        | PeerChange::DiscardSent { .. }
+        | PeerChange::DiscardReceived { .. } => {}
     }
 }
 
@@ -177,7 +203,10 @@ fn end_delivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
 fn apply_notice(site: &Site, notice: &Notice, effects: &mut Effects) {
     match notice {
         Notice::NameReleased(name) => site.throttle().logins().forget(name),
-        Notice::Unsealed(key) => site.key_opened(key),
+        Notice::Unsealed(key) => {
+            site.key_opened(key);
+            site.wake_peers();
+        }
         Notice::KeyReplaced(key) => site.key_replaced(key),
         Notice::Sealed => site.forget_keys(),
         Notice::PenaltiesForgotten(source) => {

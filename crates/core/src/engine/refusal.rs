@@ -367,6 +367,15 @@ impl From<StoreError> for Refusal {
                 "a device has this key, or had it before",
                 "make a new key on the device; one key serves one device, once",
             ),
+            StoreError::Conflict { what: Unique::Peer } => {
+                Self::conflict("the site is a peer, or was one", "`peer show` shows its state")
+            }
+            StoreError::Conflict {
+                what: Unique::PeerZone,
+            } => Self::conflict(
+                "another peer has this zone",
+                "ask both operators which site has the zone; `peer list` shows the peers",
+            ),
             StoreError::Conflict {
                 what: Unique::Alarm,
             } => Self::conflict(
@@ -391,6 +400,8 @@ impl From<StoreError> for Refusal {
                     Thing::Key => "it may have just been revoked",
                     Thing::Ticket => "its account may have just been deleted",
                     Thing::Device => "it may have just been revoked",
+                    Thing::Peer => "an admin may have just forgotten it",
+                    Thing::Message => "it may have just been discarded",
                     Thing::Alarm | Thing::Delivery => "newer alarms replace old ones",
                     Thing::Setting | Thing::Preferences => "",
                 },

@@ -117,7 +117,9 @@ impl Site {
             let started = self.challenge(request, holder(first), account, source, now);
             return started.map_err(|why| self.first_admin_refused(source, why, now));
         }
-        let presented = self.presented(&token, thumbprint, source, now).await?;
+        let presented = self
+            .presented(&token, thumbprint, source, Channel::Device, now)
+            .await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
         if ticket.kind != TicketKind::Passphrase || account.kind != Kind::Person {
             return presented.misused(RevocationReason::WrongKind).await;
@@ -229,7 +231,13 @@ impl Site {
         now: Timestamp,
     ) -> Result<Presented<'a>, NotEnrolled> {
         let token = &ticket.token_hash;
-        let presented = self.presented(token, started.thumbprint, started.source, now);
+        let presented = self.presented(
+            token,
+            started.thumbprint,
+            started.source,
+            Channel::Device,
+            now,
+        );
         let presented = presented.await?;
         match presented.account.id == account && presented.ticket.id == ticket.id {
             true => Ok(presented),

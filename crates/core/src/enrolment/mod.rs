@@ -43,18 +43,21 @@ pub enum RevocationReason {
     WrongProof,
     /// Its token came with a key that an account has, or had.
     KeyInUse,
+    /// Its token came from a site that claims the zone of another one.
+    ZoneInUse,
     /// Its token came with an OPAQUE message, sealed identity or certificate that cannot be used.
     BadRecord,
 }
 
 impl RevocationReason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ByHand,
         Self::WrongId,
         Self::WrongKind,
         Self::WrongProof,
         Self::KeyInUse,
+        Self::ZoneInUse,
         Self::BadRecord,
     ];
 
@@ -67,6 +70,7 @@ impl RevocationReason {
             Self::WrongKind => "wrong_kind",
             Self::WrongProof => "wrong_proof",
             Self::KeyInUse => "key_in_use",
+            Self::ZoneInUse => "zone_in_use",
             Self::BadRecord => "bad_record",
         }
     }

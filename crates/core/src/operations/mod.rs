@@ -15,6 +15,7 @@ mod operation;
 mod option;
 mod own;
 mod passphrase;
+mod peer;
 mod penalty;
 mod person;
 mod proof;
@@ -48,6 +49,7 @@ pub fn table() -> Result<Table, TableError> {
         broker::entries(),
         ticket::entries(),
         device::entries(),
+        peer::entries(),
         session::entries(),
         penalty::entries(),
         lockdown::entries(),

@@ -69,6 +69,7 @@ impl SessionInfo {
                 Proof::Device(_) => Channel::Device,
             },
             session: Some(self.id),
+            peer: None,
         }
     }
 }

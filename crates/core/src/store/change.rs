@@ -2,7 +2,7 @@
 
 use countersign_crypto::certificate::Thumbprint;
 
-use super::{AlarmChange, Effects, ScriptProgress, Setting};
+use super::{AlarmChange, Effects, PeerChange, ScriptProgress, Setting};
 use crate::accounts::{
     Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
 };
@@ -163,6 +163,8 @@ pub enum Change {
         /// Its account.
         account: AccountId,
     },
+    /// A change of peers or of their messages.
+    Peer(PeerChange),
     /// A setting.
     PutSetting {
         /// The name of the setting.

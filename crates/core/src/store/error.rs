@@ -68,6 +68,12 @@ pub enum Unique {
     /// A key of a device, which another one has or had.
     #[error("the device's key")]
     DeviceKey,
+    /// A peer's site id.
+    #[error("the peer")]
+    Peer,
+    /// The zone that a peer claims.
+    #[error("the peer's zone")]
+    PeerZone,
     /// The raiser, target and key of an alarm that is not over.
     #[error("the key of the alarm")]
     Alarm,
@@ -94,6 +100,12 @@ pub enum Thing {
     /// A device.
     #[error("device")]
     Device,
+    /// A peer.
+    #[error("peer")]
+    Peer,
+    /// A message.
+    #[error("message")]
+    Message,
     /// A setting.
     #[error("setting")]
     Setting,

@@ -5,8 +5,8 @@
 //! writes, so that of two conflicting decisions at most one is written.
 //!
 //! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials,
-//! [`Alarms`] with the outbox, [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Settings`] with
-//! scripts, and the [`AuditLog`]. A [`Store`] implements all of them. [`MemoryStore`] is the
+//! [`Alarms`] with the outbox, [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Peers`],
+//! [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] implements all of them. [`MemoryStore`] is the
 //! implementation in memory.
 
 mod accounts;
@@ -19,6 +19,7 @@ mod enrolment;
 mod error;
 mod memory;
 mod notice;
+mod peers;
 mod settings;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;
 pub use notice::Notice;
+pub use peers::{PeerChange, Peers};
 pub use settings::{ScriptProgress, Setting, Settings};
 
 /// The storage of a site.
@@ -48,7 +50,7 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// acknowledged before it began.
 #[async_trait]
 pub trait Store:
-    Accounts + Alarms + Applications + EnrolmentTickets + Devices + Settings + AuditLog
+    Accounts + Alarms + Applications + EnrolmentTickets + Devices + Peers + Settings + AuditLog
 {
     /// Writes all of a change set or nothing of it. When it returns, the change is on disk.
     ///

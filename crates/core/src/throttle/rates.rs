@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use countersign_proto::site_identity::SiteId;
+
 use super::{make_room, since};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
@@ -33,6 +35,10 @@ pub enum Rate {
     OwnData(AccountId),
     /// Wrong secrets for the site key, from all callers together.
     SiteKeySecret,
+    /// Messages that the account sends to people of peers.
+    Sent(AccountId),
+    /// Messages that a peer delivers.
+    Delivered(SiteId),
 }
 
 impl Rate {
@@ -55,6 +61,10 @@ impl Rate {
             Self::Raised(_) => (60, 2_000),
             // People try their settings a few times.
             Self::AlarmSettings(_) => (10, 30_000),
+            // A conversation; each message costs an audit entry.
+            Self::Sent(_) => (60, 2_000),
+            // What waited for a day arrives at once; at most 86,400 audit entries a day.
+            Self::Delivered(_) => (2_000, 1_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

@@ -20,6 +20,7 @@ pub(crate) mod login;
 pub(crate) mod operation;
 pub(crate) mod option;
 pub(crate) mod passphrase;
+pub(crate) mod peer;
 pub(crate) mod penalty;
 pub(crate) mod person;
 mod person_data;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use countersign_proto::operation::Code;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::listing::list;
 use super::{admin_call, given};
@@ -44,6 +44,13 @@ pub(crate) struct Issue {
     /// How long the ticket can be used, such as 1h or 7d, at most 7d [default: 1h].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     expires: Option<u32>,
+    #[command(flatten)]
+    codes: Codes,
+}
+
+/// The QR codes of a ticket.
+#[derive(Debug, Args)]
+pub(super) struct Codes {
     /// Shows the ticket as a QR code in the terminal too.
     #[arg(long)]
     qr: bool,
@@ -73,41 +80,51 @@ struct Issued {
 }
 
 fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
-    if command.qr && common.format() != Format::Text {
+    let params = given(json!({
+        "person": command.person,
+        "kind": command.kind,
+        "expires_in": command.expires,
+    }));
+    issue_shown(common, ("ticket", "issue"), &params, &command.codes)
+}
+
+/// Issues a ticket with this operation, and shows it once with its QR codes.
+pub(super) fn issue_shown(
+    common: &Common,
+    (group, command): (&str, &str),
+    params: &Value,
+    codes: &Codes,
+) -> Result<(), Failure> {
+    if codes.qr && common.format() != Format::Text {
         return Err(
             Failure::usage("--qr shows the code as text, and JSON has no place for it")
                 .hint("make the code from `qr_uri` in the JSON, or write it with --png or --svg"),
         );
     }
     // Check files first: the ticket is shown once.
-    for file in command.png.iter().chain(&command.svg) {
+    for file in codes.png.iter().chain(&codes.svg) {
         files::check(file, Existing::Kept)?;
     }
-    let params = given(json!({
-        "person": command.person,
-        "kind": command.kind,
-        "expires_in": command.expires,
-    }));
-    let outcome = Admin::connect(&common.data)?.run("ticket", "issue", &params)?;
+    let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
     if outcome.code != Code::SUCCESS {
         return Err(Failure::outcome(&outcome));
     }
     // The ticket first: it is not lost if an image cannot be written.
     show(&outcome, common.format())?;
-    if !command.qr && command.png.is_none() && command.svg.is_none() {
+    if !codes.qr && codes.png.is_none() && codes.svg.is_none() {
         return Ok(());
     }
     let issued: Issued = serde_json::from_str(outcome.data.get())
         .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
     let code = QrCode::of(&issued.qr_uri)?;
-    if command.qr {
+    if codes.qr {
         let colors = std::io::stdout().is_terminal();
         write_bytes(code.to_text(colors).as_bytes())?;
     }
-    if let Some(file) = &command.png {
+    if let Some(file) = &codes.png {
         files::write(file, PRIVATE, Existing::Kept, &code.to_png()?)?;
     }
-    if let Some(file) = &command.svg {
+    if let Some(file) = &codes.svg {
         files::write(file, PRIVATE, Existing::Kept, code.to_svg().as_bytes())?;
     }
     Ok(())

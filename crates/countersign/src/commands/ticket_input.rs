@@ -38,6 +38,18 @@ impl FromStr for Argument {
     }
 }
 
+/// Reads the text of a ticket from a file (`-`: standard input), or asks for it.
+pub(super) fn read_text(file: Option<&Path>) -> Result<String, Failure> {
+    match file {
+        Some(file) => input::text(file),
+        None if !std::io::stdin().is_terminal() => {
+            Err(Failure::usage("no ticket was given")
+                .hint("give the ticket, or --ticket-file FILE"))
+        }
+        None => prompt::hidden("Ticket"),
+    }
+}
+
 impl TicketInput {
     /// Whether the ticket comes from standard input, which then provides nothing else.
     pub(crate) fn is_standard(&self) -> bool {
@@ -47,15 +59,10 @@ impl TicketInput {
 
     /// Reads the ticket, or asks for it.
     pub(crate) fn read(&self) -> Result<EnrolmentTicket, Failure> {
-        let text = match (&self.ticket, &self.ticket_file) {
-            (Some(Argument::Ticket(ticket)), _) => return Ok(ticket.clone()),
-            (Some(Argument::Standard), _) => input::text(Path::new(STANDARD))?,
-            (None, Some(file)) => input::text(file)?,
-            (None, None) if !std::io::stdin().is_terminal() => {
-                return Err(Failure::usage("no ticket was given")
-                    .hint("give the ticket, or --ticket-file FILE"));
-            }
-            (None, None) => prompt::hidden("Ticket")?,
+        let text = match &self.ticket {
+            Some(Argument::Ticket(ticket)) => return Ok(ticket.clone()),
+            Some(Argument::Standard) => read_text(Some(Path::new(STANDARD)))?,
+            None => read_text(self.ticket_file.as_deref())?,
         };
         EnrolmentTicket::from_str(&text)
             .map_err(|error| Failure::usage(format_args!("the ticket: {error}")))

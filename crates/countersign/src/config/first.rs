@@ -37,6 +37,10 @@ pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
             device.unwrap_or_default(),
         );
     }
+    if listen.peer != usual.peer {
+        let peer = listen.peer.map(|peer| peer.to_string());
+        set("peer = \"0.0.0.0:4750\"", "peer", peer.unwrap_or_default());
+    }
     if let Some(host) = &listen.public_host {
         set(
             "# public_host = \"auth.example.org\"",

@@ -218,6 +218,34 @@ static OTHER_SETTINGS: &[Setting] = &[
     },
     Setting {
         section: "listen",
+        key: "peer",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "as `session`, with another port; `\"\"` serves no peers",
+            default: Preset::Is("\"0.0.0.0:4750\""),
+        },
+        applies: Applies::Restart,
+        what: "The address on which other sites connect. The site listens there once an admin has started the \
+               peer server (`countersign peer start`). `--peer-listen` and COUNTERSIGN_PEER_LISTEN override it.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "peer_address",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "as `enrolment_address`",
+            default: Preset::None {
+                example: "\"peers.example.org:4750\"",
+            },
+        },
+        applies: Applies::Restart,
+        what: "The address in peer tickets and in requests to join: where other sites reach the peer listener. \
+               Defaults as for `enrolment_address`.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
         key: "public_url",
         kind: Kind::Other {
             type_name: "string",

@@ -126,12 +126,14 @@ impl Settings {
             session_listen,
             http_listen,
             device_listen,
+            peer_listen,
             public_host,
         } = &self.listen;
         match key {
             "listen.session" => session_listen.as_ref().map(ToString::to_string),
             "listen.http" => http_listen.as_ref().map(ToString::to_string),
             "listen.device" => device_listen.as_ref().map(ToString::to_string),
+            "listen.peer" => peer_listen.as_ref().map(ToString::to_string),
             "listen.public_host" => public_host.as_ref().map(ToString::to_string),
             _ => None,
         }
@@ -213,6 +215,7 @@ impl Settings {
                 session_listen: None,
                 http_listen: None,
                 device_listen: None,
+                peer_listen: None,
                 public_host: None,
             },
             table: Table::new(),

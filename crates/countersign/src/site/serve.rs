@@ -171,8 +171,17 @@ async fn serving(
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Zone of account names that are given without one.
+    #[arg(long, env = "COUNTERSIGN_ZONE", value_parser = input::trimmed::<Zone>)]
+    zone: Option<Zone>,
+    #[command(flatten)]
+    listen: Listen,
+}
+
 /// Runs a temporary site that only this machine can reach.
-pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
+pub(crate) fn dev(common: &Common, dev: Dev) -> Result<(), Failure> {
     log::open()?;
     let supervisor = Supervisor::new()?;
     descriptors::raise();
@@ -182,7 +191,7 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
     } else {
         Folder::temporary()?
     };
-    let result = run_dev(supervisor, common, &path, given, listen);
+    let result = run_dev(supervisor, common, &path, given, dev);
     // A folder that the user named is not removed.
     if !given {
         remove_temporary(&path);
@@ -195,12 +204,14 @@ fn run_dev(
     common: &Common,
     path: &Path,
     given: bool,
-    listen: Listen,
+    Dev { zone, listen }: Dev,
 ) -> Result<(), Failure> {
     let folder = Folder::lock(path)?;
     let mut config = Config::default();
+    config.site.zone = zone;
     config.listen.session = SocketAddr::from(([127, 0, 0, 1], 4747));
     config.listen.device = Some(SocketAddr::from(([127, 0, 0, 1], 4748)));
+    config.listen.peer = Some(SocketAddr::from(([127, 0, 0, 1], 4750)));
     apply_flags(&mut config, listen)?;
     let _log = Log::start(&config)?;
     first_launch::check(&folder, false)?;
@@ -236,7 +247,7 @@ async fn serve_dev(
     }
     let text = config::first(config, None);
     let new = FirstLaunch {
-        zone: zone(None)?,
+        zone: zone(config.site.zone.clone())?,
         opener: Opener::File,
         config: Some(&text),
     };
@@ -384,9 +395,14 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
 }
 
 async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, Failure> {
-    let [(enrolment_host, enrolment_port), (device_host, device_port)] = [
+    let [
+        (enrolment_host, enrolment_port),
+        (device_host, device_port),
+        (peer_host, peer_port),
+    ] = [
         &config.listen.enrolment_address,
         &config.listen.device_address,
+        &config.listen.peer_address,
     ]
     .map(|address| {
         let address = address.as_ref();
@@ -401,6 +417,8 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .device(config.listen.device)
         .enrolment_address(enrolment_host, enrolment_port)
         .device_address(device_host, device_port)
+        .peer(config.listen.peer)
+        .peer_address(peer_host, peer_port)
         .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
         .data_folder(folder.path())

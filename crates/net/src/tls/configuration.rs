@@ -38,30 +38,41 @@ pub(super) fn of_device(
     site: VerifyingKey,
     identity: Option<Arc<DeviceIdentity>>,
 ) -> Result<ClientConfig, Error> {
-    client(AcceptedSite::Pinned(site), identity)
+    let shown = identity.map(|identity| {
+        let certificate = tls_certificate::of_device(&identity);
+        let algorithm = identity.public().algorithm();
+        let signer = HandshakeSigner::new(algorithm, move |message| identity.sign(message));
+        certified(certificate, signer)
+    });
+    of_client(AcceptedSite::Pinned(site), shown)
+}
+
+/// A site that connects to the peer with this key and proves its own.
+pub(super) fn of_peer(pinned: VerifyingKey, own: Arc<SiteKey>) -> Result<ClientConfig, Error> {
+    let certificate = tls_certificate::of_site(own.signing());
+    let signer = HandshakeSigner::new(DeviceAlgorithm::Ed25519, move |message| {
+        own.sign(message).0.to_vec()
+    });
+    let shown = certified(certificate, signer);
+    of_client(AcceptedSite::Pinned(pinned), Some(shown))
 }
 
 /// Accepts a site with any key, and presents none.
 pub(super) fn of_any_site() -> Result<ClientConfig, Error> {
-    client(AcceptedSite::Any, None)
+    of_client(AcceptedSite::Any, None)
 }
 
-fn client(
+fn of_client(
     site: AcceptedSite,
-    identity: Option<Arc<DeviceIdentity>>,
+    shown: Option<SingleCertAndKey>,
 ) -> Result<ClientConfig, Error> {
     let configuration = ClientConfig::builder_with_details(provider(), Arc::new(NoClock))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(site));
-    let mut configuration = match identity {
+    let mut configuration = match shown {
         None => configuration.with_no_client_auth(),
-        Some(identity) => {
-            let certificate = tls_certificate::of_device(&identity);
-            let algorithm = identity.public().algorithm();
-            let signer = HandshakeSigner::new(algorithm, move |message| identity.sign(message));
-            configuration.with_client_cert_resolver(Arc::new(certified(certificate, signer)))
-        }
+        Some(shown) => configuration.with_client_cert_resolver(Arc::new(shown)),
     };
     configuration.resumption = Resumption::disabled();
     // A name tells an onlooker where the device connects, and tells the site nothing.

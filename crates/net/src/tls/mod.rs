@@ -122,6 +122,15 @@ impl Connector {
         Ok(Self(Arc::new(configuration).into()))
     }
 
+    /// Connects to the peer with this key and to no other, and proves the key of `own`.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`].
+    pub fn of_peer(pinned: VerifyingKey, own: Arc<SiteKey>) -> Result<Self, TlsSetupError> {
+        let configuration = configuration::of_peer(pinned, own)?;
+        Ok(Self(Arc::new(configuration).into()))
+    }
+
     /// Connects to a site with any key, which [`TlsStream::peer_key`] then gives: only to ask it
     /// for its key events, which authenticate themselves. Send no secret.
     ///

@@ -28,8 +28,8 @@ pub use proof::{
 };
 pub use reply::{BadReply, MAX_REPLY, Reply};
 pub use request::{BadRequest, MAX_REQUEST, Request};
-pub(crate) use ticket::{TicketForm, TicketUri};
 pub use ticket::{
     BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, UnknownKind,
 };
+pub(crate) use ticket::{TicketForm, TicketUri};
 pub use token::{Token, TokenHash};

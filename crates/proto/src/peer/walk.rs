@@ -1,4 +1,4 @@
-//! Key events that a site sends to whichever client asks, without a proof: they are public and
+//! Key events that a site sends to any client that asks, without a proof: they are public and
 //! prove themselves.
 
 use serde::{Deserialize, Deserializer, Serialize};

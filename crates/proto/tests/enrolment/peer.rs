@@ -35,11 +35,16 @@ pub(super) fn events(first: u8, count: u8) -> Vec<SignedKeyEvent> {
 }
 
 pub(super) fn ticket() -> PeerTicket {
-    let (token, id) = (
-        Token::from_bytes([2; 16]),
-        "ada@a.example".parse().unwrap(),
-    );
-    PeerTicket::new("a.example", 4750, token, 1_800_000_000, key(10).public(), id).unwrap()
+    let (token, id) = (Token::from_bytes([2; 16]), "ada@a.example".parse().unwrap());
+    PeerTicket::new(
+        "a.example",
+        4750,
+        token,
+        1_800_000_000,
+        key(10).public(),
+        id,
+    )
+    .unwrap()
 }
 
 /// Site B has the keys from 20 on, site A those from 10 on.

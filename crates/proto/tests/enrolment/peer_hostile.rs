@@ -147,8 +147,5 @@ fn a_request_whose_events_or_address_are_not_sound_is_refused_without_public_key
         .seal(&key(10).public(), &EXPORTER, &mut SystemEntropy)
         .unwrap();
     let opened = sealed.open(key(10).agreement(), &EXPORTER);
-    assert!(matches!(
-        opened,
-        Err(BadSealedJoin::Join(BadJoin::Json(_)))
-    ));
+    assert!(matches!(opened, Err(BadSealedJoin::Join(BadJoin::Json(_)))));
 }

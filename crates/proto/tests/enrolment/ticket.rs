@@ -119,9 +119,18 @@ fn what_is_wrong_with_a_uri_is_told_apart() {
         (address("[::1:4748"), BadTicket::Host),
         (
             format!("{start}{}", &body[1..]),
-            BadTicket::Length { found: 83, least: 84 },
+            BadTicket::Length {
+                found: 83,
+                least: 84,
+            },
         ),
-        (format!("{start}{body}A"), BadTicket::Length { found: 85, least: 84 }),
+        (
+            format!("{start}{body}A"),
+            BadTicket::Length {
+                found: 85,
+                least: 84,
+            },
+        ),
         (typing(3, "1"), BadTicket::Characters),
         (typing(3, "="), BadTicket::Characters),
         (
@@ -150,7 +159,13 @@ fn a_uri_at_the_limit_is_judged_by_its_form_and_one_over_it_is_not_read() {
     let (start, body) = parts();
     let fill = MAX_TICKET_URI - start.len() - body.len();
     let longest = format!("{start}{body}{}", "A".repeat(fill));
-    assert_eq!(read(&longest), Err(BadTicket::Length { found: 84 + fill, least: 84 }));
+    assert_eq!(
+        read(&longest),
+        Err(BadTicket::Length {
+            found: 84 + fill,
+            least: 84
+        })
+    );
     assert_eq!(read(&format!("{longest}A")), Err(BadTicket::TooLong));
     assert_eq!(
         read(&format!("{longest} \n\t")),

@@ -34,6 +34,7 @@ use countersign_proto::device::{
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::RequestRefused;
+use countersign_proto::peer::{BadPeerHello, FirstRefused};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -72,7 +73,7 @@ pub(crate) async fn accept(
 
 /// The site's end of TLS, which is created again when the site was unsealed again.
 #[derive(Default)]
-struct Acceptors(Mutex<Option<(Arc<UnsealedKeys>, Acceptor)>>);
+pub(crate) struct Acceptors(Mutex<Option<(Arc<UnsealedKeys>, Acceptor)>>);
 
 impl Acceptors {
     fn clear(&self) {
@@ -80,7 +81,7 @@ impl Acceptors {
     }
 
     /// Returns the site's end of TLS; `None` while the site is sealed.
-    fn current(&self, shared: &Shared) -> Option<Acceptor> {
+    pub(crate) fn current(&self, shared: &Shared) -> Option<Acceptor> {
         let keys = shared.site.unsealed_keys()?;
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, acceptor)) = &*cached
@@ -109,7 +110,7 @@ enum Asked {
 
 /// Why a client is not served.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+pub(crate) enum Refused {
     #[error("the site is sealed")]
     Sealed,
     #[error("the site is in lockdown")]
@@ -125,6 +126,10 @@ enum Refused {
     #[error(transparent)]
     Request(#[from] RequestRefused),
     #[error(transparent)]
+    First(#[from] FirstRefused),
+    #[error(transparent)]
+    PeerHello(#[from] BadPeerHello),
+    #[error(transparent)]
     Hello(#[from] BadHello),
     #[error(transparent)]
     Upgrade(#[from] BadUpgrade),
@@ -132,7 +137,7 @@ enum Refused {
 
 impl Refused {
     /// The abuse that counts against the source.
-    fn abuse(&self) -> Option<Abuse> {
+    pub(crate) fn abuse(&self) -> Option<Abuse> {
         match self {
             Self::Sealed | Self::Lockdown | Self::Busy | Self::Ended => None,
             Self::TooSlow => Some(Abuse::NotAuthenticated),
@@ -143,7 +148,11 @@ impl Refused {
             }
             Self::Connection(_) => Some(Abuse::Refused),
             Self::Request(RequestRefused::OnlyKeyEvents) => Some(Abuse::Refused),
-            Self::Request(_) | Self::Hello(_) | Self::Upgrade(_) => Some(Abuse::Malformed),
+            Self::Request(_)
+            | Self::First(_)
+            | Self::PeerHello(_)
+            | Self::Hello(_)
+            | Self::Upgrade(_) => Some(Abuse::Malformed),
         }
     }
 }
@@ -213,7 +222,7 @@ async fn ask(
 /// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the
 /// second answer to a client that was asked for another key share. No turn waits for the client: a
 /// slow client must not hold it.
-async fn in_turns<T>(
+pub(crate) async fn in_turns<T>(
     handshake: impl Future<Output = io::Result<T>>,
     admitted: &Admitted,
     shared: &Shared,

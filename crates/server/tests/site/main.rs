@@ -26,6 +26,7 @@ mod new_setup;
 mod operations;
 mod options;
 mod passphrase_tickets;
+mod peers;
 mod pressure;
 mod proxy;
 mod raw;

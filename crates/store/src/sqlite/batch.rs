@@ -8,14 +8,14 @@
 use std::collections::HashSet;
 
 use countersign_core::id::AccountId;
-use countersign_core::store::{AlarmChange, Change, ChangeSet};
+use countersign_core::store::{AlarmChange, Change, ChangeSet, PeerChange};
 use sqlx::sqlite::SqliteConnection;
 
 use super::applications::{self, ApplicationChange};
 use super::devices::{self, DeviceChange};
 use super::enrolment::{self, TicketChange};
 use super::failure::Failure;
-use super::{accounts, alarms, settings};
+use super::{accounts, alarms, peers, settings};
 
 /// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
 pub(super) const LARGEST_BATCH: usize = 256;
@@ -63,6 +63,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
         | Change::ForgetTickets { account, .. }
         | Change::SeeDevice { account, .. }
         | Change::DeleteDevice { account, .. } => Some(*account),
+        Change::Peer(change) => change.account(),
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
@@ -80,6 +81,7 @@ pub(super) struct ByKind<'a> {
     applications: Vec<ApplicationChange<'a>>,
     tickets: Vec<TicketChange<'a>>,
     devices: Vec<DeviceChange<'a>>,
+    peers: Vec<&'a PeerChange>,
     settings: settings::Changes<'a>,
     /// Last, so that they meet the accounts as they are from now on.
     alarms: Vec<&'a AlarmChange>,
@@ -104,6 +106,9 @@ impl<'a> ByKind<'a> {
         }
         for change in &self.devices {
             devices::apply(connection, change).await?;
+        }
+        for change in &self.peers {
+            peers::apply(connection, change).await?;
         }
         self.settings.write(connection).await?;
         for change in &self.alarms {
@@ -185,6 +190,7 @@ impl<'a> ByKind<'a> {
             Change::DeleteDevice { id, account } => {
                 self.devices.push(DeviceChange::Delete(*id, *account));
             }
+            Change::Peer(change) => self.peers.push(change),
             Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
             Change::PutScript(progress) => self.settings.scripts.push(progress),
             Change::Alarm(change) => self.alarms.push(change),
@@ -215,9 +221,10 @@ const fn rank(change: &Change) -> u8 {
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
         | Change::DeleteDevice { .. } => 11,
-        Change::PutSetting { .. } => 12,
-        Change::PutScript(_) => 13,
-        Change::Alarm(_) => 14,
+        Change::Peer(_) => 12,
+        Change::PutSetting { .. } => 13,
+        Change::PutScript(_) => 14,
+        Change::Alarm(_) => 15,
     }
 }
 

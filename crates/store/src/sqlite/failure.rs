@@ -51,6 +51,8 @@ fn conflict(error: &sqlx::Error) -> Option<Unique> {
         "alarm.room" | "alarm_recipient.room" => Some(Unique::AlarmRoom),
         "application.id" => Some(Unique::Application),
         "enrolment_ticket.id" | "enrolment_ticket.token_hash" => Some(Unique::Ticket),
+        "peer.site" => Some(Unique::Peer),
+        "peer.zone" => Some(Unique::PeerZone),
         "device.id" => Some(Unique::Device),
         "device.thumbprint" | "removed_device_key.thumbprint" => Some(Unique::DeviceKey),
         _ => None,

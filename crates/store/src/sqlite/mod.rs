@@ -3,7 +3,7 @@
 //! One task writes: it takes the waiting change sets, writes them in one transaction, syncs once and
 //! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
 //! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`alarms`],
-//! [`applications`], [`enrolment`] tickets, [`devices`], [`settings`] and the [`audit`] log.
+//! [`applications`], [`enrolment`] tickets, [`devices`], [`peers`], [`settings`] and the [`audit`] log.
 
 mod accounts;
 mod alarms;
@@ -17,6 +17,7 @@ mod failure;
 mod header;
 mod inspect;
 mod open;
+mod peers;
 mod reads;
 mod row;
 mod settings;

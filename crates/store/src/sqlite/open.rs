@@ -54,6 +54,7 @@ pub(super) const LAYOUTS: [(&str, &str); 9] = [
         "refusals",
         include_str!("../../migrations/0009_refusals.sql"),
     ),
+    ("peers", include_str!("../../migrations/0010_peers.sql")),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -14,6 +14,7 @@ mod alarms;
 mod concurrency;
 mod devices;
 mod durability;
+mod peers;
 mod person_data;
 mod sample;
 mod writes;
@@ -28,6 +29,7 @@ pub use alarms::*;
 pub use concurrency::*;
 pub use devices::*;
 pub use durability::*;
+pub use peers::*;
 pub use person_data::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
 pub use writes::*;
@@ -85,6 +87,13 @@ macro_rules! keeps_the_contract {
             a_key_serves_one_device_and_a_removed_one_none
             a_device_is_renamed_on_what_was_read
             a_deleted_account_takes_its_tickets_and_devices_along
+            a_peer_is_found_by_its_site_id_and_its_zone
+            a_zone_belongs_to_one_peer_until_it_is_removed
+            a_peer_is_changed_at_its_current_revision_only
+            a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_delivered
+            a_message_is_received_once_and_in_order
+            the_first_message_of_each_pair_waits_before_the_second_of_any
+            a_deleted_account_and_a_forgotten_peer_take_their_messages_along
             the_data_of_a_person_is_read_back_with_the_account
             the_data_of_a_person_is_changed_at_the_current_revision_of_the_account_only
             a_deleted_account_takes_its_data_along

@@ -88,7 +88,8 @@ pub fn proven(request: &Request) -> Option<ProvenKey> {
 }
 
 impl TestSite {
-    /// From now on tickets name `devices.example.org:4748`.
+    /// From now on tickets name `devices.example.org:4748`, and peer tickets
+    /// `peers.example.org:4750`.
     pub fn takes_enrolments(&self) {
         let address = Some(ClientAddress {
             host: "devices.example.org".to_owned(),
@@ -97,6 +98,10 @@ impl TestSite {
         self.site.announce(Endpoints {
             enrolment: address.clone(),
             device: address,
+            peer: Some(ClientAddress {
+                host: "peers.example.org".to_owned(),
+                port: 4750,
+            }),
             ..Endpoints::default()
         });
     }

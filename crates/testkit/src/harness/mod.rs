@@ -18,6 +18,7 @@
 
 mod accounts;
 mod devices;
+mod peers;
 pub mod python;
 mod served;
 mod session;
@@ -28,12 +29,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{Entry, Parts, Site, SiteError};
+use countersign_core::engine::{Entry, NewSite, Parts, Site, SiteError};
 use countersign_core::operations;
 use countersign_core::store::{MemoryStore, Store};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};
+use countersign_proto::name::Zone;
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
@@ -45,6 +47,7 @@ use tempfile::TempDir;
 
 pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
 pub use devices::{DEVICE_SOURCE, TestDevice, TestTicket, proven, ticket};
+pub use peers::{PEER_SOURCE, TestPeer};
 pub use served::ServedSite;
 pub use session::TestSession;
 
@@ -60,6 +63,7 @@ pub struct Builder {
     limits: Limits,
     proxies: Proxies,
     persons: Vec<(String, &'static str)>,
+    zone: Option<Zone>,
 }
 
 type Own = Arc<dyn Fn() -> Vec<Entry> + Send + Sync>;
@@ -123,6 +127,13 @@ impl Builder {
         self
     }
 
+    /// Creates the site with this zone instead of `example.org`.
+    #[must_use]
+    pub fn zone(mut self, zone: &str) -> Self {
+        self.zone = Some(zone.parse().unwrap());
+        self
+    }
+
     /// Adds the admin `maria` with [`PASSPHRASE`]. Her registration runs the key stretching
     /// function once.
     #[must_use]
@@ -177,7 +188,10 @@ impl Builder {
         {
             parts.store = through;
         }
-        let site = Site::create(parts, new_site(&[NewSlot::File(&slot)]), now())
+        let slots = [NewSlot::File(&slot)];
+        let usual = new_site(&slots);
+        let zone = self.zone.unwrap_or_else(|| usual.zone.clone());
+        let site = Site::create(parts, NewSite { zone, ..usual }, now())
             .await
             .unwrap();
         let test = TestSite {
@@ -258,6 +272,7 @@ impl TestSite {
             limits: Limits::default(),
             proxies: Proxies::default(),
             persons: Vec::new(),
+            zone: None,
         }
     }
 
@@ -338,7 +353,8 @@ impl TestSite {
         (code, data)
     }
 
-    async fn as_admin(&self, name: &str, params: Value) -> (Code, Value) {
+    /// Runs `group.command` as the local admin and returns its code and data.
+    pub async fn as_admin(&self, name: &str, params: Value) -> (Code, Value) {
         let caller = Caller::admin_socket();
         run_at(&self.site, &caller, name, params, self.now()).await
     }

@@ -289,9 +289,12 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
             store.passphrase(account.id).await?,
             store.delivered_key(account.id).await?,
         ),
-        Channel::Session | Channel::Device | Channel::Http | Channel::Init | Channel::Site => {
-            (None, None)
-        }
+        Channel::Session
+        | Channel::Device
+        | Channel::Peer
+        | Channel::Http
+        | Channel::Init
+        | Channel::Site => (None, None),
     };
     let target = account.name.to_string();
     let details = json!({

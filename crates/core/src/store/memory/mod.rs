@@ -6,6 +6,7 @@ mod applications;
 mod audit;
 mod devices;
 mod enrolment;
+mod peers;
 mod rows;
 mod settings;
 
@@ -25,6 +26,7 @@ use applications::ApplicationRows;
 use audit::AuditRows;
 use devices::DeviceRows;
 use enrolment::TicketRows;
+use peers::PeerRows;
 use settings::SettingRows;
 
 /// A store in memory. It gives the same guarantees as a store on disk, except that it ends with the
@@ -64,6 +66,7 @@ struct Rows {
     applications: ApplicationRows,
     tickets: TicketRows,
     devices: DeviceRows,
+    peers: PeerRows,
     settings: SettingRows,
     audit: AuditRows,
 }
@@ -129,6 +132,7 @@ impl Rows {
             self.applications.roll_back();
             self.tickets.roll_back();
             self.devices.roll_back();
+            self.peers.roll_back();
             self.settings.roll_back();
         } else {
             self.accounts.commit();
@@ -136,6 +140,7 @@ impl Rows {
             self.applications.commit();
             self.tickets.commit();
             self.devices.commit();
+            self.peers.commit();
             self.settings.commit();
         }
         applied.map(|()| self.audit.append(set.audit.clone()))
@@ -150,6 +155,7 @@ impl Rows {
                 self.accounts.delete(*id, *revision)?;
                 self.tickets.remove(*id, |_| true);
                 self.devices.delete_of(*id);
+                self.peers.delete_of(*id);
                 self.alarms.delete_account(*id);
                 Ok(())
             }
@@ -213,6 +219,10 @@ impl Rows {
                 Ok(())
             }
             Change::DeleteDevice { id, account } => self.devices.delete(*id, *account),
+            Change::Peer(change) => {
+                let accounts = &self.accounts;
+                self.peers.apply(change, |id| accounts.has(id))
+            }
             Change::PutSetting { name, setting } => self.settings.put(name, setting),
             Change::Alarm(change) => {
                 let accounts = &self.accounts;

@@ -90,6 +90,12 @@ fn the_guide_on_devices_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_guide_on_two_sites_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/guide/connect-two-sites.md", folder.path());
+}
+
+#[test]
 fn the_guide_to_alarms_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
     follow("docs/guide/alarms.md", folder.path());
@@ -162,6 +168,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "README.md",
         "protect-an-http-service.md",
         "enrol-a-device.md",
+        "connect-two-sites.md",
         "alarms.md",
         "people.md",
         "backup.md",

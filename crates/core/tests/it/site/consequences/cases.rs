@@ -57,6 +57,8 @@ enum Step {
     Made(&'static str, Value),
     /// The case names the oldest key of the broker.
     OldestBrokerKey,
+    /// The peer connects.
+    PeerConnects,
     /// The mail server rejects a message to maria for good.
     DeadDelivery,
 }
@@ -89,6 +91,10 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
+        if self.name == "peer.deliver" {
+            let site = scene.peer.known().id();
+            return Caller::peer(site, &scene.peer.zone.parse().unwrap());
+        }
         match self.name.starts_with("self.") || self.name == "alarm.test" {
             true => scene.own.caller.clone(),
             false => Caller::admin_socket(),
@@ -127,6 +133,10 @@ impl Case {
                     let listed = scene.test.admin("broker.key_list", json!({})).await;
                     let oldest = listed["keys"].as_array().unwrap().last().unwrap();
                     self.params = json!({ "fingerprint": oldest["fingerprint"] });
+                }
+                Step::PeerConnects => {
+                    let connected = scene.peer.connect(&scene.test.site, NOW).await;
+                    assert!(connected.is_some());
                 }
                 Step::DeadDelivery => reject_message(scene).await,
             }
@@ -208,6 +218,19 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
     let other = EncryptionOption::HybridChaCha20Poly1305.name();
     let mailer = json!({ "name": "mailer", "certificate": certificate().0 });
     let request = || request(&Passphrase::from("a fine pass phrase".to_owned())).1;
+    let peer = || json!({ "peer": "b.example" });
+    let site_id = scene.peer.known().id();
+    let ticket = scene.other_site.ticket();
+    let ticket = ticket.to_uri().expose().to_owned();
+    let message = || json!({ "from": "maria", "to": "bob@b.example", "text": "Hello." });
+    let delivered = json!({
+        "id": "019523d0-5c00-7000-8000-000000000000",
+        "number": 1,
+        "from": "bob@b.example",
+        "to": "maria@example.org",
+        "text": "Hello.",
+        "sent": NOW,
+    });
     let unseal = json!({ "slot_file": scene.test.slot.to_text().expose() });
     vec![
         case("person.create", named("bob")),
@@ -366,6 +389,20 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             json!({ "id": scene.phone, "name": "tablet" }),
         ),
         case("device.revoke", json!({ "id": scene.phone })).ends("phone", CloseReason::KeyRevoked),
+        case("peer.ticket", json!({ "person": "maria" })),
+        case("peer.join", json!({ "ticket": ticket, "person": "maria" })),
+        case("peer.permit", json!({ "peer": "b.example", "allows": [] })),
+        case("peer.suspend", peer()),
+        case("peer.resume", peer()).after([Step::Run("peer.suspend", peer())]),
+        case("peer.remove", peer()),
+        case("peer.forget", json!({ "peer": site_id })).after([Step::Run("peer.remove", peer())]),
+        case("peer.start", json!({})),
+        case("peer.stop", json!({})).after([Step::Run("peer.start", json!({}))]),
+        case("peer.send", message()),
+        case("peer.discard", json!({ "person": "maria" }))
+            .after([Step::Made("peer.send", message())]),
+        case("peer.deliver", json!({ "messages": [delivered] }))
+            .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
         case("alarm.raise", alarm()),
         case("alarm.acknowledge", json!({})).after([Step::Made("alarm.raise", alarm())]),
         case("alarm.over", json!({ "key": "disk" })).after([Step::Run("alarm.raise", alarm())]),

@@ -11,7 +11,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::{NOW, TestDevice, TestSession, TestSite, party, run};
+use countersign_testkit::harness::{NOW, TestDevice, TestPeer, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
 
 use crate::site::configuration::Program;
@@ -43,6 +43,10 @@ pub(crate) struct Scene {
     pub(super) phone: DeviceId,
     /// A session of that device.
     phone_session: TestSession,
+    /// A peer, introduced by maria.
+    pub(super) peer: Arc<TestPeer>,
+    /// A site that is no peer; `peer join` reaches it.
+    pub(super) other_site: Arc<TestPeer>,
     /// The program that runs the site.
     program: Arc<Program>,
 }
@@ -74,6 +78,9 @@ impl Scene {
         let other = test.session(&created, by_key).await.unwrap();
         let program = Program::of(&test);
         let (phone, phone_session) = phone(&test).await;
+        let peer = test.peer("maria").await;
+        let other_site = Arc::new(TestPeer::new("c.example"));
+        test.site.connect_peers_with(other_site.clone());
         let (robot, identity) = test.service("robot").await;
         // Fills the cache with an existing application and with an unknown id.
         let key = party().public().to_pem();
@@ -91,6 +98,8 @@ impl Scene {
             thumbprint: identity.certificate().thumbprint().to_string(),
             phone,
             phone_session,
+            peer,
+            other_site,
             program,
         }
     }

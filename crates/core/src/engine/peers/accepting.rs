@@ -1,0 +1,263 @@
+//! Another site joins this one with a ticket that a person of this site gave away.
+
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::TicketKind;
+use countersign_proto::name::AccountName;
+use countersign_proto::peer::{JoinRequest, ProvenSite};
+use countersign_proto::site_identity::KnownSite;
+use serde_json::json;
+
+use super::Site;
+use crate::access::Channel;
+use crate::accounts::Kind;
+use crate::alarms::{PeerAlarm, SystemAlarm};
+use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::engine::NotEnrolled;
+use crate::engine::enrolment::Presented;
+use crate::enrolment::RevocationReason;
+use crate::peers::{Introduction, MAX_INTRODUCTIONS, MAX_PEERS, Peer, PeerPermission, PeerState};
+use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
+use crate::throttle::Source;
+use crate::timestamp::Timestamp;
+
+impl Site {
+    /// Makes another site a peer. `proof` is [`JoinRequest::verify`], and is polled only when the
+    /// token is right: wait in it for a turn at public-key work.
+    ///
+    /// A right token is spent in either case: it is bound to the site, or revoked when what came
+    /// with it is wrong. The bound site may come again until the ticket expires and gets the same
+    /// answer. Refusals are counted for the audit log and against the source.
+    ///
+    /// Run this to its end even when the other site goes away, so that it cannot keep a token
+    /// unspent by that.
+    ///
+    /// # Errors
+    /// [`NotEnrolled`].
+    pub async fn accept_peer(
+        &self,
+        request: &JoinRequest,
+        proof: impl Future<Output = Option<ProvenSite>> + Send,
+        source: Source,
+        now: Timestamp,
+    ) -> Result<(), NotEnrolled> {
+        let claimed = Thumbprint(request.claimed_site().0);
+        let token = request.token_hash();
+        let channel = Channel::Peer;
+        let presented = self
+            .presented(&token, claimed, source, channel, now)
+            .await?;
+        let (ticket, account) = (&presented.ticket, &presented.account);
+        if ticket.kind != TicketKind::Peer || account.kind != Kind::Person {
+            return presented.misused(RevocationReason::WrongKind).await;
+        }
+        let proven = proof.await;
+        let proven = proven.filter(|proven| proven.site().id() == request.claimed_site());
+        let Some(proven) = proven else {
+            return presented.misused(RevocationReason::WrongProof).await;
+        };
+        // Read again: the account may have been locked while the proof waited for its turn.
+        let account = self.store().account(account.id).await?;
+        if !account.is_some_and(|account| account.is_active()) {
+            return Err(presented.refused("account_not_active"));
+        }
+        let introduction = Introduction {
+            own: presented.account.id,
+            own_name: presented.account.name.clone(),
+            other: request.id().clone(),
+            at: now,
+        };
+        let (host, port) = request.address();
+        let other = OtherSite {
+            known: *proven.site(),
+            host,
+            port,
+            introduction,
+        };
+        match self.peer_change(other, now).await? {
+            Ok(change) => presented.join(change, *proven.site(), request.id()).await,
+            Err(NoPeer::Zone) => {
+                self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::ZoneTaken);
+                presented.misused(RevocationReason::ZoneInUse).await
+            }
+            Err(NoPeer::Fork) => {
+                self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::Fork);
+                presented.misused(RevocationReason::WrongProof).await
+            }
+            Err(NoPeer::Own) => presented.misused(RevocationReason::KeyInUse).await,
+            Err(NoPeer::Removed) => Err(presented.refused("peer_removed")),
+            Err(NoPeer::Suspended) => Err(presented.refused("peer_suspended")),
+            Err(NoPeer::TooMany) => Err(presented.refused("too_many_peers")),
+        }
+    }
+
+    /// Returns the change that makes a site a peer, or that stores another introduction to it.
+    pub(super) async fn peer_change(
+        &self,
+        other: OtherSite<'_>,
+        now: Timestamp,
+    ) -> Result<Result<PeerChange, NoPeer>, StoreError> {
+        let site = other.known.id();
+        if site == self.id() {
+            return Ok(Err(NoPeer::Own));
+        }
+        let Some(zone) = other.introduction.other.zone().cloned() else {
+            return Ok(Err(NoPeer::Zone));
+        };
+        let owner = self.store().peer_of_zone(&zone).await?;
+        if zone == self.zone() || owner.is_some_and(|owner| owner.site() != site) {
+            return Ok(Err(NoPeer::Zone));
+        }
+        let Some(peer) = self.store().peer(site).await? else {
+            if self.store().peer_count().await? >= MAX_PEERS as u64 {
+                return Ok(Err(NoPeer::TooMany));
+            }
+            return Ok(Ok(PeerChange::Insert(Box::new(other.peer(zone, now)))));
+        };
+        match peer.state {
+            PeerState::Removed { .. } => return Ok(Err(NoPeer::Removed)),
+            PeerState::Suspended { .. } => return Ok(Err(NoPeer::Suspended)),
+            PeerState::Active if peer.zone != zone => return Ok(Err(NoPeer::Zone)),
+            PeerState::Active => {}
+        }
+        // The newer of the two must follow from the older one. Events between them are verified
+        // when the sites connect.
+        let (known, newest) = (peer.known, *other.known.newest());
+        let follows = match newest.event().number <= known.newest().event().number {
+            true => known.advance(&[newest]),
+            false => Ok(other.known),
+        };
+        let Ok(known) = follows else {
+            return Ok(Err(NoPeer::Fork));
+        };
+        let introduction = other.introduction;
+        let peer = peer.revised(|peer| {
+            let is_known = peer
+                .introductions
+                .iter()
+                .any(|known| known.own == introduction.own && known.other == introduction.other);
+            if !is_known && peer.introductions.len() < MAX_INTRODUCTIONS {
+                peer.introductions.push(introduction);
+            }
+            peer.known = known;
+            other.host.clone_into(&mut peer.host);
+            peer.port = other.port;
+        });
+        Ok(Ok(PeerChange::Update(Box::new(peer))))
+    }
+
+    /// Reports that a site claims what is another's.
+    pub(super) fn alarm_of_peer(&self, site: &KnownSite, id: &AccountName, problem: PeerAlarm) {
+        self.report(SystemAlarm::Peer {
+            site: site.id().to_string(),
+            id: id.to_string(),
+            problem,
+        });
+    }
+}
+
+/// A site that proved what it is, and who introduced it.
+pub(super) struct OtherSite<'a> {
+    pub(super) known: KnownSite,
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) introduction: Introduction,
+}
+
+impl OtherSite<'_> {
+    fn peer(self, zone: countersign_proto::name::Zone, now: Timestamp) -> Peer {
+        Peer {
+            known: self.known,
+            zone,
+            host: self.host.to_ascii_lowercase(),
+            port: self.port,
+            introductions: vec![self.introduction],
+            state: PeerState::Active,
+            allows: PeerPermission::ALL.to_vec(),
+            joined: now,
+            last_seen: None,
+            sent: 0,
+            received: 0,
+            revision: 1,
+        }
+    }
+}
+
+/// Why a site cannot be a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoPeer {
+    /// It is this site.
+    Own,
+    /// Its zone is this site's, another peer's, or another one than before.
+    Zone,
+    /// Its key events contradict what is known of it.
+    Fork,
+    /// It is a tombstone.
+    Removed,
+    /// It is suspended.
+    Suspended,
+    /// There are as many peers as there may be.
+    TooMany,
+}
+
+impl Presented<'_> {
+    /// Binds the ticket to the site and makes it a peer, both or neither.
+    async fn join(
+        &self,
+        change: PeerChange,
+        known: KnownSite,
+        id: &AccountName,
+    ) -> Result<(), NotEnrolled> {
+        let (site, account, now) = (self.site, &self.account, self.now);
+        if self.bound.is_some() {
+            // The answer to the first request was lost. The peer may have been changed since.
+            return match site.store().peer(known.id()).await? {
+                Some(peer) if peer.is_active() => Ok(()),
+                _ => Err(self.refused("peer_removed")),
+            };
+        }
+        let bind = Change::BindTicket {
+            id: self.ticket.id,
+            account: account.id,
+            thumbprint: self.thumbprint,
+            device: None,
+            at: now,
+        };
+        let details = json!({
+            "site": known.id(),
+            "id": id,
+            "ticket": self.ticket.id,
+            "source": self.source,
+        });
+        let audit = AuditDraft {
+            time: now,
+            actor: Actor {
+                account: Some(account.id),
+                name: account.name.to_string(),
+            },
+            channel: Channel::Peer,
+            operation: "peer.joined".to_owned(),
+            target: Some(known.id().to_string()),
+            outcome: AuditOutcome::Done,
+            details: details.to_string(),
+        };
+        let set = ChangeSet::new(vec![bind, Change::Peer(change)], audit);
+        match site.store().commit(set).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Stale {
+                what: Thing::Ticket,
+            }) => self.bound_meanwhile().await.map(|_| ()),
+            Err(StoreError::Conflict {
+                what: Unique::PeerZone,
+            }) => {
+                site.alarm_of_peer(&known, id, PeerAlarm::ZoneTaken);
+                self.misused(RevocationReason::ZoneInUse).await
+            }
+            // The peer was changed, or the account deleted, at the same time: the site may repeat.
+            Err(StoreError::Stale { .. } | StoreError::Conflict { .. }) => {
+                Err(self.refused("changed_meanwhile"))
+            }
+            Err(StoreError::NotFound { .. }) => Err(self.refused("deleted")),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+}

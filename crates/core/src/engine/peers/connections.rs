@@ -1,0 +1,299 @@
+//! The connections with peers: which are allowed, and what ends them.
+
+use std::collections::HashMap;
+
+use countersign_crypto::sign::VerifyingKey;
+use countersign_proto::name::AccountName;
+use countersign_proto::peer::PeerHello;
+use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Site, lock};
+use crate::access::{Caller, Channel};
+use crate::audit::coalesced::Occurrence;
+use crate::audit::{AuditDraft, AuditOutcome};
+use crate::peers::Peer;
+use crate::sessions::{CloseReason, CutHook};
+use crate::store::{Change, ChangeSet, PeerChange, StoreError};
+use crate::throttle::Source;
+use crate::timestamp::Timestamp;
+
+/// The most connections with one peer at a time: one from each side, and as many that are ending.
+const CONNECTIONS_PER_PEER: usize = 4;
+
+/// Which side opened a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerDirection {
+    /// The peer did.
+    Incoming,
+    /// This site did.
+    Outgoing,
+}
+
+/// A connection of a peer that asks to be served. The TLS handshake has shown that it has the key.
+pub struct NewPeerConnection {
+    /// The peer's first line.
+    pub hello: PeerHello,
+    /// The key that it proved.
+    pub key: VerifyingKey,
+    /// What the connection is counted by.
+    pub source: Source,
+    /// Ends the connection.
+    pub cut: CutHook,
+}
+
+/// An open connection with a peer. Close it with [`Site::close_peer`].
+#[derive(Debug, Clone)]
+pub struct PeerConnection {
+    /// Its number.
+    pub number: u64,
+    /// The peer.
+    pub site: SiteId,
+    /// The peer as a caller of operations.
+    pub caller: Caller,
+}
+
+/// What this site needs to connect to a peer.
+#[derive(Debug, Clone)]
+pub struct PeerPlan {
+    /// The peer's id and newest key event.
+    pub known: KnownSite,
+    /// Host and port.
+    pub address: String,
+    /// The first line to send.
+    pub hello: PeerHello,
+}
+
+/// The open connections.
+#[derive(Default)]
+pub(crate) struct Connections {
+    last: u64,
+    open: HashMap<u64, Open>,
+}
+
+struct Open {
+    site: SiteId,
+    direction: PeerDirection,
+    cut: Option<CutHook>,
+}
+
+impl Connections {
+    fn of(&self, site: SiteId) -> impl Iterator<Item = &Open> {
+        self.open.values().filter(move |open| open.site == site)
+    }
+
+    /// Ends connections. Each stays listed until its task closes it.
+    pub(crate) fn cut(&mut self, which: impl Fn(SiteId) -> bool, reason: CloseReason) -> usize {
+        let chosen = self.open.values_mut().filter(|open| which(open.site));
+        let hooks: Vec<_> = chosen.filter_map(|open| open.cut.take()).collect();
+        let ended = hooks.len();
+        hooks.into_iter().for_each(|cut| cut(reason));
+        ended
+    }
+}
+
+impl Site {
+    /// Opens a connection that a peer asks for. `None` stands for an unknown, suspended or removed
+    /// peer, a person who did not introduce it, another key than its newest, key events that
+    /// contradict what is known, and too many connections: answer them alike, with silence. It is
+    /// counted for the audit log and against the source.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails: there is no connection then.
+    pub async fn open_peer(
+        &self,
+        new: NewPeerConnection,
+        now: Timestamp,
+    ) -> Result<Option<PeerConnection>, StoreError> {
+        let source = new.source;
+        let site = new.hello.site;
+        let opened = self.admit_peer(new, now).await;
+        if matches!(opened, Ok(None)) {
+            let outcome = AuditOutcome::Failed;
+            let refused = Occurrence::of_source(source, Channel::Peer, "peer.connect", outcome);
+            self.refused(source, refused.to(site.to_string()), now);
+        }
+        opened
+    }
+
+    async fn admit_peer(
+        &self,
+        new: NewPeerConnection,
+        now: Timestamp,
+    ) -> Result<Option<PeerConnection>, StoreError> {
+        let NewPeerConnection {
+            hello, key, cut, ..
+        } = new;
+        if self.is_sealed() {
+            return Ok(None);
+        }
+        let peer = self.store().peer(hello.site).await?;
+        let peer = peer.filter(|peer| peer.is_active() && peer.was_introduced_by(&hello.id));
+        let Some(peer) = peer else {
+            return Ok(None);
+        };
+        let Some(peer) = self.follow_peer(peer, &hello.events, now).await? else {
+            return Ok(None);
+        };
+        if peer.known.keys().signing != key {
+            return Ok(None);
+        }
+        self.register_peer(&peer, PeerDirection::Incoming, cut, now)
+            .await
+    }
+
+    /// What this site needs to connect to a peer; `None` unless the peer is active and the site
+    /// unsealed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn peer_plan(&self, site: SiteId) -> Result<Option<PeerPlan>, StoreError> {
+        let peer = self.store().peer(site).await?;
+        let Some(peer) = peer.filter(|peer| peer.is_active() && !self.is_sealed()) else {
+            return Ok(None);
+        };
+        let id: Option<AccountName> = peer
+            .introductions
+            .first()
+            .map(|introduction| introduction.own_name.clone());
+        Ok(id.map(|id| PeerPlan {
+            known: peer.known,
+            address: peer.address(),
+            hello: PeerHello::new(self.id(), id, &self.key_events()),
+        }))
+    }
+
+    /// Registers a connection that this site opened and whose welcome has these key events. `None`
+    /// if the peer was suspended or removed meanwhile, or its key events contradict what is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn peer_reached(
+        &self,
+        site: SiteId,
+        key: VerifyingKey,
+        events: &[SignedKeyEvent],
+        cut: CutHook,
+        now: Timestamp,
+    ) -> Result<Option<PeerConnection>, StoreError> {
+        let peer = self.store().peer(site).await?;
+        let Some(peer) = peer.filter(Peer::is_active) else {
+            return Ok(None);
+        };
+        let followed = self.follow_peer(peer, events, now).await?;
+        match followed.filter(|peer| peer.known.keys().signing == key) {
+            Some(peer) => {
+                self.register_peer(&peer, PeerDirection::Outgoing, cut, now)
+                    .await
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Registered first, looked at again afterwards: an admin who suspends the peer meanwhile either
+    /// finds the connection and cuts it, or is seen here.
+    async fn register_peer(
+        &self,
+        peer: &Peer,
+        direction: PeerDirection,
+        cut: CutHook,
+        now: Timestamp,
+    ) -> Result<Option<PeerConnection>, StoreError> {
+        let site = peer.site();
+        let number = {
+            let mut connections = lock(&self.peering().connections);
+            if connections.of(site).count() >= CONNECTIONS_PER_PEER {
+                return Ok(None);
+            }
+            connections.last = connections.last.wrapping_add(1);
+            let number = connections.last;
+            let open = Open {
+                site,
+                direction,
+                cut: Some(cut),
+            };
+            connections.open.insert(number, open);
+            number
+        };
+        let connection = PeerConnection {
+            number,
+            site,
+            caller: Caller::peer(site, &peer.zone),
+        };
+        let wanted = self.wants_peer_server().await;
+        let again = self.store().peer(site).await;
+        let seen = match (wanted, again) {
+            (Ok(true), Ok(Some(again))) if again.is_active() => {
+                self.see_peer(&again, &connection, direction, now).await
+            }
+            (Err(trouble), _) | (_, Err(trouble)) => Err(trouble),
+            _ => {
+                self.close_peer(&connection);
+                return Ok(None);
+            }
+        };
+        match seen {
+            Ok(()) => Ok(Some(connection)),
+            Err(trouble) => {
+                self.close_peer(&connection);
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Writes when a peer was seen, at most once a minute.
+    async fn see_peer(
+        &self,
+        peer: &Peer,
+        connection: &PeerConnection,
+        direction: PeerDirection,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if !peer.is_seen_anew(now) {
+            return Ok(());
+        }
+        let site = peer.site();
+        let details = json!({ "direction": direction, "zone": peer.zone });
+        let audit = AuditDraft {
+            target: Some(site.to_string()),
+            details: details.to_string(),
+            ..AuditDraft::done(&connection.caller, "peer.connected", now)
+        };
+        let see = Change::Peer(PeerChange::See { site, at: now });
+        let set = ChangeSet::new(vec![see], audit);
+        self.store().commit(set).await.map(|_| ())
+    }
+
+    /// The connection has ended.
+    pub fn close_peer(&self, connection: &PeerConnection) {
+        lock(&self.peering().connections)
+            .open
+            .remove(&connection.number);
+    }
+
+    /// The directions of the open connections with a peer.
+    #[must_use]
+    pub fn peer_connections(&self, site: SiteId) -> Vec<PeerDirection> {
+        let connections = lock(&self.peering().connections);
+        connections.of(site).map(|open| open.direction).collect()
+    }
+
+    /// Whether a connection with the peer is open that was not cut. An operation on a connection
+    /// that was cut is refused even if the connection has not noticed yet.
+    pub(in crate::engine) fn is_peer_connected(&self, site: SiteId) -> bool {
+        let connections = lock(&self.peering().connections);
+        connections.of(site).any(|open| open.cut.is_some())
+    }
+
+    /// A peer was changed: its connections end unless it is active.
+    pub(crate) fn peer_changed(&self, peer: &Peer) {
+        if !peer.is_active() {
+            let site = peer.site();
+            lock(&self.peering().connections).cut(|of| of == site, CloseReason::Cut);
+        }
+        self.wake_peers();
+    }
+}

@@ -1,0 +1,131 @@
+//! This site joins another one with a ticket.
+
+use countersign_proto::peer::PeerTicket;
+use countersign_proto::site_identity::KnownSite;
+
+use super::accepting::{NoPeer, OtherSite};
+use super::{OwnSide, Site, TransportError};
+use crate::accounts::Account;
+use crate::alarms::PeerAlarm;
+use crate::engine::Refusal;
+use crate::peers::Introduction;
+use crate::store::PeerChange;
+use crate::timestamp::Timestamp;
+
+/// A site that was joined, and the change that makes it a peer here.
+pub(crate) struct Joined {
+    pub(crate) known: KnownSite,
+    pub(crate) change: PeerChange,
+}
+
+impl Site {
+    /// Presents a ticket for `person` to the site that issued it.
+    pub(crate) async fn join_peer(
+        &self,
+        ticket: &PeerTicket,
+        person: &Account,
+        now: Timestamp,
+    ) -> Result<Joined, Refusal> {
+        let stopped = || {
+            Refusal::conflict(
+                "the peer server does not run, so the other site could not connect",
+                "start it with `peer start`",
+            )
+        };
+        let transport = self.peer_transport().ok_or_else(stopped)?;
+        let address = self.endpoints().peer.ok_or_else(stopped)?;
+        let zone = ticket.id().zone();
+        let taken = match zone {
+            Some(zone) if *zone == self.zone() => true,
+            Some(zone) => self
+                .store()
+                .peer_of_zone(zone)
+                .await?
+                .is_some_and(|peer| !has_key(&peer.known, ticket)),
+            None => true,
+        };
+        if taken {
+            // The owner of the zone may have another key by now, which the other site proves below.
+            let own = zone.is_none_or(|zone| *zone == self.zone());
+            if own {
+                return Err(Refusal::conflict(
+                    format!("{} has the zone of this site", ticket.id()),
+                    "each site needs a zone of its own",
+                ));
+            }
+        }
+        let own = OwnSide {
+            id: person.name.clone(),
+            host: address.host,
+            port: address.port,
+        };
+        let known = transport.join(ticket, &own).await.map_err(|error| {
+            let message = format!("the other site could not be joined: {error}");
+            match error {
+                TransportError::Unreachable(_) => Refusal::conflict(
+                    message,
+                    "check the address, and repeat with the same ticket",
+                ),
+                TransportError::Refused(_) => {
+                    Refusal::conflict(message, "ask the other person for a new ticket")
+                }
+            }
+        })?;
+        let other = OtherSite {
+            known,
+            host: ticket.host(),
+            port: ticket.port(),
+            introduction: Introduction {
+                own: person.id,
+                own_name: person.name.clone(),
+                other: ticket.id().clone(),
+                at: now,
+            },
+        };
+        let change = self.peer_change(other, now).await?.map_err(|problem| {
+            match problem {
+                NoPeer::Zone => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken),
+                NoPeer::Fork => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::Fork),
+                NoPeer::Own | NoPeer::Removed | NoPeer::Suspended | NoPeer::TooMany => {}
+            }
+            problem.refusal(ticket)
+        })?;
+        Ok(Joined { known, change })
+    }
+}
+
+fn has_key(known: &KnownSite, ticket: &PeerTicket) -> bool {
+    known.keys() == ticket.site()
+}
+
+impl NoPeer {
+    fn refusal(self, ticket: &PeerTicket) -> Refusal {
+        let id = ticket.id();
+        match self {
+            Self::Own => Refusal::conflict(
+                "the ticket is of this site",
+                "use it at the other person's site",
+            ),
+            Self::Zone => Refusal::conflict(
+                format!("the zone of {id} is another peer's"),
+                "ask both persons which site has the zone; `peer list` shows the peers",
+            ),
+            Self::Fork => Refusal::conflict(
+                "the key events of the other site contradict what is known of it",
+                "do not use the ticket; ask the operator of the other site",
+            ),
+            Self::Removed => Refusal::conflict(
+                "the other site was removed from the peers",
+                "an admin allows it again with `peer forget`",
+            ),
+            Self::Suspended => Refusal::conflict(
+                "the other site is a suspended peer",
+                "an admin allows it again with `peer resume`",
+            ),
+            Self::TooMany => Refusal::conflict(
+                "the site has as many peers as it may have",
+                "remove one with `peer remove` and `peer forget`",
+            ),
+        }
+    }
+}

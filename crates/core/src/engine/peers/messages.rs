@@ -1,0 +1,153 @@
+//! Messages between people of two sites: which wait for a peer, and what became of them.
+
+use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::SiteId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Site;
+use crate::access::Caller;
+use crate::audit::AuditDraft;
+use crate::id::MessageId;
+use crate::peers::MessageText;
+use crate::store::{Change, ChangeSet, PeerChange, StoreError};
+use crate::timestamp::Timestamp;
+
+/// The most messages in one operation `peer deliver`.
+pub const MAX_BATCH: usize = 32;
+
+/// A message as it travels to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Incoming {
+    /// The message's id, which the sender's site chose.
+    pub id: MessageId,
+    /// Its number within the pair of persons: greater than that of the message before it.
+    #[schemars(range(min = 1))]
+    pub number: u64,
+    /// The sender, with the zone of the sender's site.
+    #[schemars(with = "String")]
+    pub from: AccountName,
+    /// The recipient, with the zone of the recipient's site.
+    #[schemars(with = "String")]
+    pub to: AccountName,
+    /// The text.
+    pub text: MessageText,
+    /// When it was sent, by the clock of the sender's site.
+    pub sent: Timestamp,
+}
+
+/// What a site does with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum IncomingState {
+    /// It is stored, now or before.
+    Accepted,
+    /// It may be accepted later: send it again, with those after it.
+    Later,
+    /// It will not be accepted.
+    Refused {
+        /// The reason.
+        why: String,
+    },
+}
+
+/// What a site does with one message of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeliveryReport {
+    /// The message.
+    pub id: MessageId,
+    /// What the site does with it.
+    #[serde(flatten)]
+    pub state: IncomingState,
+}
+
+/// The messages that a peer gets next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outgoing {
+    /// The messages in the order in which they were sent, at most [`MAX_BATCH`].
+    pub messages: Vec<Incoming>,
+}
+
+impl Site {
+    /// The active peers for which messages wait.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError> {
+        self.store().peers_awaited().await
+    }
+
+    /// The next messages for a peer.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub async fn messages_for(&self, peer: SiteId) -> Result<Outgoing, StoreError> {
+        let limit = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
+        let waiting = self.store().waiting_messages(peer, limit).await?;
+        let mut messages = Vec::with_capacity(waiting.len());
+        for message in waiting {
+            // A deleted account takes its messages along.
+            if let Some(account) = self.store().account(message.own).await? {
+                messages.push(Incoming {
+                    id: message.id,
+                    number: message.number,
+                    from: account.name,
+                    to: message.other,
+                    text: message.text,
+                    sent: message.at,
+                });
+            }
+        }
+        Ok(Outgoing { messages })
+    }
+
+    /// Stores what a peer did with messages. Returns whether it took or refused any of them, so that
+    /// others may follow at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; the messages are sent again then, and the peer knows
+    /// them.
+    pub async fn messages_reported(
+        &self,
+        peer: SiteId,
+        reports: &[DeliveryReport],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changes: Vec<_> = reports
+            .iter()
+            .filter_map(|report| change(peer, report, now))
+            .collect();
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let refused = reports
+            .iter()
+            .filter(|report| matches!(report.state, IncomingState::Refused { .. }));
+        let details = json!({ "messages": changes.len(), "refused": refused.count() });
+        let audit = AuditDraft {
+            target: Some(peer.to_string()),
+            details: details.to_string(),
+            ..AuditDraft::done(&Caller::site(), "peer.delivered", now)
+        };
+        self.store().commit(ChangeSet::new(changes, audit)).await?;
+        Ok(true)
+    }
+}
+
+fn change(peer: SiteId, report: &DeliveryReport, at: Timestamp) -> Option<Change> {
+    let id = report.id;
+    let change = match &report.state {
+        IncomingState::Accepted => PeerChange::Delivered { id, peer },
+        IncomingState::Later => return None,
+        IncomingState::Refused { why } => PeerChange::Undeliverable {
+            id,
+            peer,
+            // The peer chose the text.
+            why: why.chars().filter(|c| !c.is_control()).take(200).collect(),
+            at,
+        },
+    };
+    Some(Change::Peer(change))
+}

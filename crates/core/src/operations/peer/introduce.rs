@@ -1,0 +1,164 @@
+//! `peer ticket` and `peer join`: how two sites become peers.
+
+use countersign_proto::enrolment::{TicketKind, Token};
+use countersign_proto::name::AccountName;
+use countersign_proto::peer::PeerTicket;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::view::PeerView;
+use crate::accounts::Account;
+use crate::engine::{Answer, Context, Refusal};
+use crate::enrolment::{
+    EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, TicketState, USUAL_LIFETIME,
+};
+use crate::id::TicketId;
+use crate::operations::{proof, ticket};
+use crate::store::{Change, PeerChange};
+use crate::throttle::Rate;
+use crate::timestamp::Timestamp;
+
+/// A new ticket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Issue {
+    /// The person who gives the ticket to a person of the other site.
+    #[schemars(with = "String")]
+    person: AccountName,
+    /// How long it can be used, in seconds: to 7 days, 1 hour when left out.
+    #[schemars(range(min = 1, max = 604_800))]
+    expires_in: Option<u32>,
+}
+
+/// A ticket, shown this once. A site that has it can become a peer.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Issued {
+    /// Names it in `ticket list` and `ticket revoke`; the ticket itself does not contain it.
+    id: TicketId,
+    /// The person, with the zone of this site.
+    #[schemars(with = "String")]
+    person: AccountName,
+    /// When it expires.
+    expires: Timestamp,
+    /// The ticket as URI.
+    uri: String,
+    /// The ticket as URI for a QR code: upper case alone.
+    qr_uri: String,
+    /// The ticket as JSON: `kind`, `host`, `port`, `token`, `expires`, `site_key` and `id`.
+    ticket: Value,
+}
+
+pub(super) async fn ticket(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
+    let account = active(&context, &params.person).await?;
+    let lifetime = params.expires_in.unwrap_or(USUAL_LIFETIME);
+    if !(1..=MAX_LIFETIME).contains(&lifetime) {
+        let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
+        return Err(Refusal::invalid("expires_in", problem));
+    }
+    let (site, now) = (context.site(), context.now());
+    let address = site.endpoints().peer.ok_or_else(|| {
+        Refusal::conflict(
+            "the peer server does not run, so that no site could use the ticket",
+            "start it with `peer start`",
+        )
+    })?;
+    let open = site.store().open_tickets(account.id, now).await?;
+    if open >= OPEN_TICKETS as u64 {
+        return Err(Refusal::conflict(
+            format!("{} has {OPEN_TICKETS} open tickets already", account.name),
+            "revoke one with `ticket revoke`, or wait until one expires",
+        ));
+    }
+    // A caller without a proof must not use up the tickets of the person.
+    proof::require(&context, account.id)?;
+    context.rate(Rate::Issued(account.id), "tickets for this person")?;
+    proof::consume(&context, account.id)?;
+    let token = Token::generate(&mut site.entropy());
+    let ticket = EnrolmentTicket {
+        id: TicketId::new(now, &mut site.entropy()),
+        kind: TicketKind::Peer,
+        account: account.id,
+        token_hash: token.hash(),
+        issued: now,
+        expires: now.plus_seconds(lifetime),
+        state: TicketState::Open,
+    };
+    let expires = u64::try_from(ticket.expires.millis() / 1_000).unwrap_or(0);
+    let (host, port, key) = (address.host, address.port, site.public_key());
+    let handed_out = PeerTicket::new(&host, port, token, expires, key, account.name.clone())
+        .map_err(|error| Refusal::internal(error.to_string()))?;
+    let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
+    let changes = vec![
+        Change::InsertTicket(ticket.clone()),
+        Change::ForgetTickets {
+            account: account.id,
+            expired_before: Timestamp::from_millis(now.millis().saturating_sub(listed_since)),
+        },
+    ];
+    let details = json!({ "ticket": ticket.id, "expires": ticket.expires });
+    let target = account.name.to_string();
+    context.commit(changes, target, details).await?;
+    let uri = handed_out.to_uri().expose().to_owned();
+    let output = format!(
+        "{uri}\nAnother site can use the ticket {} of {} once, until {}. It is not shown again.",
+        ticket.id, account.name, ticket.expires
+    );
+    let issued = Issued {
+        id: ticket.id,
+        person: account.name,
+        expires: ticket.expires,
+        qr_uri: handed_out.to_qr_uri().expose().to_owned(),
+        ticket: serde_json::from_str(handed_out.to_json().expose())?,
+        uri,
+    };
+    Ok(Answer::new(issued).with_output(output))
+}
+
+/// A ticket of another site.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    /// The ticket as URI or JSON.
+    ticket: String,
+    /// The person of this site whose business it is.
+    #[schemars(with = "String")]
+    person: AccountName,
+}
+
+pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerView>, Refusal> {
+    let account = active(&context, &params.person).await?;
+    let parsed: Result<PeerTicket, _> = params.ticket.parse();
+    let ticket = parsed.map_err(|error| Refusal::invalid("ticket", error))?;
+    proof::require(&context, account.id)?;
+    context.rate(Rate::Issued(account.id), "tickets of this person")?;
+    proof::consume(&context, account.id)?;
+    let (site, now) = (context.site(), context.now());
+    let joined = site.join_peer(&ticket, &account, now).await?;
+    let details = json!({ "site": joined.known.id(), "id": ticket.id(), "person": account.name });
+    let target = joined.known.id().to_string();
+    let peer = match &joined.change {
+        PeerChange::Insert(peer) | PeerChange::Update(peer) => (**peer).clone(),
+        _ => return Err(Refusal::internal("joining changes a peer")),
+    };
+    context
+        .commit(Change::Peer(joined.change), target, details)
+        .await?;
+    let output = format!(
+        "The site of {} is a peer: {}.",
+        ticket.id(),
+        joined.known.id()
+    );
+    Ok(Answer::new(PeerView::of(site, peer)).with_output(output))
+}
+
+async fn active(context: &Context, name: &AccountName) -> Result<Account, Refusal> {
+    let account = ticket::person(context, name).await?;
+    match account.is_active() {
+        true => Ok(account),
+        false => Err(Refusal::conflict(
+            format!("{} may not log in", account.name),
+            "allow it with `person unlock` or `person enable` first",
+        )),
+    }
+}

@@ -1,0 +1,293 @@
+//! Messages to and from people of peers, as the people of this site see them.
+
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::accounts::Account;
+use crate::engine::{Answer, Context, Refusal};
+use crate::id::MessageId;
+use crate::operations::{Done, Limit, Listing, account, ticket};
+use crate::page::Page;
+use crate::peers::{InboxMessage, MAX_OUTBOX, MessageText, OutboxMessage, SendState};
+use crate::store::{Change, PeerChange};
+use crate::throttle::Rate;
+use crate::timestamp::Timestamp;
+
+/// A new message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    /// The sender; the caller when left out.
+    #[schemars(with = "Option<String>")]
+    from: Option<AccountName>,
+    /// The recipient, with the zone of a peer.
+    #[schemars(with = "String")]
+    to: AccountName,
+    /// The text: 1 to 4,096 bytes.
+    text: MessageText,
+}
+
+/// A message that waits for its peer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Sent {
+    /// The message's id.
+    id: MessageId,
+    /// The site id of the peer.
+    peer: String,
+}
+
+pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>, Refusal> {
+    let sender = person(&context, params.from.as_ref(), "from").await?;
+    if !sender.is_active() {
+        return Err(Refusal::conflict(
+            format!("{} may not log in", sender.name),
+            "allow it with `person unlock` or `person enable` first",
+        ));
+    }
+    let zone = params.to.zone().ok_or_else(|| {
+        Refusal::invalid("to", "has no zone; name the person as name@zone of a peer")
+    })?;
+    let (site, now) = (context.site(), context.now());
+    let peer = site.store().peer_of_zone(zone).await?;
+    let peer = peer.ok_or_else(|| Refusal::not_found("peer", zone).of_field("to"))?;
+    context.rate(Rate::Sent(sender.id), "messages")?;
+    if site.store().outbox_count(sender.id).await? >= MAX_OUTBOX {
+        return Err(Refusal::conflict(
+            format!("{} has {MAX_OUTBOX} messages in the outbox", sender.name),
+            "wait until peers accept some, or discard some with `peer discard`",
+        ));
+    }
+    let id = MessageId::new(now, &mut site.entropy());
+    let message = OutboxMessage {
+        id,
+        peer: peer.site(),
+        own: sender.id,
+        other: params.to,
+        number: u64::try_from(now.millis()).unwrap_or(1),
+        text: params.text,
+        at: now,
+        state: SendState::Waiting,
+    };
+    let details = json!({ "message": id, "to": message.other, "peer": message.peer });
+    let output = format!("The message {id} waits for the peer {}.", peer.zone);
+    let change = Change::Peer(PeerChange::Send(Box::new(message)));
+    context
+        .commit(change, sender.name.to_string(), details)
+        .await?;
+    let sent = Sent {
+        id,
+        peer: peer.site().to_string(),
+    };
+    Ok(Answer::new(sent).with_output(output))
+}
+
+/// Selects a page of the inbox.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inbox {
+    /// The person; the caller when left out.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The place after which the page begins: the `next` of the previous page.
+    #[serde(default, deserialize_with = "place")]
+    #[schemars(with = "Option<String>")]
+    after: Option<u64>,
+    /// The maximum number of entries: 1 to 1000, default 100.
+    #[serde(default)]
+    limit: Limit,
+}
+
+fn place<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    let place = text.map(|text| text.parse()).transpose();
+    place.map_err(|_| serde::de::Error::custom("the `next` of the previous page"))
+}
+
+/// A message from a person of a peer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct InboxView {
+    /// Its place in the inbox.
+    place: String,
+    /// The message's id.
+    id: MessageId,
+    /// The site id of the peer, which is what identifies the sender's site.
+    peer: String,
+    /// The sender, as the peer claims.
+    #[schemars(with = "String")]
+    from: AccountName,
+    /// The text.
+    text: MessageText,
+    /// When it was sent, by the clock of the peer.
+    sent: Timestamp,
+    /// When this site accepted it.
+    received: Timestamp,
+}
+
+impl InboxView {
+    fn of((place, message): (u64, InboxMessage)) -> Self {
+        Self {
+            place: place.to_string(),
+            id: message.id,
+            peer: message.peer.to_string(),
+            from: message.other,
+            text: message.text,
+            sent: message.sent,
+            received: message.received,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self {
+            id,
+            from,
+            text,
+            received,
+            ..
+        } = self;
+        format!("{id}  {received}  {from}  {}", text.as_str())
+    }
+}
+
+pub(super) async fn inbox(
+    context: Context,
+    params: Inbox,
+) -> Result<Answer<Listing<InboxView>>, Refusal> {
+    let account = person(&context, params.person.as_ref(), "person").await?;
+    let page = Page {
+        after: params.after,
+        limit: params.limit.plus_one(),
+    };
+    let messages = context.site().store().inbox(account.id, &page).await?;
+    let views = messages.into_iter().map(InboxView::of).collect();
+    let listing = Listing::of(views, params.limit, |view: &InboxView| view.place.clone());
+    let text = listing.lines(InboxView::line);
+    Ok(Answer::new(listing).with_output(text))
+}
+
+/// Selects a page of the outbox.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Outbox {
+    /// The person; the caller when left out.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The message after which the page begins: the `next` of the previous page.
+    after: Option<MessageId>,
+    /// The maximum number of entries: 1 to 1000, default 100.
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// A message to a person of a peer, which the peer has not accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OutboxView {
+    /// The message's id.
+    id: MessageId,
+    /// The site id of the peer.
+    peer: String,
+    /// The recipient.
+    #[schemars(with = "String")]
+    to: AccountName,
+    /// The text.
+    text: MessageText,
+    /// When it was sent.
+    sent: Timestamp,
+    /// `waiting` or `refused`.
+    state: &'static str,
+    /// The reason that the peer gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl OutboxView {
+    fn of(message: OutboxMessage) -> Self {
+        let (state, why) = match message.state {
+            SendState::Waiting => ("waiting", None),
+            SendState::Refused { why, .. } => ("refused", Some(why)),
+        };
+        Self {
+            id: message.id,
+            peer: message.peer.to_string(),
+            to: message.other,
+            text: message.text,
+            sent: message.at,
+            state,
+            why,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { id, to, state, .. } = self;
+        match &self.why {
+            Some(why) => format!("{id}  {to}  {state}: {why}"),
+            None => format!("{id}  {to}  {state}"),
+        }
+    }
+}
+
+pub(super) async fn outbox(
+    context: Context,
+    params: Outbox,
+) -> Result<Answer<Listing<OutboxView>>, Refusal> {
+    let account = person(&context, params.person.as_ref(), "person").await?;
+    let page = Page {
+        after: params.after,
+        limit: params.limit.plus_one(),
+    };
+    let messages = context.site().store().outbox(account.id, &page).await?;
+    let views = messages.into_iter().map(OutboxView::of).collect();
+    let listing = Listing::of(views, params.limit, |view: &OutboxView| view.id.to_string());
+    let text = listing.lines(OutboxView::line);
+    Ok(Answer::new(listing).with_output(text))
+}
+
+/// Names a message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Discard {
+    /// The person; the caller when left out.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+    /// The message's id.
+    id: MessageId,
+}
+
+pub(super) async fn discard(context: Context, params: Discard) -> Result<Answer<Done>, Refusal> {
+    let account = person(&context, params.person.as_ref(), "person").await?;
+    let (id, own) = (params.id, account.id);
+    let details = json!({ "message": id });
+    let target = account.name.to_string();
+    let received = Change::Peer(PeerChange::DiscardReceived { id, own });
+    let discarded = context
+        .commit(received, target.clone(), details.clone())
+        .await;
+    if let Err(refusal) = discarded {
+        if !refusal.is_not_found() {
+            return Err(refusal);
+        }
+        let sent = Change::Peer(PeerChange::DiscardSent { id, own });
+        let discarded = context.commit(sent, target, details).await;
+        discarded.map_err(|refusal| refusal.of_field("id"))?;
+    }
+    Ok(Answer::new(Done {}).with_output(format!("Discarded the message {id}.")))
+}
+
+/// The person of that name, if the caller may touch them; the caller without a name.
+async fn person(
+    context: &Context,
+    name: Option<&AccountName>,
+    field: &str,
+) -> Result<Account, Refusal> {
+    match name {
+        Some(name) => {
+            let found = ticket::person(context, name).await;
+            found.map_err(|refusal| refusal.of_field(field))
+        }
+        None if context.caller().account.is_none() => {
+            Err(Refusal::invalid(field, "is missing; name the person"))
+        }
+        None => account::own(context).await,
+    }
+}

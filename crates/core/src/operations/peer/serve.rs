@@ -1,0 +1,201 @@
+//! The peer server, and the checks of the peers.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::engine::{Answer, Context, PeerServerState, Refusal};
+use crate::operations::NoParams;
+use crate::page::Page;
+use crate::peers::{MAX_PEERS, Peer, PeerState};
+
+/// The peer server.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Status {
+    /// Whether an admin started it.
+    wanted: bool,
+    /// Its state.
+    #[serde(flatten)]
+    state: PeerServerState,
+    /// The address of its listener, with the actual port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listens: Option<String>,
+    /// Where peers connect, as tickets name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+}
+
+async fn read(context: &Context) -> Result<Status, Refusal> {
+    let site = context.site();
+    let endpoints = site.endpoints();
+    Ok(Status {
+        wanted: site.wants_peer_server().await?,
+        state: site.peer_server(),
+        listens: endpoints.peer_listener.map(|bound| bound.to_string()),
+        address: endpoints.peer.map(|address| address.to_string()),
+    })
+}
+
+impl Status {
+    fn text(&self) -> String {
+        let state = self.state.as_str();
+        match (&self.state, &self.address) {
+            (PeerServerState::Failed { problem }, _) => format!("{state}: {problem}"),
+            (_, Some(address)) => format!("{state} at {address}"),
+            (_, None) => state.to_owned(),
+        }
+    }
+}
+
+pub(super) async fn start(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
+    if context.site().peer_server() == PeerServerState::NotConfigured {
+        return Err(Refusal::conflict(
+            "no address is configured for the peer server",
+            "set `listen.peer` in the configuration and start the site again",
+        ));
+    }
+    switch(&context, true).await?;
+    let output = "The peer server is started, also after a restart of the site.";
+    Ok(Answer::new(read(&context).await?).with_output(output))
+}
+
+pub(super) async fn stop(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
+    switch(&context, false).await?;
+    let output = "The peer server is stopped. Messages wait until it is started again.";
+    Ok(Answer::new(read(&context).await?).with_output(output))
+}
+
+async fn switch(context: &Context, runs: bool) -> Result<(), Refusal> {
+    if context.site().wants_peer_server().await? == runs {
+        return Ok(());
+    }
+    let change = context.site().change_peer_server(runs).await?;
+    context
+        .commit(vec![change], None, json!({ "runs": runs }))
+        .await?;
+    if let Some(transport) = context.site().peer_transport() {
+        transport.settle(runs).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
+    let status = read(&context).await?;
+    let text = status.text();
+    Ok(Answer::new(status).with_output(text))
+}
+
+/// What the checks found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Checks {
+    /// Whether no check found a problem.
+    ok: bool,
+    /// The findings.
+    findings: Vec<Finding>,
+}
+
+/// One finding.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Finding {
+    /// What was checked: `server`, or the site id of a peer.
+    of: String,
+    /// The zone of the peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    /// The state.
+    state: String,
+    /// What is wrong; absent if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    /// What to do; absent if nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+pub(super) async fn doctor(context: Context, _: NoParams) -> Result<Answer<Checks>, Refusal> {
+    let site = context.site();
+    let mut findings = vec![of_server(&read(&context).await?)];
+    let page = Page {
+        after: None,
+        limit: u32::try_from(MAX_PEERS).unwrap_or(u32::MAX),
+    };
+    for peer in site.store().peers(&page).await? {
+        findings.push(of_peer(&context, &peer));
+    }
+    let ok = findings.iter().all(|finding| finding.cause.is_none());
+    let text: Vec<_> = findings.iter().map(Finding::line).collect();
+    let checks = Checks { ok, findings };
+    Ok(Answer::new(checks).with_output(text.join("\n")))
+}
+
+fn of_server(status: &Status) -> Finding {
+    let (cause, next) = match &status.state {
+        PeerServerState::Running => (None, None),
+        PeerServerState::Stopped => (
+            Some("an admin stopped the peer server, or never started it".to_owned()),
+            Some("`peer start`"),
+        ),
+        PeerServerState::Sealed => (
+            Some("the site is sealed".to_owned()),
+            Some("`countersign site unseal`"),
+        ),
+        PeerServerState::NotConfigured => (
+            Some("no address is configured".to_owned()),
+            Some("set `listen.peer` in the configuration and start the site again"),
+        ),
+        PeerServerState::Failed { problem } => (
+            Some(format!("it cannot listen: {problem}")),
+            Some("free the address, or set another one in `listen.peer`"),
+        ),
+    };
+    Finding {
+        of: "server".to_owned(),
+        zone: None,
+        state: status.state.as_str().to_owned(),
+        cause,
+        next: next.map(str::to_owned),
+    }
+}
+
+fn of_peer(context: &Context, peer: &Peer) -> Finding {
+    let site = context.site();
+    let problem = site.last_peer_problem(peer.site());
+    let (cause, next) = match &peer.state {
+        PeerState::Suspended { by, why, .. } => (
+            Some(format!("{by} suspended it: {why}")),
+            Some("`peer resume` once the reason is gone"),
+        ),
+        // A tombstone is what an admin wanted.
+        PeerState::Removed { .. } => (None, None),
+        PeerState::Active => match problem {
+            Some((problem, at)) => (
+                Some(format!(
+                    "it could not be reached at {}, {at}: {problem}",
+                    peer.address()
+                )),
+                Some(
+                    "check its address, its peer server, and that both sites list each other as active",
+                ),
+            ),
+            None => (None, None),
+        },
+    };
+    Finding {
+        of: peer.site().to_string(),
+        zone: Some(peer.zone.to_string()),
+        state: peer.state.to_string(),
+        cause,
+        next: next.map(str::to_owned),
+    }
+}
+
+impl Finding {
+    fn line(&self) -> String {
+        let name = self.zone.as_ref().unwrap_or(&self.of);
+        let state = &self.state;
+        match (&self.cause, &self.next) {
+            (Some(cause), Some(next)) => format!("{name}: {state}: {cause}; {next}"),
+            _ => format!("{name}: {state}"),
+        }
+    }
+}

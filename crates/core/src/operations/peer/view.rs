@@ -1,0 +1,174 @@
+//! What is shown of a peer, and how one is named.
+
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::site_identity::SiteId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Context, PeerDirection, Refusal, Site};
+use crate::peers::{Peer, PeerPermission, PeerState};
+use crate::timestamp::Timestamp;
+
+/// Names a peer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByPeer {
+    /// The peer's site id, or its zone.
+    pub(super) peer: PeerRef,
+}
+
+/// A peer's site id, or its zone.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct PeerRef(String);
+
+impl PeerRef {
+    /// The peer, tombstones included if it is named by its site id.
+    pub(super) async fn find(&self, context: &Context) -> Result<Peer, Refusal> {
+        let store = context.site().store();
+        let found = match self.0.parse::<SiteId>() {
+            Ok(site) => store.peer(site).await?,
+            Err(_) => match self.0.parse::<Zone>() {
+                Ok(zone) => store.peer_of_zone(&zone).await?,
+                Err(_) => None,
+            },
+        };
+        found.ok_or_else(|| Refusal::not_found("peer", &self.0).of_field("peer"))
+    }
+}
+
+/// A peer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PeerView {
+    /// Its site id, which never changes.
+    site: String,
+    /// The zone that it claims.
+    zone: String,
+    /// Its state: `active`, `suspended` or `removed`.
+    state: &'static str,
+    /// Who suspended or removed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// Why it is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    /// Since when it is suspended or removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// Where it listens.
+    address: String,
+    /// The number of its newest key event that this site verified.
+    key_event: u64,
+    /// The key of that event.
+    key: String,
+    /// Who introduced the two sites.
+    introductions: Vec<IntroductionView>,
+    /// What it may ask this site for.
+    allows: Vec<PeerPermission>,
+    /// When it became a peer.
+    joined: Timestamp,
+    /// When a connection was opened last, to a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen: Option<Timestamp>,
+    /// The open connections, by the side that opened them.
+    connections: Vec<PeerDirection>,
+    /// How many messages it accepted.
+    sent: u64,
+    /// How many messages this site accepted from it.
+    received: u64,
+}
+
+/// Two persons who introduced their sites to each other.
+#[derive(Debug, Serialize, JsonSchema)]
+struct IntroductionView {
+    /// The person of this site, with the name of that time.
+    #[schemars(with = "String")]
+    own: AccountName,
+    /// The person of the peer, as the peer claims.
+    #[schemars(with = "String")]
+    other: AccountName,
+    /// When.
+    at: Timestamp,
+}
+
+impl PeerView {
+    pub(super) fn of(site: &Site, peer: Peer) -> Self {
+        let (by, why, since) = match &peer.state {
+            PeerState::Active => (None, None, None),
+            PeerState::Suspended { by, why, at } => {
+                (Some(by.clone()), Some(why.clone()), Some(*at))
+            }
+            PeerState::Removed { by, at } => (Some(by.clone()), None, Some(*at)),
+        };
+        let introductions = peer
+            .introductions
+            .iter()
+            .map(|introduction| IntroductionView {
+                own: introduction.own_name.clone(),
+                other: introduction.other.clone(),
+                at: introduction.at,
+            });
+        Self {
+            site: peer.site().to_string(),
+            zone: peer.zone.to_string(),
+            state: peer.state.as_str(),
+            by,
+            why,
+            since,
+            address: peer.address(),
+            key_event: peer.known.newest().event().number,
+            key: peer.known.keys().to_string(),
+            introductions: introductions.collect(),
+            connections: site.peer_connections(peer.site()),
+            allows: peer.allows,
+            joined: peer.joined,
+            last_seen: peer.last_seen,
+            sent: peer.sent,
+            received: peer.received,
+        }
+    }
+
+    pub(super) fn site(&self) -> &str {
+        &self.site
+    }
+
+    pub(super) fn line(&self) -> String {
+        let Self {
+            site,
+            zone,
+            state,
+            address,
+            ..
+        } = self;
+        format!("{site}  {zone}  {state}  {address}")
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut lines = vec![
+            format!("site          {}", self.site),
+            format!("zone          {}", self.zone),
+            format!("state         {}", self.state),
+        ];
+        if let Some(by) = &self.by {
+            let why = self.why.as_deref().unwrap_or("no reason given");
+            lines.push(format!("              by {by}: {why}"));
+        }
+        lines.push(format!("address       {}", self.address));
+        lines.push(format!("key event     {}", self.key_event));
+        for introduction in &self.introductions {
+            let IntroductionView { own, other, at } = introduction;
+            lines.push(format!("introduced    by {own} and {other}, {at}"));
+        }
+        let seen = self.last_seen.map(|seen| seen.to_string());
+        lines.push(format!(
+            "last seen     {}",
+            seen.as_deref().unwrap_or("never")
+        ));
+        lines.push(format!("connections   {}", self.connections.len()));
+        lines.push(format!(
+            "messages      {} sent, {} received",
+            self.sent, self.received
+        ));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,176 @@
+//! The operations that peers call.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::accounts::Kind;
+use crate::engine::{
+    Answer, Changes, Context, DeliveryReport, Incoming, IncomingState, MAX_BATCH, Refusal,
+};
+use crate::operations::NoParams;
+use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission};
+use crate::sessions::Audience;
+use crate::store::{Change, Notice, PeerChange};
+use crate::throttle::Rate;
+use crate::timestamp::Timestamp;
+
+/// Messages for people of this site.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deliver {
+    /// The messages, at most 32, each pair of persons in its order.
+    #[schemars(length(min = 1, max = 32))]
+    messages: Vec<Incoming>,
+}
+
+/// What the site does with them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Delivered {
+    /// One report for each message, in the same order.
+    reports: Vec<DeliveryReport>,
+}
+
+pub(super) async fn deliver(
+    context: Context,
+    params: Deliver,
+) -> Result<Answer<Delivered>, Refusal> {
+    let peer = permitted(&context, PeerPermission::Messages).await?;
+    if params.messages.len() > MAX_BATCH {
+        let problem = format!("has more than {MAX_BATCH} messages");
+        return Err(Refusal::invalid("messages", problem));
+    }
+    let mut reports = Vec::with_capacity(params.messages.len());
+    // After one that has to wait, the others of its pair have to wait too.
+    let mut later: HashSet<(AccountName, AccountName)> = HashSet::new();
+    for message in params.messages {
+        let pair = (message.from.clone(), message.to.clone());
+        let id = message.id;
+        let state = match later.contains(&pair) {
+            true => IncomingState::Later,
+            false => take(&context, &peer, message).await?,
+        };
+        if state == IncomingState::Later {
+            later.insert(pair);
+        }
+        reports.push(DeliveryReport { id, state });
+    }
+    Ok(Answer::new(Delivered { reports }))
+}
+
+/// An event for the open connections of the recipient.
+#[derive(Serialize)]
+struct Arrived<'a> {
+    id: crate::id::MessageId,
+    peer: String,
+    from: &'a AccountName,
+    text: &'a str,
+    received: Timestamp,
+}
+
+async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<IncomingState, Refusal> {
+    let refused = |why: &str| {
+        Ok(IncomingState::Refused {
+            why: why.to_owned(),
+        })
+    };
+    let (site, now) = (context.site(), context.now());
+    // A peer speaks for its own zone alone.
+    if message.from.zone() != Some(&peer.zone) {
+        return refused("the sender has another zone than the site");
+    }
+    if message.to.zone() != Some(&site.zone()) || message.number == 0 {
+        return refused("there is no such recipient");
+    }
+    let found = site.store().account_by_name(&message.to).await?;
+    let person = found.filter(|account| account.kind == Kind::Person);
+    let Some(person) = person else {
+        return refused("there is no such recipient");
+    };
+    let last = site.store();
+    let last = last.last_received(peer.site(), &message.from, person.id);
+    if message.number <= last.await? {
+        return Ok(IncomingState::Accepted);
+    }
+    if site.store().inbox_count(person.id).await? >= MAX_INBOX
+        || context
+            .rate(Rate::Delivered(peer.site()), "messages")
+            .is_err()
+    {
+        return Ok(IncomingState::Later);
+    }
+    let arrived = Arrived {
+        id: message.id,
+        peer: peer.site().to_string(),
+        from: &message.from,
+        text: message.text.as_str(),
+        received: now,
+    };
+    let to = Audience::Accounts(Arc::new(BTreeSet::from([person.id])));
+    let event = Notice::event(to, "peer", "message", &arrived)?;
+    let details = json!({ "message": message.id, "from": message.from, "site": peer.site() });
+    let received = PeerChange::Receive(Box::new(InboxMessage {
+        id: message.id,
+        peer: peer.site(),
+        other: message.from,
+        own: person.id,
+        number: message.number,
+        text: message.text,
+        sent: message.sent,
+        received: now,
+    }));
+    let changes = Changes::from(Change::Peer(received)).and(event);
+    let committed = context
+        .commit(changes, person.name.to_string(), details)
+        .await;
+    match committed {
+        // It came over both connections at once.
+        Err(refusal) if refusal.is_conflict() => Ok(IncomingState::Accepted),
+        Err(refusal) if refusal.is_not_found() => refused("there is no such recipient"),
+        Err(refusal) => Err(refusal),
+        Ok(_) => Ok(IncomingState::Accepted),
+    }
+}
+
+/// The time of a site.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Pong {
+    /// The time.
+    time: Timestamp,
+}
+
+pub(super) async fn ping(context: Context, _: NoParams) -> Result<Answer<Pong>, Refusal> {
+    peer(&context).await?;
+    let time = context.now();
+    Ok(Answer::new(Pong { time }))
+}
+
+/// The peer that calls, which is active.
+async fn peer(context: &Context) -> Result<Peer, Refusal> {
+    let found = match context.caller().peer {
+        Some(site) => context.site().store().peer(site).await?,
+        None => None,
+    };
+    found.filter(Peer::is_active).ok_or_else(|| {
+        Refusal::not_permitted(
+            "the site is no active peer",
+            "ask the operator of this site",
+        )
+    })
+}
+
+/// The peer that calls, if it may ask for that.
+async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
+    let peer = peer(context).await?;
+    match peer.allows.contains(&what) {
+        true => Ok(peer),
+        false => Err(Refusal::not_permitted(
+            "this site does not allow that to the peer",
+            "ask the operator of this site",
+        )),
+    }
+}

@@ -1,0 +1,359 @@
+//! Peers, and the messages between their people.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::site_identity::SiteId;
+
+use super::MemoryStore;
+use super::rows::Rows;
+use crate::id::{AccountId, MessageId};
+use crate::page::Page;
+use crate::peers::{InboxMessage, OutboxMessage, Peer, SendState};
+use crate::store::{PeerChange, Peers, StoreError, Thing, Unique};
+
+/// A pair of persons: of a peer, and of this site.
+type Pair = (SiteId, AccountName, AccountId);
+
+const NO_PEER: StoreError = StoreError::NotFound { what: Thing::Peer };
+const NO_MESSAGE: StoreError = StoreError::NotFound {
+    what: Thing::Message,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct PeerRows {
+    peers: Rows<SiteId, Peer>,
+    /// The number of the last message of each pair: sent, and received.
+    pairs: Rows<Pair, (u64, u64)>,
+    /// By the order in which they came.
+    outbox: Rows<u64, OutboxMessage>,
+    inbox: Rows<u64, InboxMessage>,
+    last: Rows<(), u64>,
+}
+
+impl PeerRows {
+    pub(super) fn apply(
+        &mut self,
+        change: &PeerChange,
+        has_account: impl Fn(AccountId) -> bool,
+    ) -> Result<(), StoreError> {
+        let expect = |account: AccountId| {
+            let what = Thing::Account;
+            has_account(account)
+                .then_some(())
+                .ok_or(StoreError::NotFound { what })
+        };
+        match change {
+            PeerChange::Insert(peer) => {
+                if self.peers.get(&peer.site()).is_some() {
+                    let what = Unique::Peer;
+                    return Err(StoreError::Conflict { what });
+                }
+                self.put(peer)
+            }
+            PeerChange::Update(peer) => {
+                let stored = self.peers.get(&peer.site()).ok_or(NO_PEER)?;
+                if stored.revision.checked_add(1) != Some(peer.revision) {
+                    let what = Thing::Peer;
+                    return Err(StoreError::Stale { what });
+                }
+                let (last_seen, sent, received) = (stored.last_seen, stored.sent, stored.received);
+                self.put(&Peer {
+                    last_seen,
+                    sent,
+                    received,
+                    ..(**peer).clone()
+                })
+            }
+            PeerChange::See { site, at } => {
+                self.change(*site, |peer| peer.last_seen = Some(*at));
+                Ok(())
+            }
+            PeerChange::Forget { site, revision } => self.forget(*site, *revision),
+            PeerChange::Send(message) => {
+                expect(message.own)?;
+                self.peers.get(&message.peer).ok_or(NO_PEER)?;
+                self.send(message);
+                Ok(())
+            }
+            PeerChange::Delivered { id, peer } => {
+                if let Some(at) = self.sent(*id, |message| message.peer == *peer) {
+                    self.outbox.remove(&at);
+                    self.change(*peer, |peer| peer.sent += 1);
+                }
+                Ok(())
+            }
+            PeerChange::Undeliverable { id, peer, why, at } => {
+                let place = self.sent(*id, |message| message.peer == *peer);
+                let found = place.and_then(|place| Some((place, self.outbox.get(&place)?.clone())));
+                if let Some((place, mut message)) = found {
+                    let (why, at) = (why.clone(), *at);
+                    message.state = SendState::Refused { why, at };
+                    self.outbox.put(place, message);
+                }
+                Ok(())
+            }
+            PeerChange::Receive(message) => {
+                expect(message.own)?;
+                self.peers.get(&message.peer).ok_or(NO_PEER)?;
+                self.receive(message)
+            }
+            PeerChange::DiscardSent { id, own } => {
+                let at = self.sent(*id, |message| message.own == *own);
+                self.outbox.remove(&at.ok_or(NO_MESSAGE)?);
+                Ok(())
+            }
+            PeerChange::DiscardReceived { id, own } => {
+                let at = self.received(*id, *own).ok_or(NO_MESSAGE)?;
+                self.inbox.remove(&at);
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, peer: &Peer) -> Result<(), StoreError> {
+        let site = peer.site();
+        let other = self.of_zone(&peer.zone);
+        if !peer.is_removed() && other.is_some_and(|other| other.site() != site) {
+            let what = Unique::PeerZone;
+            return Err(StoreError::Conflict { what });
+        }
+        self.peers.put(site, peer.clone());
+        Ok(())
+    }
+
+    fn of_zone(&self, zone: &Zone) -> Option<&Peer> {
+        let mut peers = self.peers.values();
+        peers.find(|peer| peer.zone == *zone && !peer.is_removed())
+    }
+
+    fn change(&mut self, site: SiteId, change: impl FnOnce(&mut Peer)) {
+        if let Some(mut peer) = self.peers.get(&site).cloned() {
+            change(&mut peer);
+            self.peers.put(site, peer);
+        }
+    }
+
+    fn forget(&mut self, site: SiteId, revision: u64) -> Result<(), StoreError> {
+        let peer = self.peers.get(&site).ok_or(NO_PEER)?;
+        if peer.revision != revision || !peer.is_removed() {
+            let what = Thing::Peer;
+            return Err(StoreError::Stale { what });
+        }
+        self.peers.remove(&site);
+        self.retain(|peer, _| peer != site);
+        Ok(())
+    }
+
+    /// Deletes the messages of a deleted account.
+    pub(super) fn delete_of(&mut self, account: AccountId) {
+        self.retain(|_, own| own != account);
+    }
+
+    fn retain(&mut self, keep: impl Fn(SiteId, AccountId) -> bool) {
+        let gone = |(at, peer, own): (u64, SiteId, AccountId)| (!keep(peer, own)).then_some(at);
+        let sent = self.outbox.after(None);
+        let sent: Vec<_> = sent
+            .filter_map(|(at, message)| gone((*at, message.peer, message.own)))
+            .collect();
+        sent.iter().for_each(|at| self.outbox.remove(at));
+        let received = self.inbox.after(None);
+        let received: Vec<_> = received
+            .filter_map(|(at, message)| gone((*at, message.peer, message.own)))
+            .collect();
+        received.iter().for_each(|at| self.inbox.remove(at));
+        let pairs = self.pairs.after(None);
+        let pairs: Vec<_> = pairs
+            .filter(|((peer, _, own), _)| !keep(*peer, *own))
+            .map(|(pair, _)| pair.clone())
+            .collect();
+        pairs.iter().for_each(|pair| self.pairs.remove(pair));
+    }
+
+    fn send(&mut self, message: &OutboxMessage) {
+        let pair = (message.peer, message.other.clone(), message.own);
+        let (sent, received) = self.pairs.get(&pair).copied().unwrap_or_default();
+        let number = message.number.max(sent.saturating_add(1));
+        self.pairs.put(pair, (number, received));
+        let place = self.place();
+        let message = OutboxMessage {
+            number,
+            ..message.clone()
+        };
+        self.outbox.put(place, message);
+    }
+
+    fn receive(&mut self, message: &InboxMessage) -> Result<(), StoreError> {
+        let pair = (message.peer, message.other.clone(), message.own);
+        let (sent, received) = self.pairs.get(&pair).copied().unwrap_or_default();
+        if message.number <= received {
+            let what = Thing::Message;
+            return Err(StoreError::Stale { what });
+        }
+        self.pairs.put(pair, (sent, message.number));
+        let place = self.place();
+        self.inbox.put(place, message.clone());
+        self.change(message.peer, |peer| peer.received += 1);
+        Ok(())
+    }
+
+    /// The next number in the order of messages.
+    fn place(&mut self) -> u64 {
+        let next = self.last.get(&()).copied().unwrap_or(0).saturating_add(1);
+        self.last.put((), next);
+        next
+    }
+
+    fn sent(&self, id: MessageId, of: impl Fn(&OutboxMessage) -> bool) -> Option<u64> {
+        let mut all = self.outbox.after(None);
+        let found = all.find(|(_, message)| message.id == id && of(message));
+        found.map(|(at, _)| *at)
+    }
+
+    fn received(&self, id: MessageId, own: AccountId) -> Option<u64> {
+        let mut all = self.inbox.after(None);
+        let found = all.find(|(_, message)| message.id == id && message.own == own);
+        found.map(|(at, _)| *at)
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.peers.commit();
+        self.pairs.commit();
+        self.outbox.commit();
+        self.inbox.commit();
+        self.last.commit();
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.peers.roll_back();
+        self.pairs.roll_back();
+        self.outbox.roll_back();
+        self.inbox.roll_back();
+        self.last.roll_back();
+    }
+}
+
+#[async_trait]
+impl Peers for MemoryStore {
+    async fn peer(&self, site: SiteId) -> Result<Option<Peer>, StoreError> {
+        self.read(|rows| rows.peers.peers.get(&site).cloned()).await
+    }
+
+    async fn peer_of_zone(&self, zone: &Zone) -> Result<Option<Peer>, StoreError> {
+        self.read(|rows| rows.peers.of_zone(zone).cloned()).await
+    }
+
+    async fn peers(&self, page: &Page<SiteId>) -> Result<Vec<Peer>, StoreError> {
+        self.read(|rows| {
+            let peers = rows.peers.peers.after(page.after.as_ref());
+            let peers = peers.map(|(_, peer)| peer);
+            peers.take(page.limit as usize).cloned().collect()
+        })
+        .await
+    }
+
+    async fn peer_count(&self) -> Result<u64, StoreError> {
+        self.read(|rows| rows.peers.peers.len() as u64).await
+    }
+
+    async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError> {
+        self.read(|rows| {
+            let waiting = rows.peers.outbox.values();
+            let waiting = waiting.filter(|message| message.state == SendState::Waiting);
+            let mut peers: Vec<_> = waiting.map(|message| message.peer).collect();
+            peers.sort_unstable();
+            peers.dedup();
+            peers
+        })
+        .await
+    }
+
+    async fn waiting_messages(
+        &self,
+        peer: SiteId,
+        limit: u32,
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
+        self.read(|rows| {
+            let waiting = rows
+                .peers
+                .outbox
+                .values()
+                .filter(|message| message.peer == peer && message.state == SendState::Waiting);
+            let mut places = BTreeMap::new();
+            let mut placed: Vec<_> = waiting
+                .map(|message| {
+                    let place = places.entry((message.own, &message.other)).or_insert(0_u64);
+                    *place += 1;
+                    (*place, message)
+                })
+                .collect();
+            placed.sort_by_key(|(place, _)| *place);
+            let first = placed.into_iter().take(limit as usize);
+            first.map(|(_, message)| message.clone()).collect()
+        })
+        .await
+    }
+
+    async fn outbox(
+        &self,
+        account: AccountId,
+        page: &Page<MessageId>,
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
+        self.read(|rows| {
+            let own = rows.peers.outbox.values();
+            let mut own: Vec<_> = own
+                .filter(|message| message.own == account)
+                .filter(|message| page.after.is_none_or(|after| message.id > after))
+                .cloned()
+                .collect();
+            own.sort_by_key(|message| message.id);
+            own.truncate(page.limit as usize);
+            own
+        })
+        .await
+    }
+
+    async fn outbox_count(&self, account: AccountId) -> Result<u64, StoreError> {
+        self.read(|rows| {
+            let all = rows.peers.outbox.values();
+            all.filter(|message| message.own == account).count() as u64
+        })
+        .await
+    }
+
+    async fn inbox(
+        &self,
+        account: AccountId,
+        page: &Page<u64>,
+    ) -> Result<Vec<(u64, InboxMessage)>, StoreError> {
+        self.read(|rows| {
+            let all = rows.peers.inbox.after(page.after.as_ref());
+            let own = all.filter(|(_, message)| message.own == account);
+            let own = own.map(|(at, message)| (*at, message.clone()));
+            own.take(page.limit as usize).collect()
+        })
+        .await
+    }
+
+    async fn inbox_count(&self, account: AccountId) -> Result<u64, StoreError> {
+        self.read(|rows| {
+            let all = rows.peers.inbox.values();
+            all.filter(|message| message.own == account).count() as u64
+        })
+        .await
+    }
+
+    async fn last_received(
+        &self,
+        peer: SiteId,
+        other: &AccountName,
+        own: AccountId,
+    ) -> Result<u64, StoreError> {
+        self.read(|rows| {
+            let pair = rows.peers.pairs.get(&(peer, other.clone(), own));
+            pair.map_or(0, |(_, received)| *received)
+        })
+        .await
+    }
+}

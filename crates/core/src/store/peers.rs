@@ -1,0 +1,146 @@
+//! Peers, and the messages between their people.
+
+use async_trait::async_trait;
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::site_identity::SiteId;
+
+use super::StoreError;
+use crate::id::{AccountId, MessageId};
+use crate::page::Page;
+use crate::peers::{InboxMessage, OutboxMessage, Peer};
+use crate::timestamp::Timestamp;
+
+/// Reads peers and messages.
+#[async_trait]
+pub trait Peers: Send + Sync {
+    /// The peer with that site id, tombstones included.
+    async fn peer(&self, site: SiteId) -> Result<Option<Peer>, StoreError>;
+
+    /// The peer that claims that zone and is not removed.
+    async fn peer_of_zone(&self, zone: &Zone) -> Result<Option<Peer>, StoreError>;
+
+    /// The peers by their site id, tombstones included.
+    async fn peers(&self, page: &Page<SiteId>) -> Result<Vec<Peer>, StoreError>;
+
+    /// The number of peers, tombstones included.
+    async fn peer_count(&self) -> Result<u64, StoreError>;
+
+    /// The peers for which messages wait, whatever their state.
+    async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError>;
+
+    /// The messages that wait for a peer, each pair of persons in its order. The first of each pair come
+    /// before the second of any, so that one full inbox delays no other.
+    async fn waiting_messages(
+        &self,
+        peer: SiteId,
+        limit: u32,
+    ) -> Result<Vec<OutboxMessage>, StoreError>;
+
+    /// The messages in the outbox of a person, oldest first.
+    async fn outbox(
+        &self,
+        account: AccountId,
+        page: &Page<MessageId>,
+    ) -> Result<Vec<OutboxMessage>, StoreError>;
+
+    /// The number of messages in the outbox of a person.
+    async fn outbox_count(&self, account: AccountId) -> Result<u64, StoreError>;
+
+    /// The messages in the inbox of a person, in the order in which they were received.
+    async fn inbox(
+        &self,
+        account: AccountId,
+        page: &Page<u64>,
+    ) -> Result<Vec<(u64, InboxMessage)>, StoreError>;
+
+    /// The number of messages in the inbox of a person.
+    async fn inbox_count(&self, account: AccountId) -> Result<u64, StoreError>;
+
+    /// The number of the last message that was received for a pair of persons; 0 before the first.
+    async fn last_received(
+        &self,
+        peer: SiteId,
+        other: &AccountName,
+        own: AccountId,
+    ) -> Result<u64, StoreError>;
+}
+
+/// One change of peers or of their messages.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PeerChange {
+    /// A new peer. [`StoreError::Conflict`] if the site is a peer or a tombstone, or if another
+    /// peer has the zone.
+    Insert(Box<Peer>),
+    /// Replaces a peer, except its counters. The revision must be one more than the stored one's.
+    Update(Box<Peer>),
+    /// A connection with a peer was opened. Changes nothing when the peer is gone.
+    See {
+        /// The peer.
+        site: SiteId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Deletes a tombstone with its messages. [`StoreError::Stale`] if the peer has another
+    /// revision or is not removed.
+    Forget {
+        /// The peer.
+        site: SiteId,
+        /// The revision that the decision was based on.
+        revision: u64,
+    },
+    /// Puts a message into the outbox and numbers it.
+    Send(Box<OutboxMessage>),
+    /// The peer accepted a message: it leaves the outbox. Changes nothing when it is not there.
+    Delivered {
+        /// The message.
+        id: MessageId,
+        /// The peer.
+        peer: SiteId,
+    },
+    /// The peer will not accept a message. Changes nothing when it is not there.
+    Undeliverable {
+        /// The message.
+        id: MessageId,
+        /// The peer.
+        peer: SiteId,
+        /// The reason that the peer gave.
+        why: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A message arrived. [`StoreError::Stale`] of [`Thing::Message`](super::Thing::Message) if its
+    /// number is not greater than that of the last one of the pair: it was received before.
+    Receive(Box<InboxMessage>),
+    /// Deletes a message from the outbox of a person. [`StoreError::NotFound`] if it is not there.
+    DiscardSent {
+        /// The message.
+        id: MessageId,
+        /// The person.
+        own: AccountId,
+    },
+    /// Deletes a message from the inbox of a person. [`StoreError::NotFound`] if it is not there.
+    DiscardReceived {
+        /// The message.
+        id: MessageId,
+        /// The person.
+        own: AccountId,
+    },
+}
+
+impl PeerChange {
+    /// The person whose messages it changes.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Send(message) => Some(message.own),
+            Self::Receive(message) => Some(message.own),
+            Self::DiscardSent { own, .. } | Self::DiscardReceived { own, .. } => Some(*own),
+            Self::Insert(_)
+            | Self::Update(_)
+            | Self::See { .. }
+            | Self::Forget { .. }
+            | Self::Delivered { .. }
+            | Self::Undeliverable { .. } => None,
+        }
+    }
+}

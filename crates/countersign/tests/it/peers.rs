@@ -1,0 +1,114 @@
+//! Two sites as processes: what they send each other survives `kill -9` of either.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
+use serde_json::{Value, json};
+
+use crate::running::Running;
+
+/// One of two sites.
+struct Side {
+    site: Running,
+    zone: &'static str,
+    person: &'static str,
+    /// The address of the peer port, which stays the same through restarts.
+    peer: String,
+    /// The texts that the person has sent.
+    sent: Vec<String>,
+}
+
+impl Side {
+    fn new(zone: &'static str, person: &'static str, port: u16) -> Self {
+        // An address of this machine that no other test uses.
+        let [_, a, b, c] = std::process::id().to_be_bytes();
+        let mut side = Self {
+            site: Running::folder(),
+            zone,
+            person,
+            peer: format!("127.{}.{b}.{c}:{port}", 200 | a & 0x3f),
+            sent: Vec::new(),
+        };
+        side.start();
+        side.succeeds(&["person", "create", person]);
+        side.succeeds(&["peer", "start"]);
+        side
+    }
+
+    fn start(&mut self) {
+        let words = ["--passphrase-file", "site.pass", "--zone", self.zone];
+        let peer = ["--peer-listen", &self.peer];
+        self.site.start(&[&words[..], &peer[..]].concat());
+    }
+
+    fn succeeds(&self, words: &[&str]) -> Value {
+        let output = self.site.run(&[words, &["--json"]].concat());
+        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+        output.json()
+    }
+
+    fn join(&self, other: &Self) {
+        let ticket = other.succeeds(&["peer", "ticket", other.person]);
+        self.site.write("ticket", ticket["uri"].as_str().unwrap());
+        self.succeeds(&[
+            "peer",
+            "join",
+            "--ticket-file",
+            "ticket",
+            "--for",
+            self.person,
+        ]);
+    }
+
+    /// Sends messages to the other person, one after the other.
+    fn send(&mut self, to: &str, count: usize) {
+        let socket = UnixStream::connect(self.site.path("site/admin.sock")).unwrap();
+        let mut reader = BufReader::new(socket);
+        for _ in 0..count {
+            let text = format!("{} {}", self.person, self.sent.len());
+            let params = json!({ "from": self.person, "to": to, "text": text });
+            let operation =
+                json!({ "id": 1, "group": "peer", "command": "send", "params": params });
+            let line = format!("{operation}\n");
+            reader.get_mut().write_all(line.as_bytes()).unwrap();
+            let mut answer = String::new();
+            reader.read_line(&mut answer).unwrap();
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            // Only tests at the admin socket send as fast as this.
+            assert_eq!(answer["code"], 0, "{answer}");
+            self.sent.push(text);
+        }
+    }
+
+    fn received(&self) -> Vec<String> {
+        let inbox = self.succeeds(&["peer", "inbox", self.person]);
+        let messages = inbox["entries"].as_array().unwrap();
+        let text = |message: &Value| message["text"].as_str().unwrap().to_owned();
+        messages.iter().map(text).collect()
+    }
+}
+
+// PEER-20
+#[test]
+fn messages_arrive_once_and_in_order_although_either_site_is_killed() {
+    let mut ada = Side::new("a.example", "ada", 4751);
+    let mut bob = Side::new("b.example", "bob", 4752);
+    bob.join(&ada);
+    for round in 0..4 {
+        ada.send("bob@b.example", 40);
+        bob.send("ada@a.example", 40);
+        let killed = if round % 2 == 0 { &mut ada } else { &mut bob };
+        killed.site.kill();
+        killed.start();
+    }
+    for (from, to) in [(&ada, &bob), (&bob, &ada)] {
+        // Each look runs a program, so that it does not spin.
+        while to.received().len() < from.sent.len() {}
+        assert_eq!(to.received(), from.sent);
+        let peer = from.succeeds(&["peer", "show", to.zone]);
+        assert_eq!(peer["state"], "active");
+    }
+    for side in [&ada, &bob] {
+        assert_eq!(side.site.run(&["audit", "verify"]).code, 0);
+    }
+}

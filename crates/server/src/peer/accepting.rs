@@ -1,0 +1,249 @@
+//! Incoming connections on the peer port.
+//!
+//! ```text
+//! admitted --> TLS --no client certificate--> request to join -----> answer, closed
+//!               |                         '-> key events asked for -> answer, closed
+//!               '---- client certificate ---> hello --> welcome --> link --> closed
+//! ```
+//!
+//! Every refusal is the same: no reply, and the connection is closed after the refusal time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use countersign_core::engine::{NewPeerConnection, NotEnrolled};
+use countersign_crypto::sign::VerifyingKey;
+use countersign_net::tls::TlsStream;
+use countersign_proto::device::DeviceWelcome;
+use countersign_proto::peer::{
+    AwaitingFirst, BadPeerHello, FirstStep, JoinAnswer, KeyEventsReply, KeyEventsRequest,
+    MAX_PEER_HELLO, PeerHello, PeerWelcome, SealedJoin,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error, info};
+
+use super::PeerServer;
+use super::link::{self, IDLE, MAX_IN_FLIGHT, MAX_LINE, OpenPeer};
+use crate::admission::Admitted;
+use crate::clock;
+use crate::device::{Acceptors, Refused, in_turns};
+use crate::shared::{Shared, hook, log_trouble};
+
+/// Bytes read from the stream at a time.
+const READ_SIZE: usize = 4 * 1_024;
+
+/// What a client asks for, after the handshake.
+enum Asked {
+    Join(Box<TlsStream<TcpStream>>, SealedJoin),
+    KeyEvents(Box<TlsStream<TcpStream>>, KeyEventsRequest),
+    Connection(Box<TlsStream<TcpStream>>, VerifyingKey, PeerHello),
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    mut admitted: Admitted,
+    server: Arc<PeerServer>,
+    shared: Arc<Shared>,
+    acceptors: Arc<Acceptors>,
+) {
+    let began = Instant::from_std(clock::monotonic());
+    let refusal_time = shared.limits().refusal_time;
+    let evicted = Box::pin(admitted.evicted());
+    let asked = Box::pin(ask(socket, &admitted, evicted, &shared, &acceptors)).await;
+    match asked {
+        Ok(Asked::Join(stream, sealed)) => {
+            Box::pin(join(stream, &sealed, &admitted, &shared)).await;
+        }
+        Ok(Asked::KeyEvents(mut stream, asked)) => {
+            let events = shared.site.key_events();
+            let line = KeyEventsReply::of(&events, asked.key_events_from).to_line();
+            reply(&mut stream, &line, &shared).await;
+        }
+        Ok(Asked::Connection(stream, key, hello)) => {
+            let opened = Box::pin(open(stream, key, hello, &admitted, &server, &shared)).await;
+            match opened {
+                Some((open, stream)) => {
+                    admitted.authenticated();
+                    info!(%peer, site = %open.site(), "a peer connected");
+                    Box::pin(link::run(open, stream, None)).await;
+                }
+                None => tokio::time::sleep_until(began + refusal_time).await,
+            }
+        }
+        Err(refused) => {
+            debug!(%peer, %refused, "refused on the peer port");
+            if let Some(abuse) = refused.abuse() {
+                admitted.punish(abuse, clock::now());
+            }
+            if !matches!(refused, Refused::Ended) {
+                tokio::time::sleep_until(began + refusal_time).await;
+            }
+        }
+    }
+}
+
+/// Does the handshake and reads the first line, within the time for unauthenticated clients.
+async fn ask(
+    socket: TcpStream,
+    admitted: &Admitted,
+    evicted: impl Future<Output = ()> + Send,
+    shared: &Shared,
+    acceptors: &Acceptors,
+) -> Result<Asked, Refused> {
+    let mut stopping = shared.stopping.clone();
+    let asked = first_line(socket, admitted, shared, acceptors);
+    tokio::select! {
+        asked = timeout(shared.limits().unauthenticated_timeout, asked) => {
+            asked.unwrap_or(Err(Refused::TooSlow))
+        }
+        () = evicted => Err(Refused::Ended),
+        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
+    }
+}
+
+async fn first_line(
+    socket: TcpStream,
+    admitted: &Admitted,
+    shared: &Shared,
+    acceptors: &Acceptors,
+) -> Result<Asked, Refused> {
+    let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
+    let hello = acceptor.client_hello(socket).await?;
+    admitted.first_flight_received();
+    let handshake = async { hello.answer().await };
+    let mut stream = Box::new(in_turns(handshake, admitted, shared).await?);
+    let Some(key) = stream.peer_key()? else {
+        let mut awaiting = AwaitingFirst::new();
+        loop {
+            let room = awaiting.room().min(READ_SIZE);
+            let mut bytes = Vec::with_capacity(room);
+            let mut limited = (&mut stream).take(room as u64);
+            if limited.read_buf(&mut bytes).await? == 0 {
+                return Err(awaiting.closed().into());
+            }
+            match awaiting.receive(&bytes)? {
+                FirstStep::More(more) => awaiting = more,
+                FirstStep::Join(sealed) => return Ok(Asked::Join(stream, sealed)),
+                FirstStep::KeyEvents(asked) => return Ok(Asked::KeyEvents(stream, asked)),
+            }
+        }
+    };
+    let line = link::first_line(&mut stream, MAX_PEER_HELLO).await?;
+    let line = line.ok_or(BadPeerHello::TooLong)?;
+    let hello = PeerHello::read(&line)?;
+    // A site has an Ed25519 key. Another key is that of no peer.
+    let key = key.ed25519().unwrap_or(VerifyingKey([0; 32]));
+    Ok(Asked::Connection(stream, key, hello))
+}
+
+/// Makes the site a peer and answers. It runs to its end also if the site goes away, because a site
+/// that sent a token must not be able to keep it unused.
+async fn join(
+    mut stream: Box<TlsStream<TcpStream>>,
+    sealed: &SealedJoin,
+    admitted: &Admitted,
+    shared: &Shared,
+) {
+    let began = Instant::from_std(clock::monotonic());
+    if joined(&stream, sealed, admitted, shared).await.is_none() {
+        tokio::time::sleep_until(began + shared.limits().refusal_time).await;
+        return;
+    }
+    let events = shared.site.key_events().to_vec();
+    let line = JoinAnswer { events }.to_line();
+    reply(&mut stream, &line, shared).await;
+}
+
+/// `None` if the request was refused.
+async fn joined(
+    stream: &TlsStream<TcpStream>,
+    sealed: &SealedJoin,
+    admitted: &Admitted,
+    shared: &Shared,
+) -> Option<()> {
+    let exporter = stream.enrolment_exporter().ok()?;
+    let keys = shared.site.unsealed_keys()?;
+    let source = admitted.source();
+    let turn = shared.logins.turn(source.network()).await?;
+    let opened = sealed.open(keys.key.agreement(), &exporter);
+    drop(turn);
+    let Ok(request) = opened else {
+        admitted.punish(countersign_core::throttle::Abuse::Malformed, clock::now());
+        return None;
+    };
+    let proof = async {
+        // The token is right. If the queue is full, the proof is verified without a turn: no proof
+        // would revoke the ticket.
+        let turn = shared.logins.turn(source.network()).await;
+        let proven = request.verify(&exporter, &keys.key.public()).ok();
+        drop(turn);
+        proven
+    };
+    let accepted = shared
+        .site
+        .accept_peer(&request, proof, source, clock::now())
+        .await;
+    match accepted {
+        Ok(()) => {
+            info!(site = %request.claimed_site(), id = %request.id(), %source, "a site became a peer");
+            Some(())
+        }
+        Err(NotEnrolled::Refused) => None,
+        Err(NotEnrolled::Store(trouble)) => {
+            error!(%trouble, "a site could not become a peer because the store failed");
+            None
+        }
+    }
+}
+
+async fn reply(stream: &mut TlsStream<TcpStream>, line: &[u8], shared: &Shared) {
+    let sending = async {
+        stream.write_all(line).await?;
+        stream.shutdown().await
+    };
+    let sent = timeout(shared.limits().unauthenticated_timeout, sending).await;
+    if !matches!(sent, Ok(Ok(()))) {
+        debug!("a reply was not sent; the other site can repeat its request");
+    }
+}
+
+/// Opens the connection and welcomes the peer; `None` if it is refused.
+async fn open(
+    mut stream: Box<TlsStream<TcpStream>>,
+    key: VerifyingKey,
+    hello: PeerHello,
+    admitted: &Admitted,
+    server: &Arc<PeerServer>,
+    shared: &Arc<Shared>,
+) -> Option<(OpenPeer, Box<TlsStream<TcpStream>>)> {
+    let (cut_sender, cut) = oneshot::channel();
+    let new = NewPeerConnection {
+        hello,
+        key,
+        source: admitted.source(),
+        cut: hook(cut_sender),
+    };
+    let opened = shared.site.open_peer(new, clock::now()).await;
+    let connection = log_trouble(opened).ok().flatten()?;
+    let open = OpenPeer::new(server, shared, connection, cut);
+    let limits = DeviceWelcome {
+        idle_seconds: u32::try_from(IDLE.as_secs()).unwrap_or(u32::MAX),
+        line_bytes: u32::try_from(MAX_LINE).unwrap_or(u32::MAX),
+        in_flight: u32::try_from(MAX_IN_FLIGHT).unwrap_or(u32::MAX),
+    };
+    let welcome = PeerWelcome::new(limits, &shared.site.key_events()).to_line();
+    let sending = async {
+        stream.write_all(&welcome).await?;
+        stream.flush().await
+    };
+    let limit = shared.limits().unauthenticated_timeout;
+    match timeout(limit, sending).await {
+        Ok(Ok(())) => Some((open, stream)),
+        _ => None,
+    }
+}

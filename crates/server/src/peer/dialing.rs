@@ -1,0 +1,168 @@
+//! Connecting to the peers that messages wait for, with backoff and jitter.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::engine::PeerPlan;
+use countersign_crypto::entropy::{Entropy, SystemEntropy};
+use countersign_net::tls::{Connector, TlsStream};
+use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerWelcome};
+use countersign_proto::site_identity::SiteId;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info};
+
+use super::PeerServer;
+use super::joining::{DialError, connect, follow};
+use super::link::{self, OpenPeer};
+use crate::clock;
+use crate::shared::{Shared, hook, log_trouble};
+
+/// The time for an attempt, until the welcome.
+const ATTEMPT: Duration = Duration::from_secs(20);
+/// The first wait after an attempt that failed; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// This site closes its connection after so long without anything to do.
+const QUIET: Duration = Duration::from_secs(20);
+/// How long the task waits at most before it looks at the outbox again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// The attempts at one peer that failed since the last success.
+struct Backoff {
+    failures: u32,
+    until: Instant,
+}
+
+/// Dials for as long as the peer server runs.
+pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infallible {
+    let mut changes = server.changes.subscribe();
+    let mut dialing: JoinSet<(SiteId, bool)> = JoinSet::new();
+    let mut open: Vec<SiteId> = Vec::new();
+    let mut backoff: HashMap<SiteId, Backoff> = HashMap::new();
+    loop {
+        changes.mark_unchanged();
+        let awaited = log_trouble(shared.site.peers_awaited().await).unwrap_or_default();
+        backoff.retain(|site, _| awaited.contains(site));
+        let mut next = now() + LOOK_AGAIN;
+        for site in awaited {
+            if open.contains(&site) || !shared.site.peer_connections(site).is_empty() {
+                continue;
+            }
+            match backoff.get(&site) {
+                Some(wait) if wait.until > now() => next = next.min(wait.until),
+                _ => {
+                    open.push(site);
+                    let (server, shared) = (server.clone(), shared.clone());
+                    dialing.spawn(async move { (site, dial(site, server, shared).await) });
+                }
+            }
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep_until(next) => {}
+            Some(ended) = dialing.join_next(), if !dialing.is_empty() => {
+                if let Ok((site, reached)) = ended {
+                    open.retain(|other| *other != site);
+                    match reached {
+                        true => drop(backoff.remove(&site)),
+                        false => failed(&mut backoff, site),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) {
+    let failures = backoff.get(&site).map_or(0, |wait| wait.failures) + 1;
+    let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(10).saturating_sub(1));
+    let wait = doubled.min(LONGEST_WAIT);
+    // Half of the wait is drawn, so that the peers of a site that was down do not all come at once.
+    let mut byte = [0];
+    SystemEntropy.fill(&mut byte);
+    let [drawn] = byte;
+    let wait = wait / 2 + (wait / 2).mul_f64(f64::from(drawn) / 255.0);
+    let until = now() + wait;
+    backoff.insert(site, Backoff { failures, until });
+}
+
+/// Connects to a peer and serves the connection. Returns whether the peer was reached.
+async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> bool {
+    let reached = timeout(ATTEMPT, reach(site, &server, &shared)).await;
+    let reached = reached.unwrap_or(Err(DialError::TooSlow));
+    match reached {
+        Ok(Some((open, stream))) => {
+            shared.site.peer_problem(site, None, clock::now());
+            info!(%site, "connected to a peer");
+            Box::pin(link::run(open, stream, Some(QUIET))).await;
+            true
+        }
+        // It is suspended; its change wakes the task.
+        Ok(None) => false,
+        Err(problem) => {
+            debug!(%site, %problem, "a peer cannot be reached");
+            let problem = Some(problem.to_string());
+            shared.site.peer_problem(site, problem, clock::now());
+            false
+        }
+    }
+}
+
+type Reached = Option<(OpenPeer, Box<TlsStream<TcpStream>>)>;
+
+async fn reach(
+    site: SiteId,
+    server: &Arc<PeerServer>,
+    shared: &Arc<Shared>,
+) -> Result<Reached, DialError> {
+    let Some(plan) = shared.site.peer_plan(site).await? else {
+        return Ok(None);
+    };
+    let Some(keys) = shared.site.unsealed_keys() else {
+        return Ok(None);
+    };
+    let connector = |plan: &PeerPlan| {
+        Connector::of_peer(plan.known.keys().signing, keys.key.clone()).map_err(DialError::from)
+    };
+    let (stream, key) = match connect(&plan.address, &connector(&plan)?).await {
+        Ok(stream) => (stream, plan.known.keys().signing),
+        Err(DialError::WrongKey) => {
+            // The peer's key may have been replaced since the sites met.
+            let known = follow(&plan.address, plan.known, shared).await?;
+            let plan = PeerPlan {
+                known,
+                ..plan.clone()
+            };
+            let stream = connect(&plan.address, &connector(&plan)?).await?;
+            (stream, plan.known.keys().signing)
+        }
+        Err(other) => return Err(other),
+    };
+    let mut stream = Box::new(stream);
+    stream.write_all(&plan.hello.to_line()).await?;
+    stream.flush().await?;
+    let line = link::first_line(&mut stream, MAX_PEER_HELLO).await;
+    let line = line.map_err(|_| DialError::Refused)?;
+    let line = line.ok_or(BadPeerHello::TooLong)?;
+    let welcome = PeerWelcome::read(&line)?;
+    let (cut_sender, cut) = oneshot::channel();
+    let connection = shared
+        .site
+        .peer_reached(site, key, &welcome.events, hook(cut_sender), clock::now())
+        .await?;
+    Ok(connection.map(|connection| {
+        let open = OpenPeer::new(server, shared, connection, cut);
+        (open, stream)
+    }))
+}
+
+fn now() -> Instant {
+    Instant::from_std(clock::monotonic())
+}

@@ -1,0 +1,307 @@
+//! A connection between peers after its first lines: operations and results of both sides.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::access::Caller;
+use countersign_core::engine::{PeerConnection, PeerTransport};
+use countersign_core::sessions::CloseReason;
+use countersign_net::lines::Lines;
+use countersign_net::tls::TlsStream;
+use countersign_proto::lines::{put_operation, put_outcome};
+use countersign_proto::operation::{Operation, Outcome};
+use countersign_proto::peer::PeerLine;
+use countersign_proto::site_identity::SiteId;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tracing::info;
+
+use super::PeerServer;
+use super::outgoing::{Next, Outgoing};
+use crate::clock;
+use crate::shared::{Shared, log_trouble};
+
+/// The greatest length of a line in bytes, without its line end: 32 messages of 4 KiB, each
+/// character of them escaped as six, and room to spare.
+pub(super) const MAX_LINE: usize = 1 << 20;
+/// Operations of the peer that may be under way at a time.
+pub(super) const MAX_IN_FLIGHT: usize = 16;
+/// The site that was connected to ends a connection without a line for so long.
+pub(super) const IDLE: Duration = Duration::from_secs(300);
+/// Lines that are neither operation nor result; the last of them ends the connection.
+const MAX_ERRORS: u32 = 3;
+/// The time for the last lines and the end of TLS.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Unsent bytes above which nothing more is read.
+const MAX_UNSENT: usize = 256 * 1024;
+
+/// A registered connection, which is closed when this is dropped.
+pub(super) struct OpenPeer {
+    server: Arc<PeerServer>,
+    shared: Arc<Shared>,
+    connection: PeerConnection,
+    cut: oneshot::Receiver<CloseReason>,
+}
+
+impl OpenPeer {
+    pub(super) fn new(
+        server: &Arc<PeerServer>,
+        shared: &Arc<Shared>,
+        connection: PeerConnection,
+        cut: oneshot::Receiver<CloseReason>,
+    ) -> Self {
+        Self {
+            server: server.clone(),
+            shared: shared.clone(),
+            connection,
+            cut,
+        }
+    }
+
+    pub(super) fn site(&self) -> SiteId {
+        self.connection.site
+    }
+}
+
+impl Drop for OpenPeer {
+    fn drop(&mut self) {
+        self.shared.site.close_peer(&self.connection);
+        // Messages may wait for another connection.
+        self.server.wake();
+    }
+}
+
+/// Reads the first line, with its line end, and nothing after it; `None` if it is longer than
+/// `most` bytes.
+pub(super) async fn first_line(
+    stream: &mut TlsStream<TcpStream>,
+    most: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        if line.len() == most {
+            return Ok(None);
+        }
+        line.push(stream.read_u8().await?);
+    }
+    Ok(Some(line))
+}
+
+type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+
+/// Serves a connection until it ends. `quiet` is the time without anything to do after which this
+/// site closes it; `None` on the side that was connected to.
+pub(super) async fn run(
+    mut open: OpenPeer,
+    stream: Box<TlsStream<TcpStream>>,
+    quiet: Option<Duration>,
+) {
+    let (reader, writer) = tokio::io::split(*stream);
+    let site = open.site();
+    let mut link = Link {
+        shared: open.shared.clone(),
+        caller: Arc::new(open.connection.caller.clone()),
+        output: Output::new(writer),
+        outgoing: Outgoing::new(&open.server, &open.shared, site),
+        running: Running::new(),
+        in_flight: Vec::new(),
+        errors: 0,
+    };
+    let mut lines = Lines::new(reader, MAX_LINE);
+    let reason = link.serve(&mut lines, &mut open.cut, quiet).await;
+    link.running.clear();
+    let _ = timeout(GOODBYE_TIMEOUT, link.output.finish()).await;
+    info!(%site, %reason, "the connection with a peer ended");
+    if reason == CloseReason::ProtocolFault {
+        let _ = log_trouble(open.shared.site.peer_fault(site, clock::now()).await);
+    }
+}
+
+struct Link {
+    shared: Arc<Shared>,
+    caller: Arc<Caller>,
+    output: Output,
+    outgoing: Outgoing,
+    running: Running,
+    /// The ids of the running operations.
+    in_flight: Vec<u64>,
+    errors: u32,
+}
+
+impl Link {
+    /// Returns why the connection ends.
+    async fn serve(
+        &mut self,
+        lines: &mut Lines<tokio::io::ReadHalf<TlsStream<TcpStream>>>,
+        cut: &mut oneshot::Receiver<CloseReason>,
+        quiet: Option<Duration>,
+    ) -> CloseReason {
+        let mut stopping = self.shared.stopping.clone();
+        let idle_timeout = quiet.unwrap_or(IDLE);
+        let mut idle = now() + idle_timeout;
+        let mut has_ended = false;
+        loop {
+            let is_busy = !self.running.is_empty() || self.output.is_pending();
+            if has_ended && !is_busy {
+                return CloseReason::Goodbye;
+            }
+            if is_busy || self.outgoing.is_busy() {
+                idle = now() + idle_timeout;
+            }
+            let drains = self.output.unsent() < MAX_UNSENT;
+            let wants_more = drains && self.running.len() < MAX_IN_FLIGHT && !has_ended;
+            let ended = tokio::select! {
+                biased;
+                Ok(reason) = &mut *cut => Some(reason),
+                _ = stopping.wait_for(|stopping| *stopping) => Some(CloseReason::SiteStopping),
+                wrote = self.output.write(), if self.output.is_pending() => {
+                    wrote.err().map(|_| CloseReason::ConnectionLost)
+                }
+                Some(outcome) = self.running.next(), if !self.running.is_empty() => {
+                    self.in_flight.retain(|id| *id != outcome.id);
+                    self.output.put(|out| put_outcome(out, &outcome, false))
+                }
+                next = self.outgoing.next(), if !has_ended && drains => match next {
+                    Next::Send(operation) => {
+                        self.output.put(|out| put_operation(out, &operation, false))
+                    }
+                    Next::TooLate => Some(CloseReason::ConnectionLost),
+                },
+                line = lines.next(), if wants_more => {
+                    idle = now() + idle_timeout;
+                    has_ended = matches!(line, Ok(None));
+                    self.received(line)
+                }
+                () = tokio::time::sleep_until(idle) => Some(match quiet {
+                    Some(_) => CloseReason::Goodbye,
+                    None => CloseReason::Idle,
+                }),
+            };
+            if let Some(reason) = ended {
+                return reason;
+            }
+        }
+    }
+
+    /// Takes a line. Returns why the connection ends, if it does.
+    fn received(&mut self, line: io::Result<Option<&[u8]>>) -> Option<CloseReason> {
+        let line = match line {
+            Ok(Some(line)) => line,
+            // The results of the operations that run are sent first.
+            Ok(None) => return None,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Some(CloseReason::ProtocolFault);
+            }
+            Err(_) => return Some(CloseReason::ConnectionLost),
+        };
+        match PeerLine::read(line) {
+            Ok(PeerLine::Operation(operation)) if self.in_flight.contains(&operation.id) => {
+                self.malformed(operation.id, "an operation with this id is in progress")
+            }
+            Ok(PeerLine::Operation(operation)) => {
+                self.start(operation);
+                None
+            }
+            Ok(PeerLine::Outcome(outcome)) => match self.outgoing.answered(&outcome) {
+                true => None,
+                false => self.malformed(outcome.id, "no operation waits for this result"),
+            },
+            Err(error) => self.malformed(0, &error.to_string()),
+        }
+    }
+
+    fn start(&mut self, operation: Operation) {
+        self.in_flight.push(operation.id);
+        let (shared, caller) = (self.shared.clone(), self.caller.clone());
+        self.running.push(Box::pin(async move {
+            // No operation that a peer may call returns content.
+            let (outcome, _) = shared.run_with_content(&caller, &operation, None).await;
+            outcome
+        }));
+    }
+
+    /// Replies to a line that is neither operation nor expected result, and counts it.
+    fn malformed(&mut self, id: u64, problem: &str) -> Option<CloseReason> {
+        let outcome = Shared::malformed(id, problem);
+        self.errors += 1;
+        match self.errors >= MAX_ERRORS {
+            true => Some(CloseReason::ProtocolFault),
+            false => self.output.put(|out| put_outcome(out, &outcome, false)),
+        }
+    }
+}
+
+/// The lines that are not sent yet.
+struct Output {
+    writer: WriteHalf<TlsStream<TcpStream>>,
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Whether TLS may hold bytes that the socket has not taken.
+    is_unflushed: bool,
+}
+
+impl Output {
+    fn new(writer: WriteHalf<TlsStream<TcpStream>>) -> Self {
+        Self {
+            writer,
+            bytes: Vec::new(),
+            sent: 0,
+            is_unflushed: false,
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn is_pending(&self) -> bool {
+        self.unsent() > 0 || self.is_unflushed
+    }
+
+    /// Adds a line. One that cannot be encoded ends the connection.
+    fn put(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Option<CloseReason> {
+        let failed = encode(&mut self.bytes).is_err();
+        failed.then_some(CloseReason::ConnectionLost)
+    }
+
+    /// Sends some of the bytes. No byte is lost or sent twice if the future is dropped.
+    async fn write(&mut self) -> io::Result<()> {
+        let unsent = self.bytes.get(self.sent..).unwrap_or_default();
+        if unsent.is_empty() {
+            self.writer.flush().await?;
+            self.is_unflushed = false;
+            // An idle connection keeps no buffer.
+            (self.bytes, self.sent) = (Vec::new(), 0);
+            return Ok(());
+        }
+        match self.writer.write(unsent).await? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            wrote => {
+                self.sent += wrote;
+                self.is_unflushed = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is unsent and ends the stream.
+    async fn finish(&mut self) -> io::Result<()> {
+        while self.is_pending() {
+            self.write().await?;
+        }
+        AsyncWriteExt::shutdown(&mut self.writer).await
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_std(clock::monotonic())
+}

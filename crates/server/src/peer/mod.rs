@@ -1,0 +1,295 @@
+//! The peer server: connections between sites over TLS (`docs/protocol/peer.md`).
+//!
+//! ```text
+//!            wanted, unsealed, bound
+//! stopped ───────────────────────────▶ running: accepts, and dials peers that messages wait for
+//!    ▲                                    │
+//!    └─── an admin stops it, or it fails ─┘
+//! ```
+//!
+//! The setting of the site says whether it is wanted, so that the choice survives a restart.
+
+mod accepting;
+mod dialing;
+mod joining;
+mod link;
+mod outgoing;
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign_core::engine::{
+    ClientAddress, OwnSide, PeerServerState, PeerTransport, TransportError,
+};
+use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
+use countersign_proto::peer::PeerTicket;
+use countersign_proto::site_identity::{KnownSite, SiteId};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use crate::admission::Admission;
+use crate::device::Acceptors;
+use crate::public_address::PublicAddress;
+use crate::shared::Shared;
+
+/// How long the server waits before it tries again to listen, or to read a store in trouble.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long the operation that starts or stops the server waits for it.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What the tasks of the peer server share.
+pub(crate) struct PeerServer {
+    shared: Weak<Shared>,
+    state: watch::Sender<PeerServerState>,
+    /// Changes when there may be something to do.
+    changes: watch::Sender<u64>,
+    /// The peers that a connection is sending messages to: one at a time keeps their order.
+    sending: Mutex<HashSet<SiteId>>,
+}
+
+/// Where the peer server listens, and under which address peers reach it.
+pub(crate) struct PeerAddress {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) public: PublicAddress,
+    pub(crate) public_host: Option<String>,
+}
+
+/// What serves incoming connections.
+pub(crate) struct Listening {
+    pub(crate) room: Arc<DescriptorReserve>,
+    pub(crate) connections: Connections,
+    pub(crate) clients: Arc<Admission>,
+}
+
+impl PeerServer {
+    /// Becomes the transport of the site.
+    pub(crate) fn new(shared: &Arc<Shared>, address: &PeerAddress) -> Arc<Self> {
+        let state = match address.listen {
+            Some(_) => PeerServerState::Stopped,
+            None => PeerServerState::NotConfigured,
+        };
+        let server = Arc::new(Self {
+            shared: Arc::downgrade(shared),
+            state: watch::Sender::new(state),
+            changes: watch::Sender::new(0),
+            sending: Mutex::default(),
+        });
+        shared.site.connect_peers_with(server.clone());
+        server
+    }
+
+    /// Runs for as long as the site does.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        address: PeerAddress,
+        listening: Listening,
+    ) -> io::Result<Infallible> {
+        let Some(listen) = address.listen else {
+            return std::future::pending().await;
+        };
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let Some(shared) = self.shared.upgrade() else {
+                return std::future::pending().await;
+            };
+            let wait = match self.wanted(&shared).await {
+                Wanted::No(state) => {
+                    self.set_state(state);
+                    None
+                }
+                Wanted::Trouble => Some(RETRY),
+                Wanted::Yes => match bind(listen) {
+                    Ok((listener, bound)) => {
+                        self.serve(listener, bound, &address, &listening, &shared)
+                            .await?;
+                        continue;
+                    }
+                    Err(problem) => {
+                        warn!(%listen, %problem, "the peer server cannot listen");
+                        let problem = problem.to_string();
+                        self.set_state(PeerServerState::Failed { problem });
+                        Some(RETRY)
+                    }
+                },
+            };
+            drop(shared);
+            let changed = changes.changed();
+            match wait {
+                None => {
+                    let _ = changed.await;
+                }
+                Some(time) => {
+                    let _ = tokio::time::timeout(time, changed).await;
+                }
+            }
+        }
+    }
+
+    async fn wanted(&self, shared: &Shared) -> Wanted {
+        match shared.site.wants_peer_server().await {
+            Ok(true) if shared.site.unsealed_keys().is_none() => {
+                Wanted::No(PeerServerState::Sealed)
+            }
+            Ok(true) => Wanted::Yes,
+            Ok(false) => Wanted::No(PeerServerState::Stopped),
+            Err(trouble) => {
+                error!(%trouble, "the setting of the peer server cannot be read");
+                Wanted::Trouble
+            }
+        }
+    }
+
+    /// Accepts and dials until the server is not wanted any more.
+    async fn serve(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        bound: SocketAddr,
+        address: &PeerAddress,
+        listening: &Listening,
+        shared: &Arc<Shared>,
+    ) -> io::Result<()> {
+        let public = PublicAddress {
+            host: address.public.host.clone(),
+            port: address.public.port,
+        };
+        let reached = match public.or_of(address.public_host.as_deref(), bound) {
+            Ok(reached) => reached,
+            Err(host) => {
+                let problem = format!("the host {host} is neither a DNS name nor an IP address");
+                self.set_state(PeerServerState::Failed { problem });
+                self.until_unwanted(shared).await;
+                return Ok(());
+            }
+        };
+        shared.site.announce_peer(Some((bound, reached.clone())));
+        self.set_state(PeerServerState::Running);
+        info!(address = %bound, "listening for peers");
+        let accepting = self.accept(listener, listening, shared);
+        let dialing = dialing::run(self, shared);
+        let ended = tokio::select! {
+            ended = accepting => ended.map(|never| match never {}),
+            never = dialing => match never {},
+            () = self.until_unwanted(shared) => Ok(()),
+        };
+        shared
+            .site
+            .announce_peer(None::<(SocketAddr, ClientAddress)>);
+        self.set_state(PeerServerState::Stopped);
+        info!("the peer server stopped");
+        ended
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        listening: &Listening,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Infallible> {
+        let acceptors = Arc::new(Acceptors::default());
+        let (server, shared) = (self.clone(), shared.clone());
+        let clients = listening.clients.clone();
+        let service = move |(socket, peer): (TcpStream, SocketAddr)| match clients.admit_from(peer)
+        {
+            Ok(admitted) => {
+                let _ = socket.set_nodelay(true);
+                let (server, shared) = (server.clone(), shared.clone());
+                let acceptors = acceptors.clone();
+                Some(accepting::serve(
+                    socket, peer, admitted, server, shared, acceptors,
+                ))
+            }
+            Err(reason) => {
+                debug!(%peer, %reason, "connection to the peer port rejected");
+                None
+            }
+        };
+        let (room, connections) = (listening.room.clone(), listening.connections.clone());
+        listener::accept(listener, Access::Clients, room, connections, service).await
+    }
+
+    async fn until_unwanted(&self, shared: &Shared) {
+        let mut changes = self.changes.subscribe();
+        while matches!(self.wanted(shared).await, Wanted::Yes | Wanted::Trouble) {
+            let _ = changes.changed().await;
+        }
+    }
+
+    fn set_state(&self, state: PeerServerState) {
+        self.state.send_replace(state);
+    }
+
+    /// Takes the right to send messages to a peer; `None` while another connection has it.
+    fn begin_sending(self: &Arc<Self>, site: SiteId) -> Option<Sending> {
+        let mut sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        sending.insert(site).then(|| Sending {
+            server: self.clone(),
+            site,
+        })
+    }
+}
+
+enum Wanted {
+    Yes,
+    No(PeerServerState),
+    /// The store failed; nothing changes.
+    Trouble,
+}
+
+/// The right to send messages to a peer. When the connection that has it ends, it wakes the others.
+struct Sending {
+    server: Arc<PeerServer>,
+    site: SiteId,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let sending = self.server.sending.lock();
+        sending
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.site);
+    }
+}
+
+#[async_trait]
+impl PeerTransport for PeerServer {
+    async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<KnownSite, TransportError> {
+        let shared = self.shared.upgrade();
+        let shared =
+            shared.ok_or_else(|| TransportError::Unreachable("the site is stopping".to_owned()))?;
+        joining::join(ticket, own, &shared).await
+    }
+
+    fn wake(&self) {
+        self.changes
+            .send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    async fn settle(&self, runs: bool) {
+        let mut state = self.state.subscribe();
+        let followed = state.wait_for(|state| match state {
+            PeerServerState::Running => runs,
+            PeerServerState::Stopped => !runs,
+            PeerServerState::Sealed
+            | PeerServerState::NotConfigured
+            | PeerServerState::Failed { .. } => true,
+        });
+        let _ = tokio::time::timeout(SETTLE, followed).await;
+    }
+
+    fn state(&self) -> PeerServerState {
+        self.state.borrow().clone()
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = listener::listen(address)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}

@@ -1,0 +1,185 @@
+//! The messages that this site sends over one connection.
+//!
+//! ```text
+//!          changed            some                     reports
+//! Resting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
+//!    ▲                  │ none                                     │ nothing was taken
+//!    └──────────────────┴──────────────────────────────────────────┘
+//! ```
+//!
+//! One batch is under way at a time, over one connection of each peer, which keeps the order.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::engine::{DeliveryReport, Outgoing as Batch};
+use countersign_core::store::StoreError;
+use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_proto::site_identity::SiteId;
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{PeerServer, Sending};
+use crate::clock;
+use crate::shared::{Shared, log_trouble};
+
+/// How long a peer may take for a result.
+const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long this site waits after a peer took nothing of a batch.
+const LATER: Duration = Duration::from_secs(5);
+
+type Step<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+pub(super) struct Outgoing {
+    server: Arc<PeerServer>,
+    shared: Arc<Shared>,
+    site: SiteId,
+    changes: watch::Receiver<u64>,
+    state: State,
+    last_id: u64,
+}
+
+enum State {
+    /// Nothing is under way until this time, or until something changes.
+    Resting(Option<Instant>),
+    Reading(Sending, Step<Batch>),
+    /// The operation with this id was sent.
+    Awaiting(Sending, u64, Instant),
+    Storing(Sending, Step<bool>),
+}
+
+/// What the connection does next.
+pub(super) enum Next {
+    /// It sends this operation.
+    Send(Operation),
+    /// The peer did not reply in time.
+    TooLate,
+}
+
+/// The result of `peer deliver`.
+#[derive(Deserialize)]
+struct Reports {
+    reports: Vec<DeliveryReport>,
+}
+
+impl Outgoing {
+    pub(super) fn new(server: &Arc<PeerServer>, shared: &Arc<Shared>, site: SiteId) -> Self {
+        let mut changes = server.changes.subscribe();
+        // What waits already is looked at first.
+        changes.mark_changed();
+        Self {
+            server: server.clone(),
+            shared: shared.clone(),
+            site,
+            changes,
+            state: State::Resting(None),
+            last_id: 0,
+        }
+    }
+
+    /// Whether a batch is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !matches!(self.state, State::Resting(_))
+    }
+
+    /// The next thing to do. Nothing is lost if the future is dropped.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            match &mut self.state {
+                State::Resting(until) => {
+                    if let Some(until) = *until {
+                        tokio::time::sleep_until(until).await;
+                    } else if self.changes.changed().await.is_err() {
+                        pending::<()>().await;
+                    }
+                    self.begin();
+                }
+                State::Reading(_, reading) => match log_trouble(reading.await) {
+                    Ok(batch) if !batch.messages.is_empty() => {
+                        if let Some(operation) = self.send(&batch) {
+                            return Next::Send(operation);
+                        }
+                    }
+                    Ok(_) => self.state = State::Resting(None),
+                    Err(_) => self.rest(),
+                },
+                State::Awaiting(_, _, until) => {
+                    tokio::time::sleep_until(*until).await;
+                    return Next::TooLate;
+                }
+                State::Storing(_, storing) => match log_trouble(storing.await) {
+                    Ok(true) => self.read_on(),
+                    Ok(false) | Err(_) => self.rest(),
+                },
+            }
+        }
+    }
+
+    /// Takes a result. Returns whether an operation waited for it.
+    pub(super) fn answered(&mut self, outcome: &Outcome) -> bool {
+        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let sending = match state {
+            State::Awaiting(sending, id, _) if id == outcome.id => sending,
+            other => {
+                self.state = other;
+                return false;
+            }
+        };
+        let reports = match outcome.code {
+            Code::SUCCESS => serde_json::from_str::<Reports>(outcome.data.get()).ok(),
+            // The peer does not allow it, or is busy.
+            _ => None,
+        };
+        match reports {
+            Some(Reports { reports }) => {
+                let (site, peer) = (self.shared.site.clone(), self.site);
+                let storing =
+                    async move { site.messages_reported(peer, &reports, clock::now()).await };
+                self.state = State::Storing(sending, Box::pin(storing));
+            }
+            None => self.rest(),
+        }
+        true
+    }
+
+    /// Reads the next messages, unless another connection sends them.
+    fn begin(&mut self) {
+        self.state = match self.server.begin_sending(self.site) {
+            Some(sending) => State::Reading(sending, self.reading()),
+            None => State::Resting(None),
+        };
+    }
+
+    fn read_on(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        if let State::Storing(sending, _) = state {
+            self.state = State::Reading(sending, self.reading());
+        }
+    }
+
+    fn reading(&self) -> Step<Batch> {
+        let (site, peer) = (self.shared.site.clone(), self.site);
+        Box::pin(async move { site.messages_for(peer).await })
+    }
+
+    fn send(&mut self, batch: &Batch) -> Option<Operation> {
+        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let State::Reading(sending, _) = state else {
+            return None;
+        };
+        let params = serde_json::value::to_raw_value(batch).ok()?;
+        self.last_id += 1;
+        let until = Instant::from_std(clock::monotonic()) + RESULT_TIMEOUT;
+        self.state = State::Awaiting(sending, self.last_id, until);
+        Some(Operation::new(self.last_id, "peer", "deliver", params))
+    }
+
+    /// Waits before the same messages are sent again.
+    fn rest(&mut self) {
+        let until = Instant::from_std(clock::monotonic()) + LATER;
+        self.state = State::Resting(Some(until));
+    }
+}

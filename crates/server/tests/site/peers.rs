@@ -1,0 +1,478 @@
+//! Peers: two and three sites in one test, over sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::engine::PeerDirection;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_net::lines::Lines;
+use countersign_net::tls::{Connector, TlsStream};
+use countersign_proto::operation::Code;
+use countersign_proto::peer::{KeyEventsReply, PeerHello, PeerWelcome};
+use countersign_server::Server;
+use countersign_testkit::harness::time::until;
+use countersign_testkit::harness::{ServedSite, TestSite};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A timeout that no test reaches unless it fails.
+const SOON: Duration = Duration::from_secs(60);
+
+type Stream = TlsStream<TcpStream>;
+
+/// A site with a peer server that runs, and one person.
+struct Side {
+    served: ServedSite,
+    server: Server,
+    person: &'static str,
+}
+
+impl Side {
+    async fn new(zone: &str, person: &'static str) -> Self {
+        let served = TestSite::builder().zone(zone).serve().await;
+        served
+            .admin("person.create", json!({ "name": person }))
+            .await;
+        let server = peer_server(&served).await;
+        let started = served.admin("peer.start", json!({})).await;
+        assert_eq!(started["state"], "running");
+        Self {
+            served,
+            server,
+            person,
+        }
+    }
+
+    async fn admin(&self, name: &str, params: Value) -> Value {
+        self.served.admin(name, params).await
+    }
+
+    async fn ticket(&self) -> String {
+        let issued = self.admin("peer.ticket", json!({ "person": self.person }));
+        issued.await["uri"].as_str().unwrap().to_owned()
+    }
+
+    async fn join(&self, ticket: &str) -> Result<Value, Value> {
+        let params = json!({ "ticket": ticket, "person": self.person });
+        let (code, data) = self.served.as_admin("peer.join", params).await;
+        match code {
+            Code::SUCCESS => Ok(data),
+            _ => Err(data),
+        }
+    }
+
+    fn id(&self) -> String {
+        self.served.site.id().to_string()
+    }
+
+    async fn peers(&self) -> Vec<(String, String)> {
+        let listed = self.admin("peer.list", json!({})).await;
+        let peers = listed["entries"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        peers
+            .map(|peer| (text(&peer["site"]), text(&peer["state"])))
+            .collect()
+    }
+
+    async fn send(&self, to: &str, text: &str) {
+        let params = json!({ "from": self.person, "to": to, "text": text });
+        self.admin("peer.send", params).await;
+    }
+
+    async fn texts(&self) -> Vec<String> {
+        let params = json!({ "person": self.person, "limit": 1000 });
+        let inbox = self.admin("peer.inbox", params).await;
+        let messages = inbox["entries"].as_array().unwrap().iter();
+        messages
+            .map(|message| message["text"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Waits until the person has received so many messages, and returns their texts.
+    async fn received(&self, count: usize) -> Vec<String> {
+        until(async || self.texts().await.len() >= count).await;
+        self.texts().await
+    }
+
+    async fn waiting(&self) -> Vec<Value> {
+        let outbox = self.admin("peer.outbox", json!({ "person": self.person }));
+        outbox.await["entries"].as_array().unwrap().clone()
+    }
+
+    fn address(&self) -> String {
+        let bound = self.served.site.endpoints().peer_listener;
+        bound.unwrap().to_string()
+    }
+
+    /// The peer server after a stop, on another port.
+    async fn listen_again(&mut self) {
+        self.server = peer_server(&self.served).await;
+        until(async || self.served.site.endpoints().peer.is_some()).await;
+    }
+}
+
+async fn peer_server(served: &ServedSite) -> Server {
+    let server = Server::builder(served.site.clone())
+        .peer(Some("127.0.0.1:0".parse().unwrap()))
+        .start();
+    server.await.unwrap()
+}
+
+/// Two sites that are peers.
+async fn peers() -> (Side, Side) {
+    let (a, b) = sites().await;
+    b.join(&a.ticket().await).await.unwrap();
+    (a, b)
+}
+
+async fn sites() -> (Side, Side) {
+    (
+        Side::new("a.example", "ada").await,
+        Side::new("b.example", "bob").await,
+    )
+}
+
+/// A connection to the peer port of `to` by the holder of `key`, after this hello.
+async fn greeted(to: &Side, key: &Arc<SiteKey>, hello: &PeerHello) -> Lines<Stream> {
+    let pinned = to.served.site.public_key().signing;
+    let connector = Connector::of_peer(pinned, key.clone()).unwrap();
+    let socket = TcpStream::connect(to.address()).await.unwrap();
+    let stream = connector.connect(socket).await.unwrap();
+    let mut lines = Lines::new(stream, 1 << 20);
+    let _ = lines.send(&hello.to_line()).await;
+    lines
+}
+
+/// The hello with which `from` connects.
+fn hello(from: &Side) -> PeerHello {
+    let id = format!("{}@{}", from.person, from.served.site.zone());
+    let events = from.served.site.key_events();
+    PeerHello::new(from.served.site.id(), id.parse().unwrap(), &events)
+}
+
+fn key(of: &Side) -> Arc<SiteKey> {
+    of.served.site.unsealed_keys().unwrap().key.clone()
+}
+
+async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
+    match timeout(SOON, lines.next()).await.unwrap() {
+        Ok(Some(line)) => Some(serde_json::from_slice(line).unwrap()),
+        Ok(None) | Err(_) => None,
+    }
+}
+
+/// A connection of `from` to `to`, after the welcome.
+async fn connected(from: &Side, to: &Side) -> Lines<Stream> {
+    let mut lines = greeted(to, &key(from), &hello(from)).await;
+    let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
+    let welcome = PeerWelcome::read(line).unwrap();
+    assert_eq!(welcome.events, *to.served.site.key_events());
+    lines
+}
+
+// PEER-9, PEER-11
+#[tokio::test]
+async fn a_ticket_makes_two_sites_peers_that_know_each_other_by_their_site_ids() {
+    let (a, b) = sites().await;
+    let ticket = a.ticket().await;
+    let joined = b.join(&ticket).await.unwrap();
+    assert_eq!(joined["site"], a.id());
+    assert_eq!(joined["introductions"][0]["own"], "bob@b.example");
+    assert_eq!(joined["introductions"][0]["other"], "ada@a.example");
+    assert_eq!(a.peers().await, [(b.id(), "active".to_owned())]);
+    assert_eq!(b.peers().await, [(a.id(), "active".to_owned())]);
+    // The answer may have been lost: the same site may repeat it.
+    b.join(&ticket).await.unwrap();
+    assert_eq!(a.peers().await.len(), 1);
+    assert_eq!(b.peers().await.len(), 1);
+}
+
+// PEER-8, PEER-9
+#[tokio::test]
+async fn a_ticket_is_of_no_use_to_a_second_site() {
+    let (a, b) = sites().await;
+    let c = Side::new("c.example", "eve").await;
+    let ticket = a.ticket().await;
+    b.join(&ticket).await.unwrap();
+    let refused = c.join(&ticket).await.unwrap_err();
+    assert_eq!(refused["code"], "conflict");
+    assert_eq!(a.peers().await.len(), 1);
+    assert_eq!(c.peers().await, []);
+    a.server.stop().await;
+    let audited = a.served.audited().await;
+    let second = audited
+        .iter()
+        .any(|line| line.starts_with("ticket.second_key "));
+    assert!(second, "{audited:?}");
+}
+
+// PEER-12
+#[tokio::test]
+async fn a_zone_belongs_to_the_first_site_that_claims_it() {
+    let (a, b) = peers().await;
+    let thief = Side::new("b.example", "eve").await;
+    let ticket = a.ticket().await;
+    thief.join(&ticket).await.unwrap_err();
+    assert_eq!(a.peers().await, [(b.id(), "active".to_owned())]);
+    // The ticket is spent.
+    let listed = a.admin("ticket.list", json!({ "person": "ada" })).await;
+    assert_eq!(listed["entries"][1]["why"], "zone_in_use");
+    // Nor does the joining site accept such a peer.
+    let again = Side::new("a.example", "ada").await;
+    again.join(&a.ticket().await).await.unwrap_err();
+    assert_eq!(again.peers().await, []);
+}
+
+// PEER-20
+#[tokio::test]
+async fn messages_pass_both_ways_once_and_in_their_order() {
+    let (a, b) = peers().await;
+    let texts = |name: &str| -> Vec<String> { (0..50).map(|n| format!("{name} {n}")).collect() };
+    let (from_ada, from_bob) = (texts("ada"), texts("bob"));
+    for (one, other) in from_ada.iter().zip(&from_bob) {
+        tokio::join!(a.send("bob@b.example", one), b.send("ada@a.example", other));
+    }
+    assert_eq!(b.received(50).await, from_ada);
+    assert_eq!(a.received(50).await, from_bob);
+    until(async || a.waiting().await.is_empty() && b.waiting().await.is_empty()).await;
+    let shown = a.admin("peer.show", json!({ "peer": "b.example" })).await;
+    assert_eq!(
+        (&shown["sent"], &shown["received"]),
+        (&json!(50), &json!(50))
+    );
+    let inbox = a.admin("peer.inbox", json!({ "person": "ada", "limit": 1 }));
+    let message = &inbox.await["entries"][0];
+    assert_eq!(message["peer"], b.id());
+    assert_eq!(message["from"], "bob@b.example");
+}
+
+// PEER-20
+#[tokio::test]
+async fn messages_wait_while_the_other_site_is_down_and_none_is_lost_or_doubled() {
+    let (mut a, mut b) = peers().await;
+    for n in 0..10 {
+        a.send("bob@b.example", &n.to_string()).await;
+    }
+    b.received(5).await;
+    b.server.stop().await;
+    for n in 10..20 {
+        a.send("bob@b.example", &n.to_string()).await;
+    }
+    b.listen_again().await;
+    // The port is another one: the next introduction tells it.
+    b.join(&a.ticket().await).await.unwrap();
+    let expected: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    assert_eq!(b.received(20).await, expected);
+    a.server.stop().await;
+    b.send("ada@a.example", "after").await;
+    a.listen_again().await;
+    a.join(&b.ticket().await).await.unwrap();
+    assert_eq!(a.received(1).await, ["after"]);
+}
+
+// PEER-20
+#[tokio::test]
+async fn a_message_to_an_unknown_person_is_refused_and_the_sender_learns_it() {
+    let (a, b) = peers().await;
+    a.send("eve@b.example", "hello").await;
+    until(async || {
+        let waiting = a.waiting().await;
+        waiting[0]["state"] == "refused"
+    })
+    .await;
+    let refused = &a.waiting().await[0];
+    assert_eq!(refused["why"], "there is no such recipient");
+    let discard = json!({ "person": "ada", "id": refused["id"] });
+    a.admin("peer.discard", discard).await;
+    assert_eq!(a.waiting().await, Vec::<Value>::new());
+    assert_eq!(b.texts().await, Vec::<String>::new());
+}
+
+// PEER-16, PEER-22
+#[tokio::test]
+async fn a_suspended_peer_is_cut_and_refused_and_its_messages_wait() {
+    let (a, b) = peers().await;
+    let mut lines = connected(&a, &b).await;
+    let suspend = json!({ "peer": "a.example", "reason": "test" });
+    b.admin("peer.suspend", suspend).await;
+    assert_eq!(next(&mut lines).await, None);
+    assert_eq!(
+        next(&mut greeted(&b, &key(&a), &hello(&a)).await).await,
+        None
+    );
+    b.send("ada@a.example", "later").await;
+    let findings = b.admin("peer.doctor", json!({})).await;
+    assert_eq!(findings["ok"], false);
+    let cause = findings["findings"][1]["cause"].as_str().unwrap();
+    assert!(cause.contains("suspended it: test"), "{cause}");
+    assert_eq!(b.waiting().await.len(), 1);
+    b.admin("peer.resume", json!({ "peer": "a.example" })).await;
+    assert_eq!(a.received(1).await, ["later"]);
+}
+
+// PEER-13
+#[tokio::test]
+async fn a_removed_peer_stays_removed_until_an_admin_forgets_it() {
+    let (a, b) = peers().await;
+    a.admin("peer.remove", json!({ "peer": b.id() })).await;
+    assert_eq!(
+        next(&mut greeted(&a, &key(&b), &hello(&b)).await).await,
+        None
+    );
+    b.join(&a.ticket().await).await.unwrap_err();
+    assert_eq!(a.peers().await, [(b.id(), "removed".to_owned())]);
+    a.admin("peer.forget", json!({ "peer": b.id() })).await;
+    b.join(&a.ticket().await).await.unwrap();
+    assert_eq!(a.peers().await, [(b.id(), "active".to_owned())]);
+}
+
+// PEER-15, PEER-16
+#[tokio::test]
+async fn a_hello_of_an_unknown_site_of_another_person_or_with_another_key_gets_no_reply() {
+    let (a, b) = peers().await;
+    let other_site = Side::new("c.example", "eve").await;
+    let other_person = PeerHello {
+        id: "eve@a.example".parse().unwrap(),
+        ..hello(&a)
+    };
+    let thief = Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes([7; 32]))));
+    for (key, hello) in [
+        (key(&other_site), hello(&other_site)),
+        (key(&other_site), hello(&a)),
+        (key(&a), other_person),
+        (thief, hello(&a)),
+    ] {
+        let mut lines = greeted(&b, &key, &hello).await;
+        assert_eq!(next(&mut lines).await, None);
+    }
+    connected(&a, &b).await;
+}
+
+// PEER-18, PEER-19
+#[tokio::test]
+async fn a_peer_calls_what_peers_may_call_and_nothing_else() {
+    let (a, b) = peers().await;
+    let mut lines = connected(&a, &b).await;
+    let mut call = async |command: &str, params: Value| {
+        let (group, command) = command.split_once('.').unwrap();
+        let line = json!({ "id": 1, "group": group, "command": command, "params": params });
+        lines.send(format!("{line}\n").as_bytes()).await.unwrap();
+        next(&mut lines).await.unwrap()
+    };
+    assert_eq!(call("peer.ping", json!({})).await["code"], 0);
+    for refused in ["person.list", "peer.list", "site.status", "peer.stop"] {
+        let outcome = call(refused, json!({})).await;
+        assert_eq!(
+            outcome["code"],
+            Code::NOT_PERMITTED.0,
+            "{refused}: {outcome}"
+        );
+    }
+    let message = |from: &str, number: u64| {
+        json!({ "messages": [{
+            "id": "019523d0-5c00-7000-8000-000000000000",
+            "number": number,
+            "from": from,
+            "to": "bob@b.example",
+            "text": "hello",
+            "sent": "2026-03-01T12:00:00.000Z",
+        }] })
+    };
+    let state = |outcome: Value| outcome["data"]["reports"][0]["state"].clone();
+    let forged = call("peer.deliver", message("eve@c.example", 1)).await;
+    assert_eq!(state(forged), "refused");
+    for _ in 0..2 {
+        let taken = call("peer.deliver", message("ada@a.example", 1)).await;
+        assert_eq!(state(taken), "accepted");
+    }
+    assert_eq!(b.texts().await, ["hello"]);
+    let permit = json!({ "peer": "a.example", "allows": [] });
+    b.admin("peer.permit", permit).await;
+    let refused = call("peer.deliver", message("ada@a.example", 2)).await;
+    assert_eq!(refused["code"], Code::NOT_PERMITTED.0);
+}
+
+// PEER-18
+#[tokio::test]
+async fn both_sites_call_operations_on_one_connection() {
+    let (a, b) = peers().await;
+    // Messages of B travel on the connection that A opened.
+    let mut lines = connected(&a, &b).await;
+    b.send("ada@a.example", "hello").await;
+    let operation = next(&mut lines).await.unwrap();
+    assert_eq!(operation["command"], "deliver");
+    let id = &operation["params"]["messages"][0]["id"];
+    let ping = json!({ "id": 9, "group": "peer", "command": "ping" });
+    lines.send(format!("{ping}\n").as_bytes()).await.unwrap();
+    assert_eq!(next(&mut lines).await.unwrap()["id"], 9);
+    let reports = json!({ "reports": [{ "id": id, "state": "accepted" }] });
+    let result = json!({ "id": operation["id"], "code": 0, "data": reports });
+    lines.send(format!("{result}\n").as_bytes()).await.unwrap();
+    until(async || b.waiting().await.is_empty()).await;
+}
+
+// PEER-21
+#[tokio::test]
+async fn a_peer_that_breaks_the_protocol_again_and_again_is_suspended() {
+    let (a, b) = peers().await;
+    for _ in 0..10 {
+        let mut lines = connected(&a, &b).await;
+        for _ in 0..3 {
+            let _ = lines.send(b"garbage\n").await;
+        }
+        while next(&mut lines).await.is_some() {}
+        let connections = || b.served.site.peer_connections(a.served.site.id());
+        until(async || connections().is_empty()).await;
+    }
+    until(async || b.peers().await[0].1 == "suspended").await;
+    assert_eq!(
+        next(&mut greeted(&b, &key(&a), &hello(&a)).await).await,
+        None
+    );
+}
+
+// PEER-14
+#[tokio::test]
+async fn key_events_are_given_to_a_client_that_proves_nothing() {
+    let a = Side::new("a.example", "ada").await;
+    let connector = Connector::any_site().unwrap();
+    let socket = TcpStream::connect(a.address()).await.unwrap();
+    let stream = connector.connect(socket).await.unwrap();
+    let mut lines = Lines::new(stream, 1 << 20);
+    lines.send(b"{\"key_events_from\":0}\n").await.unwrap();
+    let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
+    let reply = KeyEventsReply::read(line).unwrap();
+    assert_eq!(reply.key_events, *a.served.site.key_events());
+}
+
+// PEER-22
+#[tokio::test]
+async fn a_stopped_peer_server_ends_its_connections_and_stays_stopped_after_a_restart() {
+    let (a, b) = peers().await;
+    let mut lines = connected(&a, &b).await;
+    let connections = || b.served.site.peer_connections(a.served.site.id());
+    assert_eq!(connections(), [PeerDirection::Incoming]);
+    let stopped = b.admin("peer.stop", json!({})).await;
+    assert_eq!(stopped["state"], "stopped");
+    assert_eq!(next(&mut lines).await, None);
+    assert_eq!(b.served.site.endpoints().peer, None);
+    b.server.stop().await;
+    let _server = peer_server(&b.served).await;
+    let status = b.served.admin("peer.status", json!({})).await;
+    assert_eq!(
+        (&status["wanted"], &status["state"]),
+        (&json!(false), &json!("stopped"))
+    );
+    let started = b.served.admin("peer.start", json!({})).await;
+    assert_eq!(started["state"], "running");
+    connected(
+        &a,
+        &Side {
+            server: _server,
+            ..b
+        },
+    )
+    .await;
+}

@@ -1,0 +1,141 @@
+//! Peers, and the messages between their people.
+
+mod messages;
+mod write;
+
+use async_trait::async_trait;
+use countersign_core::id::{AccountId, MessageId};
+use countersign_core::page::Page;
+use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
+use countersign_core::store::{Peers, StoreError};
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::site_identity::SiteId;
+
+use super::SqliteStore;
+use super::reads::{many, one};
+use super::row::{Columns, damaged};
+
+pub(super) use write::apply;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT document, last_seen, sent, received, revision FROM peer ",
+            $rest
+        )
+    };
+}
+
+const BY_SITE: &str = select!("WHERE site = ?");
+const BY_ZONE: &str = select!("WHERE zone = ? AND state <> 'removed'");
+const PAGE: &str = select!("WHERE site > ? ORDER BY site LIMIT ?");
+const AWAITED: &str = "SELECT site FROM peer WHERE EXISTS \
+    (SELECT 1 FROM peer_outbox WHERE peer_outbox.peer = peer.key AND refused IS NULL) ORDER BY site";
+
+#[async_trait]
+impl Peers for SqliteStore {
+    async fn peer(&self, site: SiteId) -> Result<Option<Peer>, StoreError> {
+        let query = sqlx::query(BY_SITE).bind(site.0.to_vec());
+        one(&self.readers, query, row).await
+    }
+
+    async fn peer_of_zone(&self, zone: &Zone) -> Result<Option<Peer>, StoreError> {
+        let query = sqlx::query(BY_ZONE).bind(zone.to_string());
+        one(&self.readers, query, row).await
+    }
+
+    async fn peers(&self, page: &Page<SiteId>) -> Result<Vec<Peer>, StoreError> {
+        // No id sorts before no bytes.
+        let after = page.after.map_or_else(Vec::new, |site| site.0.to_vec());
+        let query = sqlx::query(PAGE).bind(after).bind(page.limit);
+        many(&self.readers, query, row).await
+    }
+
+    async fn peer_count(&self) -> Result<u64, StoreError> {
+        self.number(sqlx::query("SELECT count(*) FROM peer")).await
+    }
+
+    async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError> {
+        many(&self.readers, sqlx::query(AWAITED), |columns| {
+            Ok(SiteId(columns.bytes()?))
+        })
+        .await
+    }
+
+    async fn waiting_messages(
+        &self,
+        peer: SiteId,
+        limit: u32,
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
+        messages::waiting(self, peer, limit).await
+    }
+
+    async fn outbox(
+        &self,
+        account: AccountId,
+        page: &Page<MessageId>,
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
+        messages::outbox(self, account, page).await
+    }
+
+    async fn outbox_count(&self, account: AccountId) -> Result<u64, StoreError> {
+        const COUNT: &str = "SELECT count(*) FROM peer_outbox \
+            WHERE account = (SELECT key FROM account WHERE id = ?)";
+        let query = sqlx::query(COUNT).bind(account.as_bytes().to_vec());
+        self.number(query).await
+    }
+
+    async fn inbox(
+        &self,
+        account: AccountId,
+        page: &Page<u64>,
+    ) -> Result<Vec<(u64, InboxMessage)>, StoreError> {
+        messages::inbox(self, account, page).await
+    }
+
+    async fn inbox_count(&self, account: AccountId) -> Result<u64, StoreError> {
+        const COUNT: &str = "SELECT count(*) FROM peer_inbox \
+            WHERE account = (SELECT key FROM account WHERE id = ?)";
+        let query = sqlx::query(COUNT).bind(account.as_bytes().to_vec());
+        self.number(query).await
+    }
+
+    async fn last_received(
+        &self,
+        peer: SiteId,
+        other: &AccountName,
+        own: AccountId,
+    ) -> Result<u64, StoreError> {
+        const LAST: &str = "SELECT received FROM peer_pair \
+            WHERE peer = (SELECT key FROM peer WHERE site = ?) \
+            AND account = (SELECT key FROM account WHERE id = ?) AND other = ?";
+        let query = sqlx::query(LAST)
+            .bind(peer.0.to_vec())
+            .bind(own.as_bytes().to_vec())
+            .bind(other.to_string());
+        self.number(query).await
+    }
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+impl SqliteStore {
+    /// The number in the first row; 0 without a row.
+    async fn number(&self, query: Query) -> Result<u64, StoreError> {
+        let found = one(&self.readers, query, |columns| columns.number::<u64>());
+        Ok(found.await?.unwrap_or(0))
+    }
+}
+
+fn row(columns: &mut Columns<'_>) -> Result<Peer, StoreError> {
+    let document: &str = columns.take()?;
+    let peer: Peer = serde_json::from_str(document).map_err(|error| damaged(&error))?;
+    Ok(Peer {
+        last_seen: columns.take::<Option<i64>>()?.map(Timestamp::from_millis),
+        sent: columns.number()?,
+        received: columns.number()?,
+        revision: columns.number()?,
+        ..peer
+    })
+}

@@ -1,0 +1,319 @@
+//! Peers, and the messages between their people.
+
+use countersign_core::accounts::Account;
+use countersign_core::id::MessageId;
+use countersign_core::page::Page;
+use countersign_core::peers::{
+    InboxMessage, Introduction, OutboxMessage, Peer, PeerPermission, PeerState, SendState,
+};
+use countersign_core::store::{Change, PeerChange, Store, StoreError, Thing, Unique};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
+
+use super::StoreUnderTest;
+use super::sample::{NOW, commit, name, person};
+
+const STALE_PEER: StoreError = StoreError::Stale { what: Thing::Peer };
+const NO_PEER: StoreError = StoreError::NotFound { what: Thing::Peer };
+const SEEN_BEFORE: StoreError = StoreError::Stale {
+    what: Thing::Message,
+};
+const NO_MESSAGE: StoreError = StoreError::NotFound {
+    what: Thing::Message,
+};
+
+fn peer(mark: u8, zone: &str, own: &Account) -> Peer {
+    let key = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
+    let first = SignedKeyEvent::first(&key(mark), &key(mark + 100).public(), 0);
+    Peer {
+        known: KnownSite::whole(&[first]).unwrap(),
+        zone: zone.parse().unwrap(),
+        host: zone.to_owned(),
+        port: 4750,
+        introductions: vec![Introduction {
+            own: own.id,
+            own_name: own.name.clone(),
+            other: name(&format!("bob@{zone}")),
+            at: NOW,
+        }],
+        state: PeerState::Active,
+        allows: PeerPermission::ALL.to_vec(),
+        joined: NOW,
+        last_seen: None,
+        sent: 0,
+        received: 0,
+        revision: 1,
+    }
+}
+
+fn insert(peer: &Peer) -> Change {
+    Change::Peer(PeerChange::Insert(Box::new(peer.clone())))
+}
+
+fn update(peer: &Peer) -> Change {
+    Change::Peer(PeerChange::Update(Box::new(peer.clone())))
+}
+
+fn removed(peer: &Peer) -> Peer {
+    let by = "admin".to_owned();
+    peer.clone()
+        .revised(|peer| peer.state = PeerState::Removed { by, at: NOW })
+}
+
+fn outgoing(peer: &Peer, own: &Account, other: &str, text: &str) -> OutboxMessage {
+    OutboxMessage {
+        id: MessageId::new(NOW, &mut SystemEntropy),
+        peer: peer.site(),
+        own: own.id,
+        other: name(other),
+        number: 1_000,
+        text: text.parse().unwrap(),
+        at: NOW,
+        state: SendState::Waiting,
+    }
+}
+
+fn send(message: &OutboxMessage) -> Change {
+    Change::Peer(PeerChange::Send(Box::new(message.clone())))
+}
+
+fn incoming(peer: &Peer, own: &Account, other: &str, number: u64) -> InboxMessage {
+    InboxMessage {
+        id: MessageId::new(NOW, &mut SystemEntropy),
+        peer: peer.site(),
+        other: name(other),
+        own: own.id,
+        number,
+        text: format!("message {number}").parse().unwrap(),
+        sent: NOW,
+        received: NOW.plus_seconds(1),
+    }
+}
+
+fn receive(message: &InboxMessage) -> Change {
+    Change::Peer(PeerChange::Receive(Box::new(message.clone())))
+}
+
+const fn page<Cursor>(after: Option<Cursor>, limit: u32) -> Page<Cursor> {
+    Page { after, limit }
+}
+
+async fn ada(store: &dyn Store) -> Account {
+    let ada = person("ada");
+    commit(store, [Change::InsertAccount(ada.clone())])
+        .await
+        .unwrap();
+    ada
+}
+
+pub async fn a_peer_is_found_by_its_site_id_and_its_zone(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let (one, two) = (peer(1, "b.example", &ada), peer(2, "c.example", &ada));
+    commit(&*store, [insert(&one), insert(&two)]).await.unwrap();
+    assert_eq!(store.peer(one.site()).await.unwrap(), Some(one.clone()));
+    assert_eq!(store.peer(SiteId([9; 32])).await.unwrap(), None);
+    let found = store.peer_of_zone(&two.zone).await.unwrap();
+    assert_eq!(found, Some(two.clone()));
+    let mut all = [one.clone(), two];
+    all.sort_by_key(Peer::site);
+    assert_eq!(store.peers(&page(None, 9)).await.unwrap(), all);
+    let after = page(Some(all[0].site()), 9);
+    assert_eq!(store.peers(&after).await.unwrap(), all[1..]);
+    assert_eq!(store.peer_count().await.unwrap(), 2);
+
+    let (site, at) = (one.site(), NOW.plus_seconds(60));
+    commit(&*store, [Change::Peer(PeerChange::See { site, at })])
+        .await
+        .unwrap();
+    let seen = store.peer(site).await.unwrap().unwrap();
+    assert_eq!((seen.last_seen, seen.revision), (Some(at), 1));
+}
+
+pub async fn a_zone_belongs_to_one_peer_until_it_is_removed(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let (one, other) = (peer(1, "b.example", &ada), peer(2, "b.example", &ada));
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let conflict = |what| Err(StoreError::Conflict { what });
+    assert_eq!(
+        commit(&*store, [insert(&other)]).await,
+        conflict(Unique::PeerZone)
+    );
+    assert_eq!(
+        commit(&*store, [insert(&one)]).await,
+        conflict(Unique::Peer)
+    );
+    let one = removed(&one);
+    commit(&*store, [update(&one)]).await.unwrap();
+    assert_eq!(store.peer_of_zone(&one.zone).await.unwrap(), None);
+    commit(&*store, [insert(&other)]).await.unwrap();
+    let back = one.clone().revised(|peer| peer.state = PeerState::Active);
+    assert_eq!(
+        commit(&*store, [update(&back)]).await,
+        conflict(Unique::PeerZone)
+    );
+}
+
+pub async fn a_peer_is_changed_at_its_current_revision_only(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    assert_eq!(commit(&*store, [update(&one)]).await, Err(NO_PEER));
+    commit(&*store, [insert(&one)]).await.unwrap();
+    assert_eq!(commit(&*store, [update(&one)]).await, Err(STALE_PEER));
+    let forget = |revision| {
+        let site = one.site();
+        Change::Peer(PeerChange::Forget { site, revision })
+    };
+    assert_eq!(commit(&*store, [forget(1)]).await, Err(STALE_PEER));
+    let gone = removed(&one);
+    commit(&*store, [update(&gone)]).await.unwrap();
+    assert_eq!(store.peer(one.site()).await.unwrap(), Some(gone));
+    assert_eq!(commit(&*store, [forget(1)]).await, Err(STALE_PEER));
+    commit(&*store, [forget(2)]).await.unwrap();
+    assert_eq!(commit(&*store, [forget(2)]).await, Err(NO_PEER));
+    assert_eq!(store.peer_count().await.unwrap(), 0);
+}
+
+pub async fn a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_delivered(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    let first = outgoing(&one, &ada, "bob@b.example", "one");
+    assert_eq!(commit(&*store, [send(&first)]).await, Err(NO_PEER));
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let mut second = outgoing(&one, &ada, "bob@b.example", "two");
+    commit(&*store, [send(&first)]).await.unwrap();
+    commit(&*store, [send(&second)]).await.unwrap();
+    // The number that the sender proposes is taken: the next one is assigned.
+    second.number = 1_001;
+    let waiting = store.waiting_messages(one.site(), 9).await.unwrap();
+    assert_eq!(waiting, [first.clone(), second.clone()]);
+    assert_eq!(store.peers_awaited().await.unwrap(), [one.site()]);
+    assert_eq!(store.outbox_count(ada.id).await.unwrap(), 2);
+
+    let (id, peer) = (first.id, one.site());
+    let delivered = || Change::Peer(PeerChange::Delivered { id, peer });
+    commit(&*store, [delivered()]).await.unwrap();
+    commit(&*store, [delivered()]).await.unwrap();
+    let why = "no such person".to_owned();
+    let refused = Change::Peer(PeerChange::Undeliverable {
+        id: second.id,
+        peer,
+        why: why.clone(),
+        at: NOW,
+    });
+    commit(&*store, [refused]).await.unwrap();
+    second.state = SendState::Refused { why, at: NOW };
+    let waiting = store.waiting_messages(peer, 9).await.unwrap();
+    assert_eq!(waiting, []);
+    assert_eq!(store.peers_awaited().await.unwrap(), []);
+    let outbox = store.outbox(ada.id, &page(None, 9)).await.unwrap();
+    assert_eq!(outbox, std::slice::from_ref(&second));
+    assert_eq!(store.peer(peer).await.unwrap().unwrap().sent, 1);
+
+    let (id, own) = (second.id, ada.id);
+    let discard = || Change::Peer(PeerChange::DiscardSent { id, own });
+    commit(&*store, [discard()]).await.unwrap();
+    assert_eq!(commit(&*store, [discard()]).await, Err(NO_MESSAGE));
+    // The pair's numbers go on.
+    let third = outgoing(&one, &ada, "bob@b.example", "three");
+    commit(&*store, [send(&third)]).await.unwrap();
+    let waiting = store.waiting_messages(peer, 9).await.unwrap();
+    assert_eq!(waiting[0].number, 1_002);
+}
+
+pub async fn a_message_is_received_once_and_in_order(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    let first = incoming(&one, &ada, "bob@b.example", 7);
+    assert_eq!(commit(&*store, [receive(&first)]).await, Err(NO_PEER));
+    commit(&*store, [insert(&one)]).await.unwrap();
+    commit(&*store, [receive(&first)]).await.unwrap();
+    for number in [7, 6] {
+        let again = incoming(&one, &ada, "bob@b.example", number);
+        assert_eq!(commit(&*store, [receive(&again)]).await, Err(SEEN_BEFORE));
+    }
+    let other = incoming(&one, &ada, "eve@b.example", 1);
+    commit(&*store, [receive(&other)]).await.unwrap();
+    let last = store.last_received(one.site(), &name("bob@b.example"), ada.id);
+    assert_eq!(last.await.unwrap(), 7);
+    let inbox = store.inbox(ada.id, &page(None, 9)).await.unwrap();
+    let messages: Vec<_> = inbox.iter().map(|(_, message)| message.clone()).collect();
+    assert_eq!(messages, [first.clone(), other.clone()]);
+    let after = page(Some(inbox[0].0), 9);
+    assert_eq!(store.inbox(ada.id, &after).await.unwrap(), inbox[1..]);
+    assert_eq!(store.inbox_count(ada.id).await.unwrap(), 2);
+    assert_eq!(store.peer(one.site()).await.unwrap().unwrap().received, 2);
+
+    let (id, own) = (first.id, ada.id);
+    let discard = || Change::Peer(PeerChange::DiscardReceived { id, own });
+    commit(&*store, [discard()]).await.unwrap();
+    assert_eq!(commit(&*store, [discard()]).await, Err(NO_MESSAGE));
+    // A message that was discarded does not come again.
+    assert_eq!(commit(&*store, [receive(&first)]).await, Err(SEEN_BEFORE));
+}
+
+pub async fn the_first_message_of_each_pair_waits_before_the_second_of_any(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    commit(&*store, [insert(&one)]).await.unwrap();
+    for (other, text) in [
+        ("bob@b.example", "1"),
+        ("bob@b.example", "2"),
+        ("bob@b.example", "3"),
+        ("eve@b.example", "4"),
+    ] {
+        let message = outgoing(&one, &ada, other, text);
+        commit(&*store, [send(&message)]).await.unwrap();
+    }
+    let waiting = store.waiting_messages(one.site(), 3).await.unwrap();
+    let texts: Vec<_> = waiting
+        .iter()
+        .map(|message| message.text.as_str())
+        .collect();
+    assert_eq!(texts, ["1", "4", "2"]);
+}
+
+pub async fn a_deleted_account_and_a_forgotten_peer_take_their_messages_along(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let (ada, bob) = (ada(&*store).await, person("bob"));
+    commit(&*store, [Change::InsertAccount(bob.clone())])
+        .await
+        .unwrap();
+    let one = peer(1, "b.example", &ada);
+    commit(&*store, [insert(&one)]).await.unwrap();
+    for own in [&ada, &bob] {
+        let sent = outgoing(&one, own, "eve@b.example", "hello");
+        let received = incoming(&one, own, "eve@b.example", 1);
+        commit(&*store, [send(&sent), receive(&received)])
+            .await
+            .unwrap();
+    }
+    let (id, revision) = (ada.id, 1);
+    commit(&*store, [Change::DeleteAccount { id, revision }])
+        .await
+        .unwrap();
+    let waiting = store.waiting_messages(one.site(), 9).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].own, bob.id);
+    assert_eq!(store.inbox_count(ada.id).await.unwrap(), 0);
+
+    commit(&*store, [update(&removed(&one))]).await.unwrap();
+    let (site, revision) = (one.site(), 2);
+    let forget = Change::Peer(PeerChange::Forget { site, revision });
+    commit(&*store, [forget]).await.unwrap();
+    assert_eq!(store.inbox_count(bob.id).await.unwrap(), 0);
+    assert_eq!(store.outbox_count(bob.id).await.unwrap(), 0);
+}

@@ -1,0 +1,138 @@
+//! Another site, of which a test has the key alone, as a peer of a site without listeners.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::engine::{
+    NewPeerConnection, NotEnrolled, OwnSide, PeerConnection, PeerServerState, PeerTransport, Site,
+    TransportError,
+};
+use countersign_core::throttle::Source;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::enrolment::{Exporter, Token};
+use countersign_proto::name::AccountName;
+use countersign_proto::peer::{JoinRequest, Joining, PeerHello, PeerTicket};
+use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
+
+/// Where the peers of tests connect from.
+pub const PEER_SOURCE: Source = Source::V4(Ipv4Addr::new(192, 0, 2, 9));
+
+const EXPORTER: Exporter = Exporter([8; 32]);
+
+/// Another site with one key event. Its person is `bob`.
+pub struct TestPeer {
+    /// Its key.
+    pub key: SiteKey,
+    /// Its key events.
+    pub events: Vec<SignedKeyEvent>,
+    /// Its zone.
+    pub zone: String,
+}
+
+impl TestPeer {
+    /// A site with a new key and this zone.
+    #[must_use]
+    pub fn new(zone: &str) -> Self {
+        let key = || SiteKey::from_seed(SiteSeed::generate(&mut SystemEntropy));
+        let (key, next) = (key(), key());
+        let events = vec![SignedKeyEvent::first(&key, &next.public(), 0)];
+        Self {
+            key,
+            events,
+            zone: zone.to_owned(),
+        }
+    }
+
+    /// What it proves to be.
+    #[must_use]
+    pub fn known(&self) -> KnownSite {
+        KnownSite::whole(&self.events).unwrap()
+    }
+
+    /// Its person.
+    #[must_use]
+    pub fn bob(&self) -> AccountName {
+        format!("bob@{}", self.zone).parse().unwrap()
+    }
+
+    /// A ticket of its person.
+    #[must_use]
+    pub fn ticket(&self) -> PeerTicket {
+        let token = Token::generate(&mut SystemEntropy);
+        let key = self.key.public();
+        PeerTicket::new("b.example", 4750, token, 1_800_000_000, key, self.bob()).unwrap()
+    }
+
+    /// Its request to join the site of a ticket.
+    #[must_use]
+    pub fn request(&self, ticket: &PeerTicket) -> JoinRequest {
+        let id = self.bob();
+        let joining = Joining {
+            id: &id,
+            host: "b.example",
+            port: 4750,
+            events: &self.events,
+        };
+        let token = ticket.token().clone();
+        JoinRequest::new(token, &joining, &self.key, ticket.site(), &EXPORTER).unwrap()
+    }
+
+    /// Joins the site of a ticket.
+    ///
+    /// # Errors
+    /// As [`Site::accept_peer`].
+    pub async fn join(
+        &self,
+        site: &Site,
+        ticket: &PeerTicket,
+        now: Timestamp,
+    ) -> Result<(), NotEnrolled> {
+        let request = self.request(ticket);
+        let proof = async { request.verify(&EXPORTER, &site.public_key()).ok() };
+        site.accept_peer(&request, proof, PEER_SOURCE, now).await
+    }
+
+    /// Connects to a site of which it is a peer.
+    pub async fn connect(&self, site: &Site, now: Timestamp) -> Option<PeerConnection> {
+        let hello = PeerHello::new(self.known().id(), self.bob(), &self.events);
+        let new = NewPeerConnection {
+            hello,
+            key: self.key.public().signing,
+            source: PEER_SOURCE,
+            cut: Box::new(|_| {}),
+        };
+        site.open_peer(new, now).await.unwrap()
+    }
+}
+
+/// Every ticket leads to this site.
+#[async_trait]
+impl PeerTransport for TestPeer {
+    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<KnownSite, TransportError> {
+        Ok(self.known())
+    }
+
+    fn wake(&self) {}
+
+    async fn settle(&self, _: bool) {}
+
+    fn state(&self) -> PeerServerState {
+        PeerServerState::Running
+    }
+}
+
+impl super::TestSite {
+    /// A peer with the zone `b.example`, introduced by this person.
+    pub async fn peer(&self, person: &str) -> Arc<TestPeer> {
+        let peer = Arc::new(TestPeer::new("b.example"));
+        let issued = self
+            .admin("peer.ticket", serde_json::json!({ "person": person }))
+            .await;
+        let ticket = issued["uri"].as_str().unwrap().parse().unwrap();
+        peer.join(&self.site, &ticket, self.now()).await.unwrap();
+        peer
+    }
+}
