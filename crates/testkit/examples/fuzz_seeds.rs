@@ -35,7 +35,8 @@ use countersign_proto::enrolment::{
 };
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::peer::{
-    JoinRequest, Joining, KeyEventsReply, KeyEventsRequest as PeerKeyEventsRequest, PeerHello, PeerTicket, PeerWelcome,
+    JoinRequest, Joining, KeyEventsReply, KeyEventsRequest as PeerKeyEventsRequest, PeerHello,
+    PeerTicket, PeerWelcome,
 };
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, OptionList, command as c};

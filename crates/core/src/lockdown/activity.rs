@@ -138,12 +138,14 @@ impl Activity {
             Self::Operation(OperationKind::Enrols, Channel::Session)
             | Self::Operation(OperationKind::Enrols, Channel::Device)
             | Self::Operation(OperationKind::Enrols, Channel::Http)
+            | Self::Operation(OperationKind::Enrols, Channel::Peer)
             | Self::DeviceEnrolment
             | Self::PassphraseTicket
             | Self::FirstAdmin => Some(LockdownLevel::Enrolment),
             Self::Operation(OperationKind::IssuesTickets, Channel::Session)
             | Self::Operation(OperationKind::IssuesTickets, Channel::Device)
             | Self::Operation(OperationKind::IssuesTickets, Channel::Http)
+            | Self::Operation(OperationKind::IssuesTickets, Channel::Peer)
             | Self::PersonLogin
             | Self::DeliveredKeyLogin
             | Self::ServiceLogin
@@ -153,6 +155,7 @@ impl Activity {
             Self::Operation(OperationKind::Ordinary, Channel::Session)
             | Self::Operation(OperationKind::Ordinary, Channel::Device)
             | Self::Operation(OperationKind::Ordinary, Channel::Http)
+            | Self::Operation(OperationKind::Ordinary, Channel::Peer)
             | Self::Operation(_, Channel::Init)
             | Self::Resumption
             | Self::Information

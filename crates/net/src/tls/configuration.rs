@@ -62,10 +62,7 @@ pub(super) fn of_any_site() -> Result<ClientConfig, Error> {
     of_client(AcceptedSite::Any, None)
 }
 
-fn of_client(
-    site: AcceptedSite,
-    shown: Option<SingleCertAndKey>,
-) -> Result<ClientConfig, Error> {
+fn of_client(site: AcceptedSite, shown: Option<SingleCertAndKey>) -> Result<ClientConfig, Error> {
     let configuration = ClientConfig::builder_with_details(provider(), Arc::new(NoClock))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()

@@ -158,6 +158,7 @@ fn ticket(bytes: &[u8]) -> Result<(), Refused> {
             BadTicket::Host { .. } | BadTicket::Port => "address",
             BadTicket::Length { .. } | BadTicket::Characters | BadTicket::TypingError => "body",
             BadTicket::Kind { .. } => "kind",
+            BadTicket::Id => "id",
             BadTicket::Json { .. } => "json",
         };
         (stage, error.to_string())
@@ -188,6 +189,7 @@ fn refused(error: &RequestRefused) -> Refused {
     let stage = match error {
         RequestRefused::TooLong | RequestRefused::Malformed(BadRequest::TooLong) => "too_long",
         RequestRefused::Closed => "closed",
+        RequestRefused::OnlyKeyEvents => "only_key_events",
         RequestRefused::Malformed(BadRequest::Id(_)) => "id",
         RequestRefused::Malformed(BadRequest::Json(_)) => "json",
     };

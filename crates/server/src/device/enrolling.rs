@@ -27,10 +27,7 @@ pub(super) enum FirstLine {
 }
 
 /// Reads the first line and nothing after it. Before it the client may request key events, once.
-pub(super) async fn first_line(
-    stream: &mut Stream,
-    shared: &Shared,
-) -> Result<FirstLine, Refused> {
+pub(super) async fn first_line(stream: &mut Stream, shared: &Shared) -> Result<FirstLine, Refused> {
     let mut awaiting = AwaitingRequest::new();
     loop {
         let room = awaiting.room().min(READ_SIZE);
