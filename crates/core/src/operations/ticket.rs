@@ -329,7 +329,7 @@ impl TicketView {
             StateView::Revoked => "revoked",
         };
         let (id, kind, expires) = (self.id, self.kind, self.expires);
-        let person = person.unwrap_or_default();
+        let person = person.unwrap_or_else(|| "(no account)".to_owned());
         format!("{id}  {person}  {kind}  {state}  expires {expires}")
     }
 }

@@ -234,7 +234,8 @@ impl From<DeviceError> for Failure {
             DeviceError::Refused { .. } => (
                 Exit::NotAuthenticated,
                 "not_authenticated",
-                "ask an admin; `countersign device list` at the site shows the devices",
+                "ask an admin; at the site, `countersign device list` shows the devices and `countersign doctor` \
+                 what is wrong with the site",
             ),
             DeviceError::Enrolment(EnrolmentError::Refused) => (
                 Exit::NotAuthenticated,

@@ -37,7 +37,7 @@ use countersign_proto::enrolment::server::RequestRefused;
 use countersign_proto::peer::{BadPeerHello, FirstRefused};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, error};
 
 use self::enrolling::FirstLine;
@@ -168,6 +168,7 @@ async fn serve(
     shared: Arc<Shared>,
     acceptors: Arc<Acceptors>,
 ) {
+    let began = Instant::from_std(clock::monotonic());
     let mut evicted = Box::pin(admitted.evicted());
     let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
@@ -193,7 +194,7 @@ async fn serve(
                 admitted.punish(abuse, clock::now());
             }
             if !matches!(refused, Refused::Ended) {
-                tokio::time::sleep(shared.limits().refusal_time).await;
+                tokio::time::sleep_until(began + shared.limits().refusal_time).await;
             }
         }
     }
@@ -266,12 +267,34 @@ async fn first_line(
     let handshake = async { hello.answer().await };
     let mut stream = Box::new(in_turns(handshake, admitted, shared).await?);
     let Some(key) = stream.peer_key()? else {
-        return Ok(match enrolling::first_line(&mut stream, shared).await? {
+        let line = enrolling::first_line(&mut stream, shared).await;
+        return Ok(match late(line, shared).await? {
             FirstLine::Enrolment(request) => Asked::Enrolment(stream, request),
             FirstLine::Registration(request) => Asked::Registration(stream, request),
         });
     };
-    // What follows the line stays in the stream for the reader of operations.
+    let line = hello_line(&mut stream).await;
+    let (hello, web_socket) = late(line, shared).await?;
+    Ok(Asked::Session(Box::new(NewConnection {
+        stream,
+        key,
+        hello,
+        web_socket,
+    })))
+}
+
+/// The result of reading a first line. A refusal is returned after the time for refusals: when the caller
+/// drops the stream, the connection closes.
+async fn late<T, E: Into<Refused>>(line: Result<T, E>, shared: &Shared) -> Result<T, Refused> {
+    if line.is_err() {
+        tokio::time::sleep(shared.limits().refusal_time).await;
+    }
+    line.map_err(Into::into)
+}
+
+/// Reads the line of a device, or its request for a WebSocket, of which the key is returned. What follows stays
+/// in the stream for the reader of operations.
+async fn hello_line(stream: &mut Stream) -> Result<(Hello, Option<String>), Refused> {
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') {
         if line.len() == MAX_HELLO {
@@ -279,20 +302,12 @@ async fn first_line(
         }
         line.push(stream.read_u8().await?);
     }
-    let (hello, web_socket) = match line.starts_with(UPGRADE_START) {
-        true => {
-            let head = rest_of_head(&mut stream, line).await?;
-            let upgrade = UpgradeRequest::read(&head)?;
-            (upgrade.hello, Some(upgrade.key))
-        }
-        false => (Hello::read(&line)?, None),
-    };
-    Ok(Asked::Session(Box::new(NewConnection {
-        stream,
-        key,
-        hello,
-        web_socket,
-    })))
+    if line.starts_with(UPGRADE_START) {
+        let head = rest_of_head(stream, line).await?;
+        let upgrade = UpgradeRequest::read(&head)?;
+        return Ok((upgrade.hello, Some(upgrade.key)));
+    }
+    Ok((Hello::read(&line)?, None))
 }
 
 /// Reads a request for a WebSocket to its empty line.

@@ -40,7 +40,7 @@ async fn ended(client: &countersign_client::Client) -> bool {
     matches!(called, Err(CallError::Ended(Goodbye::Lockdown)))
 }
 
-// SES-80
+// SES-85
 #[tokio::test]
 async fn a_lockdown_of_logins_refuses_logins_before_a_secret_is_sent_and_keeps_sessions() {
     let served = site().maria().serve().await;
@@ -151,7 +151,7 @@ async fn a_lockdown_of_enrolment_refuses_tickets_without_spending_them() {
     assert!(devices.enrol(ticket.token(), &phone).await.is_some());
 }
 
-// SES-80
+// SES-85
 #[tokio::test]
 async fn a_person_in_lockdown_is_refused_like_a_locked_one_and_others_are_served() {
     let served = site().maria().serve().await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use countersign_core::alarms::PublicUrl;
+use countersign_core::alarms::{MailTemplate, PublicUrl};
 use countersign_server::delivery::{Channels, Mail, MailLogin, MailServer, MailTls};
 use countersign_testkit::harness::python::PythonServer;
 use countersign_testkit::harness::{ServedSite, TestSite};
@@ -139,6 +139,39 @@ async fn an_alarm_arrives_as_mail_with_a_text_and_an_html_part() {
         assert!(part.as_str().unwrap().contains(&link), "{part}");
     }
     delivery(&served, "sent", 0).await;
+}
+
+/// ALM-25.
+#[tokio::test]
+async fn a_mail_has_the_operators_texts_in_the_language_of_the_person() {
+    let mut server = mail_server(&folder(), &[]);
+    let served = site_with_ada().await;
+    let files = [
+        ("alarm.de.subject", "{{severity}} an {{name}}\n"),
+        (
+            "alarm.de.txt",
+            "Guten Tag!\n\n{{alarms}}\n\nDurchwahl 4711\n",
+        ),
+        ("alarm.en.txt", "Hello!\n\n{{alarms}}\n"),
+    ];
+    let templates = files.map(|(name, text)| MailTemplate::parse(name, text).unwrap());
+    served.server.deliver_over(Channels {
+        mail: Some(Mail::new(settings(server.port)).unwrap()),
+        templates: templates.into_iter().collect(),
+        ..Channels::default()
+    });
+    let german = json!({ "person": "ada", "language": "de" });
+    served.admin("alarm.preferences", german).await;
+    raise(&served, "warning", "Der <Lüfter> steht.").await;
+    let mail = next_mail(&mut server).await;
+    assert_eq!(header(&mail, "Subject"), ["warning an ada@example.org"]);
+    let text = mail["parts"]["text/plain"].as_str().unwrap();
+    assert!(text.starts_with("Guten Tag!"), "{text}");
+    assert!(text.contains("- Warnung: Der <Lüfter> steht."), "{text}");
+    assert!(text.trim_end().ends_with("Durchwahl 4711"), "{text}");
+    // There is no template of this part.
+    let html = mail["parts"]["text/html"].as_str().unwrap();
+    assert!(html.contains("Der &lt;Lüfter&gt; steht."), "{html}");
 }
 
 #[tokio::test]
