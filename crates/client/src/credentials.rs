@@ -77,6 +77,8 @@ pub struct PassphraseFinish {
     record: String,
     sealed_identity: String,
     certificate: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    renewal: bool,
 }
 
 /// The result of a change of pass phrase.
@@ -154,6 +156,7 @@ impl PassphraseFinish {
             record: BASE64URL_NOPAD.encode(record.as_bytes()),
             sealed_identity: BASE64URL_NOPAD.encode(&sealed),
             certificate: identity.certificate().to_pem(),
+            renewal: false,
         })
     }
 }
@@ -221,6 +224,37 @@ impl Client {
             Some(_) => self.prove_key(identity).await,
             None => self.prove_passphrase(present).await,
         }?;
+        self.register(new, identity, false).await
+    }
+
+    /// Registers the same pass phrase again, if the site asks for it because it has a newer OPAQUE
+    /// server setup. Returns whether it did. Call it after a login as a person: it costs one
+    /// operation if the site does not ask, and about a second if it does. Sessions continue.
+    ///
+    /// # Errors
+    /// [`CredentialError`]. The record then remains as it was, except after [`CallError::Lost`], when
+    /// the outcome is unknown; the pass phrase stays valid in either case.
+    pub async fn renew_passphrase(&self, passphrase: &Passphrase) -> Result<bool, CredentialError> {
+        let identity = match (self.identity(), self.delivered()) {
+            (Some(identity), None) => identity,
+            _ => return Ok(false),
+        };
+        let shown: Value = self.call("self", "show", &json!({})).await?;
+        if shown.get("renew_passphrase") != Some(&Value::Bool(true)) {
+            return Ok(false);
+        }
+        self.prove_passphrase(passphrase).await?;
+        self.register(passphrase, identity, true).await?;
+        Ok(true)
+    }
+
+    /// Registers a pass phrase after a fresh proof.
+    async fn register(
+        &self,
+        new: &Passphrase,
+        identity: &Identity,
+        renewal: bool,
+    ) -> Result<PassphraseChanged, CredentialError> {
         let registration = Registration::start(new)?;
         let request = json!({ "request": registration.request() });
         let started: PassphraseStarted = self.call("self", "passphrase_start", &request).await?;
@@ -233,7 +267,10 @@ impl Client {
         })
         .await?;
         let (record, export_key) = registered?;
-        let finished = PassphraseFinish::new(&started, &record, &export_key, identity)?;
+        let finished = PassphraseFinish {
+            renewal,
+            ..PassphraseFinish::new(&started, &record, &export_key, identity)?
+        };
         Ok(self.call("self", "passphrase_finish", &finished).await?)
     }
 

@@ -15,7 +15,10 @@ const PROGRAM: &str = "countersign";
 const DEFAULT_FOLDER: &str = "./site";
 
 /// The commands of operations, where their names differ.
-const COMMANDS: [(&str, &str); 14] = [
+const COMMANDS: [(&str, &str); 20] = [
+    ("broker key_list", "broker key list"),
+    ("broker key_new", "broker key new"),
+    ("broker key_retire", "broker key retire"),
     ("key add", "service key add"),
     ("key list", "service key list"),
     ("key revoke", "service key revoke"),
@@ -30,6 +33,9 @@ const COMMANDS: [(&str, &str); 14] = [
     ("site key_slot_remove", "site key slots remove"),
     ("site key_slot_test", "site key slots test"),
     ("site key_slots", "site key slots list"),
+    ("site setup_new", "site setup new"),
+    ("site setup_retire", "site setup retire"),
+    ("site setup_status", "site setup status"),
 ];
 
 /// Operations without a command of their own: programs run them, or `countersign call`.

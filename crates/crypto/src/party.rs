@@ -197,6 +197,25 @@ impl PartyPublic {
         Self::from_bytes(&block.decode().map_err(|_| BadPartyPublic::NotPem)?)
     }
 
+    /// Parses the keys of one or more parties in one text, in their order. Blocks with other labels
+    /// are left out.
+    ///
+    /// # Errors
+    /// [`BadPartyPublic`] if there are none, or one of them is invalid.
+    pub fn all_from_pem(pem: &str) -> Result<Vec<Self>, BadPartyPublic> {
+        let (begin, end) = (
+            format!("-----BEGIN {PEM_LABEL}-----"),
+            format!("-----END {PEM_LABEL}-----"),
+        );
+        let blocks = pem.split_inclusive(end.as_str());
+        let blocks = blocks.filter_map(|text| text.rfind(&begin).and_then(|at| text.get(at..)));
+        let keys: Vec<Self> = blocks.map(Self::from_pem).collect::<Result<_, _>>()?;
+        match keys.is_empty() {
+            true => Err(BadPartyPublic::NotPem),
+            false => Ok(keys),
+        }
+    }
+
     /// SHA-256 of the keys, which identifies them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {

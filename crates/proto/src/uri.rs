@@ -54,6 +54,12 @@ impl SiteUri {
         })
     }
 
+    /// The URI of the same site after its key was replaced by this one.
+    #[must_use]
+    pub fn with_key(self, site_key: SitePublicKey) -> Self {
+        Self { site_key, ..self }
+    }
+
     /// Host and port, in the form that a connection needs.
     #[must_use]
     pub fn address(&self) -> String {

@@ -39,7 +39,7 @@ impl Shared {
                 let made = Arc::new(ServerSettings {
                     key: opened.key.clone(),
                     key_events: Arc::new(KeyEventLog::new(&opened.events)?),
-                    setup: opened.setup.clone(),
+                    setup: opened.decoy_setup.clone(),
                     decoy: opened.decoy.clone(),
                     zone: self.site.zone(),
                     options,

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
+use countersign_proto::uri::SiteUri;
+
 use super::Site;
 
 /// Where clients connect to.
@@ -52,13 +54,16 @@ impl Site {
             .unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
-    /// Returns the addresses; empty while no server runs.
+    /// Returns the addresses; empty while no server runs. The URI has the present site key, also if
+    /// that was replaced after the server announced it.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints {
-        self.0
-            .endpoints
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let announced = self.0.endpoints.read();
+        let announced = announced.unwrap_or_else(PoisonError::into_inner).clone();
+        let uri = announced.uri.map(|text| match text.parse::<SiteUri>() {
+            Ok(uri) => uri.with_key(self.public_key()).to_string(),
+            Err(_) => text,
+        });
+        Endpoints { uri, ..announced }
     }
 }

@@ -95,15 +95,16 @@ impl Site {
         let (Some((account, credential)), Some(opened)) = (found, self.unsealed_keys()) else {
             return Ok(None);
         };
-        if account.kind != Kind::Person || credential.setup != opened.setup.id() {
+        // A record under a retired setup is worthless.
+        let (Kind::Person, Some(setup)) = (account.kind, opened.setup_of(credential.setup)) else {
             return Ok(None);
-        }
+        };
         let damaged = |what: &str| StoreError::Damaged {
             problem: format!("the {what} of {name} cannot be read"),
         };
         Ok(Some(PersonLogin {
             account: account.id,
-            setup: Arc::clone(&opened.setup),
+            setup: Arc::clone(setup),
             credential_id: credential.credential_id,
             record: PassphraseRecord::from_stored(&credential.record)
                 .map_err(|_| damaged("pass phrase record"))?,

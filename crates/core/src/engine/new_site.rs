@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::site_key_slots::{NewSlot, SlotError};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
@@ -13,7 +12,7 @@ use super::{Parts, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::offer::Offer;
-use crate::site_key::{self, KeyRecord, NewKeyError, UnsealedKeys, V1Keys};
+use crate::site_key::{KeyRecord, NewKeyError, Setups, StoredBrokerKeys, UnsealedKeys};
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
 use crate::timestamp::Timestamp;
 
@@ -63,9 +62,7 @@ impl From<NewKeyError> for SiteError {
         match error {
             NewKeyError::NoSlot => Self::NoSlot,
             NewKeyError::Slot(error) => error.into(),
-            NewKeyError::Events(error) => Self::Store(StoreError::Unavailable {
-                problem: error.to_string(),
-            }),
+            NewKeyError::Events(error) => unwritten(error),
         }
     }
 }
@@ -93,20 +90,19 @@ impl Site {
         let entropy = &mut *parts.entropy;
         let (slots, next_slots) = (new_site.slots, new_site.next_slots);
         let new = KeyRecord::generate(slots, next_slots, now, entropy)?;
-        let setup = ServerSetup::generate(entropy);
-        let sealed_setup = site_key::seal_setup(&new.root, &setup, entropy);
+        let setups = Setups::generate(now, entropy);
+        let broker_keys = StoredBrokerKeys::generate(now, entropy);
+        let sealed = Sealed {
+            setups: setups.sealed(&new.root, entropy).map_err(unwritten)?,
+            broker_keys: broker_keys.sealed(&new.root, entropy).map_err(unwritten)?,
+        };
         let config = SiteConfig {
             zone: new_site.zone,
             session_lifetime: SiteConfig::SESSION_LIFETIME,
             key_lifetime: SiteConfig::KEY_LIFETIME,
         };
         let offer = parts.offer.clone();
-        let changes =
-            changes(&new.record, &config, &offer, sealed_setup.clone()).map_err(|error| {
-                SiteError::Store(StoreError::Unavailable {
-                    problem: error.to_string(),
-                })
-            })?;
+        let changes = changes(&new.record, &config, &offer, &sealed).map_err(unwritten)?;
         let details = serde_json::json!({
             "site": new.record.known.id().to_string(),
             "site_key": new.key.public().to_string(),
@@ -127,13 +123,9 @@ impl Site {
                 other => SiteError::Store(other),
             })?;
         let events = new.record.events.clone();
-        let (zone, v1_keys) = (&config.zone, V1Keys::default());
-        let opened = UnsealedKeys::new(Arc::new(new.key), events, new.root, setup, zone, v1_keys);
-        let opened = opened.map_err(|error| {
-            SiteError::Store(StoreError::Unavailable {
-                problem: error.to_string(),
-            })
-        })?;
+        let (key, zone) = (Arc::new(new.key), &config.zone);
+        let opened = UnsealedKeys::new(key, events, new.root, setups, zone, broker_keys)
+            .map_err(unwritten)?;
         let record = SiteRecord {
             config,
             config_revision: 1,
@@ -143,9 +135,10 @@ impl Site {
             offer_revision: 1,
             key: new.record,
             key_revision: 1,
-            sealed_setup,
-            sealed_v1_keys: None,
-            v1_keys_revision: 0,
+            sealed_setups: sealed.setups,
+            setups_revision: 1,
+            sealed_broker_keys: sealed.broker_keys,
+            broker_keys_revision: 1,
         };
         Ok(Self::assemble(parts, record, Some(opened)))
     }
@@ -170,22 +163,36 @@ fn check_offer(offer: &Offer, floor: Strength) -> Result<(), SiteError> {
     Ok(())
 }
 
+/// The secrets of a new site, sealed under its root secret.
+struct Sealed {
+    setups: Vec<u8>,
+    broker_keys: Vec<u8>,
+}
+
+fn unwritten(error: impl std::fmt::Display) -> SiteError {
+    SiteError::Store(StoreError::Unavailable {
+        problem: error.to_string(),
+    })
+}
+
 fn changes(
     key: &KeyRecord,
     config: &SiteConfig,
     offer: &Offer,
-    sealed_setup: Vec<u8>,
+    sealed: &Sealed,
 ) -> Result<Vec<Change>, serde_json::Error> {
+    let put = |name, value: &Vec<u8>| Change::PutSetting {
+        name,
+        setting: Setting {
+            value: value.clone(),
+            revision: 1,
+        },
+    };
     Ok(vec![
         record::put(record::SITE_KEY, key, 1)?,
         record::put(record::CONFIG, config, 1)?,
         record::put(record::OFFER, offer, 1)?,
-        Change::PutSetting {
-            name: record::SERVER_SETUP,
-            setting: Setting {
-                value: sealed_setup,
-                revision: 1,
-            },
-        },
+        put(record::SERVER_SETUPS, &sealed.setups),
+        put(record::BROKER_KEYS, &sealed.broker_keys),
     ])
 }

@@ -76,6 +76,7 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::DeleteAccount { .. }
         | Change::DeleteDamagedAccount { .. }
         | Change::PutPassphrase(_)
+        | Change::RenewPassphrase(_)
         | Change::DeleteDeliveredKey(_)
         | Change::PutDeliveredKey(_)
         | Change::InsertKey(_)
@@ -135,6 +136,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         }
         // A ticket opens no session, and a device keeps its session through a change of its name.
         Change::InsertAccount(_)
+        | Change::RenewPassphrase(_)
         | Change::PutPersonData { .. }
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }

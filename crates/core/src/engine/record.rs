@@ -2,7 +2,6 @@
 
 use std::sync::{PoisonError, RwLockReadGuard};
 
-use countersign_crypto::secret::SecretText;
 use countersign_proto::name::Zone;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -12,13 +11,13 @@ use super::runtime::{RUNTIME, StoredSettings};
 use super::{Site, SiteError};
 use crate::engine::Refusal;
 use crate::offer::Offer;
-use crate::site_key::{KeyRecord, V1Key, seal_v1_keys};
+use crate::site_key::{BrokerKeys, KeyRecord, Setups, StoredBrokerKeys};
 use crate::store::{Change, Setting, Store, StoreError};
 use crate::timestamp::Timestamp;
 
 pub(super) const SITE_KEY: &str = "site_key";
-pub(super) const SERVER_SETUP: &str = "server_setup";
-pub(super) const V1_KEYS: &str = "broker_v1_keys";
+pub(super) const SERVER_SETUPS: &str = "server_setups";
+pub(super) const BROKER_KEYS: &str = "broker_keys";
 pub(super) const CONFIG: &str = "config";
 /// The name of the setting with the encryption options on offer: an [`Offer`], as JSON.
 pub const OFFER: &str = "encryption_options";
@@ -65,11 +64,12 @@ pub(super) struct SiteRecord {
     pub(super) offer_revision: u64,
     pub(super) key: KeyRecord,
     pub(super) key_revision: u64,
-    /// The OPAQUE server setup, sealed under the root secret.
-    pub(super) sealed_setup: Vec<u8>,
-    /// The broker's keys of edition v1, sealed likewise, if there are any.
-    pub(super) sealed_v1_keys: Option<Vec<u8>>,
-    pub(super) v1_keys_revision: u64,
+    /// The OPAQUE server setups, sealed under the root secret.
+    pub(super) sealed_setups: Vec<u8>,
+    pub(super) setups_revision: u64,
+    /// The broker's keys, sealed likewise.
+    pub(super) sealed_broker_keys: Vec<u8>,
+    pub(super) broker_keys_revision: u64,
 }
 
 impl SiteRecord {
@@ -87,10 +87,14 @@ impl SiteRecord {
             .setting(CONFIG)
             .await?
             .ok_or_else(|| missing(CONFIG))?;
-        let setup = store
-            .setting(SERVER_SETUP)
+        let setups = store
+            .setting(SERVER_SETUPS)
             .await?
-            .ok_or_else(|| missing(SERVER_SETUP))?;
+            .ok_or_else(|| missing(SERVER_SETUPS))?;
+        let broker_keys = store
+            .setting(BROKER_KEYS)
+            .await?
+            .ok_or_else(|| missing(BROKER_KEYS))?;
         // A site from before this setting existed offers the default options.
         let (offer, offer_revision) = match store.setting(OFFER).await? {
             Some(offer) => (parse(OFFER, &offer)?, offer.revision),
@@ -100,7 +104,6 @@ impl SiteRecord {
             Some(runtime) => (parse(RUNTIME, &runtime)?, runtime.revision),
             None => (StoredSettings::default(), 0),
         };
-        let v1_keys = store.setting(V1_KEYS).await?;
         Ok(Some(Self {
             config: parse(CONFIG, &config)?,
             config_revision: config.revision,
@@ -110,9 +113,10 @@ impl SiteRecord {
             offer_revision,
             key: parse(SITE_KEY, &key)?,
             key_revision: key.revision,
-            sealed_setup: setup.value,
-            v1_keys_revision: v1_keys.as_ref().map_or(0, |setting| setting.revision),
-            sealed_v1_keys: v1_keys.map(|setting| setting.value),
+            sealed_setups: setups.value,
+            setups_revision: setups.revision,
+            sealed_broker_keys: broker_keys.value,
+            broker_keys_revision: broker_keys.revision,
         }))
     }
 }
@@ -170,9 +174,15 @@ impl Site {
             OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
             // A notice tells the new key after a rotation.
             SITE_KEY => replace(&mut record.key, &mut record.key_revision, setting),
-            V1_KEYS => {
-                record.sealed_v1_keys = Some(setting.value.clone());
-                record.v1_keys_revision = setting.revision;
+            SERVER_SETUPS => {
+                record.sealed_setups = setting.value.clone();
+                record.setups_revision = setting.revision;
+                drop(throttle);
+                self.renew_unsealed();
+            }
+            BROKER_KEYS => {
+                record.sealed_broker_keys = setting.value.clone();
+                record.broker_keys_revision = setting.revision;
                 drop(throttle);
                 self.renew_unsealed();
             }
@@ -209,37 +219,57 @@ impl Site {
         put(OFFER, offer, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 
-    /// Returns the change that adds a key to the broker's keys of edition v1 and drops all but the
-    /// newest `keep` of the previous ones.
-    pub(crate) fn add_v1_key(
+    /// Returns the change that stores changed keys of the broker. It is based on the stored keys, so
+    /// that of two changes at once one is stale.
+    pub(crate) fn change_broker_keys(
         &self,
-        private: SecretText,
-        keep: usize,
-        now: Timestamp,
+        change: impl FnOnce(&BrokerKeys, &mut StoredBrokerKeys) -> Result<(), Refusal>,
     ) -> Result<Change, Refusal> {
         let opened = self.expect_unsealed()?;
         let record = self.record();
-        let mut keys = opened.v1_keys.clone();
-        keys.keys.truncate(keep);
-        keys.keys.insert(
-            0,
-            V1Key {
-                private,
-                added: now,
-            },
-        );
-        let internal = |error: serde_json::Error| Refusal::internal(error.to_string());
-        let sealed = seal_v1_keys(&opened.root, &keys, &mut self.entropy()).map_err(internal)?;
-        // Checked before the key is stored, so that the broker never has a key that it cannot use.
-        opened
-            .with_v1_keys(&record.config.zone, keys)
-            .map_err(|error| Refusal::invalid("private_key", error))?;
-        let setting = Setting {
-            value: sealed,
-            revision: record.v1_keys_revision.saturating_add(1),
+        let damaged = || Refusal::internal("the stored keys of the broker are damaged");
+        let stored = StoredBrokerKeys::open(&opened.root, &record.sealed_broker_keys);
+        let mut stored = stored.ok_or_else(damaged)?;
+        let keys = |stored: &StoredBrokerKeys| {
+            BrokerKeys::new(&opened.root, record.config.zone.to_string(), stored)
         };
-        let name = V1_KEYS;
-        Ok(Change::PutSetting { name, setting })
+        let before = keys(&stored).map_err(|_| damaged())?;
+        change(&before, &mut stored)?;
+        // Checked before the keys are stored, so that the broker never has one that it cannot use.
+        keys(&stored).map_err(|error| Refusal::invalid("private_key", error))?;
+        let sealed = stored.sealed(&opened.root, &mut self.entropy());
+        Ok(Change::PutSetting {
+            name: BROKER_KEYS,
+            setting: Setting {
+                value: sealed.map_err(|error| Refusal::internal(error.to_string()))?,
+                revision: record.broker_keys_revision.saturating_add(1),
+            },
+        })
+    }
+
+    /// Returns changed OPAQUE server setups and the change that stores them, which is based on the
+    /// stored ones.
+    pub(crate) fn change_setups(
+        &self,
+        change: impl FnOnce(Setups) -> Result<Setups, Refusal>,
+    ) -> Result<(Setups, Change), Refusal> {
+        let opened = self.expect_unsealed()?;
+        let (sealed, revision) = {
+            let record = self.record();
+            (record.sealed_setups.clone(), record.setups_revision)
+        };
+        let damaged = || Refusal::internal("the stored OPAQUE server setups are damaged");
+        let stored = Setups::open(&opened.root, &sealed).ok_or_else(damaged)?;
+        let setups = change(stored)?;
+        let sealed = setups.sealed(&opened.root, &mut self.entropy());
+        let change = Change::PutSetting {
+            name: SERVER_SETUPS,
+            setting: Setting {
+                value: sealed.map_err(|error| Refusal::internal(error.to_string()))?,
+                revision: revision.saturating_add(1),
+            },
+        };
+        Ok((setups, change))
     }
 
     /// Returns a copy of the stored site key and the revision for a changed one.

@@ -10,7 +10,7 @@ use super::record::SiteRecord;
 use super::{Refusal, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
-use crate::site_key::{RootSecret, UnsealedKeys, V1Keys, open_setup, open_v1_keys};
+use crate::site_key::{RootSecret, Setups, StoredBrokerKeys, UnsealedKeys};
 use crate::store::{ChangeSet, Notice, StoreError};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -65,9 +65,9 @@ pub enum UnsealError {
     /// The site key opened, but the root secret that is sealed under it did not.
     #[error("the root secret cannot be opened with the site key; restore the newest intact backup")]
     RootDamaged,
-    /// The site key opened, but the OPAQUE server setup did not.
+    /// The site key opened, but the OPAQUE server setups did not.
     #[error(
-        "the OPAQUE server setup cannot be opened with the site key; restore the newest intact backup"
+        "the OPAQUE server setups cannot be opened with the site key; restore the newest intact backup"
     )]
     SetupDamaged,
     /// The site key opened, but the broker's keys did not.
@@ -206,12 +206,10 @@ impl Site {
 fn opened_with(record: &SiteRecord, key: &Arc<SiteKey>) -> Result<UnsealedKeys, UnsealError> {
     let root = RootSecret::open_with(key, &record.key.sealed_root);
     let root = root.ok_or(UnsealError::RootDamaged)?;
-    let setup = open_setup(&root, &record.sealed_setup).ok_or(UnsealError::SetupDamaged)?;
-    let v1_keys = match &record.sealed_v1_keys {
-        Some(sealed) => open_v1_keys(&root, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
-        None => V1Keys::default(),
-    };
+    let setups = Setups::open(&root, &record.sealed_setups).ok_or(UnsealError::SetupDamaged)?;
+    let broker = StoredBrokerKeys::open(&root, &record.sealed_broker_keys);
+    let broker = broker.ok_or(UnsealError::BrokerKeysDamaged)?;
     let (events, zone) = (record.key.events.clone(), &record.config.zone);
-    UnsealedKeys::new(key.clone(), events, root, setup, zone, v1_keys)
+    UnsealedKeys::new(key.clone(), events, root, setups, zone, broker)
         .map_err(|_| UnsealError::BrokerKeysDamaged)
 }

@@ -59,6 +59,10 @@ struct OwnView {
     data: DataView,
     /// The keys of a service; empty for a person.
     keys: Vec<key::KeyView>,
+    /// Whether the pass phrase should be registered again, under the site's newest OPAQUE server
+    /// setup; absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    renew_passphrase: bool,
     /// The session that this operation arrived on.
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<SessionId>,
@@ -72,6 +76,14 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
     let keys = match account.kind {
         Kind::Service => context.site().store().keys_of(account.id).await?,
         Kind::Person => Vec::new(),
+    };
+    let renew_passphrase = match account.kind {
+        Kind::Service => false,
+        Kind::Person => {
+            let credential = context.site().store().passphrase(account.id).await?;
+            let opened = context.site().expect_unsealed()?;
+            passphrase::needs_renewal(&opened, credential.as_ref())
+        }
     };
     let session = context.caller().session;
     let info = session.and_then(|id| context.site().sessions().find(id));
@@ -87,6 +99,7 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
         data,
         account: account.into(),
         keys: keys.into_iter().map(key::KeyView::from).collect(),
+        renew_passphrase,
         session,
         expires: info.map(|info| info.expires),
     })

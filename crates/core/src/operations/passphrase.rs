@@ -104,6 +104,10 @@ pub(super) struct Finish<W: Subject> {
     suite: PassphraseSuite,
     #[schemars(description = format!("The certificate of the {} identity, in PEM.", W::POSSESSIVE))]
     certificate: Option<String>,
+    /// The record is of the same pass phrase, under the site's newest OPAQUE server setup, as
+    /// `self show` asks. Sessions and the delivered key stay. In a session of the person only.
+    #[serde(default)]
+    renewal: bool,
 }
 
 /// The result of setting a pass phrase.
@@ -190,18 +194,62 @@ pub(super) async fn finish<W: Subject>(
             "start another one with passphrase_start",
         ));
     }
+    let renewal = registration.renewal;
+    if renewal {
+        check_renewal(&context, &account, before.as_ref())?;
+    }
     let credential = credential(&context, &account, before.as_ref(), registration)?;
     proof::consume(&context, account.id)?;
-    // Otherwise the old pass phrase would still open the delivered key.
-    let changes = vec![
-        Change::PutPassphrase(credential),
-        Change::DeleteDeliveredKey(account.id),
-    ];
+    let (changes, details) = match renewal {
+        true => (
+            vec![Change::RenewPassphrase(credential)],
+            json!({ "renewal": true }),
+        ),
+        false => (
+            vec![
+                Change::PutPassphrase(credential),
+                // Otherwise the old pass phrase would still open the delivered key.
+                Change::DeleteDeliveredKey(account.id),
+            ],
+            json!({}),
+        ),
+    };
     let target = account.name.to_string();
-    let committed = context.commit(changes, target, json!({})).await?;
+    let committed = context.commit(changes, target, details).await?;
     let sessions_ended = committed.effects.sessions_ended;
     let output = format!("Set the pass phrase of {}.", account.name);
     Ok(Answer::new(PassphraseSet { sessions_ended }).with_output(output))
+}
+
+/// Whether a record is registered under an older setup than the newest, so that the person's client
+/// should register the same pass phrase again.
+pub(super) fn needs_renewal(
+    opened: &UnsealedKeys,
+    credential: Option<&PassphraseCredential>,
+) -> bool {
+    credential.is_some_and(|credential| credential.setup != opened.setup.id())
+}
+
+/// A renewal is for the client of the person who logged in. The fresh proof shows that it knows the
+/// pass phrase of the record that it replaces.
+fn check_renewal(
+    context: &Context,
+    account: &Account,
+    before: Option<&PassphraseCredential>,
+) -> Result<(), Refusal> {
+    if context.caller().account != Some(account.id) || context.caller().session.is_none() {
+        return Err(Refusal::invalid(
+            "renewal",
+            "is for the session of the person alone",
+        ));
+    }
+    match needs_renewal(&*context.site().expect_unsealed()?, before) {
+        true => Ok(()),
+        false => Err(Refusal::conflict(
+            "the pass phrase is registered under the newest setup already",
+            "leave `renewal` out to set another pass phrase",
+        )),
+    }
 }
 
 fn credential(

@@ -6,26 +6,25 @@ mod key_record;
 mod root_secret;
 mod rotation;
 mod sealing;
+mod secret_text;
+mod setups;
 
 use std::fmt;
 use std::sync::Arc;
 
-use countersign_crypto::entropy::Entropy;
-use countersign_crypto::passphrase::ServerSetup;
-use countersign_crypto::rsa::RsaKeyError;
-use countersign_crypto::secret::{Secret, SecretBytes};
+use countersign_crypto::passphrase::{ServerSetup, SetupId};
+use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::SiteKey;
 use countersign_proto::name::Zone;
 use countersign_proto::site_identity::SignedKeyEvent;
 
-pub(crate) use broker_keys::V1Key;
-pub use broker_keys::{BrokerKeys, V1Keys};
+pub use broker_keys::BrokerKeys;
+pub(crate) use broker_keys::{BadBrokerKeys, MAX_V2_KEYS, StoredBrokerKeys, V1Key, V2Key};
 pub(crate) use key_record::{KeyRecord, NewKeyError};
 pub use root_secret::RootSecret;
 pub(crate) use rotation::{Rotation, RotationError};
+pub(crate) use setups::{MAX_SETUPS, Setups};
 
-const SETUP_LABEL: &str = "server setup";
-const V1_KEYS_LABEL: &str = "broker v1 keys";
 const DECOY_LABEL: &str = "made up";
 
 /// The keys of an unsealed site.
@@ -36,13 +35,16 @@ pub struct UnsealedKeys {
     pub events: Arc<[SignedKeyEvent]>,
     /// The secret that a new site key does not change.
     pub root: RootSecret,
-    /// The OPAQUE server setup.
+    /// The OPAQUE server setup of new pass phrases.
     pub setup: Arc<ServerSetup>,
+    /// The OPAQUE server setup for replies to unknown names.
+    pub decoy_setup: Arc<ServerSetup>,
     /// The secret from which decoys for unknown names are derived.
     pub decoy: Secret<32>,
     /// The site's keys as broker.
     pub broker: Arc<BrokerKeys>,
-    pub(crate) v1_keys: V1Keys,
+    pub(crate) setups: Setups,
+    pub(crate) stored_broker_keys: StoredBrokerKeys,
 }
 
 impl UnsealedKeys {
@@ -50,34 +52,27 @@ impl UnsealedKeys {
         key: Arc<SiteKey>,
         events: Arc<[SignedKeyEvent]>,
         root: RootSecret,
-        setup: ServerSetup,
+        setups: Setups,
         zone: &Zone,
-        v1_keys: V1Keys,
-    ) -> Result<Self, RsaKeyError> {
-        let decoy = root.derive(DECOY_LABEL);
-        let broker = BrokerKeys::new(&root, zone.to_string(), &v1_keys);
+        stored_broker_keys: StoredBrokerKeys,
+    ) -> Result<Self, BadBrokerKeys> {
+        let broker = BrokerKeys::new(&root, zone.to_string(), &stored_broker_keys);
         Ok(Self {
             broker: Arc::new(broker?),
+            decoy: root.derive(DECOY_LABEL),
+            setup: setups.newest().clone(),
+            decoy_setup: setups.oldest().clone(),
             key,
             events,
             root,
-            setup: Arc::new(setup),
-            decoy,
-            v1_keys,
+            setups,
+            stored_broker_keys,
         })
     }
 
-    /// Returns the same keys with other broker keys of edition v1.
-    pub(crate) fn with_v1_keys(&self, zone: &Zone, v1_keys: V1Keys) -> Result<Self, RsaKeyError> {
-        Ok(Self {
-            broker: Arc::new(BrokerKeys::new(&self.root, zone.to_string(), &v1_keys)?),
-            key: self.key.clone(),
-            events: self.events.clone(),
-            root: self.root.clone(),
-            setup: self.setup.clone(),
-            decoy: self.decoy.clone(),
-            v1_keys,
-        })
+    /// The OPAQUE server setup with this id; `None` if it was retired.
+    pub(crate) fn setup_of(&self, id: SetupId) -> Option<&Arc<ServerSetup>> {
+        self.setups.find(id)
     }
 }
 
@@ -85,31 +80,4 @@ impl fmt::Debug for UnsealedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UnsealedKeys(..)")
     }
-}
-
-pub(crate) fn seal_setup(
-    root: &RootSecret,
-    setup: &ServerSetup,
-    entropy: &mut dyn Entropy,
-) -> Vec<u8> {
-    root.seal(SETUP_LABEL, setup.to_bytes().expose(), entropy)
-}
-
-pub(crate) fn open_setup(root: &RootSecret, sealed: &[u8]) -> Option<ServerSetup> {
-    let text = root.open(SETUP_LABEL, sealed)?;
-    ServerSetup::from_bytes(text.expose()).ok()
-}
-
-pub(crate) fn seal_v1_keys(
-    root: &RootSecret,
-    keys: &V1Keys,
-    entropy: &mut dyn Entropy,
-) -> Result<Vec<u8>, serde_json::Error> {
-    let text = SecretBytes::from(serde_json::to_vec(keys)?);
-    Ok(root.seal(V1_KEYS_LABEL, text.expose(), entropy))
-}
-
-pub(crate) fn open_v1_keys(root: &RootSecret, sealed: &[u8]) -> Option<V1Keys> {
-    let text = root.open(V1_KEYS_LABEL, sealed)?;
-    serde_json::from_slice(text.expose()).ok()
 }

@@ -76,6 +76,9 @@ pub enum Change {
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if another account has its credential
     /// id.
     PutPassphrase(PassphraseCredential),
+    /// Replaces the pass phrase credential of an account by one of the same pass phrase. Like
+    /// [`Change::PutPassphrase`], but no session ends.
+    RenewPassphrase(PassphraseCredential),
     /// Deletes the delivered key of an account, if there is one.
     DeleteDeliveredKey(AccountId),
     /// Sets the delivered key of an account.

@@ -17,10 +17,13 @@ use crate::output::show;
 pub(crate) enum Verb {
     /// Shows the site's public keys, which applications need.
     Show {
-        /// Also writes the public key for v2 to this file.
+        /// Also writes the public keys for v2 to this file.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// The site's keys as broker, which overlap while applications change to a new one.
+    #[command(subcommand)]
+    Key(Key),
     /// Gives the site a new or existing RSA key for applications of serveros-v1.
     NewV1Key {
         /// Imports the private key of an existing Serveros master: unencrypted RSA in PEM.
@@ -32,6 +35,19 @@ pub(crate) enum Verb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Adds a key for v2; the older ones stay valid.
+    New,
+    /// Lists the keys, newest first.
+    List,
+    /// Retires a key; applications that know no newer one get no tickets any more.
+    Retire {
+        /// Fingerprint of the key, from `broker key list`.
+        fingerprint: String,
+    },
+}
+
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Show { out: None } => admin_call(common, "broker", "show", &json!({})),
@@ -39,10 +55,17 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let outcome = Admin::connect(&common.data)?.run("broker", "show", &json!({}))?;
             let shown: serde_json::Value = serde_json::from_str(outcome.data.get())
                 .map_err(|error| Failure::new(Exit::Failure, "result", error))?;
-            if let Some(pem) = shown.get("public_key").and_then(|key| key.as_str()) {
-                files::write(&out, PUBLIC, Existing::Kept, pem.as_bytes())?;
-            }
+            let keys = shown.get("public_keys").and_then(|keys| keys.as_array());
+            let keys = keys.into_iter().flatten().filter_map(|key| key.as_str());
+            let pem: String = keys.collect();
+            files::write(&out, PUBLIC, Existing::Kept, pem.as_bytes())?;
             show(&outcome, common.format())
+        }
+        Verb::Key(Key::New) => admin_call(common, "broker", "key_new", &json!({})),
+        Verb::Key(Key::List) => admin_call(common, "broker", "key_list", &json!({})),
+        Verb::Key(Key::Retire { fingerprint }) => {
+            let params = json!({ "fingerprint": fingerprint });
+            admin_call(common, "broker", "key_retire", &params)
         }
         Verb::NewV1Key { private_key, keep } => {
             let private_key = private_key.as_deref().map(input::text).transpose()?;

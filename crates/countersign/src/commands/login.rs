@@ -92,7 +92,14 @@ impl SessionSite {
 impl Source {
     pub(super) async fn connect(&self) -> Result<Link, Failure> {
         Ok(match self {
-            Self::Session { site, who } => Link::Session(site.connect(who.clone()).await?),
+            Self::Session { site, who } => {
+                let client = site.connect(who.clone()).await?;
+                if let LoginAs::Person(_, passphrase) = who {
+                    // If it fails, the next login tries again.
+                    let _ = client.renew_passphrase(passphrase).await;
+                }
+                Link::Session(client)
+            }
             Self::Device(device) => device.connect().await?,
         })
     }

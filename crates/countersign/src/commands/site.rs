@@ -33,9 +33,26 @@ pub(crate) enum Verb {
     },
     /// Seals the site: it forgets its keys, and sessions end. Refuses logins until it is unsealed.
     Seal,
+    /// The OPAQUE server setups, under which pass phrases are registered.
+    #[command(subcommand)]
+    Setup(Setup),
     /// The site key and the next one, and the key slots that open them.
     #[command(subcommand)]
     Key(Key),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Setup {
+    /// Makes another setup; pass phrases change over to it at the next login of their persons.
+    New,
+    /// Shows how many pass phrases are registered under each setup.
+    Status,
+    /// Retires all setups but the newest.
+    Retire {
+        /// Retires them also if pass phrases are registered under them, which become invalid.
+        #[arg(long)]
+        with_pass_phrases: bool,
+    },
 }
 
 pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
@@ -63,6 +80,12 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             site_key::as_unauthenticated(unsealed)
         }
         Verb::Seal => admin_call(common, "site", "seal", &json!({})),
+        Verb::Setup(Setup::New) => admin_call(common, "site", "setup_new", &json!({})),
+        Verb::Setup(Setup::Status) => admin_call(common, "site", "setup_status", &json!({})),
+        Verb::Setup(Setup::Retire { with_pass_phrases }) => {
+            let params = json!({ "with_pass_phrases": with_pass_phrases });
+            admin_call(common, "site", "setup_retire", &params)
+        }
         Verb::Key(key) => site_key::run(common, key),
     }
 }

@@ -49,7 +49,8 @@ impl Application {
 }
 
 impl Site {
-    /// Reads the site's public keys from PEM with the label `COUNTERSIGN PARTY KEY`.
+    /// Reads the site's public keys, the newest first, from PEM with the label `COUNTERSIGN PARTY
+    /// KEY`: the output of `countersign broker show`. Other blocks are left out.
     ///
     /// # Errors
     /// [`BadPartyPublic`].
@@ -57,7 +58,7 @@ impl Site {
         Ok(Self {
             id: id.to_owned(),
             url,
-            keys: vec![PartyPublic::from_pem(keys)?],
+            keys: PartyPublic::all_from_pem(keys)?,
         })
     }
 }

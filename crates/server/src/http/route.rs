@@ -113,7 +113,7 @@ async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> 
     signed(peer, shared, |shared| {
         let opened = shared.site.unsealed_keys()?;
         let now = u64::try_from(clock::now().millis()).unwrap_or_default();
-        Some(Clock::issue(nonce, now, opened.broker.party()?))
+        Some(Clock::issue(nonce, now, opened.broker.signing_party()?))
     })
     .await
 }
@@ -122,8 +122,9 @@ async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> 
 async fn introduction(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     signed(peer, shared, |shared| {
         let opened = shared.site.unsealed_keys()?;
-        let keys = [opened.broker.party()?.public().clone()];
-        Some(Introduction::issue(opened.broker.id(), &keys, &opened.key))
+        let (broker, events) = (&opened.broker, &opened.events);
+        let keys = broker.parties();
+        Some(Introduction::issue(broker.id(), &keys, &opened.key, events))
     })
     .await
 }

@@ -17,6 +17,7 @@ mod devices;
 mod endings;
 mod hostile;
 mod http;
+mod key_events;
 mod keys;
 mod login;
 mod methods;

@@ -42,7 +42,9 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::DeleteAccount { id, .. } => Some(*id),
         Change::DeleteDamagedAccount { id, .. } => *id,
         Change::PutPersonData { account, .. } => Some(*account),
-        Change::PutPassphrase(credential) => Some(credential.account),
+        Change::PutPassphrase(credential) | Change::RenewPassphrase(credential) => {
+            Some(credential.account)
+        }
         Change::PutDeliveredKey(credential) => Some(credential.account),
         Change::DeleteDeliveredKey(account) => Some(*account),
         Change::InsertKey(key) => Some(key.account),
@@ -122,7 +124,9 @@ impl<'a> ByKind<'a> {
             Change::InsertAccount(account) => self.accounts.inserted.push(account),
             Change::UpdateAccount(account) => self.accounts.updated.push(account),
             Change::PutPersonData { account, data } => self.accounts.data.push((*account, data)),
-            Change::PutPassphrase(credential) => self.accounts.passphrases.push(credential),
+            Change::PutPassphrase(credential) | Change::RenewPassphrase(credential) => {
+                self.accounts.passphrases.push(credential);
+            }
             Change::DeleteDeliveredKey(account) => self.accounts.withdrawn.push(*account),
             Change::PutDeliveredKey(credential) => self.accounts.delivered.push(credential),
             Change::InsertKey(key) => self.accounts.keys.push(key),
@@ -200,7 +204,7 @@ const fn rank(change: &Change) -> u8 {
         Change::InsertAccount(_) => 0,
         Change::UpdateAccount(_) => 1,
         Change::PutPersonData { .. } => 2,
-        Change::PutPassphrase(_) => 3,
+        Change::PutPassphrase(_) | Change::RenewPassphrase(_) => 3,
         Change::DeleteDeliveredKey(_) => 4,
         Change::PutDeliveredKey(_) => 5,
         Change::InsertKey(_) => 6,

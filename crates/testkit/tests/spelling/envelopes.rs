@@ -113,7 +113,8 @@ fn messages_of_v2(speller: &mut Speller) {
     let object = with(with(nonces, "id", json!("A/")), "iv", json!(BYTES));
     reads::<v2::message::IdObject>(&with(object, "ephemeral", json!(BYTES)), speller);
     reads::<v2::message::Acknowledgement>(&json!({ "message": BYTES }), speller);
-    let introduced = json!({ "id": "example.org/", "keys": [BYTES], "signature": BYTES });
+    let introduced =
+        json!({ "id": "example.org/", "keys": [BYTES], "events": [], "signature": BYTES });
     reads::<Introduction>(&introduced, speller);
     reads::<v2::symmetric::TicketResult>(&json!({ "refused": "not-allowed" }), speller);
 }

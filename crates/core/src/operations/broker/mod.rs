@@ -1,7 +1,9 @@
 //! `broker`: the site's id and keys in its role as broker between applications.
 
+mod key;
 mod ticket;
 
+use countersign_crypto::party::PartyPublic;
 use countersign_crypto::rsa::{RsaKey, RsaKeyError};
 use countersign_crypto::secret::SecretText;
 use schemars::JsonSchema;
@@ -11,6 +13,7 @@ use serde_json::json;
 use super::NoParams;
 use crate::access::Role;
 use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::site_key::V1Key;
 
 /// The maximum number of v1 keys that the site stores, the newest included. Messages sealed to an
 /// older key can no longer be opened.
@@ -30,6 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "keep": 1 }))
             .handler(new_v1_key),
     ];
+    entries.extend(key::entries());
     entries.extend(ticket::entries());
     entries
 }
@@ -39,8 +43,10 @@ pub(super) fn entries() -> Vec<Entry> {
 struct BrokerView {
     /// The broker's id: the site's zone.
     id: String,
-    /// The broker's public keys of edition `v2`, in PEM.
+    /// The broker's newest public key of edition `v2`, in PEM.
     public_key: String,
+    /// All of the broker's public keys of edition `v2`, in PEM, newest first. Applications need all.
+    public_keys: Vec<String>,
     /// The broker's public keys of edition `serveros-v1`, in PEM, newest first; empty until one is
     /// created.
     v1_public_keys: Vec<String>,
@@ -53,13 +59,14 @@ fn view(context: &Context) -> Result<BrokerView, Refusal> {
     Ok(BrokerView {
         id: keys.id().to_owned(),
         public_key: party.unwrap_or_default(),
+        public_keys: keys.parties().iter().map(PartyPublic::to_pem).collect(),
         v1_public_keys: keys.v1_public(),
     })
 }
 
 async fn show(context: Context, _: NoParams) -> Result<Answer<BrokerView>, Refusal> {
     let view = view(&context)?;
-    let keys = std::iter::once(&view.public_key).chain(&view.v1_public_keys);
+    let keys = view.public_keys.iter().chain(&view.v1_public_keys);
     let output = keys
         .map(|pem| pem.trim_end())
         .collect::<Vec<_>>()
@@ -99,7 +106,12 @@ async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerV
     };
     let key = RsaKey::from_pem(&private);
     let key = key.map_err(|error: RsaKeyError| Refusal::invalid("private_key", error))?;
-    let change = site.add_v1_key(private, params.keep, context.now())?;
+    let (keep, added) = (params.keep, context.now());
+    let change = site.change_broker_keys(|_, keys| {
+        keys.v1.truncate(keep);
+        keys.v1.insert(0, V1Key { private, added });
+        Ok(())
+    })?;
     let fingerprint = data_encoding::HEXLOWER.encode(&key.public().thumbprint());
     let details = json!({ "fingerprint": fingerprint, "kept": params.keep });
     context.commit(change, None, details).await?;

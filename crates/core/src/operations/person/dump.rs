@@ -444,15 +444,16 @@ impl DumpedCredential {
         origin: Origin,
     ) -> Result<PassphraseCredential, Refusal> {
         let field = |name: &str| format!("dump.credential.{name}");
-        let ours = context.site().expect_unsealed()?.setup.id();
+        let opened = context.site().expect_unsealed()?;
         let setup = <[u8; 8]>::try_from(self.setup.0).map(SetupId::from_bytes);
-        if setup != Ok(ours) {
+        let ours = setup.ok().filter(|setup| opened.setup_of(*setup).is_some());
+        let Some(setup) = ours else {
             return Err(Refusal::invalid(
                 field("setup"),
                 "the record was made with another site's server setup and cannot be used here; \
                 remove `credential` and `check` from the dump and set a new pass phrase",
             ));
-        }
+        };
         match origin {
             Origin::ThisSite => {}
             // The record belongs to this site's setup, so a valid digest without a valid MAC shows
@@ -478,7 +479,7 @@ impl DumpedCredential {
             account: account.id,
             version: PASSPHRASE_VERSION,
             suite: self.suite,
-            setup: ours,
+            setup,
             credential_id: CredentialId(credential_id),
             record: self.record.0.0,
             sealed_identity: self.sealed_identity.0.0,

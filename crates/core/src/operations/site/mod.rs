@@ -5,6 +5,7 @@ mod key_rotation;
 mod key_secret;
 mod key_slots;
 mod seal;
+mod setup;
 
 use std::ops::RangeInclusive;
 
@@ -34,6 +35,7 @@ pub(super) fn entries() -> Vec<Entry> {
     ];
     entries.extend(backup::entries());
     entries.extend(seal::entries());
+    entries.extend(setup::entries());
     entries.extend(key_slots::entries());
     entries.extend(key_rotation::entries());
     entries

@@ -154,7 +154,9 @@ impl Rows {
                 Ok(())
             }
             Change::DeleteDamagedAccount { name, .. } => self.accounts.delete_damaged(name),
-            Change::PutPassphrase(credential) => self.accounts.put_passphrase(credential),
+            Change::PutPassphrase(credential) | Change::RenewPassphrase(credential) => {
+                self.accounts.put_passphrase(credential)
+            }
             Change::PutDeliveredKey(credential) => self.accounts.put_delivered(credential),
             Change::DeleteDeliveredKey(account) => {
                 self.accounts.delete_delivered(*account);

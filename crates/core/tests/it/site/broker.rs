@@ -20,9 +20,9 @@ use serde_json::json;
 const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
 
 /// When the site started issuing tickets, some time before now.
-const START: Timestamp = Timestamp::from_millis(NOW.millis() - 600_000);
+pub(super) const START: Timestamp = Timestamp::from_millis(NOW.millis() - 600_000);
 
-fn millis(now: Timestamp) -> u64 {
+pub(super) fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap()
 }
 
@@ -61,12 +61,16 @@ async fn allow(
 }
 
 /// Returns the site's answer at `now`.
-async fn answer(test: &TestSite, request: &SealedMessage, now: Timestamp) -> Answered {
+pub(super) async fn answer(test: &TestSite, request: &SealedMessage, now: Timestamp) -> Answered {
     let allowed = allow(test, request, now).await?;
     test.site.ticket(&keys(test), allowed, now).await
 }
 
-fn ask(consumer: &Consumer, requested: &str, now: Timestamp) -> (PendingRequest, SealedMessage) {
+pub(super) fn ask(
+    consumer: &Consumer,
+    requested: &str,
+    now: Timestamp,
+) -> (PendingRequest, SealedMessage) {
     let asked = consumer.ask(requested, millis(now), &mut SystemEntropy);
     asked.unwrap()
 }
@@ -225,8 +229,7 @@ async fn a_previous_key_is_valid_until_it_retires() {
     assert!(answer(&test, &request, now).await.is_ok());
 }
 
-/// The site's keys of edition v2 are derived from the site key, so they are the same after a
-/// restart. Regression test: an attacker with a stolen session of an admin set an RSA key of their
+/// Regression test: an attacker with a stolen session of an admin set an RSA key of their
 /// own, and could pose as the site to each application of edition v1.
 #[tokio::test]
 async fn a_v1_key_cannot_be_given_over_a_session() {

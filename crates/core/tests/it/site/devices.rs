@@ -322,6 +322,7 @@ async fn a_device_sees_the_status_its_person_and_what_is_theirs_and_nothing_else
                 "session.cut",
                 "session.list",
                 "session.show",
+                "site.key_events",
                 "site.status"
             ]
         );

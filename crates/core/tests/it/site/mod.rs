@@ -7,6 +7,7 @@ mod applications;
 mod audit;
 mod bound;
 mod broker;
+mod broker_keys;
 mod clocks;
 mod configuration;
 mod consequences;

@@ -375,6 +375,7 @@ async fn the_public_key_work_of_an_account_is_limited() {
         [
             "app.create",
             "app.rotate_key",
+            "broker.key_new",
             "broker.new_v1_key",
             "broker.ticket_keys",
             "key.add",
@@ -389,8 +390,11 @@ async fn the_public_key_work_of_an_account_is_limited() {
             "self.proof_finish",
             "self.proof_start",
             "service.create",
+            "site.key_new",
             "site.key_passphrase",
             "site.key_recovery",
+            "site.key_slot_add",
+            "site.key_slot_test",
             "site.unseal",
         ]
     );

@@ -1,5 +1,5 @@
-//! How a site publishes its id and its public keys: signed with the site key, which the site's URI
-//! pins.
+//! How a site publishes its id and its public keys: signed with the site key. The site's URI pins one
+//! of the site's keys, and the key events lead from that to the present one.
 //!
 //! ```text
 //! signature = Ed25519(site key, "countersign broker 2 site" 00 | lp(id) | keys (1,281 each))
@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::message::bytes;
+use crate::site_identity::{KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
 
-/// The maximum length of an introduction, in bytes of JSON.
-pub const MAX_LENGTH: usize = 16_384;
+/// The maximum length of an introduction, in bytes of JSON: four keys and all key events.
+pub const MAX_LENGTH: usize = 16_384 + MAX_KEY_EVENTS * 400;
 /// The maximum number of keys that a site publishes at a time.
-const MAX_KEYS: usize = 4;
+pub const MAX_KEYS: usize = 4;
 
 /// A site's id and public keys, with a signature by the site key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +29,9 @@ pub struct Introduction {
     pub id: String,
     /// The site's public keys, newest first, in base64url.
     pub keys: Vec<String>,
-    /// The Ed25519 signature by the site key, 64 bytes.
+    /// The site's key events, from event 0 on, in base64url.
+    pub events: Vec<SignedKeyEvent>,
+    /// The Ed25519 signature by the site key of the newest event, 64 bytes.
     #[serde(with = "bytes")]
     pub signature: Vec<u8>,
 }
@@ -40,6 +43,8 @@ pub struct VerifiedIntroduction {
     pub id: String,
     /// The site's public keys, newest first.
     pub keys: Vec<PartyPublic>,
+    /// The site id and the newest key event.
+    pub site: KnownSite,
 }
 
 fn signed_text(id: &str, keys: &[PartyPublic]) -> Vec<u8> {
@@ -55,21 +60,28 @@ fn signed_text(id: &str, keys: &[PartyPublic]) -> Vec<u8> {
 }
 
 impl Introduction {
-    /// Signs an introduction.
+    /// Signs an introduction. The newest of the events has this site key.
     #[must_use]
-    pub fn issue(id: &str, keys: &[PartyPublic], site: &SiteKey) -> Self {
+    pub fn issue(
+        id: &str,
+        keys: &[PartyPublic],
+        site: &SiteKey,
+        events: &[SignedKeyEvent],
+    ) -> Self {
         Self {
             id: id.to_owned(),
             keys: keys
                 .iter()
                 .map(|key| BASE64URL_NOPAD.encode(&key.to_bytes()))
                 .collect(),
+            events: events.to_vec(),
             signature: site.sign(&signed_text(id, keys)).0.to_vec(),
         }
     }
 
-    /// Verifies the signature with the pinned site key. Returns `None` if it does not verify, or if
-    /// the id or the number of keys is out of range.
+    /// Follows the key events from the pinned site key to the present one, and verifies the
+    /// signature with that. Returns `None` if one of them does not verify, or if the id or the number
+    /// of keys is out of range.
     #[must_use]
     pub fn verify(&self, site: &SitePublicKey) -> Option<VerifiedIntroduction> {
         let few = (1..=MAX_KEYS).contains(&self.keys.len());
@@ -83,10 +95,12 @@ impl Introduction {
         let keys: Vec<PartyPublic> = self.keys.iter().map(key).collect::<Option<_>>()?;
         let signature = Signature(self.signature.as_slice().try_into().ok()?);
         let text = signed_text(&self.id, &keys);
-        site.signing.verify(&text, &signature).ok()?;
+        let site = KnownSite::first_contact(site, &self.events).ok()?;
+        site.keys().signing.verify(&text, &signature).ok()?;
         Some(VerifiedIntroduction {
             id: self.id.clone(),
             keys,
+            site,
         })
     }
 }
@@ -109,7 +123,11 @@ mod tests {
         let site = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
         let party = || PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
         let keys = [party().public().clone(), party().public().clone()];
-        let introduction = Introduction::issue("example.org", &keys, &site(1));
+        // The site key was replaced once; the application pinned the first one.
+        let first = SignedKeyEvent::first(&site(1), &site(2).public(), 1_000);
+        let second = first.replaced_by(&site(1), &site(2), &site(3).public(), 2_000, None);
+        let events = [first, second];
+        let introduction = Introduction::issue("example.org", &keys, &site(2), &events);
         let json = serde_json::to_string(&introduction).unwrap();
         assert!(json.len() < MAX_LENGTH);
         let introduction: Introduction = serde_json::from_str(&json).unwrap();
@@ -118,15 +136,22 @@ mod tests {
             (verified.id.as_str(), verified.keys.len()),
             ("example.org", 2)
         );
-        assert!(introduction.verify(&site(2).public()).is_none());
+        assert_eq!(verified.site.keys(), &site(2).public());
+        assert!(introduction.verify(&site(2).public()).is_some());
+        assert!(introduction.verify(&site(3).public()).is_none());
+        // The replaced key signs no introduction any more.
+        let replaced = Introduction::issue("example.org", &keys, &site(1), &events);
+        assert!(replaced.verify(&site(1).public()).is_none());
 
-        let changes: [fn(&mut Introduction); 6] = [
+        let changes: [fn(&mut Introduction); 8] = [
             |introduction| introduction.id.push('x'),
             |introduction| introduction.id.clear(),
             |introduction| introduction.keys.swap(0, 1),
             |introduction| introduction.keys.truncate(1),
             |introduction| introduction.keys.clear(),
             |introduction| introduction.signature[5] ^= 1,
+            |introduction| introduction.events.truncate(1),
+            |introduction| introduction.events.clear(),
         ];
         for change in changes {
             let mut changed = introduction.clone();

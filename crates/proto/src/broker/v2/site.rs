@@ -20,7 +20,7 @@ use super::{Refusal, SealedMessage, limits};
 pub struct Site {
     /// The site's id.
     pub id: String,
-    /// The site's keys, newest first. A request may be sealed to any.
+    /// The site's keys, newest first. A request may be sealed to any. The oldest signs tickets.
     pub keys: Vec<PartyKey>,
 }
 
@@ -159,6 +159,8 @@ impl VerifiedRequest {
             return Err(Refusal::NothingInCommon);
         }
         let own = site.keys.get(self.key).ok_or(Refusal::NotVerified)?;
+        // The oldest key: the provider may not know the newest yet.
+        let signing = site.keys.last().ok_or(Refusal::NotVerified)?;
         let provider = requested.keys.first().ok_or(Refusal::NotAllowed)?;
         let consumer = requester
             .keys
@@ -168,7 +170,7 @@ impl VerifiedRequest {
         let ticket = Ticket::new(parties, self.request.nonce, now, entropy)?;
         let sealed = SealedMessage::seal(
             (Kind::Ticket, Some(ticket.header())),
-            (&site.id, own),
+            (&site.id, signing),
             (&requested.id, provider),
             requested.suite,
             &ticket,

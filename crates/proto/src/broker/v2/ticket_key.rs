@@ -110,7 +110,8 @@ impl Site {
         to: &PartyPublic,
         entropy: &mut dyn Entropy,
     ) -> Result<SealedMessage, Refusal> {
-        let own = self.keys.first().ok_or(Refusal::NotAllowed)?;
+        // The oldest key, as for tickets.
+        let own = self.keys.last().ok_or(Refusal::NotAllowed)?;
         let wire_keys = keys.iter().map(|key| WireTicketKey {
             key: key.secret.clone(),
             from: key.from,

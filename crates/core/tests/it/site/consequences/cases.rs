@@ -55,6 +55,8 @@ enum Step {
     Restart,
     /// The admin runs an operation; the case names the object that it made, as `id`.
     Made(&'static str, Value),
+    /// The case names the oldest key of the broker.
+    OldestBrokerKey,
     /// The mail server rejects a message to maria for good.
     DeadDelivery,
 }
@@ -120,6 +122,11 @@ impl Case {
                 Step::Made(name, params) => {
                     let made = scene.test.admin(name, params).await;
                     self.params["id"] = made["id"].clone();
+                }
+                Step::OldestBrokerKey => {
+                    let listed = scene.test.admin("broker.key_list", json!({})).await;
+                    let oldest = listed["keys"].as_array().unwrap().last().unwrap();
+                    self.params = json!({ "fingerprint": oldest["fingerprint"] });
                 }
                 Step::DeadDelivery => reject_message(scene).await,
             }
@@ -336,6 +343,14 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             json!({ "secrets": [unseal], "slots": [unseal] }),
         ),
         case("site.seal", json!({})),
+        case("site.setup_new", json!({})),
+        case("site.setup_retire", json!({ "with_pass_phrases": true }))
+            .after([Step::Run("site.setup_new", json!({}))]),
+        case("broker.key_new", json!({})),
+        case("broker.key_retire", json!({})).after([
+            Step::Run("broker.key_new", json!({})),
+            Step::OldestBrokerKey,
+        ]),
         case("site.backup_done", json!({ "sealed": true })),
         case("ticket.issue", json!({ "person": "maria" })),
         case("ticket.revoke", json!({}))

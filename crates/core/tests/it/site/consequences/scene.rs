@@ -169,6 +169,8 @@ async fn contents(site: &Site) -> Value {
         "lifetime": site.config().session_lifetime,
         "slots": count(&show(site, "site.key_slots", json!({})).await["slots"]),
         "key_events": site.key_events().len(),
+        "setups": count(&show(site, "site.setup_status", json!({})).await["setups"]),
+        "broker_keys": count(&show(site, "broker.key_list", json!({})).await["keys"]),
         "has_newest_key": site.unsealed_keys().map(|keys| {
             let newest = keys.events.last().map(|event| event.event().keys);
             newest == Some(keys.key.public()) && keys.events == site.key_events()
