@@ -270,10 +270,12 @@ async fn requests_for_key_events_alone_count_as_abuse_of_their_source() {
         let _ = socket.write_all(&request).await;
         let mut answer = Vec::new();
         loop {
-            match read_key_events(&answer) {
-                Ok(None) if socket.read_buf(&mut answer).await.unwrap_or(0) > 0 => {}
-                Ok(None) => return None,
-                answered => return Some(answered.map(|page| page.map(<[u8]>::to_vec))),
+            let answered = read_key_events(&answer).map(|page| page.map(<[u8]>::to_vec));
+            if answered != Ok(None) {
+                return Some(answered);
+            }
+            if !matches!(socket.read_buf(&mut answer).await, Ok(1..)) {
+                return None;
             }
         }
     };
