@@ -17,7 +17,15 @@ use crate::global::Common;
 use crate::output::say;
 
 /// The parameters that name the target of an operation.
-const TARGETS: [&str; 6] = ["name", "id", "thumbprint", "source", "new_name", "floor"];
+const TARGETS: [&str; 7] = [
+    "name",
+    "id",
+    "peer",
+    "thumbprint",
+    "source",
+    "new_name",
+    "floor",
+];
 
 /// What this program knows about an operation.
 pub(crate) enum Known {

@@ -242,7 +242,8 @@ pub async fn a_message_is_received_once_and_in_order(under_test: &dyn StoreUnder
     }
     let other = incoming(&one, &ada, "eve@b.example", 1);
     commit(&*store, [receive(&other)]).await.unwrap();
-    let last = store.last_received(one.site(), &name("bob@b.example"), ada.id);
+    let bob = name("bob@b.example");
+    let last = store.last_received(one.site(), &bob, ada.id);
     assert_eq!(last.await.unwrap(), 7);
     let inbox = store.inbox(ada.id, &page(None, 9)).await.unwrap();
     let messages: Vec<_> = inbox.iter().map(|(_, message)| message.clone()).collect();
