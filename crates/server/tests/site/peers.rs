@@ -9,7 +9,7 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::lines::Lines;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::operation::Code;
-use countersign_proto::peer::{KeyEventsReply, PeerHello, PeerWelcome};
+use countersign_proto::peer::{KeyEventsReply, PeerHello, PeerTicket, PeerWelcome};
 use countersign_server::Server;
 use countersign_testkit::harness::time::until;
 use countersign_testkit::harness::{ServedSite, TestSite};
@@ -475,4 +475,22 @@ async fn a_stopped_peer_server_ends_its_connections_and_stays_stopped_after_a_re
         },
     )
     .await;
+}
+
+// PEER-2, PEER-3
+#[tokio::test]
+async fn a_site_that_does_not_prove_the_tickets_key_gets_nothing() {
+    let (a, b) = sites().await;
+    let uri = a.ticket().await;
+    let ticket: PeerTicket = uri.parse().unwrap();
+    let other = b.served.site.public_key();
+    let token = ticket.token().clone();
+    let id = ticket.id().clone();
+    let forged = PeerTicket::new(ticket.host(), ticket.port(), token, 0, other, id).unwrap();
+    let refused = b.join(forged.to_uri().expose()).await.unwrap_err();
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("could not be joined"), "{message}");
+    assert_eq!(a.peers().await, []);
+    // The token was not sent, so it is not spent.
+    b.join(&uri).await.unwrap();
 }
