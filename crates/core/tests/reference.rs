@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use countersign_core::engine::{Entry, reference};
 use countersign_core::access::Channel;
+use countersign_core::engine::{Entry, reference};
 use countersign_core::operations;
 
 #[test]
