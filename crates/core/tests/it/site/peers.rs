@@ -83,10 +83,8 @@ async fn a_join_with_a_replaced_key_or_another_zone_is_refused_and_spends_the_ti
     join(&test, &newest).await.unwrap();
     assert_eq!(show(&test).await["key_event"], 1);
     assert_eq!(join(&test, &peer).await, Err(NotEnrolled::Refused));
-    let moved = TestPeer {
-        zone: "c.example".to_owned(),
-        ..newest.rotated()
-    };
+    let mut moved = newest.rotated();
+    moved.zone = "c.example".to_owned();
     assert_eq!(join(&test, &moved).await, Err(NotEnrolled::Refused));
     let own = TestPeer::new("example.org");
     assert_eq!(join(&test, &own).await, Err(NotEnrolled::Refused));
