@@ -105,7 +105,9 @@ fn problem(words: &str) -> Option<String> {
         leaf = next;
         named += 1;
     }
-    let is_alone = named > 0 && named == sample.len() && !leaf.has_subcommands();
+    // Its subcommands are the targets of one operation.
+    let has_targets = sample[..] == ["lockdown", "lift"];
+    let is_alone = named > 0 && named == sample.len() && (!leaf.has_subcommands() || has_targets);
     // A hint gives no site to `call` and `shell`: it is in an environment variable.
     let of_session = match sample[..] {
         // The ticket has the address.
@@ -121,7 +123,16 @@ fn problem(words: &str) -> Option<String> {
         .chain(sample.iter().copied())
         .chain(site);
     match Cli::command().try_get_matches_from(all) {
-        Err(error) if is_alone && error.kind() == ErrorKind::MissingRequiredArgument => None,
+        Err(error)
+            if is_alone
+                && matches!(
+                    error.kind(),
+                    ErrorKind::MissingRequiredArgument
+                        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                ) =>
+        {
+            None
+        }
         Err(error) => Some(error.to_string()),
         Ok(_) => None,
     }

@@ -44,15 +44,16 @@ async fn keys_are_rotated_without_an_interruption() {
     call().await;
     world.site.register(A, &[party(12)]);
     call().await;
-    // The applications know the site's new key before it uses it.
+    // The site signs with its oldest key, so the applications know the new one before it signs.
+    world.site.set_keys(vec![party(11), party(1)]);
+    call().await;
     consumer.set_site_keys(site(&[1, 11]));
     provider.set_site_keys(site(&[1, 11]));
-    world.site.set_keys(vec![party(11), party(1)]);
+    call().await;
+    world.site.set_keys(vec![party(11)]);
     call().await;
     consumer.set_site_keys(site(&[11]));
     provider.set_site_keys(site(&[11]));
-    call().await;
-    world.site.set_keys(vec![party(11)]);
     call().await;
 }
 

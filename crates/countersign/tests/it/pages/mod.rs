@@ -173,6 +173,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "people.md",
         "backup.md",
         "keys.md",
+        "lockdown.md",
         "running.md",
     ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();
