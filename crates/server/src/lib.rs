@@ -43,6 +43,7 @@ mod resumptions;
 mod self_check;
 mod sessions;
 mod shared;
+mod waiting_events;
 
 pub use countersign_net::proxies::Proxies;
 pub use listeners::{Builder, Ended, Server, StartError};

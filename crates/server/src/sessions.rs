@@ -14,9 +14,8 @@ use countersign_core::sessions::{
     CloseReason, CutHook, EventSink, Proof, Resume, SessionInfo, Suspension, SuspensionLimits,
 };
 use countersign_core::store::StoreError;
-use countersign_proto::operation::Event;
 use countersign_proto::session::server::{Authenticated, AuthenticatedBy};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::shared::{Shared, hook, log_trouble};
@@ -139,14 +138,4 @@ impl Shared {
     pub(crate) async fn switched(&self, info: &SessionInfo) {
         let _ = log_trouble(self.site.session_switched(info, clock::now()).await);
     }
-}
-
-/// Events that may wait for a session. When there are more, the session misses the newest ones.
-const EVENTS_WAITING: usize = 256;
-
-/// A channel for events to the connection of a session.
-pub(crate) fn event_channel() -> (EventSink, mpsc::Receiver<Arc<Event>>) {
-    let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
-    let sink = move |event: &Arc<Event>| sender.try_send(Arc::clone(event)).is_ok();
-    (Box::new(sink), receiver)
 }

@@ -19,8 +19,8 @@ use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
-    Observer, OutboxState, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
-    StoredPreferences,
+    Observer, OutboxState, RemovedDevice, ScriptProgress, Setting, Settings, Store, StoreCopy,
+    StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -196,7 +196,7 @@ delegate! { EnrolmentTickets {
 delegate! { Devices {
     device(id: DeviceId) -> Option<Device>;
     device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
-    is_removed_key(thumbprint: &Thumbprint) -> bool;
+    removed_device(thumbprint: &Thumbprint) -> Option<RemovedDevice>;
     devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }
 

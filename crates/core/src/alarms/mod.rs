@@ -42,4 +42,4 @@ pub use delivery::{
 };
 pub use message::{Item, Message, PublicUrl, message};
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
-pub use system::{DiskSpace, SystemAlarm};
+pub use system::{DiskSpace, MAX_NAMED_APPLICATIONS, RevokedOf, SystemAlarm};

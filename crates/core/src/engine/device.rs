@@ -4,8 +4,8 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use super::{Decision, Site};
-use crate::access::{Channel, Scope};
-use crate::alarms::SystemAlarm;
+use crate::access::Channel;
+use crate::alarms::{RevokedOf, SystemAlarm};
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
 use crate::devices::Device;
@@ -30,7 +30,8 @@ pub struct NewDeviceSession {
     pub cut: CutHook,
     /// The greatest number of sessions of the account, this one included.
     pub max_sessions: usize,
-    /// The greatest number of connections of the device, this one included.
+    /// The greatest number of connections of the device, this one included. The oldest one is cut
+    /// for one more.
     pub max_connections: usize,
 }
 
@@ -71,12 +72,7 @@ impl Site {
         let found = self.store().device_login(&new.thumbprint).await?;
         let found = found.filter(|(account, _)| account.is_active() && account.name == name);
         let Some((account, device)) = found.filter(|_| !self.is_sealed()) else {
-            if self.store().is_removed_key(&new.thumbprint).await? {
-                self.report(SystemAlarm::RevokedDevice {
-                    thumbprint: new.thumbprint.to_string(),
-                    source: new.source.to_string(),
-                });
-            }
+            self.report_revoked(&new.thumbprint, new.source).await?;
             return Ok(Decision::Refused);
         };
         let ends = now.plus_seconds(self.config().session_lifetime);
@@ -96,17 +92,10 @@ impl Site {
         };
         // Registered first, looked at again afterwards: an admin who revokes the device or locks
         // the account meanwhile either finds the session and cuts it, or is seen here.
-        let others = self
+        let registered = self
             .sessions()
-            .list(Scope::Own(account.id), None, usize::MAX, |other| {
-                other.proof == info.proof
-            });
-        let has_place = others.len() < new.max_connections;
-        if !has_place
-            || !self
-                .sessions()
-                .register(info.clone(), new.cut, new.max_sessions)
-        {
+            .register(info.clone(), new.cut, new.max_sessions);
+        if !registered {
             return Ok(Decision::TooMany);
         }
         let admitted = match self.may_still(&info, &account).await {
@@ -117,12 +106,45 @@ impl Site {
             other => other,
         };
         match admitted {
-            Ok(true) => Ok(Decision::Opened(info)),
+            Ok(true) => {
+                // A phone that changes its network leaves connections behind that the site does not
+                // know to be lost.
+                self.sessions().cut_oldest(&info, new.max_connections);
+                Ok(Decision::Opened(info))
+            }
             refused => {
                 self.sessions().remove(info.id, info.connection);
                 refused.map(|_| Decision::Refused)
             }
         }
+    }
+
+    /// Reports a connection with the key of a device that was revoked.
+    async fn report_revoked(
+        &self,
+        thumbprint: &Thumbprint,
+        source: Source,
+    ) -> Result<(), StoreError> {
+        let Some(removed) = self.store().removed_device(thumbprint).await? else {
+            return Ok(());
+        };
+        let owner = match removed.owner {
+            Some((id, name)) => {
+                let account = self.store().account(id).await?;
+                account.map(|account| RevokedOf {
+                    account: id,
+                    person: account.name.to_string(),
+                    name: name.to_string(),
+                })
+            }
+            None => None,
+        };
+        self.report(SystemAlarm::RevokedDevice {
+            thumbprint: thumbprint.to_string(),
+            source: source.to_string(),
+            owner,
+        });
+        Ok(())
     }
 
     /// The change that keeps when the device of a session was seen last, if it is due. A store that

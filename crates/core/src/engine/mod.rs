@@ -29,6 +29,7 @@ mod endpoints;
 mod enrolment;
 mod first_admin;
 mod login;
+mod misused;
 mod new_site;
 mod outbox;
 pub(crate) mod params;
@@ -43,6 +44,7 @@ mod script;
 mod system_alarms;
 mod table;
 mod ticket;
+mod two_places;
 mod unseal;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -139,6 +141,7 @@ struct Inner {
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
+    misused: Mutex<misused::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
 }
 
@@ -163,6 +166,7 @@ impl Site {
             outbox: outbox::Outbox::default(),
             runtime: RwLock::default(),
             reported: Mutex::default(),
+            misused: Mutex::default(),
             unplaced: Mutex::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));

@@ -47,6 +47,7 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), Failure> {
     match &command.verb {
         Verb::List => list(common, &profiles),
         Verb::Use { name } => {
+            let _lock = profiles.lock()?;
             profiles.read(name)?;
             profiles.set_default(name)?;
             let text = format!("{name} is the default profile.");
@@ -67,6 +68,8 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), Failure> {
                     "profile remove {name}: this device loses its key and cannot connect any more"
                 ),
             )?;
+            // After the question: a command that waits for its answer must not hold others up.
+            let _lock = profiles.lock()?;
             profiles.remove(name)?;
             let text = format!(
                 "Removed the profile {name}. The site still lists the device: revoke it there with \

@@ -1,7 +1,7 @@
 //! `countersign ticket`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_proto::operation::Code;
@@ -15,7 +15,7 @@ use crate::duration::seconds;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
-use crate::output::{Format, show, write_bytes};
+use crate::output::{Format, path, show, show_data, write_bytes};
 use crate::qr::QrCode;
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +44,9 @@ pub(crate) struct Issue {
     /// How long the ticket can be used, such as 1h or 7d, at most 7d [default: 1h].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     expires: Option<u32>,
+    /// Writes the ticket as a URI to this new file (mode 0600) instead of standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "qr")]
+    out: Option<PathBuf>,
     /// Shows the ticket as a QR code in the terminal too.
     #[arg(long)]
     qr: bool,
@@ -66,10 +69,38 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-/// The part of the result that a QR code is made of.
+/// The parts of the result that files are made of, and those that are no secret.
 #[derive(Deserialize)]
 struct Issued {
+    id: String,
+    person: String,
+    kind: String,
+    expires: String,
+    uri: String,
     qr_uri: String,
+}
+
+/// Writes the ticket to a file that only its owner can read, from its beginning on.
+fn write(common: &Common, issued: &str, file: &Path) -> Result<(), Failure> {
+    let issued: Issued = serde_json::from_str(issued)
+        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+    let uri = format!("{}\n", issued.uri);
+    files::write(file, PRIVATE, Existing::Kept, uri.as_bytes())?;
+    let Issued {
+        id,
+        person,
+        kind,
+        expires,
+        ..
+    } = issued;
+    let shown = path(file);
+    let text = format!(
+        "Wrote the ticket {id} for {person} to {shown}. It can be used once, until {expires}."
+    );
+    let data = json!({
+        "id": id, "person": person, "kind": kind, "expires": expires, "file": shown,
+    });
+    show_data(&data.to_string(), &text, common.format())
 }
 
 fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
@@ -80,7 +111,10 @@ fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
         );
     }
     // Check files first: the ticket is shown once.
-    for file in command.png.iter().chain(&command.svg) {
+    for file in [&command.out, &command.png, &command.svg]
+        .into_iter()
+        .flatten()
+    {
         files::check(file, Existing::Kept)?;
     }
     let params = given(json!({
@@ -93,7 +127,10 @@ fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
         return Err(Failure::outcome(&outcome));
     }
     // The ticket first: it is not lost if an image cannot be written.
-    show(&outcome, common.format())?;
+    match &command.out {
+        Some(file) => write(common, outcome.data.get(), file)?,
+        None => show(&outcome, common.format())?,
+    }
     if !command.qr && command.png.is_none() && command.svg.is_none() {
         return Ok(());
     }

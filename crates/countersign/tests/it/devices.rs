@@ -9,34 +9,34 @@ use serde_json::{Value, json};
 use crate::running::{CommandOutput, Running, command};
 
 /// A device: a user with a folder of profiles.
-struct Device<'a> {
+pub(crate) struct Device<'a> {
     site: &'a Running,
     home: &'static str,
 }
 
 impl<'a> Device<'a> {
-    fn new(site: &'a Running, home: &'static str) -> Self {
+    pub(crate) fn new(site: &'a Running, home: &'static str) -> Self {
         Self { site, home }
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.site.command(words);
         command.env("COUNTERSIGN_CONFIG_HOME", self.site.path(self.home));
         command
     }
 
-    fn run(&self, words: &[&str]) -> CommandOutput {
+    pub(crate) fn run(&self, words: &[&str]) -> CommandOutput {
         let mut command = self.command(words);
         command.stdin(Stdio::null()).output().unwrap().into()
     }
 
-    fn enrol(&self, ticket: &str, id: &str, more: &[&str]) -> CommandOutput {
+    pub(crate) fn enrol(&self, ticket: &str, id: &str, more: &[&str]) -> CommandOutput {
         self.run(&[&["enrol", ticket, "--id", id, "--json"], more].concat())
     }
 }
 
 /// A site with the person `ada@local`.
-fn site_with_ada() -> Running {
+pub(crate) fn site_with_ada() -> Running {
     let site = Running::new();
     let created = site.run(&["person", "create", "ada"]);
     assert_eq!(created.code, 0, "{}", created.err);
@@ -49,7 +49,7 @@ fn ticket(site: &Running) -> Value {
     issued.json()
 }
 
-fn uri(site: &Running) -> String {
+pub(crate) fn uri(site: &Running) -> String {
     ticket(site)["uri"].as_str().unwrap().to_owned()
 }
 

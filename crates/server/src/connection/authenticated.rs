@@ -24,8 +24,8 @@ use super::closed::Closed;
 use super::session::{Session, Signals};
 use crate::clock;
 use crate::counting::PendingLogin;
-use crate::sessions::event_channel;
 use crate::shared::{Shared, hook};
+use crate::waiting_events::event_channel;
 
 /// A client whose login attempt succeeded.
 pub(super) enum Authenticated {

@@ -18,7 +18,7 @@ use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -27,6 +27,7 @@ use super::goodbye;
 use crate::clock;
 use crate::limits::Limits;
 use crate::shared::Shared;
+use crate::waiting_events::WaitingEvents;
 
 /// Bytes read from the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
@@ -38,7 +39,7 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Response> + Send>>>;
 
 /// Signals of the rest of the server to a session.
 pub(super) struct Signals {
-    pub(super) events: mpsc::Receiver<Arc<Event>>,
+    pub(super) events: WaitingEvents,
     /// The session is ended, or continues over another connection.
     pub(super) cut: oneshot::Receiver<CloseReason>,
 }

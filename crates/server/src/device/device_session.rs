@@ -15,11 +15,11 @@ use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
 use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::lines::{put_event, put_outcome, read_operation};
-use countersign_proto::operation::{Event, Outcome};
+use countersign_proto::operation::Outcome;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::info;
 
@@ -28,8 +28,8 @@ use super::web_socket::{Closing, Upgrade};
 use crate::admission::Admitted;
 use crate::clock;
 use crate::limits::Limits;
-use crate::sessions::event_channel;
 use crate::shared::{Shared, hook, log_trouble};
+use crate::waiting_events::{WaitingEvents, event_channel};
 
 /// The greatest length of a line in bytes, without its line end.
 const MAX_LINE: usize = 1 << 20;
@@ -125,7 +125,7 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 struct DeviceSession {
     caller: Arc<Caller>,
     output: Output<WriteHalf<DeviceStream>>,
-    events: mpsc::Receiver<Arc<Event>>,
+    events: WaitingEvents,
     cut: oneshot::Receiver<CloseReason>,
     running: Running,
     /// The ids of the running operations.
@@ -185,6 +185,7 @@ impl DeviceSession {
                 line = lines.next(), if wants_more => {
                     idle = next_idle();
                     has_ended = matches!(line, Ok(None));
+                    shared.site.sessions().line_came(info.id, clock::now());
                     self.received(line, shared)
                 }
             };

@@ -21,6 +21,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use countersign_core::access::Channel;
+use countersign_core::audit::AuditOutcome;
+use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
@@ -127,6 +130,16 @@ impl Refused {
             Self::Request(_) | Self::Hello(_) | Self::Upgrade(_) => Some(Abuse::Malformed),
         }
     }
+
+    /// What the client sent that cannot be read.
+    const fn malformed(&self) -> Option<&'static str> {
+        match self {
+            Self::Request(_) => Some("request"),
+            Self::Hello(_) => Some("hello"),
+            Self::Upgrade(_) => Some("upgrade"),
+            Self::Sealed | Self::Busy | Self::TooSlow | Self::Ended | Self::Connection(_) => None,
+        }
+    }
 }
 
 /// Serves one connection until it ends.
@@ -137,7 +150,6 @@ async fn serve(
     shared: Arc<Shared>,
     acceptors: Arc<Acceptors>,
 ) {
-    let began = Instant::from_std(clock::monotonic());
     let mut evicted = Box::pin(admitted.evicted());
     let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
@@ -155,11 +167,18 @@ async fn serve(
         Ok(Asked::Session(new)) => Box::pin(new.serve(peer, admitted, &shared)).await,
         Err(refused) => {
             debug!(%peer, %refused, "refused on the device port");
+            let failed = Instant::from_std(clock::monotonic());
             if let Some(abuse) = refused.abuse() {
                 admitted.punish(abuse, clock::now());
             }
+            if let Some(what) = refused.malformed() {
+                let (source, outcome) = (admitted.source(), AuditOutcome::Failed);
+                let malformed =
+                    Occurrence::of_source(source, Channel::Device, "device.malformed", outcome);
+                shared.note(malformed.with("what", what));
+            }
             if !matches!(refused, Refused::Ended) {
-                tokio::time::sleep_until(began + shared.limits().refusal_time).await;
+                tokio::time::sleep_until(failed + shared.limits().refusal_time).await;
             }
         }
     }
