@@ -30,6 +30,7 @@ mod enrolment;
 mod first_admin;
 mod lockdown;
 mod login;
+mod misused;
 mod new_site;
 mod outbox;
 pub(crate) mod params;
@@ -45,6 +46,7 @@ mod script;
 mod system_alarms;
 mod table;
 mod ticket;
+mod two_places;
 mod unseal;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -148,6 +150,7 @@ struct Inner {
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
+    misused: Mutex<misused::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
 }
@@ -173,6 +176,7 @@ impl Site {
             outbox: outbox::Outbox::default(),
             runtime: RwLock::default(),
             reported: Mutex::default(),
+            misused: Mutex::default(),
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
         }));

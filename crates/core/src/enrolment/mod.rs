@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, DeviceId, TicketId};
+use crate::store::Change;
 use crate::timestamp::Timestamp;
 
 /// The most tickets of one account that can be open at a time.
@@ -47,11 +48,18 @@ pub enum RevocationReason {
     ZoneInUse,
     /// Its token came with an OPAQUE message, sealed identity or certificate that cannot be used.
     BadRecord,
+    /// The person's pass phrase was set: an attacker who knew the previous one, or had an earlier
+    /// ticket, must not keep a ticket.
+    PassphraseChanged,
+    /// A later ticket for a pass phrase was issued for its person.
+    Replaced,
+    /// Its person was locked or disabled.
+    AccountLocked,
 }
 
 impl RevocationReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::ByHand,
         Self::WrongId,
         Self::WrongKind,
@@ -59,6 +67,9 @@ impl RevocationReason {
         Self::KeyInUse,
         Self::ZoneInUse,
         Self::BadRecord,
+        Self::PassphraseChanged,
+        Self::Replaced,
+        Self::AccountLocked,
     ];
 
     /// The word for it.
@@ -72,6 +83,9 @@ impl RevocationReason {
             Self::KeyInUse => "key_in_use",
             Self::ZoneInUse => "zone_in_use",
             Self::BadRecord => "bad_record",
+            Self::PassphraseChanged => "passphrase_changed",
+            Self::Replaced => "replaced",
+            Self::AccountLocked => "account_locked",
         }
     }
 }
@@ -154,6 +168,23 @@ impl EnrolmentTicket {
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         matches!(self.state, TicketState::Open) && now < self.expires
+    }
+}
+
+/// The change that comes with a new pass phrase of an account: it revokes the account's open
+/// tickets. The first pass phrase leaves tickets for devices open, because no earlier
+/// one can be known to an attacker and an admin may issue both kinds to a new person.
+#[must_use]
+pub(crate) fn revoked_with_passphrase(
+    account: AccountId,
+    had_passphrase: bool,
+    now: Timestamp,
+) -> Change {
+    Change::RevokeOpenTickets {
+        account,
+        kind: (!had_passphrase).then_some(TicketKind::Passphrase),
+        at: now,
+        why: RevocationReason::PassphraseChanged,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::accounts::{
     Registrant, check_record,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::enrolment::revoked_with_passphrase;
 use crate::lockdown::OperationKind;
 use crate::site_key::UnsealedKeys;
 use crate::store::Change;
@@ -213,6 +214,7 @@ pub(super) async fn finish<W: Subject>(
                 Change::PutPassphrase(credential),
                 // Otherwise the old pass phrase would still open the delivered key.
                 Change::DeleteDeliveredKey(account.id),
+                revoked_with_passphrase(account.id, before.is_some(), context.now()),
             ],
             json!({}),
         ),

@@ -1,6 +1,7 @@
 //! Change sets: what a handler wants to write.
 
 use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::TicketKind;
 
 use super::{AlarmChange, Effects, PeerChange, ScriptProgress, Setting};
 use crate::accounts::{
@@ -130,6 +131,17 @@ pub enum Change {
         id: TicketId,
         /// Its account.
         account: AccountId,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        why: RevocationReason,
+    },
+    /// Revokes the open tickets of an account that have not expired, if there are any.
+    RevokeOpenTickets {
+        /// The account.
+        account: AccountId,
+        /// Only tickets of this kind; `None` for all kinds.
+        kind: Option<TicketKind>,
         /// When.
         at: Timestamp,
         /// Why.
