@@ -27,6 +27,7 @@ mod delay;
 mod device;
 mod endpoints;
 mod enrolment;
+mod entropy;
 mod first_admin;
 mod lockdown;
 mod login;
@@ -49,7 +50,7 @@ mod ticket;
 mod two_places;
 mod unseal;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::site_key::SitePublicKey;
@@ -432,12 +433,6 @@ impl Site {
     pub(crate) fn verifying(&self) -> Option<futures_util::lock::MutexGuard<'_, ()>> {
         self.0.verifying.try_lock()
     }
-
-    /// Returns the source of random bytes for ids and secrets. It locks for each draw only, so that
-    /// slow work with it does not block others.
-    pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
-        SiteEntropy(self)
-    }
 }
 
 /// Returns the refusal of a caller that has no permission for this operation, or none on this
@@ -499,19 +494,6 @@ fn outcome(operation: &Operation, attempt: Result<Reply, Refusal>) -> (Outcome, 
             (outcome, reply.content)
         }
         Err(refusal) => (refusal.outcome(operation.id), None),
-    }
-}
-
-/// Draws from the site's source of random bytes.
-pub(crate) struct SiteEntropy<'a>(&'a Site);
-
-impl Entropy for SiteEntropy<'_> {
-    fn fill(&mut self, out: &mut [u8]) {
-        let entropy = &self.0.0.entropy;
-        entropy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fill(out);
     }
 }
 

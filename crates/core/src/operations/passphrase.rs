@@ -248,7 +248,8 @@ fn check_renewal(
             "is for the session of the person alone",
         ));
     }
-    match needs_renewal(&*context.site().expect_unsealed()?, before) {
+    let opened = context.site().expect_unsealed()?;
+    match needs_renewal(&opened, before) {
         true => Ok(()),
         false => Err(Refusal::conflict(
             "the pass phrase is registered under the newest setup already",

@@ -17,9 +17,10 @@ use crate::global::Common;
 use crate::output::say;
 
 /// The parameters that name the target of an operation.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "name",
     "id",
+    "peer",
     "thumbprint",
     "source",
     "new_name",

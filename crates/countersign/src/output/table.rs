@@ -80,6 +80,9 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
             let expires = format!("expires {}", of("expires"));
             vec![of("id"), of("person"), of("kind"), of("state"), expires]
         }
+        "peer list" => vec![of("site"), of("zone"), of("state"), of("address")],
+        "peer inbox" => vec![of("id"), of("received"), of("from"), of("text")],
+        "peer outbox" => vec![of("id"), of("to"), of("state"), of("why")],
         "key list" => vec![of("thumbprint"), of("added"), of("label")],
         "operation list" => vec![format!("{} {}", of("group"), of("command")), of("summary")],
         "penalty list" => {

@@ -4,7 +4,7 @@
 //! AwaitingAnswer::start --> the line to send
 //!       |
 //!       |-- receive: part of the answer ----> AwaitingAnswer
-//!       |-- receive: the whole answer ------> Joined(KnownSite)
+//!       |-- receive: the whole answer ------> Joined(JoinedSite)
 //!       `-- closed -------------------------> Refused, or Broken: repeat with the same ticket
 //! ```
 
@@ -15,7 +15,7 @@ use countersign_crypto::site_key::{SiteKey, SitePublicKey};
 use super::{BadAnswer, BadJoin, JoinAnswer, JoinRequest, Joining, MAX_WALK_LINE, PeerTicket};
 use crate::enrolment::Exporter;
 use crate::enrolment::line::{LineStep, PartialLine};
-use crate::site_identity::{KeyEventsError, KnownSite};
+use crate::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
 
 /// The request was sent and the answer has not arrived.
 #[derive(Debug)]
@@ -31,7 +31,16 @@ pub enum AnswerStep {
     /// The answer is incomplete: read on.
     More(AwaitingAnswer),
     /// The other site is a peer: store what is known of it, and close.
-    Joined(KnownSite),
+    Joined(JoinedSite),
+}
+
+/// A site that was joined, which proved its newest key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedSite {
+    /// The site's id and newest key event.
+    pub known: KnownSite,
+    /// All its key events, which are verified.
+    pub events: Vec<SignedKeyEvent>,
 }
 
 /// Why the other site is no peer.
@@ -118,7 +127,10 @@ impl AwaitingAnswer {
         let answer = JoinAnswer::read(line.expose())?;
         let known = KnownSite::first_contact(&ticket, &answer.events)?;
         match *known.keys() == proven {
-            true => Ok(AnswerStep::Joined(known)),
+            true => Ok(AnswerStep::Joined(JoinedSite {
+                known,
+                events: answer.events,
+            })),
             false => Err(JoinError::AnotherKey),
         }
     }

@@ -31,7 +31,7 @@ mod walk;
 pub use answer::{BadAnswer, JoinAnswer};
 pub use first::{AwaitingFirst, FirstRefused, FirstStep, MAX_FIRST};
 pub use hello::{BadPeerHello, MAX_PEER_HELLO, PeerHello, PeerWelcome};
-pub use join::{AnswerStep, AwaitingAnswer, JoinError};
+pub use join::{AnswerStep, AwaitingAnswer, JoinError, JoinedSite};
 pub use line::{BadPeerLine, PeerLine};
 pub use request::{BadJoin, JoinRequest, Joining, ProvenSite, join_proof_input};
 pub use sealed::{BadSealedJoin, SealedJoin};

@@ -202,6 +202,12 @@ impl JoinRequest {
         (&self.form.host, self.form.port)
     }
 
+    /// All key events of the joining site, which are verified with the proof.
+    #[must_use]
+    pub fn events(&self) -> &[SignedKeyEvent] {
+        &self.form.events
+    }
+
     /// The id that the site's first key event gives it. It tells another site than that of an
     /// earlier request without public-key work.
     #[must_use]

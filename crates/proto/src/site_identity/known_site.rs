@@ -126,9 +126,7 @@ impl KnownSite {
         if events.len() > MAX_KEY_EVENTS {
             return Err(KeyEventsError::TooMany);
         }
-        events
-            .iter()
-            .try_fold(self, |known, event| known.follow(event))
+        events.iter().try_fold(self, Self::follow)
     }
 
     fn follow(self, signed: &SignedKeyEvent) -> Result<Self, KeyEventsError> {

@@ -155,7 +155,7 @@ fn ticket(bytes: &[u8]) -> Result<(), Refused> {
         let stage = match error {
             BadTicket::TooLong => "too_long",
             BadTicket::Scheme | BadTicket::Path => "form",
-            BadTicket::Host { .. } | BadTicket::Port => "address",
+            BadTicket::Host | BadTicket::Port => "address",
             BadTicket::Length { .. } | BadTicket::Characters | BadTicket::TypingError => "body",
             BadTicket::Kind { .. } => "kind",
             BadTicket::Id => "id",

@@ -154,8 +154,9 @@ fn a_site_joins_another_one_and_each_knows_the_others_id() {
     for byte in line {
         match waiting.receive(&[byte]).unwrap() {
             AnswerStep::More(more) => waiting = more,
-            AnswerStep::Joined(known) => {
-                assert_eq!(known, KnownSite::whole(&events(10, 1)).unwrap());
+            AnswerStep::Joined(joined) => {
+                assert_eq!(joined.known, KnownSite::whole(&events(10, 1)).unwrap());
+                assert_eq!(joined.events, events(10, 1));
                 return;
             }
         }

@@ -9,8 +9,8 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_net::tls::{ConnectError, Connector, TlsSetupError, TlsStream};
 use countersign_proto::peer::{
-    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, Joining, KeyEventsReply,
-    KeyEventsRequest, MAX_WALK, MAX_WALK_LINE, PeerTicket,
+    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining,
+    KeyEventsReply, KeyEventsRequest, MAX_WALK, MAX_WALK_LINE, PeerTicket,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -114,7 +114,7 @@ pub(super) async fn join(
     ticket: &PeerTicket,
     own: &OwnSide,
     shared: &Shared,
-) -> Result<KnownSite, TransportError> {
+) -> Result<JoinedSite, TransportError> {
     let joined = timeout(DIALOG, present(ticket, own, shared)).await;
     joined
         .unwrap_or(Err(DialError::TooSlow))
@@ -137,7 +137,7 @@ async fn present(
     ticket: &PeerTicket,
     own: &OwnSide,
     shared: &Shared,
-) -> Result<KnownSite, DialError> {
+) -> Result<JoinedSite, DialError> {
     let keys = shared.site.unsealed_keys().ok_or(DialError::Sealed)?;
     let address = format!("{}:{}", ticket.host(), ticket.port());
     let (mut stream, proven) = match pinned(&address, *ticket.site()).await {
@@ -176,7 +176,7 @@ async fn present(
             Ok(0) | Err(_) => return Err(waiting.closed().into()),
             Ok(_) => match waiting.receive(&bytes)? {
                 AnswerStep::More(more) => waiting = more,
-                AnswerStep::Joined(known) => return Ok(known),
+                AnswerStep::Joined(joined) => return Ok(joined),
             },
         }
     }

@@ -27,8 +27,8 @@ use countersign_core::engine::{
     ClientAddress, OwnSide, PeerServerState, PeerTransport, TransportError,
 };
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
-use countersign_proto::peer::PeerTicket;
-use countersign_proto::site_identity::{KnownSite, SiteId};
+use countersign_proto::peer::{JoinedSite, PeerTicket};
+use countersign_proto::site_identity::SiteId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
@@ -259,7 +259,7 @@ impl Drop for Sending {
 
 #[async_trait]
 impl PeerTransport for PeerServer {
-    async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<KnownSite, TransportError> {
+    async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<JoinedSite, TransportError> {
         let shared = self.shared.upgrade();
         let shared =
             shared.ok_or_else(|| TransportError::Unreachable("the site is stopping".to_owned()))?;

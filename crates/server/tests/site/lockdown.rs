@@ -126,7 +126,9 @@ async fn the_highest_level_ends_every_session_and_connection_of_a_device() {
     time::until(async || served.site.sessions().count() == 0).await;
 
     // New connections of devices and enrolments are refused before the handshake.
-    let connector = DeviceConnector::from_reply(&reply, Arc::clone(&phone));
+    let site = served.site.public_key().signing;
+    let phone = Arc::clone(&phone);
+    let connector = DeviceConnector::new(reply.host(), reply.port(), site, phone);
     let again = connector.connect("ada@example.org".parse().unwrap()).await;
     assert!(again.is_err());
     let mut plain = TcpStream::connect(devices.server.device_address().unwrap())

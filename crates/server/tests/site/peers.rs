@@ -9,7 +9,7 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::lines::Lines;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::operation::Code;
-use countersign_proto::peer::{KeyEventsReply, PeerHello, PeerWelcome};
+use countersign_proto::peer::{KeyEventsReply, PeerHello, PeerTicket, PeerWelcome};
 use countersign_server::Server;
 use countersign_testkit::harness::time::until;
 use countersign_testkit::harness::{ServedSite, TestSite};
@@ -25,7 +25,8 @@ type Stream = TlsStream<TcpStream>;
 /// A site with a peer server that runs, and one person.
 struct Side {
     served: ServedSite,
-    server: Server,
+    /// `None` while it is stopped.
+    server: Option<Server>,
     person: &'static str,
 }
 
@@ -35,7 +36,7 @@ impl Side {
         served
             .admin("person.create", json!({ "name": person }))
             .await;
-        let server = peer_server(&served).await;
+        let server = Some(peer_server(&served).await);
         let started = served.admin("peer.start", json!({})).await;
         assert_eq!(started["state"], "running");
         Self {
@@ -106,9 +107,13 @@ impl Side {
         bound.unwrap().to_string()
     }
 
+    async fn stop(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
     /// The peer server after a stop, on another port.
     async fn listen_again(&mut self) {
-        self.server = peer_server(&self.served).await;
+        self.server = Some(peer_server(&self.served).await);
         until(async || self.served.site.endpoints().peer.is_some()).await;
     }
 }
@@ -192,7 +197,7 @@ async fn a_ticket_makes_two_sites_peers_that_know_each_other_by_their_site_ids()
 // PEER-8, PEER-9
 #[tokio::test]
 async fn a_ticket_is_of_no_use_to_a_second_site() {
-    let (a, b) = sites().await;
+    let (mut a, b) = sites().await;
     let c = Side::new("c.example", "eve").await;
     let ticket = a.ticket().await;
     b.join(&ticket).await.unwrap();
@@ -200,7 +205,7 @@ async fn a_ticket_is_of_no_use_to_a_second_site() {
     assert_eq!(refused["code"], "conflict");
     assert_eq!(a.peers().await.len(), 1);
     assert_eq!(c.peers().await, []);
-    a.server.stop().await;
+    a.stop().await;
     let audited = a.served.audited().await;
     let second = audited
         .iter()
@@ -256,7 +261,7 @@ async fn messages_wait_while_the_other_site_is_down_and_none_is_lost_or_doubled(
         a.send("bob@b.example", &n.to_string()).await;
     }
     b.received(5).await;
-    b.server.stop().await;
+    b.stop().await;
     for n in 10..20 {
         a.send("bob@b.example", &n.to_string()).await;
     }
@@ -265,7 +270,7 @@ async fn messages_wait_while_the_other_site_is_down_and_none_is_lost_or_doubled(
     b.join(&a.ticket().await).await.unwrap();
     let expected: Vec<_> = (0..20).map(|n| n.to_string()).collect();
     assert_eq!(b.received(20).await, expected);
-    a.server.stop().await;
+    a.stop().await;
     b.send("ada@a.example", "after").await;
     a.listen_again().await;
     a.join(&b.ticket().await).await.unwrap();
@@ -450,7 +455,7 @@ async fn key_events_are_given_to_a_client_that_proves_nothing() {
 // PEER-22
 #[tokio::test]
 async fn a_stopped_peer_server_ends_its_connections_and_stays_stopped_after_a_restart() {
-    let (a, b) = peers().await;
+    let (a, mut b) = peers().await;
     let mut lines = connected(&a, &b).await;
     let connections = || b.served.site.peer_connections(a.served.site.id());
     assert_eq!(connections(), [PeerDirection::Incoming]);
@@ -458,8 +463,8 @@ async fn a_stopped_peer_server_ends_its_connections_and_stays_stopped_after_a_re
     assert_eq!(stopped["state"], "stopped");
     assert_eq!(next(&mut lines).await, None);
     assert_eq!(b.served.site.endpoints().peer, None);
-    b.server.stop().await;
-    let _server = peer_server(&b.served).await;
+    b.stop().await;
+    b.server = Some(peer_server(&b.served).await);
     let status = b.served.admin("peer.status", json!({})).await;
     assert_eq!(
         (&status["wanted"], &status["state"]),
@@ -467,12 +472,23 @@ async fn a_stopped_peer_server_ends_its_connections_and_stays_stopped_after_a_re
     );
     let started = b.served.admin("peer.start", json!({})).await;
     assert_eq!(started["state"], "running");
-    connected(
-        &a,
-        &Side {
-            server: _server,
-            ..b
-        },
-    )
-    .await;
+    connected(&a, &b).await;
+}
+
+// PEER-2, PEER-3
+#[tokio::test]
+async fn a_site_that_does_not_prove_the_tickets_key_gets_nothing() {
+    let (a, b) = sites().await;
+    let uri = a.ticket().await;
+    let ticket: PeerTicket = uri.parse().unwrap();
+    let other = b.served.site.public_key();
+    let token = ticket.token().clone();
+    let id = ticket.id().clone();
+    let forged = PeerTicket::new(ticket.host(), ticket.port(), token, 0, other, id).unwrap();
+    let refused = b.join(forged.to_uri().expose()).await.unwrap_err();
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("could not be joined"), "{message}");
+    assert_eq!(a.peers().await, []);
+    // The token was not sent, so it is not spent.
+    b.join(&uri).await.unwrap();
 }

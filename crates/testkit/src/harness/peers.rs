@@ -14,7 +14,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::name::AccountName;
-use countersign_proto::peer::{JoinRequest, Joining, PeerHello, PeerTicket};
+use countersign_proto::peer::{JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket};
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
 
 /// Where the peers of tests connect from.
@@ -22,10 +22,11 @@ pub const PEER_SOURCE: Source = Source::V4(Ipv4Addr::new(192, 0, 2, 9));
 
 const EXPORTER: Exporter = Exporter([8; 32]);
 
-/// Another site with one key event. Its person is `bob`.
+/// Another site. Its person is `bob`.
+#[derive(Clone)]
 pub struct TestPeer {
-    /// Its key.
-    pub key: SiteKey,
+    seed: SiteSeed,
+    next: SiteSeed,
     /// Its key events.
     pub events: Vec<SignedKeyEvent>,
     /// Its zone.
@@ -36,17 +37,51 @@ impl TestPeer {
     /// A site with a new key and this zone.
     #[must_use]
     pub fn new(zone: &str) -> Self {
-        let key = || SiteKey::from_seed(SiteSeed::generate(&mut SystemEntropy));
-        let (key, next) = (key(), key());
-        let events = vec![SignedKeyEvent::first(&key, &next.public(), 0)];
+        let [seed, next] = [(); 2].map(|()| SiteSeed::generate(&mut SystemEntropy));
+        let next_key = SiteKey::from_seed(next.clone()).public();
+        let first = SignedKeyEvent::first(&SiteKey::from_seed(seed.clone()), &next_key, 0);
         Self {
-            key,
-            events,
+            seed,
+            next,
+            events: vec![first],
             zone: zone.to_owned(),
         }
     }
 
-    /// What it proves to be.
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> SiteKey {
+        SiteKey::from_seed(self.seed.clone())
+    }
+
+    /// The same site after it replaced its key.
+    #[must_use]
+    pub fn rotated(&self) -> Self {
+        self.replaced_by(self.next.clone())
+    }
+
+    /// The same site after a thief of its key replaced it with the key of another site, which is not
+    /// the next one.
+    #[must_use]
+    pub fn rotated_to(&self, other: &Self) -> Self {
+        self.replaced_by(other.seed.clone())
+    }
+
+    fn replaced_by(&self, seed: SiteSeed) -> Self {
+        let next = SiteSeed::generate(&mut SystemEntropy);
+        let next_key = SiteKey::from_seed(next.clone()).public();
+        let key = SiteKey::from_seed(seed.clone());
+        let last = self.events.last().unwrap();
+        let event = last.replaced_by(&self.key(), &key, &next_key, 1, None);
+        Self {
+            seed,
+            next,
+            events: [&self.events[..], &[event]].concat(),
+            zone: self.zone.clone(),
+        }
+    }
+
+    /// What it proves to be, if its events are valid.
     #[must_use]
     pub fn known(&self) -> KnownSite {
         KnownSite::whole(&self.events).unwrap()
@@ -62,7 +97,7 @@ impl TestPeer {
     #[must_use]
     pub fn ticket(&self) -> PeerTicket {
         let token = Token::generate(&mut SystemEntropy);
-        let key = self.key.public();
+        let key = self.key().public();
         PeerTicket::new("b.example", 4750, token, 1_800_000_000, key, self.bob()).unwrap()
     }
 
@@ -77,7 +112,7 @@ impl TestPeer {
             events: &self.events,
         };
         let token = ticket.token().clone();
-        JoinRequest::new(token, &joining, &self.key, ticket.site(), &EXPORTER).unwrap()
+        JoinRequest::new(token, &joining, &self.key(), ticket.site(), &EXPORTER).unwrap()
     }
 
     /// Joins the site of a ticket.
@@ -97,10 +132,11 @@ impl TestPeer {
 
     /// Connects to a site of which it is a peer.
     pub async fn connect(&self, site: &Site, now: Timestamp) -> Option<PeerConnection> {
-        let hello = PeerHello::new(self.known().id(), self.bob(), &self.events);
+        let id = self.events[0].event().site_id().unwrap();
+        let hello = PeerHello::new(id, self.bob(), &self.events);
         let new = NewPeerConnection {
             hello,
-            key: self.key.public().signing,
+            key: self.key().public().signing,
             source: PEER_SOURCE,
             cut: Box::new(|_| {}),
         };
@@ -111,8 +147,11 @@ impl TestPeer {
 /// Every ticket leads to this site.
 #[async_trait]
 impl PeerTransport for TestPeer {
-    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<KnownSite, TransportError> {
-        Ok(self.known())
+    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
+        Ok(JoinedSite {
+            known: self.known(),
+            events: self.events.clone(),
+        })
     }
 
     fn wake(&self) {}

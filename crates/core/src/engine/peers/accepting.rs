@@ -4,7 +4,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::TicketKind;
 use countersign_proto::name::AccountName;
 use countersign_proto::peer::{JoinRequest, ProvenSite};
-use countersign_proto::site_identity::KnownSite;
+use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
 use serde_json::json;
 
 use super::Site;
@@ -69,6 +69,7 @@ impl Site {
         let (host, port) = request.address();
         let other = OtherSite {
             known: *proven.site(),
+            events: request.events(),
             host,
             port,
             introduction,
@@ -119,15 +120,11 @@ impl Site {
             PeerState::Active if peer.zone != zone => return Ok(Err(NoPeer::Zone)),
             PeerState::Active => {}
         }
-        // The newer of the two must follow from the older one. Events between them are verified
-        // when the sites connect.
-        let (known, newest) = (peer.known, *other.known.newest());
-        let follows = match newest.event().number <= known.newest().event().number {
-            true => known.advance(&[newest]),
-            false => Ok(other.known),
-        };
-        let Ok(known) = follows else {
-            return Ok(Err(NoPeer::Fork));
+        // The event that is known must be among them: another chain of the same site is a fork, and
+        // a chain that ends before it proves a key that was replaced.
+        let known = match peer.known.advance(other.events) {
+            Ok(known) if known == other.known => known,
+            _ => return Ok(Err(NoPeer::Fork)),
         };
         let introduction = other.introduction;
         let peer = peer.revised(|peer| {
@@ -158,6 +155,8 @@ impl Site {
 /// A site that proved what it is, and who introduced it.
 pub(super) struct OtherSite<'a> {
     pub(super) known: KnownSite,
+    /// All its key events, which are verified.
+    pub(super) events: &'a [SignedKeyEvent],
     pub(super) host: &'a str,
     pub(super) port: u16,
     pub(super) introduction: Introduction,

@@ -34,32 +34,18 @@ impl Site {
         };
         let transport = self.peer_transport().ok_or_else(stopped)?;
         let address = self.endpoints().peer.ok_or_else(stopped)?;
-        let zone = ticket.id().zone();
-        let taken = match zone {
-            Some(zone) if *zone == self.zone() => true,
-            Some(zone) => self
-                .store()
-                .peer_of_zone(zone)
-                .await?
-                .is_some_and(|peer| !has_key(&peer.known, ticket)),
-            None => true,
-        };
-        if taken {
-            // The owner of the zone may have another key by now, which the other site proves below.
-            let own = zone.is_none_or(|zone| *zone == self.zone());
-            if own {
-                return Err(Refusal::conflict(
-                    format!("{} has the zone of this site", ticket.id()),
-                    "each site needs a zone of its own",
-                ));
-            }
+        if ticket.id().zone() == Some(&self.zone()) {
+            return Err(Refusal::conflict(
+                format!("{} has the zone of this site", ticket.id()),
+                "each site needs a zone of its own",
+            ));
         }
         let own = OwnSide {
             id: person.name.clone(),
             host: address.host,
             port: address.port,
         };
-        let known = transport.join(ticket, &own).await.map_err(|error| {
+        let joined = transport.join(ticket, &own).await.map_err(|error| {
             let message = format!("the other site could not be joined: {error}");
             match error {
                 TransportError::Unreachable(_) => Refusal::conflict(
@@ -71,8 +57,10 @@ impl Site {
                 }
             }
         })?;
+        let known = joined.known;
         let other = OtherSite {
             known,
+            events: &joined.events,
             host: ticket.host(),
             port: ticket.port(),
             introduction: Introduction {
@@ -92,10 +80,6 @@ impl Site {
         })?;
         Ok(Joined { known, change })
     }
-}
-
-fn has_key(known: &KnownSite, ticket: &PeerTicket) -> bool {
-    known.keys() == ticket.site()
 }
 
 impl NoPeer {

@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use countersign_proto::name::AccountName;
-use countersign_proto::peer::PeerTicket;
-use countersign_proto::site_identity::{KnownSite, SiteId};
+use countersign_proto::peer::{JoinedSite, PeerTicket};
+use countersign_proto::site_identity::SiteId;
 
 use super::Site;
 use crate::timestamp::Timestamp;
@@ -62,7 +62,7 @@ pub enum TransportError {
 #[async_trait]
 pub trait PeerTransport: Send + Sync {
     /// Presents a ticket to the site that issued it. Returns what that site proved to be.
-    async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<KnownSite, TransportError>;
+    async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<JoinedSite, TransportError>;
 
     /// Looks at the outbox and at the setting of the peer server again. Must not block.
     fn wake(&self);

@@ -32,7 +32,7 @@ fn caller(channel: Channel, root: &TestSession) -> Caller {
         Channel::AdminSocket => Caller::admin_socket(),
         Channel::Init => Caller::init("10-people"),
         Channel::Site => Caller::site(),
-        Channel::Session | Channel::Device | Channel::Http => Caller {
+        Channel::Session | Channel::Device | Channel::Http | Channel::Peer => Caller {
             channel,
             ..root.caller.clone()
         },

@@ -33,6 +33,7 @@ mod outbox;
 mod outbox_worker;
 mod passphrase;
 mod passphrase_tickets;
+mod peers;
 mod person_data;
 mod proof;
 mod scripts;
