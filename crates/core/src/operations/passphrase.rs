@@ -24,7 +24,6 @@ use crate::accounts::{
     Registrant, check_record,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
-use crate::enrolment::revoked_with_passphrase;
 use crate::site_key::UnsealedKeys;
 use crate::store::Change;
 use crate::text::Base64Url;
@@ -196,7 +195,7 @@ pub(super) async fn finish<W: Subject>(
     let changes = vec![
         Change::PutPassphrase(credential),
         Change::DeleteDeliveredKey(account.id),
-        revoked_with_passphrase(account.id, before.is_some(), context.now()),
+        Change::revoke_with_passphrase(account.id, before.is_some(), context.now()),
     ];
     let target = account.name.to_string();
     let committed = context.commit(changes, target, json!({})).await?;
