@@ -30,7 +30,7 @@ use crate::accounts::{
     Account, CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, check_record,
 };
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
-use crate::enrolment::{EnrolmentTicket, RevocationReason, revoked_with_passphrase};
+use crate::enrolment::{EnrolmentTicket, RevocationReason};
 use crate::id::AccountId;
 use crate::store::{Change, ChangeSet, StoreError, Thing};
 use crate::throttle::{Rate, Source};
@@ -272,7 +272,7 @@ impl Site {
             // Otherwise the old pass phrase would still open the delivered key.
             Change::DeleteDeliveredKey(account.id),
             // After this ticket was bound, so that it stays.
-            revoked_with_passphrase(account.id, had_passphrase, now),
+            Change::revoke_with_passphrase(account.id, had_passphrase, now),
         ];
         let details = json!({ "ticket": ticket.id });
         let audit = draft(account, started, details, now);

@@ -18,7 +18,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, DeviceId, TicketId};
-use crate::store::Change;
 use crate::timestamp::Timestamp;
 
 /// The most tickets of one account that can be open at a time.
@@ -168,23 +167,6 @@ impl EnrolmentTicket {
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         matches!(self.state, TicketState::Open) && now < self.expires
-    }
-}
-
-/// The change that comes with a new pass phrase of an account: it revokes the account's open
-/// tickets. The first pass phrase leaves tickets for devices open, because no earlier
-/// one can be known to an attacker and an admin may issue both kinds to a new person.
-#[must_use]
-pub(crate) fn revoked_with_passphrase(
-    account: AccountId,
-    had_passphrase: bool,
-    now: Timestamp,
-) -> Change {
-    Change::RevokeOpenTickets {
-        account,
-        kind: (!had_passphrase).then_some(TicketKind::Passphrase),
-        at: now,
-        why: RevocationReason::PassphraseChanged,
     }
 }
 

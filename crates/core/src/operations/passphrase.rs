@@ -24,7 +24,6 @@ use crate::accounts::{
     Registrant, check_record,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
-use crate::enrolment::revoked_with_passphrase;
 use crate::lockdown::OperationKind;
 use crate::site_key::UnsealedKeys;
 use crate::store::Change;
@@ -214,7 +213,7 @@ pub(super) async fn finish<W: Subject>(
                 Change::PutPassphrase(credential),
                 // Otherwise the old pass phrase would still open the delivered key.
                 Change::DeleteDeliveredKey(account.id),
-                revoked_with_passphrase(account.id, before.is_some(), context.now()),
+                Change::revoke_with_passphrase(account.id, before.is_some(), context.now()),
             ],
             json!({}),
         ),

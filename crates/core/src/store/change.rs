@@ -191,6 +191,25 @@ pub enum Change {
     PutScript(ScriptProgress),
 }
 
+impl Change {
+    /// The change that comes with a new pass phrase of an account: it revokes the account's open
+    /// tickets. The first pass phrase leaves tickets for devices open: no attacker knows an earlier
+    /// one, and an admin may issue both kinds to a new person.
+    #[must_use]
+    pub(crate) fn revoke_with_passphrase(
+        account: AccountId,
+        had_passphrase: bool,
+        now: Timestamp,
+    ) -> Self {
+        Self::RevokeOpenTickets {
+            account,
+            kind: (!had_passphrase).then_some(TicketKind::Passphrase),
+            at: now,
+            why: RevocationReason::PassphraseChanged,
+        }
+    }
+}
+
 /// The result of a committed change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
