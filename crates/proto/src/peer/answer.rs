@@ -23,7 +23,7 @@ struct Form {
 
 /// Why a line is no answer. The fault is with the site that was joined.
 #[derive(Debug, thiserror::Error)]
-pub enum BadAnswer {
+pub enum BadJoinAnswer {
     /// More than [`MAX_WALK_LINE`] bytes.
     #[error("the site's answer is too long")]
     TooLong,
@@ -39,15 +39,15 @@ impl JoinAnswer {
     /// Reads the line, with or without its line end.
     ///
     /// # Errors
-    /// [`BadAnswer`].
-    pub fn read(line: &[u8]) -> Result<Self, BadAnswer> {
+    /// [`BadJoinAnswer`].
+    pub fn read(line: &[u8]) -> Result<Self, BadJoinAnswer> {
         if line.len() > MAX_WALK_LINE {
-            return Err(BadAnswer::TooLong);
+            return Err(BadJoinAnswer::TooLong);
         }
         let Form { ok, events } = json::object(line)?;
         match ok {
             true => Ok(Self { events }),
-            false => Err(BadAnswer::NotOk),
+            false => Err(BadJoinAnswer::NotOk),
         }
     }
 

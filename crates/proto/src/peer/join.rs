@@ -12,7 +12,7 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::sealing::SealingError;
 use countersign_crypto::site_key::{SiteKey, SitePublicKey};
 
-use super::{BadAnswer, BadJoin, JoinAnswer, JoinRequest, Joining, MAX_WALK_LINE, PeerTicket};
+use super::{BadJoin, BadJoinAnswer, JoinAnswer, JoinRequest, Joining, MAX_WALK_LINE, PeerTicket};
 use crate::enrolment::Exporter;
 use crate::enrolment::line::{LineStep, PartialLine};
 use crate::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
@@ -62,7 +62,7 @@ pub enum JoinError {
     Broken,
     /// The answer is malformed.
     #[error(transparent)]
-    Answer(#[from] BadAnswer),
+    Answer(#[from] BadJoinAnswer),
     /// The key events of the answer do not verify, or the ticket's key is not among them.
     #[error(transparent)]
     Events(#[from] KeyEventsError),
@@ -121,7 +121,7 @@ impl AwaitingAnswer {
                     proven,
                 }));
             }
-            LineStep::TooLong => return Err(BadAnswer::TooLong.into()),
+            LineStep::TooLong => return Err(BadJoinAnswer::TooLong.into()),
             LineStep::Line(line) => line,
         };
         let answer = JoinAnswer::read(line.expose())?;

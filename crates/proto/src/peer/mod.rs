@@ -28,7 +28,7 @@ mod sealed;
 mod ticket;
 mod walk;
 
-pub use answer::{BadAnswer, JoinAnswer};
+pub use answer::{BadJoinAnswer, JoinAnswer};
 pub use first::{AwaitingFirst, FirstRefused, FirstStep, MAX_FIRST};
 pub use hello::{BadPeerHello, MAX_PEER_HELLO, PeerHello, PeerWelcome};
 pub use join::{AnswerStep, AwaitingAnswer, JoinError, JoinedSite};

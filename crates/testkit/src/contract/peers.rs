@@ -142,8 +142,9 @@ pub async fn a_zone_belongs_to_one_peer_until_it_is_removed(under_test: &dyn Sto
         commit(&*store, [insert(&other)]).await,
         conflict(Unique::PeerZone)
     );
+    let again = peer(1, "c.example", &ada);
     assert_eq!(
-        commit(&*store, [insert(&one)]).await,
+        commit(&*store, [insert(&again)]).await,
         conflict(Unique::Peer)
     );
     let one = removed(&one);

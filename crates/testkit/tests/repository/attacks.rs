@@ -54,7 +54,8 @@ fn without_test(page: &File, tests: &BTreeSet<&str>) -> Vec<Finding> {
     found
 }
 
-/// The names of the functions with the attribute of a test.
+/// The names of the functions with the attribute of a test, and of those of the contract of stores,
+/// which each store runs.
 fn tests(sources: &[File]) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for file in sources.iter().filter(|file| file.is("rs")) {
@@ -63,6 +64,11 @@ fn tests(sources: &[File]) -> BTreeSet<&str> {
             let line = line.trim();
             if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                 is_test = true;
+            } else if let Some(rest) = line
+                .strip_prefix("pub async fn ")
+                .filter(|rest| rest.contains("(under_test: &dyn StoreUnderTest)"))
+            {
+                found.extend(rest.split('(').next());
             } else if let Some(rest) = line
                 .strip_prefix("fn ")
                 .or_else(|| line.strip_prefix("async fn "))
