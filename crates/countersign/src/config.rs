@@ -3,6 +3,7 @@
 mod delivery;
 mod device_address;
 mod first;
+pub(crate) mod hidden;
 mod host;
 mod limits;
 mod log_filter;

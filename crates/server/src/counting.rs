@@ -128,6 +128,7 @@ impl Shared {
         for repeated in self.site.take_repeated() {
             self.report(&repeated);
         }
+        let _ = log_trouble(self.site.revoke_misused_tickets(now).await);
         if let Err(refusal) = self.site.raise_reported(now).await {
             error!(problem = %refusal, "an alarm of the site could not be raised");
         }

@@ -1,5 +1,8 @@
 //! The queue of events that wait for a session's connection.
 //!
+//! A client that reads too slowly misses events. After the ones before the gap it gets the event `missed`
+//! of the group `events`, so that it asks for the state again.
+//!
 //! A channel of Tokio needs some 800 bytes although it is empty, and most sessions are idle.
 
 use std::collections::VecDeque;
@@ -9,8 +12,10 @@ use std::task::{Context, Poll, Waker};
 
 use countersign_core::sessions::EventSink;
 use countersign_proto::operation::Event;
+use serde_json::value::{RawValue, to_raw_value};
 
-/// Events that may wait for a session. When there are more, the session misses the newest ones.
+/// Events that may wait for a session. When there are more, the session misses the newest ones and those
+/// that come before it was told so.
 const MAX_EVENTS_WAITING: usize = 256;
 
 /// Events that have room in the memory of a queue that is empty again.
@@ -22,6 +27,8 @@ pub(crate) struct EventQueue(Arc<Mutex<Waiting>>);
 #[derive(Default)]
 struct Waiting {
     events: VecDeque<Arc<Event>>,
+    /// The session misses events that came after the waiting ones, and was not told yet.
+    has_missed: bool,
     /// Wakes the connection.
     waker: Option<Waker>,
     /// The connection is gone.
@@ -39,7 +46,11 @@ pub(crate) fn event_queue() -> (EventSink, EventQueue) {
 /// Adds an event. Returns whether there was room and a connection.
 fn put(queue: &Mutex<Waiting>, event: &Arc<Event>) -> bool {
     let mut waiting = lock(queue);
-    if waiting.is_closed || waiting.events.len() >= MAX_EVENTS_WAITING {
+    if waiting.is_closed || waiting.has_missed {
+        return false;
+    }
+    if waiting.events.len() >= MAX_EVENTS_WAITING {
+        waiting.has_missed = true;
         return false;
     }
     waiting.events.push_back(event.clone());
@@ -61,6 +72,9 @@ impl EventQueue {
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<Arc<Event>> {
         let mut waiting = lock(&self.0);
         let Some(event) = waiting.events.pop_front() else {
+            if std::mem::take(&mut waiting.has_missed) {
+                return Poll::Ready(missed());
+            }
             waiting.waker = Some(context.waker().clone());
             return Poll::Pending;
         };
@@ -80,6 +94,15 @@ impl Drop for EventQueue {
     }
 }
 
+/// The event that tells a session of a gap.
+fn missed() -> Arc<Event> {
+    Arc::new(Event {
+        group: "events".to_owned(),
+        event: "missed".to_owned(),
+        data: to_raw_value(&serde_json::Map::new()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+    })
+}
+
 fn lock(queue: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
     // No code under the lock can panic between two changes.
     queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,10 +113,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
-    use futures_util::FutureExt;
-    use serde_json::value::RawValue;
-
     use super::*;
+    use futures_util::FutureExt;
 
     fn event(number: usize) -> Arc<Event> {
         Arc::new(Event {
@@ -112,18 +133,28 @@ mod tests {
         }
     }
 
+    /// Events were dropped without a sign when 256 waited, so a watcher never learned of the gap.
+    // ALM-49
     #[test]
-    fn events_arrive_in_order_and_the_newest_are_missed_when_the_queue_is_full() {
+    fn a_slow_watcher_learns_that_it_missed_events() {
         let (sink, mut queue) = event_queue();
         for number in 0..MAX_EVENTS_WAITING {
             assert!(sink(&event(number)));
         }
         assert!(!sink(&event(MAX_EVENTS_WAITING)));
-        for number in 0..MAX_EVENTS_WAITING {
+        let first = queue.next().now_or_never().unwrap();
+        assert_eq!(first.event, "0", "events arrive in order");
+        assert!(!sink(&event(MAX_EVENTS_WAITING)), "the gap comes first");
+        for number in 1..MAX_EVENTS_WAITING {
             let next = queue.next().now_or_never().unwrap();
             assert_eq!(next.event, number.to_string());
         }
-        assert!(queue.next().now_or_never().is_none());
+        let missed = queue.next().now_or_never().unwrap();
+        assert_eq!(
+            (missed.group.as_str(), missed.event.as_str()),
+            ("events", "missed")
+        );
+        assert!(queue.next().now_or_never().is_none(), "it is told once");
         assert!(lock(&queue.0).events.capacity() <= KEPT);
         assert!(sink(&event(0)));
     }

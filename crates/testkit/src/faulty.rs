@@ -20,8 +20,8 @@ use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
-    Observer, OutboxState, Peers, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
-    StoredPreferences,
+    Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings, Store,
+    StoreCopy, StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -198,7 +198,7 @@ delegate! { EnrolmentTickets {
 delegate! { Devices {
     device(id: DeviceId) -> Option<Device>;
     device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
-    is_removed_key(thumbprint: &Thumbprint) -> bool;
+    removed_device(thumbprint: &Thumbprint) -> Option<RemovedDevice>;
     device_owner(account: AccountId) -> Option<(Account, u64)>;
     devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
 } }

@@ -65,7 +65,7 @@ pub enum DeviceError {
     /// The site closed a device connection without a reply. It never says why.
     #[error(
         "{address} did not accept this device: it was revoked or never enrolled, the id is another person's, \
-         or the account is locked"
+         the account is locked, or the site is short of something for a while"
     )]
     Refused {
         /// Host and port that were tried.

@@ -175,10 +175,14 @@ impl Task {
         let keep_alive = idle / KEEP_ALIVES_PER_IDLE_TIME;
         let most = usize::try_from(self.welcome.in_flight).unwrap_or(usize::MAX);
         let mut last_sent = clock::now();
+        let mut is_unanswered = false;
         loop {
             tokio::select! {
                 line = lines.next() => match line {
-                    Ok(Some(line)) => self.receive(line),
+                    Ok(Some(line)) => {
+                        is_unanswered = false;
+                        self.receive(line);
+                    }
                     // A line that is too long has no known end.
                     Ok(None) | Err(_) => return,
                 },
@@ -194,6 +198,12 @@ impl Task {
                     }
                 }
                 () = tokio::time::sleep_until(last_sent + keep_alive) => {
+                    // Such as behind a router that forgot the connection. A site with all places taken
+                    // by operations reads no further one.
+                    if is_unanswered && self.pending.len() < most {
+                        return;
+                    }
+                    is_unanswered = true;
                     self.keep_alive();
                     last_sent = clock::now();
                 }
@@ -232,7 +242,7 @@ impl Task {
         self.pending.insert(operation.id, reply);
     }
 
-    /// Sends an operation whose result is ignored.
+    /// Sends an operation whose result tells only that the site is there.
     fn keep_alive(&self) {
         let Ok(params) = to_raw_value(&Map::new()) else {
             return;

@@ -93,6 +93,12 @@ impl Account {
         matches!(self.state, State::Active)
     }
 
+    /// Returns whether the account is a person with the role admin who may log in.
+    #[must_use]
+    pub fn is_active_admin(&self) -> bool {
+        self.kind == Kind::Person && self.role == Role::Admin && self.is_active()
+    }
+
     /// Returns the next revision of the account, changed at `now` by `change`.
     #[must_use]
     pub fn revised(mut self, now: Timestamp, change: impl FnOnce(&mut Self)) -> Self {

@@ -8,6 +8,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{DEDUPLICATION_WINDOW_S, OneLine};
+use crate::accounts::Account;
 use crate::id::{AccountId, AlarmId, IdError};
 use crate::json::{Json, MAX_DEPTH};
 use crate::timestamp::Timestamp;
@@ -89,6 +90,13 @@ impl Alarm {
     #[must_use]
     pub fn was_notified_recently(&self, now: Timestamp) -> bool {
         self.notified <= now && now < self.notified.plus_seconds(DEDUPLICATION_WINDOW_S)
+    }
+
+    /// Whether an account may be a recipient: it is the alarm's person, or an admin that can log
+    /// in. A former admin stays in the list of recipients and is none any more.
+    #[must_use]
+    pub fn is_for(&self, account: &Account) -> bool {
+        self.to == Target::Person(account.id) || account.is_active_admin()
     }
 
     /// Applies `change` and increments the revision.

@@ -1,6 +1,6 @@
 //! Decides which messages a recipient receives about an alarm, over which channel and when.
 
-use super::{About, Alarm, DeliveryChannel, Preferences, Severity};
+use super::{About, Alarm, DeliveryChannel, Preferences, Severity, SystemAlarm};
 use crate::timestamp::Timestamp;
 
 /// Seconds after a notification in which a repeat does not notify the recipients again.
@@ -159,6 +159,9 @@ fn raised(situation: &Situation<'_>) -> Vec<Step> {
     if !alarm.is_open() {
         return Vec::new();
     }
+    if SystemAlarm::is_misuse(alarm) {
+        return raised_about_misuse(situation);
+    }
     let next_channel = match alarm.severity {
         Severity::Info => None,
         Severity::Warning => Some(NEXT_CHANNEL_OF_WARNING_S),
@@ -195,6 +198,16 @@ fn raised(situation: &Situation<'_>) -> Vec<Step> {
     };
     steps.extend(next_person.map(|at| Step::NotifyAdmins { at }));
     steps
+}
+
+/// An alarm about the misuse of a person's credentials goes over each channel at once. The open
+/// connection may be the attacker's, so it delays nothing; the admins have an alarm of their own, so
+/// nothing escalates.
+fn raised_about_misuse(situation: &Situation<'_>) -> Vec<Step> {
+    let contacts = situation.contacts.iter();
+    let free = contacts.filter(|channel| !situation.waiting.contains(channel));
+    free.map(|channel| send_or_delay(situation, *channel))
+        .collect()
 }
 
 /// Recipients with an attempted delivery about the raise are notified of the end, over the first

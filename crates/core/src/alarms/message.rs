@@ -69,12 +69,34 @@ impl TryFrom<String> for PublicUrl {
             !host.is_empty() && !host.starts_with('/') && host.bytes().all(plain)
         });
         if is_plain && url.len() <= Self::MAX_BYTES {
+            if url
+                .strip_prefix("http://")
+                .is_some_and(|rest| !is_loopback(rest))
+            {
+                return Err(format!(
+                    "`{url}` is not encrypted, so an attacker in the network could answer in place of the login; \
+                     use https://"
+                ));
+            }
             return Ok(Self(url.to_owned()));
         }
         Err(format!(
             "`{url}` is not a base URL for links; write it like https://site.example, without `?`, `#` and `@`"
         ))
     }
+}
+
+/// Whether the host of a URL without its scheme is this machine itself.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 /// What a message needs besides its alarms.

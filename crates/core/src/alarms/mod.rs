@@ -47,4 +47,4 @@ pub use mail_template::{
 };
 pub use message::{Item, Message, MessageContext, PublicUrl, message};
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
-pub use system::{DiskSpace, PeerAlarm, SystemAlarm};
+pub use system::{DiskSpace, MAX_NAMED_APPLICATIONS, PeerAlarm, RevokedOf, SystemAlarm};

@@ -4,12 +4,15 @@
 //! The data of such an alarm holds its cause, so that a message has the text in the language of its
 //! recipient.
 
+mod texts;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Alarm, AlarmData, AlarmKey, AlarmText, Language, Raiser, Severity, Target};
 use crate::id::{AccountId, DeviceId, TicketId};
 use crate::json::Json;
 use crate::lockdown::LockdownLevel;
+use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
 /// The cause of an alarm of the site.
@@ -33,17 +36,30 @@ pub enum SystemAlarm {
         thumbprint: String,
         /// Where it came from.
         source: String,
+        /// The person that had the device; `None` if the account was deleted.
+        owner: Option<RevokedOf>,
     },
-    /// The key of one device is in use on lasting connections from two networks.
+    /// The key of one device is in use from two networks at once.
     TwoPlaces {
         /// The device.
         device: DeviceId,
         /// Its person.
         account: AccountId,
+        /// The person's name.
+        person: String,
         /// Its name.
         name: String,
-        /// The networks.
+        /// The networks, in ascending order.
         networks: [String; 2],
+    },
+    /// A person changed where the person's own alarms go.
+    ContactChanged {
+        /// The person.
+        account: AccountId,
+        /// The person's name.
+        person: String,
+        /// When.
+        at: Timestamp,
     },
     /// One actor was refused one operation again and again.
     Refusals {
@@ -93,9 +109,9 @@ pub enum SystemAlarm {
     },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
-        /// The application whose previous key retires first.
-        application: String,
-        /// When it retires.
+        /// The applications whose previous keys retire first, at most [`MAX_NAMED_APPLICATIONS`].
+        applications: Vec<String>,
+        /// When the first of these keys retires.
         retires: Timestamp,
         /// How many more applications there are.
         more: usize,
@@ -125,6 +141,20 @@ impl PeerAlarm {
     }
 }
 
+/// The person that had a revoked device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedOf {
+    /// The account.
+    pub account: AccountId,
+    /// The person's name.
+    pub person: String,
+    /// The name of the device.
+    pub name: String,
+}
+
+/// The applications that one [`SystemAlarm::KeysRetire`] names: as many as fit into its text.
+pub const MAX_NAMED_APPLICATIONS: usize = 3;
+
 impl SystemAlarm {
     /// The key of [`SystemAlarm::DiskLow`].
     pub const DISK: &str = "disk";
@@ -142,35 +172,111 @@ impl SystemAlarm {
     pub const LOCKDOWN: &str = "lockdown ";
     /// The beginning of the keys of [`SystemAlarm::TwoPlaces`]. The id of the account follows.
     pub const TWO_PLACES: &str = "two places ";
+    /// The beginning of the keys of [`SystemAlarm::RevokedDevice`]. The id of the account follows,
+    /// if there is one.
+    pub const REVOKED_DEVICE: &str = "revoked device";
+    /// The beginning of the keys of [`SystemAlarm::ContactChanged`]. The id of the account follows.
+    pub const CONTACT: &str = "contact changed ";
+    /// The beginnings of the keys of the alarms about a misuse of a person's credentials, or about what
+    /// may be one.
+    const MISUSE: [&str; 4] = [
+        Self::SECOND_KEY,
+        Self::TWO_PLACES,
+        Self::REVOKED_DEVICE,
+        Self::CONTACT,
+    ];
 
     /// The cause of an alarm; `None` if the site did not raise it.
     #[must_use]
     pub fn of(alarm: &Alarm) -> Option<Self> {
-        let data = alarm
-            .data
-            .as_ref()
-            .filter(|_| alarm.raiser == Raiser::Site)?;
+        Self::from_data(alarm.raiser, alarm.data.as_ref())
+    }
+
+    /// The cause in the data of an alarm of this raiser.
+    pub(crate) fn from_data(raiser: Raiser, data: Option<&AlarmData>) -> Option<Self> {
+        let data = data.filter(|_| raiser == Raiser::Site)?;
         serde_json::from_str(data.json().as_str()).ok()
     }
 
-    /// The recipients.
+    /// Whether an alarm tells of a misuse of a person's credentials. It is sent at once over each
+    /// channel, and a device cannot acknowledge it.
     #[must_use]
-    pub const fn to(&self) -> Target {
+    pub fn is_misuse(alarm: &Alarm) -> bool {
+        let key = alarm.key.as_str();
+        alarm.raiser == Raiser::Site && Self::MISUSE.iter().any(|of| key.starts_with(of))
+    }
+
+    /// The person whose credentials are misused; `None` if it is about none.
+    #[must_use]
+    pub const fn person(&self) -> Option<AccountId> {
         match self {
-            Self::SecondKey {
-                account: Some(account),
-                ..
+            Self::SecondKey { account, .. } => *account,
+            Self::TwoPlaces { account, .. } | Self::ContactChanged { account, .. } => {
+                Some(*account)
             }
-            | Self::TwoPlaces { account, .. } => Target::Person(*account),
-            Self::SecondKey { account: None, .. }
-            | Self::RevokedDevice { .. }
+            Self::RevokedDevice {
+                owner: Some(owner), ..
+            } => Some(owner.account),
+            Self::RevokedDevice { owner: None, .. }
             | Self::Refusals { .. }
             | Self::DiskLow { .. }
             | Self::BackupOverdue { .. }
             | Self::NewSiteKey { .. }
             | Self::Lockdown { .. }
             | Self::Peer { .. }
-            | Self::KeysRetire { .. } => Target::Admins,
+            | Self::KeysRetire { .. } => None,
+        }
+    }
+
+    /// The recipients. A misuse of a person's credentials is one alarm for the person and one for
+    /// the admins: an attacker with the credentials may be able to silence the person's.
+    pub fn recipients(&self) -> impl Iterator<Item = Target> + use<> {
+        let person = self.person().map(Target::Person);
+        let admins = match self {
+            Self::ContactChanged { .. } => None,
+            _ => Some(Target::Admins),
+        };
+        person.into_iter().chain(admins)
+    }
+
+    /// Whether it has the same actor as another alarm with the same key, so that an admin who
+    /// acknowledged the one knows of the other too.
+    #[must_use]
+    pub fn has_actor_of(&self, other: &Self) -> bool {
+        self.actor() == other.actor()
+    }
+
+    /// The actor or thing that it is about, apart from what the key names.
+    #[must_use]
+    pub(crate) fn actor(&self) -> String {
+        let network = |source: &str| match source.parse::<Source>() {
+            Ok(source) => source.network().to_string(),
+            Err(_) => source.to_owned(),
+        };
+        match self {
+            Self::SecondKey { source, .. } => network(source),
+            Self::RevokedDevice {
+                thumbprint, source, ..
+            } => format!("{thumbprint} {}", network(source)),
+            Self::TwoPlaces {
+                device,
+                networks: [one, other],
+                ..
+            } => format!("{device} {one} {other}"),
+            Self::Refusals { actor, .. } => network(actor),
+            Self::KeysRetire {
+                applications, more, ..
+            } => format!("{} {more}", applications.join(" ")),
+            // Each change is told of.
+            Self::ContactChanged { at, .. } => at.to_string(),
+            Self::Lockdown { by, level, .. } => {
+                let level = level.map(|level| level.to_string());
+                format!("{by} {}", level.unwrap_or_default())
+            }
+            Self::Peer { site, .. } => site.clone(),
+            Self::DiskLow { .. } | Self::BackupOverdue { .. } | Self::NewSiteKey { .. } => {
+                String::new()
+            }
         }
     }
 
@@ -186,10 +292,13 @@ impl SystemAlarm {
             Self::SecondKey { account: None, .. } => {
                 format!("{}of the first admin", Self::SECOND_KEY)
             }
-            // One for all keys: a thief of many devices cannot raise many alarms.
-            Self::RevokedDevice { .. } => "revoked device".to_owned(),
             // One for all devices of a person, for the same reason.
+            Self::RevokedDevice { owner: None, .. } => Self::REVOKED_DEVICE.to_owned(),
+            Self::RevokedDevice {
+                owner: Some(owner), ..
+            } => format!("{} {}", Self::REVOKED_DEVICE, owner.account),
             Self::TwoPlaces { account, .. } => format!("{}{account}", Self::TWO_PLACES),
+            Self::ContactChanged { account, .. } => format!("{}{account}", Self::CONTACT),
             Self::Refusals { operation, .. } => format!("{}{operation}", Self::REFUSALS),
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
@@ -221,6 +330,7 @@ impl SystemAlarm {
             Self::KeysRetire { .. } => Severity::Info,
             Self::RevokedDevice { .. }
             | Self::TwoPlaces { .. }
+            | Self::ContactChanged { .. }
             | Self::Refusals { .. }
             | Self::Peer { .. }
             | Self::DiskLow { .. }
@@ -228,6 +338,13 @@ impl SystemAlarm {
             | Self::Lockdown { level: None, .. }
             | Self::BackupOverdue { .. } => Severity::Warning,
         }
+    }
+
+    /// Whether an alarm goes over each channel that has an address of the recipient, also over those
+    /// that the recipient's preferences leave out: an attacker may have left them out.
+    #[must_use]
+    pub fn ignores_preferred_channels(alarm: &Alarm) -> bool {
+        alarm.raiser == Raiser::Site && alarm.key.as_str().starts_with(Self::CONTACT)
     }
 
     /// What happened and what to do.
@@ -245,193 +362,6 @@ impl SystemAlarm {
     pub fn data(&self) -> Option<AlarmData> {
         let json: Json = serde_json::from_str(&serde_json::to_string(self).ok()?).ok()?;
         json.try_into().ok()
-    }
-
-    fn english(&self) -> String {
-        match self {
-            Self::SecondKey { person, source, .. } => format!(
-                "A second key came with a ticket of {person}, from {source}. If you did not try twice, another \
-                 person has the ticket: revoke unknown devices and set a new pass phrase."
-            ),
-            Self::RevokedDevice { source, .. } => format!(
-                "A revoked device tried to connect from {source}. It was refused. Find out who has it, and change \
-                 what it may know."
-            ),
-            Self::TwoPlaces { name, networks, .. } => {
-                let [one, other] = networks;
-                format!(
-                    "The key of the device {name} is in use from {one} and {other} at once. If these are not \
-                     both yours, the key was copied: revoke the device and enrol it again."
-                )
-            }
-            Self::Refusals {
-                operation,
-                actor,
-                count,
-            } => format!(
-                "{actor} was refused {count} times within a minute at {operation}. Look at the audit log; block \
-                 the address or lock the account if this is an attack."
-            ),
-            Self::DiskLow { free, total } => format!(
-                "The disk of the site has {} of {} left. Free some space: without it the site refuses logins.",
-                size(*free),
-                size(*total)
-            ),
-            Self::BackupOverdue { last: None } => {
-                "There is no backup of the site. Make one with `countersign backup create FILE`."
-                    .to_owned()
-            }
-            Self::BackupOverdue { last: Some(last) } => format!(
-                "The newest backup of the site is of {last}. Make one with `countersign backup create FILE`."
-            ),
-            Self::NewSiteKey {
-                event,
-                compromised_since: None,
-            } => format!(
-                "The site has a new key, by key event {event}. If no admin made it, seal the site and look at the \
-                 audit log."
-            ),
-            Self::NewSiteKey {
-                event,
-                compromised_since: Some(since),
-            } => format!(
-                "The site has a new key, by key event {event}, because the previous one was stolen. What that \
-                 signed after {since} is void. Check what the thief did: the audit log, accounts and keys."
-            ),
-            Self::Lockdown {
-                target,
-                level: Some(level),
-                by,
-            } => format!(
-                "{by} put the {target} in lockdown at the level {level}. See why with \
-                 `countersign lockdown status` on the machine of the site; it is lifted there."
-            ),
-            Self::Lockdown { target, by, .. } => format!(
-                "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
-            ),
-            Self::Peer { site, id, problem } => match problem {
-                PeerAlarm::ZoneTaken => format!(
-                    "The site {site} of {id} wanted to become a peer with a zone that belongs to another site. It \
-                     was refused. Ask the operators which site has the zone."
-                ),
-                PeerAlarm::Fork => format!(
-                    "The key events of the peer {site} of {id} contradict those that are known. It was refused: a \
-                     thief may have its key. Tell its operator, and see `countersign peer show`."
-                ),
-                PeerAlarm::Garbage => format!(
-                    "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
-                     operator, and allow it again with `countersign peer resume`."
-                ),
-            },
-            Self::KeysRetire {
-                application,
-                retires,
-                more,
-            } => format!(
-                "The previous key of the application {application}{} is accepted until {retires}. Check that it \
-                 signs with its new key by then.",
-                match more {
-                    0 => String::new(),
-                    more => format!(" (and {more} more)"),
-                }
-            ),
-        }
-    }
-
-    fn german(&self) -> String {
-        match self {
-            Self::SecondKey { person, source, .. } => format!(
-                "Mit einem Ticket von {person} kam von {source} ein zweiter Schlüssel. Wenn Sie es nicht zweimal \
-                 versucht haben, hat eine andere Person das Ticket: Widerrufen Sie unbekannte Geräte und setzen \
-                 Sie eine neue Passphrase."
-            ),
-            Self::RevokedDevice { source, .. } => format!(
-                "Ein widerrufenes Gerät wollte sich von {source} verbinden und wurde abgewiesen. Klären Sie, wer \
-                 es hat, und ändern Sie, was es wissen kann."
-            ),
-            Self::TwoPlaces { name, networks, .. } => {
-                let [one, other] = networks;
-                format!(
-                    "Der Schlüssel des Geräts {name} wird von {one} und {other} zugleich benutzt. Wenn nicht \
-                     beide Ihre sind, wurde er kopiert: Widerrufen Sie das Gerät und melden Sie es neu an."
-                )
-            }
-            Self::Refusals {
-                operation,
-                actor,
-                count,
-            } => format!(
-                "{actor} wurde bei {operation} {count}-mal in einer Minute abgewiesen. Sehen Sie im Audit-Log \
-                 nach; sperren Sie die Adresse oder das Konto, wenn es ein Angriff ist."
-            ),
-            Self::DiskLow { free, total } => format!(
-                "Der Datenträger der Site hat noch {} von {} frei. Schaffen Sie Platz: Ohne Platz weist die Site \
-                 Anmeldungen ab.",
-                size(*free),
-                size(*total)
-            ),
-            Self::BackupOverdue { last: None } => {
-                "Es gibt keine Sicherung der Site. Erstellen Sie eine mit `countersign backup create FILE`."
-                    .to_owned()
-            }
-            Self::BackupOverdue { last: Some(last) } => format!(
-                "Die neueste Sicherung der Site ist vom {last}. Erstellen Sie eine mit \
-                 `countersign backup create FILE`."
-            ),
-            Self::NewSiteKey {
-                event,
-                compromised_since: None,
-            } => format!(
-                "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel. Wenn ihn keine \
-                 Administratorin erzeugt hat, versiegeln Sie die Site und sehen Sie im Audit-Log nach."
-            ),
-            Self::NewSiteKey {
-                event,
-                compromised_since: Some(since),
-            } => format!(
-                "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel, weil der alte gestohlen \
-                 wurde. Was dieser nach {since} signiert hat, ist ungültig. Prüfen Sie Audit-Log, Konten und \
-                 Schlüssel."
-            ),
-            Self::Lockdown {
-                target,
-                level: Some(level),
-                by,
-            } => format!(
-                "{by} hat einen Lockdown verhängt: {target}, Stufe {level}. Den Grund zeigt \
-                 `countersign lockdown status` auf der Maschine der Site; dort wird er aufgehoben."
-            ),
-            Self::Lockdown { target, by, .. } => format!(
-                "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
-            ),
-            Self::Peer { site, id, problem } => match problem {
-                PeerAlarm::ZoneTaken => format!(
-                    "Die Site {site} von {id} wollte mit einer Zone, die einer anderen Site gehört, Peer werden. Sie \
-                     wurde abgewiesen. Fragen Sie die Betreiber, welche Site die Zone hat."
-                ),
-                PeerAlarm::Fork => format!(
-                    "Die Schlüsselereignisse des Peers {site} von {id} widersprechen den bekannten. Er wurde \
-                     abgewiesen: Ein Dieb kann den Schlüssel haben. Sagen Sie es dem Betreiber; siehe \
-                     `countersign peer show`."
-                ),
-                PeerAlarm::Garbage => format!(
-                    "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
-                     Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
-                ),
-            },
-            Self::KeysRetire {
-                application,
-                retires,
-                more,
-            } => format!(
-                "Der frühere Schlüssel der Anwendung {application}{} gilt bis {retires}. Prüfen Sie, dass sie bis \
-                 dahin mit dem neuen signiert.",
-                match more {
-                    0 => String::new(),
-                    more => format!(" (und {more} weitere)"),
-                }
-            ),
-        }
     }
 }
 
@@ -474,13 +404,6 @@ impl DiskSpace {
     }
 }
 
-fn size(bytes: u64) -> String {
-    match bytes >> 20 {
-        mebibytes if mebibytes < 10 * 1024 => format!("{mebibytes} MiB"),
-        mebibytes => format!("{} GiB", mebibytes >> 10),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -498,12 +421,28 @@ mod tests {
             SystemAlarm::RevokedDevice {
                 thumbprint: text("00"),
                 source: text("192.0.2.1"),
+                owner: None,
+            },
+            SystemAlarm::RevokedDevice {
+                thumbprint: text("00"),
+                source: text("192.0.2.1"),
+                owner: Some(RevokedOf {
+                    account,
+                    person: text("ada@example.org"),
+                    name: "n".repeat(64),
+                }),
             },
             SystemAlarm::TwoPlaces {
                 device: DeviceId::from_bytes([3; 16]),
                 account,
+                person: text("ada@example.org"),
                 name: "n".repeat(64),
                 networks: [text("192.0.2.1"), text("198.51.100.1")],
+            },
+            SystemAlarm::ContactChanged {
+                account,
+                person: text("ada@example.org"),
+                at,
             },
             SystemAlarm::Refusals {
                 operation: text("session.login"),
@@ -540,7 +479,7 @@ mod tests {
                 problem: PeerAlarm::Fork,
             },
             SystemAlarm::KeysRetire {
-                application: text("billing"),
+                applications: vec!["a".repeat(64); MAX_NAMED_APPLICATIONS],
                 retires: at,
                 more: 2,
             },

@@ -5,7 +5,7 @@ use countersign_proto::name::AccountName;
 
 use super::{Decision, Site};
 use crate::access::Channel;
-use crate::alarms::SystemAlarm;
+use crate::alarms::{RevokedOf, SystemAlarm};
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
 use crate::devices::Device;
@@ -31,7 +31,8 @@ pub struct NewDeviceSession {
     pub cut: CutHook,
     /// The greatest number of sessions of the account, this one included.
     pub max_sessions: usize,
-    /// The greatest number of connections of the device, this one included.
+    /// The greatest number of connections of the device, this one included. The oldest one is cut
+    /// for one more.
     pub max_connections: usize,
 }
 
@@ -75,12 +76,7 @@ impl Site {
             self.permits_account(Activity::DeviceConnection, account.id) && !self.is_sealed()
         });
         let Some((account, device)) = found else {
-            if self.store().is_removed_key(&new.thumbprint).await? {
-                self.report(SystemAlarm::RevokedDevice {
-                    thumbprint: new.thumbprint.to_string(),
-                    source: new.source.to_string(),
-                });
-            }
+            self.report_revoked(&new.thumbprint, new.source).await?;
             return Ok(Decision::Refused);
         };
         let ends = now.plus_seconds(self.config().session_lifetime);
@@ -100,15 +96,10 @@ impl Site {
         };
         // Registered first, looked at again afterwards: an admin who revokes the device or locks
         // the account meanwhile either finds the session and cuts it, or is seen here.
-        let others = self
+        let registered = self
             .sessions()
-            .count_own(account.id, |other| other.proof == info.proof);
-        let has_place = others < new.max_connections;
-        if !has_place
-            || !self
-                .sessions()
-                .register(info.clone(), new.cut, new.max_sessions)
-        {
+            .register(info.clone(), new.cut, new.max_sessions);
+        if !registered {
             return Ok(Decision::TooMany);
         }
         let may_still = self.may_still(&info, &account, Activity::DeviceConnection);
@@ -120,12 +111,45 @@ impl Site {
             other => other,
         };
         match admitted {
-            Ok(true) => Ok(Decision::Opened(info)),
+            Ok(true) => {
+                // A phone that changes its network leaves connections behind that the site does not
+                // know to be lost.
+                self.sessions().cut_oldest(&info, new.max_connections);
+                Ok(Decision::Opened(info))
+            }
             refused => {
                 self.sessions().remove(info.id, info.connection);
                 refused.map(|_| Decision::Refused)
             }
         }
+    }
+
+    /// Reports a connection with the key of a device that was revoked.
+    async fn report_revoked(
+        &self,
+        thumbprint: &Thumbprint,
+        source: Source,
+    ) -> Result<(), StoreError> {
+        let Some(removed) = self.store().removed_device(thumbprint).await? else {
+            return Ok(());
+        };
+        let owner = match removed.owner {
+            Some((id, name)) => {
+                let account = self.store().account(id).await?;
+                account.map(|account| RevokedOf {
+                    account: id,
+                    person: account.name.to_string(),
+                    name: name.to_string(),
+                })
+            }
+            None => None,
+        };
+        self.report(SystemAlarm::RevokedDevice {
+            thumbprint: thumbprint.to_string(),
+            source: source.to_string(),
+            owner,
+        });
+        Ok(())
     }
 
     /// The change that keeps when the device of a session was seen last, if it is due. A store that

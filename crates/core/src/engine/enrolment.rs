@@ -15,9 +15,11 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceKey;
 use countersign_proto::device::DeviceName;
 use countersign_proto::enrolment::{ProvenKey, Request, TicketKind, TokenHash};
+use countersign_proto::name::AccountName;
 use serde_json::{Value, json};
 
 use super::Site;
+use super::misused::Misuse;
 use crate::access::Channel;
 use crate::accounts::{Account, Kind};
 use crate::alarms::SystemAlarm;
@@ -76,14 +78,9 @@ impl Site {
         let (token, key) = (request.token_hash(), request.claimed_thumbprint());
         let channel = Channel::Device;
         let presented = self.presented(&token, key, source, channel, now).await?;
-        let (ticket, account) = (&presented.ticket, &presented.account);
+        let account = &presented.account;
         let name = self.qualified_name(request.id().clone());
-        if ticket.kind != TicketKind::Device || account.kind != Kind::Person {
-            return presented.misused(RevocationReason::WrongKind).await;
-        }
-        if name != account.name {
-            return presented.misused(RevocationReason::WrongId).await;
-        }
+        presented.expect(TicketKind::Device, &name).await?;
         let proven = proof.await.map(ProvenKey::into_key);
         let proven = proven.filter(|key| key.thumbprint() == presented.thumbprint);
         let Some(key) = proven else {
@@ -145,6 +142,9 @@ impl Site {
             channel,
             now,
         };
+        if self.refuses_ticket(presented.ticket.id, None) {
+            return Err(presented.refused("revoked"));
+        }
         // The ticket stays as it is, and may be used once the lockdown is lifted.
         if presented.is_locked_down() {
             return Err(presented.refused("lockdown"));
@@ -275,36 +275,54 @@ impl Presented<'_> {
         }
     }
 
-    /// Revokes the ticket, since what came with its token is wrong. Audited as `ticket.misused`.
+    /// Compares the kind and the id that came with the token. The first wrong one spends the ticket: of
+    /// requests with different ids at the same time, one is tried.
+    pub(super) async fn expect(
+        &self,
+        kind: TicketKind,
+        name: &AccountName,
+    ) -> Result<(), NotEnrolled> {
+        let is_kind = self.ticket.kind == kind && self.account.kind == Kind::Person;
+        let why = match is_kind {
+            false => Some(RevocationReason::WrongKind),
+            true => (*name != self.account.name).then_some(RevocationReason::WrongId),
+        };
+        match why {
+            Some(why) => self.misused(why).await,
+            None if self.site.refuses_ticket(self.ticket.id, None) => Err(self.refused("revoked")),
+            None => Ok(()),
+        }
+    }
+
+    /// Revokes the ticket, since what came with its token is wrong. It is of no use from now on, also
+    /// if the store cannot write. Audited as `ticket.misused`.
     pub(super) async fn misused<T>(&self, why: RevocationReason) -> Result<T, NotEnrolled> {
-        let revoke = Change::RevokeTicket {
-            id: self.ticket.id,
+        let misuse = Misuse {
             account: self.account.id,
-            at: self.now,
+            name: self.account.name.to_string(),
             why,
-        };
-        let audit = AuditDraft {
-            time: self.now,
-            actor: Actor {
-                account: None,
-                name: self.source.to_string(),
-            },
+            source: self.source,
             channel: self.channel,
-            operation: "ticket.misused".to_owned(),
-            target: Some(self.ticket.id.to_string()),
-            outcome: AuditOutcome::Failed,
-            details: json!({ "account": self.account.name, "why": why }).to_string(),
+            at: self.now,
+            revoked: None,
         };
-        let set = ChangeSet::new(vec![revoke], audit);
-        match self.site.store().commit(set).await {
-            Ok(_) => {
+        if self
+            .site
+            .refuses_ticket(self.ticket.id, Some(misuse.clone()))
+        {
+            return Err(self.refused("revoked"));
+        }
+        let revoked = self
+            .site
+            .revoke_misused(self.ticket.id, &misuse, self.now)
+            .await;
+        match revoked {
+            Ok(true) => {
                 self.penalise();
                 Err(NotEnrolled::Refused)
             }
             // It was revoked, or its account deleted, meanwhile.
-            Err(StoreError::Stale { .. } | StoreError::NotFound { .. }) => {
-                Err(self.refused("revoked"))
-            }
+            Ok(false) => Err(self.refused("revoked")),
             Err(trouble) => {
                 self.penalise();
                 Err(trouble.into())

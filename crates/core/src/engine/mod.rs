@@ -31,6 +31,7 @@ mod entropy;
 mod first_admin;
 mod lockdown;
 mod login;
+mod misused;
 mod new_site;
 mod outbox;
 pub(crate) mod params;
@@ -46,6 +47,7 @@ mod script;
 mod system_alarms;
 mod table;
 mod ticket;
+mod two_places;
 mod unseal;
 
 use std::sync::{Arc, Mutex, RwLock, Weak};
@@ -149,6 +151,7 @@ struct Inner {
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
+    misused: Mutex<misused::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
 }
@@ -174,6 +177,7 @@ impl Site {
             outbox: outbox::Outbox::default(),
             runtime: RwLock::default(),
             reported: Mutex::default(),
+            misused: Mutex::default(),
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
         }));

@@ -85,6 +85,7 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
+        | Change::RevokeOpenTickets { .. }
         | Change::ForgetTickets { .. }
         | Change::InsertDevice(_)
         | Change::UpdateDevice(_)
@@ -143,6 +144,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
+        | Change::RevokeOpenTickets { .. }
         | Change::ForgetTickets { .. }
         | Change::InsertDevice(_)
         | Change::UpdateDevice(_)

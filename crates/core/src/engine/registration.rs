@@ -27,8 +27,7 @@ use super::first_admin::FirstAdmin;
 use super::{NotEnrolled, Site};
 use crate::access::Channel;
 use crate::accounts::{
-    Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
-    check_record,
+    Account, CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, check_record,
 };
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::enrolment::{EnrolmentTicket, RevocationReason};
@@ -121,12 +120,7 @@ impl Site {
             .presented(&token, thumbprint, source, Channel::Device, now)
             .await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
-        if ticket.kind != TicketKind::Passphrase || account.kind != Kind::Person {
-            return presented.misused(RevocationReason::WrongKind).await;
-        }
-        if name != account.name {
-            return presented.misused(RevocationReason::WrongId).await;
-        }
+        presented.expect(TicketKind::Passphrase, &name).await?;
         if !proof.await {
             return presented.misused(RevocationReason::WrongProof).await;
         }
@@ -265,6 +259,7 @@ impl Site {
         let Some(credential) = self.credential(started, account.id, record, now) else {
             return presented.misused(RevocationReason::BadRecord).await;
         };
+        let had_passphrase = self.store().passphrase(account.id).await?.is_some();
         let changes = vec![
             Change::BindTicket {
                 id: ticket.id,
@@ -276,6 +271,8 @@ impl Site {
             Change::PutPassphrase(credential),
             // Otherwise the old pass phrase would still open the delivered key.
             Change::DeleteDeliveredKey(account.id),
+            // After this ticket was bound, so that it stays.
+            Change::revoke_with_passphrase(account.id, had_passphrase, now),
         ];
         let details = json!({ "ticket": ticket.id });
         let audit = draft(account, started, details, now);

@@ -14,20 +14,23 @@ use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::json;
 
-use super::{NewAlarm, Refusal, Site};
-use crate::access::{Caller, Scope};
+use super::{Changes, NewAlarm, Refusal, Site};
+use crate::access::Caller;
+use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmKey, AlarmState, DiskSpace, Language, Raiser, SystemAlarm, Target,
+    Alarm, AlarmKey, AlarmState, DiskSpace, Language, MAX_NAMED_APPLICATIONS, Raiser, SystemAlarm,
+    Target,
 };
 use crate::audit::AuditDraft;
 use crate::page::Page;
-use crate::sessions::{Proof, SessionInfo};
 use crate::store::{AlarmSearch, Change, ChangeSet, Notice};
-use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
 /// The most alarms that wait to be raised. Further ones are dropped: those that wait say enough.
 const MAX_REPORTED: usize = 64;
+/// The most actors of alarms with the same key that wait to be raised, so that an attacker with many
+/// addresses leaves places for other alarms.
+const MAX_REPORTED_ACTORS: usize = 4;
 /// The age of the newest backup, or of a site without one, from which a backup is overdue, in days.
 pub const MAX_BACKUP_AGE: u32 = 7;
 /// So many seconds before a previous key retires, its application has to use the new one.
@@ -37,21 +40,24 @@ const REPEATED_AFTER: u32 = 60 * 60;
 /// Refusals are over so many seconds after they were last written. As repetitions within
 /// [`REPEATED_AFTER`] are not written, none recurred for at least an hour then.
 const REFUSALS_OVER_AFTER: u32 = 2 * 60 * 60;
-/// Alarms about a new site key, a second key and two places are over so many seconds after they were last written.
+/// Alarms about a new site key and about the misuse of credentials are over so many seconds after
+/// they were last written.
 const MISUSE_OVER_AFTER: u32 = DAY;
 /// The alarms that end by themselves, by the beginning of their keys.
-const OVER_AFTER: [(&str, u32); 4] = [
+const OVER_AFTER: [(&str, u32); 6] = [
     (SystemAlarm::NEW_SITE_KEY, MISUSE_OVER_AFTER),
     (SystemAlarm::REFUSALS, REFUSALS_OVER_AFTER),
     (SystemAlarm::SECOND_KEY, MISUSE_OVER_AFTER),
     (SystemAlarm::TWO_PLACES, MISUSE_OVER_AFTER),
+    (SystemAlarm::REVOKED_DEVICE, MISUSE_OVER_AFTER),
+    (SystemAlarm::CONTACT, MISUSE_OVER_AFTER),
 ];
 /// Alarms and applications that are read at a time.
 const PAGE: u32 = 100;
 const DAY: u32 = 24 * 60 * 60;
 
-/// Alarms that wait to be raised, by target and key.
-pub(super) type Reported = BTreeMap<(Target, AlarmKey), SystemAlarm>;
+/// Alarms that wait to be raised, by key and actor.
+pub(super) type Reported = BTreeMap<(AlarmKey, String), SystemAlarm>;
 
 /// What the server observed of the machine and of its connections.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,9 +77,12 @@ impl Site {
             .reported
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let key = (alarm.to(), alarm.key());
-        if reported.len() < MAX_REPORTED || reported.contains_key(&key) {
-            reported.insert(key, alarm);
+        let (key, actor) = (alarm.key(), alarm.actor());
+        let of_key = reported.keys().filter(|(of, _)| *of == key).count();
+        let has_place = reported.len() < MAX_REPORTED && of_key < MAX_REPORTED_ACTORS;
+        let place = (key, actor);
+        if has_place || reported.contains_key(&place) {
+            reported.insert(place, alarm);
         }
     }
 
@@ -116,32 +125,92 @@ impl Site {
     /// Raises and ends the alarms whose causes last. Call this each minute.
     ///
     /// # Errors
-    /// `internal` when the store failed. The next call checks everything again.
+    /// `internal` when the store failed in one of the checks; the others were done all the same. The
+    /// next call checks everything again.
     pub async fn check_system(&self, observed: Observed, now: Timestamp) -> Result<(), Refusal> {
-        if let Some(disk) = observed.disk {
-            let before = self.system_alarm(SystemAlarm::DISK).await?.is_some();
-            let low = disk.is_low(before).then_some(SystemAlarm::DiskLow {
-                free: disk.free,
-                total: disk.total,
-            });
-            self.set_cause(SystemAlarm::DISK, low, now).await?;
-        }
+        let checks = [
+            self.check_disk(observed.disk, now).await,
+            self.check_backup(now).await,
+            self.check_keys(now).await,
+            self.end_quiet(now).await,
+            self.report_two_places(observed.idle_timeout, now).await,
+        ];
+        checks.into_iter().collect()
+    }
+
+    async fn check_disk(&self, disk: Option<DiskSpace>, now: Timestamp) -> Result<(), Refusal> {
+        let Some(disk) = disk else {
+            return Ok(());
+        };
+        let before = self.system_alarm(SystemAlarm::DISK).await?.is_some();
+        let low = disk.is_low(before).then_some(SystemAlarm::DiskLow {
+            free: disk.free,
+            total: disk.total,
+        });
+        self.set_cause(SystemAlarm::DISK, low, now).await
+    }
+
+    async fn check_backup(&self, now: Timestamp) -> Result<(), Refusal> {
         let overdue = self.overdue_backup(now).await?;
-        self.set_cause(SystemAlarm::BACKUP, overdue, now).await?;
+        self.set_cause(SystemAlarm::BACKUP, overdue, now).await
+    }
+
+    async fn check_keys(&self, now: Timestamp) -> Result<(), Refusal> {
         let retiring = self.retiring_keys(now).await?;
-        self.set_cause(SystemAlarm::KEYS, retiring, now).await?;
-        self.end_quiet(now).await?;
-        self.report_two_places(observed.idle_timeout, now).await
+        self.set_cause(SystemAlarm::KEYS, retiring, now).await
+    }
+
+    /// The changes that tell a person that where the person's alarms go was changed. Commit them
+    /// together with that change.
+    pub(crate) async fn contact_changed(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Changes, Refusal> {
+        let alarm = SystemAlarm::ContactChanged {
+            account: account.id,
+            person: account.name.to_string(),
+            at: now,
+        };
+        let new = NewAlarm {
+            to: Target::Person(account.id),
+            severity: alarm.severity(),
+            text: alarm.text(Language::default()),
+            key: Some(alarm.key()),
+            data: alarm.data(),
+        };
+        self.site_alarm(new, now).await
+    }
+
+    /// Raises an alarm for each of its recipients.
+    async fn raise_system(&self, alarm: &SystemAlarm, now: Timestamp) -> Result<(), Refusal> {
+        let mut result = Ok(());
+        for to in alarm.recipients() {
+            let raised = self.raise_system_for(to, alarm, now).await;
+            result = result.and(raised);
+        }
+        result
     }
 
     /// Raises an alarm, or repeats it, unless it was written within the last hour. An acknowledged alarm
-    /// counts too: a client that repeats a refusal must not cause writes.
-    async fn raise_system(&self, alarm: &SystemAlarm, now: Timestamp) -> Result<(), Refusal> {
-        let (to, key) = (alarm.to(), alarm.key());
+    /// counts too: a client that repeats a refusal must not cause writes. Another actor opens the alarm
+    /// again, unless its recipients were notified within the last hour.
+    async fn raise_system_for(
+        &self,
+        to: Target,
+        alarm: &SystemAlarm,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let key = alarm.key();
         let current = self.store().current_alarm(Raiser::Site, to, &key).await?;
         if current.is_some_and(|current| {
+            let before = SystemAlarm::of(&current);
+            let written = match before.is_some_and(|before| !before.has_actor_of(alarm)) {
+                true => current.notified,
+                false => current.last,
+            };
             // A time in the future was written before the clock was set back.
-            let is_recent = current.last <= now && now < current.last.plus_seconds(REPEATED_AFTER);
+            let is_recent = written <= now && now < written.plus_seconds(REPEATED_AFTER);
             is_recent && current.severity >= alarm.severity()
         }) {
             return Ok(());
@@ -205,7 +274,8 @@ impl Site {
         Ok(current.await?)
     }
 
-    /// Raises the alarm with this key while its cause lasts, and ends it afterwards.
+    /// Raises the alarm with this key while its cause lasts, and ends it afterwards. An admin who is
+    /// made later becomes a recipient.
     async fn set_cause(
         &self,
         key: &str,
@@ -213,7 +283,15 @@ impl Site {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         match (cause, self.system_alarm(key).await?) {
-            (Some(cause), Some(current)) if current.severity >= cause.severity() => Ok(()),
+            (Some(cause), Some(current))
+                if current.severity >= cause.severity()
+                    && SystemAlarm::of(&current)
+                        .is_none_or(|before| before.has_actor_of(&cause)) =>
+            {
+                let joined = self.with_later_admins(&current, now).await?.into_parts();
+                self.commit_alarm("alarm.join", joined, &current.key, &json!({}), now)
+                    .await
+            }
             (Some(cause), _) => self.raise_system(&cause, now).await,
             (None, Some(current)) => self.end_system(current, now).await,
             (None, None) => Ok(()),
@@ -271,13 +349,15 @@ impl Site {
                 break;
             }
         }
-        let more = retiring.len().saturating_sub(1);
+        retiring.sort_unstable();
+        let more = retiring.len().saturating_sub(MAX_NAMED_APPLICATIONS);
+        let named = retiring.iter().take(MAX_NAMED_APPLICATIONS);
+        let applications = named.map(|(_, application)| application.clone()).collect();
         Ok(retiring
-            .into_iter()
-            .min()
-            .map(|(retires, application)| SystemAlarm::KeysRetire {
-                application,
-                retires,
+            .first()
+            .map(|(retires, _)| SystemAlarm::KeysRetire {
+                applications,
+                retires: *retires,
                 more,
             }))
     }
@@ -305,44 +385,6 @@ impl Site {
                 if !more {
                     break;
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reports devices with connections from two networks of one kind. A phone changes its network, and
-    /// the site then keeps the lost connection until it is idle: both have to be older than that.
-    async fn report_two_places(&self, idle_timeout: u64, now: Timestamp) -> Result<(), Refusal> {
-        if idle_timeout == 0 {
-            return Ok(());
-        }
-        let lasting = |info: &SessionInfo| {
-            matches!(info.proof, Proof::Device(_))
-                && now > info.opened.plus_millis(idle_timeout.saturating_mul(2))
-        };
-        let mut seen: BTreeMap<_, Source> = BTreeMap::new();
-        let lasting = self.sessions().list(Scope::All, None, usize::MAX, lasting);
-        for info in lasting {
-            let Proof::Device(device) = info.proof else {
-                continue;
-            };
-            let peer: Option<std::net::SocketAddr> = info.peer.parse().ok();
-            let Some(network) = peer.map(|peer| Source::from(peer.ip()).network()) else {
-                continue;
-            };
-            // Over IPv4 and IPv6 one network has two addresses.
-            let is_v4 = matches!(network, Source::V4(_));
-            let first = *seen.entry((device, is_v4)).or_insert(network);
-            if first == network {
-                continue;
-            }
-            if let Some(found) = self.store().device(device).await? {
-                self.report(SystemAlarm::TwoPlaces {
-                    device,
-                    account: info.account,
-                    name: found.name.to_string(),
-                    networks: [first.to_string(), network.to_string()],
-                });
             }
         }
         Ok(())

@@ -47,11 +47,18 @@ pub enum RevocationReason {
     ZoneInUse,
     /// Its token came with an OPAQUE message, sealed identity or certificate that cannot be used.
     BadRecord,
+    /// The person's pass phrase was set: an attacker who knew the previous one, or had an earlier
+    /// ticket, must not keep a ticket.
+    PassphraseChanged,
+    /// A later ticket for a pass phrase was issued for its person.
+    Replaced,
+    /// Its person was locked or disabled.
+    AccountLocked,
 }
 
 impl RevocationReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::ByHand,
         Self::WrongId,
         Self::WrongKind,
@@ -59,6 +66,9 @@ impl RevocationReason {
         Self::KeyInUse,
         Self::ZoneInUse,
         Self::BadRecord,
+        Self::PassphraseChanged,
+        Self::Replaced,
+        Self::AccountLocked,
     ];
 
     /// The word for it.
@@ -72,6 +82,9 @@ impl RevocationReason {
             Self::KeyInUse => "key_in_use",
             Self::ZoneInUse => "zone_in_use",
             Self::BadRecord => "bad_record",
+            Self::PassphraseChanged => "passphrase_changed",
+            Self::Replaced => "replaced",
+            Self::AccountLocked => "account_locked",
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::access::Role;
 use crate::accounts::{Account, Kind, State};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Refusal};
+use crate::enrolment::RevocationReason;
 use crate::id::AccountId;
 use crate::lockdown::LockdownTarget;
 use crate::page::Page;
@@ -236,9 +237,18 @@ pub(super) async fn set_state(
     }
     let details = json!({ "was": account.state, "is": state });
     let account = account.revised(context.now(), |account| account.state = state);
-    let change = Change::UpdateAccount(account.clone());
+    let mut changes = vec![Change::UpdateAccount(account.clone())];
+    if !account.is_active() {
+        // An attacker may have issued them before the account was locked.
+        changes.push(Change::RevokeOpenTickets {
+            account: account.id,
+            kind: None,
+            at: context.now(),
+            why: RevocationReason::AccountLocked,
+        });
+    }
     let target = account.name.to_string();
-    context.commit(change, target, details).await?;
+    context.commit(changes, target, details).await?;
     Ok(Answer::new(account.into()).with_output(output))
 }
 

@@ -213,6 +213,7 @@ pub(super) async fn finish<W: Subject>(
                 Change::PutPassphrase(credential),
                 // Otherwise the old pass phrase would still open the delivered key.
                 Change::DeleteDeliveredKey(account.id),
+                Change::revoke_with_passphrase(account.id, before.is_some(), context.now()),
             ],
             json!({}),
         ),

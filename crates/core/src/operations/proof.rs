@@ -214,6 +214,23 @@ pub(super) fn consume_for_emails(
     })
 }
 
+/// Like [`consume`], for a change of where the caller's own alarms go. `field` is the parameter that
+/// changes it.
+pub(super) fn consume_for_alarms(
+    context: &Context,
+    account: AccountId,
+    field: &str,
+) -> Result<(), Refusal> {
+    consume(context, account).map_err(|_| {
+        Refusal::not_permitted(
+            "changing where your own alarms go needs a fresh proof",
+            "use `countersign call --prove`; a program makes a proof with self.proof_start and \
+            self.proof_finish and then repeats this operation within two minutes",
+        )
+        .of_field(field)
+    })
+}
+
 fn required(
     context: &Context,
     account: AccountId,

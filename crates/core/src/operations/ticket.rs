@@ -172,13 +172,23 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
     let handed_out = proto::EnrolmentTicket::new(ticket.kind, &host, port, token, key)
         .map_err(|error| Refusal::internal(error.to_string()))?;
     let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
-    let changes = vec![
+    let mut changes = Vec::new();
+    if ticket.kind == TicketKind::Passphrase {
+        // Otherwise the holder of the earlier one could set another pass phrase afterwards.
+        changes.push(Change::RevokeOpenTickets {
+            account: account.id,
+            kind: Some(ticket.kind),
+            at: now,
+            why: RevocationReason::Replaced,
+        });
+    }
+    changes.extend([
         Change::InsertTicket(ticket.clone()),
         Change::ForgetTickets {
             account: account.id,
             expired_before: Timestamp::from_millis(now.millis().saturating_sub(listed_since)),
         },
-    ];
+    ]);
     let details = json!({
         "ticket": ticket.id,
         "kind": ticket.kind.name(),

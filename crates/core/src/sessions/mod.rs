@@ -19,6 +19,7 @@ use crate::timestamp::Timestamp;
 pub use events::{Audience, EventSink, Events};
 pub use fresh::NewChallenge;
 pub(crate) use fresh::{Challenge, FreshProof};
+pub(crate) use registry::Activity;
 pub use registry::{CutHook, Resume, SessionRegistry, Suspension, SuspensionLimits};
 
 /// The description of an open session.

@@ -14,6 +14,8 @@
 //! A session is registered before the account is read for the last time, and an account is changed
 //! before its sessions are cut. In either order of the two, a locked account has no session left.
 
+mod activity;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -25,6 +27,8 @@ use super::{CloseReason, FreshProof, SessionInfo};
 use crate::access::{Role, Scope};
 use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
+
+pub(crate) use activity::Activity;
 
 /// Closes a session's connection. Called at most once, from any thread; must not block.
 pub type CutHook = Box<dyn FnOnce(CloseReason) + Send>;
@@ -49,6 +53,8 @@ struct Registered {
     attempt: u64,
     /// The fresh proof, once one was started.
     fresh: Option<Box<FreshProof>>,
+    /// When the last line of a device came; when the session was opened, before the first one.
+    active: Timestamp,
 }
 
 enum State {
@@ -123,6 +129,7 @@ impl SessionRegistry {
             state: State::Open(cut),
             attempt: 0,
             fresh: None,
+            active: info.opened,
             info,
         };
         all.live.insert(session.info.id, Box::new(session));
@@ -336,21 +343,6 @@ impl SessionRegistry {
                 found.filter(picked).take(limit).map(info).collect()
             }
         }
-    }
-
-    /// Returns how many sessions of the account `wanted` selects. Does not read sessions of other
-    /// accounts.
-    pub(crate) fn count_own(
-        &self,
-        account: AccountId,
-        wanted: impl Fn(&SessionInfo) -> bool,
-    ) -> usize {
-        let all = self.all();
-        let own = all.accounts.get(&account);
-        let own = own.map_or(&[][..], |own| own.ids.as_slice());
-        let own = own.iter().filter_map(|id| all.live.get(id));
-        own.filter(|session| session.is_live() && wanted(&session.info))
-            .count()
     }
 
     /// Returns how many sessions there are, including those that were cut and have not ended yet.

@@ -41,7 +41,8 @@ pub trait Alarms: Send + Sync {
     /// The oldest alarm that is over. With `account`, only alarms with this recipient count.
     async fn oldest_over(&self, account: Option<AccountId>) -> Result<Option<Alarm>, StoreError>;
 
-    /// Open alarms whose escalation is due at `now`, the most overdue first.
+    /// Open alarms whose escalation is due at `now`, the most overdue first. One that cannot be read
+    /// is left out.
     async fn due_escalations(&self, now: Timestamp, limit: u32) -> Result<Vec<Alarm>, StoreError>;
 
     /// Active persons with the role admin, ordered by name.
@@ -62,7 +63,7 @@ pub trait Alarms: Send + Sync {
     ) -> Result<Vec<Delivery>, StoreError>;
 
     /// The first waiting delivery of each account, channel and severity, if it is due at `now` and
-    /// not leased. The most overdue first.
+    /// not leased. The most overdue first. One that cannot be read is left out.
     async fn due_deliveries(&self, now: Timestamp, limit: u32)
     -> Result<Vec<Delivery>, StoreError>;
 
@@ -107,6 +108,8 @@ pub trait Alarms: Send + Sync {
 pub struct AlarmSearch {
     /// Only alarms with this recipient.
     pub account: Option<AccountId>,
+    /// Only alarms that were raised for this person or group.
+    pub to: Option<Target>,
     /// Only those in this state.
     pub state: Option<AlarmState>,
     /// Only alarms of this raiser.
@@ -125,6 +128,7 @@ impl AlarmSearch {
     pub fn matches(&self, alarm: &Alarm) -> bool {
         self.state.is_none_or(|state| alarm.state == state)
             && self.raiser.is_none_or(|raiser| alarm.raiser == raiser)
+            && self.to.is_none_or(|to| alarm.to == to)
             && self
                 .current_key
                 .as_ref()

@@ -1,6 +1,7 @@
 //! Change sets: what a handler wants to write.
 
 use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::TicketKind;
 
 use super::{AlarmChange, Effects, PeerChange, ScriptProgress, Setting};
 use crate::accounts::{
@@ -135,6 +136,17 @@ pub enum Change {
         /// Why.
         why: RevocationReason,
     },
+    /// Revokes the open tickets of an account that have not expired, if there are any.
+    RevokeOpenTickets {
+        /// The account.
+        account: AccountId,
+        /// Only tickets of this kind; `None` for all kinds.
+        kind: Option<TicketKind>,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        why: RevocationReason,
+    },
     /// Deletes the tickets of an account that expired before a moment, if there are any.
     ForgetTickets {
         /// The account.
@@ -177,6 +189,25 @@ pub enum Change {
     Alarm(AlarmChange),
     /// Records the progress of an initialisation script.
     PutScript(ScriptProgress),
+}
+
+impl Change {
+    /// The change that comes with a new pass phrase of an account: it revokes the account's open
+    /// tickets. The first pass phrase leaves tickets for devices open: no attacker knows an earlier
+    /// one, and an admin may issue both kinds to a new person.
+    #[must_use]
+    pub(crate) fn revoke_with_passphrase(
+        account: AccountId,
+        had_passphrase: bool,
+        now: Timestamp,
+    ) -> Self {
+        Self::RevokeOpenTickets {
+            account,
+            kind: (!had_passphrase).then_some(TicketKind::Passphrase),
+            at: now,
+            why: RevocationReason::PassphraseChanged,
+        }
+    }
 }
 
 /// The result of a committed change set.

@@ -2,12 +2,20 @@
 
 use async_trait::async_trait;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::device::DeviceName;
 
 use super::StoreError;
 use crate::accounts::Account;
 use crate::devices::Device;
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
+
+/// A device that was removed. Its key stays removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedDevice {
+    /// Its account and its name; `None` if the account was deleted, or if neither was stored.
+    pub owner: Option<(AccountId, DeviceName)>,
+}
 
 /// Reads devices.
 #[async_trait]
@@ -21,8 +29,11 @@ pub trait Devices: Send + Sync {
         thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, Device)>, StoreError>;
 
-    /// Whether a device had the key of that thumbprint and was removed.
-    async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError>;
+    /// The device that had the key of that thumbprint and was removed.
+    async fn removed_device(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<RemovedDevice>, StoreError>;
 
     /// The account of that id and the number of its devices, in one look-up.
     async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError>;

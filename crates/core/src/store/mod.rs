@@ -36,7 +36,7 @@ pub use alarms::{
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
-pub use devices::Devices;
+pub use devices::{Devices, RemovedDevice};
 pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;

@@ -7,13 +7,14 @@ use countersign_client::{Client, Download, Upload};
 use indicatif::ProgressBar;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::confirm::{self, Known};
 use super::link::Link;
 use super::login::Login;
 use super::operation::Operations;
 use crate::content;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
 use crate::input::STANDARD;
@@ -43,6 +44,10 @@ pub(crate) struct Call {
     /// Replaces the file of --save if it exists.
     #[arg(long, requires = "save")]
     force: bool,
+    /// Proves your pass phrase or key once more before the operation, which a change of your own credentials, or
+    /// of where your alarms go, needs.
+    #[arg(long)]
+    prove: bool,
     /// Writes the certificate and the encrypted key that the site delivered (option delivered-key) to this
     /// file, in PEM.
     #[arg(long, value_name = "FILE")]
@@ -108,7 +113,9 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     let params = call.params()?;
     let shown = params.shown();
     let asked = call.confirm(common, &shown)?;
-    let (runtime, link) = call.login.connect(common)?;
+    let source = call.login.source(common)?;
+    let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
+    let link = runtime.block_on(source.connect())?;
     if asked == Asked::NotYet {
         // If the site does not list the operation, there is no question to ask.
         let none = json!({});
@@ -124,7 +131,12 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     if let Some(file) = &call.save_delivered_key {
         save_delivered(link.session("a delivered key")?, file)?;
     }
-    let result = runtime.block_on(run(common, call, &link, params, existing));
+    let result = runtime.block_on(async {
+        if call.prove {
+            source.prove(&link).await?;
+        }
+        run(common, call, &link, params, existing).await
+    });
     runtime.block_on(link.close());
     result
 }

@@ -20,6 +20,7 @@ use super::ticket_input::TicketInput;
 use crate::failure::{Exit, Failure, KEY_EVENTS_HINT};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
+use crate::input;
 use crate::keyring::KeyringEntry;
 use crate::output::{path, show_data};
 use crate::profiles::{Enrolled, Profile, Profiles, ProfilesFolder};
@@ -81,7 +82,12 @@ pub(crate) fn run(common: &Common, command: &Enrol) -> Result<(), Failure> {
     let repeated = known.filter(|known| known.ticket == token && known.id == command.id);
     let (mut profile, identity) = match repeated {
         Some(profile) => {
-            let identity = read_key(common, &profiles.key(&profile), profile.keyring.as_ref())?;
+            let file = profiles.key(&profile);
+            command.expect_key(&file)?;
+            let identity = read_key(common, &file, profile.keyring.as_ref())?;
+            if file == profiles.own_key(&name)? {
+                command.encrypt_plain(common, &file, &identity)?;
+            }
             (profile, identity)
         }
         None => command.prepare(common, &profiles, &name, &ticket, token, entry)?,
@@ -186,6 +192,50 @@ impl Enrol {
         Ok((profile, identity))
     }
 
+    /// Checks that the key of an earlier attempt with this ticket is the one of `--key`, if it is given:
+    /// the site accepts no other key with the ticket.
+    fn expect_key(&self, earlier: &Path) -> Result<(), Failure> {
+        let Some(file) = &self.key else {
+            return Ok(());
+        };
+        let given = std::fs::canonicalize(file).map_err(|error| Failure::file(file, &error))?;
+        if std::fs::canonicalize(earlier).is_ok_and(|earlier| earlier == given) {
+            return Ok(());
+        }
+        let message = format_args!(
+            "this ticket was used before with the key {}, and a ticket takes one key",
+            path(earlier)
+        );
+        Err(Failure::new(Exit::Conflict, "another_key", message)
+            .hint("leave out --key, or ask for a new ticket"))
+    }
+
+    /// Encrypts the key of an earlier attempt that was made without a pass phrase, if this one asks for it.
+    fn encrypt_plain(
+        &self,
+        common: &Common,
+        file: &Path,
+        identity: &DeviceIdentity,
+    ) -> Result<(), Failure> {
+        let pem = input::text(file)?;
+        if DeviceIdentity::from_pem(&pem).is_err() {
+            return Ok(());
+        }
+        let Some(secret) = self.new_secret(common)? else {
+            return Ok(());
+        };
+        let pem = identity.to_encrypted_pem(&secret, &mut SystemEntropy);
+        files::write(file, PRIVATE, Existing::Replaced, pem.expose().as_bytes())
+    }
+
+    /// The pass phrase of the key, if one is asked for.
+    fn new_secret(&self, common: &Common) -> Result<Option<Passphrase>, Failure> {
+        let file = common.secret_file(Secret::Key);
+        (self.passphrase || file.is_some())
+            .then(|| new_passphrase("Pass phrase of the key", file.as_deref()))
+            .transpose()
+    }
+
     /// Creates a key. A key of an earlier ticket is replaced: it was not enrolled, and the site
     /// would refuse it with this ticket if it was.
     fn create_key(
@@ -194,12 +244,9 @@ impl Enrol {
         file: &Path,
         of_keyring: Option<Passphrase>,
     ) -> Result<DeviceIdentity, Failure> {
-        let secret_file = common.secret_file(Secret::Key);
         let secret = match of_keyring {
             Some(secret) => Some(secret),
-            None => (self.passphrase || secret_file.is_some())
-                .then(|| new_passphrase("Pass phrase of the new key", secret_file.as_deref()))
-                .transpose()?,
+            None => self.new_secret(common)?,
         };
         let entropy = &mut SystemEntropy;
         let identity = DeviceIdentity::generate(entropy);
@@ -211,6 +258,9 @@ impl Enrol {
         Ok(identity)
     }
 }
+
+/// The code of a failure when a site does not accept a device.
+pub(super) const DEVICE_REFUSED: &str = "not_authenticated";
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
@@ -233,7 +283,7 @@ impl From<DeviceError> for Failure {
             DeviceError::KeyEvents(_) => (Exit::NotAuthenticated, "key_events", KEY_EVENTS_HINT),
             DeviceError::Refused { .. } => (
                 Exit::NotAuthenticated,
-                "not_authenticated",
+                DEVICE_REFUSED,
                 "ask an admin; at the site, `countersign device list` shows the devices and `countersign doctor` \
                  what is wrong with the site",
             ),

@@ -104,6 +104,26 @@ impl Source {
         })
     }
 
+    /// Makes a fresh proof in a session that it has opened, for one change of the account's own
+    /// credentials or of where its alarms go.
+    ///
+    /// # Errors
+    /// A device cannot make one; or the site did not accept the proof.
+    pub(super) async fn prove(&self, link: &Link) -> Result<(), Failure> {
+        let (Self::Session { who, .. }, Link::Session(client)) = (self, link) else {
+            return Err(Failure::usage("a device cannot make a fresh proof")
+                .hint("log in with --site URI and --as NAME"));
+        };
+        match who {
+            LoginAs::Person(_, passphrase) => match client.delivered().and(client.identity()) {
+                Some(identity) => client.prove_key(identity).await?,
+                None => client.prove_passphrase(passphrase).await?,
+            },
+            LoginAs::Service(identity) => client.prove_key(identity).await?,
+        }
+        Ok(())
+    }
+
     /// The person.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), Failure> {
     match &command.verb {
         Verb::List => list(common, &profiles),
         Verb::Use { name } => {
+            let _lock = profiles.lock()?;
             profiles.read(name)?;
             profiles.set_default(name)?;
             let text = format!("{name} is the default profile.");
@@ -68,6 +69,8 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), Failure> {
                     "profile remove {name}: this device loses its key and cannot connect any more"
                 ),
             )?;
+            // After the question: a command that waits for its answer must not hold others up.
+            let _lock = profiles.lock()?;
             // A damaged profile names no entry.
             let entry = profiles.read(name).ok().and_then(|profile| profile.keyring);
             profiles.remove(name)?;

@@ -1,7 +1,7 @@
 //! `countersign ticket`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_proto::operation::Code;
@@ -15,7 +15,7 @@ use crate::duration::seconds;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
-use crate::output::{Format, show, write_bytes};
+use crate::output::{Format, path, show, show_data, write_bytes};
 use crate::qr::QrCode;
 
 #[derive(Debug, Subcommand)]
@@ -48,9 +48,12 @@ pub(crate) struct Issue {
     codes: Codes,
 }
 
-/// The QR codes of a ticket.
+/// The files and QR codes of a ticket.
 #[derive(Debug, Args)]
 pub(super) struct Codes {
+    /// Writes the ticket as a URI to this new file (mode 0600) instead of standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "qr")]
+    out: Option<PathBuf>,
     /// Shows the ticket as a QR code in the terminal too.
     #[arg(long)]
     qr: bool,
@@ -73,10 +76,39 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-/// The part of the result that a QR code is made of.
+/// The parts of the result that files are made of, and those that are no secret.
 #[derive(Deserialize)]
 struct Issued {
+    id: String,
+    person: String,
+    /// The kind, of a ticket of a person.
+    kind: Option<String>,
+    expires: String,
+    uri: String,
     qr_uri: String,
+}
+
+/// Writes the ticket to a file that only its owner can read, from its beginning on.
+fn write(common: &Common, issued: &str, file: &Path) -> Result<(), Failure> {
+    let issued: Issued = serde_json::from_str(issued)
+        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+    let uri = format!("{}\n", issued.uri);
+    files::write(file, PRIVATE, Existing::Kept, uri.as_bytes())?;
+    let Issued {
+        id,
+        person,
+        kind,
+        expires,
+        ..
+    } = issued;
+    let shown = path(file);
+    let text = format!(
+        "Wrote the ticket {id} for {person} to {shown}. It can be used once, until {expires}."
+    );
+    let data = given(json!({
+        "id": id, "person": person, "kind": kind, "expires": expires, "file": shown,
+    }));
+    show_data(&data.to_string(), &text, common.format())
 }
 
 fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
@@ -88,7 +120,7 @@ fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
     issue_shown(common, ("ticket", "issue"), &params, &command.codes)
 }
 
-/// Issues a ticket with this operation, and shows it once with its QR codes.
+/// Issues a ticket with this operation, and shows it once, or writes it to a file, with its QR codes.
 pub(super) fn issue_shown(
     common: &Common,
     (group, command): (&str, &str),
@@ -102,7 +134,7 @@ pub(super) fn issue_shown(
         );
     }
     // Check files first: the ticket is shown once.
-    for file in codes.png.iter().chain(&codes.svg) {
+    for file in [&codes.out, &codes.png, &codes.svg].into_iter().flatten() {
         files::check(file, Existing::Kept)?;
     }
     let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
@@ -110,7 +142,10 @@ pub(super) fn issue_shown(
         return Err(Failure::outcome(&outcome));
     }
     // The ticket first: it is not lost if an image cannot be written.
-    show(&outcome, common.format())?;
+    match &codes.out {
+        Some(file) => write(common, outcome.data.get(), file)?,
+        None => show(&outcome, common.format())?,
+    }
     if !codes.qr && codes.png.is_none() && codes.svg.is_none() {
         return Ok(());
     }

@@ -249,7 +249,7 @@ static OTHER_SETTINGS: &[Setting] = &[
         key: "public_url",
         kind: Kind::Other {
             type_name: "string",
-            allowed: "`http://` or `https://`, a host, a port and a path, without `?`, `#` and `@`",
+            allowed: "`https://`, or `http://` to this machine; a host, a port and a path, without `?`, `#` and `@`",
             default: Preset::None {
                 example: "\"https://auth.example.org\"",
             },

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::channels::channels;
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags};
-use crate::config::{self, Config};
+use crate::config::{self, Config, hidden};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::log::Log;
@@ -172,7 +172,7 @@ fn changes(old: &Table, new: &Table) -> (Vec<String>, Vec<String>) {
     let (old, new) = (flat(old), flat(new));
     let value = |of: &[(String, String)], key: &str| {
         let found = of.iter().find(|(known, _)| known == key);
-        found.map_or_else(|| "default".to_owned(), |(_, value)| value.clone())
+        found.map_or_else(|| hidden::DEFAULT.to_owned(), |(_, value)| value.clone())
     };
     let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
     keys.sort();
@@ -182,7 +182,14 @@ fn changes(old: &Table, new: &Table) -> (Vec<String>, Vec<String>) {
         |key: &&String| config::find(key).is_some_and(|setting| setting.applies.at_reload());
     let (at_once, restart): (Vec<&String>, Vec<&String>) = keys.into_iter().partition(at_once);
     let changes = |keys: Vec<&String>| {
-        let change = |key: &String| format!("{key}: {} -> {}", value(&old, key), value(&new, key));
+        let change = |key: &String| {
+            let (was, is) = (value(&old, key), value(&new, key));
+            format!(
+                "{key}: {} -> {}",
+                hidden::logged(key, &was),
+                hidden::logged(key, &is)
+            )
+        };
         keys.into_iter().map(change).collect()
     };
     (changes(at_once), changes(restart))

@@ -13,7 +13,7 @@ use tracing::{error, warn};
 
 use super::listen::proxies;
 use super::reload::Settings;
-use crate::config::{self, Config, Setting};
+use crate::config::{self, Config, Setting, hidden};
 use crate::failure::Failure;
 use crate::log::{LEVEL, Level, Log};
 
@@ -218,6 +218,7 @@ fn listed(setting: &Setting, settings: &Settings, stored: &StoredSettings) -> Ru
         Some((level.into(), SettingSource::Environment))
     } else {
         let value = settings.in_file(&key).map(json);
+        let value = value.map(|value| hidden::shown(setting, value));
         value.map(|value| (value, SettingSource::File))
     };
     let (value, source, overridden) = match (overriding, in_database) {

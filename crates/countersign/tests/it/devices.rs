@@ -30,7 +30,7 @@ impl<'a> Device<'a> {
         command.stdin(Stdio::null()).output().unwrap().into()
     }
 
-    fn enrol(&self, ticket: &str, id: &str, more: &[&str]) -> CommandOutput {
+    pub(crate) fn enrol(&self, ticket: &str, id: &str, more: &[&str]) -> CommandOutput {
         self.run(&[&["enrol", ticket, "--id", id, "--json"], more].concat())
     }
 }

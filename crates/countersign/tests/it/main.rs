@@ -12,6 +12,7 @@ mod applications;
 mod backup;
 mod crash;
 mod dev;
+mod device_trouble;
 mod devices;
 mod embedded;
 mod exits;

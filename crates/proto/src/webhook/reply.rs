@@ -18,6 +18,9 @@ pub enum Verdict {
     Retry,
     /// The receiver failed at this message. The site tries it again some times.
     Refused,
+    /// The receiver or a proxy does not accept the site's authorization, which may have expired and is
+    /// the operator's to correct: the site tries again later.
+    Unauthorized,
     /// The receiver will never accept the message.
     Rejected,
 }
@@ -25,12 +28,13 @@ pub enum Verdict {
 /// The verdict on a status code.
 ///
 /// 2xx is acceptance. A redirect is not followed and counts as a fault that the operator can correct, as
-/// do 408, 425, 429, 502, 503, 504 and codes that do not exist. Any other 5xx says that the receiver
-/// failed at this request, and any other 4xx rejects the message.
+/// do 401, 403, 407, 408, 425, 429, 502, 503, 504 and codes that do not exist. Any other 5xx says that the
+/// receiver failed at this request, and any other 4xx rejects the message.
 #[must_use]
 pub const fn verdict(status: u16) -> Verdict {
     match status {
         200..=299 => Verdict::Accepted,
+        401 | 403 | 407 => Verdict::Unauthorized,
         408 | 425 | 429 => Verdict::Retry,
         400..=499 => Verdict::Rejected,
         502..=504 => Verdict::Retry,
@@ -88,7 +92,10 @@ mod tests {
         for status in [200, 202, 204, 299] {
             assert_eq!(verdict(status), Verdict::Accepted, "{status}");
         }
-        for status in [400, 401, 404, 410, 422, 451, 499] {
+        for status in [401, 403, 407] {
+            assert_eq!(verdict(status), Verdict::Unauthorized, "{status}");
+        }
+        for status in [400, 402, 404, 410, 422, 451, 499] {
             assert_eq!(verdict(status), Verdict::Rejected, "{status}");
         }
         for status in [500, 501, 505, 507, 599] {

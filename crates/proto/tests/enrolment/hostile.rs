@@ -221,6 +221,7 @@ fn webhook_answer(bytes: &[u8]) -> Result<(), Refused> {
     let stage = match verdict(status) {
         Verdict::Accepted => return Ok(()),
         Verdict::Retry => "retry",
+        Verdict::Unauthorized => "unauthorized",
         Verdict::Refused => "refused",
         Verdict::Rejected => "rejected",
     };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use countersign_core::engine::DueDelivery;
@@ -129,14 +130,19 @@ impl Mail {
             Err(error) => return Attempt::Rejected { error },
         };
         let timeout = mail.server.timeout;
-        let sent = tokio::time::timeout(timeout, mail.converse(&message));
-        sent.await.unwrap_or_else(|_| Attempt::Unreachable {
-            error: format!(
+        let begun = AtomicBool::new(false);
+        let sent = tokio::time::timeout(timeout, mail.converse(&message, &begun));
+        sent.await.unwrap_or_else(|_| {
+            let error = format!(
                 "the mail server {}:{} did not finish within {} ms",
                 mail.server.host,
                 mail.server.port,
                 timeout.as_millis()
-            ),
+            );
+            match begun.load(Ordering::Relaxed) {
+                true => Attempt::Unanswered { error },
+                false => Attempt::Unreachable { error },
+            }
         })
     }
 }
@@ -170,11 +176,13 @@ impl Inner {
             .map_err(|error| error.to_string())
     }
 
-    async fn converse(&self, message: &Message) -> Attempt {
+    /// Sends a message. `begun` is set when the server was reached and has accepted the login.
+    async fn converse(&self, message: &Message, begun: &AtomicBool) -> Attempt {
         let mut connection = match self.connect().await {
             Ok(connection) => connection,
             Err(error) => return Attempt::Unreachable { error },
         };
+        begun.store(true, Ordering::Relaxed);
         let text = message.formatted();
         let sent = connection.send(message.envelope(), &text);
         let attempt = match sent.await {
@@ -248,7 +256,7 @@ impl Inner {
         }
         let shown = self.shown(&format!("the mail server replied: {error}"));
         let Some(code) = error.status() else {
-            return Attempt::Unreachable { error: shown };
+            return Attempt::Unanswered { error: shown };
         };
         let text = error.to_string();
         // A refusal by policy (RFC 3463, 5.7) is the operator's to correct: relaying, authentication.

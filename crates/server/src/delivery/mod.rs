@@ -99,6 +99,9 @@ enum Attempt {
     Rejected { error: String },
     /// The channel cannot take any message now.
     Unreachable { error: String },
+    /// The channel was reached and did not answer to this message, or did not accept the site's
+    /// authorization. It may be the recipient's address, or the channel.
+    Unanswered { error: String },
 }
 
 impl From<Attempt> for DeliveryResult {
@@ -120,7 +123,7 @@ impl From<Attempt> for DeliveryResult {
                 error,
                 retry_after_s,
             },
-            Attempt::Unreachable { error } => Self::Failed {
+            Attempt::Unreachable { error } | Attempt::Unanswered { error } => Self::Failed {
                 error,
                 retry_after_s: None,
             },

@@ -85,6 +85,8 @@ impl Webhook {
             .no_proxy()
             .referer(false)
             .timeout(receiver.timeout)
+            // Shorter, so that a receiver that cannot be reached is told from one that hangs.
+            .connect_timeout(receiver.timeout / 2)
             .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = &receiver.ca {
             check_certificates(pem)?;
@@ -130,9 +132,14 @@ impl Webhook {
         }
         match request.body(body).send().await {
             Ok(response) => hook.concluded(response, now_s).await,
-            Err(error) => Attempt::Unreachable {
-                error: format!("the webhook: {}", causes(&error.without_url())),
-            },
+            Err(error) => {
+                let was_reached = !error.is_connect();
+                let error = format!("the webhook: {}", causes(&error.without_url()));
+                match was_reached {
+                    true => Attempt::Unanswered { error },
+                    false => Attempt::Unreachable { error },
+                }
+            }
         }
     }
 }
@@ -168,6 +175,7 @@ impl Inner {
                 error,
                 retry_after_s: wait,
             },
+            Verdict::Unauthorized => Attempt::Unanswered { error },
             Verdict::Accepted | Verdict::Retry => Attempt::Retry {
                 error,
                 retry_after_s: wait,

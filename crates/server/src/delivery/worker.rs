@@ -59,7 +59,7 @@ impl Worker {
         let slot = self.channels.write();
         *slot.unwrap_or_else(PoisonError::into_inner) = Arc::new(channels);
         for pause in [&self.mail, &self.webhook] {
-            pause.record(&Attempt::Sent);
+            pause.record(&Attempt::Sent, None);
         }
         self.changed.notify_one();
     }
@@ -157,7 +157,7 @@ impl Worker {
                 retry_after_s: None,
             },
         };
-        pause.record(&attempt);
+        pause.record(&attempt, Some(due.account));
         attempt
     }
 
@@ -192,7 +192,9 @@ fn log(due: &DueDelivery, attempt: &Attempt) {
         Attempt::Unreachable { error } => {
             warn!(%to, channel, %message, ?error, "the channel cannot be reached; the message is tried again");
         }
-        Attempt::Retry { error, .. } | Attempt::Refused { error, .. } => {
+        Attempt::Retry { error, .. }
+        | Attempt::Refused { error, .. }
+        | Attempt::Unanswered { error } => {
             debug!(%to, channel, %message, ?error, "a message about an alarm is tried again");
         }
     }

@@ -159,6 +159,7 @@ impl DeviceSession {
                 line = lines.next(), if wants_more => {
                     idle = next_idle();
                     has_ended = matches!(line, Ok(None));
+                    shared.site.sessions().line_came(info.id, clock::now());
                     exchange.received(line, shared)
                 }
                 () = sleep_until(wake) => None,

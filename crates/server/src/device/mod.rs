@@ -23,6 +23,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use countersign_core::access::Channel;
+use countersign_core::audit::AuditOutcome;
+use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::lockdown::Activity;
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
@@ -155,6 +158,22 @@ impl Refused {
             | Self::Upgrade(_) => Some(Abuse::Malformed),
         }
     }
+
+    /// What the client sent that cannot be read.
+    const fn malformed(&self) -> Option<&'static str> {
+        match self {
+            Self::Request(RequestRefused::OnlyKeyEvents) => None,
+            Self::Request(_) | Self::First(_) => Some("request"),
+            Self::Hello(_) | Self::PeerHello(_) => Some("hello"),
+            Self::Upgrade(_) => Some("upgrade"),
+            Self::Sealed
+            | Self::Lockdown
+            | Self::Busy
+            | Self::TooSlow
+            | Self::Ended
+            | Self::Connection(_) => None,
+        }
+    }
 }
 
 /// Serves one connection until it ends.
@@ -192,6 +211,12 @@ async fn serve(
             debug!(%peer, %refused, "refused on the device port");
             if let Some(abuse) = refused.abuse() {
                 admitted.punish(abuse, clock::now());
+            }
+            if let Some(what) = refused.malformed() {
+                let (source, outcome) = (admitted.source(), AuditOutcome::Failed);
+                let malformed =
+                    Occurrence::of_source(source, Channel::Device, "device.malformed", outcome);
+                shared.note(malformed.with("what", what));
             }
             if !matches!(refused, Refused::Ended) {
                 tokio::time::sleep_until(began + shared.limits().refusal_time).await;

@@ -156,9 +156,10 @@ async fn a_device_tells_another_site_nothing() {
     assert!(matches!(refused, Err(DeviceError::WrongSite { .. })));
 }
 
+/// A watcher behind a lost NAT entry was blind until TCP gave up, after up to 17 minutes.
 // DEV-30
 #[tokio::test]
-async fn an_idle_connection_is_kept_alive_with_operations() {
+async fn an_idle_connection_is_kept_alive_until_the_site_answers_no_more() {
     let key = Arc::new(SiteKey::from_seed(SiteSeed::generate(&mut SystemEntropy)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -179,8 +180,19 @@ async fn an_idle_connection_is_kept_alive_with_operations() {
             let line = lines.next().await.unwrap().unwrap();
             let operation: Value = serde_json::from_slice(line).unwrap();
             assert_eq!(operation["id"], 0);
+            lines
+                .send(br#"{"id":0,"code":1,"output":""}"#)
+                .await
+                .unwrap();
+            lines.send(b"\n").await.unwrap();
         }
+        // From now on as behind a router that forgot the connection: one more comes, then none.
+        lines.next().await.unwrap().unwrap();
+        assert!(lines.next().await.unwrap().is_none());
     };
-    let (connected, ()) = tokio::join!(connector.connect(ADA.parse().unwrap()), serving);
-    drop(connected.unwrap());
+    let watching = async {
+        let connected = connector.connect(ADA.parse().unwrap()).await.unwrap();
+        assert!(connected.events().next().await.is_none());
+    };
+    tokio::join!(watching, serving);
 }

@@ -171,6 +171,33 @@ async fn a_line_that_is_no_request_gets_no_reply() {
     }
 }
 
+/// Lines that cannot be read were counted against the source, and the audit log did not tell of them.
+// DEV-18
+#[tokio::test]
+async fn a_malformed_line_is_audited_with_its_source_once_a_minute() {
+    let devices = Devices::new().await;
+    let phone = identity();
+    for (key, line) in [(None, "{}\n"), (None, "{}\n"), (Some(&phone), "hello\n")] {
+        let mut stream = devices.connect(key).await;
+        stream.write_all(line.as_bytes()).await.unwrap();
+        assert!(to_the_end(stream).await.is_empty());
+    }
+    devices.served.site.write_all_counted().await.unwrap();
+    let entries = devices.served.audit().await;
+    let malformed: Vec<&Value> = entries
+        .iter()
+        .filter(|entry| entry["operation"] == "device.malformed")
+        .collect();
+    assert!(
+        !malformed.is_empty() && malformed.len() < 3,
+        "{malformed:?}"
+    );
+    for entry in malformed {
+        assert_eq!(entry["actor"], "127.0.0.1", "{entry}");
+        assert_eq!(entry["outcome"], "failed", "{entry}");
+    }
+}
+
 // DEV-18, DEV-20
 #[tokio::test]
 async fn unknown_keys_and_other_ids_get_no_reply() {

@@ -60,6 +60,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::InsertDevice(device) | Change::UpdateDevice(device) => Some(device.account),
         Change::BindTicket { account, .. }
         | Change::RevokeTicket { account, .. }
+        | Change::RevokeOpenTickets { account, .. }
         | Change::ForgetTickets { account, .. }
         | Change::SeeDevice { account, .. }
         | Change::DeleteDevice { account, .. } => Some(*account),
@@ -175,6 +176,17 @@ impl<'a> ByKind<'a> {
                 at: *at,
                 why: *why,
             }),
+            Change::RevokeOpenTickets {
+                account,
+                kind,
+                at,
+                why,
+            } => self.tickets.push(TicketChange::RevokeOpen {
+                account: *account,
+                kind: *kind,
+                at: *at,
+                why: *why,
+            }),
             Change::ForgetTickets {
                 account,
                 expired_before,
@@ -216,6 +228,7 @@ const fn rank(change: &Change) -> u8 {
         Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
+        | Change::RevokeOpenTickets { .. }
         | Change::ForgetTickets { .. } => 10,
         Change::InsertDevice(_)
         | Change::UpdateDevice(_)

@@ -34,6 +34,22 @@ pub(super) async fn many<T>(
     rows.iter().map(|row| read(&mut Columns::of(row))).collect()
 }
 
+/// Like [`many`], and leaves out rows that cannot be read: one of them must not stop the work on the
+/// others. `doctor` and `backup verify` name such rows.
+pub(super) async fn readable<T>(
+    readers: &SqlitePool,
+    query: Query,
+    read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows: Vec<SqliteRow> = query
+        .fetch_all(readers)
+        .await
+        .map_err(|error| fault(&error))?;
+    let read = rows.iter().map(|row| read(&mut Columns::of(row)));
+    read.filter(|row| !matches!(row, Err(StoreError::Damaged { .. })))
+        .collect()
+}
+
 /// The statement for a page of rows: `of_account` for those of an account, else `all`. Both take the last id of
 /// the previous page and the limit at the end.
 pub(super) fn page_query(

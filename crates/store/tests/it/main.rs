@@ -8,5 +8,6 @@
 )]
 
 mod disk;
+mod outbox;
 mod sqlite;
 mod trouble;

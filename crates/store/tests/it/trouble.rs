@@ -21,15 +21,15 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
-const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
-struct TestSite {
-    site: Site,
+pub(crate) struct TestSite {
+    pub(crate) site: Site,
     folder: TempDir,
 }
 
 impl TestSite {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("site.db")).await;
         let slot = SlotFile::generate(&mut SystemEntropy);
@@ -54,7 +54,7 @@ impl TestSite {
         file.connect().await.unwrap()
     }
 
-    async fn admin(&self, name: &str, params: Value) -> Value {
+    pub(crate) async fn admin(&self, name: &str, params: Value) -> Value {
         let (code, data) = run(&self.site, &Caller::admin_socket(), name, params).await;
         assert_eq!(code, Code::SUCCESS, "{name}: {data}");
         data
@@ -102,7 +102,7 @@ async fn register(test: &TestSite, id: &str, settings: Value) -> Value {
 }
 
 /// Changes the database directly.
-async fn damage(test: &TestSite, statement: &'static str) {
+pub(crate) async fn damage(test: &TestSite, statement: &'static str) {
     let mut database = test.database().await;
     for statement in ["PRAGMA ignore_check_constraints = ON", statement] {
         let done = sqlx::query(statement).execute(&mut database).await;

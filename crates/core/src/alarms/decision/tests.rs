@@ -211,6 +211,68 @@ fn a_raised_alarm_is_sent_and_escalates_by_its_severity() {
     ]);
 }
 
+/// The attacker's open connection delayed the message to the owner by a minute, in which the
+/// attacker acknowledged the alarm.
+// ALM-44
+#[test]
+fn an_alarm_about_a_misuse_goes_over_each_channel_at_once_and_escalates_to_no_admin() {
+    use Severity::{Critical, Warning};
+    let all = [Step::Send(Email), Step::Send(Text)];
+    check(vec![
+        row(
+            "an open connection delays no message about a second key",
+            Critical,
+            |alarm| alarm.key = "second key 1".to_owned().try_into().unwrap(),
+            |of| of.connections = 1,
+            all,
+        ),
+        row(
+            "nor about two places",
+            Warning,
+            |alarm| alarm.key = "two places 1".to_owned().try_into().unwrap(),
+            |of| of.connections = 1,
+            all,
+        ),
+        row(
+            "nor about a revoked device",
+            Warning,
+            |alarm| alarm.key = "revoked device 1".to_owned().try_into().unwrap(),
+            |of| of.connections = 1,
+            all,
+        ),
+        row(
+            "a warning waits for the end of the quiet hours",
+            Warning,
+            |alarm| alarm.key = "two places 1".to_owned().try_into().unwrap(),
+            |of| of.now = NIGHT,
+            [Email, Text].map(|channel| Step::Hold {
+                channel,
+                until: MORNING,
+            }),
+        ),
+        row(
+            "a channel with a waiting delivery gets no second one",
+            Critical,
+            |alarm| alarm.key = "second key 1".to_owned().try_into().unwrap(),
+            |of| of.waiting = &[Email],
+            [Step::Send(Text)],
+        ),
+        row(
+            "an alarm of a service with such a key is none",
+            Warning,
+            |alarm| {
+                alarm.key = "two places 1".to_owned().try_into().unwrap();
+                alarm.raiser = Raiser::LocalAdmin;
+            },
+            |of| (of.connections, of.contacts) = (1, &[Email]),
+            [Step::Escalate {
+                channel: Email,
+                at: after(60),
+            }],
+        ),
+    ]);
+}
+
 #[test]
 fn a_repeat_is_delivered_outside_the_deduplication_window_only() {
     use Severity::Info;

@@ -1,7 +1,7 @@
 //! The channels and preferences of an account.
 
 use crate::accounts::Account;
-use crate::alarms::{DeliveryChannel, Preferences, RATE_WINDOW_S};
+use crate::alarms::{Alarm, DeliveryChannel, Preferences, RATE_WINDOW_S, SystemAlarm};
 use crate::engine::{Refusal, Site};
 use crate::lockdown::{Activity, LockdownTarget};
 use crate::timestamp::Timestamp;
@@ -12,16 +12,18 @@ const MAX_RECENT_MESSAGES: u32 = 64;
 /// The channels and preferences of an account at one time.
 pub(in crate::engine) struct Contact {
     pub(in crate::engine) preferences: Preferences,
-    /// The channels that reach the account, in its order of preference.
+    /// The channels that reach the account about an alarm, in its order of preference.
     pub(in crate::engine) channels: Vec<DeliveryChannel>,
     /// The messages to the account within the window of the rate limit.
     pub(in crate::engine) recent: Vec<(DeliveryChannel, Timestamp)>,
 }
 
 impl Contact {
+    /// Reads them for one alarm.
     pub(in crate::engine) async fn read(
         site: &Site,
         account: &Account,
+        alarm: &Alarm,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
         let stored = site.store().preferences(account.id).await?;
@@ -37,8 +39,11 @@ impl Contact {
         let can_log_in = account.is_active()
             && lockdowns.of(&target).is_none()
             && lockdowns.permits(Activity::AlarmDelivery);
-        let wanted = contact.preferences.channels.iter().copied();
-        let channels = wanted.filter(|channel| {
+        let wanted = match SystemAlarm::ignores_preferred_channels(alarm) {
+            true => DeliveryChannel::ALL.to_vec(),
+            false => contact.preferences.channels.clone(),
+        };
+        let channels = wanted.into_iter().filter(|channel| {
             let is_there = match channel {
                 DeliveryChannel::Email => settings.email,
                 DeliveryChannel::Text => settings.text,

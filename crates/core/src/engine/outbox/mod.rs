@@ -228,10 +228,11 @@ impl Site {
             let alarm = self.store().alarm(delivery.alarm).await?;
             items.extend(alarm.map(|alarm| (delivery, alarm)));
         }
-        let Some(account) = self.store().account(due.account).await? else {
+        let account = self.store().account(due.account).await?;
+        let (Some(account), Some((_, alarm))) = (account, items.first()) else {
             return Ok(None);
         };
-        let contact = Contact::read(self, &account, now).await?;
+        let contact = Contact::read(self, &account, alarm, now).await?;
         Ok(self.due_delivery(&account, &contact, due.channel, &items, due.until))
     }
 
@@ -281,7 +282,10 @@ impl Site {
     async fn due_escalations(&self, now: Timestamp) -> Result<(), Refusal> {
         for alarm in self.store().due_escalations(now, MAX_ESCALATIONS).await? {
             let target = Some(alarm.id.to_string());
-            let changes = self.escalate(alarm, now).await?;
+            // The others and the deliveries must go on; this one stays due.
+            let Ok(changes) = self.escalate(alarm, now).await else {
+                continue;
+            };
             let mut set = site_set(Vec::new(), "alarm.escalate", target, &json!({}), now);
             (set.changes, set.notices) = changes.into_parts();
             match self.store().commit(set).await {

@@ -17,6 +17,18 @@ use crate::timestamp::Timestamp;
 /// have.
 const MAX_IN_SUMMARY: u32 = 4_000;
 
+/// What a decision about a delivery rests on.
+async fn parts(
+    site: &Site,
+    head: &Delivery,
+) -> Result<(Option<Alarm>, Option<Account>), StoreError> {
+    let store = site.store();
+    let alarm = store.alarm(head.alarm).await?;
+    let account = store.account(head.account).await?;
+    store.preferences(head.account).await?;
+    Ok((alarm, account))
+}
+
 /// One round of decisions about due deliveries.
 pub(super) struct Round {
     now: Timestamp,
@@ -44,8 +56,9 @@ impl Round {
         if self.changed_ids.contains(&head.id) {
             return Ok(());
         }
-        let (alarm, account) = match site.store().alarm(head.alarm).await {
-            Ok(alarm) => (alarm, site.store().account(head.account).await?),
+        let (alarm, account) = match parts(site, &head).await {
+            Ok(read) => read,
+            // One row that cannot be read must not stop the messages of others.
             Err(StoreError::Damaged { problem }) => {
                 self.change(dead(head, &problem));
                 return Ok(());
@@ -57,6 +70,11 @@ impl Round {
             // with it.
             return Ok(());
         };
+        if !alarm.is_for(&account) && account.is_active() {
+            // It was an admin when the alarm was raised.
+            self.change(head.revised(|one| one.state = DeliveryState::Cancelled));
+            return Ok(());
+        }
         if head.attempts >= MAX_ATTEMPTS {
             self.change(dead(
                 head,
@@ -64,7 +82,7 @@ impl Round {
             ));
             return Ok(());
         }
-        let mut contact = Contact::read(site, &account, self.now).await?;
+        let mut contact = Contact::read(site, &account, &alarm, self.now).await?;
         let now = self.now;
         let of_round = self.leased.iter().filter(|(to, _)| *to == account.id);
         contact
@@ -140,8 +158,14 @@ impl Round {
                 blocked.insert(one.severity);
                 continue;
             }
-            let Some(alarm) = site.store().alarm(one.alarm).await? else {
-                continue;
+            let alarm = match site.store().alarm(one.alarm).await {
+                Ok(Some(alarm)) => alarm,
+                Ok(None) => continue,
+                Err(StoreError::Damaged { problem }) => {
+                    self.change(dead(one, &problem));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
             let is_news = match one.about {
                 About::Raised => alarm.is_open(),

@@ -9,6 +9,7 @@
 //! ```
 
 mod event;
+mod joining;
 mod limits;
 mod plan;
 
@@ -18,11 +19,10 @@ use super::{Changes, Refusal, Site};
 use crate::access::{Caller, Channel};
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, MAX_RECIPIENTS, News, Raiser, Recipient,
-    Severity, Target,
+    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, News, Raiser, Recipient, Severity,
+    SystemAlarm, Target,
 };
 use crate::id::{AccountId, AlarmId};
-use crate::lockdown::LockdownTarget;
 use crate::store::AlarmChange;
 use crate::timestamp::Timestamp;
 
@@ -153,7 +153,7 @@ impl Site {
             alarm.ended = Some(now);
             alarm.escalates = None;
         });
-        let recipients = self.store().recipients(alarm.id).await?;
+        let recipients = self.recipients_now(&alarm).await?;
         let mut plan = Plan::of(self, now, &alarm, false).await?;
         for recipient in &recipients {
             if let Some(account) = self.store().account(recipient.account).await? {
@@ -187,28 +187,6 @@ impl Site {
         with_event(changes, alarm, "acknowledged", recipient_ids(recipients))
     }
 
-    /// Returns the changes that make the admins recipients of an unacknowledged alarm.
-    pub(super) async fn escalate(&self, alarm: Alarm, now: Timestamp) -> Result<Changes, Refusal> {
-        let alarm = alarm.revised(|alarm| alarm.escalates = None);
-        let recipients = self.store().recipients(alarm.id).await?;
-        let admins = self.accounts_of(Target::Admins).await?;
-        let limit = max_alarms_of_person(alarm.raiser);
-        let (joined, _) = self.joining(&recipients, admins, limit).await?;
-        let mut plan = Plan::of(self, now, &alarm, false).await?;
-        let listening = self.events().listening(&ids(&joined));
-        for account in &joined {
-            let connections = listening.get(&account.id).copied().unwrap_or(0);
-            plan.notify(self, &alarm, account, News::Raised, connections)
-                .await?;
-        }
-        let changes = [
-            AlarmChange::Update(alarm.clone()),
-            put_recipients(&alarm, &joined),
-            AlarmChange::InsertDeliveries(plan.deliveries),
-        ];
-        with_event(changes, &alarm, "raised", ids(&joined))
-    }
-
     /// The accounts of a person or group, at most [`MAX_RECIPIENTS`].
     async fn accounts_of(&self, to: Target) -> Result<Vec<Account>, Refusal> {
         match to {
@@ -217,13 +195,7 @@ impl Site {
                 let found = found.ok_or_else(|| Refusal::not_found("person", id))?;
                 Ok(vec![found])
             }
-            Target::Admins => {
-                let limit = u32::try_from(MAX_RECIPIENTS).unwrap_or(u32::MAX);
-                let lockdowns = self.lockdowns();
-                let mut admins = self.store().active_admins(limit).await?;
-                admins.retain(|admin| lockdowns.of(&LockdownTarget::Account(admin.id)).is_none());
-                Ok(admins)
-            }
+            Target::Admins => self.admins().await,
         }
     }
 
@@ -234,14 +206,14 @@ impl Site {
         new: NewAlarm,
         now: Timestamp,
     ) -> Result<Raised, Refusal> {
-        let news = match previous.severity < new.severity {
+        let news = match previous.severity < new.severity || has_other_actor(&previous, &new) {
             true => News::Raised,
             false => News::Repeated,
         };
         let mut alarm = previous.revised(|alarm| {
             alarm.severity = alarm.severity.max(new.severity);
             if news == News::Raised {
-                // It became worse after it was acknowledged.
+                // It became worse after it was acknowledged, or has another actor.
                 (alarm.state, alarm.acknowledged) = (AlarmState::Open, None);
             }
             (alarm.text, alarm.data) = (new.text, new.data);
@@ -252,10 +224,11 @@ impl Site {
         let limit = max_alarms_of_person(alarm.raiser);
         let (joined, _) = self.joining(&recipients, accounts, limit).await?;
         let can_escalate = matches!(alarm.to, Target::Person(_)) && recipients.len() == 1;
+        let current = self.among_recipients_now(&alarm, &recipients).await?;
         let mut plan = Plan::of(self, now, &alarm, can_escalate).await?;
         let mut notified = Vec::new();
         if alarm.is_open() && (news == News::Raised || !alarm.was_notified_recently(now)) {
-            for recipient in &recipients {
+            for recipient in &current {
                 notified.extend(self.store().account(recipient.account).await?);
             }
         }
@@ -278,7 +251,7 @@ impl Site {
             .flatten()
             .min();
         let deliveries = plan.deliveries.len();
-        let all: BTreeSet<AccountId> = recipient_ids(&recipients)
+        let all: BTreeSet<AccountId> = recipient_ids(&current)
             .chain(joined.iter().map(|account| account.id))
             .collect();
         let recipients = all.len();
@@ -366,6 +339,14 @@ impl Site {
             changes,
         })
     }
+}
+
+/// Whether an alarm of the site is raised again about another actor. An admin who acknowledged it
+/// knows of the previous one only.
+fn has_other_actor(previous: &Alarm, new: &NewAlarm) -> bool {
+    let before = SystemAlarm::of(previous);
+    let cause = SystemAlarm::from_data(previous.raiser, new.data.as_ref());
+    matches!((before, cause), (Some(before), Some(cause)) if !cause.has_actor_of(&before))
 }
 
 fn recipient_ids(recipients: &[Recipient]) -> impl Iterator<Item = AccountId> {

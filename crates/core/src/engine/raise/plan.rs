@@ -52,7 +52,7 @@ impl Plan {
         news: News,
         connections: usize,
     ) -> Result<(), Refusal> {
-        let contact = Contact::read(site, account, self.now).await?;
+        let contact = Contact::read(site, account, alarm, self.now).await?;
         let previous = self.previous.get(&account.id);
         let raised = previous.into_iter().flatten();
         let raised: Vec<&Delivery> = raised.filter(|one| one.about == About::Raised).collect();

@@ -19,6 +19,8 @@ const MAX_RETRIED: u32 = 100;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
+    /// Only deliveries of this alarm.
+    alarm: Option<AlarmId>,
     /// Only deliveries in this state.
     state: Option<DeliveryState>,
     /// The id after which the page begins: the `next` of the previous page.
@@ -76,7 +78,7 @@ pub(super) async fn list(
     };
     let mut names = Names::default();
     let mut views = Vec::new();
-    for delivery in context.site().store().deliveries(&search).await? {
+    for delivery in found(&context, params.alarm, &search).await? {
         views.push(DeliveryView {
             id: delivery.id,
             alarm: delivery.alarm,
@@ -93,6 +95,70 @@ pub(super) async fn list(
     let listing = Listing::of(views, params.limit, |view| view.id.to_string());
     let text = listing.lines(DeliveryView::line);
     Ok(Answer::new(listing).with_output(text))
+}
+
+/// The deliveries that match, of one alarm or of all. An alarm has at most one for each recipient,
+/// channel and kind of news.
+async fn found(
+    context: &Context,
+    alarm: Option<AlarmId>,
+    search: &DeliverySearch,
+) -> Result<Vec<Delivery>, Refusal> {
+    let store = context.site().store();
+    let Some(alarm) = alarm else {
+        return Ok(store.deliveries(search).await?);
+    };
+    let mut found = store.deliveries_of(alarm, None).await?;
+    found.retain(|one| {
+        search.state.is_none_or(|state| one.state == state)
+            && search.after.is_none_or(|after| one.id > after)
+    });
+    found.sort_by_key(|one| one.id);
+    found.truncate(search.limit as usize);
+    Ok(found)
+}
+
+/// The messages about an alarm. Cancelled ones are not counted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DeliveryCounts {
+    /// How many wait for an attempt.
+    waiting: usize,
+    /// How many were sent.
+    sent: usize,
+    /// How many were given up; `alarm retry` sends them again.
+    dead: usize,
+    /// Why the last attempt of one that waits or was given up failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl DeliveryCounts {
+    pub(super) async fn of(context: &Context, alarm: AlarmId) -> Result<Option<Self>, Refusal> {
+        let found = context.site().store().deliveries_of(alarm, None).await?;
+        let in_state = |state| found.iter().filter(|one| one.state == state).count();
+        let failed = found.iter().filter(|one| {
+            matches!(one.state, DeliveryState::Waiting | DeliveryState::Dead)
+                && one.last_error.is_some()
+        });
+        let last = failed.max_by_key(|one| one.attempted);
+        let last_error = last.and_then(|one| one.last_error.as_ref());
+        let counts = Self {
+            waiting: in_state(DeliveryState::Waiting),
+            sent: in_state(DeliveryState::Sent),
+            dead: in_state(DeliveryState::Dead),
+            last_error: last_error.map(|error| error.as_str().to_owned()),
+        };
+        Ok((!found.is_empty()).then_some(counts))
+    }
+
+    /// What an admin should know: messages that failed.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let error = self.last_error.as_deref()?;
+        let (waiting, dead) = (self.waiting, self.dead);
+        Some(format!(
+            "messages waiting: {waiting}, given up: {dead}: {error}"
+        ))
+    }
 }
 
 /// Selects dead deliveries to retry.

@@ -9,8 +9,8 @@ use crate::accounts::Kind;
 use crate::alarms::{
     DeliveryChannel, Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName,
 };
-use crate::engine::{Answer, Context, Refusal};
-use crate::operations::account;
+use crate::engine::{Answer, Changes, Context, Refusal};
+use crate::operations::{account, proof};
 use crate::store::{AlarmChange, Change, StoredPreferences};
 use crate::throttle::Rate;
 
@@ -31,10 +31,12 @@ pub(super) struct Set {
     /// The end of quiet hours, such as `07:00`. If it equals `quiet_from`, there are no quiet
     /// hours.
     quiet_to: Option<TimeOfDay>,
-    /// The channels in order of preference. A channel that is not in the list is not used.
+    /// The channels in order of preference. A channel that is not in the list is not used. Your own
+    /// need a fresh proof.
     channels: Option<Vec<DeliveryChannel>>,
     /// The address for short texts, at most 100 characters: a telephone number, or another address
-    /// that the site's webhook accepts. An empty string removes it.
+    /// that the site's webhook accepts. An empty string removes it. Your own
+    /// needs a fresh proof.
     text_to: Option<String>,
 }
 
@@ -84,6 +86,15 @@ pub(super) async fn preferences(
         if let Some(caller) = context.caller().account {
             context.rate(Rate::AlarmSettings(caller), "changes of preferences")?;
         }
+        // A stolen session must not receive the alarms that tell of it.
+        let redirects = match () {
+            () if preferences.text_to != before.text_to => Some("text_to"),
+            () if preferences.channels != before.channels => Some("channels"),
+            () => None,
+        };
+        if let Some(field) = redirects {
+            proof::consume_for_alarms(&context, account.id, field)?;
+        }
         let stored = StoredPreferences {
             preferences: preferences.clone(),
             revision: revision.saturating_add(1),
@@ -101,7 +112,12 @@ pub(super) async fn preferences(
             "text_to_changed": preferences.text_to != before.text_to,
         });
         let target = account.name.to_string();
-        context.commit(change, target, details).await?;
+        let mut changes = Changes::from(vec![change]);
+        if redirects.is_some() && context.caller().account == Some(account_id) {
+            let told = context.site().contact_changed(&account, context.now());
+            changes = changes.with(told.await?);
+        }
+        context.commit(changes, target, details).await?;
     }
     let Preferences {
         language,

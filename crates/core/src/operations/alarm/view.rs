@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::MAX_TRIES;
-use crate::access::Scope;
+use super::deliveries::DeliveryCounts;
+use crate::access::{Channel, Scope};
 use crate::accounts::Kind;
-use crate::alarms::{Acknowledgement, Alarm, AlarmData, AlarmState, Recipient, Severity, Target};
+use crate::alarms::{
+    Acknowledgement, Alarm, AlarmData, AlarmState, Recipient, Severity, SystemAlarm, Target,
+};
 use crate::engine::{Answer, Context, Refusal};
 use crate::id::{AccountId, AlarmId};
 use crate::operations::{Limit, Listing, account};
@@ -52,6 +55,9 @@ pub(super) struct AlarmView {
     /// When the admins become recipients too, unless it is acknowledged or over by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     escalates: Option<Timestamp>,
+    /// Its messages, for admins, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<DeliveryCounts>,
 }
 
 impl AlarmView {
@@ -71,7 +77,9 @@ impl AlarmView {
             ..
         } = self;
         let (severity, state) = (severity.as_str(), state.as_str());
-        format!("{id}  {severity}  {state}  {to}  {count} times, last {last}  {text}")
+        let troubles = self.deliveries.as_ref().and_then(DeliveryCounts::trouble);
+        let troubles = troubles.map_or_else(String::new, |trouble| format!("  [{trouble}]"));
+        format!("{id}  {severity}  {state}  {to}  {count} times, last {last}  {text}{troubles}")
     }
 }
 
@@ -99,6 +107,10 @@ impl Names {
             Target::Admins => Target::ADMINS.to_owned(),
             Target::Person(account) => self.name(context, account).await?,
         };
+        let deliveries = match context.scope() {
+            Scope::All => DeliveryCounts::of(context, alarm.id).await?,
+            Scope::Own(_) => None,
+        };
         Ok(AlarmView {
             id: alarm.id,
             key: alarm.key.as_str().to_owned(),
@@ -114,6 +126,7 @@ impl Names {
             acknowledged: alarm.acknowledged,
             ended: alarm.ended,
             escalates: alarm.escalates,
+            deliveries,
         })
     }
 }
@@ -146,8 +159,14 @@ pub(super) async fn list(
         (None, Scope::Own(account)) => Some(account),
         (None, Scope::All) => None,
     };
+    // A former admin stays in the lists of recipients and sees only what is for the person.
+    let to = match context.scope() {
+        Scope::Own(own) => context.site().only_own_alarms(own).await?,
+        Scope::All => None,
+    };
     let search = AlarmSearch {
         account,
+        to,
         state: params.state,
         before: params.after,
         limit: params.limit.plus_one(),
@@ -191,13 +210,13 @@ struct RecipientView {
     acknowledged: Option<Timestamp>,
 }
 
-/// Finds an alarm and its recipients. For a member that is not a recipient the result is the same
-/// as for an unknown id.
+/// Finds an alarm and its present recipients. For a member that is not a recipient the result is the
+/// same as for an unknown id.
 async fn find(context: &Context, id: AlarmId) -> Result<(Alarm, Vec<Recipient>), Refusal> {
     let not_found = || Refusal::not_found("alarm", id).of_field("id");
     let store = context.site().store();
     let alarm = store.alarm(id).await?.ok_or_else(not_found)?;
-    let recipients = store.recipients(id).await?;
+    let recipients = context.site().recipients_now(&alarm).await?;
     if let Scope::Own(account) = context.scope()
         && !recipients.iter().any(|one| one.account == account)
     {
@@ -244,6 +263,12 @@ pub(super) async fn acknowledge(
     let mut conflict = None;
     for _ in 0..MAX_TRIES {
         let (alarm, mut recipients) = find(&context, params.id).await?;
+        if caller.channel == Channel::Device && SystemAlarm::is_misuse(&alarm) {
+            return Err(Refusal::not_permitted(
+                "this alarm is about the misuse of credentials, and the device may be what is misused",
+                "acknowledge it in a session that you open with your pass phrase, or at the admin socket",
+            ));
+        }
         let mut own = None;
         for one in &mut recipients {
             if Some(one.account) == caller.account && one.acknowledged.is_none() {

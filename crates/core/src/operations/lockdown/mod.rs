@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::access::{Channel, Role};
 use crate::accounts::Kind;
-use crate::alarms::{Language, Raiser, SystemAlarm};
+use crate::alarms::{Language, Raiser, SystemAlarm, Target};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal};
 use crate::lockdown::{
@@ -356,7 +356,7 @@ impl Change<'_> {
 
     async fn alarm_changes(&self, context: &Context) -> Result<Changes, Refusal> {
         let (site, now) = (context.site(), context.now());
-        let (to, key) = (self.alarm.to(), self.alarm.key());
+        let (to, key) = (Target::Admins, self.alarm.key());
         if self.raises {
             let new = NewAlarm {
                 to,

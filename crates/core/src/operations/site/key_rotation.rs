@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::NoParams;
 use super::key_secret::{KeySecret, SecretParam, refused};
 use crate::access::{Channel, Role};
-use crate::alarms::{Language, SystemAlarm};
+use crate::alarms::{Language, SystemAlarm, Target};
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal, Site};
 use crate::sessions::Audience;
 use crate::site_key::{KeyRecord, NewKeyError, Rotation, RotationError};
@@ -194,7 +194,7 @@ async fn alarm(
         compromised_since,
     };
     let new = NewAlarm {
-        to: alarm.to(),
+        to: Target::Admins,
         severity: alarm.severity(),
         text: alarm.text(Language::default()),
         key: Some(alarm.key()),

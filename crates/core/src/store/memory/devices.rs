@@ -9,7 +9,7 @@ use crate::accounts::Account;
 use crate::devices::Device;
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
-use crate::store::{Devices, StoreError, Thing, Unique};
+use crate::store::{Devices, RemovedDevice, StoreError, Thing, Unique};
 use crate::timestamp::Timestamp;
 
 const STALE: StoreError = StoreError::Stale {
@@ -22,9 +22,15 @@ const NOT_FOUND: StoreError = StoreError::NotFound {
 #[derive(Debug, Default)]
 pub(super) struct DeviceRows {
     devices: Rows<DeviceId, Device>,
-    /// Thumbprints with the device that has each key; `None` for a key that was removed, which no
-    /// device gets.
-    keys: Rows<Thumbprint, Option<DeviceId>>,
+    keys: Rows<Thumbprint, Key>,
+}
+
+/// A key that a device has, or had.
+#[derive(Debug, Clone)]
+enum Key {
+    Of(DeviceId),
+    /// No device gets it any more.
+    Removed(RemovedDevice),
 }
 
 impl DeviceRows {
@@ -33,7 +39,7 @@ impl DeviceRows {
             Some(_) => Unique::DeviceKey,
             None if self.devices.get(&device.id).is_some() => Unique::Device,
             None => {
-                self.keys.put(device.thumbprint, Some(device.id));
+                self.keys.put(device.thumbprint, Key::Of(device.id));
                 self.devices.put(device.id, device.clone());
                 return Ok(());
             }
@@ -66,9 +72,11 @@ impl DeviceRows {
     }
 
     pub(super) fn delete(&mut self, id: DeviceId, account: AccountId) -> Result<(), StoreError> {
-        let thumbprint = self.of(id, account).ok_or(NOT_FOUND)?.thumbprint;
+        let device = self.of(id, account).ok_or(NOT_FOUND)?.clone();
         self.devices.remove(&id);
-        self.keys.put(thumbprint, None);
+        let owner = Some((account, device.name));
+        let removed = Key::Removed(RemovedDevice { owner });
+        self.keys.put(device.thumbprint, removed);
         Ok(())
     }
 
@@ -81,7 +89,8 @@ impl DeviceRows {
             .collect();
         for (id, thumbprint) in own {
             self.devices.remove(&id);
-            self.keys.put(thumbprint, None);
+            let removed = RemovedDevice { owner: None };
+            self.keys.put(thumbprint, Key::Removed(removed));
         }
     }
 
@@ -113,17 +122,25 @@ impl Devices for MemoryStore {
         thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, Device)>, StoreError> {
         self.read(|rows| {
-            let id = (*rows.devices.keys.get(thumbprint)?)?;
-            let device = rows.devices.devices.get(&id)?;
+            let Key::Of(id) = rows.devices.keys.get(thumbprint)? else {
+                return None;
+            };
+            let device = rows.devices.devices.get(id)?;
             let account = rows.accounts.of(device.account)?;
             Some((account.clone(), device.clone()))
         })
         .await
     }
 
-    async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
-        self.read(|rows| rows.devices.keys.get(thumbprint) == Some(&None))
-            .await
+    async fn removed_device(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<RemovedDevice>, StoreError> {
+        self.read(|rows| match rows.devices.keys.get(thumbprint) {
+            Some(Key::Removed(removed)) => Some(removed.clone()),
+            _ => None,
+        })
+        .await
     }
 
     async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError> {

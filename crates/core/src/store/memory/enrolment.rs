@@ -1,7 +1,7 @@
 //! Enrolment tickets.
 
 use async_trait::async_trait;
-use countersign_proto::enrolment::TokenHash;
+use countersign_proto::enrolment::{TicketKind, TokenHash};
 
 use super::MemoryStore;
 use super::rows::Rows;
@@ -54,6 +54,24 @@ impl TicketRows {
         self.change(id, account, state, |was| {
             !matches!(was, TicketState::Revoked { .. })
         })
+    }
+
+    pub(super) fn revoke_open(
+        &mut self,
+        account: AccountId,
+        kind: Option<TicketKind>,
+        at: Timestamp,
+        why: RevocationReason,
+    ) {
+        let of_account = self.tickets.values().filter(|one| one.account == account);
+        let open = of_account.filter(|one| one.is_open(at));
+        let open = open.filter(|one| kind.is_none_or(|kind| one.kind == kind));
+        let open: Vec<EnrolmentTicket> = open.cloned().collect();
+        for ticket in open {
+            let state = TicketState::Revoked { at, why };
+            self.tickets
+                .put(ticket.id, EnrolmentTicket { state, ..ticket });
+        }
     }
 
     fn change(

@@ -201,6 +201,15 @@ impl Rows {
                 at,
                 why,
             } => self.tickets.revoke((*id, *account), *at, *why),
+            Change::RevokeOpenTickets {
+                account,
+                kind,
+                at,
+                why,
+            } => {
+                self.tickets.revoke_open(*account, *kind, *at, *why);
+                Ok(())
+            }
             Change::ForgetTickets {
                 account,
                 expired_before,

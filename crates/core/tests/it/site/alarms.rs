@@ -371,55 +371,6 @@ async fn an_alarm_of_the_site_is_committed_with_its_cause() {
 }
 
 #[tokio::test]
-async fn preferences_are_changed_by_their_person_and_by_admins_only() {
-    let test = site().await;
-    let maria = person(&test, "maria", "member").await;
-    let ask = async |params| run(&test.site, &maria.caller, "alarm.preferences", params).await;
-    let (_, usual) = ask(json!({})).await;
-    assert_eq!(
-        usual,
-        json!({ "name": "maria@example.org", "language": "en", "time_zone": "UTC", "channels": ["email", "text"] })
-    );
-    let audited = test.audited().await.len();
-    let set = json!({
-        "language": "de", "time_zone": "Europe/Berlin", "quiet_from": "22:00", "quiet_to": "07:00",
-        "channels": ["text"], "text_to": "+49 151 0",
-    });
-    let (code, shown) = ask(set.clone()).await;
-    assert_eq!(
-        (code, &shown["quiet_from"]),
-        (Code::SUCCESS, &json!("22:00"))
-    );
-    ask(set).await;
-    assert_eq!(
-        test.audited().await.len(),
-        audited + 1,
-        "unchanged preferences are not written"
-    );
-    let (_, cleared) = ask(json!({ "quiet_from": "07:00", "text_to": "" })).await;
-    assert!(cleared["quiet_to"].is_null() && cleared["text_to"].is_null());
-    for (field, value) in [
-        ("time_zone", json!("Mars/Base")),
-        ("quiet_to", json!("25:00")),
-        ("quiet_to", json!("07:00")),
-        ("channels", json!(["email", "email"])),
-        ("text_to", json!("x".repeat(101))),
-        ("language", json!("fr")),
-    ] {
-        let (code, refused) = ask(json!({ field: value })).await;
-        assert_eq!(code, Code::INVALID_PARAMS, "{field} {refused}");
-    }
-    let bob = person(&test, "bob", "member").await;
-    let other = json!({ "person": "maria", "language": "en" });
-    let (code, _) = run(&test.site, &bob.caller, "alarm.preferences", other.clone()).await;
-    assert_eq!(code, Code::NOT_FOUND);
-    assert_eq!(
-        test.admin("alarm.preferences", other).await["language"],
-        "en"
-    );
-}
-
-#[tokio::test]
 async fn a_test_alarm_replaces_the_previous_one() {
     let test = site().await;
     let maria = person(&test, "maria", "member").await;

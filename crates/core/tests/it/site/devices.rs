@@ -1,7 +1,7 @@
 //! Devices: who gets a session with one, what it may call, and what ends it.
 
 use countersign_core::access::{Caller, Channel, Role};
-use countersign_core::engine::{Decision, Entry, NewDeviceSession};
+use countersign_core::engine::Entry;
 use countersign_core::sessions::{CloseReason, Proof};
 use countersign_core::store::Devices;
 use countersign_core::timestamp::Timestamp;
@@ -16,15 +16,15 @@ use super::consequences::dropped_after;
 const ADA: &str = "ada@example.org";
 
 /// A site with a person of that role who has a device.
-struct Scene {
-    test: TestSite,
-    phone: TestDevice,
+pub(super) struct Scene {
+    pub(super) test: TestSite,
+    pub(super) phone: TestDevice,
     /// The device's id.
     id: Value,
 }
 
 impl Scene {
-    async fn new(role: &str) -> Self {
+    pub(super) async fn new(role: &str) -> Self {
         let test = TestSite::new().await;
         test.takes_enrolments();
         let params = json!({ "name": "ada", "role": role });
@@ -39,7 +39,7 @@ impl Scene {
         self.test.device_session(site, &self.phone, ADA, now).await
     }
 
-    async fn connected(&self) -> TestSession {
+    pub(super) async fn connected(&self) -> TestSession {
         self.connect(NOW).await.unwrap()
     }
 }
@@ -138,30 +138,6 @@ async fn unknown_keys_wrong_ids_and_locked_or_disabled_persons_are_refused_alike
     assert_eq!(listed[0].1.points, 4 * refusals);
     test.admin("person.enable", json!({ "name": "ada" })).await;
     assert!(scene.connect(NOW).await.is_some());
-}
-
-/// One device from four addresses took all sessions of its person, who could not log in.
-#[tokio::test]
-async fn the_connections_of_an_account_and_of_a_device_are_limited() {
-    let scene = Scene::new("member").await;
-    let opening = |max_sessions, max_connections| NewDeviceSession {
-        name: ADA.parse().unwrap(),
-        thumbprint: scene.phone.thumbprint(),
-        peer: "192.0.2.7:1".to_owned(),
-        source: DEVICE_SOURCE,
-        cut: Box::new(|_| {}),
-        max_sessions,
-        max_connections,
-    };
-    let _first = scene.connected().await;
-    let site = &scene.test.site;
-    for (max_sessions, max_connections) in [(1, 2), (2, 1)] {
-        let second = opening(max_sessions, max_connections);
-        let second = site.open_device_session(second, NOW).await.unwrap();
-        assert!(matches!(second, Decision::TooMany));
-    }
-    let second = site.open_device_session(opening(2, 2), NOW).await.unwrap();
-    assert!(matches!(second, Decision::Opened(_)));
 }
 
 /// A device that connects in a loop wrote each time.

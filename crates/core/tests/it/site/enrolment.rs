@@ -11,7 +11,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::enrolment::Token;
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{
-    Builder, DEVICE_SOURCE, NOW, TestDevice, TestSite, proven, ticket,
+    Builder, DEVICE_SOURCE, NOW, TestDevice, TestSite, TestTicket, proven, ticket,
 };
 use serde_json::{Value, json};
 
@@ -266,23 +266,29 @@ async fn the_bound_key_with_a_wrong_proof_revokes_the_ticket_and_not_the_device(
     assert_eq!(devices(&test).await.len(), 1);
 }
 
+// DEV-31
 #[tokio::test]
-async fn a_locked_or_disabled_person_enrols_nothing_and_keeps_the_ticket() {
+async fn a_locked_or_disabled_person_enrols_nothing_and_needs_a_new_ticket_afterwards() {
     let test = site().await;
     let ticket = test.ticket("ada").await;
     let phone = TestDevice::new();
-    let enrol = async || phone.enrol(&test.site, &ticket.token, ADA, NOW).await;
+    let enrol = async |ticket: &TestTicket| {
+        let enrolled = phone.enrol(&test.site, &ticket.token, ADA, NOW);
+        enrolled.await
+    };
     test.admin("person.lock", json!({ "name": "ada" })).await;
-    assert_eq!(enrol().await, REFUSED);
+    assert_eq!(enrol(&ticket).await, REFUSED);
     test.admin("person.unlock", json!({ "name": "ada" })).await;
+    let ticket = test.ticket("ada").await;
     test.admin("person.disable", json!({ "name": "ada" })).await;
-    assert_eq!(enrol().await, REFUSED);
+    assert_eq!(enrol(&ticket).await, REFUSED);
     let (code, _) = test
         .refused("ticket.issue", json!({ "person": "ada" }))
         .await;
     assert_eq!(code, Code::CONFLICT);
     test.admin("person.enable", json!({ "name": "ada" })).await;
-    assert!(enrol().await.is_ok());
+    assert_eq!(enrol(&ticket).await, REFUSED);
+    assert!(enrol(&test.ticket("ada").await).await.is_ok());
 }
 
 #[tokio::test]

@@ -411,3 +411,34 @@ async fn a_delivery_over_a_removed_channel_is_dead() {
     test.admin("alarm.retry", json!({ "id": dead["id"] })).await;
     assert_eq!(due(&test.site, NOW).await.len(), 1);
 }
+
+/// A mail server that was down was not visible in the list of alarms.
+#[tokio::test]
+async fn a_message_that_waits_is_seen_in_the_list_of_alarms() {
+    let test = site().await;
+    let maria = person(&test, "maria", "member").await;
+    let alarm = raise(&test, "maria", "disk").await;
+    raise(&test, "maria", "door").await;
+    let message = due(&test.site, NOW).await.remove(0);
+    test.site
+        .delivered(message.message_id, &failed(), NOW)
+        .await
+        .unwrap();
+    let by_id = json!({ "id": alarm["id"] });
+    let listed = test.admin("alarm.list", json!({})).await;
+    let shown = test.admin("alarm.show", by_id.clone()).await;
+    let counts = json!({ "waiting": 1, "sent": 0, "dead": 0, "last_error": "451 later" });
+    let entries = listed["entries"].as_array().unwrap();
+    let entry = entries.iter().find(|entry| entry["id"] == alarm["id"]);
+    assert_eq!(entry.unwrap()["deliveries"], counts);
+    assert_eq!(shown["deliveries"], counts);
+    let of_alarm = json!({ "alarm": alarm["id"], "state": "waiting" });
+    let found = test.admin("alarm.deliveries", of_alarm).await;
+    assert_eq!(found["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(found["entries"][0]["alarm"], alarm["id"]);
+    let (_, own) = run_at(&test.site, &maria.caller, "alarm.show", by_id, NOW).await;
+    assert!(
+        own["deliveries"].is_null(),
+        "members do not see the errors of the site"
+    );
+}

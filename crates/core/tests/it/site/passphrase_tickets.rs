@@ -311,6 +311,7 @@ async fn a_record_is_refused_when_ticket_or_account_changed_since_the_challenge(
     assert!(is_refused(&started.finish(&test.site, NOW).await));
     test.admin("person.unlock", json!({ "name": "ada" })).await;
 
+    let ticket = passphrase_ticket(&test).await;
     let started = ada.started(&test.site, &ticket.token, ADA).await;
     test.admin("person.delete", json!({ "name": "ada" })).await;
     test.admin("person.create", json!({ "name": "ada" })).await;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::consequences::dropped_after;
 use super::passphrase::register;
 
-const PHRASE: &str = "a fine pass phrase";
+pub(super) const PHRASE: &str = "a fine pass phrase";
 
 /// Starts a proof with this pass phrase. Returns the third message if the pass phrase is right.
 async fn start_proof(
@@ -83,7 +83,7 @@ pub(crate) async fn make_key_proof(
 }
 
 /// Creates a person with a pass phrase and opens a session.
-async fn person(test: &TestSite, name: &str, role: &str) -> TestSession {
+pub(super) async fn person(test: &TestSite, name: &str, role: &str) -> TestSession {
     let created = test
         .admin("person.create", json!({ "name": name, "role": role }))
         .await;

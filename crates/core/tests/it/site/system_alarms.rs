@@ -1,5 +1,6 @@
 //! The alarms that the site raises itself.
 
+use countersign_core::access::Caller;
 use countersign_core::alarms::{
     About, AlarmState, DiskSpace, Item, Language, MailTemplates, MessageContext, Preferences,
     Severity, SystemAlarm, message,
@@ -8,7 +9,8 @@ use countersign_core::engine::{Decision, NewDeviceSession, Observed};
 use countersign_core::sessions::SessionInfo;
 use countersign_core::store::{AlarmSearch, Alarms};
 use countersign_core::timestamp::Timestamp;
-use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
+use countersign_proto::operation::Code;
+use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite, run_at};
 use serde_json::{Value, json};
 
 use super::enrolment::{ADA, site};
@@ -39,6 +41,14 @@ fn disk(free: u64) -> Observed {
     }
 }
 
+/// The only two alarms: the one of the admins, and the one of ada.
+async fn pair(test: &TestSite) -> (Value, Value) {
+    let alarms = alarms(test).await;
+    assert_eq!(alarms.len(), 2, "{alarms:?}");
+    let to = |name: &str| alarms.iter().find(|alarm| alarm["to"] == name).unwrap();
+    (to("admins").clone(), to(ADA).clone())
+}
+
 async fn audited_alarms(test: &TestSite) -> Vec<String> {
     let audited = test.audited().await;
     let of_alarms = |line: &String| line.starts_with("alarm.");
@@ -63,9 +73,8 @@ async fn a_second_key_on_a_ticket_raises_one_critical_alarm_for_its_person() {
         assert!(!enrol(TestDevice::new()).await);
         test.site.raise_reported(NOW).await.unwrap();
     }
-    let [alarm] = &alarms(&test).await[..] else {
-        panic!("one alarm");
-    };
+    let (of_admins, alarm) = &pair(&test).await;
+    assert_eq!(of_admins["key"], alarm["key"]);
     assert_eq!(alarm["severity"], "critical");
     assert_eq!(
         alarm["key"],
@@ -73,7 +82,7 @@ async fn a_second_key_on_a_ticket_raises_one_critical_alarm_for_its_person() {
     );
     let text = alarm["text"].as_str().unwrap();
     assert!(text.contains(ADA) && text.contains("192.0.2.7"), "{text}");
-    assert_eq!(audited_alarms(&test).await.len(), 1);
+    assert_eq!(audited_alarms(&test).await.len(), 2);
     assert!(!enrol(TestDevice::new()).await);
     let later = NOW.plus_seconds(2 * 60 * 60);
     test.site.raise_reported(later).await.unwrap();
@@ -86,7 +95,7 @@ async fn a_second_key_on_a_ticket_raises_one_critical_alarm_for_its_person() {
     }
     let day = later.plus_seconds(24 * 60 * 60);
     test.site.raise_reported(day).await.unwrap();
-    assert_eq!(alarms(&test).await.len(), 1);
+    assert_eq!(alarms(&test).await.len(), 2);
     assert_eq!(alarms(&test).await[0]["count"], 3);
     let over = day.plus_seconds(24 * 60 * 60);
     for (now, state) in [(over, "open"), (over.plus_millis(1), "over")] {
@@ -127,7 +136,7 @@ async fn an_acknowledged_alarm_is_written_once_an_hour_at_most() {
 
 // ALM-40
 #[tokio::test]
-async fn the_key_of_a_revoked_device_raises_an_alarm_and_an_unknown_key_none() {
+async fn the_alarm_about_a_revoked_device_names_the_person_and_ends_after_a_day() {
     let test = with_admin().await;
     let (phone, ticket) = (TestDevice::new(), test.ticket("ada").await);
     let enrolled = phone.enrol(&test.site, &ticket.token, ADA, NOW).await;
@@ -147,7 +156,24 @@ async fn the_key_of_a_revoked_device_raises_an_alarm_and_an_unknown_key_none() {
             .is_none()
     );
     test.site.raise_reported(NOW).await.unwrap();
-    assert_eq!(alarms(&test).await[0]["key"], "revoked device");
+    let (of_admins, of_ada) = &pair(&test).await;
+    let text = of_ada["text"].as_str().unwrap();
+    assert!(text.contains("phone of ada@example.org"), "{text}");
+    for alarm in [of_admins, of_ada] {
+        test.admin("alarm.acknowledge", json!({ "id": alarm["id"] }))
+            .await;
+    }
+
+    // It ended by hand only, so no later device was announced.
+    let day = NOW.plus_seconds(24 * 60 * 60);
+    for (now, state) in [(day, "acknowledged"), (day.plus_millis(1), "over")] {
+        let observed = Observed::default();
+        test.site.check_system(observed, now).await.unwrap();
+        for alarm in alarms(&test).await {
+            let is_about_it = alarm["key"].as_str().unwrap().starts_with("revoked device");
+            assert!(!is_about_it || alarm["state"] == state, "{alarm}");
+        }
+    }
 }
 
 // ALM-41
@@ -251,11 +277,51 @@ async fn a_key_on_lasting_connections_from_two_networks_raises_an_alarm() {
     assert_eq!(check(2 * IDLE + 1).await, 0, "one network of each kind");
     open("198.51.100.1:1").await;
     assert_eq!(check(2 * IDLE).await, 0, "one may be lost");
-    assert_eq!(check(2 * IDLE + 1).await, 1);
+    assert_eq!(
+        check(2 * IDLE + 1).await,
+        2,
+        "of the person and of the admins"
+    );
     let alarm = &alarms(&test).await[0];
     let text = alarm["text"].as_str().unwrap();
     assert!(
         text.contains("phone") && text.contains("198.51.100.1"),
+        "{text}"
+    );
+}
+
+/// A retires at noon and B two hours later: the alarm named A until B's key had retired.
+// ALM-41
+#[tokio::test]
+async fn each_application_whose_key_retires_is_announced() {
+    let test = with_admin().await;
+    let rotate = async |id: &str, seconds: u32| {
+        test.create_application(id, json!({})).await;
+        let public = countersign_testkit::harness::party().public().to_pem();
+        let params = json!({ "id": id, "public_key": public });
+        let (caller, now) = (Caller::admin_socket(), NOW.plus_seconds(seconds));
+        let (code, _) = run_at(&test.site, &caller, "app.rotate_key", params, now).await;
+        assert_eq!(code, Code::SUCCESS);
+    };
+    const HOUR: u32 = 60 * 60;
+    rotate("billing", 0).await;
+    rotate("ledger", 2 * HOUR).await;
+    let check = async |seconds: u32| {
+        let (observed, now) = (Observed::default(), NOW.plus_seconds(seconds));
+        test.site.check_system(observed, now).await.unwrap();
+        let alarm = alarms(&test).await.remove(0);
+        alarm["text"].as_str().unwrap().to_owned()
+    };
+    let text = check(18 * HOUR + 60).await;
+    assert!(
+        text.contains("billing") && !text.contains("ledger"),
+        "{text}"
+    );
+    let text = check(20 * HOUR + 60).await;
+    assert!(text.contains("billing, ledger"), "{text}");
+    let text = check(24 * HOUR + 60).await;
+    assert!(
+        text.contains("ledger") && !text.contains("billing"),
         "{text}"
     );
 }

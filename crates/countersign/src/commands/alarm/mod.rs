@@ -53,6 +53,9 @@ pub(crate) enum Verb {
     },
     /// Lists messages about alarms, oldest first, with the reason if one was not delivered.
     Deliveries {
+        /// Only those of this alarm, by its id.
+        #[arg(long, value_name = "ID")]
+        alarm: Option<String>,
         /// Only those in this state.
         #[arg(long, value_parser = ["waiting", "sent", "dead", "cancelled"])]
         state: Option<String>,
@@ -136,11 +139,11 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Acknowledge { id } => call("acknowledge", json!({ "id": id })),
         Verb::Over { key } => call("over", json!({ "key": key })),
         Verb::Test { login, severity } => test(common, &login, severity.as_deref()),
-        Verb::Deliveries { state } => list(
+        Verb::Deliveries { alarm, state } => list(
             common,
             "alarm",
             "deliveries",
-            given(json!({ "state": state })),
+            given(json!({ "alarm": alarm, "state": state })),
         ),
         Verb::Retry { id } => call("retry", json!({ "id": id })),
         Verb::Preferences(preferences) => call(

@@ -13,6 +13,7 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
 use tokio::runtime::Runtime;
 
+use crate::commands::enrol::DEVICE_REFUSED;
 use crate::commands::link::Link;
 use crate::commands::login::{Login, Source};
 use crate::escape;
@@ -24,6 +25,9 @@ use crate::output::{Format, say, write_bytes};
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long a device that was connected before is refused until the watch ends. A site refuses with the
+/// same silence when the device was revoked and when the site is briefly short of something.
+const MAX_REFUSED: Duration = Duration::from_secs(60 * 60);
 /// Alarms that one page of the list has.
 const PAGE: u32 = 1_000;
 /// Pages that are read at most: a person has at most 1,000 alarms.
@@ -95,13 +99,14 @@ impl Watch {
     async fn run(&mut self, source: &Source) -> Result<(), Failure> {
         let mut wait = FIRST_WAIT;
         let mut first = true;
+        let mut refused = Duration::ZERO;
         loop {
             let failure = match source.connect().await {
                 Ok(link) => {
                     if !first {
                         say("Connected again.");
                     }
-                    (wait, first) = (FIRST_WAIT, false);
+                    (wait, first, refused) = (FIRST_WAIT, false, Duration::ZERO);
                     match self.follow(&link).await {
                         Ok(ended) => ended,
                         Err(failure) => failure,
@@ -109,8 +114,16 @@ impl Watch {
                 }
                 Err(failure) => failure,
             };
+            let is_temporary = match failure.exit {
+                Exit::Unreachable => true,
+                Exit::NotAuthenticated if failure.code == DEVICE_REFUSED => {
+                    refused += wait;
+                    matches!(source, Source::Device(_)) && refused < MAX_REFUSED
+                }
+                _ => false,
+            };
             // A wrong address or secret at the beginning is the user's to correct.
-            if failure.exit != Exit::Unreachable || first {
+            if !is_temporary || first {
                 return Err(failure);
             }
             let time = jittered(wait);
@@ -130,8 +143,10 @@ impl Watch {
         let mut events = link.events();
         self.open_alarms(link).await?;
         while let Some(event) = events.next().await {
-            if event.group == "alarm" {
-                self.show(&event.event, &event.data)?;
+            match (event.group.as_str(), event.event.as_str()) {
+                ("alarm", name) => self.show(name, &event.data)?,
+                ("events", "missed") => self.open_alarms(link).await?,
+                _ => {}
             }
         }
         Ok(link.ended().into())

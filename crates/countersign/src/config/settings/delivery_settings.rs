@@ -130,7 +130,8 @@ pub(super) static DELIVERY_SETTINGS: &[Setting] = &[
         none("\"https://sms.example.org/send\""),
         "Where the site sends alarms as short texts: one POST for each message, such as to an SMS gateway. \
          Without it, the site sends none. Redirects are not followed, and the proxy variables of the \
-         environment are not used."
+         environment are not used. `config list` and the log show its scheme and host alone: the rest may be a \
+         secret of the service."
     ),
     setting!(
         "webhook",
@@ -148,7 +149,8 @@ pub(super) static DELIVERY_SETTINGS: &[Setting] = &[
         "table of strings",
         "at most 16; none that the site writes itself",
         Preset::Is("{}"),
-        "Further headers of each request, such as `{ X-Priority = \"high\" }`. Put no secrets here."
+        "Further headers of each request, such as `{ X-Priority = \"high\" }`. `config list` and the log show \
+         their names alone; a secret belongs into the file of `authorization_file`."
     ),
     setting!(
         "webhook",

@@ -18,7 +18,7 @@ use countersign_core::timestamp::Timestamp;
 
 use super::SqliteStore;
 use super::accounts::{account_columns, account_row};
-use super::reads::{many, one};
+use super::reads::{many, one, readable};
 use super::row::signed;
 use row::{delivery_columns, delivery_tables};
 
@@ -58,13 +58,13 @@ impl Alarms for SqliteStore {
                  JOIN alarm ON alarm.key = alarm_recipient.alarm WHERE account.id = ?1",
                 " AND (?2 IS NULL OR alarm.state = ?2) AND (?3 IS NULL OR alarm.raiser = ?3) \
                  AND (?4 IS NULL OR (alarm.name = ?4 AND alarm.state <> 'over')) \
-                 AND (?5 IS NULL OR alarm.id < ?5) ORDER BY alarm.id DESC LIMIT ?6"
+                 AND (?5 IS NULL OR alarm.id < ?5) AND (?7 IS NULL OR alarm.target = ?7) ORDER BY alarm.id DESC LIMIT ?6"
             ),
             None => concat!(
                 "SELECT alarm.document FROM alarm WHERE ?1 IS NULL",
                 " AND (?2 IS NULL OR alarm.state = ?2) AND (?3 IS NULL OR alarm.raiser = ?3) \
                  AND (?4 IS NULL OR (alarm.name = ?4 AND alarm.state <> 'over')) \
-                 AND (?5 IS NULL OR alarm.id < ?5) ORDER BY alarm.id DESC LIMIT ?6"
+                 AND (?5 IS NULL OR alarm.id < ?5) AND (?7 IS NULL OR alarm.target = ?7) ORDER BY alarm.id DESC LIMIT ?6"
             ),
         };
         let key = search.current_key.as_ref();
@@ -74,7 +74,8 @@ impl Alarms for SqliteStore {
             .bind(search.raiser.map(|raiser| raiser.to_string()))
             .bind(key.map(|key| key.as_str().to_owned()))
             .bind(search.before.map(|before| before.as_bytes().to_vec()))
-            .bind(search.limit);
+            .bind(search.limit)
+            .bind(search.to.map(|to| to.to_string()));
         many(&self.readers, query, row::alarm).await
     }
 
@@ -137,7 +138,7 @@ impl Alarms for SqliteStore {
              AND escalates <= ? ORDER BY escalates, id LIMIT ?",
         );
         let query = query.bind(now.millis()).bind(limit);
-        many(&self.readers, query, row::alarm).await
+        readable(&self.readers, query, row::alarm).await
     }
 
     async fn active_admins(&self, limit: u32) -> Result<Vec<Account>, StoreError> {
@@ -222,7 +223,7 @@ impl Alarms for SqliteStore {
             .bind(now.millis())
             .bind(now.plus_seconds(LEASE_S).millis())
             .bind(limit);
-        many(&self.readers, query, row::delivery).await
+        readable(&self.readers, query, row::delivery).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

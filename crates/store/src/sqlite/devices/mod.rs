@@ -7,7 +7,7 @@ use countersign_core::accounts::Account;
 use countersign_core::devices::Device;
 use countersign_core::id::{AccountId, DeviceId};
 use countersign_core::page::Page;
-use countersign_core::store::{Devices, StoreError};
+use countersign_core::store::{Devices, RemovedDevice, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 
@@ -75,13 +75,14 @@ impl Devices for SqliteStore {
         .await
     }
 
-    async fn is_removed_key(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
-        let query = sqlx::query("SELECT 1 FROM removed_device_key WHERE thumbprint = ?")
-            .bind(thumbprint.0.to_vec());
-        let found = one(&self.readers, query, |columns| {
-            Ok(columns.number::<u8>()? == 1)
-        });
-        Ok(found.await?.unwrap_or(false))
+    async fn removed_device(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<RemovedDevice>, StoreError> {
+        let query =
+            sqlx::query("SELECT account, name FROM removed_device_key WHERE thumbprint = ?")
+                .bind(thumbprint.0.to_vec());
+        one(&self.readers, query, removed).await
     }
 
     async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError> {
@@ -101,6 +102,16 @@ impl Devices for SqliteStore {
         let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
         many(&self.readers, query, row).await
     }
+}
+
+fn removed(columns: &mut Columns<'_>) -> Result<RemovedDevice, StoreError> {
+    let account = columns.take::<Option<Vec<u8>>>()?;
+    let name = columns.take::<Option<String>>()?;
+    let account = account.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    let name = name.and_then(|name| name.parse().ok());
+    Ok(RemovedDevice {
+        owner: account.map(AccountId::from_bytes).zip(name),
+    })
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<Device, StoreError> {

@@ -5,6 +5,7 @@ use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::store::Thing;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::enrolment::TicketKind;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{BOUND, OPEN, REVOKED};
@@ -26,6 +27,12 @@ pub(in crate::sqlite) enum TicketChange<'a> {
         at: Timestamp,
         why: RevocationReason,
     },
+    RevokeOpen {
+        account: AccountId,
+        kind: Option<TicketKind>,
+        at: Timestamp,
+        why: RevocationReason,
+    },
     Forget {
         account: AccountId,
         expired_before: Timestamp,
@@ -42,6 +49,10 @@ const BIND: &str = "UPDATE enrolment_ticket SET state = 'bound', thumbprint = ?3
 const REVOKE: &str = "UPDATE enrolment_ticket SET state = 'revoked', thumbprint = NULL, device = NULL, \
     why = ?3, changed = ?4 \
     WHERE id = ?1 AND state <> 'revoked' AND account = (SELECT key FROM account WHERE id = ?2)";
+
+const REVOKE_OPEN: &str = "UPDATE enrolment_ticket SET state = 'revoked', why = ?2, changed = ?3 \
+    WHERE state = 'open' AND expires > ?3 AND (?4 IS NULL OR kind = ?4) \
+    AND account = (SELECT key FROM account WHERE id = ?1)";
 
 const FORGET: &str = "DELETE FROM enrolment_ticket WHERE expires < ?2 \
     AND account = (SELECT key FROM account WHERE id = ?1)";
@@ -83,6 +94,21 @@ pub(in crate::sqlite) async fn apply(
                 .execute(&mut *connection)
                 .await?;
             expect_changed(connection, done.rows_affected(), id, account).await
+        }
+        TicketChange::RevokeOpen {
+            account,
+            kind,
+            at,
+            why,
+        } => {
+            sqlx::query(REVOKE_OPEN)
+                .bind(account.as_bytes().as_slice())
+                .bind(why.as_str())
+                .bind(at.millis())
+                .bind(kind.map(TicketKind::name))
+                .execute(connection)
+                .await?;
+            Ok(())
         }
         TicketChange::Forget {
             account,

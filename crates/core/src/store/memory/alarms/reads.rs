@@ -6,8 +6,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 
 use super::Place;
-use crate::access::Role;
-use crate::accounts::{Account, Kind};
+use crate::accounts::Account;
 use crate::alarms::{
     Alarm, AlarmKey, AlarmState, Delivery, DeliveryChannel, DeliveryState, Raiser, Recipient,
     Severity, Target,
@@ -110,9 +109,8 @@ impl Alarms for MemoryStore {
 
     async fn active_admins(&self, limit: u32) -> Result<Vec<Account>, StoreError> {
         self.read(|rows| {
-            let admins = rows.accounts.by_name().filter(|account| {
-                account.kind == Kind::Person && account.role == Role::Admin && account.is_active()
-            });
+            let admins = rows.accounts.by_name();
+            let admins = admins.filter(|account| account.is_active_admin());
             admins.take(limit as usize).cloned().collect()
         })
         .await

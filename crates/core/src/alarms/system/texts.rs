@@ -1,0 +1,224 @@
+//! The texts of the site's alarms: what happened and what to do.
+
+use super::{PeerAlarm, RevokedOf, SystemAlarm};
+
+impl SystemAlarm {
+    pub(super) fn english(&self) -> String {
+        match self {
+            Self::SecondKey { person, source, .. } => format!(
+                "A second key came with a ticket of {person}, from {source}. If you did not try twice, another \
+                 person has the ticket: revoke unknown devices and set a new pass phrase."
+            ),
+            Self::RevokedDevice { source, owner, .. } => format!(
+                "{} tried to connect from {source}. It was refused. Find out who has it, and change what it may \
+                 know.",
+                match owner {
+                    Some(RevokedOf { person, name, .. }) =>
+                        format!("The revoked device {name} of {person}"),
+                    None => "A revoked device".to_owned(),
+                }
+            ),
+            Self::TwoPlaces {
+                name,
+                person,
+                networks: [one, other],
+                ..
+            } => format!(
+                "The key of the device {name} of {person} is in use from {one} and {other} at once. If these are \
+                 not both the person's, the key was copied: revoke the device and enrol it again."
+            ),
+            Self::ContactChanged { person, .. } => format!(
+                "{person} changed where alarms go: an address or the channels. If this was not you, another \
+                 person has your pass phrase or your session: set a new pass phrase."
+            ),
+            Self::Refusals {
+                operation,
+                actor,
+                count,
+            } => format!(
+                "{actor} was refused {count} times within a minute at {operation}. Look at the audit log; block \
+                 the address or lock the account if this is an attack."
+            ),
+            Self::DiskLow { free, total } => format!(
+                "The disk of the site has {} of {} left. Free some space: without it the site refuses logins.",
+                size(*free),
+                size(*total)
+            ),
+            Self::BackupOverdue { last: None } => {
+                "There is no backup of the site. Make one with `countersign backup create FILE`."
+                    .to_owned()
+            }
+            Self::BackupOverdue { last: Some(last) } => format!(
+                "The newest backup of the site is of {last}. Make one with `countersign backup create FILE`."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: None,
+            } => format!(
+                "The site has a new key, by key event {event}. If no admin made it, seal the site and look at the \
+                 audit log."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: Some(since),
+            } => format!(
+                "The site has a new key, by key event {event}, because the previous one was stolen. What that \
+                 signed after {since} is void. Check what the thief did: the audit log, accounts and keys."
+            ),
+            Self::Lockdown {
+                target,
+                level: Some(level),
+                by,
+            } => format!(
+                "{by} put the {target} in lockdown at the level {level}. See why with \
+                 `countersign lockdown status` on the machine of the site; it is lifted there."
+            ),
+            Self::Lockdown { target, by, .. } => format!(
+                "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
+            ),
+            Self::Peer { site, id, problem } => match problem {
+                PeerAlarm::ZoneTaken => format!(
+                    "The site {site} of {id} wanted to become a peer with a zone that belongs to another site. It \
+                     was refused. Ask the operators which site has the zone."
+                ),
+                PeerAlarm::Fork => format!(
+                    "The key events of the peer {site} of {id} contradict those that are known. It was refused: a \
+                     thief may have its key. Tell its operator, and see `countersign peer show`."
+                ),
+                PeerAlarm::Garbage => format!(
+                    "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
+                     operator, and allow it again with `countersign peer resume`."
+                ),
+            },
+            Self::KeysRetire {
+                applications,
+                retires,
+                more,
+            } => format!(
+                "The previous keys of these applications are accepted for a short time only, the first until \
+                 {retires}: {}{}. Check that each signs with its new key by then.",
+                applications.join(", "),
+                match more {
+                    0 => String::new(),
+                    more => format!(" (and {more} more)"),
+                }
+            ),
+        }
+    }
+
+    pub(super) fn german(&self) -> String {
+        match self {
+            Self::SecondKey { person, source, .. } => format!(
+                "Mit einem Ticket von {person} kam von {source} ein zweiter Schlüssel. Wenn Sie es nicht zweimal \
+                 versucht haben, hat eine andere Person das Ticket: Widerrufen Sie unbekannte Geräte und setzen \
+                 Sie eine neue Passphrase."
+            ),
+            Self::RevokedDevice { source, owner, .. } => format!(
+                "{} wollte sich von {source} verbinden und wurde abgewiesen. Klären Sie, wer es hat, und ändern \
+                 Sie, was es wissen kann.",
+                match owner {
+                    Some(RevokedOf { person, name, .. }) =>
+                        format!("Das widerrufene Gerät {name} von {person}"),
+                    None => "Ein widerrufenes Gerät".to_owned(),
+                }
+            ),
+            Self::TwoPlaces {
+                name,
+                person,
+                networks: [one, other],
+                ..
+            } => format!(
+                "Der Schlüssel des Geräts {name} von {person} wird von {one} und {other} zugleich benutzt. Wenn \
+                 nicht beide der Person gehören, wurde er kopiert: Widerrufen Sie das Gerät und melden Sie es neu \
+                 an."
+            ),
+            Self::ContactChanged { person, .. } => format!(
+                "{person} hat geändert, wohin Alarme gehen: eine Adresse oder die Kanäle. Wenn Sie das nicht \
+                 waren, hat eine andere Person Ihre Passphrase oder Ihre Sitzung: Setzen Sie eine neue Passphrase."
+            ),
+            Self::Refusals {
+                operation,
+                actor,
+                count,
+            } => format!(
+                "{actor} wurde bei {operation} {count}-mal in einer Minute abgewiesen. Sehen Sie im Audit-Log \
+                 nach; sperren Sie die Adresse oder das Konto, wenn es ein Angriff ist."
+            ),
+            Self::DiskLow { free, total } => format!(
+                "Der Datenträger der Site hat noch {} von {} frei. Schaffen Sie Platz: Ohne Platz weist die Site \
+                 Anmeldungen ab.",
+                size(*free),
+                size(*total)
+            ),
+            Self::BackupOverdue { last: None } => {
+                "Es gibt keine Sicherung der Site. Erstellen Sie eine mit `countersign backup create FILE`."
+                    .to_owned()
+            }
+            Self::BackupOverdue { last: Some(last) } => format!(
+                "Die neueste Sicherung der Site ist vom {last}. Erstellen Sie eine mit \
+                 `countersign backup create FILE`."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: None,
+            } => format!(
+                "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel. Wenn ihn keine \
+                 Administratorin erzeugt hat, versiegeln Sie die Site und sehen Sie im Audit-Log nach."
+            ),
+            Self::NewSiteKey {
+                event,
+                compromised_since: Some(since),
+            } => format!(
+                "Die Site hat mit dem Schlüsselereignis {event} einen neuen Schlüssel, weil der alte gestohlen \
+                 wurde. Was dieser nach {since} signiert hat, ist ungültig. Prüfen Sie Audit-Log, Konten und \
+                 Schlüssel."
+            ),
+            Self::Lockdown {
+                target,
+                level: Some(level),
+                by,
+            } => format!(
+                "{by} hat einen Lockdown verhängt: {target}, Stufe {level}. Den Grund zeigt \
+                 `countersign lockdown status` auf der Maschine der Site; dort wird er aufgehoben."
+            ),
+            Self::Lockdown { target, by, .. } => format!(
+                "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
+            ),
+            Self::Peer { site, id, problem } => match problem {
+                PeerAlarm::ZoneTaken => format!(
+                    "Die Site {site} von {id} wollte mit einer Zone, die einer anderen Site gehört, Peer werden. Sie \
+                     wurde abgewiesen. Fragen Sie die Betreiber, welche Site die Zone hat."
+                ),
+                PeerAlarm::Fork => format!(
+                    "Die Schlüsselereignisse des Peers {site} von {id} widersprechen den bekannten. Er wurde \
+                     abgewiesen: Ein Dieb kann den Schlüssel haben. Sagen Sie es dem Betreiber; siehe \
+                     `countersign peer show`."
+                ),
+                PeerAlarm::Garbage => format!(
+                    "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
+                     Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
+                ),
+            },
+            Self::KeysRetire {
+                applications,
+                retires,
+                more,
+            } => format!(
+                "Die früheren Schlüssel dieser Anwendungen gelten nur noch kurz, der erste bis {retires}: {}{}. \
+                 Prüfen Sie, dass jede bis dahin mit dem neuen signiert.",
+                applications.join(", "),
+                match more {
+                    0 => String::new(),
+                    more => format!(" (und {more} weitere)"),
+                }
+            ),
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes >> 20 {
+        mebibytes if mebibytes < 10 * 1024 => format!("{mebibytes} MiB"),
+        mebibytes => format!("{} GiB", mebibytes >> 10),
+    }
+}
