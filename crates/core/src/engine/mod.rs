@@ -35,6 +35,7 @@ mod misused;
 mod new_site;
 mod outbox;
 pub(crate) mod params;
+mod parts;
 pub(crate) mod peers;
 mod projection;
 mod raise;
@@ -63,7 +64,6 @@ use crate::access::{Caller, Channel};
 use crate::audit::coalesced::{Coalesced, Occurrence};
 use crate::content::Content;
 use crate::lockdown::Activity;
-use crate::offer::Offer;
 use crate::sessions::{Events, SessionRegistry};
 use crate::site_key::UnsealedKeys;
 use crate::store::Store;
@@ -80,6 +80,7 @@ pub(crate) use first_admin::FirstAdminView;
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
+pub use parts::Parts;
 pub use peers::{
     DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
     PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport, TransportError,
@@ -98,22 +99,6 @@ use context::{ContentSlot, Rider};
 use projection::Projection;
 use record::SiteRecord;
 use table::Reply;
-
-/// The parts from which a site is built.
-pub struct Parts {
-    /// The storage of the site.
-    pub store: Arc<dyn Store>,
-    /// The operations that the site offers.
-    pub table: Table,
-    /// The source of random bytes for ids and secrets.
-    pub entropy: Box<dyn Entropy>,
-    /// The encryption options that a new site offers. An existing site offers what its store
-    /// contains.
-    pub offer: Offer,
-    /// The minimum strength of an encryption option on offer, from the configuration. It takes
-    /// precedence over the stored offer.
-    pub floor: Strength,
-}
 
 /// A site. Clones refer to the same site.
 #[derive(Clone)]
