@@ -379,6 +379,7 @@ async fn the_public_key_work_of_an_account_is_limited() {
             "broker.new_v1_key",
             "broker.ticket_keys",
             "key.add",
+            "peer.join",
             "person.deliver_key",
             "person.dump",
             "person.load",
