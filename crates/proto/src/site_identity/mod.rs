@@ -18,6 +18,7 @@ mod known_site;
 mod line;
 mod page;
 mod site_id;
+mod validity;
 mod walk;
 
 #[cfg(test)]
@@ -30,4 +31,5 @@ pub use page::{
     KeyEventLog, MAX_EVENTS_ALONE, MAX_EVENTS_IN_LINE, MAX_EVENTS_WITH_ANSWER, MAX_PAGE,
 };
 pub use site_id::{BadSiteId, SiteId};
+pub use validity::{MAX_CLOCK_DIFFERENCE, statement_counts};
 pub use walk::{KeyEventWalk, WalkStep};
