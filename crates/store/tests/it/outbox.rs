@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::trouble::{NOW, TestSite, damage};
 
-/// One damaged alarm, account or document of preferences made each round fail, so that nobody got a
+/// One damaged alarm, account or document of preferences made each round fail, so that no person got a
 /// message any more.
 #[tokio::test]
 async fn a_damaged_alarm_account_or_preference_stops_only_its_own_messages() {
