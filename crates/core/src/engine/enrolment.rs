@@ -177,9 +177,10 @@ pub(super) struct Presented<'a> {
 
 impl Presented<'_> {
     /// Whether a lockdown refuses the ticket.
-    fn is_locked_down(&self) -> bool {
+    pub(super) fn is_locked_down(&self) -> bool {
         let activity = match self.ticket.kind {
-            TicketKind::Device | TicketKind::Peer => Activity::DeviceEnrolment,
+            TicketKind::Device => Activity::DeviceEnrolment,
+            TicketKind::Peer => Activity::PeerJoin,
             TicketKind::Passphrase => Activity::PassphraseTicket,
             TicketKind::Admin => Activity::FirstAdmin,
         };

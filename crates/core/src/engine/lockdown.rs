@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use countersign_proto::site_identity::SiteId;
+
 use super::record::{LOCKDOWNS, put};
 use super::{Refusal, Site};
+use crate::access::Channel;
 use crate::applications::Application;
 use crate::id::AccountId;
-use crate::lockdown::{Activity, LockdownTarget, Lockdowns};
+use crate::lockdown::{Activity, LockdownTarget, Lockdowns, OperationKind};
 use crate::sessions::{CloseReason, SessionInfo};
 use crate::store::Change;
 
@@ -29,6 +32,12 @@ impl Site {
     pub fn permits_account(&self, activity: Activity, account: AccountId) -> bool {
         let record = self.record();
         record.lockdowns.permits_account(activity, account)
+    }
+
+    /// Returns whether the site permits this activity now to the peer with this site id.
+    #[must_use]
+    pub fn permits_peer(&self, activity: Activity, peer: SiteId) -> bool {
+        self.record().lockdowns.permits_peer(activity, peer)
     }
 
     /// Returns whether this application is not in lockdown.
@@ -90,12 +99,18 @@ impl Site {
         self.change_lockdowns(forget).map(Some)
     }
 
-    /// Ends the sessions that the lockdowns refuse, after a change of them, and returns their number.
+    /// Ends the sessions and the connections with peers that the lockdowns refuse, after a change of
+    /// them, and returns the number of sessions.
     pub(super) fn end_locked_down(&self, setting: &str) -> usize {
         if setting != LOCKDOWNS {
             return 0;
         }
         let lockdowns = self.lockdowns();
+        // A connection on which nothing may be called may not continue.
+        let called = Activity::Operation(OperationKind::Ordinary, Channel::Peer);
+        self.end_peers(CloseReason::Lockdown, |peer| {
+            !lockdowns.permits_peer(called, peer)
+        });
         // A session that may not be resumed may not continue either.
         let is_refused =
             |info: &SessionInfo| !lockdowns.permits_account(Activity::Resumption, info.account);

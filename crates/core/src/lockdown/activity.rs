@@ -63,7 +63,7 @@ pub enum OperationKind {
     /// Every operation that is not of another kind.
     #[default]
     Ordinary,
-    /// It gives an account or an application a new means to authenticate.
+    /// It gives an account, an application or a peer a new means to authenticate.
     Enrols,
     /// It returns service tickets, or keys that open them.
     IssuesTickets,
@@ -81,6 +81,8 @@ pub enum Activity {
     Operation(OperationKind, Channel),
     /// The enrolment of a device with a ticket.
     DeviceEnrolment,
+    /// The request of another site to become a peer with a ticket.
+    PeerJoin,
     /// Setting a pass phrase with a ticket.
     PassphraseTicket,
     /// The creation of the first admin with the ticket of the first launch.
@@ -93,6 +95,8 @@ pub enum Activity {
     ServiceLogin,
     /// A new connection of an enrolled device, over TLS or a WebSocket.
     DeviceConnection,
+    /// A new connection with a peer, whichever side opens it.
+    PeerConnection,
     /// The resumption of a suspended session.
     Resumption,
     /// A ticket request of edition v1, over HTTP.
@@ -109,14 +113,16 @@ pub enum Activity {
 
 impl Activity {
     /// Everything but operations.
-    pub const OTHERS: [Self; 13] = [
+    pub const OTHERS: [Self; 15] = [
         Self::DeviceEnrolment,
+        Self::PeerJoin,
         Self::PassphraseTicket,
         Self::FirstAdmin,
         Self::PersonLogin,
         Self::DeliveredKeyLogin,
         Self::ServiceLogin,
         Self::DeviceConnection,
+        Self::PeerConnection,
         Self::Resumption,
         Self::TicketV1,
         Self::TicketV2,
@@ -140,6 +146,7 @@ impl Activity {
             | Self::Operation(OperationKind::Enrols, Channel::Http)
             | Self::Operation(OperationKind::Enrols, Channel::Peer)
             | Self::DeviceEnrolment
+            | Self::PeerJoin
             | Self::PassphraseTicket
             | Self::FirstAdmin => Some(LockdownLevel::Enrolment),
             Self::Operation(OperationKind::IssuesTickets, Channel::Session)
@@ -150,6 +157,7 @@ impl Activity {
             | Self::DeliveredKeyLogin
             | Self::ServiceLogin
             | Self::DeviceConnection
+            | Self::PeerConnection
             | Self::TicketV1
             | Self::TicketV2 => Some(LockdownLevel::Logins),
             Self::Operation(OperationKind::Ordinary, Channel::Session)

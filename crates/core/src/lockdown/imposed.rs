@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +13,15 @@ use crate::id::{AccountId, InstanceId};
 use crate::text::Line;
 use crate::timestamp::Timestamp;
 
-/// The maximum number of accounts and applications in lockdown. They are one setting, which is
+/// The maximum number of accounts, applications and peers in lockdown. They are one setting, which is
 /// written as a whole; above this number, a lockdown of the site is the right means.
 pub const MAX_LOCKDOWNS: usize = 1_024;
 
 /// Why a lockdown was imposed; may be empty.
 pub type LockdownReason = Line<200>;
 
-/// An account or application in lockdown. Both are bound by id, so that a new account or application
-/// of the same name is not in lockdown.
+/// An account, application or peer in lockdown. Each is bound by id, so that a new account or
+/// application of the same name, or another site with the same zone, is not in lockdown.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LockdownTarget {
@@ -34,6 +35,8 @@ pub enum LockdownTarget {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instance: Option<InstanceId>,
     },
+    /// Another site, also before it becomes a peer again.
+    Peer(#[schemars(with = "String")] SiteId),
 }
 
 impl LockdownTarget {
@@ -73,10 +76,11 @@ impl Imposed {
     }
 }
 
-/// A lockdown of an account or application.
+/// A lockdown of an account, application or peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImposedOn {
-    /// The name of the account, or the id of the application, when the lockdown was imposed.
+    /// The kind and name of the account, the id of the application, or the site id and zone of the
+    /// peer, when the lockdown was imposed.
     pub name: String,
     /// Who imposed it, when and why.
     pub imposed: Imposed,
@@ -91,9 +95,9 @@ pub struct SiteLockdown {
     pub imposed: Imposed,
 }
 
-/// There are [`MAX_LOCKDOWNS`] accounts and applications in lockdown already.
+/// There are [`MAX_LOCKDOWNS`] accounts, applications and peers in lockdown already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_LOCKDOWNS} accounts and applications are in lockdown, which is the maximum")]
+#[error("{MAX_LOCKDOWNS} accounts, applications and peers are in lockdown, which is the maximum")]
 pub struct TooManyLockdowns;
 
 /// The lockdowns in force.
@@ -141,13 +145,13 @@ impl Lockdowns {
         self.site.as_ref().map(|site| site.level)
     }
 
-    /// Returns the lockdown of this account or application, if there is one.
+    /// Returns the lockdown of this account, application or peer, if there is one.
     #[must_use]
     pub fn of(&self, target: &LockdownTarget) -> Option<&ImposedOn> {
         self.targets.get(target)
     }
 
-    /// Returns the accounts and applications in lockdown.
+    /// Returns the accounts, applications and peers in lockdown.
     #[must_use]
     pub const fn targets(&self) -> &BTreeMap<LockdownTarget, ImposedOn> {
         &self.targets
@@ -163,6 +167,13 @@ impl Lockdowns {
     #[must_use]
     pub fn permits_account(&self, activity: Activity, account: AccountId) -> bool {
         self.permits(activity) && self.of(&LockdownTarget::Account(account)).is_none()
+    }
+
+    /// Returns whether the site permits the activity and the peer with this site id is not in
+    /// lockdown.
+    #[must_use]
+    pub fn permits_peer(&self, activity: Activity, peer: SiteId) -> bool {
+        self.permits(activity) && self.of(&LockdownTarget::Peer(peer)).is_none()
     }
 
     /// Returns whether this application is not in lockdown.

@@ -106,7 +106,7 @@ struct Issued {
 }
 
 /// A ticket for a person in lockdown would be refused.
-fn expect_no_lockdown(context: &Context, account: &Account) -> Result<(), Refusal> {
+pub(super) fn expect_no_lockdown(context: &Context, account: &Account) -> Result<(), Refusal> {
     let target = LockdownTarget::Account(account.id);
     match context.site().lockdowns().of(&target) {
         None => Ok(()),

@@ -31,6 +31,13 @@ pub(crate) enum Verb {
         #[command(flatten)]
         why: Why,
     },
+    /// Puts a peer in lockdown: its connections end, none is accepted or opened, and messages wait.
+    Peer {
+        /// Zone or site id.
+        peer: String,
+        #[command(flatten)]
+        why: Why,
+    },
     /// Puts the whole site in lockdown. Only this command line, on the machine of the site, lifts it.
     Site {
         /// What to refuse: `enrolment` new enrolments, `logins` also new logins and tickets, `all`
@@ -71,6 +78,11 @@ pub(crate) enum Lift {
         /// Application id.
         id: String,
     },
+    /// Lifts the lockdown of a peer.
+    Peer {
+        /// Zone or site id.
+        peer: String,
+    },
     /// Lifts the lockdown of the site.
     Site,
 }
@@ -80,12 +92,14 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Person { name, why } => ("person", json!({ "name": name, "reason": why.reason })),
         Verb::Service { name, why } => ("service", json!({ "name": name, "reason": why.reason })),
         Verb::App { id, why } => ("app", json!({ "id": id, "reason": why.reason })),
+        Verb::Peer { peer, why } => ("peer", json!({ "peer": peer, "reason": why.reason })),
         Verb::Site { level, why } => ("site", json!({ "level": level, "reason": why.reason })),
         Verb::Lift(lift) => {
             let params = match lift {
                 Lift::Person { name } => json!({ "person": name }),
                 Lift::Service { name } => json!({ "service": name }),
                 Lift::App { id } => json!({ "app": id }),
+                Lift::Peer { peer } => json!({ "peer": peer }),
                 Lift::Site => json!({ "site": true }),
             };
             ("lift", params)

@@ -49,7 +49,9 @@ fn a_lockdown_and_its_lifting_name_what_does_not_exist() {
     for command in [
         &["lockdown", "person", "unknown", "--yes"][..],
         &["lockdown", "app", "billing", "--yes"],
+        &["lockdown", "peer", "b.example", "--yes"],
         &["lockdown", "lift", "service", "unknown"],
+        &["lockdown", "lift", "peer", "b.example"],
     ] {
         assert_eq!(site.run(command).code, 6, "{command:?}");
     }

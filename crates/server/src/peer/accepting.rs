@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use countersign_core::engine::{NewPeerConnection, NotEnrolled};
+use countersign_core::lockdown::Activity;
 use countersign_crypto::sign::VerifyingKey;
 use countersign_net::tls::TlsStream;
 use countersign_proto::device::DeviceWelcome;
@@ -112,6 +113,14 @@ async fn first_line(
     shared: &Shared,
     acceptors: &Acceptors,
 ) -> Result<Asked, Refused> {
+    // Checked before the handshake, which is public-key work.
+    let asked_for = [Activity::PeerJoin, Activity::PeerConnection];
+    if !asked_for
+        .into_iter()
+        .any(|asked_for| shared.site.permits(asked_for))
+    {
+        return Err(Refused::Lockdown);
+    }
     let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
     let hello = acceptor.client_hello(socket).await?;
     admitted.first_flight_received();

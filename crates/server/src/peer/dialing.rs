@@ -43,16 +43,22 @@ struct Backoff {
 /// Dials for as long as the peer server runs.
 pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infallible {
     let mut changes = server.changes.subscribe();
-    let mut dialing: JoinSet<(SiteId, bool)> = JoinSet::new();
+    let mut dialing: JoinSet<(SiteId, u64, Dialed)> = JoinSet::new();
     let mut open: Vec<SiteId> = Vec::new();
     let mut backoff: HashMap<SiteId, Backoff> = HashMap::new();
+    // Peers that may not be dialled, with the version of the changes at which they were looked at.
+    let mut held: HashMap<SiteId, u64> = HashMap::new();
     loop {
-        changes.mark_unchanged();
+        let version = *changes.borrow_and_update();
+        held.retain(|_, at| *at == version);
         let awaited = log_trouble(shared.site.peers_awaited().await).unwrap_or_default();
         backoff.retain(|site, _| awaited.contains(site));
         let mut next = now() + LOOK_AGAIN;
         for site in awaited {
-            if open.contains(&site) || !shared.site.peer_connections(site).is_empty() {
+            if open.contains(&site)
+                || held.contains_key(&site)
+                || !shared.site.peer_connections(site).is_empty()
+            {
                 continue;
             }
             match backoff.get(&site) {
@@ -60,19 +66,22 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
                 _ => {
                     open.push(site);
                     let (server, shared) = (server.clone(), shared.clone());
-                    dialing.spawn(async move { (site, dial(site, server, shared).await) });
+                    dialing.spawn(async move { (site, version, dial(site, server, shared).await) });
                 }
             }
         }
         tokio::select! {
             _ = changes.changed() => {}
-            () = tokio::time::sleep_until(next) => {}
+            () = tokio::time::sleep_until(next) => held.clear(),
             Some(ended) = dialing.join_next(), if !dialing.is_empty() => {
-                if let Ok((site, reached)) = ended {
+                if let Ok((site, at, dialed)) = ended {
                     open.retain(|other| *other != site);
-                    match reached {
-                        true => drop(backoff.remove(&site)),
-                        false => failed(&mut backoff, site),
+                    match dialed {
+                        Dialed::Reached => drop(backoff.remove(&site)),
+                        Dialed::Failed => failed(&mut backoff, site),
+                        Dialed::Held => {
+                            held.insert(site, at);
+                        }
                     }
                 }
             }
@@ -93,24 +102,39 @@ fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) {
     backoff.insert(site, Backoff { failures, until });
 }
 
-/// Connects to a peer and serves the connection. Returns whether the peer was reached.
-async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> bool {
-    let reached = timeout(ATTEMPT, reach(site, &server, &shared)).await;
+/// The result of an attempt.
+enum Dialed {
+    /// There was a connection, which has ended.
+    Reached,
+    /// There was none. The next attempt waits.
+    Failed,
+    /// The peer is suspended or in lockdown. The next change ends the wait, without a delay.
+    Held,
+}
+
+/// Connects to a peer and serves the connection.
+async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dialed {
+    let plan = match log_trouble(shared.site.peer_plan(site).await) {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return Dialed::Held,
+        Err(_) => return Dialed::Failed,
+    };
+    let reached = timeout(ATTEMPT, reach(site, plan, &server, &shared)).await;
     let reached = reached.unwrap_or(Err(DialError::TooSlow));
     match reached {
         Ok(Some((open, stream))) => {
             shared.site.peer_problem(site, None, clock::now());
             info!(%site, "connected to a peer");
             Box::pin(link::run(open, stream, Some(QUIET))).await;
-            true
+            Dialed::Reached
         }
-        // It is suspended; its change wakes the task.
-        Ok(None) => false,
+        // The peer was changed meanwhile, or its key events contradict what is known.
+        Ok(None) => Dialed::Failed,
         Err(problem) => {
             debug!(%site, %problem, "a peer cannot be reached");
             let problem = Some(problem.to_string());
             shared.site.peer_problem(site, problem, clock::now());
-            false
+            Dialed::Failed
         }
     }
 }
@@ -119,12 +143,10 @@ type Reached = Option<(OpenPeer, Box<TlsStream<TcpStream>>)>;
 
 async fn reach(
     site: SiteId,
+    plan: PeerPlan,
     server: &Arc<PeerServer>,
     shared: &Arc<Shared>,
 ) -> Result<Reached, DialError> {
-    let Some(plan) = shared.site.peer_plan(site).await? else {
-        return Ok(None);
-    };
     let Some(keys) = shared.site.unsealed_keys() else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::engine::NotEnrolled;
 use crate::engine::enrolment::Presented;
 use crate::enrolment::RevocationReason;
+use crate::lockdown::Activity;
 use crate::peers::{Introduction, MAX_INTRODUCTIONS, MAX_PEERS, Peer, PeerPermission, PeerState};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
 use crate::throttle::Source;
@@ -25,7 +26,7 @@ impl Site {
     /// token is right: wait in it for a turn at public-key work.
     ///
     /// A right token is spent in either case: it is bound to the site, or revoked when what came
-    /// with it is wrong. The bound site may come again until the ticket expires and gets the same
+    /// with it is wrong. A lockdown of the person, the other site or this site refuses it unspent. The bound site may come again until the ticket expires and gets the same
     /// answer. Refusals are counted for the audit log and against the source.
     ///
     /// Run this to its end even when the other site goes away, so that it cannot keep a token
@@ -50,6 +51,10 @@ impl Site {
         if ticket.kind != TicketKind::Peer || account.kind != Kind::Person {
             return presented.misused(RevocationReason::WrongKind).await;
         }
+        // The token stays unspent, and may be used once the lockdown is lifted.
+        if !self.permits_peer(Activity::PeerJoin, request.claimed_site()) {
+            return Err(presented.refused("lockdown"));
+        }
         let proven = proof.await;
         let proven = proven.filter(|proven| proven.site().id() == request.claimed_site());
         let Some(proven) = proven else {
@@ -59,6 +64,11 @@ impl Site {
         let account = self.store().account(account.id).await?;
         if !account.is_some_and(|account| account.is_active()) {
             return Err(presented.refused("account_not_active"));
+        }
+        if presented.is_locked_down()
+            || !self.permits_peer(Activity::PeerJoin, request.claimed_site())
+        {
+            return Err(presented.refused("lockdown"));
         }
         let introduction = Introduction {
             own: presented.account.id,

@@ -14,6 +14,7 @@ use super::{Site, lock};
 use crate::access::{Caller, Channel};
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{AuditDraft, AuditOutcome};
+use crate::lockdown::Activity;
 use crate::peers::Peer;
 use crate::sessions::{CloseReason, CutHook};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError};
@@ -97,7 +98,7 @@ impl Connections {
 
 impl Site {
     /// Opens a connection that a peer asks for. `None` stands for an unknown, suspended or removed
-    /// peer, a person who did not introduce it, another key than its newest, key events that
+    /// peer, a lockdown of the peer or the site, a person who did not introduce it, another key than its newest, key events that
     /// contradict what is known, and too many connections: answer them alike, with silence. It is
     /// counted for the audit log and against the source.
     ///
@@ -127,7 +128,7 @@ impl Site {
         let NewPeerConnection {
             hello, key, cut, ..
         } = new;
-        if self.is_sealed() {
+        if self.is_sealed() || !self.may_connect(hello.site) {
             return Ok(None);
         }
         let peer = self.store().peer(hello.site).await?;
@@ -145,14 +146,17 @@ impl Site {
             .await
     }
 
-    /// What this site needs to connect to a peer; `None` unless the peer is active and the site
-    /// unsealed.
+    /// What this site needs to connect to a peer; `None` unless the peer is active, the site is
+    /// unsealed, and no lockdown refuses the connection.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub async fn peer_plan(&self, site: SiteId) -> Result<Option<PeerPlan>, StoreError> {
+        if self.is_sealed() || !self.may_connect(site) {
+            return Ok(None);
+        }
         let peer = self.store().peer(site).await?;
-        let Some(peer) = peer.filter(|peer| peer.is_active() && !self.is_sealed()) else {
+        let Some(peer) = peer.filter(Peer::is_active) else {
             return Ok(None);
         };
         let id: Option<AccountName> = peer
@@ -167,7 +171,8 @@ impl Site {
     }
 
     /// Registers a connection that this site opened and whose welcome has these key events. `None`
-    /// if the peer was suspended or removed meanwhile, or its key events contradict what is known.
+    /// if the peer was suspended, removed or put in lockdown meanwhile, or its key events contradict
+    /// what is known.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
@@ -193,8 +198,8 @@ impl Site {
         }
     }
 
-    /// Registered first, looked at again afterwards: an admin who suspends the peer meanwhile either
-    /// finds the connection and cuts it, or is seen here.
+    /// Registered first, looked at again afterwards: an admin who suspends the peer or puts it in
+    /// lockdown meanwhile either finds the connection and cuts it, or is seen here.
     async fn register_peer(
         &self,
         peer: &Peer,
@@ -226,7 +231,7 @@ impl Site {
         let wanted = self.wants_peer_server().await;
         let again = self.store().peer(site).await;
         let seen = match (wanted, again) {
-            (Ok(true), Ok(Some(again))) if again.is_active() => {
+            (Ok(true), Ok(Some(again))) if again.is_active() && self.may_connect(site) => {
                 self.see_peer(&again, &connection, direction, now).await
             }
             (Err(trouble), _) | (_, Err(trouble)) => Err(trouble),
@@ -267,6 +272,16 @@ impl Site {
         self.store().commit(set).await.map(|_| ())
     }
 
+    fn may_connect(&self, site: SiteId) -> bool {
+        self.permits_peer(Activity::PeerConnection, site)
+    }
+
+    /// Ends the connections with these peers, and tells the transport that others may be allowed.
+    pub(in crate::engine) fn end_peers(&self, reason: CloseReason, which: impl Fn(SiteId) -> bool) {
+        lock(&self.peering().connections).cut(which, reason);
+        self.wake_peers();
+    }
+
     /// The connection has ended.
     pub fn close_peer(&self, connection: &PeerConnection) {
         lock(&self.peering().connections)
@@ -290,10 +305,7 @@ impl Site {
 
     /// A peer was changed: its connections end unless it is active.
     pub(crate) fn peer_changed(&self, peer: &Peer) {
-        if !peer.is_active() {
-            let site = peer.site();
-            lock(&self.peering().connections).cut(|of| of == site, CloseReason::Cut);
-        }
-        self.wake_peers();
+        let ends = !peer.is_active();
+        self.end_peers(CloseReason::Cut, |of| ends && of == peer.site());
     }
 }

@@ -8,6 +8,7 @@ use super::{OwnSide, Site, TransportError};
 use crate::accounts::Account;
 use crate::alarms::PeerAlarm;
 use crate::engine::Refusal;
+use crate::lockdown::LockdownTarget;
 use crate::peers::Introduction;
 use crate::store::PeerChange;
 use crate::timestamp::Timestamp;
@@ -58,6 +59,16 @@ impl Site {
             }
         })?;
         let known = joined.known;
+        if self
+            .lockdowns()
+            .of(&LockdownTarget::Peer(known.id()))
+            .is_some()
+        {
+            return Err(Refusal::conflict(
+                "the other site is in lockdown here",
+                "an admin lifts it with `lockdown lift`; repeat with the same ticket then",
+            ));
+        }
         let other = OtherSite {
             known,
             events: &joined.events,

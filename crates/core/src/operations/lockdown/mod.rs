@@ -1,4 +1,4 @@
-//! `lockdown`: refuses an account, an application, or everyone, until it is lifted.
+//! `lockdown`: refuses an account, an application, a peer, or everyone, until it is lifted.
 
 mod status;
 mod target;
@@ -16,6 +16,7 @@ use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal};
 use crate::lockdown::{
     Imposed, LockdownLevel, LockdownReason, LockdownTarget, Lockdowns, SiteLockdown,
 };
+use crate::operations::peer::PeerRef;
 use crate::sessions::Audience;
 use crate::store::Notice;
 
@@ -49,11 +50,15 @@ pub(super) fn entries() -> Vec<Entry> {
             .disruptive()
             .example(json!({ "id": "billing" }))
             .handler(application),
+        entry("peer", "Puts a peer in lockdown: its connections end, none is accepted or opened, its tickets are refused, and messages wait.")
+            .disruptive()
+            .example(json!({ "peer": "b.example", "reason": "under investigation" }))
+            .handler(peer),
         entry("site", "Puts the whole site in lockdown. Only the local admin socket lifts it.")
             .disruptive()
             .example(json!({ "level": "logins", "reason": "an investigation" }))
             .handler(site),
-        entry("lift", "Lifts the lockdown of a person, a service, an application, or the site.")
+        entry("lift", "Lifts the lockdown of a person, a service, an application, a peer, or the site.")
             .changes()
             .example(json!({ "person": "maria" }))
             .handler(lift),
@@ -80,6 +85,17 @@ struct ImposeOnAccount {
 struct ImposeOnApplication {
     /// The application's id.
     id: ApplicationId,
+    /// Why; at most 200 bytes. Admins see it.
+    #[serde(default)]
+    reason: LockdownReason,
+}
+
+/// Names a peer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ImposeOnPeer {
+    /// The peer's site id, or its zone.
+    peer: PeerRef,
     /// Why; at most 200 bytes. Admins see it.
     #[serde(default)]
     reason: LockdownReason,
@@ -115,6 +131,8 @@ struct Lift {
     service: Option<AccountName>,
     /// The id of an application.
     app: Option<ApplicationId>,
+    /// The site id or the zone of a peer. A removed or forgotten peer has its site id alone.
+    peer: Option<PeerRef>,
     /// `true` for the site; at the local admin socket only.
     #[serde(default)]
     site: bool,
@@ -134,6 +152,11 @@ async fn application(
     params: ImposeOnApplication,
 ) -> Result<Answer<LockdownView>, Refusal> {
     let found = Found::application(&context, &params.id).await?;
+    impose(&context, found, params.reason).await
+}
+
+async fn peer(context: Context, params: ImposeOnPeer) -> Result<Answer<LockdownView>, Refusal> {
+    let found = Found::peer(&context, &params.peer).await?;
     impose(&context, found, params.reason).await
 }
 
@@ -165,7 +188,10 @@ async fn impose(
         tickets: found.void_tickets(context).await?,
     };
     let ended = change.commit(context).await?;
-    let mut output = format!("{found} is in lockdown. Sessions ended: {ended}.");
+    let mut output = match &found.target {
+        LockdownTarget::Peer(_) => format!("{found} is in lockdown. Its connections end."),
+        _ => format!("{found} is in lockdown. Sessions ended: {ended}."),
+    };
     if !has_other_admins(context).await? {
         output.push_str("\nNo admin can log in now: use the local admin socket.");
     }
@@ -230,13 +256,25 @@ async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownV
 }
 
 async fn lift(context: Context, params: Lift) -> Result<Answer<super::Done>, Refusal> {
-    let found = match (params.person, params.service, params.app, params.site) {
-        (Some(name), None, None, false) => Found::account(&context, Kind::Person, &name).await?,
-        (None, Some(name), None, false) => Found::account(&context, Kind::Service, &name).await?,
-        (None, None, Some(id), false) => Found::application(&context, &id).await?,
-        (None, None, None, true) => return lift_site(context).await,
+    let Lift {
+        person,
+        service,
+        app,
+        peer,
+        site,
+    } = params;
+    let found = match (person, service, app, peer, site) {
+        (Some(name), None, None, None, false) => {
+            Found::account(&context, Kind::Person, &name).await?
+        }
+        (None, Some(name), None, None, false) => {
+            Found::account(&context, Kind::Service, &name).await?
+        }
+        (None, None, Some(id), None, false) => Found::application(&context, &id).await?,
+        (None, None, None, Some(peer), false) => Found::peer_to_lift(&context, &peer).await?,
+        (None, None, None, None, true) => return lift_site(context).await,
         _ => {
-            let problem = "name exactly one of `person`, `service`, `app` and `site`";
+            let problem = "name exactly one of `person`, `service`, `app`, `peer` and `site`";
             return Err(Refusal::invalid("", problem));
         }
     };

@@ -15,13 +15,16 @@ use crate::timestamp::Timestamp;
 pub(super) struct LockdownView {
     /// `site`, or the kind and the name when the lockdown was imposed, such as `person maria@example.org`.
     target: String,
-    /// The id of the account; absent for an application and for the site.
+    /// The id of the account; absent for other targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<crate::id::AccountId>,
-    /// The id of the registration of the application; absent for an account and for the site.
+    /// The id of the registration of the application; absent for other targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<InstanceId>,
-    /// What the lockdown of the site refuses; absent for an account or application.
+    /// The site id of the peer; absent for other targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    /// What the lockdown of the site refuses; absent for other targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<LockdownLevel>,
     /// When it was imposed.
@@ -36,16 +39,14 @@ pub(super) struct LockdownView {
 
 impl LockdownView {
     pub(super) fn of(target: &LockdownTarget, on: &ImposedOn) -> Self {
-        let (account, instance) = match target {
-            LockdownTarget::Account(account) => (Some(*account), None),
-            LockdownTarget::Application { instance, .. } => (None, *instance),
-        };
-        Self {
-            target: on.name.clone(),
-            account,
-            instance,
-            ..Self::by(&on.imposed)
+        let mut view = Self::by(&on.imposed);
+        view.target.clone_from(&on.name);
+        match target {
+            LockdownTarget::Account(account) => view.account = Some(*account),
+            LockdownTarget::Application { instance, .. } => view.instance = *instance,
+            LockdownTarget::Peer(site) => view.peer = Some(site.to_string()),
         }
+        view
     }
 
     pub(super) fn of_site(site: &SiteLockdown) -> Self {
@@ -61,6 +62,7 @@ impl LockdownView {
             target: String::new(),
             account: None,
             instance: None,
+            peer: None,
             level: None,
             since: imposed.at,
             by: imposed.by.clone(),
@@ -89,7 +91,7 @@ pub(super) struct LockdownStatus {
     /// The lockdown of the site; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<LockdownView>,
-    /// The accounts and applications in lockdown.
+    /// The accounts, applications and peers in lockdown.
     entries: Vec<LockdownView>,
 }
 

@@ -1,8 +1,9 @@
-//! An account or application that is put in lockdown or released from it.
+//! An account, application or peer that is put in lockdown or released from it.
 
 use std::fmt;
 
-use countersign_proto::name::AccountName;
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::site_identity::SiteId;
 
 use crate::accounts::Kind;
 use crate::applications::{Application, ApplicationId};
@@ -10,14 +11,17 @@ use crate::engine::{Context, Refusal};
 use crate::lockdown::{Imposed, ImposedOn, LockdownTarget};
 use crate::operations::account;
 use crate::operations::app::void_tickets;
+use crate::operations::peer::PeerRef;
 use crate::store::Notice;
 
-/// An account or application that exists.
+/// An account, application or peer that exists.
 pub(super) struct Found {
     pub(super) target: LockdownTarget,
     kind: &'static str,
     pub(super) name: String,
     application: Option<Box<Application>>,
+    /// The zone of a peer.
+    zone: Option<Zone>,
 }
 
 impl Found {
@@ -32,6 +36,7 @@ impl Found {
             kind: kind.as_str(),
             name: account.name.to_string(),
             application: None,
+            zone: None,
         })
     }
 
@@ -46,7 +51,36 @@ impl Found {
             kind: "app",
             name: id.to_string(),
             application: Some(Box::new(found)),
+            zone: None,
         })
+    }
+
+    pub(super) async fn peer(context: &Context, named: &PeerRef) -> Result<Self, Refusal> {
+        let peer = named.find(context).await?;
+        Ok(Self::site(peer.site(), Some(peer.zone)))
+    }
+
+    /// Finds a peer whose lockdown is lifted. An admin may have forgotten the peer since: its site
+    /// is in lockdown all the same.
+    pub(super) async fn peer_to_lift(context: &Context, named: &PeerRef) -> Result<Self, Refusal> {
+        let lockdowns = context.site().lockdowns();
+        let in_lockdown = |site: &SiteId| lockdowns.of(&LockdownTarget::Peer(*site)).is_some();
+        match (Self::peer(context, named).await, named.site_id()) {
+            (Err(refusal), Some(site)) if in_lockdown(&site) && refusal.is_not_found() => {
+                Ok(Self::site(site, None))
+            }
+            (found, _) => found,
+        }
+    }
+
+    fn site(site: SiteId, zone: Option<Zone>) -> Self {
+        Self {
+            target: LockdownTarget::Peer(site),
+            kind: "peer",
+            name: site.to_string(),
+            application: None,
+            zone,
+        }
     }
 
     pub(super) fn imposed(&self, imposed: Imposed) -> ImposedOn {
@@ -67,6 +101,10 @@ impl Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
+        write!(f, "{} {}", self.kind, self.name)?;
+        match &self.zone {
+            Some(zone) => write!(f, " ({zone})"),
+            None => Ok(()),
+        }
     }
 }

@@ -154,6 +154,7 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
 
 async fn active(context: &Context, name: &AccountName) -> Result<Account, Refusal> {
     let account = ticket::person(context, name).await?;
+    ticket::expect_no_lockdown(context, &account)?;
     match account.is_active() {
         true => Ok(account),
         false => Err(Refusal::conflict(

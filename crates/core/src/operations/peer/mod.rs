@@ -15,6 +15,9 @@ use serde_json::json;
 
 use crate::access::{Channel, Role};
 use crate::engine::Entry;
+use crate::lockdown::OperationKind;
+
+pub(super) use view::PeerRef;
 
 /// A site id for the examples of the reference.
 const EXAMPLE_SITE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -29,6 +32,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .changes()
+            .of_kind(OperationKind::Enrols)
             .example(json!({ "person": "ada", "expires_in": 3600 }))
             .handler(introduce::ticket),
         Entry::new("peer", "join")
@@ -36,6 +40,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .changes()
+            .of_kind(OperationKind::Enrols)
             .public_key()
             .example(json!({ "ticket": "countersign://a.example:4750/p#…", "person": "bob" }))
             .handler(introduce::join),

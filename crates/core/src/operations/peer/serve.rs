@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::engine::{Answer, Context, PeerServerState, Refusal};
+use crate::lockdown::{Activity, LockdownTarget};
 use crate::operations::NoParams;
 use crate::page::Page;
 use crate::peers::{MAX_PEERS, Peer, PeerState};
@@ -114,7 +115,7 @@ struct Finding {
 
 pub(super) async fn doctor(context: Context, _: NoParams) -> Result<Answer<Checks>, Refusal> {
     let site = context.site();
-    let mut findings = vec![of_server(&read(&context).await?)];
+    let mut findings = vec![of_server(&context, &read(&context).await?)];
     let page = Page {
         after: None,
         limit: u32::try_from(MAX_PEERS).unwrap_or(u32::MAX),
@@ -128,9 +129,19 @@ pub(super) async fn doctor(context: Context, _: NoParams) -> Result<Answer<Check
     Ok(Answer::new(checks).with_output(text.join("\n")))
 }
 
-fn of_server(status: &Status) -> Finding {
+fn of_server(context: &Context, status: &Status) -> Finding {
+    let lockdowns = context.site().lockdowns();
+    let refused = lockdowns
+        .level()
+        .filter(|_| !lockdowns.permits(Activity::PeerConnection));
     let (cause, next) = match &status.state {
-        PeerServerState::Running => (None, None),
+        PeerServerState::Running => match refused {
+            Some(level) => (
+                Some(format!("the site is in lockdown at the level {level}")),
+                Some("`countersign lockdown lift site` on the machine of the site"),
+            ),
+            None => (None, None),
+        },
         PeerServerState::Stopped => (
             Some("an admin stopped the peer server, or never started it".to_owned()),
             Some("`peer start`"),
@@ -160,7 +171,16 @@ fn of_server(status: &Status) -> Finding {
 fn of_peer(context: &Context, peer: &Peer) -> Finding {
     let site = context.site();
     let problem = site.last_peer_problem(peer.site());
+    let lockdowns = site.lockdowns();
+    let in_lockdown = lockdowns.of(&LockdownTarget::Peer(peer.site()));
     let (cause, next) = match &peer.state {
+        PeerState::Active | PeerState::Suspended { .. } if in_lockdown.is_some() => (
+            in_lockdown.map(|on| {
+                let (by, reason) = (&on.imposed.by, on.imposed.reason.as_str());
+                format!("{by} put it in lockdown: {reason}")
+            }),
+            Some("`lockdown lift` once the reason is gone"),
+        ),
         PeerState::Suspended { by, why, .. } => (
             Some(format!("{by} suspended it: {why}")),
             Some("`peer resume` once the reason is gone"),

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Context, PeerDirection, Refusal, Site};
+use crate::lockdown::LockdownTarget;
 use crate::peers::{Peer, PeerPermission, PeerState};
 use crate::timestamp::Timestamp;
 
@@ -20,15 +21,20 @@ pub(super) struct ByPeer {
 /// A peer's site id, or its zone.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub(super) struct PeerRef(String);
+pub(in crate::operations) struct PeerRef(String);
 
 impl PeerRef {
+    /// The site id, if the peer is named by it.
+    pub(in crate::operations) fn site_id(&self) -> Option<SiteId> {
+        self.0.parse().ok()
+    }
+
     /// The peer, tombstones included if it is named by its site id.
-    pub(super) async fn find(&self, context: &Context) -> Result<Peer, Refusal> {
+    pub(in crate::operations) async fn find(&self, context: &Context) -> Result<Peer, Refusal> {
         let store = context.site().store();
-        let found = match self.0.parse::<SiteId>() {
-            Ok(site) => store.peer(site).await?,
-            Err(_) => match self.0.parse::<Zone>() {
+        let found = match self.site_id() {
+            Some(site) => store.peer(site).await?,
+            None => match self.0.parse::<Zone>() {
                 Ok(zone) => store.peer_of_zone(&zone).await?,
                 Err(_) => None,
             },
@@ -55,6 +61,8 @@ pub(super) struct PeerView {
     /// Since when it is suspended or removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
+    /// Whether it is in lockdown, in any state.
+    in_lockdown: bool,
     /// Where it listens.
     address: String,
     /// The number of its newest key event that this site verified.
@@ -112,6 +120,10 @@ impl PeerView {
             site: peer.site().to_string(),
             zone: peer.zone.to_string(),
             state: peer.state.as_str(),
+            in_lockdown: site
+                .lockdowns()
+                .of(&LockdownTarget::Peer(peer.site()))
+                .is_some(),
             by,
             why,
             since,
@@ -140,7 +152,12 @@ impl PeerView {
             address,
             ..
         } = self;
-        format!("{site}  {zone}  {state}  {address}")
+        let lockdown = if self.in_lockdown {
+            "  in lockdown"
+        } else {
+            ""
+        };
+        format!("{site}  {zone}  {state}  {address}{lockdown}")
     }
 
     pub(super) fn text(&self) -> String {
@@ -152,6 +169,9 @@ impl PeerView {
         if let Some(by) = &self.by {
             let why = self.why.as_deref().unwrap_or("no reason given");
             lines.push(format!("              by {by}: {why}"));
+        }
+        if self.in_lockdown {
+            lines.push("lockdown      yes; `lockdown status` shows why".to_owned());
         }
         lines.push(format!("address       {}", self.address));
         lines.push(format!("key event     {}", self.key_event));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::engine::NotEnrolled;
+use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerTicket;
 use countersign_testkit::harness::{TestPeer, TestSite};
 use serde_json::{Value, json};
@@ -116,4 +117,95 @@ async fn a_ticket_of_another_kind_or_without_a_proof_is_spent_and_an_unknown_one
     let again = peer.join(&test.site, &ticket, test.now()).await;
     assert_eq!(again, Err(NotEnrolled::Refused));
     assert_eq!(show(&test).await, Value::Null);
+}
+
+/// Tries to become a peer and to connect, in this order.
+async fn is_served(
+    test: &TestSite,
+    ticket: &PeerTicket,
+    new: &TestPeer,
+    old: &TestPeer,
+) -> [bool; 2] {
+    let joined = new.join(&test.site, ticket, test.now()).await;
+    [joined.is_ok(), connects(test, old).await]
+}
+
+#[tokio::test]
+async fn a_lockdown_of_the_site_refuses_joins_at_the_first_level_and_connections_at_the_second() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let (ticket, other) = (ticket(&test).await, TestPeer::new("c.example"));
+    for (level, connects) in [("enrolment", true), ("logins", false), ("all", false)] {
+        let imposed = json!({ "level": level });
+        test.admin("lockdown.site", imposed).await;
+        let served = is_served(&test, &ticket, &other, &peer).await;
+        assert_eq!(served, [false, connects], "{level}");
+        let plan = test.site.peer_plan(peer.known().id()).await.unwrap();
+        assert_eq!(plan.is_some(), connects, "{level}");
+    }
+    test.admin("lockdown.lift", json!({ "site": true })).await;
+    // The ticket was not spent.
+    let served = is_served(&test, &ticket, &other, &peer).await;
+    assert_eq!(served, [true, true]);
+}
+
+#[tokio::test]
+async fn a_peer_in_lockdown_is_refused_by_its_site_id_until_it_is_lifted() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let site_id = peer.known().id();
+    let imposed = json!({ "peer": "b.example", "reason": "under investigation" });
+    let view = test.admin("lockdown.peer", imposed.clone()).await;
+    assert_eq!(view["target"], format!("peer {site_id} (b.example)"));
+    assert_eq!(view["peer"], site_id.to_string());
+    test.admin("lockdown.peer", imposed).await;
+    let imposed = test.audited().await;
+    let imposed = imposed
+        .iter()
+        .filter(|line| line.starts_with("lockdown.peer"));
+    assert_eq!(imposed.count(), 1, "the same again writes nothing");
+    assert_eq!(show(&test).await["in_lockdown"], true);
+    let spare = ticket(&test).await;
+    // Another key of the same site does not help, and another peer is served.
+    assert_eq!(
+        is_served(&test, &spare, &peer, &peer.rotated()).await,
+        [false, false]
+    );
+    assert!(test.site.peer_plan(site_id).await.unwrap().is_none());
+    let other = TestPeer::new("c.example");
+    join(&test, &other).await.unwrap();
+    assert!(connects(&test, &other).await);
+
+    // It stays in lockdown although an admin forgets it.
+    test.admin("peer.remove", json!({ "peer": "b.example" }))
+        .await;
+    test.admin("peer.forget", json!({ "peer": site_id })).await;
+    assert!(peer.join(&test.site, &spare, test.now()).await.is_err());
+    test.admin("lockdown.lift", json!({ "peer": site_id }))
+        .await;
+    assert_eq!(is_served(&test, &spare, &peer, &peer).await, [true, true]);
+    let status = test.admin("lockdown.status", json!({})).await;
+    assert_eq!(status["entries"], json!([]));
+    for unknown in ["d.example", "b..example"] {
+        let (code, _) = test
+            .refused("lockdown.peer", json!({ "peer": unknown }))
+            .await;
+        assert_eq!(code, Code::NOT_FOUND, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_in_lockdown_gets_no_ticket_for_peers_and_theirs_are_refused_unspent() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    let ticket = ticket(&test).await;
+    test.admin("lockdown.person", json!({ "name": "ada" }))
+        .await;
+    let (code, _) = test
+        .refused("peer.ticket", json!({ "person": "ada" }))
+        .await;
+    assert_eq!(code, Code::CONFLICT);
+    assert!(peer.join(&test.site, &ticket, test.now()).await.is_err());
+    test.admin("lockdown.lift", json!({ "person": "ada" }))
+        .await;
+    assert!(peer.join(&test.site, &ticket, test.now()).await.is_ok());
 }

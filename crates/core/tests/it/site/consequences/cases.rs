@@ -339,6 +339,7 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("lockdown.person", named("maria")).ends("maria", CloseReason::Lockdown),
         case("lockdown.service", named("robot")).ends("robot", CloseReason::Lockdown),
         case("lockdown.app", ledger()),
+        case("lockdown.peer", peer()),
         case("lockdown.site", json!({ "level": "all" })).ends("maria", CloseReason::Lockdown),
         case("lockdown.lift", json!({ "site": true }))
             .after([Step::Run("lockdown.site", json!({ "level": "enrolment" }))]),
