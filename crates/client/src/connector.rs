@@ -52,7 +52,7 @@ pub(crate) struct Opened {
 /// The result of one connection.
 enum Attempted {
     Opened(Box<Opened>),
-    Reconnect(WalkStep),
+    Reconnect(Box<WalkStep>),
 }
 
 /// The kind of an attempt to open a session.
@@ -212,7 +212,7 @@ impl Connector {
                     return Ok(*opened);
                 }
                 Attempted::Reconnect(step) => {
-                    let known = self.walk(step).await?;
+                    let known = self.walk(*step).await?;
                     self.remember(known);
                     if let AttemptKind::Resume(resumption) = &mut kind {
                         resumption.count_attempt();

@@ -7,7 +7,7 @@
 //!       `-- receive, closed -----------------> FirstRefused: close without an answer
 //! ```
 
-use super::{KeyEventsRequest, SealedJoin};
+use super::{WalkRequest, SealedJoin};
 use crate::enrolment::line::{LineStep, PartialLine};
 use crate::json;
 
@@ -28,7 +28,7 @@ pub enum FirstStep {
     /// Another site wants to become a peer: read nothing more.
     Join(SealedJoin),
     /// A client asks for key events: read nothing more.
-    KeyEvents(KeyEventsRequest),
+    KeyEvents(WalkRequest),
 }
 
 /// Why there is no request. Each is answered alike: with nothing, after the same time.

@@ -15,7 +15,7 @@
 //!   | <== PeerLine: operations and results, both ways ===> |
 //! ```
 //!
-//! A site whose key was replaced while its peer slept is followed with [`KeyEventsRequest`], which
+//! A site whose key was replaced while its peer slept is followed with [`WalkRequest`], which
 //! needs no proof: key events are public and prove themselves.
 
 mod answer;
@@ -36,4 +36,4 @@ pub use line::{BadPeerLine, PeerLine};
 pub use request::{BadJoin, JoinRequest, Joining, ProvenSite, join_proof_input};
 pub use sealed::{BadSealedJoin, SealedJoin};
 pub use ticket::{MAX_PEER_TICKET_JSON, MAX_PEER_TICKET_URI, PeerTicket};
-pub use walk::{BadWalk, KeyEventsReply, KeyEventsRequest, MAX_WALK, MAX_WALK_LINE};
+pub use walk::{BadWalk, WalkReply, WalkRequest, MAX_WALK, MAX_WALK_LINE};

@@ -16,12 +16,12 @@ pub const MAX_WALK_LINE: usize = 48 * 1024;
 /// The line `{"key_events_from":3}`: it asks for the key events from that number on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeyEventsRequest {
+pub struct WalkRequest {
     /// The number of the first event that the client wants.
     pub key_events_from: u64,
 }
 
-impl KeyEventsRequest {
+impl WalkRequest {
     /// The line with its line end.
     #[must_use]
     pub fn to_line(self) -> String {
@@ -32,7 +32,7 @@ impl KeyEventsRequest {
 /// The line `{"key_events":["…"]}`: at most [`MAX_WALK`] events in their order; none if the site
 /// has none from that number on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyEventsReply {
+pub struct WalkReply {
     /// The events.
     #[serde(deserialize_with = "walk")]
     pub key_events: Vec<SignedKeyEvent>,
@@ -49,7 +49,7 @@ pub enum BadWalk {
     Json(#[from] serde_json::Error),
 }
 
-impl KeyEventsReply {
+impl WalkReply {
     /// The events from `number` on, of all events of a site.
     #[must_use]
     pub fn of(events: &[SignedKeyEvent], number: u64) -> Self {

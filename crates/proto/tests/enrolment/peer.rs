@@ -7,7 +7,7 @@ use countersign_proto::device::DeviceWelcome;
 use countersign_proto::enrolment::{BadTicket, EnrolmentTicket, Exporter, Token};
 use countersign_proto::peer::{
     AnswerStep, AwaitingAnswer, AwaitingFirst, FirstStep, JoinAnswer, JoinError, JoinRequest,
-    Joining, KeyEventsReply, KeyEventsRequest, MAX_WALK, MAX_WALK_LINE, PeerHello, PeerLine,
+    Joining, WalkReply, WalkRequest, MAX_WALK, MAX_WALK_LINE, PeerHello, PeerLine,
     PeerTicket, PeerWelcome,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
@@ -196,20 +196,20 @@ fn an_answer_without_the_tickets_key_or_with_another_newest_key_is_refused() {
 #[test]
 fn key_events_are_sent_in_pages_to_a_site_that_slept() {
     let all = events(1, 120);
-    let asked = KeyEventsRequest { key_events_from: 3 };
+    let asked = WalkRequest { key_events_from: 3 };
     let step = AwaitingFirst::new().receive(asked.to_line().as_bytes());
     assert!(matches!(step, Ok(FirstStep::KeyEvents(read)) if read == asked));
-    let page = KeyEventsReply::of(&all, 3);
+    let page = WalkReply::of(&all, 3);
     assert_eq!(page.key_events, all[3..103]);
     let line = page.to_line();
     assert!(line.len() <= MAX_WALK_LINE);
-    assert_eq!(KeyEventsReply::read(&line).unwrap(), page);
-    assert!(KeyEventsReply::of(&all, 120).key_events.is_empty());
+    assert_eq!(WalkReply::read(&line).unwrap(), page);
+    assert!(WalkReply::of(&all, 120).key_events.is_empty());
 
-    let more = KeyEventsReply {
+    let more = WalkReply {
         key_events: all[..=MAX_WALK].to_vec(),
     };
-    assert!(KeyEventsReply::read(&more.to_line()).is_err());
+    assert!(WalkReply::read(&more.to_line()).is_err());
 }
 
 // PEER-15, PEER-17

@@ -51,8 +51,11 @@ fn a_service_that_slept_three_rotations_follows_them_and_connects_again() {
     let site = Site::new().rotated(3);
     let robot = Who::Service(&site.robot);
     for slept in [Site::new().client(), settings(0), settings(2)] {
-        let Err(Failed::Reconnect(WalkStep::Done(known))) = log_in(&site, slept, robot) else {
+        let Err(Failed::Reconnect(step)) = log_in(&site, slept, robot) else {
             panic!("it used a key that the site does not have any more")
+        };
+        let WalkStep::Done(known) = *step else {
+            panic!("the answer has room for three events")
         };
         let pair = log_in(
             &site,
@@ -154,8 +157,11 @@ fn key_events_that_an_attacker_changes_or_drops_end_the_login() {
 #[test]
 fn a_walk_that_is_too_long_for_an_answer_goes_page_by_page() {
     let site = Site::new().rotated(20);
-    let Err(Failed::Reconnect(WalkStep::More(mut walk))) = log_in(&site, settings(0), MARIA) else {
+    let Err(Failed::Reconnect(step)) = log_in(&site, settings(0), MARIA) else {
         panic!("the answer has room for four events")
+    };
+    let WalkStep::More(mut walk) = *step else {
+        panic!("there are more events")
     };
     assert_eq!(walk.wanted(), 5);
     let mut pages = 0;

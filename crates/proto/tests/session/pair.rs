@@ -289,7 +289,7 @@ pub(crate) enum Failed {
     Client(LoginError),
     Server(SessionRefusal),
     /// The client has to connect again.
-    Reconnect(WalkStep),
+    Reconnect(Box<WalkStep>),
     /// Neither end sent more data.
     Stuck,
 }

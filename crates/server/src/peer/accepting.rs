@@ -17,7 +17,7 @@ use countersign_crypto::sign::VerifyingKey;
 use countersign_net::tls::TlsStream;
 use countersign_proto::device::DeviceWelcome;
 use countersign_proto::peer::{
-    AwaitingFirst, BadPeerHello, FirstStep, JoinAnswer, KeyEventsReply, KeyEventsRequest,
+    AwaitingFirst, BadPeerHello, FirstStep, JoinAnswer, WalkReply, WalkRequest,
     MAX_PEER_HELLO, PeerHello, PeerWelcome, SealedJoin,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +39,7 @@ const READ_SIZE: usize = 4 * 1_024;
 /// What a client asks for, after the handshake.
 enum Asked {
     Join(Box<TlsStream<TcpStream>>, SealedJoin),
-    KeyEvents(Box<TlsStream<TcpStream>>, KeyEventsRequest),
+    KeyEvents(Box<TlsStream<TcpStream>>, WalkRequest),
     Connection(Box<TlsStream<TcpStream>>, VerifyingKey, PeerHello),
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn serve(
         }
         Ok(Asked::KeyEvents(mut stream, asked)) => {
             let events = shared.site.key_events();
-            let line = KeyEventsReply::of(&events, asked.key_events_from).to_line();
+            let line = WalkReply::of(&events, asked.key_events_from).to_line();
             reply(&mut stream, &line, &shared).await;
         }
         Ok(Asked::Connection(stream, key, hello)) => {

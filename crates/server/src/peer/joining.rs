@@ -10,7 +10,7 @@ use countersign_crypto::site_key::SitePublicKey;
 use countersign_net::tls::{ConnectError, Connector, TlsSetupError, TlsStream};
 use countersign_proto::peer::{
     AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining,
-    KeyEventsReply, KeyEventsRequest, MAX_WALK, MAX_WALK_LINE, PeerTicket,
+    WalkReply, WalkRequest, MAX_WALK, MAX_WALK_LINE, PeerTicket,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,14 +74,14 @@ pub(super) async fn connect(
 /// Asks a site for its key events from that number on, without a proof: they prove themselves.
 async fn key_events(address: &str, from: u64) -> Result<Vec<SignedKeyEvent>, DialError> {
     let mut stream = connect(address, &Connector::any_site()?).await?;
-    let asked = KeyEventsRequest {
+    let asked = WalkRequest {
         key_events_from: from,
     };
     stream.write_all(asked.to_line().as_bytes()).await?;
     stream.flush().await?;
     let line = link::first_line(&mut stream, MAX_WALK_LINE).await?;
     let line = line.ok_or(BadWalk::TooLong)?;
-    Ok(KeyEventsReply::read(&line)?.key_events)
+    Ok(WalkReply::read(&line)?.key_events)
 }
 
 /// Follows the key events of a peer after the newest known one, page by page, and stores them.

@@ -9,7 +9,7 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::lines::Lines;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::operation::Code;
-use countersign_proto::peer::{KeyEventsReply, PeerHello, PeerTicket, PeerWelcome};
+use countersign_proto::peer::{WalkReply, PeerHello, PeerTicket, PeerWelcome};
 use countersign_server::Server;
 use countersign_testkit::harness::time::until;
 use countersign_testkit::harness::{ServedSite, TestSite};
@@ -448,7 +448,7 @@ async fn key_events_are_given_to_a_client_that_proves_nothing() {
     let mut lines = Lines::new(stream, 1 << 20);
     lines.send(b"{\"key_events_from\":0}\n").await.unwrap();
     let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
-    let reply = KeyEventsReply::read(line).unwrap();
+    let reply = WalkReply::read(line).unwrap();
     assert_eq!(reply.key_events, *a.served.site.key_events());
 }
 

@@ -88,7 +88,7 @@ pub enum ClientStep {
     /// Another connection. The site has more key events than its answer had room for, or a service
     /// used a key that the site has replaced. Follow the walk to its end, then log in with
     /// [`ClientSettings::known`]. This step is unauthenticated: take it once for each login.
-    Reconnect(WalkStep),
+    Reconnect(Box<WalkStep>),
     /// Nothing: the session is open.
     LoggedIn(LoggedIn),
 }
@@ -268,14 +268,14 @@ impl Dialog {
         }
         let known = match self.settings.walk().receive(page)? {
             WalkStep::Done(known) => known,
-            more => return Ok(ClientStep::Reconnect(more)),
+            more => return Ok(ClientStep::Reconnect(Box::new(more))),
         };
         // A service encrypted its flight to the key that it knew.
         let is_sealed = matches!(flight, Flight::Service(_))
             && self.option != EncryptionOption::DeliveredKey
             && known.keys() != self.settings.expected_keys();
         if is_sealed {
-            return Ok(ClientStep::Reconnect(WalkStep::Done(known)));
+            return Ok(ClientStep::Reconnect(Box::new(WalkStep::Done(known))));
         }
         self.site = Some(known);
         Ok(self.need_more(flight))
