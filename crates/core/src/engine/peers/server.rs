@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::record::put;
-use super::{Site, lock};
+use super::Site;
 use crate::engine::Refusal;
 use crate::sessions::CloseReason;
 use crate::store::{Change, StoreError};
@@ -78,9 +78,7 @@ impl Site {
 
     /// The setting was changed: a stopped peer server ends all connections with peers.
     pub(crate) fn peer_server_changed(&self, value: &[u8]) {
-        if serde_json::from_slice::<bool>(value).is_ok_and(|runs| !runs) {
-            lock(&self.peering().connections).cut(|_| true, CloseReason::Cut);
-        }
-        self.wake_peers();
+        let ends = serde_json::from_slice::<bool>(value).is_ok_and(|runs| !runs);
+        self.end_peers(CloseReason::Cut, |_| ends);
     }
 }
