@@ -23,8 +23,8 @@ const SOON: Duration = Duration::from_secs(60);
 type Stream = TlsStream<TcpStream>;
 
 /// A site with a peer server that runs, and one person.
-struct Side {
-    served: ServedSite,
+pub(super) struct Side {
+    pub(super) served: ServedSite,
     /// `None` while it is stopped.
     server: Option<Server>,
     person: &'static str,
@@ -46,7 +46,7 @@ impl Side {
         }
     }
 
-    async fn admin(&self, name: &str, params: Value) -> Value {
+    pub(super) async fn admin(&self, name: &str, params: Value) -> Value {
         self.served.admin(name, params).await
     }
 
@@ -68,7 +68,7 @@ impl Side {
         self.served.site.id().to_string()
     }
 
-    async fn peers(&self) -> Vec<(String, String)> {
+    pub(super) async fn peers(&self) -> Vec<(String, String)> {
         let listed = self.admin("peer.list", json!({})).await;
         let peers = listed["entries"].as_array().unwrap().iter();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -77,12 +77,12 @@ impl Side {
             .collect()
     }
 
-    async fn send(&self, to: &str, text: &str) {
+    pub(super) async fn send(&self, to: &str, text: &str) {
         let params = json!({ "from": self.person, "to": to, "text": text });
         self.admin("peer.send", params).await;
     }
 
-    async fn texts(&self) -> Vec<String> {
+    pub(super) async fn texts(&self) -> Vec<String> {
         let params = json!({ "person": self.person, "limit": 1000 });
         let inbox = self.admin("peer.inbox", params).await;
         let messages = inbox["entries"].as_array().unwrap().iter();
@@ -92,17 +92,17 @@ impl Side {
     }
 
     /// Waits until the person has received so many messages, and returns their texts.
-    async fn received(&self, count: usize) -> Vec<String> {
+    pub(super) async fn received(&self, count: usize) -> Vec<String> {
         until(async || self.texts().await.len() >= count).await;
         self.texts().await
     }
 
-    async fn waiting(&self) -> Vec<Value> {
+    pub(super) async fn waiting(&self) -> Vec<Value> {
         let outbox = self.admin("peer.outbox", json!({ "person": self.person }));
         outbox.await["entries"].as_array().unwrap().clone()
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let bound = self.served.site.endpoints().peer_listener;
         bound.unwrap().to_string()
     }
@@ -126,7 +126,7 @@ async fn peer_server(served: &ServedSite) -> Server {
 }
 
 /// Two sites that are peers.
-async fn peers() -> (Side, Side) {
+pub(super) async fn peers() -> (Side, Side) {
     let (a, b) = sites().await;
     b.join(&a.ticket().await).await.unwrap();
     (a, b)
@@ -157,11 +157,11 @@ fn hello(from: &Side) -> PeerHello {
     PeerHello::new(from.served.site.id(), id.parse().unwrap(), &events)
 }
 
-fn key(of: &Side) -> Arc<SiteKey> {
+pub(super) fn key(of: &Side) -> Arc<SiteKey> {
     of.served.site.unsealed_keys().unwrap().key.clone()
 }
 
-async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
+pub(super) async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
     match timeout(SOON, lines.next()).await.unwrap() {
         Ok(Some(line)) => Some(serde_json::from_slice(line).unwrap()),
         Ok(None) | Err(_) => None,
@@ -169,7 +169,7 @@ async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
 }
 
 /// A connection of `from` to `to`, after the welcome.
-async fn connected(from: &Side, to: &Side) -> Lines<Stream> {
+pub(super) async fn connected(from: &Side, to: &Side) -> Lines<Stream> {
     let mut lines = greeted(to, &key(from), &hello(from)).await;
     let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
     let welcome = PeerWelcome::read(line).unwrap();
