@@ -9,6 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
+pub(crate) use one_line::is_allowed;
 pub use one_line::{OneLine, Trimmed};
 
 /// One line of text of at most `MAX_LENGTH` bytes; may be empty. Control characters and characters that change the
@@ -47,7 +48,7 @@ impl<const MAX_LENGTH: usize> TryFrom<String> for Line<MAX_LENGTH> {
                 text.len()
             ));
         }
-        if !text.chars().all(one_line::is_allowed) {
+        if !text.chars().all(is_allowed) {
             return Err(one_line::NOT_ALLOWED.to_owned());
         }
         Ok(Self(text))
@@ -105,9 +106,7 @@ impl TryFrom<String> for Email {
             return Ok(Self(text));
         }
         let is_plain = text.len() <= Self::MAX_LENGTH
-            && text
-                .chars()
-                .all(|c| one_line::is_allowed(c) && !c.is_whitespace());
+            && text.chars().all(|c| is_allowed(c) && !c.is_whitespace());
         let parts = text
             .rsplit_once('@')
             .filter(|(local, domain)| is_plain && !local.is_empty() && !domain.is_empty());

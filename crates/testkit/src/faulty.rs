@@ -20,8 +20,8 @@ use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
-    Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings, Store,
-    StoreCopy, StoreError, StoredPreferences,
+    LastReceived, Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings,
+    Store, StoreCopy, StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -214,7 +214,7 @@ delegate! { Peers {
     outbox_count(account: AccountId) -> u64;
     inbox(account: AccountId, page: &Page<u64>) -> Vec<(u64, InboxMessage)>;
     inbox_count(account: AccountId) -> u64;
-    last_received(peer: SiteId, other: &AccountName, own: AccountId) -> u64;
+    last_received(peer: SiteId, other: &AccountName, own: AccountId) -> LastReceived;
 } }
 
 delegate! { Settings {

@@ -303,8 +303,14 @@ impl SystemAlarm {
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
             Self::Lockdown { target, .. } => format!("{}{target}", Self::LOCKDOWN),
-            // One for all sites: an attacker with many sites cannot raise many alarms.
-            Self::Peer { problem, .. } => format!("peer {}", problem.as_str()),
+            // Any site with a ticket may claim a zone: one for all of them, so that an attacker
+            // with many sites cannot raise many alarms.
+            Self::Peer {
+                problem: problem @ PeerAlarm::ZoneTaken,
+                ..
+            } => format!("peer {}", problem.as_str()),
+            // One for each peer, so that none hides another.
+            Self::Peer { site, problem, .. } => format!("peer {} {site}", problem.as_str()),
             Self::KeysRetire { .. } => Self::KEYS.to_owned(),
             // One for each key, so that the admins learn of each.
             Self::NewSiteKey { event, .. } => format!("{}{event}", Self::NEW_SITE_KEY),

@@ -11,6 +11,7 @@ use crate::content::Content;
 use crate::engine::{Refusal, Site};
 use crate::id::AccountId;
 use crate::json;
+use crate::lockdown::{Activity, OperationKind};
 use crate::store::{Change, ChangeSet, Committed, Notice};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -27,6 +28,7 @@ pub struct Context {
     pub(crate) scope: Scope,
     pub(crate) now: Timestamp,
     pub(crate) operation: Arc<str>,
+    pub(crate) kind: OperationKind,
     pub(crate) rider: Rider,
     pub(crate) content: ContentSlot,
 }
@@ -113,6 +115,15 @@ impl Context {
         }
         let counted = self.site.throttle().rates().take(rate, self.now);
         counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what}"), wait))
+    }
+
+    /// Asks again, after a long wait, whether a lockdown refuses the operation to the caller.
+    ///
+    /// # Errors
+    /// The refusal of the lockdown.
+    pub(crate) fn expect_permitted(&self) -> Result<(), Refusal> {
+        let activity = Activity::Operation(self.kind, self.caller.channel);
+        self.site.expect_permitted(activity, self.caller.account)
     }
 
     /// Audits the outcome of an operation that changes nothing in the store. `details` must not

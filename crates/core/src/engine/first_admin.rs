@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::record::put;
-use super::registration::{StartedRegistration, draft};
+use super::registration::{NoCredential, StartedRegistration, draft};
 use super::{NotEnrolled, Refusal, Site};
 use crate::access::{Caller, Channel, Role};
 use crate::accounts::{Account, Kind, State};
@@ -325,8 +325,15 @@ impl Site {
         // An admin may have been created since the challenge.
         let usable = self.first_admin_usable(first, name, &key, source, now);
         usable.await?;
-        let Some(credential) = self.credential(started, first.account(), record, now) else {
-            return Err(self.first_admin_misused(first, source, now).await);
+        let credential = match self.credential(started, first.account(), record, now) {
+            Ok(credential) => credential,
+            // The ticket stays open.
+            Err(NoCredential::Changed) => {
+                return Err(self.first_admin_refused(source, "changed_meanwhile", now));
+            }
+            Err(NoCredential::BadRecord) => {
+                return Err(self.first_admin_misused(first, source, now).await);
+            }
         };
         let account = Account {
             id: first.account(),

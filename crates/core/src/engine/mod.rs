@@ -83,7 +83,8 @@ pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
     DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
-    PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport, TransportError,
+    PeerBreach, PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport,
+    TransportError,
 };
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
@@ -283,6 +284,7 @@ impl Site {
             scope,
             now,
             operation: entry.shared_name(),
+            kind: entry.kind(),
             rider: carried.rider,
             content: ContentSlot::of(carried.content),
         };

@@ -28,6 +28,7 @@ impl Observer for Projection {
         };
         catch_unwind(AssertUnwindSafe(|| project(&site, set))).unwrap_or_else(|panic| {
             site.broker().cache().clear();
+            site.end_peers(CloseReason::Cut, |_| true);
             site.sessions().cut_where(CloseReason::Cut, |_| true);
             resume_unwind(panic)
         })
@@ -106,6 +107,8 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         }
         // A session holds its account's name and role.
         Change::UpdateAccount(account) => {
+            // The messages of a locked person waited.
+            site.wake_peers();
             sessions.cut_account(account.id, CloseReason::AccountChanged, |info| {
                 info.role != account.role || info.name != account.name
             })
@@ -161,6 +164,8 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
             if *name == PEER_SERVER {
                 site.peer_server_changed(&setting.value);
             }
+            // The messages of a person in lockdown waited.
+            site.wake_peers();
             site.end_locked_down(name)
         }
         // Peers have connections instead of sessions.
@@ -262,10 +267,17 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
             0
         }
         // A sealed site serves nothing, and a suspended session could be resumed without its key.
-        Notice::Sealed => site.sessions().cut_where(CloseReason::SiteSealed, |_| true),
+        Notice::Sealed => {
+            site.end_peers(CloseReason::SiteSealed, |_| true);
+            site.sessions().cut_where(CloseReason::SiteSealed, |_| true)
+        }
+        // Peers must see the new key, and no connection with the replaced one may stay.
+        Notice::KeyReplaced(_) => {
+            site.end_peers(CloseReason::KeyRevoked, |_| true);
+            0
+        }
         Notice::NameReleased(_)
         | Notice::Unsealed(_)
-        | Notice::KeyReplaced(_)
         | Notice::PenaltiesForgotten(_)
         | Notice::ProofStarted { .. }
         | Notice::ProofVerified { .. } => 0,

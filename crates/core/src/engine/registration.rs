@@ -256,8 +256,13 @@ impl Site {
         if presented.bound.is_some() {
             return Ok(reply(true));
         }
-        let Some(credential) = self.credential(started, account.id, record, now) else {
-            return presented.misused(RevocationReason::BadRecord).await;
+        let credential = match self.credential(started, account.id, record, now) {
+            Ok(credential) => credential,
+            // The ticket stays open: the person did nothing wrong and may start again.
+            Err(NoCredential::Changed) => return Err(presented.refused("changed_meanwhile")),
+            Err(NoCredential::BadRecord) => {
+                return presented.misused(RevocationReason::BadRecord).await;
+            }
         };
         let had_passphrase = self.store().passphrase(account.id).await?.is_some();
         let changes = vec![
@@ -290,26 +295,30 @@ impl Site {
         }
     }
 
-    /// The credential of a record; `None` if it cannot be stored. Its certificate has to be that of
-    /// the key that made the proof.
+    /// The credential of a record. Its certificate has to be that of the key that made the proof.
     pub(super) fn credential(
         &self,
         started: &StartedRegistration,
         account: AccountId,
         record: RegistrationRecord,
         now: Timestamp,
-    ) -> Option<PassphraseCredential> {
-        let opened = self.unsealed_keys()?;
-        if opened.setup.id() != started.setup {
-            return None;
+    ) -> Result<PassphraseCredential, NoCredential> {
+        // Another setup is the current one after `site setup new`. The next login replaces the
+        // credential then, as those of all others.
+        let opened = self.unsealed_keys().ok_or(NoCredential::Changed)?;
+        if opened.setup_of(started.setup).is_none() {
+            return Err(NoCredential::Changed);
         }
-        check_record(&record.record, &record.sealed_identity).ok()?;
-        let certificate = Certificate::from_der(&record.certificate).ok()?;
-        let key = DeviceKey::from_ed25519(&certificate.signing()).ok()?;
-        if key.thumbprint() != started.thumbprint {
-            return None;
+        let is_sound = || {
+            check_record(&record.record, &record.sealed_identity).ok()?;
+            let certificate = Certificate::from_der(&record.certificate).ok()?;
+            let key = DeviceKey::from_ed25519(&certificate.signing()).ok()?;
+            Some(key.thumbprint() == started.thumbprint)
+        };
+        if is_sound() != Some(true) {
+            return Err(NoCredential::BadRecord);
         }
-        Some(PassphraseCredential {
+        Ok(PassphraseCredential {
             account,
             version: PASSPHRASE_VERSION,
             suite: PassphraseSuite::default(),
@@ -326,6 +335,15 @@ impl Site {
         let site = self.endpoints().uri.and_then(|uri| uri.parse().ok());
         RegistrationReply { id, site, repeated }
     }
+}
+
+/// Why a record gives no credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoCredential {
+    /// The site was sealed, or its OPAQUE server setup deleted, since the challenge.
+    Changed,
+    /// The record is malformed or of another key.
+    BadRecord,
 }
 
 /// The audit entry of a pass phrase that was set with a ticket.

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, MessageId};
+use crate::text::is_allowed;
 use crate::timestamp::Timestamp;
 
 /// The longest text of a message, in bytes of UTF-8.
@@ -54,13 +55,8 @@ impl FromStr for MessageText {
         if text.is_empty() || text.len() > MAX_MESSAGE {
             return Err(MessageTextError::Length);
         }
-        let misleads = |character: char| {
-            let direction = matches!(
-                character,
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            );
-            direction || character.is_control() && !matches!(character, '\n' | '\t')
-        };
+        let misleads =
+            |character: char| !is_allowed(character) && !matches!(character, '\n' | '\t');
         match text.chars().any(misleads) {
             true => Err(MessageTextError::Character),
             false => Ok(Self(text.to_owned())),

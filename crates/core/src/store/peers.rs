@@ -56,13 +56,26 @@ pub trait Peers: Send + Sync {
     /// The number of messages in the inbox of a person.
     async fn inbox_count(&self, account: AccountId) -> Result<u64, StoreError>;
 
-    /// The number of the last message that was received for a pair of persons; 0 before the first.
+    /// The last messages that were received for a pair of persons.
     async fn last_received(
         &self,
         peer: SiteId,
         other: &AccountName,
         own: AccountId,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<LastReceived, StoreError>;
+}
+
+/// The most ids that are kept of a pair: as many as a peer may send again after it got no reply,
+/// which is one batch.
+pub const MAX_RECENT: usize = 32;
+
+/// The last messages that were received of a pair of persons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastReceived {
+    /// The number of the last one; 0 before the first.
+    pub number: u64,
+    /// The ids of the last ones, newest first, at most [`MAX_RECENT`].
+    pub recent: Vec<MessageId>,
 }
 
 /// One change of peers or of their messages.

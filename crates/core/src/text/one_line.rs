@@ -91,7 +91,7 @@ impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
 }
 
 /// Bidirectional formatting characters are those of UAX #9, section 2.
-pub(super) const fn is_allowed(character: char) -> bool {
+pub(crate) const fn is_allowed(character: char) -> bool {
     !matches!(
         character,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'

@@ -39,6 +39,14 @@ pub enum Rate {
     Sent(AccountId),
     /// Messages that a peer delivers.
     Delivered(SiteId),
+    /// Operations that a peer calls.
+    PeerOperations(SiteId),
+    /// Messages that a peer offers, also those that are refused or came before.
+    Offered(SiteId),
+    /// Messages of a peer for people that do not exist.
+    UnknownRecipients(SiteId),
+    /// Audit entries that a peer's key events contradict what is known.
+    Forks(SiteId),
 }
 
 impl Rate {
@@ -65,6 +73,14 @@ impl Rate {
             Self::Sent(_) => (60, 2_000),
             // What waited for a day arrives at once; at most 86,400 audit entries a day.
             Self::Delivered(_) => (2_000, 1_000),
+            // Some batches in a row, and one for each message of a conversation.
+            Self::PeerOperations(_) => (256, 100),
+            // Twice what may be delivered at once; then more than a site sends that rests for 5 s
+            // after a batch of 32 that was not taken.
+            Self::Offered(_) => (4_000, 100),
+            // Typing errors of many people; a peer that tests names learns six a minute.
+            Self::UnknownRecipients(_) => (60, 10_000),
+            Self::Forks(_) => (1, 3_600_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

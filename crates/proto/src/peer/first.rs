@@ -7,7 +7,7 @@
 //!       `-- receive, closed -----------------> FirstRefused: close without an answer
 //! ```
 
-use super::{WalkRequest, SealedJoin};
+use super::{SealedJoin, WalkRequest};
 use crate::enrolment::line::{LineStep, PartialLine};
 use crate::json;
 

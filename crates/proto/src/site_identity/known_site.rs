@@ -129,6 +129,25 @@ impl KnownSite {
         events.iter().try_fold(self, Self::follow)
     }
 
+    /// Whether the first of these events that cannot be followed was made by a holder of the newest
+    /// known key that can be: the key signed it as the previous one or as its own. Anyone can send
+    /// events that contradict what is known; only these show that the key was stolen.
+    #[must_use]
+    pub fn is_contradicted_by_its_key(self, events: &[SignedKeyEvent]) -> bool {
+        let mut newest = self;
+        for signed in events.iter().take(MAX_KEY_EVENTS) {
+            match newest.follow(signed) {
+                Ok(next) => newest = next,
+                Err(_) => {
+                    let (known, event) = (newest.newest.event(), signed.event());
+                    return signed.is_signed_by_previous(Some(known))
+                        || event.keys == known.keys && signed.is_signed_by_itself();
+                }
+            }
+        }
+        false
+    }
+
     fn follow(self, signed: &SignedKeyEvent) -> Result<Self, KeyEventsError> {
         let (known, event) = (self.newest.event(), signed.event());
         let number = event.number;
@@ -242,6 +261,25 @@ mod tests {
         let forged = SignedKeyEvent::from_bytes(&bytes).unwrap();
         let bad = KeyEventsError::BadSignature { number: 3 };
         assert_eq!(known(3).advance(&[forged]), Err(bad));
+    }
+
+    /// Anyone can send a forged event, or change a signature of a right one. Both raised the alarm
+    /// of a stolen key.
+    #[test]
+    fn only_a_holder_of_the_known_key_makes_a_contradiction_that_counts() {
+        let last = events(3)[2];
+        let forged =
+            |signer: u8| last.replaced_by(&key(signer), &key(66), &key(67).public(), 9, None);
+        let contradicts = |event| known(3).is_contradicted_by_its_key(&[event]);
+        assert!(contradicts(forged(3)));
+        assert!(!contradicts(forged(99)));
+        assert!(known(1).is_contradicted_by_its_key(&[events(2)[1], events(3)[2], forged(3)]));
+        assert!(!known(1).is_contradicted_by_its_key(&events(4)));
+        let stranger = SignedKeyEvent::first(&key(99), &key(98).public(), 0);
+        assert!(!known(1).is_contradicted_by_its_key(&[stranger]));
+        // The thief of the first key makes another event 0.
+        let other = SignedKeyEvent::first(&key(1), &key(98).public(), 0);
+        assert!(known(1).is_contradicted_by_its_key(&[other]));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use countersign_proto::device::DeviceWelcome;
 use countersign_proto::enrolment::{BadTicket, EnrolmentTicket, Exporter, Token};
 use countersign_proto::peer::{
     AnswerStep, AwaitingAnswer, AwaitingFirst, FirstStep, JoinAnswer, JoinError, JoinRequest,
-    Joining, WalkReply, WalkRequest, MAX_WALK, MAX_WALK_LINE, PeerHello, PeerLine,
-    PeerTicket, PeerWelcome,
+    Joining, MAX_WALK, MAX_WALK_LINE, PeerHello, PeerLine, PeerTicket, PeerWelcome, WalkReply,
+    WalkRequest,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
 use proptest::prelude::*;

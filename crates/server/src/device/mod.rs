@@ -79,7 +79,8 @@ pub(crate) async fn accept(
 pub(crate) struct Acceptors(Mutex<Option<(Arc<UnsealedKeys>, Acceptor)>>);
 
 impl Acceptors {
-    fn clear(&self) {
+    /// Forgets the keys.
+    pub(crate) fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -96,6 +97,11 @@ impl Acceptors {
             .inspect_err(|problem| error!(%problem, "the device port cannot serve"))
             .ok()?;
         *cached = Some((keys, acceptor.clone()));
+        // The site was sealed meanwhile, and the cache may have been emptied before.
+        if shared.site.is_sealed() {
+            *cached = None;
+            return None;
+        }
         Some(acceptor)
     }
 }

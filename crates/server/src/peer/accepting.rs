@@ -17,8 +17,8 @@ use countersign_crypto::sign::VerifyingKey;
 use countersign_net::tls::TlsStream;
 use countersign_proto::device::DeviceWelcome;
 use countersign_proto::peer::{
-    AwaitingFirst, BadPeerHello, FirstStep, JoinAnswer, WalkReply, WalkRequest,
-    MAX_PEER_HELLO, PeerHello, PeerWelcome, SealedJoin,
+    AwaitingFirst, BadPeerHello, FirstStep, JoinAnswer, MAX_PEER_HELLO, PeerHello, PeerWelcome,
+    SealedJoin, WalkReply, WalkRequest,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -31,6 +31,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// This site closes its connection after so long without anything to do.
 const QUIET: Duration = Duration::from_secs(20);
+/// The most connections that this site opens at a time. They are not counted as clients, and each
+/// holds a descriptor: without a limit, many peers that keep them open would leave none for files.
+const MAX_OUTGOING: usize = 128;
 /// How long the task waits at most before it looks at the outbox again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -55,6 +58,9 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
         backoff.retain(|site, _| awaited.contains(site));
         let mut next = now() + LOOK_AGAIN;
         for site in awaited {
+            if open.len() >= MAX_OUTGOING {
+                break;
+            }
             if open.contains(&site)
                 || held.contains_key(&site)
                 || !shared.site.peer_connections(site).is_empty()

@@ -9,8 +9,8 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_net::tls::{ConnectError, Connector, TlsSetupError, TlsStream};
 use countersign_proto::peer::{
-    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining,
-    WalkReply, WalkRequest, MAX_WALK, MAX_WALK_LINE, PeerTicket,
+    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining, MAX_WALK,
+    MAX_WALK_LINE, PeerTicket, WalkReply, WalkRequest,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{PeerConnection, PeerTransport};
+use countersign_core::engine::{PeerBreach, PeerConnection, PeerTransport};
 use countersign_core::sessions::CloseReason;
 use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use tracing::info;
 
 use super::PeerServer;
-use super::outgoing::{Next, Outgoing};
+use super::outgoing::{Answered, Next, Outgoing};
 use crate::clock;
 use crate::shared::{Shared, log_trouble};
 
@@ -112,15 +112,22 @@ pub(super) async fn run(
         running: Running::new(),
         in_flight: Vec::new(),
         errors: 0,
+        breach: None,
     };
     let mut lines = Lines::new(reader, MAX_LINE);
     let reason = link.serve(&mut lines, &mut open.cut, quiet).await;
     link.running.clear();
     let _ = timeout(GOODBYE_TIMEOUT, link.output.finish()).await;
     info!(%site, %reason, "the connection with a peer ended");
-    if reason == CloseReason::ProtocolFault {
-        let _ = log_trouble(open.shared.site.peer_fault(site, clock::now()).await);
+    if let Some(breach) = link.breach {
+        count(&open.shared, site, breach).await;
     }
+}
+
+/// Counts a breach of the protocol. The connection ends if the peer is suspended.
+async fn count(shared: &Shared, site: SiteId, breach: PeerBreach) {
+    let counted = shared.site.peer_fault(site, breach, clock::now()).await;
+    let _ = log_trouble(counted);
 }
 
 struct Link {
@@ -132,6 +139,8 @@ struct Link {
     /// The ids of the running operations.
     in_flight: Vec<u64>,
     errors: u32,
+    /// A breach of the protocol that is not counted yet.
+    breach: Option<PeerBreach>,
 }
 
 impl Link {
@@ -183,6 +192,11 @@ impl Link {
                     None => CloseReason::Idle,
                 }),
             };
+            if ended.is_none()
+                && let Some(breach) = self.breach.take()
+            {
+                count(&self.shared, self.outgoing.site(), breach).await;
+            }
             if let Some(reason) = ended {
                 return reason;
             }
@@ -196,7 +210,7 @@ impl Link {
             // The results of the operations that run are sent first.
             Ok(None) => return None,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Some(CloseReason::ProtocolFault);
+                return self.broken();
             }
             Err(_) => return Some(CloseReason::ConnectionLost),
         };
@@ -209,11 +223,20 @@ impl Link {
                 None
             }
             Ok(PeerLine::Outcome(outcome)) => match self.outgoing.answered(&outcome) {
-                true => None,
-                false => self.malformed(outcome.id, "no operation waits for this result"),
+                Answered::Taken => None,
+                Answered::Unexpected => {
+                    self.malformed(outcome.id, "no operation waits for this result")
+                }
+                Answered::Foreign => self.broken(),
             },
             Err(error) => self.malformed(0, &error.to_string()),
         }
+    }
+
+    /// Ends the connection for a breach of the protocol.
+    fn broken(&mut self) -> Option<CloseReason> {
+        self.breach = Some(PeerBreach::Connection);
+        Some(CloseReason::ProtocolFault)
     }
 
     fn start(&mut self, operation: Operation) {
@@ -230,6 +253,7 @@ impl Link {
     fn malformed(&mut self, id: u64, problem: &str) -> Option<CloseReason> {
         let outcome = Shared::malformed(id, problem);
         self.errors += 1;
+        self.breach = Some(PeerBreach::Line);
         match self.errors >= MAX_ERRORS {
             true => Some(CloseReason::ProtocolFault),
             false => self.output.put(|out| put_outcome(out, &outcome, false)),

@@ -51,6 +51,8 @@ pub(crate) struct PeerServer {
     changes: watch::Sender<u64>,
     /// The peers that a connection is sending messages to: one at a time keeps their order.
     sending: Mutex<HashSet<SiteId>>,
+    /// The site's end of TLS.
+    acceptors: Arc<Acceptors>,
 }
 
 /// Where the peer server listens, and under which address peers reach it.
@@ -79,7 +81,10 @@ impl PeerServer {
             state: watch::Sender::new(state),
             changes: watch::Sender::new(0),
             sending: Mutex::default(),
+            acceptors: Arc::default(),
         });
+        let cached = server.acceptors.clone();
+        shared.add_cache(move || cached.clear());
         shared.site.connect_peers_with(server.clone());
         server
     }
@@ -181,6 +186,7 @@ impl PeerServer {
         shared
             .site
             .announce_peer(None::<(SocketAddr, ClientAddress)>);
+        self.acceptors.clear();
         self.set_state(PeerServerState::Stopped);
         info!("the peer server stopped");
         ended
@@ -192,7 +198,7 @@ impl PeerServer {
         listening: &Listening,
         shared: &Arc<Shared>,
     ) -> io::Result<Infallible> {
-        let acceptors = Arc::new(Acceptors::default());
+        let acceptors = self.acceptors.clone();
         let (server, shared) = (self.clone(), shared.clone());
         let clients = listening.clients.clone();
         let service = move |(socket, peer): (TcpStream, SocketAddr)| match clients.admit_from(peer)

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::engine::{DeliveryReport, Outgoing as Batch};
+use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
@@ -46,8 +47,8 @@ enum State {
     /// Nothing is under way until this time, or until something changes.
     Resting(Option<Instant>),
     Reading(Sending, Step<Batch>),
-    /// The operation with this id was sent.
-    Awaiting(Sending, u64, Instant),
+    /// The operation with this id was sent, with these messages.
+    Awaiting(Sending, u64, Vec<MessageId>, Instant),
     Storing(Sending, Step<bool>),
 }
 
@@ -57,6 +58,31 @@ pub(super) enum Next {
     Send(Operation),
     /// The peer did not reply in time.
     TooLate,
+}
+
+/// What a result was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// An operation waited for it.
+    Taken,
+    /// No operation waited for it.
+    Unexpected,
+    /// It reports of other messages than those that were sent.
+    Foreign,
+}
+
+/// The first report of each message that was sent; `None` if there are more reports than messages,
+/// or none of these messages. Each report costs a change in the store.
+fn fitting(reports: Vec<DeliveryReport>, mut sent: Vec<MessageId>) -> Option<Vec<DeliveryReport>> {
+    if reports.len() > sent.len() {
+        return None;
+    }
+    let fits = |report: &DeliveryReport| {
+        let at = sent.iter().position(|id| *id == report.id);
+        at.map(|at| sent.swap_remove(at)).is_some()
+    };
+    let fitting: Vec<_> = reports.into_iter().filter(fits).collect();
+    (!fitting.is_empty()).then_some(fitting)
 }
 
 /// The result of `peer deliver`.
@@ -78,6 +104,11 @@ impl Outgoing {
             state: State::Resting(None),
             last_id: 0,
         }
+    }
+
+    /// The peer.
+    pub(super) fn site(&self) -> SiteId {
+        self.site
     }
 
     /// Whether a batch is under way.
@@ -106,7 +137,7 @@ impl Outgoing {
                     Ok(_) => self.state = State::Resting(None),
                     Err(_) => self.rest(),
                 },
-                State::Awaiting(_, _, until) => {
+                State::Awaiting(_, _, _, until) => {
                     tokio::time::sleep_until(*until).await;
                     return Next::TooLate;
                 }
@@ -118,14 +149,14 @@ impl Outgoing {
         }
     }
 
-    /// Takes a result. Returns whether an operation waited for it.
-    pub(super) fn answered(&mut self, outcome: &Outcome) -> bool {
+    /// Takes a result.
+    pub(super) fn answered(&mut self, outcome: &Outcome) -> Answered {
         let state = std::mem::replace(&mut self.state, State::Resting(None));
-        let sending = match state {
-            State::Awaiting(sending, id, _) if id == outcome.id => sending,
+        let (sending, sent) = match state {
+            State::Awaiting(sending, id, sent, _) if id == outcome.id => (sending, sent),
             other => {
                 self.state = other;
-                return false;
+                return Answered::Unexpected;
             }
         };
         let reports = match outcome.code {
@@ -135,6 +166,9 @@ impl Outgoing {
         };
         match reports {
             Some(Reports { reports }) => {
+                let Some(reports) = fitting(reports, sent) else {
+                    return Answered::Foreign;
+                };
                 let (site, peer) = (self.shared.site.clone(), self.site);
                 let storing =
                     async move { site.messages_reported(peer, &reports, clock::now()).await };
@@ -142,7 +176,7 @@ impl Outgoing {
             }
             None => self.rest(),
         }
-        true
+        Answered::Taken
     }
 
     /// Reads the next messages, unless another connection sends them.
@@ -173,7 +207,8 @@ impl Outgoing {
         let params = serde_json::value::to_raw_value(batch).ok()?;
         self.last_id += 1;
         let until = Instant::from_std(clock::monotonic()) + RESULT_TIMEOUT;
-        self.state = State::Awaiting(sending, self.last_id, until);
+        let sent = batch.messages.iter().map(|message| message.id).collect();
+        self.state = State::Awaiting(sending, self.last_id, sent, until);
         Some(Operation::new(self.last_id, "peer", "deliver", params))
     }
 

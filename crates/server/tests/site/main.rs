@@ -26,6 +26,7 @@ mod methods;
 mod operations;
 mod options;
 mod passphrase_tickets;
+mod peer_attacks;
 mod peer_lockdown;
 mod peers;
 mod pressure;

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::peers::{connected, greeted, hello, key, next, peers};
 
-// PEER-23
+// PEER-25
 #[tokio::test]
 async fn a_lockdown_of_a_peer_ends_its_connections_and_messages_wait_until_it_is_lifted() {
     let (a, b) = peers().await;
@@ -37,7 +37,7 @@ async fn a_lockdown_of_a_peer_ends_its_connections_and_messages_wait_until_it_is
     assert_eq!(b.received(1).await, ["from ada"]);
 }
 
-// PEER-23
+// PEER-25
 #[tokio::test]
 async fn the_highest_level_ends_connections_with_peers_and_the_level_of_logins_keeps_them() {
     let (a, b) = peers().await;

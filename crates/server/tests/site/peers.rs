@@ -9,7 +9,7 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::lines::Lines;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::operation::Code;
-use countersign_proto::peer::{WalkReply, PeerHello, PeerTicket, PeerWelcome};
+use countersign_proto::peer::{PeerHello, PeerTicket, PeerWelcome, WalkReply};
 use countersign_server::Server;
 use countersign_testkit::harness::time::until;
 use countersign_testkit::harness::{ServedSite, TestSite};
@@ -68,7 +68,7 @@ impl Side {
         self.served.site.id().to_string()
     }
 
-    async fn peers(&self) -> Vec<(String, String)> {
+    pub(super) async fn peers(&self) -> Vec<(String, String)> {
         let listed = self.admin("peer.list", json!({})).await;
         let peers = listed["entries"].as_array().unwrap().iter();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -82,7 +82,7 @@ impl Side {
         self.admin("peer.send", params).await;
     }
 
-    async fn texts(&self) -> Vec<String> {
+    pub(super) async fn texts(&self) -> Vec<String> {
         let params = json!({ "person": self.person, "limit": 1000 });
         let inbox = self.admin("peer.inbox", params).await;
         let messages = inbox["entries"].as_array().unwrap().iter();

@@ -6,7 +6,7 @@ use countersign_core::page::Page;
 use countersign_core::peers::{
     InboxMessage, Introduction, OutboxMessage, Peer, PeerPermission, PeerState, SendState,
 };
-use countersign_core::store::{Change, PeerChange, Store, StoreError, Thing, Unique};
+use countersign_core::store::{Change, LastReceived, PeerChange, Store, StoreError, Thing, Unique};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
@@ -245,7 +245,11 @@ pub async fn a_message_is_received_once_and_in_order(under_test: &dyn StoreUnder
     commit(&*store, [receive(&other)]).await.unwrap();
     let bob = name("bob@b.example");
     let last = store.last_received(one.site(), &bob, ada.id);
-    assert_eq!(last.await.unwrap(), 7);
+    let expected = LastReceived {
+        number: 7,
+        recent: vec![first.id],
+    };
+    assert_eq!(last.await.unwrap(), expected);
     let inbox = store.inbox(ada.id, &page(None, 9)).await.unwrap();
     let messages: Vec<_> = inbox.iter().map(|(_, message)| message.clone()).collect();
     assert_eq!(messages, [first.clone(), other.clone()]);

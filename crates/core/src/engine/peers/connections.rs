@@ -77,6 +77,8 @@ pub(crate) struct Connections {
 
 struct Open {
     site: SiteId,
+    /// The key that the peer proved.
+    key: VerifyingKey,
     direction: PeerDirection,
     cut: Option<CutHook>,
 }
@@ -88,7 +90,11 @@ impl Connections {
 
     /// Ends connections. Each stays listed until its task closes it.
     pub(crate) fn cut(&mut self, which: impl Fn(SiteId) -> bool, reason: CloseReason) -> usize {
-        let chosen = self.open.values_mut().filter(|open| which(open.site));
+        self.cut_where(|open| which(open.site), reason)
+    }
+
+    fn cut_where(&mut self, which: impl Fn(&Open) -> bool, reason: CloseReason) -> usize {
+        let chosen = self.open.values_mut().filter(|open| which(open));
         let hooks: Vec<_> = chosen.filter_map(|open| open.cut.take()).collect();
         let ended = hooks.len();
         hooks.into_iter().for_each(|cut| cut(reason));
@@ -136,7 +142,10 @@ impl Site {
         let Some(peer) = peer else {
             return Ok(None);
         };
-        let Some(peer) = self.follow_peer(peer, &hello.events, now).await? else {
+        let Some(peer) = self
+            .follow_peer(peer, &hello.events, Some(key), now)
+            .await?
+        else {
             return Ok(None);
         };
         if peer.known.keys().signing != key {
@@ -188,7 +197,7 @@ impl Site {
         let Some(peer) = peer.filter(Peer::is_active) else {
             return Ok(None);
         };
-        let followed = self.follow_peer(peer, events, now).await?;
+        let followed = self.follow_peer(peer, events, Some(key), now).await?;
         match followed.filter(|peer| peer.known.keys().signing == key) {
             Some(peer) => {
                 self.register_peer(&peer, PeerDirection::Outgoing, cut, now)
@@ -198,8 +207,9 @@ impl Site {
         }
     }
 
-    /// Registered first, looked at again afterwards: an admin who suspends the peer or puts it in
-    /// lockdown meanwhile either finds the connection and cuts it, or is seen here.
+    /// Registered first, looked at again afterwards: a change meanwhile, such as a suspension, a
+    /// lockdown, a new key of the peer or the sealing of this site, either finds the connection and
+    /// cuts it, or is seen here.
     async fn register_peer(
         &self,
         peer: &Peer,
@@ -207,16 +217,20 @@ impl Site {
         cut: CutHook,
         now: Timestamp,
     ) -> Result<Option<PeerConnection>, StoreError> {
-        let site = peer.site();
+        let (site, key) = (peer.site(), peer.known.keys().signing);
         let number = {
             let mut connections = lock(&self.peering().connections);
-            if connections.of(site).count() >= CONNECTIONS_PER_PEER {
+            // One that was cut ends within seconds. A thief of a replaced key must not keep out the
+            // peer, whose hello has just ended the thief's connections.
+            let live = connections.of(site).filter(|open| open.cut.is_some());
+            if live.count() >= CONNECTIONS_PER_PEER {
                 return Ok(None);
             }
             connections.last = connections.last.wrapping_add(1);
             let number = connections.last;
             let open = Open {
                 site,
+                key,
                 direction,
                 cut: Some(cut),
             };
@@ -231,7 +245,12 @@ impl Site {
         let wanted = self.wants_peer_server().await;
         let again = self.store().peer(site).await;
         let seen = match (wanted, again) {
-            (Ok(true), Ok(Some(again))) if again.is_active() && self.may_connect(site) => {
+            (Ok(true), Ok(Some(again)))
+                if again.is_active()
+                    && again.known.keys().signing == key
+                    && !self.is_sealed()
+                    && self.may_connect(site) =>
+            {
                 self.see_peer(&again, &connection, direction, now).await
             }
             (Err(trouble), _) | (_, Err(trouble)) => Err(trouble),
@@ -276,12 +295,6 @@ impl Site {
         self.permits_peer(Activity::PeerConnection, site)
     }
 
-    /// Ends the connections with these peers, and tells the transport that others may be allowed.
-    pub(in crate::engine) fn end_peers(&self, reason: CloseReason, which: impl Fn(SiteId) -> bool) {
-        lock(&self.peering().connections).cut(which, reason);
-        self.wake_peers();
-    }
-
     /// The connection has ended.
     pub fn close_peer(&self, connection: &PeerConnection) {
         lock(&self.peering().connections)
@@ -303,9 +316,26 @@ impl Site {
         connections.of(site).any(|open| open.cut.is_some())
     }
 
-    /// A peer was changed: its connections end unless it is active.
+    /// A peer was changed: its connections end unless it is active, and those with a key that it
+    /// has replaced end too.
     pub(crate) fn peer_changed(&self, peer: &Peer) {
-        let ends = !peer.is_active();
-        self.end_peers(CloseReason::Cut, |of| ends && of == peer.site());
+        let (site, key) = (peer.site(), peer.known.keys().signing);
+        {
+            let mut connections = lock(&self.peering().connections);
+            match peer.is_active() {
+                true => connections.cut_where(
+                    |open| open.site == site && open.key != key,
+                    CloseReason::KeyRevoked,
+                ),
+                false => connections.cut(|of| of == site, CloseReason::Cut),
+            };
+        }
+        self.wake_peers();
+    }
+
+    /// Ends the connections with these peers, and tells the transport that others may be allowed.
+    pub(in crate::engine) fn end_peers(&self, reason: CloseReason, which: impl Fn(SiteId) -> bool) {
+        lock(&self.peering().connections).cut(which, reason);
+        self.wake_peers();
     }
 }

@@ -1,39 +1,99 @@
 //! Following the key events of a peer, and what happens to a peer that breaks the protocol.
 
+use countersign_crypto::sign::VerifyingKey;
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent, SiteId};
 use serde_json::json;
 
 use super::{Site, lock};
 use crate::access::Caller;
 use crate::alarms::{PeerAlarm, SystemAlarm};
-use crate::audit::AuditDraft;
+use crate::audit::{AuditDraft, AuditOutcome};
 use crate::peers::{Peer, PeerState};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError};
+use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
-/// A peer that broke the protocol so often within an hour is suspended.
-const MAX_FAULTS: u32 = 10;
+/// A peer whose breaches of the protocol within an hour weigh so much is suspended: ten connections
+/// that ended by one, thirty wrong lines, or 150 operations above its rate.
+const MAX_FAULTS: u32 = 300;
 /// The time over which faults are counted, in milliseconds: an hour.
 const FAULTS_WITHIN: u64 = 3_600_000;
 
+/// A breach of the protocol by a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerBreach {
+    /// A line that is neither an operation nor an expected result.
+    Line,
+    /// An operation above its rate. An honest site rests after the first one.
+    Rate,
+    /// A breach that ends a connection at once.
+    Connection,
+}
+
+impl PeerBreach {
+    const fn weight(self) -> u32 {
+        match self {
+            Self::Line => 10,
+            Self::Rate => 2,
+            Self::Connection => 30,
+        }
+    }
+}
+
 impl Site {
     /// Follows key events of a peer and stores the newest one. `None` if they contradict what is
-    /// known, or if one is missing.
+    /// known, or if one is missing. `proven` is the key that the sender of the events proved.
+    ///
+    /// Contradictions raise an alarm only if a holder of the peer's key made or sent them. Anyone
+    /// can send others, and an alarm of theirs would hide the real one.
     pub(super) async fn follow_peer(
         &self,
         peer: Peer,
         events: &[SignedKeyEvent],
+        proven: Option<VerifyingKey>,
         now: Timestamp,
     ) -> Result<Option<Peer>, StoreError> {
         match peer.known.advance(events) {
             Ok(known) if known == peer.known => Ok(Some(peer)),
             Ok(known) => self.store_key_event(peer, known, now).await.map(Some),
-            Err(KeyEventsError::Fork { .. } | KeyEventsError::BadSignature { .. }) => {
-                self.report_peer(&peer, PeerAlarm::Fork);
+            Err(error) => {
+                let has_key = proven == Some(peer.known.keys().signing);
+                let is_fork = match error {
+                    KeyEventsError::Fork { .. } => {
+                        has_key || peer.known.is_contradicted_by_its_key(events)
+                    }
+                    KeyEventsError::BadSignature { .. } => has_key,
+                    _ => false,
+                };
+                if is_fork {
+                    self.report_peer(&peer, PeerAlarm::Fork);
+                    self.audit_fork(&peer, &error, now).await?;
+                }
                 Ok(None)
             }
-            Err(_) => Ok(None),
         }
+    }
+
+    /// Audits a contradiction, at most once an hour for each peer.
+    async fn audit_fork(
+        &self,
+        peer: &Peer,
+        error: &KeyEventsError,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let counted = self.throttle().rates().take(Rate::Forks(peer.site()), now);
+        if counted.is_err() {
+            return Ok(());
+        }
+        let details = json!({ "zone": peer.zone, "why": error.to_string() });
+        let audit = AuditDraft {
+            target: Some(peer.site().to_string()),
+            outcome: AuditOutcome::Failed,
+            details: details.to_string(),
+            ..AuditDraft::done(&Caller::site(), "peer.fork", now)
+        };
+        let set = ChangeSet::new(Vec::new(), audit);
+        self.store().commit(set).await.map(|_| ())
     }
 
     /// Follows key events that a peer sent before it proved its key. Returns what is known of it
@@ -51,7 +111,7 @@ impl Site {
         let Some(peer) = peer.filter(Peer::is_active) else {
             return Ok(None);
         };
-        let followed = self.follow_peer(peer, events, now).await?;
+        let followed = self.follow_peer(peer, events, None, now).await?;
         Ok(followed.map(|peer| peer.known))
     }
 
@@ -75,19 +135,24 @@ impl Site {
         Ok(peer)
     }
 
-    /// Counts a breach of the protocol by a peer. After ten within an hour the peer is suspended,
-    /// with an alarm to the admins.
+    /// Counts a breach of the protocol by a peer, over all its connections. If the breaches within
+    /// an hour are too many, the peer is suspended, with an alarm to the admins.
     ///
     /// # Errors
     /// [`StoreError`] when the peer cannot be suspended.
-    pub async fn peer_fault(&self, site: SiteId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn peer_fault(
+        &self,
+        site: SiteId,
+        breach: PeerBreach,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let count = {
             let mut faults = lock(&self.peering().faults);
             let (count, since) = faults.entry(site).or_insert((0, now));
             if now >= since.plus_millis(FAULTS_WITHIN) || now < *since {
                 (*count, *since) = (0, now);
             }
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(breach.weight());
             *count
         };
         if count < MAX_FAULTS {
@@ -99,7 +164,7 @@ impl Site {
             return Ok(());
         };
         self.report_peer(&peer, PeerAlarm::Garbage);
-        let why = format!("it broke the protocol {MAX_FAULTS} times within an hour");
+        let why = "it broke the protocol too often within an hour".to_owned();
         let state = PeerState::Suspended {
             by: Caller::site().name,
             why: why.clone(),

@@ -8,14 +8,17 @@ use serde_json::json;
 
 use super::Site;
 use crate::access::Caller;
+use crate::accounts::Account;
 use crate::audit::AuditDraft;
 use crate::id::MessageId;
-use crate::peers::MessageText;
-use crate::store::{Change, ChangeSet, PeerChange, StoreError};
+use crate::lockdown::LockdownTarget;
+use crate::peers::{MessageText, OutboxMessage};
+use crate::store::{Change, ChangeSet, MAX_RECENT, PeerChange, StoreError};
+use crate::text::is_allowed;
 use crate::timestamp::Timestamp;
 
 /// The most messages in one operation `peer deliver`.
-pub const MAX_BATCH: usize = 32;
+pub const MAX_BATCH: usize = MAX_RECENT;
 
 /// A message as it travels to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,17 +82,40 @@ impl Site {
         self.store().peers_awaited().await
     }
 
-    /// The next messages for a peer.
+    /// The next messages for a peer; none while the site is sealed.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub async fn messages_for(&self, peer: SiteId) -> Result<Outgoing, StoreError> {
-        let limit = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
-        let waiting = self.store().waiting_messages(peer, limit).await?;
-        let mut messages = Vec::with_capacity(waiting.len());
+        if self.is_sealed() {
+            return Ok(Outgoing {
+                messages: Vec::new(),
+            });
+        }
+        // More are read only while those of persons who may not send hide the others.
+        let mut read = MAX_BATCH;
+        loop {
+            let limit = u32::try_from(read).unwrap_or(u32::MAX);
+            let waiting = self.store().waiting_messages(peer, limit).await?;
+            let is_all = waiting.len() < read;
+            let messages = self.sendable(waiting).await?;
+            if is_all || !messages.is_empty() {
+                return Ok(Outgoing { messages });
+            }
+            read = read.saturating_mul(4);
+        }
+    }
+
+    async fn sendable(&self, waiting: Vec<OutboxMessage>) -> Result<Vec<Incoming>, StoreError> {
+        let mut messages = Vec::new();
         for message in waiting {
-            // A deleted account takes its messages along.
-            if let Some(account) = self.store().account(message.own).await? {
+            if messages.len() == MAX_BATCH {
+                break;
+            }
+            // A deleted account takes its messages along. Those of a person who is locked or in
+            // lockdown wait: a thief of a session may have written them.
+            let account = self.store().account(message.own).await?;
+            if let Some(account) = account.filter(|account| self.may_send(account)) {
                 messages.push(Incoming {
                     id: message.id,
                     number: message.number,
@@ -100,7 +126,12 @@ impl Site {
                 });
             }
         }
-        Ok(Outgoing { messages })
+        Ok(messages)
+    }
+
+    fn may_send(&self, account: &Account) -> bool {
+        let target = LockdownTarget::Account(account.id);
+        account.is_active() && self.lockdowns().of(&target).is_none()
     }
 
     /// Stores what a peer did with messages. Returns whether it took or refused any of them, so that
@@ -145,7 +176,7 @@ fn change(peer: SiteId, report: &DeliveryReport, at: Timestamp) -> Option<Change
             id,
             peer,
             // The peer chose the text.
-            why: why.chars().filter(|c| !c.is_control()).take(200).collect(),
+            why: why.chars().filter(|c| is_allowed(*c)).take(200).collect(),
             at,
         },
     };

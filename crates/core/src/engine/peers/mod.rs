@@ -31,6 +31,7 @@ use crate::timestamp::Timestamp;
 
 pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
+pub use following::PeerBreach;
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
@@ -81,7 +82,7 @@ pub(crate) struct Peering {
     transport: RwLock<Option<Arc<dyn PeerTransport>>>,
     /// Why the last attempt to connect to a peer failed.
     problems: Mutex<HashMap<SiteId, (String, Timestamp)>>,
-    /// Breaches of the protocol by each peer, and when the first of them was.
+    /// The weight of the breaches of the protocol by each peer, and when the first of them was.
     faults: Mutex<HashMap<SiteId, (u32, Timestamp)>>,
 }
 

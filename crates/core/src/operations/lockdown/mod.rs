@@ -218,9 +218,6 @@ async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownV
             );
             return Ok(Answer::new(LockdownView::of_site(site)).with_output(output));
         }
-        if params.level < site.level {
-            expect_local(&context)?;
-        }
     }
     let imposed = Imposed::new(context.caller(), params.reason, context.now());
     let new = SiteLockdown {
@@ -233,7 +230,14 @@ async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownV
         by: imposed.by.clone(),
     };
     let change = Change {
-        lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.with_site(Some(new.clone()))),
+        // Compared with what is in force at the commit, and again with each try: another caller may
+        // have imposed a higher level meanwhile.
+        lockdowns: &|lockdowns: Lockdowns| {
+            if lockdowns.level().is_some_and(|level| new.level < level) {
+                expect_local(&context)?;
+            }
+            Ok(lockdowns.with_site(Some(new.clone())))
+        },
         event: "imposed",
         data: json!({
             "target": "site",

@@ -135,6 +135,15 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
     proof::consume(&context, account.id)?;
     let (site, now) = (context.site(), context.now());
     let joined = site.join_peer(&ticket, &account, now).await?;
+    // The other site may have answered slowly. A lockdown since then, and a lock of the person,
+    // count as if they had been there before.
+    context.expect_permitted()?;
+    if active(&context, &params.person).await?.id != account.id {
+        return Err(Refusal::conflict(
+            format!("{} is another person now", account.name),
+            "repeat with the same ticket",
+        ));
+    }
     let details = json!({ "site": joined.known.id(), "id": ticket.id(), "person": account.name });
     let target = joined.known.id().to_string();
     let peer = match &joined.change {

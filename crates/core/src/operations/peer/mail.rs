@@ -146,7 +146,9 @@ impl InboxView {
             received,
             ..
         } = self;
-        format!("{id}  {received}  {from}  {}", text.as_str())
+        // Otherwise a text with line ends could pass for several messages.
+        let text = text.as_str().replace('\n', "\n    ");
+        format!("{id}  {received}  {from}  {text}")
     }
 }
 

@@ -10,14 +10,18 @@ use serde_json::json;
 
 use crate::accounts::Kind;
 use crate::engine::{
-    Answer, Changes, Context, DeliveryReport, Incoming, IncomingState, MAX_BATCH, Refusal,
+    Answer, Changes, Context, DeliveryReport, Incoming, IncomingState, MAX_BATCH, PeerBreach,
+    Refusal,
 };
 use crate::operations::NoParams;
 use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission};
 use crate::sessions::Audience;
-use crate::store::{Change, Notice, PeerChange};
+use crate::store::{Change, LastReceived, Notice, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
+
+/// The seconds by which the number of a message may be ahead of this site's clock: a day.
+const MAX_AHEAD: u32 = 86_400;
 
 /// Messages for people of this site.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,6 +47,9 @@ pub(super) async fn deliver(
     if params.messages.len() > MAX_BATCH {
         let problem = format!("has more than {MAX_BATCH} messages");
         return Err(Refusal::invalid("messages", problem));
+    }
+    for _ in &params.messages {
+        limited(&context, Rate::Offered(peer.site()), "messages").await?;
     }
     let mut reports = Vec::with_capacity(params.messages.len());
     // After one that has to wait, the others of its pair have to wait too.
@@ -88,13 +95,35 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     }
     let found = site.store().account_by_name(&message.to).await?;
     let person = found.filter(|account| account.kind == Kind::Person);
+    let last = match &person {
+        Some(person) => {
+            let last = site.store();
+            let last = last.last_received(peer.site(), &message.from, person.id);
+            last.await?
+        }
+        None => LastReceived::default(),
+    };
+    // A peer that tests names waits for every person it has not written to before, so that it does
+    // not learn whether the person exists.
+    let unknown = Rate::UnknownRecipients(peer.site());
+    if last.number == 0 && site.throttle().rates().wait(unknown, now).is_some() {
+        return Ok(IncomingState::Later);
+    }
     let Some(person) = person else {
+        // Counted: the limit was asked for above.
+        let _ = context.rate(unknown, "unknown recipients");
         return refused("there is no such recipient");
     };
-    let last = site.store();
-    let last = last.last_received(peer.site(), &message.from, person.id);
-    if message.number <= last.await? {
+    // Otherwise one message with a huge number would make all later ones look old.
+    let latest = now.plus_seconds(MAX_AHEAD).millis();
+    if i64::try_from(message.number).map_or(true, |number| number > latest) {
+        return refused("its number is more than a day ahead of the clock of the recipient's site");
+    }
+    if last.recent.contains(&message.id) {
         return Ok(IncomingState::Accepted);
+    }
+    if message.number <= last.number {
+        return refused("its number was used: the clock of the sender's site may be behind");
     }
     if site.store().inbox_count(person.id).await? >= MAX_INBOX
         || context
@@ -128,8 +157,8 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         .commit(changes, person.name.to_string(), details)
         .await;
     match committed {
-        // It came over both connections at once.
-        Err(refusal) if refusal.is_conflict() => Ok(IncomingState::Accepted),
+        // It came over both connections at once, or another one of the pair did: it comes again.
+        Err(refusal) if refusal.is_conflict() => Ok(IncomingState::Later),
         Err(refusal) if refusal.is_not_found() => refused("there is no such recipient"),
         Err(refusal) => Err(refusal),
         Ok(_) => Ok(IncomingState::Accepted),
@@ -144,7 +173,7 @@ pub(super) struct Pong {
 }
 
 pub(super) async fn ping(context: Context, _: NoParams) -> Result<Answer<Pong>, Refusal> {
-    peer(&context).await?;
+    called(&context).await?;
     let time = context.now();
     Ok(Answer::new(Pong { time }))
 }
@@ -163,9 +192,27 @@ async fn peer(context: &Context) -> Result<Peer, Refusal> {
     })
 }
 
+/// The peer that calls, unless it calls too often.
+async fn called(context: &Context) -> Result<Peer, Refusal> {
+    if let Some(site) = context.caller().peer {
+        limited(context, Rate::PeerOperations(site), "operations").await?;
+    }
+    peer(context).await
+}
+
+/// Counts an action of the peer that calls. Too many of them are a breach of the protocol.
+async fn limited(context: &Context, rate: Rate, what: &str) -> Result<(), Refusal> {
+    let counted = context.rate(rate, what);
+    if let (Err(_), Some(peer)) = (&counted, context.caller().peer) {
+        let (site, now) = (context.site(), context.now());
+        site.peer_fault(peer, PeerBreach::Rate, now).await?;
+    }
+    counted
+}
+
 /// The peer that calls, if it may ask for that.
 async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
-    let peer = peer(context).await?;
+    let peer = called(context).await?;
     match peer.allows.contains(&what) {
         true => Ok(peer),
         false => Err(Refusal::not_permitted(

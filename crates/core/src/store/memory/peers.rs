@@ -11,7 +11,7 @@ use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
 use crate::peers::{InboxMessage, OutboxMessage, Peer, SendState};
-use crate::store::{PeerChange, Peers, StoreError, Thing, Unique};
+use crate::store::{LastReceived, MAX_RECENT, PeerChange, Peers, StoreError, Thing, Unique};
 
 /// A pair of persons: of a peer, and of this site.
 type Pair = (SiteId, AccountName, AccountId);
@@ -21,11 +21,18 @@ const NO_MESSAGE: StoreError = StoreError::NotFound {
     what: Thing::Message,
 };
 
+/// The number of the last message that was sent, and what was received.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct PairNumbers {
+    sent: u64,
+    received: LastReceived,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct PeerRows {
     peers: Rows<SiteId, Peer>,
-    /// The number of the last message of each pair: sent, and received.
-    pairs: Rows<Pair, (u64, u64)>,
+    /// What is known of each pair.
+    pairs: Rows<Pair, PairNumbers>,
     /// By the order in which they came.
     outbox: Rows<u64, OutboxMessage>,
     inbox: Rows<u64, InboxMessage>,
@@ -173,9 +180,10 @@ impl PeerRows {
 
     fn send(&mut self, message: &OutboxMessage) {
         let pair = (message.peer, message.other.clone(), message.own);
-        let (sent, received) = self.pairs.get(&pair).copied().unwrap_or_default();
-        let number = message.number.max(sent.saturating_add(1));
-        self.pairs.put(pair, (number, received));
+        let mut numbers = self.pairs.get(&pair).cloned().unwrap_or_default();
+        let number = message.number.max(numbers.sent.saturating_add(1));
+        numbers.sent = number;
+        self.pairs.put(pair, numbers);
         let place = self.place();
         let message = OutboxMessage {
             number,
@@ -186,12 +194,16 @@ impl PeerRows {
 
     fn receive(&mut self, message: &InboxMessage) -> Result<(), StoreError> {
         let pair = (message.peer, message.other.clone(), message.own);
-        let (sent, received) = self.pairs.get(&pair).copied().unwrap_or_default();
-        if message.number <= received {
+        let mut numbers = self.pairs.get(&pair).cloned().unwrap_or_default();
+        let received = &mut numbers.received;
+        if message.number <= received.number {
             let what = Thing::Message;
             return Err(StoreError::Stale { what });
         }
-        self.pairs.put(pair, (sent, message.number));
+        received.number = message.number;
+        received.recent.insert(0, message.id);
+        received.recent.truncate(MAX_RECENT);
+        self.pairs.put(pair, numbers);
         let place = self.place();
         self.inbox.put(place, message.clone());
         self.change(message.peer, |peer| peer.received += 1);
@@ -349,10 +361,10 @@ impl Peers for MemoryStore {
         peer: SiteId,
         other: &AccountName,
         own: AccountId,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<LastReceived, StoreError> {
         self.read(|rows| {
             let pair = rows.peers.pairs.get(&(peer, other.clone(), own));
-            pair.map_or(0, |(_, received)| *received)
+            pair.map(|pair| pair.received.clone()).unwrap_or_default()
         })
         .await
     }

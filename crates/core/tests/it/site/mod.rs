@@ -33,6 +33,7 @@ mod outbox;
 mod outbox_worker;
 mod passphrase;
 mod passphrase_tickets;
+mod peer_attacks;
 mod peers;
 mod person_data;
 mod proof;

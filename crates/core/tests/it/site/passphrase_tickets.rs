@@ -156,6 +156,28 @@ pub(super) fn is_refused<T>(result: &Result<T, NotEnrolled>) -> bool {
     matches!(result, Err(NotEnrolled::Refused))
 }
 
+/// `site setup new` during the dialog made the person's record look malformed, so the ticket was
+/// revoked as misused.
+// DEV-44
+#[tokio::test]
+async fn another_setup_or_sealing_during_the_dialog_does_not_spend_the_ticket() {
+    let test = site().await;
+    let ada = Registrant::new();
+    let ticket = passphrase_ticket(&test).await;
+    let started = ada.started(&test.site, &ticket.token, "ada").await;
+    test.admin("site.setup_new", json!({})).await;
+    started.finish(&test.site, NOW).await.unwrap();
+    assert!(has_passphrase(&test, "ada").await);
+
+    let ticket = passphrase_ticket(&test).await;
+    let started = ada.started(&test.site, &ticket.token, "ada").await;
+    test.admin("site.seal", json!({})).await;
+    assert!(is_refused(&started.finish(&test.site, NOW).await));
+    let site = test.unsealed().await;
+    let again = ada.set(&site, &ticket.token, "ada", NOW).await;
+    assert!(again.is_ok());
+}
+
 // DEV-40
 #[tokio::test]
 async fn a_person_sets_the_pass_phrase_with_a_ticket_and_other_sessions_end() {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::page::Page;
 use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
-use countersign_core::store::{Peers, StoreError};
+use countersign_core::store::{LastReceived, Peers, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::site_identity::SiteId;
@@ -106,15 +106,29 @@ impl Peers for SqliteStore {
         peer: SiteId,
         other: &AccountName,
         own: AccountId,
-    ) -> Result<u64, StoreError> {
-        const LAST: &str = "SELECT received FROM peer_pair \
+    ) -> Result<LastReceived, StoreError> {
+        const LAST: &str = "SELECT received, recent FROM peer_pair \
             WHERE peer = (SELECT key FROM peer WHERE site = ?) \
             AND account = (SELECT key FROM account WHERE id = ?) AND other = ?";
         let query = sqlx::query(LAST)
             .bind(peer.0.to_vec())
             .bind(own.as_bytes().to_vec())
             .bind(other.to_string());
-        self.number(query).await
+        let found = one(&self.readers, query, |columns| {
+            let number = columns.number::<u64>()?;
+            let ids: &[u8] = columns.take()?;
+            let (ids, rest) = ids.as_chunks::<16>();
+            match rest {
+                [] => Ok(LastReceived {
+                    number,
+                    recent: ids.iter().copied().map(MessageId::from_bytes).collect(),
+                }),
+                _ => Err(StoreError::Damaged {
+                    problem: "the ids of the last messages of a pair are cut".to_owned(),
+                }),
+            }
+        });
+        Ok(found.await?.unwrap_or_default())
     }
 }
 

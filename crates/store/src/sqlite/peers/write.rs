@@ -2,7 +2,7 @@
 
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
-use countersign_core::store::{PeerChange, Thing};
+use countersign_core::store::{MAX_RECENT, PeerChange, Thing};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::SiteId;
@@ -24,9 +24,12 @@ const SEND: &str = "INSERT INTO peer_outbox (id, peer, account, other, number, t
     SELECT ?4, pair.peer, pair.account, pair.other, pair.sent, ?5, ?6 FROM peer_pair AS pair \
     WHERE pair.peer = (SELECT key FROM peer WHERE site = ?1) \
     AND pair.account = (SELECT key FROM account WHERE id = ?2) AND pair.other = ?3";
-const MARK: &str = "INSERT INTO peer_pair (peer, account, other, sent, received) \
-    SELECT peer.key, account.key, ?3, 0, ?4 FROM peer, account WHERE peer.site = ?1 AND account.id = ?2 \
-    ON CONFLICT DO UPDATE SET received = excluded.received WHERE received < excluded.received";
+// The ids are those of the last messages, newest first; `||` gives text, of which substr would count
+// characters.
+const MARK: &str = "INSERT INTO peer_pair (peer, account, other, sent, received, recent) \
+    SELECT peer.key, account.key, ?3, 0, ?4, ?5 FROM peer, account WHERE peer.site = ?1 AND account.id = ?2 \
+    ON CONFLICT DO UPDATE SET received = excluded.received, \
+    recent = substr(CAST(excluded.recent || recent AS BLOB), 1, ?6) WHERE received < excluded.received";
 const RECEIVE: &str = "INSERT INTO peer_inbox \
     (id, peer, account, other, number, text, sent, received) \
     SELECT ?4, peer.key, account.key, ?3, ?5, ?6, ?7, ?8 FROM peer, account \
@@ -154,6 +157,8 @@ async fn receive(connection: &mut SqliteConnection, message: &InboxMessage) -> R
     expect_pair(connection, stored.rows_affected(), message.peer).await?;
     let marked = of_pair(MARK, pair)
         .bind(signed(message.number))
+        .bind(message.id.as_bytes().to_vec())
+        .bind(signed(16 * MAX_RECENT as u64))
         .execute(&mut *connection)
         .await?;
     // A number that is not greater was received before. The message above is rolled back.

@@ -1,0 +1,397 @@
+//! What a thief of a peer's key, a hostile peer and a slow one can do, at a site without listeners.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+
+use async_trait::async_trait;
+use countersign_core::access::Caller;
+use countersign_core::engine::{
+    NewPeerConnection, OwnSide, PeerConnection, PeerServerState, PeerTransport, TransportError,
+};
+use countersign_core::lockdown::LockdownLevel;
+use countersign_core::sessions::CloseReason;
+use countersign_proto::operation::Code;
+use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
+use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite, run};
+use serde_json::{Value, json};
+
+/// A site with the person ada, the admin root and a peer server, and its peer.
+async fn site() -> (TestSite, Arc<TestPeer>) {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    test.person("root", "admin").await;
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    test.site
+        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
+    test.admin("peer.start", json!({})).await;
+    let peer = test.peer("ada").await;
+    (test, peer)
+}
+
+/// Why connections were cut.
+#[derive(Clone, Default)]
+struct Cut(Arc<Mutex<Vec<CloseReason>>>);
+
+impl Cut {
+    fn reasons(&self) -> Vec<CloseReason> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// A connection with the peer's key, after a hello with these key events.
+async fn connect(
+    test: &TestSite,
+    peer: &TestPeer,
+    hello: PeerHello,
+    cut: &Cut,
+) -> Option<PeerConnection> {
+    let cut = cut.clone();
+    let new = NewPeerConnection {
+        hello,
+        key: peer.key().public().signing,
+        source: PEER_SOURCE,
+        cut: Box::new(move |reason| cut.0.lock().unwrap().push(reason)),
+    };
+    test.site.open_peer(new, test.now()).await.unwrap()
+}
+
+fn hello(of: &TestPeer) -> PeerHello {
+    PeerHello::new(
+        of.events[0].event().site_id().unwrap(),
+        of.bob(),
+        &of.events,
+    )
+}
+
+async fn calls(test: &TestSite, caller: &Caller, command: &str, params: Value) -> (Code, Value) {
+    run(&test.site, caller, command, params).await
+}
+
+fn message(id: u32, number: u64, to: &str) -> Value {
+    json!({
+        "id": format!("019523d0-5c00-7000-8000-{id:012}"),
+        "number": number,
+        "from": "bob@b.example",
+        "to": to,
+        "text": "hello",
+        "sent": "2026-03-01T12:00:00.000Z",
+    })
+}
+
+const ADA: &str = "ada@example.org";
+
+/// What the site does with one message.
+async fn delivered(test: &TestSite, caller: &Caller, message: Value) -> String {
+    let params = json!({ "messages": [message] });
+    let (code, data) = calls(test, caller, "peer.deliver", params).await;
+    assert_eq!(code, Code::SUCCESS, "{data}");
+    data["reports"][0]["state"].as_str().unwrap().to_owned()
+}
+
+async fn inbox(test: &TestSite) -> usize {
+    let inbox = test.admin("peer.inbox", json!({ "person": "ada" })).await;
+    inbox["entries"].as_array().unwrap().len()
+}
+
+async fn state(test: &TestSite) -> String {
+    let listed = test.admin("peer.list", json!({})).await;
+    listed["entries"][0]["state"].as_str().unwrap().to_owned()
+}
+
+async fn alarms(test: &TestSite) -> Vec<Value> {
+    test.site.raise_reported(test.now()).await.unwrap();
+    let listed = test.admin("alarm.list", json!({})).await;
+    listed["entries"].as_array().unwrap().clone()
+}
+
+/// A thief of the current key connected as often as possible. The peer replaced its key, and the
+/// thief's connections stayed: they got the messages for the peer and kept the peer out.
+// PEER-22
+#[tokio::test]
+async fn a_new_key_of_a_peer_ends_the_connections_with_the_old_one_and_the_peer_connects() {
+    let (test, thief) = site().await;
+    let (cut, honest) = (Cut::default(), Cut::default());
+    for _ in 0..4 {
+        assert!(connect(&test, &thief, hello(&thief), &cut).await.is_some());
+    }
+    assert!(connect(&test, &thief, hello(&thief), &cut).await.is_none());
+    let peer = thief.rotated();
+    let connection = connect(&test, &peer, hello(&peer), &honest).await;
+    assert_eq!(cut.reasons(), [CloseReason::KeyRevoked; 4]);
+    assert!(connect(&test, &thief, hello(&thief), &cut).await.is_none());
+    assert_eq!(honest.reasons(), []);
+    let (code, _) = calls(&test, &connection.unwrap().caller, "peer.ping", json!({})).await;
+    assert_eq!(code, Code::SUCCESS);
+}
+
+// PEER-22
+#[tokio::test]
+async fn sealing_and_a_new_own_key_end_the_connections_with_peers() {
+    let (test, peer) = site().await;
+    test.admin(
+        "peer.send",
+        json!({ "from": "ada", "to": "bob@b.example", "text": "hello" }),
+    )
+    .await;
+    let cut = Cut::default();
+    let opened = connect(&test, &peer, hello(&peer), &cut).await.unwrap();
+    let file = json!({ "slot_file": test.slot.to_text().expose() });
+    let rotate = json!({ "secrets": [file], "slots": [file] });
+    test.admin("site.key_new", rotate).await;
+    assert_eq!(cut.reasons(), [CloseReason::KeyRevoked]);
+    test.site.close_peer(&opened);
+    let waiting = async || test.site.messages_for(opened.site).await.unwrap().messages;
+    assert_eq!(waiting().await.len(), 1);
+    let cut = Cut::default();
+    connect(&test, &peer, hello(&peer), &cut).await.unwrap();
+    test.admin("site.seal", json!({})).await;
+    assert_eq!(cut.reasons(), [CloseReason::SiteSealed]);
+    assert_eq!(waiting().await, []);
+    assert!(connect(&test, &peer, hello(&peer), &cut).await.is_none());
+}
+
+/// A message with the greatest number made all later ones of the pair look as if they had come
+/// before: the site accepted and dropped them.
+// PEER-20
+#[tokio::test]
+async fn no_number_makes_later_messages_disappear() {
+    let (test, peer) = site().await;
+    let opened = connect(&test, &peer, hello(&peer), &Cut::default()).await;
+    let caller = opened.unwrap().caller;
+    let now = u64::try_from(test.now().millis()).unwrap();
+    let day = 86_400_000;
+    for number in [u64::MAX, i64::MAX.unsigned_abs(), now + day + 1] {
+        let poison = message(1, number, ADA);
+        assert_eq!(delivered(&test, &caller, poison).await, "refused");
+    }
+    assert_eq!(
+        delivered(&test, &caller, message(2, now + 1_000, ADA)).await,
+        "accepted"
+    );
+    // A message that comes again is known by its id; another one is not passed over in silence, as
+    // of a person who was deleted and created again while the clock was behind.
+    assert_eq!(
+        delivered(&test, &caller, message(2, now + 1_000, ADA)).await,
+        "accepted"
+    );
+    assert_eq!(
+        delivered(&test, &caller, message(3, now, ADA)).await,
+        "refused"
+    );
+    assert_eq!(
+        delivered(&test, &caller, message(4, now + 1_001, ADA)).await,
+        "accepted"
+    );
+    assert_eq!(
+        delivered(&test, &caller, message(2, now + 1_000, ADA)).await,
+        "accepted"
+    );
+    assert_eq!(inbox(&test).await, 2);
+}
+
+/// Anyone who knows a site id could raise the alarm of a stolen key, and one alarm hid those of all
+/// other peers for an hour.
+// PEER-15
+#[tokio::test]
+async fn a_fork_alarm_needs_the_peers_key_and_names_the_peer() {
+    let (test, peer) = site().await;
+    let stranger = TestPeer::new("b.example");
+    let forged = PeerHello {
+        events: stranger.rotated().events,
+        ..hello(&peer)
+    };
+    let cut = Cut::default();
+    assert!(
+        connect(&test, &stranger, forged.clone(), &cut)
+            .await
+            .is_none()
+    );
+    let from_the_middle = test
+        .site
+        .follow_key_events(forged.site, &forged.events, test.now());
+    assert_eq!(from_the_middle.await.unwrap(), None);
+    assert_eq!(alarms(&test).await, Vec::<Value>::new());
+    let thief = peer.rotated_to(&stranger);
+    for _ in 0..3 {
+        assert!(connect(&test, &thief, hello(&thief), &cut).await.is_none());
+    }
+    let raised = alarms(&test).await;
+    let text = raised[0]["text"].as_str().unwrap();
+    assert!(text.contains(&hello(&peer).site.to_string()), "{text}");
+    let key = raised[0]["key"].as_str().unwrap();
+    assert!(key.contains(&hello(&peer).site.to_string()), "{key}");
+    let forks = test.audited().await;
+    let forks = forks.iter().filter(|line| line.starts_with("peer.fork "));
+    assert_eq!(forks.count(), 1);
+}
+
+// PEER-21
+#[tokio::test]
+async fn a_peer_that_floods_a_site_is_limited_and_then_suspended_with_an_alarm() {
+    let messages = |number: u32, to: &str| {
+        let messages = (1..=32).map(|n| message(n, u64::from(number * 32 + n), to));
+        json!({ "messages": messages.collect::<Vec<_>>() })
+    };
+    let unknown = |n| messages(n, "eve@example.org");
+    let known = |_| messages(0, ADA);
+    let floods: [(&str, &dyn Fn(u32) -> Value); 3] = [
+        ("peer.ping", &|_| json!({})),
+        ("peer.deliver", &unknown),
+        ("peer.deliver", &known),
+    ];
+    for (command, params) in floods {
+        let (test, peer) = site().await;
+        let opened = connect(&test, &peer, hello(&peer), &Cut::default()).await;
+        let opened = opened.unwrap();
+        let mut done = 0;
+        for n in 0..10_000 {
+            match calls(&test, &opened.caller, command, params(n)).await.0 {
+                Code::SUCCESS => done += 1,
+                Code::BUSY => {}
+                _ => break,
+            }
+        }
+        assert!(done <= 256, "{command}: {done}");
+        assert_eq!(state(&test).await, "suspended");
+        let raised = alarms(&test).await;
+        assert_eq!(raised.len(), 1, "{raised:?}");
+    }
+}
+
+/// The names of people could be tested by the thousand in a second.
+// PEER-21
+#[tokio::test]
+async fn a_peer_that_tests_names_learns_a_few_and_others_still_get_messages() {
+    let (test, peer) = site().await;
+    let opened = connect(&test, &peer, hello(&peer), &Cut::default()).await;
+    let caller = opened.unwrap().caller;
+    assert_eq!(
+        delivered(&test, &caller, message(1, 1, ADA)).await,
+        "accepted"
+    );
+    test.admin("person.create", json!({ "name": "eve" })).await;
+    let mut refused = 0;
+    for n in 0..100 {
+        let unknown = message(2, 1, &format!("no-{n}@example.org"));
+        refused += u32::from(delivered(&test, &caller, unknown).await == "refused");
+    }
+    assert_eq!(refused, 60);
+    // Whether eve exists is not told, and a conversation goes on.
+    assert_eq!(
+        delivered(&test, &caller, message(3, 1, "eve@example.org")).await,
+        "later"
+    );
+    assert_eq!(
+        delivered(&test, &caller, message(4, 2, ADA)).await,
+        "accepted"
+    );
+}
+
+/// Another site that answers when its operator likes, here after something happened at this site.
+struct Slow {
+    peer: TestPeer,
+    test: Arc<TestSite>,
+    meanwhile: (&'static str, Value),
+}
+
+#[async_trait]
+impl PeerTransport for Slow {
+    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
+        let (operation, params) = self.meanwhile.clone();
+        self.test.admin(operation, params).await;
+        Ok(JoinedSite {
+            known: self.peer.known(),
+            events: self.peer.events.clone(),
+        })
+    }
+
+    fn wake(&self) {}
+
+    async fn settle(&self, _: bool) {}
+
+    fn state(&self) -> PeerServerState {
+        PeerServerState::Running
+    }
+}
+
+#[tokio::test]
+async fn a_lockdown_or_lock_while_the_other_site_answers_prevents_the_join() {
+    for meanwhile in [
+        ("lockdown.site", json!({ "level": "all" })),
+        ("person.lock", json!({ "name": "ada" })),
+    ] {
+        let (test, _) = site().await;
+        let root = test.person("admin", "admin").await;
+        let test = Arc::new(test);
+        let other = TestPeer::new("c.example");
+        let ticket = other.ticket().to_uri().expose().to_owned();
+        test.site.connect_peers_with(Arc::new(Slow {
+            peer: other,
+            test: test.clone(),
+            meanwhile,
+        }));
+        let params = json!({ "ticket": ticket, "person": "ada" });
+        let (code, data) = calls(&test, &root.caller, "peer.join", params).await;
+        assert!(
+            matches!(code, Code::LOCKDOWN | Code::CONFLICT),
+            "{code:?}: {data}"
+        );
+        let listed = test.admin("peer.list", json!({})).await;
+        assert_eq!(listed["entries"].as_array().unwrap().len(), 1);
+    }
+}
+
+/// A thief of a session queued messages; the lock did not stop them.
+#[tokio::test]
+async fn messages_of_a_person_in_lockdown_or_locked_wait_and_hide_no_others() {
+    let (test, peer) = site().await;
+    let send = async |from: &str, count: usize| {
+        for n in 0..count {
+            let to = format!("bob{n}@b.example");
+            let params = json!({ "from": from, "to": to, "text": "hello" });
+            test.admin("peer.send", params).await;
+        }
+    };
+    let site = hello(&peer).site;
+    send("ada", 50).await;
+    test.admin("person.create", json!({ "name": "eve" })).await;
+    send("eve", 1).await;
+    for (on, off, lift) in [
+        (
+            "lockdown.person",
+            "lockdown.lift",
+            json!({ "person": "ada" }),
+        ),
+        ("person.lock", "person.unlock", json!({ "name": "ada" })),
+    ] {
+        test.admin(on, json!({ "name": "ada" })).await;
+        let sent = test.site.messages_for(site).await.unwrap().messages;
+        let from: Vec<_> = sent.iter().map(|sent| sent.from.to_string()).collect();
+        assert_eq!(from, ["eve@example.org"]);
+        test.admin(off, lift).await;
+        let sent = test.site.messages_for(site).await.unwrap();
+        assert_eq!(sent.messages.len(), 32);
+    }
+}
+
+/// The level was compared once, before a retry: an admin session that imposed `enrolment` at the
+/// same time as the socket imposed `logins` left the lower one.
+#[tokio::test]
+async fn a_session_cannot_lower_the_level_that_the_socket_imposes_at_the_same_time() {
+    for polls in 0..40 {
+        let test = TestSite::builder().file().build().await;
+        let root = test.person("root", "admin").await;
+        let params = json!({ "level": LockdownLevel::Enrolment });
+        let mut lower = pin!(calls(&test, &root.caller, "lockdown.site", params));
+        let mut context = Context::from_waker(Waker::noop());
+        let is_done = (0..polls).any(|_| lower.as_mut().poll(&mut context).is_ready());
+        test.admin("lockdown.site", json!({ "level": "logins" }))
+            .await;
+        if !is_done {
+            lower.await;
+        }
+        let level = test.site.lockdowns().level();
+        assert_eq!(level, Some(LockdownLevel::Logins), "after {polls} polls");
+    }
+}
