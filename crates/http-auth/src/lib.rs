@@ -68,11 +68,11 @@ pub use session::{SessionError, SiteEvents, SiteSession};
 #[cfg(feature = "consumer")]
 pub use v1::V1BuildError;
 pub use v1::{V1, V1Application, V1Site};
-#[cfg(any(feature = "reqwest", feature = "provider"))]
-pub use v2::IntroductionError;
 #[cfg(feature = "provider")]
 pub use v2::ProviderError;
 pub use v2::{Application, Site, TICKET_PATH, V2};
+#[cfg(any(feature = "reqwest", feature = "provider"))]
+pub use v2::{IntroducedSite, IntroductionError};
 
 /// The error of an arbitrary service, as in `tower`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use countersign_crypto::site_key::SitePublicKey;
-use countersign_proto::broker::v2::introduction::{Introduction, MAX_LENGTH};
+use countersign_proto::broker::v2::introduction::{Introduction, MAX_LENGTH, VerifiedIntroduction};
+use countersign_proto::site_identity::KnownSite;
 use http::Uri;
 
 use super::Site;
@@ -42,34 +43,79 @@ impl Site {
     /// # Errors
     /// [`IntroductionError`].
     pub async fn ask(url: Uri, key: &SitePublicKey) -> Result<Self, IntroductionError> {
-        let unreachable =
-            |error: reqwest::Error| IntroductionError::Unreachable(error.without_url().to_string());
-        let address = SiteAddress::of(&url)?.at("/.well-known/countersign")?;
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(unreachable)?;
-        let answer = client
-            .get(address.to_string())
-            .send()
-            .await
-            .map_err(unreachable)?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Err(IntroductionError::Refused(answer.status().as_u16()));
-        }
-        let text = read(reqwest::Body::from(answer), MAX_LENGTH);
-        let text = text.await.map_err(|unread| match unread {
-            ReadError::TooLong => IntroductionError::FailedVerification,
-            ReadError::Interrupted(error) => IntroductionError::Unreachable(error.to_string()),
-        })?;
-        let introduction: Option<Introduction> = serde_json::from_slice(&text).ok();
-        let verified = introduction.and_then(|introduction| introduction.verify(key));
-        let introduced = verified.ok_or(IntroductionError::FailedVerification)?;
+        let introduced = Self::first_contact(url, key).await?;
+        Ok(introduced.site)
+    }
+
+    /// Like [`Self::ask`], and also returns what to store of the site's key events, for
+    /// [`Self::ask_again`].
+    ///
+    /// # Errors
+    /// [`IntroductionError`].
+    pub async fn first_contact(
+        url: Uri,
+        key: &SitePublicKey,
+    ) -> Result<IntroducedSite, IntroductionError> {
+        let introduction = introduction(&url).await?;
+        IntroducedSite::of(url, introduction.verify(key))
+    }
+
+    /// Requests id and keys again and follows the site's key events from those that are known. A
+    /// thief of a site key that was replaced cannot pose as the site then, as it can to a program
+    /// that knows only the URI with that key. Store what is known afterwards.
+    ///
+    /// # Errors
+    /// [`IntroductionError`].
+    pub async fn ask_again(
+        url: Uri,
+        known: &KnownSite,
+    ) -> Result<IntroducedSite, IntroductionError> {
+        let introduction = introduction(&url).await?;
+        IntroducedSite::of(url, introduction.verify_again(known))
+    }
+}
+
+/// A site, and what to store of its key events.
+#[derive(Debug, Clone)]
+pub struct IntroducedSite {
+    /// Id, address and keys.
+    pub site: Site,
+    /// The site's newest key event.
+    pub known: KnownSite,
+}
+
+impl IntroducedSite {
+    fn of(url: Uri, verified: Option<VerifiedIntroduction>) -> Result<Self, IntroductionError> {
+        let VerifiedIntroduction { id, keys, site } =
+            verified.ok_or(IntroductionError::FailedVerification)?;
         Ok(Self {
-            id: introduced.id,
-            url,
-            keys: introduced.keys,
+            site: Site { id, url, keys },
+            known: site,
         })
     }
+}
+
+async fn introduction(url: &Uri) -> Result<Introduction, IntroductionError> {
+    let unreachable =
+        |error: reqwest::Error| IntroductionError::Unreachable(error.without_url().to_string());
+    let address = SiteAddress::of(url)?.at("/.well-known/countersign")?;
+    let client = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(unreachable)?;
+    let answer = client
+        .get(address.to_string())
+        .send()
+        .await
+        .map_err(unreachable)?;
+    if answer.status() != reqwest::StatusCode::OK {
+        return Err(IntroductionError::Refused(answer.status().as_u16()));
+    }
+    let text = read(reqwest::Body::from(answer), MAX_LENGTH);
+    let text = text.await.map_err(|unread| match unread {
+        ReadError::TooLong => IntroductionError::FailedVerification,
+        ReadError::Interrupted(error) => IntroductionError::Unreachable(error.to_string()),
+    })?;
+    serde_json::from_slice(&text).map_err(|_| IntroductionError::FailedVerification)
 }

@@ -22,7 +22,7 @@ use countersign_proto::broker::v2::limits;
 use crate::edition::{ApplicationKeys, Edition};
 
 #[cfg(any(feature = "reqwest", feature = "provider"))]
-pub use introduction::IntroductionError;
+pub use introduction::{IntroducedSite, IntroductionError};
 pub use party::{Application, Site};
 #[cfg(feature = "provider")]
 pub use provider::ProviderError;

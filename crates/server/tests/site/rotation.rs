@@ -73,14 +73,20 @@ async fn a_renewal_needs_a_fresh_proof_and_an_older_setup() {
 async fn an_application_that_pinned_the_first_site_key_follows_to_the_present_one() {
     let served = TestSite::builder().serve().await;
     let first = served.site.public_key();
+    let http = served.site.endpoints().http.unwrap();
+    let url: http::Uri = format!("http://{http}").parse().unwrap();
+    let known = Site::first_contact(url.clone(), &first)
+        .await
+        .unwrap()
+        .known;
     let file = json!({ "slot_file": served.slot.to_text().expose() });
     for _ in 0..3 {
         let params = json!({ "secrets": [file], "slots": [file] });
         served.admin("site.key_new", params).await;
     }
     served.admin("broker.key_new", json!({})).await;
-    let http = served.site.endpoints().http.unwrap();
-    let url: http::Uri = format!("http://{http}").parse().unwrap();
+    let again = Site::ask_again(url.clone(), &known).await.unwrap();
+    assert_eq!(again.known.newest().event().number, 3);
     let site = Site::ask(url, &first).await.unwrap();
     assert_eq!((site.id.as_str(), site.keys.len()), ("example.org", 2));
 }

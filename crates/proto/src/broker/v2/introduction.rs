@@ -84,6 +84,25 @@ impl Introduction {
     /// of keys is out of range.
     #[must_use]
     pub fn verify(&self, site: &SitePublicKey) -> Option<VerifiedIntroduction> {
+        self.verified(|events| KnownSite::first_contact(site, events).ok())
+    }
+
+    /// Like [`Self::verify`], for an application that kept what it learned of the site. An
+    /// introduction that lacks the newest known key event is refused: a thief of a key that was
+    /// replaced leaves it out.
+    #[must_use]
+    pub fn verify_again(&self, known: &KnownSite) -> Option<VerifiedIntroduction> {
+        self.verified(|events| {
+            let whole = KnownSite::whole(events).ok()?;
+            let followed = known.advance(events).ok()?;
+            (whole == followed).then_some(followed)
+        })
+    }
+
+    fn verified(
+        &self,
+        follow: impl FnOnce(&[SignedKeyEvent]) -> Option<KnownSite>,
+    ) -> Option<VerifiedIntroduction> {
         let few = (1..=MAX_KEYS).contains(&self.keys.len());
         if !few || self.id.is_empty() || self.id.len() > limits::ID {
             return None;
@@ -95,7 +114,7 @@ impl Introduction {
         let keys: Vec<PartyPublic> = self.keys.iter().map(key).collect::<Option<_>>()?;
         let signature = Signature(self.signature.as_slice().try_into().ok()?);
         let text = signed_text(&self.id, &keys);
-        let site = KnownSite::first_contact(site, &self.events).ok()?;
+        let site = follow(&self.events)?;
         site.keys().signing.verify(&text, &signature).ok()?;
         Some(VerifiedIntroduction {
             id: self.id.clone(),
@@ -116,6 +135,37 @@ mod tests {
     use countersign_crypto::site_key::SiteSeed;
 
     use super::*;
+
+    /// The thief of a replaced key answers for the site with the events up to that key. An
+    /// application that knows only the key in its URI cannot tell.
+    ///
+    /// [BRK-14]
+    #[test]
+    fn an_introduction_without_the_newest_known_event_is_refused() {
+        let site = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
+        let party = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
+        let keys = [party.public().clone()];
+        let first = SignedKeyEvent::first(&site(1), &site(2).public(), 1_000);
+        let second = first.replaced_by(&site(1), &site(2), &site(3).public(), 2_000, None);
+        let third = second.replaced_by(&site(2), &site(3), &site(4).public(), 3_000, None);
+        let issue =
+            |key, events: &[_]| Introduction::issue("example.org", &keys, &site(key), events);
+        let uri = site(1).public();
+        let known = issue(1, &[first]).verify(&uri).unwrap().site;
+        let known = issue(2, &[first, second])
+            .verify_again(&known)
+            .unwrap()
+            .site;
+        let cut = issue(1, &[first]);
+        assert!(cut.verify(&uri).is_some());
+        assert!(cut.verify_again(&known).is_none());
+        let forked = first.replaced_by(&site(1), &site(8), &site(9).public(), 2_000, None);
+        assert!(issue(8, &[first, forked]).verify_again(&known).is_none());
+        let newest = issue(3, &[first, second, third])
+            .verify_again(&known)
+            .unwrap();
+        assert_eq!(newest.site.keys(), &site(3).public());
+    }
 
     /// [BRK-14]
     #[test]
