@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 11] = [
+pub(super) const LAYOUTS: [(&str, &str); 12] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -55,6 +55,10 @@ pub(super) const LAYOUTS: [(&str, &str); 11] = [
         include_str!("../../migrations/0009_refusals.sql"),
     ),
     ("peers", include_str!("../../migrations/0010_peers.sql")),
+    (
+        "removed_device_of",
+        include_str!("../../migrations/0011_removed_device_of.sql"),
+    ),
     (
         "message_ids",
         include_str!("../../migrations/0012_message_ids.sql"),

@@ -210,14 +210,14 @@ async fn has_other_admins(context: &Context) -> Result<bool, Refusal> {
 
 async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownView>, Refusal> {
     let in_force = context.site().lockdowns();
-    if let Some(site) = in_force.site() {
-        if site.level == params.level {
-            let output = format!(
-                "The site is in lockdown at the level {} already.",
-                site.level
-            );
-            return Ok(Answer::new(LockdownView::of_site(site)).with_output(output));
-        }
+    if let Some(site) = in_force.site()
+        && site.level == params.level
+    {
+        let output = format!(
+            "The site is in lockdown at the level {} already.",
+            site.level
+        );
+        return Ok(Answer::new(LockdownView::of_site(site)).with_output(output));
     }
     let imposed = Imposed::new(context.caller(), params.reason, context.now());
     let new = SiteLockdown {
