@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// A connection to a site.
 pub(super) enum Link {
-    Session(Client),
+    Session(Box<Client>),
     Device {
         connection: DeviceConnection,
         /// The person's id.

@@ -98,7 +98,7 @@ impl Source {
                     // If it fails, the next login tries again.
                     let _ = client.renew_passphrase(passphrase).await;
                 }
-                Link::Session(client)
+                Link::Session(Box::new(client))
             }
             Self::Device(device) => device.connect().await?,
         })

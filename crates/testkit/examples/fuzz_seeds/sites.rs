@@ -1,7 +1,6 @@
 //! Seeds of what devices and other sites send: enrolment, connections, key events.
 
 use countersign_crypto::device_key::DeviceIdentity;
-use countersign_crypto::entropy::Entropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::device::{DeviceWelcome, Hello};
 use countersign_proto::enrolment::passphrase::{
@@ -19,7 +18,6 @@ use countersign_proto::site_identity::{KeyEventsRequest, SignedKeyEvent, SiteId}
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::put;
 use countersign_testkit::site::{Site, key_event};
-use serde_json::json;
 
 use super::write;
 

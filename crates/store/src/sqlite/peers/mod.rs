@@ -137,7 +137,9 @@ type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArgum
 impl SqliteStore {
     /// The number in the first row; 0 without a row.
     async fn number(&self, query: Query) -> Result<u64, StoreError> {
-        let found = one(&self.readers, query, |columns: &mut Columns<'_>| columns.number::<u64>());
+        let found = one(&self.readers, query, |columns: &mut Columns<'_>| {
+            columns.number::<u64>()
+        });
         Ok(found.await?.unwrap_or(0))
     }
 }
