@@ -39,11 +39,13 @@ const COMMANDS: [(&str, &str); 20] = [
 ];
 
 /// Operations without a command of their own: programs run them, or `countersign call`.
-const OF_PROGRAMS: [&str; 5] = [
+const OF_PROGRAMS: [&str; 7] = [
     "person withdraw_key",
     "self",
     "broker ticket",
     "broker ticket_keys",
+    "peer deliver",
+    "peer ping",
     "site backup_done",
 ];
 

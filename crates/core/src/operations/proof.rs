@@ -224,7 +224,7 @@ pub(super) fn consume_for_alarms(
     consume(context, account).map_err(|_| {
         Refusal::not_permitted(
             "changing where your own alarms go needs a fresh proof",
-            "use `countersign call --prove`; a program makes a proof with self.proof_start and \
+            "use `countersign call --prove GROUP COMMAND`; a program makes a proof with self.proof_start and \
             self.proof_finish and then repeats this operation within two minutes",
         )
         .of_field(field)

@@ -47,8 +47,8 @@ async fn keys_are_rotated_without_an_interruption() {
     // The site signs with its oldest key, so the applications know the new one before it signs.
     world.site.set_keys(vec![party(11), party(1)]);
     call().await;
-    consumer.set_site_keys(site(&[1, 11]));
-    provider.set_site_keys(site(&[1, 11]));
+    consumer.set_site_keys(site(&[11, 1]));
+    provider.set_site_keys(site(&[11, 1]));
     call().await;
     world.site.set_keys(vec![party(11)]);
     call().await;

@@ -136,7 +136,7 @@ async fn clock(
     Query(asked): Query<HashMap<String, Nonce>>,
 ) -> axum::Json<Clock> {
     let party = site.site.lock().unwrap();
-    let clock = Clock::issue(asked["nonce"], site.time.now(), &party.keys[0]);
+    let clock = Clock::issue(asked["nonce"], site.time.now(), party.keys.last().unwrap());
     axum::Json(clock)
 }
 

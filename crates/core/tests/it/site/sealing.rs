@@ -32,7 +32,7 @@ async fn a_sealed_site_refuses_everything_but_a_few_operations() {
             "lockdown.person" | "lockdown.site" | "lockdown.lift" | "lockdown.status" => {
                 assert_eq!(code, Code::SUCCESS, "{}", entry.name());
             }
-            "lockdown.service" | "lockdown.app" => {
+            "lockdown.service" | "lockdown.app" | "lockdown.peer" => {
                 assert_eq!(code, Code::NOT_FOUND, "{}", entry.name());
             }
             name => assert_eq!(code, Code::SEALED, "{name}"),
