@@ -275,8 +275,8 @@ mod tests {
         assert!(!contradicts(forged(99)));
         assert!(known(1).is_contradicted_by_its_key(&[events(2)[1], events(3)[2], forged(3)]));
         assert!(!known(1).is_contradicted_by_its_key(&events(4)));
-        let stranger = SignedKeyEvent::first(&key(99), &key(98).public(), 0);
-        assert!(!known(1).is_contradicted_by_its_key(&[stranger]));
+        let unrelated = SignedKeyEvent::first(&key(99), &key(98).public(), 0);
+        assert!(!known(1).is_contradicted_by_its_key(&[unrelated]));
         // The thief of the first key makes another event 0.
         let other = SignedKeyEvent::first(&key(1), &key(98).public(), 0);
         assert!(known(1).is_contradicted_by_its_key(&[other]));

@@ -196,14 +196,14 @@ async fn no_number_makes_later_messages_disappear() {
 #[tokio::test]
 async fn a_fork_alarm_needs_the_peers_key_and_names_the_peer() {
     let (test, peer) = site().await;
-    let stranger = TestPeer::new("b.example");
+    let attacker = TestPeer::new("b.example");
     let forged = PeerHello {
-        events: stranger.rotated().events,
+        events: attacker.rotated().events,
         ..hello(&peer)
     };
     let cut = Cut::default();
     assert!(
-        connect(&test, &stranger, forged.clone(), &cut)
+        connect(&test, &attacker, forged.clone(), &cut)
             .await
             .is_none()
     );
@@ -212,7 +212,7 @@ async fn a_fork_alarm_needs_the_peers_key_and_names_the_peer() {
         .follow_key_events(forged.site, &forged.events, test.now());
     assert_eq!(from_the_middle.await.unwrap(), None);
     assert_eq!(alarms(&test).await, Vec::<Value>::new());
-    let thief = peer.rotated_to(&stranger);
+    let thief = peer.rotated_to(&attacker);
     for _ in 0..3 {
         assert!(connect(&test, &thief, hello(&thief), &cut).await.is_none());
     }
@@ -260,7 +260,7 @@ async fn a_peer_that_floods_a_site_is_limited_and_then_suspended_with_an_alarm()
 }
 
 /// The names of people could be tested by the thousand in a second.
-// PEER-21
+// PEER-21, PEER-24
 #[tokio::test]
 async fn a_peer_that_tests_names_learns_a_few_and_others_still_get_messages() {
     let (test, peer) = site().await;
