@@ -130,7 +130,7 @@ pub(super) static DELIVERY_SETTINGS: &[Setting] = &[
         none("\"https://sms.example.org/send\""),
         "Where the site sends alarms as short texts: one POST for each message, such as to an SMS gateway. \
          Without it, the site sends none. Redirects are not followed, and the proxy variables of the \
-         environment are not used. `config list` and the log show its scheme and host alone: the rest may be a \
+         environment are not used. `countersign config list` and the log show its scheme and host alone: the rest may be a \
          secret of the service."
     ),
     setting!(
@@ -149,7 +149,7 @@ pub(super) static DELIVERY_SETTINGS: &[Setting] = &[
         "table of strings",
         "at most 16; none that the site writes itself",
         Preset::Is("{}"),
-        "Further headers of each request, such as `{ X-Priority = \"high\" }`. `config list` and the log show \
+        "Further headers of each request, such as `{ X-Priority = \"high\" }`. `countersign config list` and the log show \
          their names alone; a secret belongs into the file of `authorization_file`."
     ),
     setting!(
