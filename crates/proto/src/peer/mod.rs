@@ -36,4 +36,4 @@ pub use line::{BadPeerLine, PeerLine};
 pub use request::{BadJoin, JoinRequest, Joining, ProvenSite, join_proof_input};
 pub use sealed::{BadSealedJoin, SealedJoin};
 pub use ticket::{MAX_PEER_TICKET_JSON, MAX_PEER_TICKET_URI, PeerTicket};
-pub use walk::{BadWalk, MAX_WALK, MAX_WALK_LINE, WalkReply, WalkRequest};
+pub use walk::{BadWalk, MAX_WALK, MAX_WALK_LINE, MAX_WALK_PAGE, WalkReply, WalkRequest};

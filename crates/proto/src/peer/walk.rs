@@ -6,9 +6,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::json;
 use crate::site_identity::SignedKeyEvent;
 
-/// The most key events on one line. A longer walk takes several requests, and a site with more
-/// than this cannot join another one.
+/// The most key events on one line. A site with more than this cannot join another one.
 pub const MAX_WALK: usize = 100;
+/// The most key events in a reply to any client that asks: less than 4 KiB. A longer walk takes
+/// several requests.
+pub const MAX_WALK_PAGE: usize = 10;
 /// The longest line with key events, in bytes with its line end: [`MAX_WALK`] of them, and room
 /// for other spellings of the same JSON.
 pub const MAX_WALK_LINE: usize = 48 * 1024;
@@ -29,8 +31,8 @@ impl WalkRequest {
     }
 }
 
-/// The line `{"key_events":["…"]}`: at most [`MAX_WALK`] events in their order; none if the site
-/// has none from that number on.
+/// The line `{"key_events":["…"]}`: at most [`MAX_WALK_PAGE`] events in their order; none if the
+/// site has none from that number on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalkReply {
     /// The events.
@@ -57,7 +59,7 @@ impl WalkReply {
             .iter()
             .filter(|signed| signed.event().number >= number);
         Self {
-            key_events: from.take(MAX_WALK).copied().collect(),
+            key_events: from.take(MAX_WALK_PAGE).copied().collect(),
         }
     }
 

@@ -7,8 +7,7 @@ use countersign_proto::device::DeviceWelcome;
 use countersign_proto::enrolment::{BadTicket, EnrolmentTicket, Exporter, Token};
 use countersign_proto::peer::{
     AnswerStep, AwaitingAnswer, AwaitingFirst, FirstStep, JoinAnswer, JoinError, JoinRequest,
-    Joining, MAX_WALK, MAX_WALK_LINE, PeerHello, PeerLine, PeerTicket, PeerWelcome, WalkReply,
-    WalkRequest,
+    Joining, MAX_WALK, PeerHello, PeerLine, PeerTicket, PeerWelcome, WalkReply, WalkRequest,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
 use proptest::prelude::*;
@@ -200,9 +199,9 @@ fn key_events_are_sent_in_pages_to_a_site_that_slept() {
     let step = AwaitingFirst::new().receive(asked.to_line().as_bytes());
     assert!(matches!(step, Ok(FirstStep::KeyEvents(read)) if read == asked));
     let page = WalkReply::of(&all, 3);
-    assert_eq!(page.key_events, all[3..103]);
+    assert_eq!(page.key_events, all[3..13]);
     let line = page.to_line();
-    assert!(line.len() <= MAX_WALK_LINE);
+    assert!(line.len() <= 4_096);
     assert_eq!(WalkReply::read(&line).unwrap(), page);
     assert!(WalkReply::of(&all, 120).key_events.is_empty());
 

@@ -9,8 +9,8 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_net::tls::{ConnectError, Connector, TlsSetupError, TlsStream};
 use countersign_proto::peer::{
-    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining, MAX_WALK,
-    MAX_WALK_LINE, PeerTicket, WalkReply, WalkRequest,
+    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining,
+    MAX_WALK_LINE, MAX_WALK_PAGE, PeerTicket, WalkReply, WalkRequest,
 };
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,7 +91,7 @@ pub(super) async fn follow(
     shared: &Shared,
 ) -> Result<KnownSite, DialError> {
     let mut newest = known;
-    for _ in 0..MAX_KEY_EVENTS.div_ceil(MAX_WALK) {
+    for _ in 0..MAX_KEY_EVENTS.div_ceil(MAX_WALK_PAGE) {
         let from = newest.newest().event().number;
         let page = key_events(address, from).await?;
         let followed = shared
