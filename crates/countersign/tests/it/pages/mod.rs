@@ -45,10 +45,14 @@ fn with_examples(folder: &Path) {
 }
 
 /// Builds the examples and writes a `cargo` script that runs them into the folder.
+///
+/// A test target beside the programs makes cargo choose the features that the tests were built with; without
+/// it every dependency is compiled a second time.
 fn with_cargo(folder: &Path) {
     let built = std::process::Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--workspace"])
         .args(["--bin", "provider", "--bin", "consumer"])
+        .args(["--test", "repository"])
         .current_dir(root())
         .status();
     assert!(built.unwrap().success());
