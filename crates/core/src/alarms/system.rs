@@ -112,6 +112,10 @@ pub enum PeerAlarm {
     Fork,
     /// It broke the protocol again and again, and was suspended.
     Garbage,
+    /// The head of its audit log contradicts one that it signed before.
+    Log,
+    /// It holds a head of this site's audit log that is not in the log.
+    OwnLog,
 }
 
 impl PeerAlarm {
@@ -121,6 +125,8 @@ impl PeerAlarm {
             Self::ZoneTaken => "zone",
             Self::Fork => "fork",
             Self::Garbage => "protocol",
+            Self::Log => "audit log",
+            Self::OwnLog => "own audit log",
         }
     }
 }
@@ -322,6 +328,15 @@ impl SystemAlarm {
                     "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
                      operator, and allow it again with `countersign peer resume`."
                 ),
+                PeerAlarm::Log => format!(
+                    "The audit log of the peer {site} of {id} contradicts what that site signed before: the log was \
+                     shortened or rewritten, or the site was restored from a backup. Tell its operator."
+                ),
+                PeerAlarm::OwnLog => format!(
+                    "The peer {site} of {id} countersigned a head of this site's audit log that is not in the log \
+                     any more: the log was shortened or rewritten, or the site was restored from a backup. See \
+                     `countersign audit verify --peers`."
+                ),
             },
             Self::KeysRetire {
                 application,
@@ -417,6 +432,16 @@ impl SystemAlarm {
                 PeerAlarm::Garbage => format!(
                     "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
                      Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
+                ),
+                PeerAlarm::Log => format!(
+                    "Das Audit-Log des Peers {site} von {id} widerspricht dem, was die Site vorher unterschrieben \
+                     hat: Es wurde gekürzt oder umgeschrieben, oder die Site wurde aus einem Backup \
+                     wiederhergestellt. Sagen Sie es dem Betreiber."
+                ),
+                PeerAlarm::OwnLog => format!(
+                    "Der Peer {site} von {id} hat ein Ende des Audit-Logs dieser Site gegengezeichnet, das nicht mehr \
+                     im Log steht: Das Log wurde gekürzt oder umgeschrieben, oder die Site wurde aus einem Backup \
+                     wiederhergestellt. Siehe `countersign audit verify --peers`."
                 ),
             },
             Self::KeysRetire {

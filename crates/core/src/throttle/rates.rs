@@ -39,6 +39,8 @@ pub enum Rate {
     Sent(AccountId),
     /// Messages that a peer delivers.
     Delivered(SiteId),
+    /// Heads of its audit log that a peer has countersigned.
+    AuditHeads(SiteId),
 }
 
 impl Rate {
@@ -65,6 +67,8 @@ impl Rate {
             Self::Sent(_) => (60, 2_000),
             // What waited for a day arrives at once; at most 86,400 audit entries a day.
             Self::Delivered(_) => (2_000, 1_000),
+            // Some verifications in a row, then one a minute; at most 1,440 audit entries a day.
+            Self::AuditHeads(_) => (16, 60_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

@@ -1,4 +1,4 @@
-//! Connecting to the peers that messages wait for, with backoff and jitter.
+//! Connecting to the peers that messages or heads of the audit log wait for, with backoff and jitter.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -48,7 +48,8 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
     let mut backoff: HashMap<SiteId, Backoff> = HashMap::new();
     loop {
         changes.mark_unchanged();
-        let awaited = log_trouble(shared.site.peers_awaited().await).unwrap_or_default();
+        let awaited =
+            log_trouble(shared.site.peers_awaited(clock::now()).await).unwrap_or_default();
         backoff.retain(|site, _| awaited.contains(site));
         let mut next = now() + LOOK_AGAIN;
         for site in awaited {
@@ -110,6 +111,7 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> boo
             debug!(%site, %problem, "a peer cannot be reached");
             let problem = Some(problem.to_string());
             shared.site.peer_problem(site, problem, clock::now());
+            server.head_tried();
             false
         }
     }

@@ -1,7 +1,7 @@
-//! The messages that this site sends over one connection.
+//! The messages and heads of the audit log that this site sends over one connection.
 //!
 //! ```text
-//!          changed            some                     reports
+//!          changed            some                     result
 //! Resting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
 //!    ▲                  │ none                                     │ nothing was taken
 //!    └──────────────────┴──────────────────────────────────────────┘
@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{DeliveryReport, Outgoing as Batch};
+use countersign_core::engine::{DeliveryReport, HeadReply, OfferedHead, Outgoing as Batch};
 use countersign_core::store::StoreError;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
@@ -45,10 +45,24 @@ pub(super) struct Outgoing {
 enum State {
     /// Nothing is under way until this time, or until something changes.
     Resting(Option<Instant>),
-    Reading(Sending, Step<Batch>),
+    Reading(Sending, Step<Work>),
     /// The operation with this id was sent.
-    Awaiting(Sending, u64, Instant),
+    Awaiting(Sending, Sent, Instant),
     Storing(Sending, Step<bool>),
+}
+
+/// What the peer gets next.
+enum Work {
+    Messages(Batch),
+    Head(OfferedHead),
+    Nothing,
+}
+
+/// An operation that waits for its result.
+struct Sent {
+    id: u64,
+    /// The head that was sent; `None` if messages were.
+    head: Option<OfferedHead>,
 }
 
 /// What the connection does next.
@@ -98,12 +112,12 @@ impl Outgoing {
                     self.begin();
                 }
                 State::Reading(_, reading) => match log_trouble(reading.await) {
-                    Ok(batch) if !batch.messages.is_empty() => {
-                        if let Some(operation) = self.send(&batch) {
+                    Ok(Work::Nothing) => self.state = State::Resting(None),
+                    Ok(work) => {
+                        if let Some(operation) = self.send(work) {
                             return Next::Send(operation);
                         }
                     }
-                    Ok(_) => self.state = State::Resting(None),
                     Err(_) => self.rest(),
                 },
                 State::Awaiting(_, _, until) => {
@@ -121,13 +135,17 @@ impl Outgoing {
     /// Takes a result. Returns whether an operation waited for it.
     pub(super) fn answered(&mut self, outcome: &Outcome) -> bool {
         let state = std::mem::replace(&mut self.state, State::Resting(None));
-        let sending = match state {
-            State::Awaiting(sending, id, _) if id == outcome.id => sending,
+        let (sending, head) = match state {
+            State::Awaiting(sending, sent, _) if sent.id == outcome.id => (sending, sent.head),
             other => {
                 self.state = other;
                 return false;
             }
         };
+        if let Some(head) = head {
+            self.head_answered(sending, head, outcome);
+            return true;
+        }
         let reports = match outcome.code {
             Code::SUCCESS => serde_json::from_str::<Reports>(outcome.data.get()).ok(),
             // The peer does not allow it, or is busy.
@@ -145,6 +163,25 @@ impl Outgoing {
         true
     }
 
+    fn head_answered(&mut self, sending: Sending, head: OfferedHead, outcome: &Outcome) {
+        let (server, shared, peer) = (self.server.clone(), self.shared.clone(), self.site);
+        let reply = match outcome.code {
+            Code::SUCCESS => serde_json::from_str::<HeadReply>(outcome.data.get()).ok(),
+            // The peer does not allow it, or is busy.
+            _ => None,
+        };
+        let storing = async move {
+            let (site, now) = (&shared.site, clock::now());
+            match reply {
+                Some(reply) => site.head_answered(peer, &head, reply, now).await?,
+                None => site.head_refused(peer, &head, now),
+            }
+            server.head_tried();
+            Ok(true)
+        };
+        self.state = State::Storing(sending, Box::pin(storing));
+    }
+
     /// Reads the next messages, unless another connection sends them.
     fn begin(&mut self) {
         self.state = match self.server.begin_sending(self.site) {
@@ -160,21 +197,37 @@ impl Outgoing {
         }
     }
 
-    fn reading(&self) -> Step<Batch> {
+    fn reading(&self) -> Step<Work> {
         let (site, peer) = (self.shared.site.clone(), self.site);
-        Box::pin(async move { site.messages_for(peer).await })
+        Box::pin(async move {
+            let batch = site.messages_for(peer).await?;
+            if !batch.messages.is_empty() {
+                return Ok(Work::Messages(batch));
+            }
+            let head = site.head_for(peer, clock::now()).await?;
+            Ok(head.map_or(Work::Nothing, Work::Head))
+        })
     }
 
-    fn send(&mut self, batch: &Batch) -> Option<Operation> {
+    fn send(&mut self, work: Work) -> Option<Operation> {
         let state = std::mem::replace(&mut self.state, State::Resting(None));
         let State::Reading(sending, _) = state else {
             return None;
         };
-        let params = serde_json::value::to_raw_value(batch).ok()?;
+        let (command, params, head) = match work {
+            Work::Messages(batch) => ("deliver", serde_json::value::to_raw_value(&batch), None),
+            Work::Head(head) => {
+                let params = serde_json::value::to_raw_value(&head.offer);
+                ("audit_head", params, Some(head))
+            }
+            Work::Nothing => return None,
+        };
+        let params = params.ok()?;
         self.last_id += 1;
         let until = Instant::from_std(clock::monotonic()) + RESULT_TIMEOUT;
-        self.state = State::Awaiting(sending, self.last_id, until);
-        Some(Operation::new(self.last_id, "peer", "deliver", params))
+        let id = self.last_id;
+        self.state = State::Awaiting(sending, Sent { id, head }, until);
+        Some(Operation::new(id, "peer", command, params))
     }
 
     /// Waits before the same messages are sent again.

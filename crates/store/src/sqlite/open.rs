@@ -55,6 +55,10 @@ pub(super) const LAYOUTS: [(&str, &str); 10] = [
         include_str!("../../migrations/0009_refusals.sql"),
     ),
     ("peers", include_str!("../../migrations/0010_peers.sql")),
+    (
+        "audit_heads",
+        include_str!("../../migrations/0011_audit_heads.sql"),
+    ),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -4,12 +4,14 @@ use countersign_core::accounts::Account;
 use countersign_core::id::MessageId;
 use countersign_core::page::Page;
 use countersign_core::peers::{
-    InboxMessage, Introduction, OutboxMessage, Peer, PeerPermission, PeerState, SendState,
+    InboxMessage, Introduction, LogSide, MAX_HEADS, OutboxMessage, Peer, PeerPermission, PeerState,
+    SendState,
 };
 use countersign_core::store::{Change, PeerChange, Store, StoreError, Thing, Unique};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::peer::{AuditHead, AuditReceipt, SignedAuditHead, WitnessedHead};
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
 
 use super::StoreUnderTest;
@@ -317,4 +319,60 @@ pub async fn a_deleted_account_and_a_forgotten_peer_take_their_messages_along(
     commit(&*store, [forget]).await.unwrap();
     assert_eq!(store.inbox_count(bob.id).await.unwrap(), 0);
     assert_eq!(store.outbox_count(bob.id).await.unwrap(), 0);
+}
+
+fn head(peer: &Peer, seq: u64, hash: u8) -> WitnessedHead {
+    let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes([1; 32])));
+    let head = AuditHead {
+        site: peer.site(),
+        event: 0,
+        seq,
+        hash: [hash; 32],
+        time: 0,
+    };
+    let head = SignedAuditHead::new(head, &key);
+    let receipt = AuditReceipt::new(&head, (SiteId([9; 32]), 0), &key, 0);
+    WitnessedHead { head, receipt }
+}
+
+// PEER-27
+pub async fn the_newest_heads_of_each_side_of_a_peer_are_kept(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    let put = |side, head| {
+        Change::Peer(PeerChange::Witness {
+            peer: one.site(),
+            side,
+            head: Box::new(head),
+        })
+    };
+    let first = put(LogSide::Own, head(&one, 1, 1));
+    assert_eq!(commit(&*store, [first]).await, Err(NO_PEER));
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let most = u64::from(MAX_HEADS);
+    let many = (1..=most + 2).map(|seq| put(LogSide::Own, head(&one, seq, 1)));
+    commit(&*store, many).await.unwrap();
+    // Another head with the number of a stored one is evidence, and is kept beside it.
+    let (other, fork) = (head(&one, 7, 1), head(&one, 7, 2));
+    commit(
+        &*store,
+        [put(LogSide::Peer, other), put(LogSide::Peer, fork)],
+    )
+    .await
+    .unwrap();
+    let heads = |side, limit| store.audit_heads(one.site(), side, limit);
+    let own = heads(LogSide::Own, u32::MAX).await.unwrap();
+    let numbers: Vec<_> = own.iter().map(|head| head.head.head().seq).collect();
+    assert_eq!(numbers, (3..=most + 2).collect::<Vec<_>>());
+    let newest = heads(LogSide::Own, 2).await.unwrap();
+    assert_eq!(newest, own[own.len() - 2..]);
+    let theirs = heads(LogSide::Peer, 9).await.unwrap();
+    assert_eq!(theirs, [other, fork]);
+
+    commit(&*store, [update(&removed(&one))]).await.unwrap();
+    let (site, revision) = (one.site(), 2);
+    let forget = Change::Peer(PeerChange::Forget { site, revision });
+    commit(&*store, [forget]).await.unwrap();
+    assert_eq!(heads(LogSide::Own, 9).await.unwrap(), []);
 }

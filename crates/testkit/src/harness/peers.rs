@@ -14,7 +14,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::name::AccountName;
-use countersign_proto::peer::{JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket};
+use countersign_proto::peer::{
+    AuditHead, JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket, SignedAuditHead,
+};
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
 
 /// Where the peers of tests connect from.
@@ -101,6 +103,22 @@ impl TestPeer {
         PeerTicket::new("b.example", 4750, token, 1_800_000_000, key, self.bob()).unwrap()
     }
 
+    /// The head of its audit log, with this number and hash.
+    #[must_use]
+    pub fn head(&self, seq: u64, hash: [u8; 32]) -> SignedAuditHead {
+        let event = self.events.last().unwrap().event().number;
+        let site = self.known().id();
+        let time = 0;
+        let head = AuditHead {
+            site,
+            event,
+            seq,
+            hash,
+            time,
+        };
+        SignedAuditHead::new(head, &self.key())
+    }
+
     /// Its request to join the site of a ticket.
     #[must_use]
     pub fn request(&self, ticket: &PeerTicket) -> JoinRequest {
@@ -157,6 +175,8 @@ impl PeerTransport for TestPeer {
     fn wake(&self) {}
 
     async fn settle(&self, _: bool) {}
+
+    async fn heads_sent(&self) {}
 
     fn state(&self) -> PeerServerState {
         PeerServerState::Running

@@ -118,7 +118,7 @@ impl Site {
             .map(|_| ())
     }
 
-    fn report_peer(&self, peer: &Peer, problem: PeerAlarm) {
+    pub(super) fn report_peer(&self, peer: &Peer, problem: PeerAlarm) {
         let id = peer.introductions.first();
         self.report(SystemAlarm::Peer {
             site: peer.site().to_string(),

@@ -164,7 +164,7 @@ async fn peer(context: &Context) -> Result<Peer, Refusal> {
 }
 
 /// The peer that calls, if it may ask for that.
-async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
+pub(super) async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
     let peer = peer(context).await?;
     match peer.allows.contains(&what) {
         true => Ok(peer),

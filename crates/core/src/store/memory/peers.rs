@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 use super::MemoryStore;
 use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
-use crate::peers::{InboxMessage, OutboxMessage, Peer, SendState};
+use crate::peers::{InboxMessage, LogSide, MAX_HEADS, OutboxMessage, Peer, SendState};
 use crate::store::{PeerChange, Peers, StoreError, Thing, Unique};
 
 /// A pair of persons: of a peer, and of this site.
 type Pair = (SiteId, AccountName, AccountId);
+
+/// A head of an audit log: the peer, whose log it is, its number and hash.
+type HeadKey = (SiteId, LogSide, u64, [u8; 32]);
 
 const NO_PEER: StoreError = StoreError::NotFound { what: Thing::Peer };
 const NO_MESSAGE: StoreError = StoreError::NotFound {
@@ -30,6 +34,8 @@ pub(super) struct PeerRows {
     outbox: Rows<u64, OutboxMessage>,
     inbox: Rows<u64, InboxMessage>,
     last: Rows<(), u64>,
+    /// By peer, side, number and hash.
+    heads: Rows<HeadKey, WitnessedHead>,
 }
 
 impl PeerRows {
@@ -99,6 +105,11 @@ impl PeerRows {
                 self.peers.get(&message.peer).ok_or(NO_PEER)?;
                 self.receive(message)
             }
+            PeerChange::Witness { peer, side, head } => {
+                self.peers.get(peer).ok_or(NO_PEER)?;
+                self.witness(*peer, *side, head);
+                Ok(())
+            }
             PeerChange::DiscardSent { id, own } => {
                 let at = self.sent(*id, |message| message.own == *own);
                 self.outbox.remove(&at.ok_or(NO_MESSAGE)?);
@@ -143,6 +154,10 @@ impl PeerRows {
         }
         self.peers.remove(&site);
         self.retain(|peer, _| peer != site);
+        for side in [LogSide::Own, LogSide::Peer] {
+            let keys = self.heads_of(site, side);
+            keys.iter().for_each(|key| self.heads.remove(key));
+        }
         Ok(())
     }
 
@@ -198,6 +213,21 @@ impl PeerRows {
         Ok(())
     }
 
+    fn witness(&mut self, peer: SiteId, side: LogSide, witnessed: &WitnessedHead) {
+        let head = witnessed.head.head();
+        self.heads
+            .put((peer, side, head.seq, head.hash), *witnessed);
+        let mut keys = self.heads_of(peer, side);
+        let excess = keys.len().saturating_sub(MAX_HEADS as usize);
+        keys.truncate(excess);
+        keys.iter().for_each(|key| self.heads.remove(key));
+    }
+
+    fn heads_of(&self, peer: SiteId, side: LogSide) -> Vec<HeadKey> {
+        let range = (peer, side, 0, [0; 32])..=(peer, side, u64::MAX, [u8::MAX; 32]);
+        self.heads.range(range).map(|(key, _)| *key).collect()
+    }
+
     /// The next number in the order of messages.
     fn place(&mut self) -> u64 {
         let next = self.last.get(&()).copied().unwrap_or(0).saturating_add(1);
@@ -223,6 +253,7 @@ impl PeerRows {
         self.outbox.commit();
         self.inbox.commit();
         self.last.commit();
+        self.heads.commit();
     }
 
     pub(super) fn roll_back(&mut self) {
@@ -231,6 +262,7 @@ impl PeerRows {
         self.outbox.roll_back();
         self.inbox.roll_back();
         self.last.roll_back();
+        self.heads.roll_back();
     }
 }
 
@@ -353,6 +385,23 @@ impl Peers for MemoryStore {
         self.read(|rows| {
             let pair = rows.peers.pairs.get(&(peer, other.clone(), own));
             pair.map_or(0, |(_, received)| *received)
+        })
+        .await
+    }
+
+    async fn audit_heads(
+        &self,
+        peer: SiteId,
+        side: LogSide,
+        limit: u32,
+    ) -> Result<Vec<WitnessedHead>, StoreError> {
+        self.read(|rows| {
+            let keys = rows.peers.heads_of(peer, side);
+            let older = keys.len().saturating_sub(limit as usize);
+            let newest = keys.into_iter().skip(older);
+            newest
+                .filter_map(|key| rows.peers.heads.get(&key).copied())
+                .collect()
         })
         .await
     }

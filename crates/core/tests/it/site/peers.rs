@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use countersign_core::engine::NotEnrolled;
-use countersign_proto::peer::PeerTicket;
-use countersign_testkit::harness::{TestPeer, TestSite};
+use countersign_proto::operation::Code;
+use countersign_proto::peer::{PeerTicket, SignedAuditHead};
+use countersign_proto::site_identity::SignedKeyEvent;
+use countersign_testkit::harness::{TestPeer, TestSite, run_at};
 use serde_json::{Value, json};
 
 /// A site with the person ada and a peer server.
@@ -116,4 +118,42 @@ async fn a_ticket_of_another_kind_or_without_a_proof_is_spent_and_an_unknown_one
     let again = peer.join(&test.site, &ticket, test.now()).await;
     assert_eq!(again, Err(NotEnrolled::Refused));
     assert_eq!(show(&test).await, Value::Null);
+}
+
+// PEER-23, PEER-25
+#[tokio::test]
+async fn a_head_that_goes_back_or_forks_is_not_countersigned() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let connection = peer.connect(&test.site, test.now()).await.unwrap();
+    let call = async |head: SignedAuditHead, event: &SignedKeyEvent| {
+        let params = json!({ "head": head, "event": event });
+        let (site, caller) = (&test.site, &connection.caller);
+        run_at(site, caller, "peer.audit_head", params, test.now()).await
+    };
+    let event = &peer.events[0];
+    // The newest head that is held is the evidence.
+    for (seq, hash, state, held) in [
+        (5, 1, "countersigned", 0),
+        (5, 1, "countersigned", 1),
+        (5, 2, "contradicted", 1),
+        (4, 1, "contradicted", 1),
+        (6, 3, "countersigned", 1),
+    ] {
+        let (code, data) = call(peer.head(seq, [hash; 32]), event).await;
+        assert_eq!((code, &data["state"]), (Code::SUCCESS, &json!(state)));
+        assert_eq!(data["held"].as_array().unwrap().len(), held);
+    }
+    let other = TestPeer::new("c.example");
+    for (head, event) in [
+        (other.head(9, [1; 32]), event),
+        (other.head(9, [1; 32]), &other.events[0]),
+    ] {
+        let (code, _) = call(head, event).await;
+        assert_eq!(code, Code::NOT_PERMITTED);
+    }
+    // A key that was replaced while the connection was open is followed.
+    let newer = peer.rotated();
+    let (code, _) = call(newer.head(9, [1; 32]), &newer.events[1]).await;
+    assert_eq!(code, Code::SUCCESS);
 }

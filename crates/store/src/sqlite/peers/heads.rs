@@ -1,0 +1,81 @@
+//! Heads of audit logs, with the receipts of the other side.
+
+use countersign_core::peers::{LogSide, MAX_HEADS};
+use countersign_core::store::{StoreError, Thing};
+use countersign_proto::peer::{AuditReceipt, SignedAuditHead, WitnessedHead};
+use countersign_proto::site_identity::SiteId;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::sqlite::SqliteStore;
+use crate::sqlite::failure::{Failure, expect, not_found};
+use crate::sqlite::reads::many;
+use crate::sqlite::row::{Columns, damaged, signed};
+
+const NEWEST: &str = "SELECT head, receipt FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? \
+    ORDER BY seq DESC, hash DESC LIMIT ?";
+const PUT: &str = "INSERT INTO peer_audit_head (peer, own, seq, hash, head, receipt) \
+    SELECT key, ?2, ?3, ?4, ?5, ?6 FROM peer WHERE site = ?1 \
+    ON CONFLICT DO UPDATE SET head = excluded.head, receipt = excluded.receipt";
+const FORGET_OLD: &str = "DELETE FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = ?2 AND (seq, hash) <= \
+    (SELECT seq, hash FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = ?2 \
+    ORDER BY seq DESC, hash DESC LIMIT 1 OFFSET ?3)";
+
+pub(super) async fn newest(
+    store: &SqliteStore,
+    peer: SiteId,
+    side: LogSide,
+    limit: u32,
+) -> Result<Vec<WitnessedHead>, StoreError> {
+    let query = sqlx::query(NEWEST)
+        .bind(peer.0.to_vec())
+        .bind(is_own(side))
+        .bind(limit);
+    let mut heads = many(&store.readers, query, row).await?;
+    heads.reverse();
+    Ok(heads)
+}
+
+pub(super) async fn put(
+    connection: &mut SqliteConnection,
+    peer: SiteId,
+    side: LogSide,
+    witnessed: &WitnessedHead,
+) -> Result<(), Failure> {
+    let WitnessedHead { head, receipt } = witnessed;
+    let done = sqlx::query(PUT)
+        .bind(peer.0.to_vec())
+        .bind(is_own(side))
+        .bind(signed(head.head().seq))
+        .bind(head.head().hash.to_vec())
+        .bind(head.to_bytes())
+        .bind(receipt.to_bytes())
+        .execute(&mut *connection)
+        .await?;
+    expect(done.rows_affected(), 1, not_found(Thing::Peer))?;
+    sqlx::query(FORGET_OLD)
+        .bind(peer.0.to_vec())
+        .bind(is_own(side))
+        .bind(MAX_HEADS)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+const fn is_own(side: LogSide) -> i64 {
+    match side {
+        LogSide::Own => 1,
+        LogSide::Peer => 0,
+    }
+}
+
+fn row(columns: &mut Columns<'_>) -> Result<WitnessedHead, StoreError> {
+    let head = SignedAuditHead::from_bytes(columns.take()?);
+    let receipt = AuditReceipt::from_bytes(columns.take()?);
+    Ok(WitnessedHead {
+        head: head.map_err(|error| damaged(&error))?,
+        receipt: receipt.map_err(|error| damaged(&error))?,
+    })
+}
