@@ -16,7 +16,7 @@ use countersign_core::devices::Device;
 use countersign_core::enrolment::EnrolmentTicket;
 use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, MessageId, TicketId};
 use countersign_core::page::Page;
-use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
+use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
 use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
@@ -27,6 +27,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::TokenHash;
 use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 /// A fault of a commit.
@@ -215,6 +216,7 @@ delegate! { Peers {
     inbox(account: AccountId, page: &Page<u64>) -> Vec<(u64, InboxMessage)>;
     inbox_count(account: AccountId) -> u64;
     last_received(peer: SiteId, other: &AccountName, own: AccountId) -> LastReceived;
+    audit_heads(peer: SiteId, side: LogSide, limit: u32) -> Vec<WitnessedHead>;
 } }
 
 delegate! { Settings {

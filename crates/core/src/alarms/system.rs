@@ -128,6 +128,10 @@ pub enum PeerAlarm {
     Fork,
     /// It broke the protocol again and again, and was suspended.
     Garbage,
+    /// The head of its audit log contradicts one that it signed before.
+    Log,
+    /// It holds a head of this site's audit log that is not in the log.
+    OwnLog,
 }
 
 impl PeerAlarm {
@@ -137,6 +141,8 @@ impl PeerAlarm {
             Self::ZoneTaken => "zone",
             Self::Fork => "fork",
             Self::Garbage => "protocol",
+            Self::Log => "audit log",
+            Self::OwnLog => "own audit log",
         }
     }
 }
@@ -329,7 +335,7 @@ impl SystemAlarm {
                 ..
             }
             | Self::Peer {
-                problem: PeerAlarm::Fork,
+                problem: PeerAlarm::Fork | PeerAlarm::Log | PeerAlarm::OwnLog,
                 ..
             } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,

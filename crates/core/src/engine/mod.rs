@@ -82,10 +82,11 @@ pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
-    DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
-    PeerBreach, PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport,
-    TransportError,
+    DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
+    NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerBreach, PeerConnection, PeerDirection,
+    PeerPlan, PeerServerState, PeerTransport, TransportError,
 };
+pub(crate) use peers::{HeadRefused, Witness};
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;

@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::peers::PEER_SERVER;
+use crate::engine::record::{LOCKDOWNS, SITE_KEY};
 use crate::engine::{Site, WeakSite};
 use crate::id::AccountId;
 use crate::sessions::{CloseReason, FreshProof, Proof};
@@ -161,6 +162,9 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         // The program that runs the site applies its settings. A lockdown ends sessions.
         Change::PutSetting { name, setting } => {
             site.apply_setting(name);
+            if [LOCKDOWNS, SITE_KEY].contains(name) {
+                site.send_heads();
+            }
             if *name == PEER_SERVER {
                 site.peer_server_changed(&setting.value);
             }
@@ -191,6 +195,8 @@ fn peers(site: &Site, change: &PeerChange) {
         | PeerChange::Forget { .. }
         | PeerChange::Delivered { .. }
         | PeerChange::Undeliverable { .. }
+        | PeerChange::Witness { .. }
+        | PeerChange::VoidHeads { .. }
         | PeerChange::Receive(_)
         | PeerChange::DiscardSent { .. }
         | PeerChange::DiscardReceived { .. } => {}

@@ -403,7 +403,7 @@ impl From<StoreError> for Refusal {
                     Thing::Peer => "an admin may have just forgotten it",
                     Thing::Message => "it may have just been discarded",
                     Thing::Alarm | Thing::Delivery => "newer alarms replace old ones",
-                    Thing::Setting | Thing::Preferences => "",
+                    Thing::Setting | Thing::Preferences | Thing::AuditHead => "",
                 },
             ),
             StoreError::Unavailable { .. } => Self {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Limit, NoParams};
+use super::Limit;
 use crate::access::{Channel, Role};
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, PAGE_SIZE};
 use crate::content::{Content, ContentBroken};
-use crate::engine::{Answer, Context, Entry, Refusal, Site};
+use crate::engine::{Answer, Context, Entry, Refusal, Site, Witness};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::throttle::Rate;
@@ -40,7 +40,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "after": 100 }))
             .handler(export),
         Entry::new("audit", "verify")
-            .summary("Verifies the hash chain of the audit log and the integrity of the database, and reports the first entry that was altered.")
+            .summary("Verifies the hash chain of the audit log and the integrity of the database, and reports the first entry that was altered; with `peers`, also against the heads that peers countersigned.")
             .allow(&admin)
             .handler(verify),
     ]
@@ -286,10 +286,20 @@ async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Re
         .with(Content::new(pages)))
 }
 
+/// What is verified.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Verify {
+    /// Whether to ask the peers for the heads of the log that they countersigned, and to compare the
+    /// log with them. This takes up to 10 seconds.
+    #[serde(default)]
+    peers: bool,
+}
+
 /// The result of the verification.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Verified {
-    /// Whether the whole hash chain is intact and the database is undamaged.
+    /// Whether the whole hash chain is intact, the database is undamaged, and no peer saw another log.
     intact: bool,
     /// The number of entries that are intact, counted from the first.
     entries: u64,
@@ -305,15 +315,22 @@ struct Verified {
     /// The damage found in the database; absent when there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flaws: Vec<String>,
+    /// What each peer saw; absent unless it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<Vec<Witness>>,
 }
 
-async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refusal> {
+async fn verify(context: Context, params: Verify) -> Result<Answer<Verified>, Refusal> {
     if let Some(caller) = context.caller().account {
         context.rate(
             Rate::AuditVerification(caller),
             "verifications of the whole audit log",
         )?;
     }
+    let asked = match params.peers {
+        true => Some(context.site().ask_witnesses().await),
+        false => None,
+    };
     let _turn = context.site().verifying().ok_or_else(|| {
         Refusal::busy("the audit log is already being verified; repeat this when that has finished")
     })?;
@@ -324,6 +341,10 @@ async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refus
         audit::verify_chain(end, |page| async move { store.audit(&page).await }).await?;
     // A damaged database may still hold an intact chain, so both are checked.
     let flaws = store.flaws().await?;
+    let peers = match asked {
+        Some(wanted) => Some(context.site().witnesses(wanted).await?),
+        None => None,
+    };
     let output = match (broken, flaws.first()) {
         (None, None) => format!(
             "All {} entries are intact. The head is {}.",
@@ -336,13 +357,21 @@ async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refus
         ),
         (Some(broken), _) => broken.to_string(),
     };
+    let witnesses = peers.as_deref().unwrap_or_default();
+    let contradicted = witnesses.iter().any(|peer| peer.differs.is_some());
+    let mut output = vec![output];
+    output.extend(witnesses.iter().map(Witness::line));
+    if asked.is_some() && witnesses.is_empty() {
+        output.push("No peer has countersigned an entry of this log.".to_owned());
+    }
     Ok(Answer::new(Verified {
-        intact: broken.is_none() && flaws.is_empty(),
+        intact: broken.is_none() && flaws.is_empty() && !contradicted,
         entries: head.seq,
         head: HEXLOWER.encode(&head.hash),
         broken: broken.map(|broken| broken.seq),
         problem: broken.map(|broken| broken.problem.to_string()),
         flaws,
+        peers,
     })
-    .with_output(output))
+    .with_output(output.join("\n")))
 }

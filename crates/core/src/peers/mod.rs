@@ -37,6 +37,9 @@ pub const MAX_PEERS: usize = 1_000;
 /// The most pairs of persons that are stored as those who introduced two sites. Later ones join
 /// without being stored.
 pub const MAX_INTRODUCTIONS: usize = 32;
+/// The most heads of an audit log that are stored for each side of each peer: those of about 21
+/// hours. Older ones are deleted.
+pub const MAX_HEADS: u32 = 256;
 /// The time between two updates of a peer's `last_seen`, in milliseconds: a minute.
 const SEEN_EVERY: u64 = 60_000;
 
@@ -110,6 +113,15 @@ pub enum PeerState {
     },
 }
 
+/// Whose audit log a head is of, between this site and a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LogSide {
+    /// Of this site; the peer countersigned it.
+    Own,
+    /// Of the peer; this site countersigned it.
+    Peer,
+}
+
 /// Something that a peer may ask this site for.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -118,11 +130,13 @@ pub enum PeerState {
 pub enum PeerPermission {
     /// To deliver messages to the people of this site.
     Messages,
+    /// To have the heads of its audit log countersigned.
+    AuditHeads,
 }
 
 impl PeerPermission {
     /// All of them, which a new peer has.
-    pub const ALL: [Self; 1] = [Self::Messages];
+    pub const ALL: [Self; 2] = [Self::Messages, Self::AuditHeads];
 }
 
 impl PeerState {

@@ -106,6 +106,9 @@ pub enum Thing {
     /// A message.
     #[error("message")]
     Message,
+    /// A head of an audit log.
+    #[error("audit head")]
+    AuditHead,
     /// A setting.
     #[error("setting")]
     Setting,

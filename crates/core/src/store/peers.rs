@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 use super::StoreError;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
-use crate::peers::{InboxMessage, OutboxMessage, Peer};
+use crate::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
 use crate::timestamp::Timestamp;
 
 /// Reads peers and messages.
@@ -63,6 +64,14 @@ pub trait Peers: Send + Sync {
         other: &AccountName,
         own: AccountId,
     ) -> Result<LastReceived, StoreError>;
+
+    /// The newest heads of one side's audit log that the other side countersigned, by their number.
+    async fn audit_heads(
+        &self,
+        peer: SiteId,
+        side: LogSide,
+        limit: u32,
+    ) -> Result<Vec<WitnessedHead>, StoreError>;
 }
 
 /// The most ids that are kept of a pair: as many as a peer may send again after it got no reply,
@@ -124,6 +133,27 @@ pub enum PeerChange {
     /// A message arrived. [`StoreError::Stale`] of [`Thing::Message`](super::Thing::Message) if its
     /// number is not greater than that of the last one of the pair: it was received before.
     Receive(Box<InboxMessage>),
+    /// Stores a head of an audit log with its receipt, and deletes all but the newest
+    /// [`MAX_HEADS`](crate::peers::MAX_HEADS) of that side. A head of this site replaces the one with the
+    /// same number and hash. A head of the peer is [`StoreError::Stale`] of
+    /// [`Thing::AuditHead`](super::Thing::AuditHead) unless its number is greater than that of each
+    /// stored one. [`StoreError::NotFound`] if the peer is gone.
+    Witness {
+        /// The peer.
+        peer: SiteId,
+        /// Whose log it is.
+        side: LogSide,
+        /// The head with its receipt.
+        head: Box<WitnessedHead>,
+    },
+    /// Deletes the heads of a peer's log that this site countersigned after a time: a thief of the
+    /// peer's key may have signed them.
+    VoidHeads {
+        /// The peer.
+        peer: SiteId,
+        /// When the key was stolen. Heads with a later receipt are deleted.
+        since: Timestamp,
+    },
     /// Deletes a message from the outbox of a person. [`StoreError::NotFound`] if it is not there.
     DiscardSent {
         /// The message.
@@ -153,7 +183,9 @@ impl PeerChange {
             | Self::See { .. }
             | Self::Forget { .. }
             | Self::Delivered { .. }
-            | Self::Undeliverable { .. } => None,
+            | Self::Witness { .. }
+            | Self::Undeliverable { .. }
+            | Self::VoidHeads { .. } => None,
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum Rate {
     UnknownRecipients(SiteId),
     /// Audit entries that a peer's key events contradict what is known.
     Forks(SiteId),
+    /// Heads of its audit log that a peer has countersigned.
+    AuditHeads(SiteId),
 }
 
 impl Rate {
@@ -81,6 +83,8 @@ impl Rate {
             // Typing errors of many people; a peer that tests names learns six a minute.
             Self::UnknownRecipients(_) => (60, 10_000),
             Self::Forks(_) => (1, 3_600_000),
+            // Some verifications in a row, then one a minute; at most 1,440 audit entries a day.
+            Self::AuditHeads(_) => (16, 60_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

@@ -33,7 +33,11 @@ pub(crate) enum Verb {
         force: bool,
     },
     /// Verifies the whole hash chain; exit code 8 if an entry was changed.
-    Verify,
+    Verify {
+        /// Also asks the peers for the heads of the log that they countersigned, and compares them.
+        #[arg(long)]
+        peers: bool,
+    },
 }
 
 /// Selects entries.
@@ -146,8 +150,8 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<ExitCode, Failure> {
             export(common, *after, save.as_deref(), Existing::forced(*force))?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Verify => {
-            let data = shown(common, "verify", &json!({}))?;
+        Verb::Verify { peers } => {
+            let data = shown(common, "verify", &json!({ "peers": peers }))?;
             // Any result other than "intact" is a problem.
             Ok(match data.get("intact").and_then(Value::as_bool) {
                 Some(true) => ExitCode::SUCCESS,

@@ -95,12 +95,15 @@ pub(crate) enum Verb {
 pub(crate) enum Permission {
     /// To deliver messages to the people of this site.
     Messages,
+    /// To have the heads of its audit log countersigned.
+    AuditHeads,
 }
 
 impl Permission {
     const fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::AuditHeads => "audit_heads",
         }
     }
 }

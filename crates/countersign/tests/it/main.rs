@@ -23,6 +23,7 @@ mod known_sites;
 mod lockdown;
 mod pages;
 mod passphrase;
+mod peer_heads;
 mod peers;
 mod running;
 mod screen;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::running::Running;
 
 /// One of two sites.
-struct Side {
-    site: Running,
+pub(crate) struct Side {
+    pub(crate) site: Running,
     zone: &'static str,
     person: &'static str,
     /// The address of the peer port, which stays the same through restarts.
@@ -19,7 +19,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(zone: &'static str, person: &'static str, port: u16) -> Self {
+    pub(crate) fn new(zone: &'static str, person: &'static str, port: u16) -> Self {
         // An address of this machine that no other test uses.
         let [_, a, b, c] = std::process::id().to_be_bytes();
         let mut side = Self {
@@ -35,19 +35,19 @@ impl Side {
         side
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let words = ["--passphrase-file", "site.pass", "--zone", self.zone];
         let peer = ["--peer-listen", &self.peer];
         self.site.start(&[&words[..], &peer[..]].concat());
     }
 
-    fn succeeds(&self, words: &[&str]) -> Value {
+    pub(crate) fn succeeds(&self, words: &[&str]) -> Value {
         let output = self.site.run(&[words, &["--json"]].concat());
         assert_eq!(output.code, 0, "{words:?}: {}", output.err);
         output.json()
     }
 
-    fn join(&self, other: &Self) {
+    pub(crate) fn join(&self, other: &Self) {
         let ticket = other.succeeds(&["peer", "ticket", other.person]);
         self.site.write("ticket", ticket["uri"].as_str().unwrap());
         self.succeeds(&[
@@ -61,7 +61,7 @@ impl Side {
     }
 
     /// Sends messages to the other person, one after the other.
-    fn send(&mut self, to: &str, count: usize) {
+    pub(crate) fn send(&mut self, to: &str, count: usize) {
         let socket = UnixStream::connect(self.site.path("site/admin.sock")).unwrap();
         let mut reader = BufReader::new(socket);
         for _ in 0..count {
@@ -78,6 +78,11 @@ impl Side {
             assert_eq!(answer["code"], 0, "{answer}");
             self.sent.push(text);
         }
+    }
+
+    /// The zone of the site.
+    pub(crate) fn zone(&self) -> &'static str {
+        self.zone
     }
 
     fn received(&self) -> Vec<String> {

@@ -19,6 +19,7 @@
 //! needs no proof: key events are public and prove themselves.
 
 mod answer;
+mod audit_head;
 mod first;
 mod hello;
 mod join;
@@ -29,6 +30,7 @@ mod ticket;
 mod walk;
 
 pub use answer::{BadJoinAnswer, JoinAnswer};
+pub use audit_head::{AuditHead, AuditReceipt, BadAuditHead, SignedAuditHead, WitnessedHead};
 pub use first::{AwaitingFirst, FirstRefused, FirstStep, MAX_FIRST};
 pub use hello::{BadPeerHello, MAX_PEER_HELLO, PeerHello, PeerWelcome};
 pub use join::{AnswerStep, AwaitingAnswer, JoinError, JoinedSite};

@@ -1,4 +1,4 @@
-//! Connecting to the peers that messages wait for, with backoff and jitter.
+//! Connecting to the peers that messages or heads of the audit log wait for, with backoff and jitter.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -54,7 +54,8 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
     loop {
         let version = *changes.borrow_and_update();
         held.retain(|_, at| *at == version);
-        let awaited = log_trouble(shared.site.peers_awaited().await).unwrap_or_default();
+        let awaited = shared.site.peers_awaited(clock::now()).await;
+        let awaited = log_trouble(awaited).unwrap_or_default();
         backoff.retain(|site, _| awaited.contains(site));
         let mut next = now() + LOOK_AGAIN;
         for site in awaited {
@@ -140,6 +141,7 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
             debug!(%site, %problem, "a peer cannot be reached");
             let problem = Some(problem.to_string());
             shared.site.peer_problem(site, problem, clock::now());
+            server.head_tried();
             Dialed::Failed
         }
     }

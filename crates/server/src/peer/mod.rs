@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            wanted, unsealed, bound
-//! stopped ───────────────────────────▶ running: accepts, and dials peers that messages wait for
+//! stopped ───────────────────────────▶ running: accepts, and dials peers that something waits for
 //!    ▲                                    │
 //!    └─── an admin stops it, or it fails ─┘
 //! ```
@@ -34,12 +34,15 @@ use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
 use crate::admission::Admission;
+use crate::clock;
 use crate::device::Acceptors;
 use crate::public_address::PublicAddress;
-use crate::shared::Shared;
+use crate::shared::{Shared, log_trouble};
 
 /// How long the server waits before it tries again to listen, or to read a store in trouble.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long a verification of the audit log waits for the peers.
+const HEADS: Duration = Duration::from_secs(10);
 /// How long the operation that starts or stops the server waits for it.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -53,6 +56,8 @@ pub(crate) struct PeerServer {
     sending: Mutex<HashSet<SiteId>>,
     /// The site's end of TLS.
     acceptors: Arc<Acceptors>,
+    /// Changes when an attempt to send a head of the audit log ended.
+    heads: watch::Sender<u64>,
 }
 
 /// Where the peer server listens, and under which address peers reach it.
@@ -82,6 +87,7 @@ impl PeerServer {
             changes: watch::Sender::new(0),
             sending: Mutex::default(),
             acceptors: Arc::default(),
+            heads: watch::Sender::new(0),
         });
         let cached = server.acceptors.clone();
         shared.add_cache(move || cached.clear());
@@ -227,6 +233,12 @@ impl PeerServer {
         }
     }
 
+    /// An attempt to send a head of the audit log ended.
+    fn head_tried(&self) {
+        self.heads
+            .send_modify(|version| *version = version.wrapping_add(1));
+    }
+
     fn set_state(&self, state: PeerServerState) {
         self.state.send_replace(state);
     }
@@ -287,6 +299,23 @@ impl PeerTransport for PeerServer {
             | PeerServerState::Failed { .. } => true,
         });
         let _ = tokio::time::timeout(SETTLE, followed).await;
+    }
+
+    async fn heads_sent(&self) {
+        let mut tried = self.heads.subscribe();
+        let waiting = async {
+            while let Some(shared) = self.shared.upgrade() {
+                tried.mark_unchanged();
+                let waits = shared.site.peers_without_head(clock::now()).await;
+                drop(shared);
+                let is_running = *self.state.borrow() == PeerServerState::Running;
+                let waits = log_trouble(waits).unwrap_or_default();
+                if !is_running || !waits || tried.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(HEADS, waiting).await;
     }
 
     fn state(&self) -> PeerServerState {

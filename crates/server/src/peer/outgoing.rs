@@ -1,7 +1,7 @@
-//! The messages that this site sends over one connection.
+//! The messages and heads of the audit log that this site sends over one connection.
 //!
 //! ```text
-//!          changed            some                     reports
+//!          changed            some                     result
 //! Resting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
 //!    ▲                  │ none                                     │ nothing was taken
 //!    └──────────────────┴──────────────────────────────────────────┘
@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{DeliveryReport, Outgoing as Batch};
+use countersign_core::engine::{DeliveryReport, HeadReply, OfferedHead, Outgoing as Batch};
 use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
 use countersign_proto::operation::{Code, Operation, Outcome};
@@ -46,10 +46,23 @@ pub(super) struct Outgoing {
 enum State {
     /// Nothing is under way until this time, or until something changes.
     Resting(Option<Instant>),
-    Reading(Sending, Step<Batch>),
-    /// The operation with this id was sent, with these messages.
-    Awaiting(Sending, u64, Vec<MessageId>, Instant),
+    Reading(Sending, Step<Work>),
+    /// The operation with this id was sent.
+    Awaiting(Sending, u64, Sent, Instant),
     Storing(Sending, Step<bool>),
+}
+
+/// What the peer gets next.
+enum Work {
+    Messages(Batch),
+    Head(OfferedHead),
+    Nothing,
+}
+
+/// What an operation carried that waits for its result.
+enum Sent {
+    Messages(Vec<MessageId>),
+    Head(OfferedHead),
 }
 
 /// What the connection does next.
@@ -129,12 +142,12 @@ impl Outgoing {
                     self.begin();
                 }
                 State::Reading(_, reading) => match log_trouble(reading.await) {
-                    Ok(batch) if !batch.messages.is_empty() => {
-                        if let Some(operation) = self.send(&batch) {
+                    Ok(Work::Nothing) => self.state = State::Resting(None),
+                    Ok(work) => {
+                        if let Some(operation) = self.send(work) {
                             return Next::Send(operation);
                         }
                     }
-                    Ok(_) => self.state = State::Resting(None),
                     Err(_) => self.rest(),
                 },
                 State::Awaiting(_, _, _, until) => {
@@ -159,6 +172,21 @@ impl Outgoing {
                 return Answered::Unexpected;
             }
         };
+        match sent {
+            Sent::Messages(messages) => self.messages_answered(sending, messages, outcome),
+            Sent::Head(head) => {
+                self.head_answered(sending, head, outcome);
+                Answered::Taken
+            }
+        }
+    }
+
+    fn messages_answered(
+        &mut self,
+        sending: Sending,
+        sent: Vec<MessageId>,
+        outcome: &Outcome,
+    ) -> Answered {
         let reports = match outcome.code {
             Code::SUCCESS => serde_json::from_str::<Reports>(outcome.data.get()).ok(),
             // The peer does not allow it, or is busy.
@@ -179,6 +207,26 @@ impl Outgoing {
         Answered::Taken
     }
 
+    /// A result that cannot be read counts as none: the next head is sent in its turn.
+    fn head_answered(&mut self, sending: Sending, head: OfferedHead, outcome: &Outcome) {
+        let (server, shared, peer) = (self.server.clone(), self.shared.clone(), self.site);
+        let reply = match outcome.code {
+            Code::SUCCESS => serde_json::from_str::<HeadReply>(outcome.data.get()).ok(),
+            _ => None,
+        };
+        let code = outcome.code;
+        let storing = async move {
+            let (site, now) = (&shared.site, clock::now());
+            match reply {
+                Some(reply) => site.head_answered(peer, &head, reply, now).await?,
+                None => site.head_refused(peer, &head, code, now),
+            }
+            server.head_tried();
+            Ok(true)
+        };
+        self.state = State::Storing(sending, Box::pin(storing));
+    }
+
     /// Reads the next messages, unless another connection sends them.
     fn begin(&mut self) {
         self.state = match self.server.begin_sending(self.site) {
@@ -194,22 +242,39 @@ impl Outgoing {
         }
     }
 
-    fn reading(&self) -> Step<Batch> {
+    fn reading(&self) -> Step<Work> {
         let (site, peer) = (self.shared.site.clone(), self.site);
-        Box::pin(async move { site.messages_for(peer).await })
+        Box::pin(async move {
+            let batch = site.messages_for(peer).await?;
+            if !batch.messages.is_empty() {
+                return Ok(Work::Messages(batch));
+            }
+            let head = site.head_for(peer, clock::now()).await?;
+            Ok(head.map_or(Work::Nothing, Work::Head))
+        })
     }
 
-    fn send(&mut self, batch: &Batch) -> Option<Operation> {
+    fn send(&mut self, work: Work) -> Option<Operation> {
         let state = std::mem::replace(&mut self.state, State::Resting(None));
         let State::Reading(sending, _) = state else {
             return None;
         };
-        let params = serde_json::value::to_raw_value(batch).ok()?;
+        let (command, params, sent) = match work {
+            Work::Messages(batch) => {
+                let params = serde_json::value::to_raw_value(&batch).ok()?;
+                let sent = batch.messages.iter().map(|message| message.id).collect();
+                ("deliver", params, Sent::Messages(sent))
+            }
+            Work::Head(head) => {
+                let params = serde_json::value::to_raw_value(&head.offer).ok()?;
+                ("audit_head", params, Sent::Head(head))
+            }
+            Work::Nothing => return None,
+        };
         self.last_id += 1;
         let until = Instant::from_std(clock::monotonic()) + RESULT_TIMEOUT;
-        let sent = batch.messages.iter().map(|message| message.id).collect();
         self.state = State::Awaiting(sending, self.last_id, sent, until);
-        Some(Operation::new(self.last_id, "peer", "deliver", params))
+        Some(Operation::new(self.last_id, "peer", command, params))
     }
 
     /// Waits before the same messages are sent again.

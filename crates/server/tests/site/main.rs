@@ -27,6 +27,7 @@ mod operations;
 mod options;
 mod passphrase_tickets;
 mod peer_attacks;
+mod peer_heads;
 mod peer_lockdown;
 mod peers;
 mod pressure;

@@ -10,7 +10,8 @@ use countersign_proto::enrolment::{
     EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
 };
 use countersign_proto::peer::{
-    JoinRequest, Joining, PeerHello, PeerTicket, PeerWelcome, WalkReply, WalkRequest,
+    AuditHead, AuditReceipt, JoinRequest, Joining, PeerHello, PeerTicket, PeerWelcome,
+    SignedAuditHead, WalkReply, WalkRequest, WitnessedHead,
 };
 use countersign_proto::risp::Value;
 use countersign_proto::session::command as c;
@@ -146,6 +147,19 @@ pub(super) fn peers() {
     ] {
         write("peer_line", name, line);
     }
+    let head = AuditHead {
+        site,
+        event: 0,
+        seq: 4_120,
+        hash: [7; 32],
+        time: 1_772_366_400_000,
+    };
+    let head = SignedAuditHead::new(head, &own);
+    let receipt = AuditReceipt::new(&head, (SiteId([5; 32]), 0), &next, 1_772_366_400_100);
+    write("audit_head", "head", head.to_bytes());
+    write("audit_head", "receipt", receipt.to_bytes());
+    let witnessed = serde_json::to_vec(&WitnessedHead { head, receipt }).unwrap();
+    write("audit_head", "witnessed", witnessed);
 }
 
 pub(super) fn key_events() {

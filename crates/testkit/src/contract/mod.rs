@@ -94,6 +94,8 @@ macro_rules! keeps_the_contract {
             a_message_is_received_once_and_in_order
             the_first_message_of_each_pair_waits_before_the_second_of_any
             a_deleted_account_and_a_forgotten_peer_take_their_messages_along
+            the_newest_heads_of_each_side_of_a_peer_are_kept
+            of_two_heads_of_a_peer_with_one_number_one_is_stored
             the_data_of_a_person_is_read_back_with_the_account
             the_data_of_a_person_is_changed_at_the_current_revision_of_the_account_only
             a_deleted_account_takes_its_data_along

@@ -14,7 +14,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::name::AccountName;
-use countersign_proto::peer::{JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket};
+use countersign_proto::peer::{
+    AuditHead, JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket, SignedAuditHead,
+};
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
 
 /// Where the peers of tests connect from.
@@ -57,22 +59,28 @@ impl TestPeer {
     /// The same site after it replaced its key.
     #[must_use]
     pub fn rotated(&self) -> Self {
-        self.replaced_by(self.next.clone())
+        self.replaced_by(self.next.clone(), None)
+    }
+
+    /// The same site after it replaced its key, which was stolen at this time in milliseconds.
+    #[must_use]
+    pub fn recovered(&self, stolen: i64) -> Self {
+        self.replaced_by(self.next.clone(), Some(stolen))
     }
 
     /// The same site after a thief of its key replaced it with the key of another site, which is not
     /// the next one.
     #[must_use]
     pub fn rotated_to(&self, other: &Self) -> Self {
-        self.replaced_by(other.seed.clone())
+        self.replaced_by(other.seed.clone(), None)
     }
 
-    fn replaced_by(&self, seed: SiteSeed) -> Self {
+    fn replaced_by(&self, seed: SiteSeed, stolen: Option<i64>) -> Self {
         let next = SiteSeed::generate(&mut SystemEntropy);
         let next_key = SiteKey::from_seed(next.clone()).public();
         let key = SiteKey::from_seed(seed.clone());
         let last = self.events.last().unwrap();
-        let event = last.replaced_by(&self.key(), &key, &next_key, 1, None);
+        let event = last.replaced_by(&self.key(), &key, &next_key, 1, stolen);
         Self {
             seed,
             next,
@@ -99,6 +107,20 @@ impl TestPeer {
         let token = Token::generate(&mut SystemEntropy);
         let key = self.key().public();
         PeerTicket::new("b.example", 4750, token, 1_800_000_000, key, self.bob()).unwrap()
+    }
+
+    /// The head of its audit log, with this number and a hash of this byte, signed at this time in
+    /// milliseconds.
+    #[must_use]
+    pub fn head(&self, seq: u64, byte: u8, time: i64) -> SignedAuditHead {
+        let head = AuditHead {
+            site: self.known().id(),
+            event: self.events.last().unwrap().event().number,
+            seq,
+            hash: [byte; 32],
+            time,
+        };
+        SignedAuditHead::new(head, &self.key())
     }
 
     /// Its request to join the site of a ticket.

@@ -72,6 +72,16 @@ fn all() -> Vec<SystemAlarm> {
             id: text("bob@b.example"),
             problem: PeerAlarm::Fork,
         },
+        SystemAlarm::Peer {
+            site: "A".repeat(43),
+            id: text("bob@b.example"),
+            problem: PeerAlarm::Log,
+        },
+        SystemAlarm::Peer {
+            site: "A".repeat(43),
+            id: text("bob@b.example"),
+            problem: PeerAlarm::OwnLog,
+        },
         SystemAlarm::KeysRetire {
             applications: vec!["a".repeat(64); MAX_NAMED_APPLICATIONS],
             retires: at,

@@ -89,6 +89,15 @@ impl SystemAlarm {
                     "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
                      operator, and allow it again with `countersign peer resume`."
                 ),
+                PeerAlarm::Log => format!(
+                    "The audit log of the peer {site} of {id} contradicts what that site signed before: the log was \
+                     shortened or rewritten, or the site was restored from a backup. Tell its operator."
+                ),
+                PeerAlarm::OwnLog => format!(
+                    "The peer {site} of {id} countersigned an entry of this site's audit log that the log does not \
+                     contain: it was shortened or rewritten, or the site was restored from a backup. Run \
+                     `countersign audit verify --peers`."
+                ),
             },
             Self::KeysRetire {
                 applications,
@@ -197,6 +206,16 @@ impl SystemAlarm {
                 PeerAlarm::Garbage => format!(
                     "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
                      Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
+                ),
+                PeerAlarm::Log => format!(
+                    "Das Audit-Log des Peers {site} von {id} widerspricht dem, was diese Site vorher unterschrieben \
+                     hat: Es wurde gekürzt oder umgeschrieben, oder die Site wurde aus einer Sicherung \
+                     wiederhergestellt. Sagen Sie es dem Betreiber."
+                ),
+                PeerAlarm::OwnLog => format!(
+                    "Der Peer {site} von {id} hat einen Eintrag des Audit-Logs dieser Site gegengezeichnet, den das \
+                     Log nicht enthält: Es wurde gekürzt oder umgeschrieben, oder die Site wurde aus einer Sicherung \
+                     wiederhergestellt. Führen Sie `countersign audit verify --peers` aus."
                 ),
             },
             Self::KeysRetire {

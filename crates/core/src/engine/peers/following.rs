@@ -128,10 +128,16 @@ impl Site {
             details: details.to_string(),
             ..AuditDraft::done(&Caller::site(), "peer.key_followed", now)
         };
-        let change = Change::Peer(PeerChange::Update(Box::new(peer.clone())));
-        self.store()
-            .commit(ChangeSet::new(vec![change], audit))
-            .await?;
+        let mut changes = vec![PeerChange::Update(Box::new(peer.clone()))];
+        // What a thief of the previous key signed is void, also the heads of the peer's audit log.
+        changes.extend(known.newest().event().compromised_since.map(|since| {
+            PeerChange::VoidHeads {
+                peer: peer.site(),
+                since: Timestamp::from_millis(since),
+            }
+        }));
+        let changes = changes.into_iter().map(Change::Peer).collect();
+        self.store().commit(ChangeSet::new(changes, audit)).await?;
         Ok(peer)
     }
 
@@ -183,7 +189,7 @@ impl Site {
             .map(|_| ())
     }
 
-    fn report_peer(&self, peer: &Peer, problem: PeerAlarm) {
+    pub(super) fn report_peer(&self, peer: &Peer, problem: PeerAlarm) {
         let id = peer.introductions.first();
         self.report(SystemAlarm::Peer {
             site: peer.site().to_string(),

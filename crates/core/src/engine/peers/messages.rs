@@ -74,12 +74,16 @@ pub struct Outgoing {
 }
 
 impl Site {
-    /// The active peers for which messages wait.
+    /// The peers for which messages or the head of the audit log wait.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    pub async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError> {
-        self.store().peers_awaited().await
+    pub async fn peers_awaited(&self, now: Timestamp) -> Result<Vec<SiteId>, StoreError> {
+        let mut awaited = self.store().peers_awaited().await?;
+        awaited.extend(self.peers_due(now).await?);
+        awaited.sort_unstable();
+        awaited.dedup();
+        Ok(awaited)
     }
 
     /// The next messages for a peer; none while the site is sealed.

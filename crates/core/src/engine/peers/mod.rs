@@ -13,10 +13,14 @@
 
 mod accepting;
 mod connections;
+mod countersigning;
 mod following;
+mod heads;
 mod joining;
 mod messages;
+mod schedule;
 mod server;
+mod witnesses;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -31,10 +35,13 @@ use crate::timestamp::Timestamp;
 
 pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
+pub(crate) use countersigning::HeadRefused;
 pub use following::PeerBreach;
+pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
+pub(crate) use witnesses::Witness;
 
 /// What a site says of itself when it joins another one.
 #[derive(Debug, Clone)]
@@ -71,6 +78,9 @@ pub trait PeerTransport: Send + Sync {
     /// Waits, for a few seconds at most, until the peer server has followed its setting.
     async fn settle(&self, runs: bool);
 
+    /// Waits, for some seconds at most, until the peers that wait for a head of the audit log got it.
+    async fn heads_sent(&self) {}
+
     /// The state of the peer server.
     fn state(&self) -> PeerServerState;
 }
@@ -84,6 +94,8 @@ pub(crate) struct Peering {
     problems: Mutex<HashMap<SiteId, (String, Timestamp)>>,
     /// The weight of the breaches of the protocol by each peer, and when the first of them was.
     faults: Mutex<HashMap<SiteId, (u32, Timestamp)>>,
+    /// When which peer gets the head of the audit log.
+    heads: Mutex<schedule::HeadSchedule>,
 }
 
 impl Site {

@@ -2,8 +2,9 @@
 //!
 //! `ticket` and `join` make a peer. `list`, `show`, `suspend`, `resume`, `remove`, `forget`,
 //! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox` and `discard` are
-//! for people. Peers themselves call `deliver` and `ping`, and nothing else.
+//! for people. Peers themselves call `deliver`, `audit_head` and `ping`, and nothing else.
 
+mod heads;
 mod introduce;
 mod mail;
 mod manage;
@@ -146,6 +147,13 @@ pub(super) fn entries() -> Vec<Entry> {
                 "sent": "2026-03-01T12:00:00.000Z",
             }] }))
             .handler(wire::deliver),
+        Entry::new("peer", "audit_head")
+            .summary("Countersigns the head of the peer's audit log, unless it contradicts one that the peer signed before.")
+            .only_on(&[Channel::Peer])
+            .changes()
+            .public_key()
+            .example(json!({ "head": "…", "all": false }))
+            .handler(heads::audit_head),
         Entry::new("peer", "ping")
             .summary("Tells a peer the time of this site.")
             .only_on(&[Channel::Peer])

@@ -211,7 +211,7 @@ async fn limited(context: &Context, rate: Rate, what: &str) -> Result<(), Refusa
 }
 
 /// The peer that calls, if it may ask for that.
-async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
+pub(super) async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
     let peer = called(context).await?;
     match peer.allows.contains(&what) {
         true => Ok(peer),

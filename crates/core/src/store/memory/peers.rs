@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 use super::MemoryStore;
 use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
-use crate::peers::{InboxMessage, OutboxMessage, Peer, SendState};
+use crate::peers::{InboxMessage, LogSide, MAX_HEADS, OutboxMessage, Peer, SendState};
 use crate::store::{LastReceived, MAX_RECENT, PeerChange, Peers, StoreError, Thing, Unique};
 
 /// A pair of persons: of a peer, and of this site.
 type Pair = (SiteId, AccountName, AccountId);
+
+/// A head of an audit log: the peer, whose log it is, its number and hash.
+type HeadKey = (SiteId, LogSide, u64, [u8; 32]);
 
 const NO_PEER: StoreError = StoreError::NotFound { what: Thing::Peer };
 const NO_MESSAGE: StoreError = StoreError::NotFound {
@@ -37,6 +41,8 @@ pub(super) struct PeerRows {
     outbox: Rows<u64, OutboxMessage>,
     inbox: Rows<u64, InboxMessage>,
     last: Rows<(), u64>,
+    /// By peer, side, number and hash.
+    heads: Rows<HeadKey, WitnessedHead>,
 }
 
 impl PeerRows {
@@ -106,6 +112,20 @@ impl PeerRows {
                 self.peers.get(&message.peer).ok_or(NO_PEER)?;
                 self.receive(message)
             }
+            PeerChange::Witness { peer, side, head } => {
+                self.peers.get(peer).ok_or(NO_PEER)?;
+                self.witness(*peer, *side, head)
+            }
+            PeerChange::VoidHeads { peer, since } => {
+                let keys = self.heads_of(*peer, LogSide::Peer);
+                for key in keys {
+                    let head = self.heads.get(&key);
+                    if head.is_some_and(|head| head.receipt.time > since.millis()) {
+                        self.heads.remove(&key);
+                    }
+                }
+                Ok(())
+            }
             PeerChange::DiscardSent { id, own } => {
                 let at = self.sent(*id, |message| message.own == *own);
                 self.outbox.remove(&at.ok_or(NO_MESSAGE)?);
@@ -150,6 +170,10 @@ impl PeerRows {
         }
         self.peers.remove(&site);
         self.retain(|peer, _| peer != site);
+        for side in [LogSide::Own, LogSide::Peer] {
+            let keys = self.heads_of(site, side);
+            keys.iter().for_each(|key| self.heads.remove(key));
+        }
         Ok(())
     }
 
@@ -210,6 +234,32 @@ impl PeerRows {
         Ok(())
     }
 
+    fn witness(
+        &mut self,
+        peer: SiteId,
+        side: LogSide,
+        witnessed: &WitnessedHead,
+    ) -> Result<(), StoreError> {
+        let head = witnessed.head.head();
+        let newest = self.heads_of(peer, side).last().map(|(_, _, seq, _)| *seq);
+        if side == LogSide::Peer && newest >= Some(head.seq) {
+            let what = Thing::AuditHead;
+            return Err(StoreError::Stale { what });
+        }
+        self.heads
+            .put((peer, side, head.seq, head.hash), *witnessed);
+        let mut keys = self.heads_of(peer, side);
+        let excess = keys.len().saturating_sub(MAX_HEADS as usize);
+        keys.truncate(excess);
+        keys.iter().for_each(|key| self.heads.remove(key));
+        Ok(())
+    }
+
+    fn heads_of(&self, peer: SiteId, side: LogSide) -> Vec<HeadKey> {
+        let range = (peer, side, 0, [0; 32])..=(peer, side, u64::MAX, [u8::MAX; 32]);
+        self.heads.range(range).map(|(key, _)| *key).collect()
+    }
+
     /// The next number in the order of messages.
     fn place(&mut self) -> u64 {
         let next = self.last.get(&()).copied().unwrap_or(0).saturating_add(1);
@@ -235,6 +285,7 @@ impl PeerRows {
         self.outbox.commit();
         self.inbox.commit();
         self.last.commit();
+        self.heads.commit();
     }
 
     pub(super) fn roll_back(&mut self) {
@@ -243,6 +294,7 @@ impl PeerRows {
         self.outbox.roll_back();
         self.inbox.roll_back();
         self.last.roll_back();
+        self.heads.roll_back();
     }
 }
 
@@ -365,6 +417,23 @@ impl Peers for MemoryStore {
         self.read(|rows| {
             let pair = rows.peers.pairs.get(&(peer, other.clone(), own));
             pair.map(|pair| pair.received.clone()).unwrap_or_default()
+        })
+        .await
+    }
+
+    async fn audit_heads(
+        &self,
+        peer: SiteId,
+        side: LogSide,
+        limit: u32,
+    ) -> Result<Vec<WitnessedHead>, StoreError> {
+        self.read(|rows| {
+            let keys = rows.peers.heads_of(peer, side);
+            let older = keys.len().saturating_sub(limit as usize);
+            let newest = keys.into_iter().skip(older);
+            newest
+                .filter_map(|key| rows.peers.heads.get(&key).copied())
+                .collect()
         })
         .await
     }

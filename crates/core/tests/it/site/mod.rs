@@ -34,6 +34,7 @@ mod outbox_worker;
 mod passphrase;
 mod passphrase_tickets;
 mod peer_attacks;
+mod peer_heads;
 mod peers;
 mod person_data;
 mod proof;

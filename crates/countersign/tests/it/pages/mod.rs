@@ -137,6 +137,12 @@ fn the_page_on_lockdown_can_be_followed_word_for_word() {
     follow("docs/operate/lockdown.md", site.folder.path());
 }
 
+#[test]
+fn the_page_on_the_audit_log_can_be_followed_word_for_word() {
+    let site = Running::new();
+    follow("docs/operate/audit-log.md", site.folder.path());
+}
+
 /// Rust blocks of a page are parts of the programs in `examples`, which are built with the workspace.
 fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
     let code = |line: &str| {
@@ -179,6 +185,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "keys.md",
         "lockdown.md",
         "running.md",
+        "audit-log.md",
     ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();
     let examples = examples.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());

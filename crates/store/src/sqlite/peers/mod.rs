@@ -1,15 +1,17 @@
 //! Peers, and the messages between their people.
 
+mod heads;
 mod messages;
 mod write;
 
 use async_trait::async_trait;
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::page::Page;
-use countersign_core::peers::{InboxMessage, OutboxMessage, Peer};
+use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
 use countersign_core::store::{LastReceived, Peers, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 use super::SqliteStore;
@@ -129,6 +131,15 @@ impl Peers for SqliteStore {
             }
         });
         Ok(found.await?.unwrap_or_default())
+    }
+
+    async fn audit_heads(
+        &self,
+        peer: SiteId,
+        side: LogSide,
+        limit: u32,
+    ) -> Result<Vec<WitnessedHead>, StoreError> {
+        heads::newest(self, peer, side, limit).await
     }
 }
 

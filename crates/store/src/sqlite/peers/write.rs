@@ -8,6 +8,7 @@ use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::SiteId;
 use sqlx::sqlite::SqliteConnection;
 
+use super::heads;
 use crate::sqlite::failure::{Failure, document, expect, not_found, stale};
 use crate::sqlite::row::signed;
 
@@ -94,6 +95,10 @@ pub(in crate::sqlite) async fn apply(
             Ok(())
         }
         PeerChange::Receive(message) => receive(connection, message).await,
+        PeerChange::Witness { peer, side, head } => {
+            heads::put(connection, *peer, *side, head).await
+        }
+        PeerChange::VoidHeads { peer, since } => heads::void(connection, *peer, *since).await,
         PeerChange::DiscardSent { id, own } => discard(connection, DISCARD_SENT, *id, *own).await,
         PeerChange::DiscardReceived { id, own } => {
             discard(connection, DISCARD_RECEIVED, *id, *own).await

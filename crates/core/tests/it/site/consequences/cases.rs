@@ -91,7 +91,7 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
-        if self.name == "peer.deliver" {
+        if ["peer.deliver", "peer.audit_head"].contains(&self.name) {
             let site = scene.peer.known().id();
             return Caller::peer(site, &scene.peer.zone.parse().unwrap());
         }
@@ -220,6 +220,7 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
     let request = || request(&Passphrase::from("a fine pass phrase".to_owned())).1;
     let peer = || json!({ "peer": "b.example" });
     let site_id = scene.peer.known().id();
+    let audit_head = json!({ "head": scene.peer.head(7, 7, 0) });
     let ticket = scene.other_site.ticket();
     let ticket = ticket.to_uri().expose().to_owned();
     let message = || json!({ "from": "maria", "to": "bob@b.example", "text": "Hello." });
@@ -403,6 +404,8 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("peer.discard", json!({ "person": "maria" }))
             .after([Step::Made("peer.send", message())]),
         case("peer.deliver", json!({ "messages": [delivered] }))
+            .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
+        case("peer.audit_head", audit_head)
             .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
         case("alarm.raise", alarm()),
         case("alarm.acknowledge", json!({})).after([Step::Made("alarm.raise", alarm())]),

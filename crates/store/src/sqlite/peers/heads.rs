@@ -1,0 +1,108 @@
+//! Heads of audit logs, with the receipts of the other side.
+
+use countersign_core::peers::{LogSide, MAX_HEADS};
+use countersign_core::store::{StoreError, Thing};
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::peer::{AuditReceipt, SignedAuditHead, WitnessedHead};
+use countersign_proto::site_identity::SiteId;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::sqlite::SqliteStore;
+use crate::sqlite::failure::{Failure, not_found, stale};
+use crate::sqlite::reads::many;
+use crate::sqlite::row::{Columns, damaged, signed};
+
+const NEWEST: &str = "SELECT head, receipt FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? \
+    ORDER BY seq DESC, hash DESC LIMIT ?";
+const PUT: &str = "INSERT INTO peer_audit_head (peer, own, seq, hash, at, head, receipt) \
+    SELECT key, ?2, ?3, ?4, ?5, ?6, ?7 FROM peer WHERE site = ?1 AND (?2 = 1 OR NOT EXISTS \
+    (SELECT 1 FROM peer_audit_head WHERE peer = key AND own = 0 AND seq >= ?3)) \
+    ON CONFLICT DO UPDATE SET at = excluded.at, head = excluded.head, receipt = excluded.receipt";
+const FORGET_OLD: &str = "DELETE FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = ?2 AND (seq, hash) <= \
+    (SELECT seq, hash FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = ?2 \
+    ORDER BY seq DESC, hash DESC LIMIT 1 OFFSET ?3)";
+const VOID: &str = "DELETE FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = 0 AND at > ?2";
+
+pub(super) async fn newest(
+    store: &SqliteStore,
+    peer: SiteId,
+    side: LogSide,
+    limit: u32,
+) -> Result<Vec<WitnessedHead>, StoreError> {
+    let query = sqlx::query(NEWEST)
+        .bind(peer.0.to_vec())
+        .bind(is_own(side))
+        .bind(limit);
+    let mut heads = many(&store.readers, query, row).await?;
+    heads.reverse();
+    Ok(heads)
+}
+
+pub(super) async fn put(
+    connection: &mut SqliteConnection,
+    peer: SiteId,
+    side: LogSide,
+    witnessed: &WitnessedHead,
+) -> Result<(), Failure> {
+    let WitnessedHead { head, receipt } = witnessed;
+    let done = sqlx::query(PUT)
+        .bind(peer.0.to_vec())
+        .bind(is_own(side))
+        .bind(signed(head.head().seq))
+        .bind(head.head().hash.to_vec())
+        .bind(receipt.time)
+        .bind(head.to_bytes())
+        .bind(receipt.to_bytes())
+        .execute(&mut *connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        let found = sqlx::query("SELECT 1 FROM peer WHERE site = ?")
+            .bind(peer.0.to_vec())
+            .fetch_optional(&mut *connection)
+            .await?;
+        return Err(match found {
+            Some(_) => stale(Thing::AuditHead),
+            None => not_found(Thing::Peer),
+        });
+    }
+    sqlx::query(FORGET_OLD)
+        .bind(peer.0.to_vec())
+        .bind(is_own(side))
+        .bind(MAX_HEADS)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn void(
+    connection: &mut SqliteConnection,
+    peer: SiteId,
+    since: Timestamp,
+) -> Result<(), Failure> {
+    sqlx::query(VOID)
+        .bind(peer.0.to_vec())
+        .bind(since.millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+const fn is_own(side: LogSide) -> i64 {
+    match side {
+        LogSide::Own => 1,
+        LogSide::Peer => 0,
+    }
+}
+
+fn row(columns: &mut Columns<'_>) -> Result<WitnessedHead, StoreError> {
+    let head = SignedAuditHead::from_bytes(columns.take()?);
+    let receipt = AuditReceipt::from_bytes(columns.take()?);
+    Ok(WitnessedHead {
+        head: head.map_err(|error| damaged(&error))?,
+        receipt: receipt.map_err(|error| damaged(&error))?,
+    })
+}
