@@ -29,7 +29,7 @@ CREATE TABLE peer_pair (
 
 CREATE INDEX peer_pair_by_account ON peer_pair (account);
 
--- `why` and `refused` are those of a message that the peer will not accept.
+-- `text` is sealed under the root secret of the site. `why` and `refused` are those of a message that the peer will not accept.
 CREATE TABLE peer_outbox (
     key     INTEGER PRIMARY KEY AUTOINCREMENT,
     id      BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -37,7 +37,7 @@ CREATE TABLE peer_outbox (
     account INTEGER NOT NULL REFERENCES account (key) ON DELETE CASCADE,
     other   TEXT    NOT NULL,
     number  INTEGER NOT NULL,
-    text    TEXT    NOT NULL,
+    text    BLOB    NOT NULL,
     at      INTEGER NOT NULL,
     refused INTEGER,
     why     TEXT
@@ -53,7 +53,7 @@ CREATE TABLE peer_inbox (
     account  INTEGER NOT NULL REFERENCES account (key) ON DELETE CASCADE,
     other    TEXT    NOT NULL,
     number   INTEGER NOT NULL,
-    text     TEXT    NOT NULL,
+    text     BLOB    NOT NULL,
     sent     INTEGER NOT NULL,
     received INTEGER NOT NULL
 ) STRICT;

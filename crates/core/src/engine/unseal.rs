@@ -160,6 +160,7 @@ impl Site {
     /// Forgets the keys: the site is sealed. They are erased when the last task that uses them
     /// ends.
     pub(crate) fn forget_keys(&self) {
+        self.broker().cache().open_with(None);
         let state = self.0.unsealed_keys.write();
         *state.unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -173,6 +174,7 @@ impl Site {
             is_current.then(|| opened_with(&record, key))
         };
         if let Some(Ok(opened)) = opened {
+            self.broker().cache().open_with(Some(opened.root.clone()));
             let state = self.0.unsealed_keys.write();
             *state.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
         }

@@ -11,6 +11,7 @@ use crate::audit::AuditDraft;
 use crate::devices::Device;
 use crate::enrolment::{EnrolmentTicket, RevocationReason};
 use crate::id::{AccountId, DeviceId, SessionId, TicketId};
+use crate::site_key;
 use crate::store::Notice;
 use crate::timestamp::Timestamp;
 
@@ -177,6 +178,20 @@ pub enum Change {
     Alarm(AlarmChange),
     /// Records the progress of an initialisation script.
     PutScript(ScriptProgress),
+}
+
+impl Change {
+    /// Whether the store must not keep what the change replaces, in free space or a log: wrapped
+    /// site keys, sealed OPAQUE server setups and sealed keys of the broker.
+    #[must_use]
+    pub fn erases(&self) -> bool {
+        const ERASED: [&str; 3] = [
+            site_key::SITE_KEY,
+            site_key::SERVER_SETUPS,
+            site_key::BROKER_KEYS,
+        ];
+        matches!(self, Self::PutSetting { name, .. } if ERASED.contains(name))
+    }
 }
 
 /// The result of a committed change set.

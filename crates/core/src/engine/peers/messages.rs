@@ -79,23 +79,30 @@ impl Site {
         self.store().peers_awaited().await
     }
 
-    /// The next messages for a peer.
+    /// The next messages for a peer; none while the site is sealed.
     ///
     /// # Errors
-    /// [`StoreError`] when the store fails.
+    /// [`StoreError`] when the store fails, and when a text is damaged.
     pub async fn messages_for(&self, peer: SiteId) -> Result<Outgoing, StoreError> {
         let limit = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
+        let mut messages = Vec::new();
+        let Some(keys) = self.unsealed_keys() else {
+            return Ok(Outgoing { messages });
+        };
         let waiting = self.store().waiting_messages(peer, limit).await?;
-        let mut messages = Vec::with_capacity(waiting.len());
         for message in waiting {
             // A deleted account takes its messages along.
             if let Some(account) = self.store().account(message.own).await? {
+                let text = message.text.open(&keys.root, message.id);
+                let text = text.ok_or_else(|| StoreError::Damaged {
+                    problem: format!("the text of the message {} cannot be opened", message.id),
+                })?;
                 messages.push(Incoming {
                     id: message.id,
                     number: message.number,
                     from: account.name,
                     to: message.other,
-                    text: message.text,
+                    text,
                     sent: message.at,
                 });
             }

@@ -30,6 +30,7 @@ mod passphrase;
 mod passphrase_tickets;
 mod peers;
 mod person_data;
+mod planted;
 mod proof;
 mod scripts;
 mod sealing;
