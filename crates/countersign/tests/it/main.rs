@@ -24,6 +24,7 @@ mod lockdown;
 mod pages;
 mod passphrase;
 mod peers;
+mod planted;
 mod running;
 mod screen;
 mod shell;

@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 12] = [
+pub(super) const LAYOUTS: [(&str, &str); 13] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -62,6 +62,10 @@ pub(super) const LAYOUTS: [(&str, &str); 12] = [
     (
         "message_ids",
         include_str!("../../migrations/0012_message_ids.sql"),
+    ),
+    (
+        "sealed_data",
+        include_str!("../../migrations/0014_sealed_data.sql"),
     ),
 ];
 
@@ -145,6 +149,8 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         CHECKPOINT,
         "BEGIN IMMEDIATE",
         "ROLLBACK",
+        // A migration may move texts that are in the clear.
+        "PRAGMA secure_delete = ON",
     ] {
         sqlx::query(statement)
             .execute(&mut writer)
@@ -153,6 +159,10 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
     }
     check(&mut writer, file).await?;
     migrate(&mut writer, file).await?;
+    sqlx::query("PRAGMA secure_delete = OFF")
+        .execute(&mut writer)
+        .await
+        .map_err(|error| fault(&error))?;
     copy::remove_left_behind(file);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)

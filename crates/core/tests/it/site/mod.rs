@@ -36,6 +36,7 @@ mod passphrase_tickets;
 mod peer_attacks;
 mod peers;
 mod person_data;
+mod planted;
 mod proof;
 mod scripts;
 mod sealing;
