@@ -1,5 +1,7 @@
 //! Applications: the properties and keys of each, and which applications may call which.
 
+mod auth_data;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +13,8 @@ use countersign_proto::broker::{v1, v2};
 use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+pub use auth_data::AuthData;
 
 use crate::access::{Caller, Channel};
 use crate::accounts::State;
@@ -228,8 +232,8 @@ pub struct Application {
     pub ciphers: Vec<String>,
     /// The lifetime of a ticket for the application, in milliseconds.
     pub keys_last: u64,
-    /// The data about the application for providers; `null` for none.
-    pub auth_data: Json,
+    /// The data about the application for providers, sealed.
+    pub auth_data: AuthData,
     /// The groups to which the application belongs.
     pub groups: Vec<ApplicationId>,
     /// The applications and groups that the application may call; empty at first.
@@ -280,10 +284,10 @@ impl Application {
         valid_keys.map(|key| key.public.0.as_slice())
     }
 
-    /// Returns the application in the form of edition v2, with its valid keys; `None` for another
-    /// edition.
+    /// Returns the application in the form of edition v2, with its valid keys and its opened data;
+    /// `None` for another edition.
     #[must_use]
-    pub fn as_v2(&self, now: Timestamp) -> Option<v2::site::Application> {
+    pub fn as_v2(&self, auth_data: &Json, now: Timestamp) -> Option<v2::site::Application> {
         (self.edition == Edition::V2).then(|| v2::site::Application {
             id: self.id.to_string(),
             keys: self
@@ -292,13 +296,14 @@ impl Application {
                 .collect(),
             suite: SealingSuite::XWing,
             keys_last: self.keys_last,
-            auth_data: Some(self.auth_data.to_raw()),
+            auth_data: Some(auth_data.to_raw()),
         })
     }
 
-    /// Returns the application in the form of edition v1; `None` for another edition.
+    /// Returns the application in the form of edition v1, with its opened data; `None` for another
+    /// edition.
     #[must_use]
-    pub fn as_v1(&self, now: Timestamp) -> Option<v1::site::V1Application> {
+    pub fn as_v1(&self, auth_data: &Json, now: Timestamp) -> Option<v1::site::V1Application> {
         let known = |names: &[String]| -> Vec<Cipher> {
             let ciphers = names.iter().filter_map(|name| name.parse().ok());
             ciphers.collect()
@@ -316,7 +321,7 @@ impl Application {
                 .collect(),
             ciphers: known(&self.ciphers),
             keys_last: self.keys_last,
-            auth_data: (!self.auth_data.is_null()).then(|| self.auth_data.to_raw()),
+            auth_data: (!auth_data.is_null()).then(|| auth_data.to_raw()),
         })
     }
 }
@@ -336,7 +341,7 @@ mod tests {
             hashes: Vec::new(),
             ciphers: Vec::new(),
             keys_last: 1_000,
-            auth_data: Json::default(),
+            auth_data: AuthData::default(),
             groups: Vec::new(),
             may_call: Vec::new(),
             service: None,

@@ -19,6 +19,7 @@ mod cli;
 mod commands;
 mod config;
 mod content;
+mod credential;
 mod duration;
 mod escape;
 mod exit;

@@ -18,10 +18,10 @@ use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, MessageId, 
 use countersign_core::page::Page;
 use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
 use countersign_core::store::{
-    Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
-    DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
-    LastReceived, Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings,
-    Store, StoreCopy, StoreError, StoredPreferences,
+    Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, ClearData,
+    ClearDatum, Committed, DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects,
+    EnrolmentTickets, LastReceived, Observer, OutboxState, Peers, RemovedDevice, ScriptProgress,
+    Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -222,6 +222,10 @@ delegate! { Peers {
 delegate! { Settings {
     setting(name: &str) -> Option<Setting>;
     script(name: &str) -> Option<ScriptProgress>;
+} }
+
+delegate! { ClearData {
+    clear_data(limit: u32) -> Vec<ClearDatum>;
 } }
 
 delegate! { AuditLog {

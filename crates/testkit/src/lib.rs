@@ -1,8 +1,9 @@
 //! Test support: a whole site in one expression ([`harness`]), both ends of a session in one
 //! process ([`pair`]) with virtual time, seeded entropy and a network attacker ([`wire`]), a
 //! simulator of sessions ([`simulator`]), a member that violates the protocol
-//! ([`malicious_member`]), the contract that every store fulfils ([`contract`]) and the recorded
-//! dialogs of `vectors/dialogs` ([`dialogs`]).
+//! ([`malicious_member`]), the contract that every store fulfils ([`contract`]), the search for
+//! planted secrets in files ([`planted`]) and the recorded dialogs of `vectors/dialogs`
+//! ([`dialogs`]).
 //!
 //! Only tests, benchmarks and fuzz targets use this crate. It is not for production: its entropy is
 //! predictable, and it panics at every error.
@@ -36,6 +37,7 @@ pub mod harness;
 pub mod malicious_member;
 pub mod new_site;
 pub mod pair;
+pub mod planted;
 pub mod simulator;
 pub mod site;
 pub mod wire;

@@ -21,6 +21,7 @@
 //!
 //! The sibling modules (accounts, sessions, tickets and so on) do not depend on this one.
 
+mod clear_data;
 mod context;
 mod counted;
 mod delay;

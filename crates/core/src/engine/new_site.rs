@@ -142,7 +142,10 @@ impl Site {
             sealed_broker_keys: sealed.broker_keys,
             broker_keys_revision: 1,
         };
-        Ok(Self::assemble(parts, record, Some(opened)))
+        let root = opened.root.clone();
+        let site = Self::assemble(parts, record, Some(opened));
+        site.broker().cache().open_with(Some(root));
+        Ok(site)
     }
 
     /// Opens the site that the store contains. It is sealed until [`Site::unseal`].

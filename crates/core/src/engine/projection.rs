@@ -95,6 +95,8 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::DeleteDevice { .. }
         | Change::Peer(_)
         | Change::Alarm(_)
+        // The site is sealed then, and holds nothing of it in memory.
+        | Change::SealData { .. }
         | Change::PutScript(_) => {}
     }
 }
@@ -158,6 +160,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
+        | Change::SealData { .. }
         | Change::PutScript(_) => 0,
         // The program that runs the site applies its settings. A lockdown ends sessions.
         Change::PutSetting { name, setting } => {

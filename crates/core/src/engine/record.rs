@@ -16,9 +16,8 @@ use crate::site_key::{BrokerKeys, KeyRecord, Setups, StoredBrokerKeys};
 use crate::store::{Change, Setting, Store, StoreError};
 use crate::timestamp::Timestamp;
 
-pub(super) const SITE_KEY: &str = "site_key";
-pub(super) const SERVER_SETUPS: &str = "server_setups";
-pub(super) const BROKER_KEYS: &str = "broker_keys";
+pub(super) use crate::site_key::{BROKER_KEYS, SERVER_SETUPS, SITE_KEY};
+
 pub(super) const CONFIG: &str = "config";
 /// The name of the setting with the lockdowns in force, as JSON.
 pub(super) const LOCKDOWNS: &str = "lockdowns";

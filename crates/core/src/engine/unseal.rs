@@ -96,10 +96,11 @@ impl Site {
         let (stored, _) = self.key_record();
         let key = Arc::new(self.open_slot(&stored.current, secret, now)?);
         // The projection opens what is stored then; a damaged part has to be reported now.
-        opened_with(&self.record(), &key)?;
+        let opened = opened_with(&self.record(), &key)?;
         if !self.is_sealed() {
             return Ok(false);
         }
+        self.seal_clear_data(&opened.root, now).await?;
         let audit = AuditDraft {
             details: serde_json::json!({ "slot": kind }).to_string(),
             ..AuditDraft::done(caller, "site.unseal", now)
@@ -160,6 +161,7 @@ impl Site {
     /// Forgets the keys: the site is sealed. They are erased when the last task that uses them
     /// ends.
     pub(crate) fn forget_keys(&self) {
+        self.broker().cache().open_with(None);
         let state = self.0.unsealed_keys.write();
         *state.unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -173,6 +175,7 @@ impl Site {
             is_current.then(|| opened_with(&record, key))
         };
         if let Some(Ok(opened)) = opened {
+            self.broker().cache().open_with(Some(opened.root.clone()));
             let state = self.0.unsealed_keys.write();
             *state.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
         }

@@ -11,6 +11,7 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SealedText;
 use crate::id::{AccountId, MessageId};
 use crate::text::is_allowed;
 use crate::timestamp::Timestamp;
@@ -93,7 +94,7 @@ pub struct OutboxMessage {
     /// message in milliseconds, so that numbers grow even after a backup was restored.
     pub number: u64,
     /// The text.
-    pub text: MessageText,
+    pub text: SealedText,
     /// When it was sent.
     pub at: Timestamp,
     /// Its state.
@@ -128,7 +129,7 @@ pub struct InboxMessage {
     /// Its number within the pair of persons.
     pub number: u64,
     /// The text.
-    pub text: MessageText,
+    pub text: SealedText,
     /// When it was sent, by the peer's clock.
     pub sent: Timestamp,
     /// When this site accepted it.

@@ -15,6 +15,7 @@
 //! Everything is bound to the peer's site id; names and zones are what the peer claims.
 
 mod message;
+mod sealed_text;
 
 use std::fmt;
 
@@ -30,6 +31,7 @@ pub use message::{
     InboxMessage, MAX_INBOX, MAX_MESSAGE, MAX_OUTBOX, MessageText, MessageTextError, OutboxMessage,
     SendState,
 };
+pub use sealed_text::SealedText;
 
 /// The most peers of a site, tombstones included. Each is a row and, while messages wait for it, a
 /// connection.

@@ -25,6 +25,13 @@ pub use root_secret::RootSecret;
 pub(crate) use rotation::{Rotation, RotationError};
 pub(crate) use setups::{MAX_SETUPS, Setups};
 
+/// The setting with the site key: wrapped keys, key events and sealed root secret.
+pub(crate) const SITE_KEY: &str = "site_key";
+/// The setting with the sealed OPAQUE server setups.
+pub(crate) const SERVER_SETUPS: &str = "server_setups";
+/// The setting with the broker's sealed keys.
+pub(crate) const BROKER_KEYS: &str = "broker_keys";
+
 const DECOY_LABEL: &str = "made up";
 
 /// The keys of an unsealed site.

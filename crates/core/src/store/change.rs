@@ -12,6 +12,7 @@ use crate::audit::AuditDraft;
 use crate::devices::Device;
 use crate::enrolment::{EnrolmentTicket, RevocationReason};
 use crate::id::{AccountId, DeviceId, SessionId, TicketId};
+use crate::site_key;
 use crate::store::Notice;
 use crate::timestamp::Timestamp;
 
@@ -189,6 +190,14 @@ pub enum Change {
     Alarm(AlarmChange),
     /// Records the progress of an initialisation script.
     PutScript(ScriptProgress),
+    /// Puts a sealed text in the place of one that an earlier version stored in the clear. Changes
+    /// nothing if that was done before, or if what the text belongs to is gone.
+    SealData {
+        /// The number of the text: see [`ClearData`](super::ClearData).
+        number: u64,
+        /// The sealed text.
+        sealed: Vec<u8>,
+    },
 }
 
 impl Change {
@@ -206,6 +215,22 @@ impl Change {
             kind: (!had_passphrase).then_some(TicketKind::Passphrase),
             at: now,
             why: RevocationReason::PassphraseChanged,
+        }
+    }
+
+    /// Whether the store must not keep what the change replaces, in free space or a log: wrapped
+    /// site keys, sealed OPAQUE server setups, sealed keys of the broker, and texts in the clear.
+    #[must_use]
+    pub fn erases(&self) -> bool {
+        const ERASED: [&str; 3] = [
+            site_key::SITE_KEY,
+            site_key::SERVER_SETUPS,
+            site_key::BROKER_KEYS,
+        ];
+        match self {
+            Self::PutSetting { name, .. } => ERASED.contains(name),
+            Self::SealData { .. } => true,
+            _ => false,
         }
     }
 }

@@ -6,14 +6,15 @@
 //!
 //! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials,
 //! [`Alarms`] with the outbox, [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Peers`],
-//! [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] implements all of them. [`MemoryStore`] is the
-//! implementation in memory.
+//! [`Settings`] with scripts, [`ClearData`] of earlier versions, and the [`AuditLog`]. A [`Store`]
+//! implements all of them. [`MemoryStore`] is the implementation in memory.
 
 mod accounts;
 mod alarms;
 mod applications;
 mod audit;
 mod change;
+mod clear_data;
 mod devices;
 mod enrolment;
 mod error;
@@ -36,6 +37,7 @@ pub use alarms::{
 pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
+pub use clear_data::{ClearData, ClearDatum, ClearOwner};
 pub use devices::{Devices, RemovedDevice};
 pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
@@ -50,7 +52,15 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// acknowledged before it began.
 #[async_trait]
 pub trait Store:
-    Accounts + Alarms + Applications + EnrolmentTickets + Devices + Peers + Settings + AuditLog
+    Accounts
+    + Alarms
+    + Applications
+    + EnrolmentTickets
+    + Devices
+    + Peers
+    + Settings
+    + ClearData
+    + AuditLog
 {
     /// Writes all of a change set or nothing of it. When it returns, the change is on disk.
     ///

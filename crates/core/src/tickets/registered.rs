@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_proto::broker::{v1, v2};
 
 use crate::applications::{Application, ApplicationId};
+use crate::json::Json;
+use crate::site_key::RootSecret;
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -28,11 +30,11 @@ pub struct Registered {
 }
 
 impl Registered {
-    fn new(application: Application, now: Timestamp) -> Self {
+    fn new(application: Application, auth_data: &Json, now: Timestamp) -> Self {
         let retiring = application.keys.iter().filter_map(|key| key.retires);
         Self {
-            v1: application.as_v1(now),
-            v2: application.as_v2(now),
+            v1: application.as_v1(auth_data, now),
+            v2: application.as_v2(auth_data, now),
             until: retiring.filter(|retires| now < *retires).min(),
             application,
         }
@@ -60,8 +62,18 @@ pub(crate) struct ApplicationCache(Mutex<Entries>);
 struct Entries {
     ready: HashMap<ApplicationId, Arc<Registered>>,
     unknown: HashSet<ApplicationId>,
+    /// Opens the data about applications; `None` while the site is sealed.
+    root: Option<RootSecret>,
     /// Counts changes of applications, so that a value read before a change is not cached after it.
     changes: u64,
+}
+
+impl Entries {
+    fn clear(&mut self) {
+        self.changes += 1;
+        self.ready.clear();
+        self.unknown.clear();
+    }
 }
 
 impl ApplicationCache {
@@ -75,10 +87,15 @@ impl ApplicationCache {
 
     /// Removes every application from the cache.
     pub(crate) fn clear(&self) {
+        self.entries().clear();
+    }
+
+    /// Removes every application, and sets the secret that opens their data: `None` for a sealed
+    /// site.
+    pub(crate) fn open_with(&self, root: Option<RootSecret>) {
         let mut entries = self.entries();
-        entries.changes += 1;
-        entries.ready.clear();
-        entries.unknown.clear();
+        entries.root = root;
+        entries.clear();
     }
 
     /// Returns the number of changes so far. If it stays equal, no application has changed.
@@ -100,7 +117,7 @@ impl ApplicationCache {
         let Ok(id) = id.parse::<ApplicationId>() else {
             return Ok(None);
         };
-        let changes = {
+        let (changes, root) = {
             let entries = self.entries();
             let ready = entries.ready.get(&id);
             if let Some(ready) = ready.filter(|ready| ready.is_current(now)) {
@@ -109,7 +126,7 @@ impl ApplicationCache {
             if entries.unknown.contains(&id) {
                 return Ok(None);
             }
-            entries.changes
+            (entries.changes, entries.root.clone())
         };
         let Some(application) = store.application(&id).await? else {
             let mut entries = self.entries();
@@ -122,7 +139,14 @@ impl ApplicationCache {
             }
             return Ok(None);
         };
-        let registered = Arc::new(Registered::new(application, now));
+        let root = root.ok_or_else(|| StoreError::Unavailable {
+            problem: "the site is sealed".to_owned(),
+        })?;
+        let data = application.auth_data.open(&root, &id);
+        let data = data.ok_or_else(|| StoreError::Damaged {
+            problem: format!("the data about the application {id} cannot be opened"),
+        })?;
+        let registered = Arc::new(Registered::new(application, &data, now));
         let mut entries = self.entries();
         if entries.changes == changes {
             if entries.ready.len() >= MAX_READY {

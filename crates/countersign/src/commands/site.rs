@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::site_key::{self, Key};
 use super::{admin_call, given};
 use crate::admin::Admin;
+use crate::credential;
 use crate::duration::seconds;
 use crate::failure::Failure;
 use crate::global::Common;
@@ -25,11 +26,14 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         key_lifetime: Option<u32>,
     },
-    /// Unseals the site with the pass phrase of the site key or with the recovery code.
+    /// Unseals the site with the pass phrase of the site key, with the recovery code or with a credential.
     Unseal {
         /// Asks for the recovery code instead of the pass phrase.
         #[arg(long)]
         recovery_code: bool,
+        /// Unseals it with this credential of the service manager instead of the pass phrase.
+        #[arg(long, value_name = "NAME", conflicts_with = "recovery_code")]
+        credential: Option<String>,
     },
     /// Seals the site: it forgets its keys, and sessions end. Refuses logins until it is unsealed.
     Seal,
@@ -68,7 +72,14 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             }));
             admin_call(common, "site", "config", &params)
         }
-        Verb::Unseal { recovery_code } => {
+        Verb::Unseal {
+            credential: Some(name),
+            ..
+        } => {
+            let secret = site_key::slot_file(&credential::file(name)?)?;
+            site_key::as_unauthenticated(admin_call(common, "site", "unseal", &secret))
+        }
+        Verb::Unseal { recovery_code, .. } => {
             let (prompt, field, secret) = if *recovery_code {
                 ("Recovery code", "recovery_code", Secret::RecoveryCode)
             } else {

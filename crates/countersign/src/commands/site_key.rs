@@ -8,6 +8,7 @@ use countersign_crypto::site_key_slots::SlotFile;
 use serde_json::{Value, json};
 
 use super::{admin_call, confirm, confirmed_call, given};
+use crate::credential;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
@@ -49,6 +50,9 @@ pub(crate) struct New {
     /// Another slot file that opens the new key. The one in the site's folder does anyway.
     #[arg(long, value_name = "FILE")]
     slot_file: Vec<PathBuf>,
+    /// A credential of the service manager that opens the new key too.
+    #[arg(long, value_name = "NAME")]
+    credential: Option<String>,
     /// Makes no slot with a pass phrase.
     #[arg(long)]
     no_passphrase: bool,
@@ -68,6 +72,9 @@ pub(crate) enum Slots {
         /// Adds a slot for this file, and makes the file if there is none.
         #[arg(long, value_name = "FILE")]
         slot_file: Option<PathBuf>,
+        /// Adds a slot for this credential of the service manager, which holds the same as a slot file.
+        #[arg(long, value_name = "NAME", conflicts_with = "slot_file")]
+        credential: Option<String>,
         #[command(flatten)]
         opening: Opening,
     },
@@ -79,7 +86,7 @@ pub(crate) enum Slots {
         /// Number of the slot.
         slot: u32,
     },
-    /// Tries a secret: a pass phrase, the recovery code or a slot file.
+    /// Tries a secret: a pass phrase, the recovery code, a slot file or a credential.
     Test {
         /// Tries it on the next key.
         #[arg(long)]
@@ -90,6 +97,9 @@ pub(crate) enum Slots {
         /// Tries this slot file.
         #[arg(long, value_name = "FILE", conflicts_with = "recovery_code")]
         slot_file: Option<PathBuf>,
+        /// Tries this credential of the service manager.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["recovery_code", "slot_file"])]
+        credential: Option<String>,
     },
 }
 
@@ -147,16 +157,18 @@ fn run_slots(common: &Common, slots: &Slots) -> Result<(), Failure> {
         Slots::List => admin_call(common, "site", "key_slots", &json!({})),
         Slots::Add {
             next,
-            slot_file,
+            slot_file: file,
+            credential: named,
             opening,
         } => {
             let secret = match next {
                 true => Some(opening.secret()?),
                 false => None,
             };
-            let (slot, made) = match slot_file {
-                Some(file) => new_slot_file(file)?,
-                None => {
+            let (slot, made) = match (named, file) {
+                (Some(name), _) => (slot_file(&credential::file(name)?)?, None),
+                (None, Some(file)) => new_slot_file(file)?,
+                (None, None) => {
                     let file = common.passphrase_file.as_deref();
                     let secret = new_passphrase("Pass phrase of the new slot", file)?;
                     (json!({ "passphrase": text(&secret) }), None)
@@ -180,8 +192,10 @@ fn run_slots(common: &Common, slots: &Slots) -> Result<(), Failure> {
             next,
             recovery_code: code,
             slot_file: file,
+            credential: named,
         } => {
-            let secret = match (code, file) {
+            let named = named.as_deref().map(credential::file).transpose()?;
+            let secret = match (code, named.as_ref().or(file.as_ref())) {
                 (_, Some(file)) => slot_file(file)?,
                 (true, None) => recovery_code(common.secret_file(Secret::RecoveryCode).as_deref())?,
                 (false, None) => {
@@ -201,7 +215,12 @@ fn new_key(common: &Common, new: &New) -> Result<(), Failure> {
     let mut slots = Vec::new();
     let own = common.data.join(SLOT_FILE);
     let own = own.exists().then_some(own);
-    for file in own.iter().chain(&new.slot_file) {
+    let named = new
+        .credential
+        .as_deref()
+        .map(credential::file)
+        .transpose()?;
+    for file in own.iter().chain(&new.slot_file).chain(&named) {
         slots.push(slot_file(file)?);
     }
     if !new.no_passphrase {
@@ -241,7 +260,8 @@ fn recovery_code(file: Option<&Path>) -> Result<Value, Failure> {
     Ok(json!({ "recovery_code": text(&code) }))
 }
 
-fn slot_file(file: &Path) -> Result<Value, Failure> {
+/// The secret in a slot file or a credential, as a parameter.
+pub(super) fn slot_file(file: &Path) -> Result<Value, Failure> {
     warn_if_others_can_read(file);
     Ok(json!({ "slot_file": input::text(file)? }))
 }

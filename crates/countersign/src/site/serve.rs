@@ -28,6 +28,7 @@ use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use super::runtime::Runtime;
 use crate::config::{self, Config, DeviceAddress};
+use crate::credential;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::hint;
@@ -50,6 +51,9 @@ pub(crate) struct Serve {
     /// Creates a site in a folder with files of an old site whose database is missing.
     #[arg(long)]
     pub(crate) new: bool,
+    /// Unseals the site with this credential of the service manager, which has a key slot.
+    #[arg(long, env = "COUNTERSIGN_SITE_CREDENTIAL", value_name = "NAME")]
+    pub(crate) credential: Option<String>,
     #[command(flatten)]
     pub(crate) listen: Listen,
 }
@@ -73,6 +77,7 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     let asked = Asked {
         zone: serve.zone,
         new: serve.new,
+        credential: serve.credential,
         own_config,
         runtime,
     };
@@ -85,6 +90,8 @@ struct Asked {
     zone: Option<Zone>,
     /// `--new`: create a site in a folder with files of an old one.
     new: bool,
+    /// The credential that unseals the site.
+    credential: Option<String>,
     /// The configuration file is the one in the site's folder.
     own_config: bool,
     /// The settings that change while the site runs.
@@ -133,7 +140,7 @@ async fn serve_site(
         for option in site.options_below_floor() {
             warn!(%option, "this option is enabled but not offered: it is below options.floor of the configuration");
         }
-        open_key(&site, folder, common).await?;
+        open_key(&site, folder, common, asked.credential.as_deref()).await?;
         site
     };
     let runtime = asked.runtime;
@@ -323,8 +330,14 @@ fn given_passphrase(common: &Common) -> Result<Option<Passphrase>, Failure> {
     Ok((file.is_some() || !secret.as_bytes().is_empty()).then_some(secret))
 }
 
-/// Unseals the site with the slot file or the pass phrase; without either, says how to unseal it.
-async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
+/// Unseals the site with the credential, the slot file or the pass phrase; without any, says how to
+/// unseal it.
+async fn open_key(
+    site: &Site,
+    folder: &Folder,
+    common: &Common,
+    named: Option<&str>,
+) -> Result<(), Failure> {
     let refused = |error: UnsealError| {
         let exit = match error {
             UnsealError::Key(_) => Exit::NotAuthenticated,
@@ -333,17 +346,21 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
         };
         Failure::new(exit, "site_key", format_args!("the site key: {error}"))
     };
-    let slot = folder.slot_file();
-    if slot.exists() {
-        let slot = SlotFile::from_text(&input::text(&slot)?)
+    let own = folder.slot_file();
+    let file = match named {
+        Some(name) => Some(credential::file(name)?),
+        None => own.exists().then_some(own),
+    };
+    if let Some(file) = file {
+        let slot = SlotFile::from_text(&input::text(&file)?)
             .map_err(|error| Failure::new(Exit::NotAuthenticated, "site_key", error))?;
         site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
             .await
             .map_err(|error| {
                 refused(error).hint(format_args!(
-                    "{} belongs to another site or was replaced: put the right file there, or move it away \
-                     and start with the pass phrase",
-                    folder.slot_file().display()
+                    "{} belongs to another site or was replaced: put the right file there, or start without \
+                     it and with the pass phrase",
+                    file.display()
                 ))
             })?;
     } else if let Some(secret) = given_passphrase(common)? {

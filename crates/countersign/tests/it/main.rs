@@ -25,6 +25,7 @@ mod pages;
 mod passphrase;
 mod peer_heads;
 mod peers;
+mod planted;
 mod running;
 mod screen;
 mod shell;

@@ -1,15 +1,19 @@
 //! The life of the site key, with the program that operators run.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime};
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::site_key_slots::RecoveryCode;
+use countersign_crypto::site_key_slots::{RecoveryCode, SlotFile};
 use serde_json::json;
 
 use crate::running::{CommandOutput, Running};
 
+/// How often the site is killed.
+const KILLS: u32 = 4;
+
 /// A running site with a recovery code that its operator chose, in `recovery.code`.
-fn with_code() -> Running {
+pub(crate) fn with_code() -> Running {
     let mut site = Running::folder();
     let code = RecoveryCode::generate(&mut SystemEntropy);
     site.write("recovery.code", code.to_text().expose());
@@ -112,4 +116,111 @@ fn a_site_is_sealed_and_unsealed_while_it_runs() {
     let unseal = ["site", "unseal", "--passphrase-file", "site.pass"];
     assert_eq!(site.run(&unseal).code, 0);
     assert_eq!(site.call_as_robot(&["self", "show"]).code, 0);
+}
+
+/// A unit of systemd gives the site its credential in a folder that only the unit reads.
+#[test]
+fn a_site_is_unsealed_by_a_credential_of_the_service_manager() {
+    let mut site = with_code();
+    let folder = site.path("credentials");
+    std::fs::create_dir(&folder).unwrap();
+    let slot = SlotFile::generate(&mut SystemEntropy);
+    site.write("credentials/site-key", slot.to_text().expose());
+    let run = |site: &Running, words: &[&str]| -> CommandOutput {
+        let mut command = site.command(words);
+        command
+            .env("CREDENTIALS_DIRECTORY", &folder)
+            .env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
+        command.stdin(Stdio::null()).output().unwrap().into()
+    };
+    let credential = ["--credential", "site-key"];
+    let slots = |verb| [&["site", "key", "slots", verb], &credential[..]].concat();
+    let wrong = run(&site, &slots("test"));
+    assert_eq!(wrong.code, 4, "it has no slot yet: {}", wrong.err);
+    for words in [slots("add"), slots("test")] {
+        let output = run(&site, &words);
+        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+    }
+    let new = [&NEW_KEY[..], &credential].concat();
+    let output = run(&site, &new);
+    assert_eq!(output.code, 0, "{}", output.err);
+
+    site.stop();
+    let mut serve = site.command(&["serve"]);
+    serve.env("CREDENTIALS_DIRECTORY", &folder);
+    site.start_as(serve, &credential);
+    let status = site.run(&["site", "status", "--json"]).json();
+    assert_eq!(status["sealed"], json!(false));
+
+    assert_eq!(site.run(&["site", "seal", "--yes"]).code, 0);
+    let unseal = ["site", "unseal", "--credential"];
+    for (name, code) in [("other", 6), ("../recovery.code", 2), ("site-key", 0)] {
+        let output = run(&site, &[&unseal[..], &[name]].concat());
+        assert_eq!(output.code, code, "{name}: {}", output.err);
+    }
+    let outside = site.run(&[&unseal[..], &["site-key"]].concat());
+    assert_eq!(outside.code, 6);
+    assert!(outside.err.contains("LoadCredential"), "{}", outside.err);
+}
+
+/// The change is one transaction. Before it the old pass phrase opens the key, after it the new one, and
+/// never neither.
+#[test]
+fn a_site_that_is_killed_while_it_replaces_its_key_has_the_old_key_or_the_new_one() {
+    let mut site = with_code();
+    let new_key = |site: &Running, file: &str| {
+        let words = [&NEW_KEY[..5], &[file][..]].concat();
+        let mut command = site.command(&words);
+        command.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let changed = |site: &Running| -> SystemTime {
+        let log = std::fs::metadata(site.path("site/site.db-wal")).unwrap();
+        log.modified().unwrap()
+    };
+    let started = Instant::now();
+    site.write("1.pass", "pass phrase number 1 of the site");
+    assert!(new_key(&site, "1.pass").status().unwrap().success());
+    let whole = started.elapsed();
+    let (mut current, mut events) = (1, 2);
+    for round in 1..=KILLS {
+        let next = current + 1;
+        let file = |number: u32| format!("{number}.pass");
+        site.write(
+            &file(next),
+            &format!("pass phrase number {next} of the site"),
+        );
+        let before = changed(&site);
+        let mut command = new_key(&site, &file(next)).spawn().unwrap();
+        if round % 2 == 0 {
+            // When the transaction is written.
+            while changed(&site) == before && command.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        } else {
+            // The points spread over the time that the change took before. The test holds at any
+            // point.
+            std::thread::sleep(whole * round / KILLS);
+        }
+        site.kill();
+        let done = command.wait().unwrap().success();
+
+        site.start(&[]);
+        let opens = |number| {
+            let unseal = site.run(&["site", "unseal", "--passphrase-file", &file(number)]);
+            unseal.code == 0
+        };
+        let new = opens(next);
+        assert!(new || opens(current), "round {round}: neither key opens");
+        assert!(new || !done, "round {round}: an acknowledged key is lost");
+        if new {
+            (current, events) = (next, events + 1);
+        }
+        let shown = site.run(&["site", "key", "events", "--json"]).json();
+        assert_eq!(shown["events"].as_array().unwrap().len(), events);
+        let test = ["site", "key", "slots", "test", "--next", "--recovery-code"];
+        assert_eq!(with_recovery_code(&site, &test).code, 0);
+    }
+    assert_eq!(site.run(&["audit", "verify"]).code, 0);
 }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_http_auth::IntroductionError;
 use countersign_http_auth::Site as KnownSite;
+use countersign_proto::broker::v2;
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::message::Nonce;
-use countersign_proto::broker::{v1, v2};
 use countersign_server::clock;
 use countersign_server::limits::Limits;
 use countersign_testkit::harness::{ServedSite, party, time};
@@ -29,7 +28,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn kind(&self) -> &str {
+    pub(super) fn kind(&self) -> &str {
         let mut lines = self.head.lines();
         let kind = lines.find_map(|line| line.strip_prefix("content-type: "));
         kind.unwrap_or_default()
@@ -65,12 +64,12 @@ pub(super) async fn request(
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     u64::try_from(clock::now().millis()).unwrap()
 }
 
 /// A site with `billing`, which may call `ledger`, both parties, and their settings for the site.
-async fn applications() -> (ServedSite, v2::consumer::Consumer, v2::provider::Provider) {
+pub(super) async fn applications() -> (ServedSite, v2::consumer::Consumer, v2::provider::Provider) {
     let served = site().serve().await;
     let (consumer, provider) = served.billing_and_ledger().await;
     time::pass(MOMENT).await;
@@ -88,12 +87,14 @@ fn ask(
 }
 
 /// The complete dialog: the consumer verifies the site's response, the provider accepts the ticket, and both
-/// share a secret.
-#[tokio::test]
-async fn an_application_gets_a_ticket_and_authenticates_with_it() {
-    let (served, consumer, provider) = applications().await;
-    let (asked, sent) = ask(&consumer, "ledger", now());
-    let answer = request(&served, "POST", "/authenticate", &sent).await;
+/// share a secret. Returns the request.
+pub(super) async fn authenticates(
+    served: &ServedSite,
+    consumer: &v2::consumer::Consumer,
+    provider: &v2::provider::Provider,
+) -> Vec<u8> {
+    let (asked, sent) = ask(consumer, "ledger", now());
+    let answer = request(served, "POST", "/authenticate", &sent).await;
     assert_eq!(
         (answer.status, answer.kind()),
         (200, "application/json; charset=utf-8")
@@ -109,7 +110,13 @@ async fn an_application_gets_a_ticket_and_authenticates_with_it() {
         .read_acknowledgement(accepted.answer.as_bytes())
         .unwrap();
     assert_eq!(credentials.secret, accepted.credentials.secret);
+    sent
+}
 
+#[tokio::test]
+async fn an_application_gets_a_ticket_and_authenticates_with_it() {
+    let (served, consumer, provider) = applications().await;
+    let sent = authenticates(&served, &consumer, &provider).await;
     let again = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!((again.status, again.body), (409, Refusal::Replayed.body()));
     let (_, other) = ask(&consumer, "billing", now());
@@ -360,87 +367,5 @@ async fn a_request_from_before_a_restart_is_refused_after_it() {
             .await
             .status,
         200
-    );
-}
-
-fn recorded(name: &str) -> String {
-    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/keys");
-    std::fs::read_to_string(format!("{keys}/{name}.pem")).unwrap()
-}
-
-/// Edition v1: the site has the key of a previous master, and its applications need no change.
-#[tokio::test]
-async fn an_application_of_v1_gets_a_ticket() {
-    let served = site().serve().await;
-    let imported = json!({ "private_key": recorded("master.key") });
-    served.admin("broker.new_v1_key", imported).await;
-    for (id, key) in [
-        ("Application B", "provider.pub"),
-        ("Application A", "consumer.pub"),
-    ] {
-        let params = json!({
-            "id": id, "edition": "serveros-v1", "public_keys": [recorded(key)],
-            "settings": { "hashes": ["sha256"], "ciphers": ["aes-256-cbc"],
-                "may_call": [{ "app": "Application B" }] }
-        });
-        served.admin("app.create", params).await;
-    }
-    let key = |name: &str| RsaKey::from_pem(&recorded(name).into()).unwrap();
-    let master = vec![RsaPublicKey::from_pem(&recorded("master.pub")).unwrap()];
-    let consumer = v1::consumer::V1Consumer {
-        id: "Application A".to_owned(),
-        keys: vec![key("consumer.key")],
-        site_keys: master.clone(),
-        ciphers: vec!["aes-256-cbc".parse().unwrap()],
-        hashes: vec![RsaHash::Sha256],
-    };
-    let ask = |requested: &str| {
-        let (asked, sealed) = consumer.ask(requested, now(), &mut SystemEntropy).unwrap();
-        let text = serde_json::to_string(&sealed).unwrap();
-        let coded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        (asked, format!("/authenticate?authRequest={coded}"))
-    };
-    let (asked, target) = ask("Application B");
-    assert!(target.len() < 16_384);
-    let answer = request(&served, "GET", &target, b"").await;
-    assert_eq!(
-        (answer.status, answer.kind()),
-        (200, "application/json; charset=utf-8")
-    );
-    let answered = consumer
-        .read_response(
-            asked,
-            answer.status,
-            answer.body.as_bytes(),
-            now(),
-            &mut SystemEntropy,
-        )
-        .unwrap();
-    let v1::consumer::ResponseAction::Granted(granted) = answered else {
-        panic!("the site is busy");
-    };
-    let (_, presentation) = granted.present(now(), &mut SystemEntropy).unwrap();
-    let provider = v1::provider::V1Provider {
-        id: "Application B".to_owned(),
-        keys: vec![key("provider.key")],
-        site_keys: master,
-        ciphers: vec!["aes-256-cbc".parse().unwrap()],
-        hashes: vec![RsaHash::Sha256],
-    };
-    provider.accept(presentation.as_bytes(), now()).unwrap();
-
-    let again = request(&served, "GET", &target, b"").await;
-    assert_eq!(again.status, 403);
-    let (_, target) = ask("Application C");
-    let denied = request(&served, "GET", &target, b"").await;
-    let body: Value = serde_json::from_str(&denied.body).unwrap();
-    assert_eq!(
-        (denied.status, &body["additionalInformation"]["type"]),
-        (422, &json!("requested"))
-    );
-    let garbage = request(&served, "GET", "/authenticate?authRequest=%7B%7D", b"").await;
-    assert_eq!(
-        (garbage.status, garbage.body),
-        (500, v1::V1Refusal::NotVerified.body())
     );
 }

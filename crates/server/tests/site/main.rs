@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod after_rotations;
 mod content;
 mod counted;
 mod delivered;
@@ -18,6 +19,7 @@ mod devices;
 mod endings;
 mod hostile;
 mod http;
+mod http_v1;
 mod key_events;
 mod keys;
 mod lockdown;

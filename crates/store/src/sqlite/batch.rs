@@ -15,7 +15,7 @@ use super::applications::{self, ApplicationChange};
 use super::devices::{self, DeviceChange};
 use super::enrolment::{self, TicketChange};
 use super::failure::Failure;
-use super::{accounts, alarms, peers, settings};
+use super::{accounts, alarms, clear_data, peers, settings};
 
 /// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
 pub(super) const LARGEST_BATCH: usize = 256;
@@ -71,7 +71,8 @@ fn account_of(change: &Change) -> Option<AccountId> {
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
         | Change::PutScript(_)
-        | Change::Alarm(_) => None,
+        | Change::Alarm(_)
+        | Change::SealData { .. } => None,
     }
 }
 
@@ -86,6 +87,7 @@ pub(super) struct ByKind<'a> {
     settings: settings::Changes<'a>,
     /// Last, so that they meet the accounts as they are from now on.
     alarms: Vec<&'a AlarmChange>,
+    sealed: Vec<(u64, &'a [u8])>,
 }
 
 impl<'a> ByKind<'a> {
@@ -114,6 +116,9 @@ impl<'a> ByKind<'a> {
         self.settings.write(connection).await?;
         for change in &self.alarms {
             alarms::apply(connection, change).await?;
+        }
+        for (number, sealed) in &self.sealed {
+            clear_data::seal(connection, *number, sealed).await?;
         }
         Ok(())
     }
@@ -206,6 +211,7 @@ impl<'a> ByKind<'a> {
             Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
             Change::PutScript(progress) => self.settings.scripts.push(progress),
             Change::Alarm(change) => self.alarms.push(change),
+            Change::SealData { number, sealed } => self.sealed.push((*number, sealed)),
         }
     }
 }
@@ -238,6 +244,7 @@ const fn rank(change: &Change) -> u8 {
         Change::PutSetting { .. } => 13,
         Change::PutScript(_) => 14,
         Change::Alarm(_) => 15,
+        Change::SealData { .. } => 16,
     }
 }
 

@@ -4,12 +4,14 @@
 //! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
 //! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`alarms`],
 //! [`applications`], [`enrolment`] tickets, [`devices`], [`peers`], [`settings`] and the [`audit`] log.
+//! [`clear_data`] holds what an earlier version did not seal.
 
 mod accounts;
 mod alarms;
 mod applications;
 mod audit;
 mod batch;
+mod clear_data;
 mod copy;
 mod devices;
 mod enrolment;

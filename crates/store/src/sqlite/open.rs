@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 13] = [
+pub(super) const LAYOUTS: [(&str, &str); 14] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -66,6 +66,10 @@ pub(super) const LAYOUTS: [(&str, &str); 13] = [
     (
         "audit_heads",
         include_str!("../../migrations/0013_audit_heads.sql"),
+    ),
+    (
+        "sealed_data",
+        include_str!("../../migrations/0014_sealed_data.sql"),
     ),
 ];
 
@@ -149,6 +153,8 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         CHECKPOINT,
         "BEGIN IMMEDIATE",
         "ROLLBACK",
+        // A migration may move texts that are in the clear.
+        "PRAGMA secure_delete = ON",
     ] {
         sqlx::query(statement)
             .execute(&mut writer)
@@ -157,6 +163,10 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
     }
     check(&mut writer, file).await?;
     migrate(&mut writer, file).await?;
+    sqlx::query("PRAGMA secure_delete = OFF")
+        .execute(&mut writer)
+        .await
+        .map_err(|error| fault(&error))?;
     copy::remove_left_behind(file);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)

@@ -17,13 +17,15 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use countersign_core::audit::{AuditEntry, ChainHead};
-use countersign_core::store::{ChangeSet, Committed, Effects, Observer, StoreError};
+use countersign_core::store::{Change, ChangeSet, Committed, Effects, Observer, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::batch::{self, ByKind, LARGEST_BATCH};
 use super::failure::Failure;
@@ -31,6 +33,12 @@ use super::{audit, reads};
 
 /// The number of change sets that may wait. Beyond it, callers wait to enqueue.
 const QUEUE: usize = 1024;
+
+/// What the connection waits for a lock, in milliseconds, as when it was opened.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
+
+/// How long the task waits for a change before it tries again to empty the write-ahead log.
+const ERASE_AGAIN: Duration = Duration::from_secs(1);
 
 type Answer = Result<Committed, StoreError>;
 
@@ -61,6 +69,8 @@ impl Writer {
                 arrivals,
                 file: file.to_owned(),
                 observer: observer.clone(),
+                // A process that was killed may have left something to erase.
+                erasing: true,
             }
             .run(),
         );
@@ -113,6 +123,8 @@ struct Task {
     arrivals: mpsc::Receiver<Option<Waiting>>,
     file: PathBuf,
     observer: SharedObserver,
+    /// Something that was replaced has to be erased from the write-ahead log.
+    erasing: bool,
 }
 
 impl Task {
@@ -120,9 +132,10 @@ impl Task {
         let mut arrived = Vec::with_capacity(LARGEST_BATCH);
         let mut queue = VecDeque::new();
         let mut open = true;
+        self.erase_log().await;
         while open || !queue.is_empty() {
             if queue.is_empty() {
-                open = self.arrivals.recv_many(&mut arrived, LARGEST_BATCH).await > 0;
+                open = self.next(&mut arrived).await;
             }
             while let Ok(more) = self.arrivals.try_recv() {
                 arrived.push(more);
@@ -146,12 +159,30 @@ impl Task {
         }
     }
 
+    /// Waits for change sets; `false` if there are no more. Meanwhile, erases what a reader kept in
+    /// the log.
+    async fn next(&mut self, arrived: &mut Vec<Option<Waiting>>) -> bool {
+        while self.erasing {
+            let next = self.arrivals.recv_many(arrived, LARGEST_BATCH);
+            if let Ok(arrived) = timeout(ERASE_AGAIN, next).await {
+                return arrived > 0;
+            }
+            self.erase_log().await;
+        }
+        self.arrivals.recv_many(arrived, LARGEST_BATCH).await > 0
+    }
+
     async fn write(&mut self, batch: Vec<Waiting>) {
         let (sets, callers): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .map(|waiting| (waiting.set, waiting.answer))
             .unzip();
-        let answers = match self.transaction(&sets).await {
+        let erases = sets.iter().flat_map(|set| &set.changes).any(Change::erases);
+        let written = match erases {
+            true => self.erasing_transaction(&sets).await,
+            false => self.transaction(&sets).await,
+        };
+        let answers = match written {
             Ok(mut answers) => {
                 self.observed(&sets, &mut answers);
                 answers
@@ -163,6 +194,7 @@ impl Task {
                 sets.iter().map(|_| Err(trouble.clone())).collect()
             }
         };
+        self.erase_log().await;
         for (caller, answer) in callers.into_iter().zip(answers) {
             // The set stays written if its caller was cancelled.
             let _ = caller.send(answer);
@@ -187,6 +219,39 @@ impl Task {
                 tracing::error!(%operation, seq, "the effects of a change were not applied: the observer panicked");
                 Effects::default()
             });
+        }
+    }
+
+    /// Writes the sets in one transaction that overwrites what it replaces with zeros.
+    async fn erasing_transaction(
+        &mut self,
+        sets: &[ChangeSet],
+    ) -> Result<Vec<Answer>, sqlx::Error> {
+        self.execute("PRAGMA secure_delete = ON").await?;
+        let written = self.transaction(sets).await;
+        self.erasing = true;
+        if let Err(error) = self.execute("PRAGMA secure_delete = OFF").await {
+            tracing::warn!(%error, "changes are still overwritten with zeros, which is slower");
+        }
+        written
+    }
+
+    /// Empties the write-ahead log if it contains something that has to be erased. While a reader
+    /// uses the log, SQLite does not; then the task tries again later.
+    async fn erase_log(&mut self) {
+        if !self.erasing {
+            return;
+        }
+        // Callers must not wait for a reader, for example a backup.
+        if self.execute("PRAGMA busy_timeout = 0").await.is_err() {
+            return;
+        }
+        let emptied = sqlx::query_scalar::<_, i64>("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.connection)
+            .await;
+        self.erasing = !matches!(emptied, Ok(0));
+        if let Err(error) = self.execute(BUSY_TIMEOUT).await {
+            tracing::warn!(%error, "the store does not wait for locks any more");
         }
     }
 

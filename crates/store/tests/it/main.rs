@@ -9,5 +9,6 @@
 
 mod disk;
 mod outbox;
+mod sealed_data;
 mod sqlite;
 mod trouble;

@@ -5,6 +5,7 @@ use countersign_core::id::MessageId;
 use countersign_core::page::Page;
 use countersign_core::peers::{
     InboxMessage, Introduction, LogSide, MAX_HEADS, OutboxMessage, Peer, PeerPermission, PeerState,
+    SealedText,
     SendState,
 };
 use countersign_core::store::{Change, LastReceived, PeerChange, Store, StoreError, Thing, Unique};
@@ -72,7 +73,7 @@ fn outgoing(peer: &Peer, own: &Account, other: &str, text: &str) -> OutboxMessag
         own: own.id,
         other: name(other),
         number: 1_000,
-        text: text.parse().unwrap(),
+        text: SealedText::from_sealed(text.into()),
         at: NOW,
         state: SendState::Waiting,
     }
@@ -89,7 +90,7 @@ fn incoming(peer: &Peer, own: &Account, other: &str, number: u64) -> InboxMessag
         other: name(other),
         own: own.id,
         number,
-        text: format!("message {number}").parse().unwrap(),
+        text: SealedText::from_sealed(format!("message {number}").into()),
         sent: NOW,
         received: NOW.plus_seconds(1),
     }
@@ -288,9 +289,9 @@ pub async fn the_first_message_of_each_pair_waits_before_the_second_of_any(
     let waiting = store.waiting_messages(one.site(), 3).await.unwrap();
     let texts: Vec<_> = waiting
         .iter()
-        .map(|message| message.text.as_str())
+        .map(|message| message.text.as_bytes())
         .collect();
-    assert_eq!(texts, ["1", "4", "2"]);
+    assert_eq!(texts, [b"1", b"4", b"2"]);
 }
 
 pub async fn a_deleted_account_and_a_forgotten_peer_take_their_messages_along(

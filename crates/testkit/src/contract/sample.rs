@@ -5,10 +5,11 @@ use countersign_core::accounts::{
     Account, CredentialId, DeliveredKeyCredential, KeyCredential, Kind, PASSPHRASE_VERSION,
     PassphraseCredential, PassphraseSuite, State,
 };
-use countersign_core::applications::{Application, ApplicationKey, Callee, Edition, Grant};
+use countersign_core::applications::{
+    Application, ApplicationKey, AuthData, Callee, Edition, Grant,
+};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::id::{AccountId, InstanceId};
-use countersign_core::json::Json;
 use countersign_core::page::Page;
 use countersign_core::store::{Change, ChangeSet, Committed, Store, StoreError};
 use countersign_core::text::Base64Url;
@@ -65,7 +66,7 @@ pub(super) fn application(id: &str) -> Application {
         hashes: vec!["sha256".to_owned()],
         ciphers: Vec::new(),
         keys_last: 1_000,
-        auth_data: Json::from(&serde_json::json!({ "may": ["read", 1.5] })),
+        auth_data: AuthData::from_sealed(vec![1, 2, 3]),
         groups: vec!["finance".parse().unwrap()],
         may_call: vec![Grant {
             callee: Callee::App("ledger".parse().unwrap()),

@@ -13,6 +13,7 @@ use crate::audit::AuditDraft;
 use crate::id::MessageId;
 use crate::lockdown::LockdownTarget;
 use crate::peers::{MessageText, OutboxMessage};
+use crate::site_key::RootSecret;
 use crate::store::{Change, ChangeSet, MAX_RECENT, PeerChange, StoreError};
 use crate::text::is_allowed;
 use crate::timestamp::Timestamp;
@@ -89,20 +90,20 @@ impl Site {
     /// The next messages for a peer; none while the site is sealed.
     ///
     /// # Errors
-    /// [`StoreError`] when the store fails.
+    /// [`StoreError`] when the store fails, and when a text is damaged.
     pub async fn messages_for(&self, peer: SiteId) -> Result<Outgoing, StoreError> {
-        if self.is_sealed() {
+        let Some(keys) = self.unsealed_keys() else {
             return Ok(Outgoing {
                 messages: Vec::new(),
             });
-        }
+        };
         // More are read only while those of persons who may not send hide the others.
         let mut read = MAX_BATCH;
         loop {
             let limit = u32::try_from(read).unwrap_or(u32::MAX);
             let waiting = self.store().waiting_messages(peer, limit).await?;
             let is_all = waiting.len() < read;
-            let messages = self.sendable(waiting).await?;
+            let messages = self.sendable(waiting, &keys.root).await?;
             if is_all || !messages.is_empty() {
                 return Ok(Outgoing { messages });
             }
@@ -110,7 +111,11 @@ impl Site {
         }
     }
 
-    async fn sendable(&self, waiting: Vec<OutboxMessage>) -> Result<Vec<Incoming>, StoreError> {
+    async fn sendable(
+        &self,
+        waiting: Vec<OutboxMessage>,
+        root: &RootSecret,
+    ) -> Result<Vec<Incoming>, StoreError> {
         let mut messages = Vec::new();
         for message in waiting {
             if messages.len() == MAX_BATCH {
@@ -120,12 +125,16 @@ impl Site {
             // lockdown wait: a thief of a session may have written them.
             let account = self.store().account(message.own).await?;
             if let Some(account) = account.filter(|account| self.may_send(account)) {
+                let text = message.text.open(root, message.id);
+                let text = text.ok_or_else(|| StoreError::Damaged {
+                    problem: format!("the text of the message {} cannot be opened", message.id),
+                })?;
                 messages.push(Incoming {
                     id: message.id,
                     number: message.number,
                     from: account.name,
                     to: message.other,
-                    text: message.text,
+                    text,
                     sent: message.at,
                 });
             }

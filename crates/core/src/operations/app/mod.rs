@@ -16,11 +16,10 @@ use super::{Done, Limit, Listing};
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{
-    Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MAX_KEYS,
+    Application, ApplicationId, ApplicationKey, AuthData, Callee, Edition, Grant, MAX_KEYS,
 };
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::{AccountId, InstanceId};
-use crate::json::Json;
 use crate::lockdown::{LockdownTarget, OperationKind};
 use crate::page::Page;
 use crate::site_key::UnsealedKeys;
@@ -169,7 +168,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         hashes: known(params.edition, RsaHash::Sha256.name()),
         ciphers: known(params.edition, "aes-256-cbc"),
         keys_last: HOUR,
-        auth_data: Json::default(),
+        auth_data: AuthData::default(),
         groups: Vec::new(),
         may_call: Vec::new(),
         service: None,
@@ -335,7 +334,8 @@ struct Policy<'a> {
     groups: &'a [ApplicationId],
     may_call: &'a [Grant],
     service: Option<AccountId>,
-    auth_data: &'a Json,
+    /// The digest of the sealed data.
+    auth_data: Option<String>,
     hashes: &'a [String],
     ciphers: &'a [String],
 }
@@ -346,7 +346,7 @@ fn policy(application: &Application) -> Policy<'_> {
         groups: &application.groups,
         may_call: &application.may_call,
         service: application.service,
-        auth_data: &application.auth_data,
+        auth_data: application.auth_data.digest(),
         hashes: &application.hashes,
         ciphers: &application.ciphers,
     }

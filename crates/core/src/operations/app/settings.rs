@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::super::account;
 use crate::accounts::Kind;
-use crate::applications::{Application, ApplicationId, Callee, Edition, Grant};
+use crate::applications::{Application, ApplicationId, AuthData, Callee, Edition, Grant};
 use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
 use crate::json::{Json, MAX_DEPTH};
@@ -159,7 +159,11 @@ impl Settings {
         application.hashes = hashes.unwrap_or_else(|| application.hashes.clone());
         application.ciphers = ciphers.unwrap_or_else(|| application.ciphers.clone());
         application.keys_last = keys_last.unwrap_or(application.keys_last);
-        application.auth_data = auth_data.unwrap_or_else(|| application.auth_data.clone());
+        if let Some(data) = auth_data {
+            let opened = context.site().expect_unsealed()?;
+            let entropy = &mut context.site().entropy();
+            application.auth_data = AuthData::seal(&opened.root, &application.id, &data, entropy);
+        }
         application.groups = groups.unwrap_or_else(|| application.groups.clone());
         if let Some(callees) = may_call {
             application.may_call = Vec::new();

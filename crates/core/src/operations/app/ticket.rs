@@ -56,8 +56,10 @@ struct TicketView {
     hash: Option<String>,
     /// The lifetime of the ticket, in milliseconds.
     lasts: u64,
-    /// The data about the consumer that the provider would find in the ticket.
-    auth_data: Json,
+    /// The data about the consumer that the provider would find in the ticket. Absent while the site
+    /// is sealed, and when the stored data is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_data: Option<Json>,
 }
 
 async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, Refusal> {
@@ -74,7 +76,7 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
         cipher: agreed.as_ref().ok().map(|agreed| agreed.0.clone()),
         hash: agreed.as_ref().ok().map(|agreed| agreed.1.clone()),
         lasts: provider.keys_last,
-        auth_data: consumer.auth_data.clone(),
+        auth_data: super::view::opened_data(&context, &consumer),
     };
     let has_key = |opened: Arc<UnsealedKeys>| !opened.broker.v1_public().is_empty();
     let no_key = provider.edition == Edition::ServerosV1
@@ -118,7 +120,8 @@ fn agreed(
         let (one, other) = (&consumer.id, &provider.id);
         format!("{one} and {other} have no {what} in common: see `app update`")
     };
-    let (Some(first), Some(second)) = (consumer.as_v1(now), provider.as_v1(now)) else {
+    let of = |application: &Application| application.as_v1(&Json::default(), now);
+    let (Some(first), Some(second)) = (of(consumer), of(provider)) else {
         return Err(missing("edition and key"));
     };
     match v1::Agreed::between(&first, &second) {

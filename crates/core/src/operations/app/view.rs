@@ -42,8 +42,10 @@ pub(super) struct AppView {
     ciphers: Vec<String>,
     /// The lifetime of a ticket for the application, in milliseconds.
     keys_last: u64,
-    /// The data about the application that providers find in its tickets.
-    auth_data: Json,
+    /// The data about the application that providers find in its tickets. Absent while the site is
+    /// sealed, and when the stored data is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_data: Option<Json>,
     /// The groups that the application belongs to.
     groups: Vec<ApplicationId>,
     /// The applications and groups that the application may call.
@@ -59,6 +61,13 @@ pub(super) struct AppView {
     changed: Timestamp,
 }
 
+/// Opens the data about an application; `None` while the site is sealed, and when the data is
+/// damaged, which must not remove the application from a list.
+pub(super) fn opened_data(context: &Context, application: &Application) -> Option<Json> {
+    let keys = context.site().unsealed_keys()?;
+    application.auth_data.open(&keys.root, &application.id)
+}
+
 impl AppView {
     /// Builds the view. The service is shown under its current name.
     pub(super) async fn of(context: &Context, application: Application) -> Result<Self, Refusal> {
@@ -70,6 +79,7 @@ impl AppView {
             },
             None => None,
         };
+        let auth_data = opened_data(context, &application);
         let keys = application.keys.into_iter().map(|key| KeyView {
             fingerprint: key.fingerprint(),
             label: key.label.into_string(),
@@ -85,7 +95,7 @@ impl AppView {
             hashes: application.hashes,
             ciphers: application.ciphers,
             keys_last: application.keys_last,
-            auth_data: application.auth_data,
+            auth_data,
             groups: application.groups,
             may_call: may_call.map(|grant| grant.callee).collect(),
             service: service.map(|account| account.name),

@@ -10,7 +10,8 @@ use crate::engine::{Answer, Context, Refusal};
 use crate::id::MessageId;
 use crate::operations::{Done, Limit, Listing, account, ticket};
 use crate::page::Page;
-use crate::peers::{InboxMessage, MAX_OUTBOX, MessageText, OutboxMessage, SendState};
+use crate::peers::{InboxMessage, MAX_OUTBOX, MessageText, OutboxMessage, SealedText, SendState};
+use crate::site_key::RootSecret;
 use crate::store::{Change, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -52,6 +53,7 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
     let (site, now) = (context.site(), context.now());
     let peer = site.store().peer_of_zone(zone).await?;
     let peer = peer.ok_or_else(|| Refusal::not_found("peer", zone).of_field("to"))?;
+    let keys = site.expect_unsealed()?;
     context.rate(Rate::Sent(sender.id), "messages")?;
     if site.store().outbox_count(sender.id).await? >= MAX_OUTBOX {
         return Err(Refusal::conflict(
@@ -66,7 +68,7 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
         own: sender.id,
         other: params.to,
         number: u64::try_from(now.millis()).unwrap_or(1),
-        text: params.text,
+        text: SealedText::seal(&keys.root, id, &params.text, &mut site.entropy()),
         at: now,
         state: SendState::Waiting,
     };
@@ -117,8 +119,9 @@ pub(super) struct InboxView {
     /// The sender, as the peer claims.
     #[schemars(with = "String")]
     from: AccountName,
-    /// The text.
-    text: MessageText,
+    /// The text. Absent if the stored text is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<MessageText>,
     /// When it was sent, by the clock of the peer.
     sent: Timestamp,
     /// When this site accepted it.
@@ -126,13 +129,13 @@ pub(super) struct InboxView {
 }
 
 impl InboxView {
-    fn of((place, message): (u64, InboxMessage)) -> Self {
+    fn of((place, message): (u64, InboxMessage), root: &RootSecret) -> Self {
         Self {
             place: place.to_string(),
             id: message.id,
             peer: message.peer.to_string(),
             from: message.other,
-            text: message.text,
+            text: message.text.open(root, message.id),
             sent: message.sent,
             received: message.received,
         }
@@ -147,7 +150,8 @@ impl InboxView {
             ..
         } = self;
         // Otherwise a text with line ends could pass for several messages.
-        let text = text.as_str().replace('\n', "\n    ");
+        let text = text.as_ref().map_or("(damaged)", MessageText::as_str);
+        let text = text.replace('\n', "\n    ");
         format!("{id}  {received}  {from}  {text}")
     }
 }
@@ -161,8 +165,12 @@ pub(super) async fn inbox(
         after: params.after,
         limit: params.limit.plus_one(),
     };
+    let keys = context.site().expect_unsealed()?;
     let messages = context.site().store().inbox(account.id, &page).await?;
-    let views = messages.into_iter().map(InboxView::of).collect();
+    let views = messages
+        .into_iter()
+        .map(|message| InboxView::of(message, &keys.root))
+        .collect();
     let listing = Listing::of(views, params.limit, |view: &InboxView| view.place.clone());
     let text = listing.lines(InboxView::line);
     Ok(Answer::new(listing).with_output(text))
@@ -192,8 +200,9 @@ pub(super) struct OutboxView {
     /// The recipient.
     #[schemars(with = "String")]
     to: AccountName,
-    /// The text.
-    text: MessageText,
+    /// The text. Absent if the stored text is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<MessageText>,
     /// When it was sent.
     sent: Timestamp,
     /// `waiting` or `refused`.
@@ -204,7 +213,7 @@ pub(super) struct OutboxView {
 }
 
 impl OutboxView {
-    fn of(message: OutboxMessage) -> Self {
+    fn of(message: OutboxMessage, root: &RootSecret) -> Self {
         let (state, why) = match message.state {
             SendState::Waiting => ("waiting", None),
             SendState::Refused { why, .. } => ("refused", Some(why)),
@@ -213,7 +222,7 @@ impl OutboxView {
             id: message.id,
             peer: message.peer.to_string(),
             to: message.other,
-            text: message.text,
+            text: message.text.open(root, message.id),
             sent: message.at,
             state,
             why,
@@ -238,8 +247,12 @@ pub(super) async fn outbox(
         after: params.after,
         limit: params.limit.plus_one(),
     };
+    let keys = context.site().expect_unsealed()?;
     let messages = context.site().store().outbox(account.id, &page).await?;
-    let views = messages.into_iter().map(OutboxView::of).collect();
+    let views = messages
+        .into_iter()
+        .map(|message| OutboxView::of(message, &keys.root))
+        .collect();
     let listing = Listing::of(views, params.limit, |view: &OutboxView| view.id.to_string());
     let text = listing.lines(OutboxView::line);
     Ok(Answer::new(listing).with_output(text))

@@ -14,7 +14,7 @@ use crate::engine::{
     Refusal,
 };
 use crate::operations::NoParams;
-use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission};
+use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission, SealedText};
 use crate::sessions::Audience;
 use crate::store::{Change, LastReceived, Notice, PeerChange};
 use crate::throttle::Rate;
@@ -132,6 +132,8 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     {
         return Ok(IncomingState::Later);
     }
+    let keys = site.expect_unsealed()?;
+    let text = SealedText::seal(&keys.root, message.id, &message.text, &mut site.entropy());
     let arrived = Arrived {
         id: message.id,
         peer: peer.site().to_string(),
@@ -148,7 +150,7 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         other: message.from,
         own: person.id,
         number: message.number,
-        text: message.text,
+        text,
         sent: message.sent,
         received: now,
     }));

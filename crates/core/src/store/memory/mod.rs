@@ -241,6 +241,8 @@ impl Rows {
                 self.settings.put_script(progress);
                 Ok(())
             }
+            // It has no data in the clear.
+            Change::SealData { .. } => Ok(()),
         }
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::rows::Rows;
-use crate::store::{ScriptProgress, Setting, Settings, StoreError, Thing};
+use crate::store::{ClearData, ClearDatum, ScriptProgress, Setting, Settings, StoreError, Thing};
 
 #[derive(Debug, Default)]
 pub(super) struct SettingRows {
@@ -54,5 +54,13 @@ impl Settings for MemoryStore {
     async fn script(&self, name: &str) -> Result<Option<ScriptProgress>, StoreError> {
         self.read(|rows| rows.settings.scripts.get(name).cloned())
             .await
+    }
+}
+
+#[async_trait]
+impl ClearData for MemoryStore {
+    /// None: no earlier version wrote it.
+    async fn clear_data(&self, _: u32) -> Result<Vec<ClearDatum>, StoreError> {
+        self.read(|_| Vec::new()).await
     }
 }

@@ -1,6 +1,7 @@
 //! Applications, their keys, and which may call which.
 
 use countersign_core::applications::Application;
+use countersign_core::json::Json;
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{self, NOW, TestSite};
 use serde_json::{Value, json};
@@ -69,11 +70,12 @@ async fn an_application_is_registered_changed_locked_and_deleted() {
         stored(&test, "ledger").await,
     );
     assert!(billing.may_call(&ledger) && !ledger.may_call(&billing));
-    let known = ledger.as_v2(NOW).unwrap();
+    let none = Json::default();
+    let known = ledger.as_v2(&none, NOW).unwrap();
     assert_eq!((known.keys_last, known.keys.len()), (60_000, 1));
-    assert!(ledger.as_v1(NOW).is_none());
-    let preview = billing.as_v2(NOW).unwrap().auth_data.unwrap();
-    assert_eq!(preview.get(), r#"{"may":["read"]}"#);
+    assert!(ledger.as_v1(&none, NOW).is_none());
+    let shown = test.admin("app.show", json!({ "id": "billing" })).await;
+    assert_eq!(shown["auth_data"], json!({ "may": ["read"] }));
 
     test.admin("app.lock", json!({ "id": "ledger" })).await;
     assert!(!billing.may_call(&stored(&test, "ledger").await));
@@ -116,7 +118,7 @@ async fn a_new_key_and_the_old_one_are_both_valid_during_the_overlap() {
     };
     rotate(&party(), 10_000).await;
     let billing = stored(&test, "billing").await;
-    let keys = |at| billing.as_v2(at).unwrap().keys.len();
+    let keys = |at| billing.as_v2(&Json::default(), at).unwrap().keys.len();
     assert_eq!(
         (
             keys(NOW),
@@ -145,7 +147,8 @@ async fn an_application_of_edition_v1_has_rsa_keys_and_algorithm_lists() {
     let params = json!({ "id": "Application A", "edition": "serveros-v1", "public_keys": [RSA],
         "settings": { "hashes": ["sha256", "sha512"], "ciphers": ["aes128", "aes-256-cbc"] } });
     test.admin("app.create", params).await;
-    let known = stored(&test, "Application A").await.as_v1(NOW).unwrap();
+    let known = stored(&test, "Application A").await;
+    let known = known.as_v1(&Json::default(), NOW).unwrap();
     assert_eq!(
         (known.keys.len(), known.hashes.len(), known.ciphers.len()),
         (1, 2, 2)

@@ -1,6 +1,7 @@
 //! References to an account, an application or a key do not pass to a later one of the same name.
 
-use countersign_proto::operation::Code;
+use countersign_core::access::Caller;
+use countersign_proto::operation::{Code, Operation};
 use countersign_testkit::harness::{self, NOW, TestSite, certificate, run};
 use serde_json::{Value, json};
 
@@ -249,19 +250,26 @@ async fn a_public_key_can_be_used_by_one_application_once() {
 /// `null` changed nothing.
 #[tokio::test]
 async fn auth_data_is_stored_and_returned_unchanged() {
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        auth_data: Box<serde_json::value::RawValue>,
+    }
     let test = TestSite::new().await;
     register(&test, "billing", json!({})).await;
     let auth_data = r#"{"z":123456789012345678901234567890,"a":1.10,"deep":[[[]]]}"#;
     let update = async |auth_data: &str| {
         let params = format!(r#"{{"id":"billing","settings":{{"auth_data":{auth_data}}}}}"#);
         let params = serde_json::value::RawValue::from_string(params).unwrap();
-        let operation = countersign_proto::operation::Operation::new(7, "app", "update", params);
-        let local = countersign_core::access::Caller::admin_socket();
+        let operation = Operation::new(7, "app", "update", params);
+        let local = Caller::admin_socket();
         test.site.run(&local, &operation, NOW).await
     };
     let stored = async || {
-        let found = test.site.registered("billing", NOW).await.unwrap().unwrap();
-        found.application.auth_data.as_str().to_owned()
+        let params = serde_json::value::RawValue::from_string(r#"{"id":"billing"}"#.to_owned());
+        let show = Operation::new(7, "app", "show", params.unwrap());
+        let shown = test.site.run(&Caller::admin_socket(), &show, NOW).await;
+        let shown: Shown = serde_json::from_str(shown.data.get()).unwrap();
+        shown.auth_data.get().to_owned()
     };
     let answer = update(auth_data).await;
     assert!(answer.data.get().contains(auth_data), "{}", answer.data);

@@ -37,6 +37,7 @@ mod peer_attacks;
 mod peer_heads;
 mod peers;
 mod person_data;
+mod planted;
 mod proof;
 mod scripts;
 mod sealing;

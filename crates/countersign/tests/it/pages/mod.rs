@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use self::markdown::{Block, Step, blocks};
 use self::reader::Reader;
 use crate::running::Running;
+use crate::site_key::with_code;
 
 /// Languages of blocks without commands.
 const NO_COMMANDS: [&str; 4] = ["ini", "json", "text", "toml"];
@@ -115,7 +116,8 @@ fn the_page_on_backups_can_be_followed_word_for_word() {
 
 #[test]
 fn the_page_on_the_site_key_can_be_followed_word_for_word() {
-    let site = Running::new();
+    let site = with_code();
+    site.write("backup.pass", "a pass phrase for backups");
     follow("docs/operate/keys.md", site.folder.path());
 }
 

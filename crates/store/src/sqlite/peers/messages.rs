@@ -2,7 +2,7 @@
 
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::page::Page;
-use countersign_core::peers::{InboxMessage, OutboxMessage, SendState};
+use countersign_core::peers::{InboxMessage, OutboxMessage, SealedText, SendState};
 use countersign_core::store::StoreError;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::site_identity::SiteId;
@@ -82,7 +82,7 @@ fn sent(columns: &mut Columns<'_>) -> Result<OutboxMessage, StoreError> {
         own: AccountId::from_bytes(columns.bytes()?),
         other: columns.parsed()?,
         number: columns.number()?,
-        text: columns.parsed()?,
+        text: SealedText::from_sealed(columns.take()?),
         at: columns.time()?,
         state: match columns.take::<Option<i64>>()?.map(Timestamp::from_millis) {
             None => SendState::Waiting,
@@ -102,7 +102,7 @@ fn received(columns: &mut Columns<'_>) -> Result<(u64, InboxMessage), StoreError
         other: columns.parsed()?,
         own: AccountId::from_bytes(columns.bytes()?),
         number: columns.number()?,
-        text: columns.parsed()?,
+        text: SealedText::from_sealed(columns.take()?),
         sent: columns.time()?,
         received: columns.time()?,
     };

@@ -142,7 +142,7 @@ async fn send(connection: &mut SqliteConnection, message: &OutboxMessage) -> Res
     expect_pair(connection, done.rows_affected(), message.peer).await?;
     of_pair(SEND, pair)
         .bind(message.id.as_bytes().to_vec())
-        .bind(message.text.as_str().to_owned())
+        .bind(message.text.as_bytes().to_vec())
         .bind(message.at.millis())
         .execute(connection)
         .await?;
@@ -154,7 +154,7 @@ async fn receive(connection: &mut SqliteConnection, message: &InboxMessage) -> R
     let stored = of_pair(RECEIVE, pair)
         .bind(message.id.as_bytes().to_vec())
         .bind(signed(message.number))
-        .bind(message.text.as_str().to_owned())
+        .bind(message.text.as_bytes().to_vec())
         .bind(message.sent.millis())
         .bind(message.received.millis())
         .execute(&mut *connection)

@@ -7,6 +7,7 @@ use countersign_core::engine::{DeliverySettings, Site};
 use countersign_core::id::DeviceId;
 use countersign_core::sessions::Proof;
 use countersign_core::store::MemoryStore;
+use countersign_core::tickets::Registered;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
@@ -157,14 +158,22 @@ async fn phone(test: &TestSite) -> (DeviceId, TestSession) {
     (enrolled.unwrap().device, session.unwrap())
 }
 
+/// Returns an application. A sealed site has none ready.
+async fn registered(site: &Site, id: &str) -> Option<Arc<Registered>> {
+    match site.is_sealed() {
+        true => None,
+        false => site.registered(id, NOW).await.unwrap(),
+    }
+}
+
 /// Returns what a site knows, except for its sessions.
 async fn contents(site: &Site) -> Value {
-    let ledger = site.registered("ledger", NOW).await.unwrap();
+    let ledger = registered(site, "ledger").await;
     let ledger = ledger.map(|ledger| {
         let ledger = &ledger.application;
         (ledger.state.as_str(), ledger.keys_last, ledger.keys.len())
     });
-    let billing = site.registered("billing", NOW).await.unwrap();
+    let billing = registered(site, "billing").await;
     let options = site.options();
     let options: Vec<_> = options.ranked().iter().map(|it| it.name()).collect();
     let maria = "maria".parse().unwrap();
