@@ -83,8 +83,8 @@ pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
     DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
-    PeerBreach, PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport,
-    TransportError,
+    PeerBreach, PeerConnection, PeerDirection, PeerPlan, PeerProblem, PeerServerState,
+    PeerTransport, TransportError,
 };
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
@@ -260,6 +260,9 @@ impl Site {
         now: Timestamp,
         carried: Carried,
     ) -> Result<Reply, Refusal> {
+        if caller.channel == Channel::Peer {
+            self.count_peer_operation(entry, caller, now).await?;
+        }
         let (group, command) = (&operation.group, &operation.command);
         let entry = entry.ok_or_else(|| self.table().unknown(group, command))?;
         if self.is_sealed() && !entry.works_while_sealed() {

@@ -28,6 +28,7 @@ mod options;
 mod passphrase_tickets;
 mod peer_attacks;
 mod peer_lockdown;
+mod peer_side;
 mod peers;
 mod pressure;
 mod proxy;

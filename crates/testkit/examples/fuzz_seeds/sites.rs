@@ -9,9 +9,7 @@ use countersign_proto::enrolment::passphrase::{
 use countersign_proto::enrolment::{
     EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
 };
-use countersign_proto::peer::{
-    JoinRequest, Joining, PeerHello, PeerTicket, PeerWelcome, WalkReply, WalkRequest,
-};
+use countersign_proto::peer::{JoinRequest, Joining, PeerHello, PeerTicket, PeerWelcome};
 use countersign_proto::risp::Value;
 use countersign_proto::session::command as c;
 use countersign_proto::site_identity::{KeyEventsRequest, SignedKeyEvent, SiteId};
@@ -133,9 +131,13 @@ pub(super) fn peers() {
     let request = JoinRequest::new(token, &joining, &own, &other, &exporter).unwrap();
     let sealed = request.seal(&other, &exporter, entropy).unwrap().to_line();
     write("peer_join", "sealed", [b"\x11", sealed.as_slice()].concat());
-    let asked = WalkRequest { key_events_from: 3 }.to_line();
-    write("peer_join", "key_events", format!("\x11{asked}"));
-    let reply = WalkReply::of(&events, 0).to_line();
+    let asked = KeyEventsRequest(3).to_line();
+    write(
+        "peer_join",
+        "key_events",
+        [b"\x11", asked.as_slice()].concat(),
+    );
+    let reply = KeyEventsRequest::answer(Site::new().settings.key_events.page(0, 4));
     write("peer_join", "events", [b"\x10", reply.as_slice()].concat());
     for (name, line) in [
         (

@@ -72,6 +72,12 @@ fn all() -> Vec<SystemAlarm> {
             id: text("bob@b.example"),
             problem: PeerAlarm::Fork,
         },
+        SystemAlarm::PeerMessage {
+            account,
+            person: "a".repeat(192),
+            from: "b".repeat(192),
+            at,
+        },
         SystemAlarm::KeysRetire {
             applications: vec!["a".repeat(64); MAX_NAMED_APPLICATIONS],
             retires: at,

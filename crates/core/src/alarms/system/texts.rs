@@ -90,6 +90,9 @@ impl SystemAlarm {
                      operator, and allow it again with `countersign peer resume`."
                 ),
             },
+            Self::PeerMessage { person, from, .. } => format!(
+                "{from} sent a message to {person}. Read it, and those that arrived since, with `peer inbox`."
+            ),
             Self::KeysRetire {
                 applications,
                 retires,
@@ -199,6 +202,9 @@ impl SystemAlarm {
                      Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
                 ),
             },
+            Self::PeerMessage { person, from, .. } => format!(
+                "{from} hat {person} eine Nachricht geschickt. `peer inbox` zeigt sie und spätere."
+            ),
             Self::KeysRetire {
                 applications,
                 retires,

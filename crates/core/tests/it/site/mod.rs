@@ -34,6 +34,8 @@ mod outbox_worker;
 mod passphrase;
 mod passphrase_tickets;
 mod peer_attacks;
+mod peer_breaches;
+mod peer_messages;
 mod peers;
 mod person_data;
 mod proof;
