@@ -8,7 +8,8 @@ use countersign_crypto::agreement::AgreementKey;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::Exporter;
-use countersign_proto::peer::{AwaitingFirst, FirstStep, JoinAnswer, JoinRequest, WalkReply};
+use countersign_proto::peer::{AwaitingFirst, FirstStep, JoinAnswer, JoinRequest};
+use countersign_proto::site_identity::KeyEventsRequest;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -22,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(request.verify(&Exporter([0; 32]), &site).is_err());
         }
         let _ = JoinAnswer::read(bytes);
-        let _ = WalkReply::read(bytes);
+        let _ = KeyEventsRequest::read_answer(bytes);
     }
     let whole = read(bytes, bytes.len().max(1));
     assert_eq!(whole, read(bytes, usize::from(*size).max(1)));

@@ -213,6 +213,7 @@ delegate! { Peers {
     waiting_messages(peer: SiteId, limit: u32) -> Vec<OutboxMessage>;
     outbox(account: AccountId, page: &Page<MessageId>) -> Vec<OutboxMessage>;
     outbox_count(account: AccountId) -> u64;
+    outbox_peers(account: AccountId) -> Vec<SiteId>;
     inbox(account: AccountId, page: &Page<u64>) -> Vec<(u64, InboxMessage)>;
     inbox_count(account: AccountId) -> u64;
     last_received(peer: SiteId, other: &AccountName, own: AccountId) -> LastReceived;

@@ -213,7 +213,7 @@ fn raised_about_misuse(situation: &Situation<'_>) -> Vec<Step> {
 /// Recipients with an attempted delivery about the raise are notified of the end, over the first
 /// such channel. Nothing is delivered about an alarm that was acknowledged.
 fn over(situation: &Situation<'_>) -> Vec<Step> {
-    if situation.alarm.acknowledged.is_some() {
+    if situation.alarm.acknowledged.is_some() || SystemAlarm::is_message(situation.alarm) {
         return Vec::new();
     }
     let notified = |channel: &&DeliveryChannel| situation.notified.contains(channel);

@@ -30,10 +30,19 @@ pub struct Preferences {
     pub channels: Vec<DeliveryChannel>,
     /// The address for short texts.
     pub text_to: Option<TextAddress>,
+    /// Whether a message from a person of a peer raises an alarm while the person has no open
+    /// connection.
+    #[serde(default = "yes")]
+    pub peer_messages: bool,
+}
+
+/// The default of preferences that were stored by an earlier version.
+const fn yes() -> bool {
+    true
 }
 
 impl Default for Preferences {
-    /// English, UTC, no quiet hours, e-mail first, then text.
+    /// English, UTC, no quiet hours, e-mail first, then text, alarms of messages.
     fn default() -> Self {
         Self {
             language: Language::En,
@@ -41,6 +50,7 @@ impl Default for Preferences {
             quiet: None,
             channels: DeliveryChannel::ALL.to_vec(),
             text_to: None,
+            peer_messages: true,
         }
     }
 }

@@ -107,6 +107,17 @@ pub enum SystemAlarm {
         /// What it did.
         problem: PeerAlarm,
     },
+    /// A person of a peer sent a message to a person without an open connection.
+    PeerMessage {
+        /// The recipient.
+        account: AccountId,
+        /// The recipient's name.
+        person: String,
+        /// The sender, as the peer claims.
+        from: String,
+        /// When it arrived.
+        at: Timestamp,
+    },
     /// Previous keys of applications are accepted for a short time only.
     KeysRetire {
         /// The applications whose previous keys retire first, at most [`MAX_NAMED_APPLICATIONS`].
@@ -183,6 +194,8 @@ impl SystemAlarm {
     pub const REVOKED_DEVICE: &str = "revoked device";
     /// The beginning of the keys of [`SystemAlarm::ContactChanged`]. The id of the account follows.
     pub const CONTACT: &str = "contact changed ";
+    /// The beginning of the keys of [`SystemAlarm::PeerMessage`]. The id of the account follows.
+    pub const MESSAGE: &str = "message ";
     /// The beginnings of the keys of the alarms about a misuse of a person's credentials, or about what
     /// may be one.
     const MISUSE: [&str; 4] = [
@@ -212,14 +225,21 @@ impl SystemAlarm {
         alarm.raiser == Raiser::Site && Self::MISUSE.iter().any(|of| key.starts_with(of))
     }
 
-    /// The person whose credentials are misused; `None` if it is about none.
+    /// Whether an alarm tells of a message. No message says that it is over.
+    #[must_use]
+    pub fn is_message(alarm: &Alarm) -> bool {
+        alarm.raiser == Raiser::Site && alarm.key.as_str().starts_with(Self::MESSAGE)
+    }
+
+    /// The person that it is about: whose credentials are misused, or who has a message. `None` if it
+    /// is about none.
     #[must_use]
     pub const fn person(&self) -> Option<AccountId> {
         match self {
             Self::SecondKey { account, .. } => *account,
-            Self::TwoPlaces { account, .. } | Self::ContactChanged { account, .. } => {
-                Some(*account)
-            }
+            Self::TwoPlaces { account, .. }
+            | Self::ContactChanged { account, .. }
+            | Self::PeerMessage { account, .. } => Some(*account),
             Self::RevokedDevice {
                 owner: Some(owner), ..
             } => Some(owner.account),
@@ -239,7 +259,7 @@ impl SystemAlarm {
     pub fn recipients(&self) -> impl Iterator<Item = Target> + use<> {
         let person = self.person().map(Target::Person);
         let admins = match self {
-            Self::ContactChanged { .. } => None,
+            Self::ContactChanged { .. } | Self::PeerMessage { .. } => None,
             _ => Some(Target::Admins),
         };
         person.into_iter().chain(admins)
@@ -273,8 +293,8 @@ impl SystemAlarm {
             Self::KeysRetire {
                 applications, more, ..
             } => format!("{} {more}", applications.join(" ")),
-            // Each change is told of.
-            Self::ContactChanged { at, .. } => at.to_string(),
+            // Each change is told of, and a message also if an earlier one was acknowledged.
+            Self::ContactChanged { at, .. } | Self::PeerMessage { at, .. } => at.to_string(),
             Self::Lockdown { by, level, .. } => {
                 let level = level.map(|level| level.to_string());
                 format!("{by} {}", level.unwrap_or_default())
@@ -305,6 +325,8 @@ impl SystemAlarm {
             } => format!("{} {}", Self::REVOKED_DEVICE, owner.account),
             Self::TwoPlaces { account, .. } => format!("{}{account}", Self::TWO_PLACES),
             Self::ContactChanged { account, .. } => format!("{}{account}", Self::CONTACT),
+            // One for all messages, so that a peer cannot raise many alarms.
+            Self::PeerMessage { account, .. } => format!("{}{account}", Self::MESSAGE),
             Self::Refusals { operation, .. } => format!("{}{operation}", Self::REFUSALS),
             Self::DiskLow { .. } => Self::DISK.to_owned(),
             Self::BackupOverdue { .. } => Self::BACKUP.to_owned(),
@@ -339,7 +361,7 @@ impl SystemAlarm {
                 ..
             } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,
-            Self::KeysRetire { .. } => Severity::Info,
+            Self::KeysRetire { .. } | Self::PeerMessage { .. } => Severity::Info,
             Self::RevokedDevice { .. }
             | Self::TwoPlaces { .. }
             | Self::ContactChanged { .. }

@@ -85,7 +85,7 @@ pub use parts::Parts;
 pub use peers::{
     DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
     NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerBreach, PeerConnection, PeerDirection,
-    PeerPlan, PeerServerState, PeerTransport, TransportError,
+    PeerPlan, PeerProblem, PeerServerState, PeerTransport, TransportError,
 };
 pub(crate) use peers::{HeadRefused, Witness};
 pub use raise::{NewAlarm, Raised};
@@ -262,6 +262,9 @@ impl Site {
         now: Timestamp,
         carried: Carried,
     ) -> Result<Reply, Refusal> {
+        if caller.channel == Channel::Peer {
+            self.count_peer_operation(entry, caller, now).await?;
+        }
         let (group, command) = (&operation.group, &operation.command);
         let entry = entry.ok_or_else(|| self.table().unknown(group, command))?;
         if self.is_sealed() && !entry.works_while_sealed() {

@@ -18,8 +18,7 @@ use super::{Changes, NewAlarm, Refusal, Site};
 use crate::access::Caller;
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmKey, AlarmState, DiskSpace, Language, MAX_NAMED_APPLICATIONS, Raiser, SystemAlarm,
-    Target,
+    Alarm, AlarmKey, AlarmState, DiskSpace, MAX_NAMED_APPLICATIONS, Raiser, SystemAlarm, Target,
 };
 use crate::audit::AuditDraft;
 use crate::page::Page;
@@ -43,14 +42,17 @@ const REFUSALS_OVER_AFTER: u32 = 2 * 60 * 60;
 /// Alarms about a new site key and about the misuse of credentials are over so many seconds after
 /// they were last written.
 const MISUSE_OVER_AFTER: u32 = DAY;
+/// The alarm about messages from peers is over so many seconds after it was last written.
+const MESSAGE_OVER_AFTER: u32 = DAY;
 /// The alarms that end by themselves, by the beginning of their keys.
-const OVER_AFTER: [(&str, u32); 6] = [
+const OVER_AFTER: [(&str, u32); 7] = [
     (SystemAlarm::NEW_SITE_KEY, MISUSE_OVER_AFTER),
     (SystemAlarm::REFUSALS, REFUSALS_OVER_AFTER),
     (SystemAlarm::SECOND_KEY, MISUSE_OVER_AFTER),
     (SystemAlarm::TWO_PLACES, MISUSE_OVER_AFTER),
     (SystemAlarm::REVOKED_DEVICE, MISUSE_OVER_AFTER),
     (SystemAlarm::CONTACT, MISUSE_OVER_AFTER),
+    (SystemAlarm::MESSAGE, MESSAGE_OVER_AFTER),
 ];
 /// Alarms and applications that are read at a time.
 const PAGE: u32 = 100;
@@ -172,13 +174,7 @@ impl Site {
             person: account.name.to_string(),
             at: now,
         };
-        let new = NewAlarm {
-            to: Target::Person(account.id),
-            severity: alarm.severity(),
-            text: alarm.text(Language::default()),
-            key: Some(alarm.key()),
-            data: alarm.data(),
-        };
+        let new = NewAlarm::of_site(Target::Person(account.id), &alarm);
         self.site_alarm(new, now).await
     }
 
@@ -215,14 +211,7 @@ impl Site {
         }) {
             return Ok(());
         }
-        let new = NewAlarm {
-            to,
-            severity: alarm.severity(),
-            text: alarm.text(Language::default()),
-            key: Some(key.clone()),
-            data: alarm.data(),
-        };
-        let raised = match self.site_alarm(new, now).await {
+        let raised = match self.site_alarm(NewAlarm::of_site(to, alarm), now).await {
             Ok(raised) => raised.into_parts(),
             // The person was deleted: there is no recipient.
             Err(refusal) if refusal.is_not_found() => return Ok(()),

@@ -20,6 +20,9 @@ use crate::timestamp::Timestamp;
 pub const MAX_MESSAGE: usize = 4_096;
 /// The most messages of one person that wait for peers, or were refused and not discarded.
 pub const MAX_OUTBOX: u64 = 1_000;
+/// The most peers for which messages of one person wait. Each is a connection while the peer does
+/// not answer: with more, one person could take the connections of all others.
+pub const MAX_OUTBOX_PEERS: usize = 32;
 /// The most messages in the inbox of one person. Further ones wait at their sender's site.
 pub const MAX_INBOX: u64 = 1_000;
 

@@ -47,6 +47,9 @@ pub trait Peers: Send + Sync {
     /// The number of messages in the outbox of a person.
     async fn outbox_count(&self, account: AccountId) -> Result<u64, StoreError>;
 
+    /// The peers for which messages of a person wait, by their site ids.
+    async fn outbox_peers(&self, account: AccountId) -> Result<Vec<SiteId>, StoreError>;
+
     /// The messages in the inbox of a person, in the order in which they were received.
     async fn inbox(
         &self,

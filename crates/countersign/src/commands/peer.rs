@@ -1,5 +1,6 @@
 //! `countersign peer`.
 
+use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -10,13 +11,14 @@ use serde_json::json;
 use super::listing::list;
 use super::ticket::{Codes, issue_shown};
 use super::ticket_input::read_text;
-use super::{admin_call, given};
+use super::{admin_call, given, site};
 use crate::admin::Admin;
 use crate::duration::seconds;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input::{self, STANDARD};
-use crate::output::show;
+use crate::output::{say, show, show_of};
+use crate::secret_input::Secret;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -61,7 +63,8 @@ pub(crate) enum Verb {
         /// Site id of the peer.
         peer: String,
     },
-    /// Starts the peer server, now and with every start of the site.
+    /// Starts the peer server, now and with every start of the site. If the site is sealed, asks for the
+    /// pass phrase of the site key and unseals it first.
     Start,
     /// Stops the peer server until it is started again; connections with peers end.
     Stop,
@@ -168,7 +171,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Resume { peer } => call("resume", json!({ "peer": peer })),
         Verb::Remove { peer } => call("remove", json!({ "peer": peer })),
         Verb::Forget { peer } => call("forget", json!({ "peer": peer })),
-        Verb::Start => call("start", json!({})),
+        Verb::Start => start(common),
         Verb::Stop => call("stop", json!({})),
         Verb::Status => call("status", json!({})),
         Verb::Doctor => doctor(common),
@@ -177,6 +180,21 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Outbox { person } => list(common, "peer", "outbox", json!({ "person": person })),
         Verb::Discard { person, id } => call("discard", json!({ "person": person, "id": id })),
     }
+}
+
+/// Starts the peer server. A sealed site is unsealed first, with the pass phrase of the site key in its
+/// file or typed at the terminal.
+fn start(common: &Common) -> Result<(), Failure> {
+    let start = || Admin::connect(&common.data)?.run("peer", "start", &json!({}));
+    let mut outcome = start()?;
+    let can_unseal = || common.secret_file(Secret::Site).is_some() || stdin().is_terminal();
+    if outcome.code == Code::SEALED && can_unseal() {
+        say("The site is sealed, and the peer server needs its key.");
+        site::unseal(common, Secret::Site)?;
+        say("The site is unsealed.");
+        outcome = start()?;
+    }
+    show_of("peer start", &outcome, common.format())
 }
 
 fn join(common: &Common, command: &Join) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! `countersign site`.
 
 use clap::Subcommand;
+use countersign_proto::operation::{Code, Outcome};
 use serde_json::{Value, json};
 
 use super::site_key::{self, Key};
@@ -10,7 +11,7 @@ use crate::credential;
 use crate::duration::seconds;
 use crate::failure::Failure;
 use crate::global::Common;
-use crate::output::{Format, print, show};
+use crate::output::{Format, print, show, show_of};
 use crate::secret_input::{Secret, passphrase};
 
 #[derive(Debug, Subcommand)]
@@ -80,15 +81,12 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             site_key::as_unauthenticated(admin_call(common, "site", "unseal", &secret))
         }
         Verb::Unseal { recovery_code, .. } => {
-            let (prompt, field, secret) = if *recovery_code {
-                ("Recovery code", "recovery_code", Secret::RecoveryCode)
-            } else {
-                ("Pass phrase of the site key", "passphrase", Secret::Site)
+            let secret = match recovery_code {
+                true => Secret::RecoveryCode,
+                false => Secret::Site,
             };
-            let secret = passphrase(prompt, common.secret_file(secret).as_deref())?;
-            let text = String::from_utf8_lossy(secret.as_bytes());
-            let unsealed = admin_call(common, "site", "unseal", &json!({ field: text }));
-            site_key::as_unauthenticated(unsealed)
+            let outcome = unseal(common, secret)?;
+            show_of("site unseal", &outcome, common.format())
         }
         Verb::Seal => admin_call(common, "site", "seal", &json!({})),
         Verb::Setup(Setup::New) => admin_call(common, "site", "setup_new", &json!({})),
@@ -98,6 +96,22 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             admin_call(common, "site", "setup_retire", &params)
         }
         Verb::Key(key) => site_key::run(common, key),
+    }
+}
+
+/// Unseals the site with this secret, from its file or typed. Returns the outcome, which is not shown
+/// yet.
+pub(super) fn unseal(common: &Common, secret: Secret) -> Result<Outcome, Failure> {
+    let (prompt, field) = match secret {
+        Secret::RecoveryCode => ("Recovery code", "recovery_code"),
+        _ => ("Pass phrase of the site key", "passphrase"),
+    };
+    let secret = passphrase(prompt, common.secret_file(secret).as_deref())?;
+    let text = String::from_utf8_lossy(secret.as_bytes());
+    let outcome = Admin::connect(&common.data)?.run("site", "unseal", &json!({ field: text }))?;
+    match outcome.code {
+        Code::SUCCESS => Ok(outcome),
+        _ => Err(site_key::unauthenticated(Failure::outcome(&outcome))),
     }
 }
 

@@ -246,13 +246,18 @@ fn new_key(common: &Common, new: &New) -> Result<(), Failure> {
 
 /// The site refuses an operation with a secret at the admin socket for one reason: it is wrong.
 pub(super) fn as_unauthenticated(result: Result<(), Failure>) -> Result<(), Failure> {
-    result.map_err(|failure| match failure.exit {
+    result.map_err(unauthenticated)
+}
+
+/// The same for one failure.
+pub(super) fn unauthenticated(failure: Failure) -> Failure {
+    match failure.exit {
         Exit::Refused => Failure {
             exit: Exit::NotAuthenticated,
             ..failure
         },
         _ => failure,
-    })
+    }
 }
 
 fn recovery_code(file: Option<&Path>) -> Result<Value, Failure> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_WALK_LINE, walk::walk};
+use super::{MAX_EVENTS_LINE, events};
 use crate::json;
 use crate::site_identity::SignedKeyEvent;
 
@@ -17,14 +17,14 @@ pub struct JoinAnswer {
 #[derive(Serialize, Deserialize)]
 struct Form {
     ok: bool,
-    #[serde(deserialize_with = "walk")]
+    #[serde(deserialize_with = "events::read")]
     events: Vec<SignedKeyEvent>,
 }
 
 /// Why a line is no answer. The fault is with the site that was joined.
 #[derive(Debug, thiserror::Error)]
 pub enum BadJoinAnswer {
-    /// More than [`MAX_WALK_LINE`] bytes.
+    /// More than [`MAX_EVENTS_LINE`] bytes.
     #[error("the site's answer is too long")]
     TooLong,
     /// It is not JSON of the right members.
@@ -41,7 +41,7 @@ impl JoinAnswer {
     /// # Errors
     /// [`BadJoinAnswer`].
     pub fn read(line: &[u8]) -> Result<Self, BadJoinAnswer> {
-        if line.len() > MAX_WALK_LINE {
+        if line.len() > MAX_EVENTS_LINE {
             return Err(BadJoinAnswer::TooLong);
         }
         let Form { ok, events } = json::object(line)?;

@@ -7,9 +7,10 @@
 //!       `-- receive, closed -----------------> FirstRefused: close without an answer
 //! ```
 
-use super::{SealedJoin, WalkRequest};
+use super::SealedJoin;
 use crate::enrolment::line::{LineStep, PartialLine};
 use crate::json;
+use crate::site_identity::KeyEventsRequest;
 
 /// The longest line, in bytes with its line end: a sealed request with the most key events.
 pub const MAX_FIRST: usize = 68 * 1024;
@@ -28,7 +29,7 @@ pub enum FirstStep {
     /// Another site wants to become a peer: read nothing more.
     Join(SealedJoin),
     /// A client asks for key events: read nothing more.
-    KeyEvents(WalkRequest),
+    KeyEvents(KeyEventsRequest),
 }
 
 /// Why there is no request. Each is answered alike: with nothing, after the same time.
@@ -70,9 +71,9 @@ impl AwaitingFirst {
             LineStep::Line(line) => line,
         };
         // The members of the line tell which request it is. No line is both.
-        match json::object(line.expose()) {
-            Ok(asked) => Ok(FirstStep::KeyEvents(asked)),
-            Err(_) => Ok(FirstStep::Join(json::object(line.expose())?)),
+        match KeyEventsRequest::read(line.expose()) {
+            Some(asked) => Ok(FirstStep::KeyEvents(asked)),
+            None => Ok(FirstStep::Join(json::object(line.expose())?)),
         }
     }
 

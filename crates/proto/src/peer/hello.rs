@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_WALK_LINE, walk};
+use super::{MAX_EVENTS_LINE, events};
 use crate::device::DeviceWelcome;
 use crate::json;
 use crate::name::AccountName;
 use crate::site_identity::{SignedKeyEvent, SiteId};
 
 /// The longest line of either side, in bytes with its line end.
-pub const MAX_PEER_HELLO: usize = MAX_WALK_LINE + 4 * 1024;
+pub const MAX_PEER_HELLO: usize = MAX_EVENTS_LINE + 4 * 1024;
 
 /// The line `{"site":"…","id":"ada@a.example","events":["…"]}` of the site that connects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +19,9 @@ pub struct PeerHello {
     pub site: SiteId,
     /// The site's person who introduced the two sites.
     pub id: AccountName,
-    /// The site's newest key events, at most [`MAX_WALK`](super::MAX_WALK): its peer follows them
+    /// The site's newest key events, at most [`MAX_PEER_EVENTS`](super::MAX_PEER_EVENTS): its peer follows them
     /// if the key was replaced since they last met.
-    #[serde(deserialize_with = "walk::walk")]
+    #[serde(deserialize_with = "events::read")]
     pub events: Vec<SignedKeyEvent>,
 }
 
@@ -31,8 +31,8 @@ pub struct PeerHello {
 pub struct PeerWelcome {
     /// What the site reads and how long it waits.
     pub welcome: DeviceWelcome,
-    /// The site's newest key events, at most [`MAX_WALK`](super::MAX_WALK).
-    #[serde(deserialize_with = "walk::walk")]
+    /// The site's newest key events, at most [`MAX_PEER_EVENTS`](super::MAX_PEER_EVENTS).
+    #[serde(deserialize_with = "events::read")]
     pub events: Vec<SignedKeyEvent>,
 }
 
@@ -54,7 +54,7 @@ impl PeerHello {
     /// The hello of a site that has these key events.
     #[must_use]
     pub fn new(site: SiteId, id: AccountName, events: &[SignedKeyEvent]) -> Self {
-        let events = walk::newest(events);
+        let events = events::newest(events);
         Self { site, id, events }
     }
 
@@ -80,7 +80,7 @@ impl PeerWelcome {
     /// The welcome of a site that has these key events.
     #[must_use]
     pub fn new(welcome: DeviceWelcome, events: &[SignedKeyEvent]) -> Self {
-        let events = walk::newest(events);
+        let events = events::newest(events);
         Self { welcome, events }
     }
 

@@ -12,7 +12,9 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::sealing::SealingError;
 use countersign_crypto::site_key::{SiteKey, SitePublicKey};
 
-use super::{BadJoin, BadJoinAnswer, JoinAnswer, JoinRequest, Joining, MAX_WALK_LINE, PeerTicket};
+use super::{
+    BadJoin, BadJoinAnswer, JoinAnswer, JoinRequest, Joining, MAX_EVENTS_LINE, PeerTicket,
+};
 use crate::enrolment::Exporter;
 use crate::enrolment::line::{LineStep, PartialLine};
 use crate::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
@@ -20,7 +22,7 @@ use crate::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
 /// The request was sent and the answer has not arrived.
 #[derive(Debug)]
 pub struct AwaitingAnswer {
-    line: PartialLine<MAX_WALK_LINE>,
+    line: PartialLine<MAX_EVENTS_LINE>,
     ticket: SitePublicKey,
     proven: SitePublicKey,
 }

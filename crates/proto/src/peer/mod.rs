@@ -15,11 +15,14 @@
 //!   | <== PeerLine: operations and results, both ways ===> |
 //! ```
 //!
-//! A site whose key was replaced while its peer slept is followed with [`WalkRequest`], which
+//! A site whose key was replaced while its peer slept is followed with a [`KeyEventsRequest`], which
 //! needs no proof: key events are public and prove themselves.
+//!
+//! [`KeyEventsRequest`]: crate::site_identity::KeyEventsRequest
 
 mod answer;
 mod audit_head;
+mod events;
 mod first;
 mod hello;
 mod join;
@@ -27,10 +30,10 @@ mod line;
 mod request;
 mod sealed;
 mod ticket;
-mod walk;
 
 pub use answer::{BadJoinAnswer, JoinAnswer};
 pub use audit_head::{AuditHead, AuditReceipt, BadAuditHead, SignedAuditHead, WitnessedHead};
+pub use events::{MAX_EVENTS_LINE, MAX_PEER_EVENTS};
 pub use first::{AwaitingFirst, FirstRefused, FirstStep, MAX_FIRST};
 pub use hello::{BadPeerHello, MAX_PEER_HELLO, PeerHello, PeerWelcome};
 pub use join::{AnswerStep, AwaitingAnswer, JoinError, JoinedSite};
@@ -38,4 +41,3 @@ pub use line::{BadPeerLine, PeerLine};
 pub use request::{BadJoin, JoinRequest, Joining, ProvenSite, join_proof_input};
 pub use sealed::{BadSealedJoin, SealedJoin};
 pub use ticket::{MAX_PEER_TICKET_JSON, MAX_PEER_TICKET_URI, PeerTicket};
-pub use walk::{BadWalk, MAX_WALK, MAX_WALK_LINE, MAX_WALK_PAGE, WalkReply, WalkRequest};

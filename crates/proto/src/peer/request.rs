@@ -7,7 +7,7 @@ use countersign_crypto::site_key::{SiteKey, SitePublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::sealed::SealedJoin;
-use super::{MAX_WALK_LINE, walk::walk};
+use super::{MAX_EVENTS_LINE, events};
 use crate::enrolment::{Exporter, Token, TokenHash};
 use crate::json;
 use crate::name::AccountName;
@@ -27,7 +27,7 @@ pub struct Joining<'a> {
     pub host: &'a str,
     /// The port there.
     pub port: u16,
-    /// All key events of the site, at most [`MAX_WALK`](super::MAX_WALK).
+    /// All key events of the site, at most [`MAX_PEER_EVENTS`](super::MAX_PEER_EVENTS).
     pub events: &'a [SignedKeyEvent],
 }
 
@@ -47,7 +47,7 @@ struct Form {
     id: String,
     host: String,
     port: u16,
-    #[serde(deserialize_with = "walk")]
+    #[serde(deserialize_with = "events::read")]
     events: Vec<SignedKeyEvent>,
     #[serde(serialize_with = "json::serialize", deserialize_with = "json::array")]
     proof: [u8; 64],
@@ -176,7 +176,7 @@ impl JoinRequest {
 
     /// The text that is sealed.
     fn text(&self) -> SecretBytes {
-        let mut text = Vec::with_capacity(MAX_WALK_LINE);
+        let mut text = Vec::with_capacity(MAX_EVENTS_LINE);
         if serde_json::to_writer(&mut text, &self.form).is_err() {
             // Texts are always written; only exhausted memory leads here.
             std::process::abort();

@@ -7,14 +7,14 @@ use countersign_crypto::secret::SecretBytes;
 use countersign_crypto::site_key::SitePublicKey;
 use serde::{Deserialize, Serialize};
 
-use super::{BadJoin, JoinRequest, MAX_WALK_LINE};
+use super::{BadJoin, JoinRequest, MAX_EVENTS_LINE};
 use crate::enrolment::Exporter;
 use crate::json;
 
 /// The purpose of what is sealed.
 const INFO: &[u8] = b"countersign peer join 1\0";
 /// The most bytes that are sealed.
-const MAX_SEALED: usize = MAX_WALK_LINE + SEALING_OVERHEAD;
+const MAX_SEALED: usize = MAX_EVENTS_LINE + SEALING_OVERHEAD;
 
 /// The line `{"join":"…"}`. What it holds is unknown before it is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

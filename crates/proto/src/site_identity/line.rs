@@ -1,4 +1,5 @@
-//! Key events on the device port: one JSON line each way (`docs/protocol/device.md`, Key events).
+//! Key events on the device port and the peer port: one JSON line each way
+//! (`docs/protocol/device.md`, Key events).
 
 use serde::{Deserialize, Serialize};
 

@@ -29,6 +29,7 @@ pub use known_site::{KeyEventsError, KnownSite, MAX_KEY_EVENTS};
 pub use line::{KeyEventsRequest, MAX_KEY_EVENTS_LINE};
 pub use page::{
     KeyEventLog, MAX_EVENTS_ALONE, MAX_EVENTS_IN_LINE, MAX_EVENTS_WITH_ANSWER, MAX_PAGE,
+    events_of_page,
 };
 pub use site_id::{BadSiteId, SiteId};
 pub use validity::{MAX_CLOCK_DIFFERENCE, statement_counts};

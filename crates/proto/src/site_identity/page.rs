@@ -62,6 +62,17 @@ impl KeyEventLog {
     }
 }
 
+/// The events of a page that was received, none of which is verified yet: what [`KnownSite::advance`]
+/// follows, and what shows who made events that cannot be followed.
+///
+/// # Errors
+/// [`KeyEventsError::Malformed`].
+///
+/// [`KnownSite::advance`]: super::KnownSite::advance
+pub fn events_of_page(page: &[u8]) -> Result<Vec<SignedKeyEvent>, KeyEventsError> {
+    KeyEventsPage::read(page).map(|page| page.events)
+}
+
 /// A page that was received. Its events are not verified yet.
 pub(super) struct KeyEventsPage {
     pub(super) newest: u64,

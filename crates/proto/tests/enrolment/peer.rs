@@ -7,9 +7,12 @@ use countersign_proto::device::DeviceWelcome;
 use countersign_proto::enrolment::{BadTicket, EnrolmentTicket, Exporter, Token};
 use countersign_proto::peer::{
     AnswerStep, AwaitingAnswer, AwaitingFirst, FirstStep, JoinAnswer, JoinError, JoinRequest,
-    Joining, MAX_WALK, PeerHello, PeerLine, PeerTicket, PeerWelcome, WalkReply, WalkRequest,
+    Joining, MAX_PEER_EVENTS, PeerHello, PeerLine, PeerTicket, PeerWelcome,
 };
-use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent};
+use countersign_proto::site_identity::{
+    KeyEventLog, KeyEventWalk, KeyEventsError, KeyEventsRequest, KnownSite, MAX_EVENTS_IN_LINE,
+    SignedKeyEvent, WalkStep,
+};
 use proptest::prelude::*;
 
 use super::EXPORTER;
@@ -193,22 +196,39 @@ fn an_answer_without_the_tickets_key_or_with_another_newest_key_is_refused() {
 
 // PEER-14
 #[test]
-fn key_events_are_sent_in_pages_to_a_site_that_slept() {
+fn a_site_that_slept_through_many_keys_walks_to_the_newest_one_page_by_page() {
     let all = events(1, 120);
-    let asked = WalkRequest { key_events_from: 3 };
-    let step = AwaitingFirst::new().receive(asked.to_line().as_bytes());
-    assert!(matches!(step, Ok(FirstStep::KeyEvents(read)) if read == asked));
-    let page = WalkReply::of(&all, 3);
-    assert_eq!(page.key_events, all[3..13]);
-    let line = page.to_line();
-    assert!(line.len() <= 4_096);
-    assert_eq!(WalkReply::read(&line).unwrap(), page);
-    assert!(WalkReply::of(&all, 120).key_events.is_empty());
-
-    let more = WalkReply {
-        key_events: all[..=MAX_WALK].to_vec(),
+    let log = KeyEventLog::new(&all).unwrap();
+    let known = KnownSite::whole(&all[..3]).unwrap();
+    let mut walk = KeyEventWalk::from_known(known);
+    let mut pages = 0;
+    let newest = loop {
+        let line = KeyEventsRequest(walk.wanted()).to_line();
+        let Ok(FirstStep::KeyEvents(asked)) = AwaitingFirst::new().receive(&line) else {
+            panic!("it is a request for key events");
+        };
+        let line = KeyEventsRequest::answer(log.page(asked.0, MAX_EVENTS_IN_LINE));
+        assert!(line.len() <= 4_096);
+        pages += 1;
+        match walk.receive(&KeyEventsRequest::read_answer(&line).unwrap()) {
+            Ok(WalkStep::More(more)) => walk = more,
+            Ok(WalkStep::Done(newest)) => break newest,
+            Err(error) => panic!("{error}"),
+        }
     };
-    assert!(WalkReply::read(&more.to_line()).is_err());
+    assert_eq!(newest, KnownSite::whole(&all).unwrap());
+    assert_eq!(pages, 12);
+}
+
+// PEER-15
+#[test]
+fn a_hello_has_at_most_100_key_events() {
+    let all = events(1, 120);
+    let site = KnownSite::whole(&all).unwrap().id();
+    let mut hello = PeerHello::new(site, "ada@a.example".parse().unwrap(), &all);
+    assert_eq!(hello.events.len(), MAX_PEER_EVENTS);
+    hello.events.push(all[0]);
+    assert!(PeerHello::read(&hello.to_line()).is_err());
 }
 
 // PEER-15, PEER-17

@@ -4,7 +4,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::peer::{
     AwaitingFirst, BadJoin, BadSealedJoin, FirstRefused, FirstStep, JoinRequest, Joining,
-    MAX_FIRST, MAX_WALK, SealedJoin,
+    MAX_FIRST, MAX_PEER_EVENTS, SealedJoin,
 };
 use countersign_proto::site_identity::{KeyEventsError, SignedKeyEvent};
 
@@ -53,9 +53,9 @@ fn lines_that_are_no_request_are_refused_before_anything_is_opened() {
         "{\"join\":\"\"",
         "{\"join\":\"%\"}\n",
         "{\"join\":\"\",\"join\":\"\"}\n",
-        "{\"join\":\"\",\"key_events_from\":0}\n",
-        "{\"key_events_from\":-1}\n",
-        "{\"key_events_from\":0,\"more\":1}\n",
+        "{\"join\":\"\",\"key_events\":0}\n",
+        "{\"key_events\":-1}\n",
+        "{\"key_events\":0,\"more\":1}\n",
         "{\"site\":\"\",\"id\":\"ada@a.example\",\"events\":[]}\n",
     ] {
         match AwaitingFirst::new().receive(line.as_bytes()) {
@@ -141,7 +141,7 @@ fn a_request_whose_events_or_address_are_not_sound_is_refused_without_public_key
     ));
     let address = joined(&events(20, 1), "b b");
     assert!(matches!(address, Err(BadJoin::Address)));
-    let many = vec![events(20, 1)[0]; MAX_WALK + 1];
+    let many = vec![events(20, 1)[0]; MAX_PEER_EVENTS + 1];
     let request = joined(&many, "b.example").unwrap();
     let sealed: SealedJoin = request
         .seal(&key(10).public(), &EXPORTER, &mut SystemEntropy)

@@ -18,8 +18,9 @@ use countersign_net::tls::TlsStream;
 use countersign_proto::device::DeviceWelcome;
 use countersign_proto::peer::{
     AwaitingFirst, BadPeerHello, FirstStep, JoinAnswer, MAX_PEER_HELLO, PeerHello, PeerWelcome,
-    SealedJoin, WalkReply, WalkRequest,
+    SealedJoin,
 };
+use countersign_proto::site_identity::{KeyEventsRequest, MAX_EVENTS_IN_LINE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -39,7 +40,7 @@ const READ_SIZE: usize = 4 * 1_024;
 /// What a client asks for, after the handshake.
 enum Asked {
     Join(Box<TlsStream<TcpStream>>, SealedJoin),
-    KeyEvents(Box<TlsStream<TcpStream>>, WalkRequest),
+    KeyEvents(Box<TlsStream<TcpStream>>, KeyEventsRequest),
     Connection(Box<TlsStream<TcpStream>>, VerifyingKey, PeerHello),
 }
 
@@ -61,9 +62,11 @@ pub(super) async fn serve(
             Box::pin(join(stream, &sealed, &admitted, &shared)).await;
         }
         Ok(Asked::KeyEvents(mut stream, asked)) => {
-            let events = shared.site.key_events();
-            let line = WalkReply::of(&events, asked.key_events_from).to_line();
-            reply(&mut stream, &line, &shared).await;
+            // A site that was sealed meanwhile closes without a reply.
+            if let Some(settings) = shared.login_settings() {
+                let page = settings.key_events.page(asked.0, MAX_EVENTS_IN_LINE);
+                reply(&mut stream, &KeyEventsRequest::answer(page), &shared).await;
+            }
         }
         Ok(Asked::Connection(stream, key, hello)) => {
             let opened = Box::pin(open(stream, key, hello, &admitted, &server, &shared)).await;

@@ -121,7 +121,7 @@ enum Dialed {
 
 /// Connects to a peer and serves the connection.
 async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dialed {
-    let plan = match log_trouble(shared.site.peer_plan(site).await) {
+    let plan = match log_trouble(shared.site.peer_plan(site, clock::now()).await) {
         Ok(Some(plan)) => plan,
         Ok(None) => return Dialed::Held,
         Err(_) => return Dialed::Failed,
@@ -130,7 +130,6 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
     let reached = reached.unwrap_or(Err(DialError::TooSlow));
     match reached {
         Ok(Some((open, stream))) => {
-            shared.site.peer_problem(site, None, clock::now());
             info!(%site, "connected to a peer");
             Box::pin(link::run(open, stream, Some(QUIET))).await;
             Dialed::Reached
@@ -139,8 +138,9 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
         Ok(None) => Dialed::Failed,
         Err(problem) => {
             debug!(%site, %problem, "a peer cannot be reached");
-            let problem = Some(problem.to_string());
-            shared.site.peer_problem(site, problem, clock::now());
+            if let Some(problem) = problem.of_peer() {
+                shared.site.peer_problem(site, problem, clock::now());
+            }
             server.head_tried();
             Dialed::Failed
         }

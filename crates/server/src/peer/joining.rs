@@ -3,16 +3,18 @@
 use std::io;
 use std::time::Duration;
 
-use countersign_core::engine::{OwnSide, TransportError};
+use countersign_core::engine::{OwnSide, PeerProblem, TransportError};
 use countersign_core::store::StoreError;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_net::tls::{ConnectError, Connector, TlsSetupError, TlsStream};
 use countersign_proto::peer::{
-    AnswerStep, AwaitingAnswer, BadPeerHello, BadWalk, JoinError, JoinedSite, Joining,
-    MAX_WALK_LINE, MAX_WALK_PAGE, PeerTicket, WalkReply, WalkRequest,
+    AnswerStep, AwaitingAnswer, BadPeerHello, JoinError, JoinedSite, Joining, PeerTicket,
 };
-use countersign_proto::site_identity::{KeyEventsError, KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
+use countersign_proto::site_identity::{
+    KeyEventWalk, KeyEventsError, KeyEventsRequest, KnownSite, MAX_KEY_EVENTS_LINE, WalkStep,
+    events_of_page,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -35,7 +37,7 @@ pub(super) enum DialError {
     WrongKey,
     #[error("it did not accept this site: it does not know it, or has suspended or removed it")]
     Refused,
-    #[error("its key events contradict what is known of it")]
+    #[error("it is no active peer, or its key events contradict what is known of it")]
     Contradiction,
     #[error(transparent)]
     Connection(#[from] io::Error),
@@ -44,8 +46,6 @@ pub(super) enum DialError {
     #[error(transparent)]
     Hello(#[from] BadPeerHello),
     #[error(transparent)]
-    Walk(#[from] BadWalk),
-    #[error(transparent)]
     Events(#[from] KeyEventsError),
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -53,6 +53,23 @@ pub(super) enum DialError {
     Sealed,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl DialError {
+    /// The problem with the peer; `None` if it is one of this site.
+    pub(super) fn of_peer(&self) -> Option<PeerProblem> {
+        let why = self.to_string();
+        Some(match self {
+            Self::TooSlow | Self::Connection(_) | Self::Setup(_) => {
+                PeerProblem::Unreachable { why }
+            }
+            Self::WrongKey => PeerProblem::OtherKey,
+            Self::Refused => PeerProblem::NotAccepted,
+            Self::Contradiction | Self::Events(_) => PeerProblem::KeyEvents,
+            Self::Hello(_) | Self::Join(_) => PeerProblem::Malformed { why },
+            Self::Sealed | Self::Store(_) => return None,
+        })
+    }
 }
 
 /// Connects to an address.
@@ -71,17 +88,15 @@ pub(super) async fn connect(
         })
 }
 
-/// Asks a site for its key events from that number on, without a proof: they prove themselves.
-async fn key_events(address: &str, from: u64) -> Result<Vec<SignedKeyEvent>, DialError> {
+/// Asks a site for a page of its key events from that number on, over a connection of its own. The
+/// site proves some key only; the events prove themselves.
+async fn key_events(address: &str, from: u64) -> Result<Vec<u8>, DialError> {
     let mut stream = connect(address, &Connector::any_site()?).await?;
-    let asked = WalkRequest {
-        key_events_from: from,
-    };
-    stream.write_all(asked.to_line().as_bytes()).await?;
+    stream.write_all(&KeyEventsRequest(from).to_line()).await?;
     stream.flush().await?;
-    let line = link::first_line(&mut stream, MAX_WALK_LINE).await?;
-    let line = line.ok_or(BadWalk::TooLong)?;
-    Ok(WalkReply::read(&line)?.key_events)
+    let line = link::first_line(&mut stream, MAX_KEY_EVENTS_LINE).await?;
+    let line = line.ok_or(KeyEventsError::Malformed)?;
+    Ok(KeyEventsRequest::read_answer(&line)?)
 }
 
 /// Follows the key events of a peer after the newest known one, page by page, and stores them.
@@ -90,22 +105,45 @@ pub(super) async fn follow(
     known: KnownSite,
     shared: &Shared,
 ) -> Result<KnownSite, DialError> {
-    let mut newest = known;
-    for _ in 0..MAX_KEY_EVENTS.div_ceil(MAX_WALK_PAGE) {
-        let from = newest.newest().event().number;
-        let page = key_events(address, from).await?;
-        let followed = shared
-            .site
-            .follow_key_events(known.id(), &page, clock::now());
-        let next = followed.await?.ok_or(DialError::Contradiction)?;
-        if next == newest {
-            break;
-        }
-        newest = next;
+    let mut walk = KeyEventWalk::from_known(known);
+    loop {
+        let page = key_events(address, walk.wanted()).await?;
+        store(known, &page, shared).await?;
+        walk = match walk.receive(&page) {
+            Ok(WalkStep::More(more)) => more,
+            // Without an event after the known one, the other end has not that peer's key.
+            Ok(WalkStep::Done(newest)) if newest == known => return Err(DialError::WrongKey),
+            Ok(WalkStep::Done(newest)) => return Ok(newest),
+            Err(error @ KeyEventsError::Fork { number }) => {
+                // The event itself shows whether the peer's key made it.
+                let page = key_events(address, number).await?;
+                store(known, &page, shared).await?;
+                return Err(error.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
     }
-    match newest == known {
-        true => Err(DialError::WrongKey),
-        false => Ok(newest),
+}
+
+/// Stores the key events of a page that follow the newest known one.
+async fn store(known: KnownSite, page: &[u8], shared: &Shared) -> Result<(), DialError> {
+    let events = events_of_page(page)?;
+    let followed = shared
+        .site
+        .follow_key_events(known.id(), &events, clock::now());
+    followed.await?.ok_or(DialError::Contradiction)?;
+    Ok(())
+}
+
+/// The newest key of the site that had the key of a ticket.
+async fn newest_key(address: &str, ticket: &PeerTicket) -> Result<SitePublicKey, DialError> {
+    let mut walk = KeyEventWalk::first_contact(ticket.site().signing);
+    loop {
+        let page = key_events(address, walk.wanted()).await?;
+        match walk.receive(&page)? {
+            WalkStep::More(more) => walk = more,
+            WalkStep::Done(known) => return Ok(*known.keys()),
+        }
     }
 }
 
@@ -143,9 +181,8 @@ async fn present(
     let (mut stream, proven) = match pinned(&address, *ticket.site()).await {
         Err(DialError::WrongKey) => {
             // The key may have been replaced since the ticket was issued.
-            let events = key_events(&address, 0).await?;
-            let known = KnownSite::first_contact(ticket.site(), &events)?;
-            pinned(&address, *known.keys()).await?
+            let newest = newest_key(&address, ticket).await?;
+            pinned(&address, newest).await?
         }
         connected => connected?,
     };

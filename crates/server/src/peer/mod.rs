@@ -291,12 +291,16 @@ impl PeerTransport for PeerServer {
 
     async fn settle(&self, runs: bool) {
         let mut state = self.state.subscribe();
+        let is_sealed = || {
+            let shared = self.shared.upgrade();
+            shared.is_none_or(|shared| shared.site.is_sealed())
+        };
         let followed = state.wait_for(|state| match state {
             PeerServerState::Running => runs,
             PeerServerState::Stopped => !runs,
-            PeerServerState::Sealed
-            | PeerServerState::NotConfigured
-            | PeerServerState::Failed { .. } => true,
+            // A site that was just unsealed goes on.
+            PeerServerState::Sealed => !runs || is_sealed(),
+            PeerServerState::NotConfigured | PeerServerState::Failed { .. } => true,
         });
         let _ = tokio::time::timeout(SETTLE, followed).await;
     }

@@ -187,6 +187,10 @@ impl Outgoing {
         sent: Vec<MessageId>,
         outcome: &Outcome,
     ) -> Answered {
+        let answered_at = clock::now();
+        self.shared
+            .site
+            .delivery_answered(self.site, outcome.code, answered_at);
         let reports = match outcome.code {
             Code::SUCCESS => serde_json::from_str::<Reports>(outcome.data.get()).ok(),
             // The peer does not allow it, or is busy.

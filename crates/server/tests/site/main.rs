@@ -31,6 +31,7 @@ mod passphrase_tickets;
 mod peer_attacks;
 mod peer_heads;
 mod peer_lockdown;
+mod peer_side;
 mod peers;
 mod pressure;
 mod proxy;

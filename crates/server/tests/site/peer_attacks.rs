@@ -6,7 +6,7 @@ use countersign_core::engine::PeerServerState;
 use countersign_testkit::harness::time::until;
 use serde_json::json;
 
-use crate::peers::{connected, next, peers};
+use crate::peer_side::{connected, next, peers};
 
 /// A hostile peer answered every batch with reports of other messages. Each answer cost a commit,
 /// and the same batch followed at once, without end.

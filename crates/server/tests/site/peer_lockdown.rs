@@ -5,7 +5,7 @@ use countersign_testkit::harness::time::until;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::peers::{connected, greeted, hello, key, next, peers};
+use crate::peer_side::{connected, greeted, hello, key, next, peers};
 
 // PEER-25
 #[tokio::test]

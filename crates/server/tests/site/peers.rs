@@ -1,181 +1,23 @@
 //! Peers: two and three sites in one test, over sockets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign_core::engine::PeerDirection;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::lines::Lines;
-use countersign_net::tls::{Connector, TlsStream};
+use countersign_net::tls::Connector;
 use countersign_proto::operation::Code;
-use countersign_proto::peer::{PeerHello, PeerTicket, PeerWelcome, WalkReply};
-use countersign_server::Server;
+use countersign_proto::peer::{PeerHello, PeerTicket};
+use countersign_proto::site_identity::{KeyEventsRequest, events_of_page};
 use countersign_testkit::harness::time::until;
-use countersign_testkit::harness::{ServedSite, TestSite};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A timeout that no test reaches unless it fails.
-const SOON: Duration = Duration::from_secs(60);
-
-type Stream = TlsStream<TcpStream>;
-
-/// A site with a peer server that runs, and one person.
-pub(super) struct Side {
-    pub(super) served: ServedSite,
-    /// `None` while it is stopped.
-    server: Option<Server>,
-    person: &'static str,
-}
-
-impl Side {
-    async fn new(zone: &str, person: &'static str) -> Self {
-        let served = TestSite::builder().zone(zone).serve().await;
-        served
-            .admin("person.create", json!({ "name": person }))
-            .await;
-        let server = Some(peer_server(&served).await);
-        let started = served.admin("peer.start", json!({})).await;
-        assert_eq!(started["state"], "running");
-        Self {
-            served,
-            server,
-            person,
-        }
-    }
-
-    pub(super) async fn admin(&self, name: &str, params: Value) -> Value {
-        self.served.admin(name, params).await
-    }
-
-    async fn ticket(&self) -> String {
-        let issued = self.admin("peer.ticket", json!({ "person": self.person }));
-        issued.await["uri"].as_str().unwrap().to_owned()
-    }
-
-    async fn join(&self, ticket: &str) -> Result<Value, Value> {
-        let params = json!({ "ticket": ticket, "person": self.person });
-        let (code, data) = self.served.as_admin("peer.join", params).await;
-        match code {
-            Code::SUCCESS => Ok(data),
-            _ => Err(data),
-        }
-    }
-
-    pub(super) fn id(&self) -> String {
-        self.served.site.id().to_string()
-    }
-
-    pub(super) async fn peers(&self) -> Vec<(String, String)> {
-        let listed = self.admin("peer.list", json!({})).await;
-        let peers = listed["entries"].as_array().unwrap().iter();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        peers
-            .map(|peer| (text(&peer["site"]), text(&peer["state"])))
-            .collect()
-    }
-
-    pub(super) async fn send(&self, to: &str, text: &str) {
-        let params = json!({ "from": self.person, "to": to, "text": text });
-        self.admin("peer.send", params).await;
-    }
-
-    pub(super) async fn texts(&self) -> Vec<String> {
-        let params = json!({ "person": self.person, "limit": 1000 });
-        let inbox = self.admin("peer.inbox", params).await;
-        let messages = inbox["entries"].as_array().unwrap().iter();
-        messages
-            .map(|message| message["text"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    /// Waits until the person has received so many messages, and returns their texts.
-    pub(super) async fn received(&self, count: usize) -> Vec<String> {
-        until(async || self.texts().await.len() >= count).await;
-        self.texts().await
-    }
-
-    pub(super) async fn waiting(&self) -> Vec<Value> {
-        let outbox = self.admin("peer.outbox", json!({ "person": self.person }));
-        outbox.await["entries"].as_array().unwrap().clone()
-    }
-
-    pub(super) fn address(&self) -> String {
-        let bound = self.served.site.endpoints().peer_listener;
-        bound.unwrap().to_string()
-    }
-
-    async fn stop(&mut self) {
-        self.server.take().unwrap().stop().await;
-    }
-
-    /// The peer server after a stop, on another port.
-    async fn listen_again(&mut self) {
-        self.server = Some(peer_server(&self.served).await);
-        until(async || self.served.site.endpoints().peer.is_some()).await;
-    }
-}
-
-async fn peer_server(served: &ServedSite) -> Server {
-    let server = Server::builder(served.site.clone())
-        .peer(Some("127.0.0.1:0".parse().unwrap()))
-        .start();
-    server.await.unwrap()
-}
-
-/// Two sites that are peers.
-pub(super) async fn peers() -> (Side, Side) {
-    let (a, b) = sites().await;
-    b.join(&a.ticket().await).await.unwrap();
-    (a, b)
-}
-
-async fn sites() -> (Side, Side) {
-    (
-        Side::new("a.example", "ada").await,
-        Side::new("b.example", "bob").await,
-    )
-}
-
-/// A connection to the peer port of `to` by the holder of `key`, after this hello.
-pub(super) async fn greeted(to: &Side, key: &Arc<SiteKey>, hello: &PeerHello) -> Lines<Stream> {
-    let pinned = to.served.site.public_key().signing;
-    let connector = Connector::of_peer(pinned, key.clone()).unwrap();
-    let socket = TcpStream::connect(to.address()).await.unwrap();
-    let stream = connector.connect(socket).await.unwrap();
-    let mut lines = Lines::new(stream, 1 << 20);
-    let _ = lines.send(&hello.to_line()).await;
-    lines
-}
-
-/// The hello with which `from` connects.
-pub(super) fn hello(from: &Side) -> PeerHello {
-    let id = format!("{}@{}", from.person, from.served.site.zone());
-    let events = from.served.site.key_events();
-    PeerHello::new(from.served.site.id(), id.parse().unwrap(), &events)
-}
-
-pub(super) fn key(of: &Side) -> Arc<SiteKey> {
-    of.served.site.unsealed_keys().unwrap().key.clone()
-}
-
-pub(super) async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
-    match timeout(SOON, lines.next()).await.unwrap() {
-        Ok(Some(line)) => Some(serde_json::from_slice(line).unwrap()),
-        Ok(None) | Err(_) => None,
-    }
-}
-
-/// A connection of `from` to `to`, after the welcome.
-pub(super) async fn connected(from: &Side, to: &Side) -> Lines<Stream> {
-    let mut lines = greeted(to, &key(from), &hello(from)).await;
-    let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
-    let welcome = PeerWelcome::read(line).unwrap();
-    assert_eq!(welcome.events, *to.served.site.key_events());
-    lines
-}
+use crate::peer_side::{
+    SOON, Side, connected, greeted, hello, key, next, peer_server, peers, sites,
+};
 
 // PEER-9, PEER-11
 #[tokio::test]
@@ -446,10 +288,10 @@ async fn key_events_are_given_to_a_client_that_proves_nothing() {
     let socket = TcpStream::connect(a.address()).await.unwrap();
     let stream = connector.connect(socket).await.unwrap();
     let mut lines = Lines::new(stream, 1 << 20);
-    lines.send(b"{\"key_events_from\":0}\n").await.unwrap();
+    lines.send(&KeyEventsRequest(0).to_line()).await.unwrap();
     let line = timeout(SOON, lines.next()).await.unwrap().unwrap().unwrap();
-    let reply = WalkReply::read(line).unwrap();
-    assert_eq!(reply.key_events, *a.served.site.key_events());
+    let page = KeyEventsRequest::read_answer(line).unwrap();
+    assert_eq!(events_of_page(&page).unwrap(), *a.served.site.key_events());
 }
 
 // PEER-22

@@ -11,7 +11,7 @@ use countersign_proto::enrolment::{
 };
 use countersign_proto::peer::{
     AuditHead, AuditReceipt, JoinRequest, Joining, PeerHello, PeerTicket, PeerWelcome,
-    SignedAuditHead, WalkReply, WalkRequest, WitnessedHead,
+    SignedAuditHead, WitnessedHead,
 };
 use countersign_proto::risp::Value;
 use countersign_proto::session::command as c;
@@ -134,9 +134,13 @@ pub(super) fn peers() {
     let request = JoinRequest::new(token, &joining, &own, &other, &exporter).unwrap();
     let sealed = request.seal(&other, &exporter, entropy).unwrap().to_line();
     write("peer_join", "sealed", [b"\x11", sealed.as_slice()].concat());
-    let asked = WalkRequest { key_events_from: 3 }.to_line();
-    write("peer_join", "key_events", format!("\x11{asked}"));
-    let reply = WalkReply::of(&events, 0).to_line();
+    let asked = KeyEventsRequest(3).to_line();
+    write(
+        "peer_join",
+        "key_events",
+        [b"\x11", asked.as_slice()].concat(),
+    );
+    let reply = KeyEventsRequest::answer(Site::new().settings.key_events.page(0, 4));
     write("peer_join", "events", [b"\x10", reply.as_slice()].concat());
     for (name, line) in [
         (

@@ -5,8 +5,7 @@ use countersign_core::id::MessageId;
 use countersign_core::page::Page;
 use countersign_core::peers::{
     InboxMessage, Introduction, LogSide, MAX_HEADS, OutboxMessage, Peer, PeerPermission, PeerState,
-    SealedText,
-    SendState,
+    SealedText, SendState,
 };
 use countersign_core::store::{Change, LastReceived, PeerChange, Store, StoreError, Thing, Unique};
 use countersign_core::timestamp::Timestamp;
@@ -201,6 +200,7 @@ pub async fn a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_deliver
     assert_eq!(waiting, [first.clone(), second.clone()]);
     assert_eq!(store.peers_awaited().await.unwrap(), [one.site()]);
     assert_eq!(store.outbox_count(ada.id).await.unwrap(), 2);
+    assert_eq!(store.outbox_peers(ada.id).await.unwrap(), [one.site()]);
 
     let (id, peer) = (first.id, one.site());
     let delivered = || Change::Peer(PeerChange::Delivered { id, peer });
@@ -218,6 +218,7 @@ pub async fn a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_deliver
     let waiting = store.waiting_messages(peer, 9).await.unwrap();
     assert_eq!(waiting, []);
     assert_eq!(store.peers_awaited().await.unwrap(), []);
+    assert_eq!(store.outbox_peers(ada.id).await.unwrap(), []);
     let outbox = store.outbox(ada.id, &page(None, 9)).await.unwrap();
     assert_eq!(outbox, std::slice::from_ref(&second));
     assert_eq!(store.peer(peer).await.unwrap().unwrap().sent, 1);

@@ -8,6 +8,7 @@ use countersign_core::engine::{
     NewPeerConnection, NotEnrolled, OwnSide, PeerConnection, PeerServerState, PeerTransport, Site,
     TransportError,
 };
+use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
@@ -154,6 +155,18 @@ impl TestPeer {
 
     /// Connects to a site of which it is a peer.
     pub async fn connect(&self, site: &Site, now: Timestamp) -> Option<PeerConnection> {
+        self.connect_or_fail(site, now).await.unwrap()
+    }
+
+    /// Connects to a site whose store may fail.
+    ///
+    /// # Errors
+    /// As [`Site::open_peer`].
+    pub async fn connect_or_fail(
+        &self,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<Option<PeerConnection>, StoreError> {
         let id = self.events[0].event().site_id().unwrap();
         let hello = PeerHello::new(id, self.bob(), &self.events);
         let new = NewPeerConnection {
@@ -162,7 +175,7 @@ impl TestPeer {
             source: PEER_SOURCE,
             cut: Box::new(|_| {}),
         };
-        site.open_peer(new, now).await.unwrap()
+        site.open_peer(new, now).await
     }
 }
 

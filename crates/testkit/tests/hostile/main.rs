@@ -17,6 +17,7 @@ mod dialog;
 mod fault;
 mod file;
 mod inside;
+mod peers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

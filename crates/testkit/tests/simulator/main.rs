@@ -13,6 +13,7 @@ mod dialog;
 mod every_byte;
 mod inside;
 mod limits;
+mod peers;
 mod random;
 mod replayed;
 mod seeds;

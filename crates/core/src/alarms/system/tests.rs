@@ -82,6 +82,12 @@ fn all() -> Vec<SystemAlarm> {
             id: text("bob@b.example"),
             problem: PeerAlarm::OwnLog,
         },
+        SystemAlarm::PeerMessage {
+            account,
+            person: "a".repeat(192),
+            from: "b".repeat(192),
+            at,
+        },
         SystemAlarm::KeysRetire {
             applications: vec!["a".repeat(64); MAX_NAMED_APPLICATIONS],
             retires: at,

@@ -99,6 +99,9 @@ impl SystemAlarm {
                      `countersign audit verify --peers`."
                 ),
             },
+            Self::PeerMessage { person, from, .. } => format!(
+                "{from} sent a message to {person}. Read it, and those that arrived since, with `peer inbox`."
+            ),
             Self::KeysRetire {
                 applications,
                 retires,
@@ -218,6 +221,9 @@ impl SystemAlarm {
                      wiederhergestellt. Führen Sie `countersign audit verify --peers` aus."
                 ),
             },
+            Self::PeerMessage { person, from, .. } => format!(
+                "{from} hat {person} eine Nachricht geschickt. `peer inbox` zeigt sie und spätere."
+            ),
             Self::KeysRetire {
                 applications,
                 retires,

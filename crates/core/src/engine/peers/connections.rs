@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Site, lock};
+use super::{PeerProblem, Site, lock};
 use crate::access::{Caller, Channel};
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{AuditDraft, AuditOutcome};
@@ -148,7 +148,7 @@ impl Site {
         else {
             return Ok(None);
         };
-        if peer.known.keys().signing != key {
+        if peer.known.keys().signing != key || self.suspend_if_overdue(peer.site(), now).await? {
             return Ok(None);
         }
         self.register_peer(&peer, PeerDirection::Incoming, cut, now)
@@ -160,8 +160,13 @@ impl Site {
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    pub async fn peer_plan(&self, site: SiteId) -> Result<Option<PeerPlan>, StoreError> {
-        if self.is_sealed() || !self.may_connect(site) {
+    pub async fn peer_plan(
+        &self,
+        site: SiteId,
+        now: Timestamp,
+    ) -> Result<Option<PeerPlan>, StoreError> {
+        if self.is_sealed() || !self.may_connect(site) || self.suspend_if_overdue(site, now).await?
+        {
             return Ok(None);
         }
         let peer = self.store().peer(site).await?;
@@ -198,13 +203,14 @@ impl Site {
             return Ok(None);
         };
         let followed = self.follow_peer(peer, events, Some(key), now).await?;
-        match followed.filter(|peer| peer.known.keys().signing == key) {
-            Some(peer) => {
-                self.register_peer(&peer, PeerDirection::Outgoing, cut, now)
-                    .await
-            }
-            None => Ok(None),
-        }
+        let followed = followed.filter(|peer| peer.known.keys().signing == key);
+        let Some(peer) = followed else {
+            self.peer_problem(site, PeerProblem::KeyEvents, now);
+            return Ok(None);
+        };
+        self.forget_reach_problem(site);
+        self.register_peer(&peer, PeerDirection::Outgoing, cut, now)
+            .await
     }
 
     /// Registered first, looked at again afterwards: a change meanwhile, such as a suspension, a
@@ -249,6 +255,7 @@ impl Site {
                 if again.is_active()
                     && again.known.keys().signing == key
                     && !self.is_sealed()
+                    && !self.is_to_be_suspended(site)
                     && self.may_connect(site) =>
             {
                 self.see_peer(&again, &connection, direction, now).await
@@ -320,6 +327,10 @@ impl Site {
     /// has replaced end too.
     pub(crate) fn peer_changed(&self, peer: &Peer) {
         let (site, key) = (peer.site(), peer.known.keys().signing);
+        if !peer.is_active() {
+            self.forget_faults(site);
+            self.forget_problems(site);
+        }
         {
             let mut connections = lock(&self.peering().connections);
             match peer.is_active() {

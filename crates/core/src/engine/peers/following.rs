@@ -1,44 +1,17 @@
-//! Following the key events of a peer, and what happens to a peer that breaks the protocol.
+//! Following the key events of a peer.
 
 use countersign_crypto::sign::VerifyingKey;
 use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent, SiteId};
 use serde_json::json;
 
-use super::{Site, lock};
+use super::{PeerProblem, Site};
 use crate::access::Caller;
 use crate::alarms::{PeerAlarm, SystemAlarm};
 use crate::audit::{AuditDraft, AuditOutcome};
-use crate::peers::{Peer, PeerState};
+use crate::peers::Peer;
 use crate::store::{Change, ChangeSet, PeerChange, StoreError};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
-
-/// A peer whose breaches of the protocol within an hour weigh so much is suspended: ten connections
-/// that ended by one, thirty wrong lines, or 150 operations above its rate.
-const MAX_FAULTS: u32 = 300;
-/// The time over which faults are counted, in milliseconds: an hour.
-const FAULTS_WITHIN: u64 = 3_600_000;
-
-/// A breach of the protocol by a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerBreach {
-    /// A line that is neither an operation nor an expected result.
-    Line,
-    /// An operation above its rate. An honest site rests after the first one.
-    Rate,
-    /// A breach that ends a connection at once.
-    Connection,
-}
-
-impl PeerBreach {
-    const fn weight(self) -> u32 {
-        match self {
-            Self::Line => 10,
-            Self::Rate => 2,
-            Self::Connection => 30,
-        }
-    }
-}
 
 impl Site {
     /// Follows key events of a peer and stores the newest one. `None` if they contradict what is
@@ -67,6 +40,7 @@ impl Site {
                 };
                 if is_fork {
                     self.report_peer(&peer, PeerAlarm::Fork);
+                    self.peer_problem(peer.site(), PeerProblem::Forked, now);
                     self.audit_fork(&peer, &error, now).await?;
                 }
                 Ok(None)
@@ -139,54 +113,6 @@ impl Site {
         let changes = changes.into_iter().map(Change::Peer).collect();
         self.store().commit(ChangeSet::new(changes, audit)).await?;
         Ok(peer)
-    }
-
-    /// Counts a breach of the protocol by a peer, over all its connections. If the breaches within
-    /// an hour are too many, the peer is suspended, with an alarm to the admins.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the peer cannot be suspended.
-    pub async fn peer_fault(
-        &self,
-        site: SiteId,
-        breach: PeerBreach,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let count = {
-            let mut faults = lock(&self.peering().faults);
-            let (count, since) = faults.entry(site).or_insert((0, now));
-            if now >= since.plus_millis(FAULTS_WITHIN) || now < *since {
-                (*count, *since) = (0, now);
-            }
-            *count = count.saturating_add(breach.weight());
-            *count
-        };
-        if count < MAX_FAULTS {
-            return Ok(());
-        }
-        lock(&self.peering().faults).remove(&site);
-        let peer = self.store().peer(site).await?;
-        let Some(peer) = peer.filter(Peer::is_active) else {
-            return Ok(());
-        };
-        self.report_peer(&peer, PeerAlarm::Garbage);
-        let why = "it broke the protocol too often within an hour".to_owned();
-        let state = PeerState::Suspended {
-            by: Caller::site().name,
-            why: why.clone(),
-            at: now,
-        };
-        let peer = peer.revised(|peer| peer.state = state);
-        let audit = AuditDraft {
-            target: Some(site.to_string()),
-            details: json!({ "zone": peer.zone, "why": why }).to_string(),
-            ..AuditDraft::done(&Caller::site(), "peer.suspended", now)
-        };
-        let change = Change::Peer(PeerChange::Update(Box::new(peer)));
-        self.store()
-            .commit(ChangeSet::new(vec![change], audit))
-            .await
-            .map(|_| ())
     }
 
     pub(super) fn report_peer(&self, peer: &Peer, problem: PeerAlarm) {

@@ -4,14 +4,36 @@ use countersign_proto::peer::PeerTicket;
 use countersign_proto::site_identity::KnownSite;
 
 use super::accepting::{NoPeer, OtherSite};
-use super::{OwnSide, Site, TransportError};
+use super::{OwnSide, Site, TransportError, lock};
 use crate::accounts::Account;
 use crate::alarms::PeerAlarm;
 use crate::engine::Refusal;
+use crate::id::AccountId;
 use crate::lockdown::LockdownTarget;
 use crate::peers::Introduction;
 use crate::store::PeerChange;
 use crate::timestamp::Timestamp;
+
+/// The most joins for one person at a time. Each is a connection to an address that the person
+/// chooses, for up to half a minute.
+const MAX_JOINS_OF_PERSON: usize = 2;
+/// The most joins at a time.
+const MAX_JOINS: usize = 32;
+
+/// The right to join another site for a person, which ends when this is dropped.
+struct Turn<'a> {
+    site: &'a Site,
+    person: AccountId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut joining = lock(&self.site.peering().joining);
+        if let Some(at) = joining.iter().position(|person| *person == self.person) {
+            joining.swap_remove(at);
+        }
+    }
+}
 
 /// A site that was joined, and the change that makes it a peer here.
 pub(crate) struct Joined {
@@ -41,6 +63,7 @@ impl Site {
                 "each site needs a zone of its own",
             ));
         }
+        let _turn = self.turn_to_join(person.id)?;
         let own = OwnSide {
             id: person.name.clone(),
             host: address.host,
@@ -90,6 +113,18 @@ impl Site {
             problem.refusal(ticket)
         })?;
         Ok(Joined { known, change })
+    }
+}
+
+impl Site {
+    fn turn_to_join(&self, person: AccountId) -> Result<Turn<'_>, Refusal> {
+        let mut joining = lock(&self.peering().joining);
+        let of_person = joining.iter().filter(|other| **other == person).count();
+        if of_person >= MAX_JOINS_OF_PERSON || joining.len() >= MAX_JOINS {
+            return Err(Refusal::busy_for("too many sites are being joined", 30_000));
+        }
+        joining.push(person);
+        Ok(Turn { site: self, person })
     }
 }
 

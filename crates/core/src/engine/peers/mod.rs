@@ -12,12 +12,15 @@
 //! Core opens no sockets. The program that runs the site provides a [`PeerTransport`].
 
 mod accepting;
+mod arrivals;
+mod breaches;
 mod connections;
 mod countersigning;
 mod following;
 mod heads;
 mod joining;
 mod messages;
+mod problems;
 mod schedule;
 mod server;
 mod witnesses;
@@ -31,14 +34,15 @@ use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
 
 use super::Site;
-use crate::timestamp::Timestamp;
+use crate::id::AccountId;
 
+pub use breaches::PeerBreach;
 pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub(crate) use countersigning::HeadRefused;
-pub use following::PeerBreach;
 pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
+pub use problems::PeerProblem;
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
 pub(crate) use witnesses::Witness;
@@ -90,10 +94,12 @@ pub trait PeerTransport: Send + Sync {
 pub(crate) struct Peering {
     connections: Mutex<Connections>,
     transport: RwLock<Option<Arc<dyn PeerTransport>>>,
-    /// Why the last attempt to connect to a peer failed.
-    problems: Mutex<HashMap<SiteId, (String, Timestamp)>>,
-    /// The weight of the breaches of the protocol by each peer, and when the first of them was.
-    faults: Mutex<HashMap<SiteId, (u32, Timestamp)>>,
+    /// Why messages do not reach peers.
+    problems: Mutex<HashMap<SiteId, problems::Problems>>,
+    /// The persons for whom this site joins others now, once for each join.
+    joining: Mutex<Vec<AccountId>>,
+    /// The breaches of the protocol by each peer.
+    faults: Mutex<HashMap<SiteId, breaches::Faults>>,
     /// When which peer gets the head of the audit log.
     heads: Mutex<schedule::HeadSchedule>,
 }
@@ -115,20 +121,6 @@ impl Site {
         if let Some(transport) = self.peer_transport() {
             transport.wake();
         }
-    }
-
-    /// Records why a peer could not be reached, for `peer doctor`; `None` once it was.
-    pub fn peer_problem(&self, site: SiteId, problem: Option<String>, now: Timestamp) {
-        let mut problems = lock(&self.peering().problems);
-        match problem {
-            Some(problem) => problems.insert(site, (problem, now)),
-            None => problems.remove(&site),
-        };
-    }
-
-    /// Why the last attempt to connect to a peer failed, and when; `None` if it did not.
-    pub(crate) fn last_peer_problem(&self, site: SiteId) -> Option<(String, Timestamp)> {
-        lock(&self.peering().problems).get(&site).cloned()
     }
 
     pub(super) fn peering(&self) -> &Peering {

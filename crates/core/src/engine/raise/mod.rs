@@ -19,7 +19,7 @@ use super::{Changes, Refusal, Site};
 use crate::access::{Caller, Channel};
 use crate::accounts::Account;
 use crate::alarms::{
-    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, News, Raiser, Recipient, Severity,
+    Alarm, AlarmData, AlarmKey, AlarmState, AlarmText, Language, News, Raiser, Recipient, Severity,
     SystemAlarm, Target,
 };
 use crate::id::{AccountId, AlarmId};
@@ -43,6 +43,19 @@ pub struct NewAlarm {
     pub key: Option<AlarmKey>,
     /// Data for programs, which messages do not include. It must not contain a secret.
     pub data: Option<AlarmData>,
+}
+
+impl NewAlarm {
+    /// An alarm of the site itself.
+    pub(crate) fn of_site(to: Target, alarm: &SystemAlarm) -> Self {
+        Self {
+            to,
+            severity: alarm.severity(),
+            text: alarm.text(Language::default()),
+            key: Some(alarm.key()),
+            data: alarm.data(),
+        }
+    }
 }
 
 /// A raised alarm that takes effect when its changes are committed.

@@ -38,6 +38,8 @@ pub(super) struct Set {
     /// that the site's webhook accepts. An empty string removes it. Your own
     /// needs a fresh proof.
     text_to: Option<String>,
+    /// Whether a message from a person of a peer raises an alarm while you have no open connection.
+    peer_messages: Option<bool>,
 }
 
 /// A person's preferences for alarms.
@@ -61,6 +63,9 @@ pub(super) struct PreferencesView {
     /// The address for short texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     text_to: Option<TextAddress>,
+    /// Whether a message from a person of a peer raises an alarm while the person has no open
+    /// connection.
+    peer_messages: bool,
 }
 
 pub(super) async fn preferences(
@@ -110,6 +115,7 @@ pub(super) async fn preferences(
             "quiet": preferences.quiet,
             "channels": preferences.channels,
             "text_to_changed": preferences.text_to != before.text_to,
+            "peer_messages": preferences.peer_messages,
         });
         let target = account.name.to_string();
         let mut changes = Changes::from(vec![change]);
@@ -125,6 +131,7 @@ pub(super) async fn preferences(
         quiet,
         channels,
         text_to,
+        peer_messages,
     } = preferences;
     let output = match quiet {
         Some(QuietHours { from, to }) => {
@@ -144,6 +151,7 @@ pub(super) async fn preferences(
         quiet_to: quiet.map(|quiet| quiet.to),
         channels,
         text_to,
+        peer_messages,
     })
     .with_output(output))
 }
@@ -183,6 +191,9 @@ fn changed(mut preferences: Preferences, params: Set) -> Result<Preferences, Ref
             return Err(Refusal::invalid("channels", "a channel is named twice"));
         }
         preferences.channels = channels;
+    }
+    if let Some(peer_messages) = params.peer_messages {
+        preferences.peer_messages = peer_messages;
     }
     if let Some(text_to) = params.text_to {
         preferences.text_to = match text_to.is_empty() {

@@ -10,7 +10,9 @@ use crate::engine::{Answer, Context, Refusal};
 use crate::id::MessageId;
 use crate::operations::{Done, Limit, Listing, account, ticket};
 use crate::page::Page;
-use crate::peers::{InboxMessage, MAX_OUTBOX, MessageText, OutboxMessage, SealedText, SendState};
+use crate::peers::{
+    InboxMessage, MAX_OUTBOX, MAX_OUTBOX_PEERS, MessageText, OutboxMessage, SealedText, SendState,
+};
 use crate::site_key::RootSecret;
 use crate::store::{Change, PeerChange};
 use crate::throttle::Rate;
@@ -58,6 +60,16 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
     if site.store().outbox_count(sender.id).await? >= MAX_OUTBOX {
         return Err(Refusal::conflict(
             format!("{} has {MAX_OUTBOX} messages in the outbox", sender.name),
+            "wait until peers accept some, or discard some with `peer discard`",
+        ));
+    }
+    let awaited = site.store().outbox_peers(sender.id).await?;
+    if awaited.len() >= MAX_OUTBOX_PEERS && !awaited.contains(&peer.site()) {
+        return Err(Refusal::conflict(
+            format!(
+                "messages of {} wait for {MAX_OUTBOX_PEERS} other peers",
+                sender.name
+            ),
             "wait until peers accept some, or discard some with `peer discard`",
         ));
     }

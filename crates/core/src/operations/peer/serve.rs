@@ -67,13 +67,12 @@ pub(super) async fn stop(context: Context, _: NoParams) -> Result<Answer<Status>
 }
 
 async fn switch(context: &Context, runs: bool) -> Result<(), Refusal> {
-    if context.site().wants_peer_server().await? == runs {
-        return Ok(());
+    if context.site().wants_peer_server().await? != runs {
+        let change = context.site().change_peer_server(runs).await?;
+        context
+            .commit(vec![change], None, json!({ "runs": runs }))
+            .await?;
     }
-    let change = context.site().change_peer_server(runs).await?;
-    context
-        .commit(vec![change], None, json!({ "runs": runs }))
-        .await?;
     if let Some(transport) = context.site().peer_transport() {
         transport.settle(runs).await;
     }
@@ -103,7 +102,9 @@ struct Finding {
     /// The zone of the peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
-    /// The state.
+    /// The state of the peer server; that of a peer as in `peer list`, or the name of the problem with
+    /// an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `forked`, `malformed`,
+    /// `messages_not_permitted` or `messages_not_taken`.
     state: String,
     /// What is wrong; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,9 +171,9 @@ fn of_server(context: &Context, status: &Status) -> Finding {
 
 fn of_peer(context: &Context, peer: &Peer) -> Finding {
     let site = context.site();
-    let problem = site.last_peer_problem(peer.site());
     let lockdowns = site.lockdowns();
     let in_lockdown = lockdowns.of(&LockdownTarget::Peer(peer.site()));
+    let mut state = peer.state.as_str();
     let (cause, next) = match &peer.state {
         PeerState::Active | PeerState::Suspended { .. } if in_lockdown.is_some() => (
             in_lockdown.map(|on| {
@@ -187,23 +188,19 @@ fn of_peer(context: &Context, peer: &Peer) -> Finding {
         ),
         // A tombstone is what an admin wanted.
         PeerState::Removed { .. } => (None, None),
-        PeerState::Active => match problem {
-            Some((problem, at)) => (
-                Some(format!(
-                    "it could not be reached at {}, {at}: {problem}",
-                    peer.address()
-                )),
-                Some(
-                    "check its address, its peer server, and that both sites list each other as active",
-                ),
-            ),
+        PeerState::Active => match site.last_peer_problem(peer.site()) {
+            Some((problem, at)) => {
+                state = problem.as_str();
+                let cause = problem.cause(&peer.address());
+                (Some(format!("{cause} ({at})")), Some(problem.next_step()))
+            }
             None => (None, None),
         },
     };
     Finding {
         of: peer.site().to_string(),
         zone: Some(peer.zone.to_string()),
-        state: peer.state.to_string(),
+        state: state.to_owned(),
         cause,
         next: next.map(str::to_owned),
     }

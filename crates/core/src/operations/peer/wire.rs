@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -43,14 +44,15 @@ pub(super) async fn deliver(
     context: Context,
     params: Deliver,
 ) -> Result<Answer<Delivered>, Refusal> {
-    let peer = permitted(&context, PeerPermission::Messages).await?;
     if params.messages.len() > MAX_BATCH {
         let problem = format!("has more than {MAX_BATCH} messages");
         return Err(Refusal::invalid("messages", problem));
     }
+    // Before anything is looked up.
     for _ in &params.messages {
-        limited(&context, Rate::Offered(peer.site()), "messages").await?;
+        limited(&context, Rate::Offered, "messages").await?;
     }
+    let peer = permitted(&context, PeerPermission::Messages).await?;
     let mut reports = Vec::with_capacity(params.messages.len());
     // After one that has to wait, the others of its pair have to wait too.
     let mut later: HashSet<(AccountName, AccountName)> = HashSet::new();
@@ -93,6 +95,11 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     if message.to.zone() != Some(&site.zone()) || message.number == 0 {
         return refused("there is no such recipient");
     }
+    // Looked up only if it could be stored.
+    let delivered = Rate::Delivered(peer.site());
+    if site.throttle().rates().wait(delivered, now).is_some() {
+        return Ok(IncomingState::Later);
+    }
     let found = site.store().account_by_name(&message.to).await?;
     let person = found.filter(|account| account.kind == Kind::Person);
     let last = match &person {
@@ -126,9 +133,7 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         return refused("its number was used: the clock of the sender's site may be behind");
     }
     if site.store().inbox_count(person.id).await? >= MAX_INBOX
-        || context
-            .rate(Rate::Delivered(peer.site()), "messages")
-            .is_err()
+        || context.rate(delivered, "messages").is_err()
     {
         return Ok(IncomingState::Later);
     }
@@ -143,6 +148,7 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     };
     let to = Audience::Accounts(Arc::new(BTreeSet::from([person.id])));
     let event = Notice::event(to, "peer", "message", &arrived)?;
+    let alarm = site.message_alarm(&person, &message.from, now).await?;
     let details = json!({ "message": message.id, "from": message.from, "site": peer.site() });
     let received = PeerChange::Receive(Box::new(InboxMessage {
         id: message.id,
@@ -154,7 +160,7 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         sent: message.sent,
         received: now,
     }));
-    let changes = Changes::from(Change::Peer(received)).and(event);
+    let changes = Changes::from(Change::Peer(received)).and(event).with(alarm);
     let committed = context
         .commit(changes, person.name.to_string(), details)
         .await;
@@ -175,7 +181,7 @@ pub(super) struct Pong {
 }
 
 pub(super) async fn ping(context: Context, _: NoParams) -> Result<Answer<Pong>, Refusal> {
-    called(&context).await?;
+    peer(&context).await?;
     let time = context.now();
     Ok(Answer::new(Pong { time }))
 }
@@ -194,18 +200,18 @@ async fn peer(context: &Context) -> Result<Peer, Refusal> {
     })
 }
 
-/// The peer that calls, unless it calls too often.
-async fn called(context: &Context) -> Result<Peer, Refusal> {
-    if let Some(site) = context.caller().peer {
-        limited(context, Rate::PeerOperations(site), "operations").await?;
-    }
-    peer(context).await
-}
-
-/// Counts an action of the peer that calls. Too many of them are a breach of the protocol.
-async fn limited(context: &Context, rate: Rate, what: &str) -> Result<(), Refusal> {
-    let counted = context.rate(rate, what);
-    if let (Err(_), Some(peer)) = (&counted, context.caller().peer) {
+/// Counts an action of the peer that calls. Too many of them are a breach of the protocol. The
+/// engine counts the operations themselves.
+async fn limited(
+    context: &Context,
+    rate: impl FnOnce(SiteId) -> Rate,
+    what: &str,
+) -> Result<(), Refusal> {
+    let Some(peer) = context.caller().peer else {
+        return Ok(());
+    };
+    let counted = context.rate(rate(peer), what);
+    if counted.is_err() {
         let (site, now) = (context.site(), context.now());
         site.peer_fault(peer, PeerBreach::Rate, now).await?;
     }
@@ -214,7 +220,7 @@ async fn limited(context: &Context, rate: Rate, what: &str) -> Result<(), Refusa
 
 /// The peer that calls, if it may ask for that.
 pub(super) async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
-    let peer = called(context).await?;
+    let peer = peer(context).await?;
     match peer.allows.contains(&what) {
         true => Ok(peer),
         false => Err(Refusal::not_permitted(

@@ -1,6 +1,6 @@
 //! Peers, and the messages between their people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use countersign_proto::name::{AccountName, Zone};
@@ -382,6 +382,17 @@ impl Peers for MemoryStore {
         self.read(|rows| {
             let all = rows.peers.outbox.values();
             all.filter(|message| message.own == account).count() as u64
+        })
+        .await
+    }
+
+    async fn outbox_peers(&self, account: AccountId) -> Result<Vec<SiteId>, StoreError> {
+        self.read(|rows| {
+            let waiting = rows.peers.outbox.values().filter(|message| {
+                message.own == account && matches!(message.state, SendState::Waiting)
+            });
+            let peers: BTreeSet<_> = waiting.map(|message| message.peer.0).collect();
+            peers.into_iter().map(SiteId).collect()
         })
         .await
     }

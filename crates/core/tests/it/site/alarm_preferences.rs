@@ -19,7 +19,7 @@ async fn preferences_are_changed_by_their_person_and_by_admins_only() {
     let (_, usual) = ask(json!({})).await;
     assert_eq!(
         usual,
-        json!({ "name": "maria@example.org", "language": "en", "time_zone": "UTC", "channels": ["email", "text"] })
+        json!({ "name": "maria@example.org", "language": "en", "time_zone": "UTC", "channels": ["email", "text"], "peer_messages": true })
     );
     prove().await;
     let audited = test.audited().await.len();

@@ -140,7 +140,11 @@ async fn a_lockdown_of_the_site_refuses_joins_at_the_first_level_and_connections
         test.admin("lockdown.site", imposed).await;
         let served = is_served(&test, &ticket, &other, &peer).await;
         assert_eq!(served, [false, connects], "{level}");
-        let plan = test.site.peer_plan(peer.known().id()).await.unwrap();
+        let plan = test
+            .site
+            .peer_plan(peer.known().id(), test.now())
+            .await
+            .unwrap();
         assert_eq!(plan.is_some(), connects, "{level}");
     }
     test.admin("lockdown.lift", json!({ "site": true })).await;
@@ -171,7 +175,13 @@ async fn a_peer_in_lockdown_is_refused_by_its_site_id_until_it_is_lifted() {
         is_served(&test, &spare, &peer, &peer.rotated()).await,
         [false, false]
     );
-    assert!(test.site.peer_plan(site_id).await.unwrap().is_none());
+    assert!(
+        test.site
+            .peer_plan(site_id, test.now())
+            .await
+            .unwrap()
+            .is_none()
+    );
     let other = TestPeer::new("c.example");
     join(&test, &other).await.unwrap();
     assert!(connects(&test, &other).await);

@@ -123,6 +123,9 @@ pub(crate) struct Preferences {
     /// Where texts go, such as a telephone number; empty for nowhere.
     #[arg(long, value_name = "ADDRESS")]
     text_to: Option<String>,
+    /// Whether messages from people of peers raise an alarm while the person has no open connection.
+    #[arg(long, value_name = "BOOL")]
+    peer_messages: Option<bool>,
 }
 
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
@@ -156,6 +159,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 "quiet_to": preferences.quiet_to,
                 "channels": preferences.channels,
                 "text_to": preferences.text_to,
+                "peer_messages": preferences.peer_messages,
             }),
         ),
         Verb::Watch { login } => watch::watch(common, &login),

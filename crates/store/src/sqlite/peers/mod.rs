@@ -88,6 +88,13 @@ impl Peers for SqliteStore {
         self.number(query).await
     }
 
+    async fn outbox_peers(&self, account: AccountId) -> Result<Vec<SiteId>, StoreError> {
+        const PEERS: &str = "SELECT site FROM peer WHERE key IN (SELECT peer FROM peer_outbox \
+            WHERE account = (SELECT key FROM account WHERE id = ?) AND refused IS NULL) ORDER BY site";
+        let query = sqlx::query(PEERS).bind(account.as_bytes().to_vec());
+        many(&self.readers, query, |columns| Ok(SiteId(columns.bytes()?))).await
+    }
+
     async fn inbox(
         &self,
         account: AccountId,

@@ -1,0 +1,173 @@
+//! Why messages do not reach a peer: what `peer doctor` names, with its cause and the next step.
+
+use countersign_proto::operation::Code;
+use countersign_proto::site_identity::SiteId;
+
+use super::{Site, lock};
+use crate::timestamp::Timestamp;
+
+/// A problem with a peer, which is active here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerProblem {
+    /// There was no connection, or no reply in time.
+    Unreachable {
+        /// The error.
+        why: String,
+    },
+    /// It proves another key than its newest known one, and no key event explains it.
+    OtherKey,
+    /// It closed the connection after the hello.
+    NotAccepted,
+    /// Its key events do not follow from those that are known.
+    KeyEvents,
+    /// A holder of its key made key events that contradict those that are known.
+    Forked,
+    /// It sent what the protocol does not allow.
+    Malformed {
+        /// The error.
+        why: String,
+    },
+    /// It does not allow this site to deliver messages.
+    NotPermitted,
+    /// It answered `peer deliver` with this code.
+    NotTaken {
+        /// The code.
+        code: Code,
+    },
+}
+
+impl PeerProblem {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::OtherKey => "other_key",
+            Self::NotAccepted => "not_accepted",
+            Self::KeyEvents => "key_events",
+            Self::Forked => "forked",
+            Self::Malformed { .. } => "malformed",
+            Self::NotPermitted => "messages_not_permitted",
+            Self::NotTaken { .. } => "messages_not_taken",
+        }
+    }
+
+    /// The cause, with the address at which the peer was looked for.
+    pub(crate) fn cause(&self, address: &str) -> String {
+        match self {
+            Self::Unreachable { why } => format!("it could not be reached at {address}: {why}"),
+            Self::OtherKey => format!(
+                "the site at {address} proves another key than the peer's, and no key event explains it"
+            ),
+            Self::NotAccepted => {
+                "it did not accept this site: it does not know it, or suspended or removed it"
+                    .to_owned()
+            }
+            Self::KeyEvents => {
+                "its key events do not follow from those that this site verified".to_owned()
+            }
+            Self::Forked => {
+                "its key signed key events that contradict those that this site verified".to_owned()
+            }
+            Self::Malformed { why } => format!("it broke the protocol: {why}"),
+            Self::NotPermitted => "it does not allow this site to deliver messages".to_owned(),
+            Self::NotTaken { code } => {
+                let name = code.name().unwrap_or("of an application");
+                format!(
+                    "it answered `peer deliver` with the code {} ({name})",
+                    code.0
+                )
+            }
+        }
+    }
+
+    /// What the operator of this site does about it.
+    pub(crate) const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "check its address, its peer server, and the network between the sites"
+            }
+            Self::OtherKey => {
+                "check its address; if it is right, ask its operator over another path for the site id"
+            }
+            Self::NotAccepted => {
+                "ask its operator to run `peer list` and `peer resume`, or join it again with a ticket"
+            }
+            Self::KeyEvents => {
+                "ask its operator over another path for its newest key, then join it again with a ticket"
+            }
+            Self::Forked => {
+                "`peer suspend` it, and ask its operator over another path whether its key was stolen"
+            }
+            Self::Malformed { .. } => "check that both sites run versions that fit each other",
+            Self::NotPermitted => "ask its operator to allow it with `peer permit`",
+            Self::NotTaken { .. } => {
+                "wait, messages are sent again; if it lasts, ask the operator of the peer"
+            }
+        }
+    }
+}
+
+/// The problems with one peer. They are kept apart, so that the end of one does not hide another.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    /// Until the peer is suspended or removed.
+    fork: Option<Timestamp>,
+    /// Until this site reaches the peer.
+    reach: Option<(PeerProblem, Timestamp)>,
+    /// Until the peer takes messages.
+    delivery: Option<(PeerProblem, Timestamp)>,
+}
+
+impl Site {
+    /// Records a problem with a peer.
+    pub fn peer_problem(&self, site: SiteId, problem: PeerProblem, now: Timestamp) {
+        let mut all = lock(&self.peering().problems);
+        let problems = all.entry(site).or_default();
+        match problem {
+            PeerProblem::Forked => problems.fork = Some(now),
+            PeerProblem::NotPermitted | PeerProblem::NotTaken { .. } => {
+                problems.delivery = Some((problem, now));
+            }
+            PeerProblem::Unreachable { .. }
+            | PeerProblem::OtherKey
+            | PeerProblem::NotAccepted
+            | PeerProblem::KeyEvents
+            | PeerProblem::Malformed { .. } => problems.reach = Some((problem, now)),
+        }
+    }
+
+    /// Records the code with which a peer answered `peer deliver`.
+    pub fn delivery_answered(&self, site: SiteId, code: Code, now: Timestamp) {
+        match code {
+            Code::SUCCESS => {
+                if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
+                    problems.delivery = None;
+                }
+            }
+            Code::NOT_PERMITTED => self.peer_problem(site, PeerProblem::NotPermitted, now),
+            code => self.peer_problem(site, PeerProblem::NotTaken { code }, now),
+        }
+    }
+
+    /// This site reached the peer.
+    pub(super) fn forget_reach_problem(&self, site: SiteId) {
+        if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
+            problems.reach = None;
+        }
+    }
+
+    /// The peer is not active any more.
+    pub(super) fn forget_problems(&self, site: SiteId) {
+        lock(&self.peering().problems).remove(&site);
+    }
+
+    /// The worst problem with a peer, and when it was seen last; `None` without one.
+    pub(crate) fn last_peer_problem(&self, site: SiteId) -> Option<(PeerProblem, Timestamp)> {
+        let all = lock(&self.peering().problems);
+        let problems = all.get(&site)?;
+        let fork = problems.fork.map(|at| (PeerProblem::Forked, at));
+        fork.or_else(|| problems.reach.clone())
+            .or_else(|| problems.delivery.clone())
+    }
+}
