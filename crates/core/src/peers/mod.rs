@@ -118,11 +118,14 @@ pub enum PeerState {
 pub enum PeerPermission {
     /// To deliver messages to the people of this site.
     Messages,
+    /// To ask for tickets for its applications, which call applications of this site. Each of these
+    /// must allow it too.
+    Tickets,
 }
 
 impl PeerPermission {
     /// All of them, which a new peer has.
-    pub const ALL: [Self; 1] = [Self::Messages];
+    pub const ALL: [Self; 2] = [Self::Messages, Self::Tickets];
 }
 
 impl PeerState {

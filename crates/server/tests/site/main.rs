@@ -16,6 +16,7 @@ mod device_client;
 mod device_endings;
 mod devices;
 mod endings;
+mod foreign_tickets;
 mod hostile;
 mod http;
 mod key_events;

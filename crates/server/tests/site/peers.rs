@@ -50,12 +50,12 @@ impl Side {
         self.served.admin(name, params).await
     }
 
-    async fn ticket(&self) -> String {
+    pub(super) async fn ticket(&self) -> String {
         let issued = self.admin("peer.ticket", json!({ "person": self.person }));
         issued.await["uri"].as_str().unwrap().to_owned()
     }
 
-    async fn join(&self, ticket: &str) -> Result<Value, Value> {
+    pub(super) async fn join(&self, ticket: &str) -> Result<Value, Value> {
         let params = json!({ "ticket": ticket, "person": self.person });
         let (code, data) = self.served.as_admin("peer.join", params).await;
         match code {
@@ -107,12 +107,12 @@ impl Side {
         bound.unwrap().to_string()
     }
 
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
     }
 
     /// The peer server after a stop, on another port.
-    async fn listen_again(&mut self) {
+    pub(super) async fn listen_again(&mut self) {
         self.server = Some(peer_server(&self.served).await);
         until(async || self.served.site.endpoints().peer.is_some()).await;
     }

@@ -5,7 +5,9 @@ use countersign_core::accounts::{
     Account, CredentialId, DeliveredKeyCredential, KeyCredential, Kind, PASSPHRASE_VERSION,
     PassphraseCredential, PassphraseSuite, State,
 };
-use countersign_core::applications::{Application, ApplicationKey, Callee, Edition, Grant};
+use countersign_core::applications::{
+    Application, ApplicationKey, Callee, Edition, ForeignGrant, Grant,
+};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::id::{AccountId, InstanceId};
 use countersign_core::json::Json;
@@ -20,6 +22,7 @@ use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::SetupId;
 use countersign_crypto::secret::Secret;
 use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::SiteId;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
@@ -67,9 +70,21 @@ pub(super) fn application(id: &str) -> Application {
         keys_last: 1_000,
         auth_data: Json::from(&serde_json::json!({ "may": ["read", 1.5] })),
         groups: vec!["finance".parse().unwrap()],
-        may_call: vec![Grant {
-            callee: Callee::App("ledger".parse().unwrap()),
-            instance: Some(InstanceId::from_bytes([9; 16])),
+        may_call: vec![
+            Grant {
+                callee: Callee::App("ledger".parse().unwrap()),
+                instance: Some(InstanceId::from_bytes([9; 16])),
+                site: None,
+            },
+            Grant {
+                callee: Callee::Foreign("ledger@b.example".parse().unwrap()),
+                instance: None,
+                site: Some(SiteId([5; 32])),
+            },
+        ],
+        callers: vec![ForeignGrant {
+            site: SiteId([6; 32]),
+            name: "billing@c.example".parse().unwrap(),
         }],
         service: Some(AccountId::from_bytes([8; 16])),
         state: State::Active,

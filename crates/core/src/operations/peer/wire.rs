@@ -193,7 +193,7 @@ async fn peer(context: &Context) -> Result<Peer, Refusal> {
 }
 
 /// The peer that calls, unless it calls too often.
-async fn called(context: &Context) -> Result<Peer, Refusal> {
+pub(in crate::operations) async fn called(context: &Context) -> Result<Peer, Refusal> {
     if let Some(site) = context.caller().peer {
         limited(context, Rate::PeerOperations(site), "operations").await?;
     }
@@ -211,7 +211,10 @@ async fn limited(context: &Context, rate: Rate, what: &str) -> Result<(), Refusa
 }
 
 /// The peer that calls, if it may ask for that.
-async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
+pub(in crate::operations) async fn permitted(
+    context: &Context,
+    what: PeerPermission,
+) -> Result<Peer, Refusal> {
     let peer = called(context).await?;
     match peer.allows.contains(&what) {
         true => Ok(peer),
