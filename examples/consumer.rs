@@ -11,9 +11,11 @@ use countersign_http_auth::{Application, Consumer, Site};
 #[allow(clippy::print_stdout, reason = "an example shows what it does")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let ledger = setting("LEDGER", "http://127.0.0.1:8080");
+    // With its zone for an application of another site, as in `ledger@b.example`.
+    let name = setting("LEDGER_ID", "ledger");
     let key = std::fs::read_to_string("billing.key")?;
     let consumer = Consumer::builder(Application::from_pem("billing", &key, None)?, site()?)
-        .calls("ledger", ledger.parse()?)
+        .calls(&name, ledger.parse()?)
         .build()?;
 
     // From here on this is reqwest. The first request obtains the ticket and presents it.

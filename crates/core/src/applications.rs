@@ -9,7 +9,9 @@ use countersign_crypto::hash::sha256;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::{PartyPublic, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaPublicKey};
+use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::broker::{v1, v2};
+use countersign_proto::site_identity::SiteId;
 use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,12 @@ impl ApplicationId {
     #[must_use]
     pub fn has_blanks(&self) -> bool {
         self.0.chars().any(char::is_whitespace)
+    }
+
+    /// Returns whether the id contains `@`, as the names of applications of peers do.
+    #[must_use]
+    pub fn has_zone(&self) -> bool {
+        self.0.contains('@')
     }
 
     /// Returns the text.
@@ -180,7 +188,7 @@ impl ApplicationKey {
     }
 }
 
-/// A permission target: one application, or all applications of a group.
+/// A permission target: one application, all applications of a group, or an application of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Callee {
@@ -188,6 +196,17 @@ pub enum Callee {
     App(ApplicationId),
     /// Every application of the group with this name.
     Group(ApplicationId),
+    /// An application of a peer: its id there, `@` and the zone of the peer.
+    Foreign(#[schemars(with = "String")] ForeignName),
+}
+
+impl fmt::Display for Callee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(id) | Self::Group(id) => id.fmt(f),
+            Self::Foreign(name) => name.fmt(f),
+        }
+    }
 }
 
 /// The permission of an application to call others.
@@ -200,15 +219,29 @@ pub struct Grant {
     /// for a registration that has no instance id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
+    /// The peer that had the zone when the permission was given. `None` for applications of this
+    /// site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteId>,
+}
+
+/// The permission of an application of a peer to call an application of this site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignGrant {
+    /// The peer that had the zone when the permission was given.
+    pub site: SiteId,
+    /// The application, as the peer claims.
+    pub name: ForeignName,
 }
 
 impl Grant {
-    /// Returns whether the permission covers this application.
+    /// Returns whether the permission covers this application of this site.
     #[must_use]
     pub fn allows(&self, provider: &Application) -> bool {
         match &self.callee {
             Callee::App(id) => *id == provider.id && self.instance == provider.instance,
             Callee::Group(group) => provider.groups.contains(group),
+            Callee::Foreign(_) => false,
         }
     }
 }
@@ -238,6 +271,9 @@ pub struct Application {
     pub groups: Vec<ApplicationId>,
     /// The applications and groups that the application may call; empty at first.
     pub may_call: Vec<Grant>,
+    /// The applications of peers that may call the application; empty at first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callers: Vec<ForeignGrant>,
     /// The service account that gets tickets for the application in its sessions, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<AccountId>,
@@ -259,6 +295,28 @@ impl Application {
         let named = self.may_call.iter().any(|grant| grant.allows(provider));
         let active = self.state == State::Active && provider.state == State::Active;
         named && active && self.edition == provider.edition
+    }
+
+    /// Returns whether this application may call the application `provider` of this peer now, as far
+    /// as its own site decides.
+    #[must_use]
+    pub fn may_call_foreign(&self, provider: &ForeignName, peer: SiteId) -> bool {
+        let named = |grant: &Grant| match &grant.callee {
+            Callee::Foreign(name) => name == provider && grant.site == Some(peer),
+            Callee::App(_) | Callee::Group(_) => false,
+        };
+        self.calls_across_sites() && self.may_call.iter().any(named)
+    }
+
+    /// Returns whether the application `consumer` of this peer may call this one now.
+    #[must_use]
+    pub fn admits(&self, consumer: &ForeignName, peer: SiteId) -> bool {
+        let named = |grant: &ForeignGrant| grant.site == peer && grant.name == *consumer;
+        self.calls_across_sites() && self.callers.iter().any(named)
+    }
+
+    fn calls_across_sites(&self) -> bool {
+        self.state == State::Active && self.edition == Edition::V2
     }
 
     /// Returns whether the caller is the application's service account, in a session. Another
@@ -288,7 +346,8 @@ impl Application {
     /// `None` for another edition.
     #[must_use]
     pub fn as_v2(&self, auth_data: &Json, now: Timestamp) -> Option<v2::site::Application> {
-        (self.edition == Edition::V2).then(|| v2::site::Application {
+        // A provider must not take an application of this site for one of a peer.
+        (self.edition == Edition::V2 && !self.id.has_zone()).then(|| v2::site::Application {
             id: self.id.to_string(),
             keys: self
                 .valid_keys(now)
@@ -344,6 +403,7 @@ mod tests {
             auth_data: AuthData::default(),
             groups: Vec::new(),
             may_call: Vec::new(),
+            callers: Vec::new(),
             service: None,
             state: State::Active,
             revision: 1,
@@ -356,6 +416,7 @@ mod tests {
         Grant {
             callee,
             instance: None,
+            site: None,
         }
     }
 
@@ -369,6 +430,7 @@ mod tests {
         billing.may_call = vec![Grant {
             callee: Callee::App(ledger.id.clone()),
             instance: first,
+            site: None,
         }];
         assert!(billing.may_call(&ledger));
         ledger.instance = Some(InstanceId::from_bytes([2; 16]));

@@ -55,6 +55,8 @@ mod v2;
 
 #[cfg(feature = "consumer")]
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerError, Responder, SigningClient};
+#[cfg(feature = "provider")]
+pub use countersign_proto::broker::v2::foreign::{TicketPath, Via};
 pub use edition::{ApplicationKeys, Edition};
 pub use origin::{Origin, WrongAddress};
 #[cfg(feature = "sqlite")]

@@ -37,6 +37,7 @@ pub(crate) fn from_code(code: &str) -> Option<Refusal> {
         Refusal::NotAllowed,
         Refusal::Expired,
         Refusal::NothingInCommon,
+        Refusal::PeerUnreachable,
     ];
     all.into_iter().find(|refusal| refusal.code() == code)
 }

@@ -26,10 +26,12 @@ mod context;
 mod counted;
 mod delay;
 mod device;
+mod each_application;
 mod endpoints;
 mod enrolment;
 mod entropy;
 mod first_admin;
+mod foreign;
 mod lockdown;
 mod login;
 mod misused;
@@ -78,12 +80,13 @@ pub use device::NewDeviceSession;
 pub use endpoints::{ClientAddress, Endpoints};
 pub use enrolment::{Enrolled, NotEnrolled};
 pub(crate) use first_admin::FirstAdminView;
+pub(crate) use foreign::MAX_VOID_NAMES;
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
-    DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
+    AskError, DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
     NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerBreach, PeerConnection, PeerDirection,
     PeerPlan, PeerProblem, PeerServerState, PeerTransport, TransportError,
 };

@@ -134,11 +134,14 @@ pub enum PeerPermission {
     Messages,
     /// To have the heads of its audit log countersigned.
     AuditHeads,
+    /// To ask for tickets for its applications, which call applications of this site. Each of these
+    /// must allow it too.
+    Tickets,
 }
 
 impl PeerPermission {
     /// All of them, which a new peer has.
-    pub const ALL: [Self; 2] = [Self::Messages, Self::AuditHeads];
+    pub const ALL: [Self; 3] = [Self::Messages, Self::AuditHeads, Self::Tickets];
 }
 
 impl PeerState {

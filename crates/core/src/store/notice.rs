@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use countersign_crypto::site_key::SiteKey;
+use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::operation::Event;
+use countersign_proto::site_identity::SiteId;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -56,6 +58,16 @@ pub enum Notice {
         /// client proved a key, because such proofs are not counted as login attempts.
         login: Option<(String, Source)>,
         /// The time from which the proof is valid.
+        at: Timestamp,
+    },
+    /// The tickets of a consumer of this site for providers of a peer are void. The peer is told as
+    /// soon as it can be reached.
+    VoidAtPeer {
+        /// The peer.
+        peer: SiteId,
+        /// The consumer, with the zone of this site.
+        consumer: ForeignName,
+        /// Since when.
         at: Timestamp,
     },
     /// Open sessions receive an event.

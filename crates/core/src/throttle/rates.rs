@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use countersign_proto::site_identity::SiteId;
 
 use super::{make_room, since};
-use crate::id::AccountId;
+use crate::id::{AccountId, InstanceId};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of entries. An account whose entry is removed starts again with a full burst.
@@ -45,6 +45,12 @@ pub enum Rate {
     Offered(SiteId),
     /// Messages of a peer for people that do not exist.
     UnknownRecipients(SiteId),
+    /// Tickets of peers that an application of this site asks for.
+    ForeignConsumer(InstanceId),
+    /// Operations that this site calls at a peer, except the delivery of messages.
+    AskedOfPeer(SiteId),
+    /// Calls of a peer that declare tickets void and have an effect. Each costs an audit entry.
+    ForeignVoid(SiteId),
     /// Audit entries that a peer's key events contradict what is known.
     Forks(SiteId),
     /// Heads of its audit log that a peer has countersigned.
@@ -85,6 +91,12 @@ impl Rate {
             Self::Forks(_) => (1, 3_600_000),
             // Some verifications in a row, then one a minute; at most 1,440 audit entries a day.
             Self::AuditHeads(_) => (16, 60_000),
+            // Each has up to 64 names; at most 8,640 audit entries a day.
+            Self::ForeignVoid(_) => (64, 10_000),
+            // A consumer keeps its tickets; one in a loop leaves room for the others.
+            Self::ForeignConsumer(_) => (16, 1_000),
+            // Half of what the peer allows (`PeerOperations`). The rest is for messages.
+            Self::AskedOfPeer(_) => (128, 200),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

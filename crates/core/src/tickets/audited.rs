@@ -2,13 +2,17 @@
 
 use std::error::Error;
 
-use super::{IssueError, Registered};
-use crate::access::Channel;
+use countersign_proto::broker::v2::foreign::ForeignName;
+use countersign_proto::site_identity::SiteId;
+
+use super::{ForeignTicketParams, IssueError, Registered};
+use crate::access::{Caller, Channel};
 use crate::applications::ApplicationId;
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
 
 const OPERATION: &str = "broker.ticket";
+const FOREIGN: &str = "broker.foreign_ticket";
 
 /// Returns the event of tickets that were issued to a consumer for a provider.
 pub(super) fn granted(
@@ -38,6 +42,47 @@ pub(crate) fn refused(
         refused = refused.with("provider", provider);
     }
     refused.times(times)
+}
+
+/// Returns the event of a ticket of a peer, which the peer granted or refused to a consumer.
+pub(crate) fn foreign_asked(
+    consumer: &Registered,
+    channel: Channel,
+    (provider, peer): (&ForeignName, SiteId),
+    was_granted: bool,
+) -> Occurrence {
+    let name = provider.to_string();
+    let asked = match was_granted {
+        true => granted(consumer, channel, &name, 1),
+        // Policy named the provider, so that its name may be a target.
+        false => refused(consumer, channel, &name, 1).to(name),
+    };
+    asked.with("site", peer.to_string())
+}
+
+/// Returns the event of a request of a peer for its consumer. The peer chooses the names, so a
+/// request that was refused is counted for the peer.
+pub(crate) fn foreign_answered(
+    caller: &Caller,
+    params: &ForeignTicketParams,
+    was_granted: bool,
+) -> Occurrence {
+    let consumer = params.consumer.to_string();
+    let outcome = match was_granted {
+        true => AuditOutcome::Done,
+        false => AuditOutcome::NotPermitted,
+    };
+    let answered = match consumer.parse::<ApplicationId>() {
+        Ok(id) if was_granted => Occurrence::of_application(&id, caller.channel, FOREIGN, outcome)
+            .to(params.provider.id()),
+        _ => Occurrence::of_caller(caller, FOREIGN, outcome)
+            .with("provider", params.provider.to_string()),
+    };
+    let site = caller.peer.map(|site| site.to_string());
+    answered
+        .with("consumer", consumer)
+        .with("key", params.key.clone())
+        .with("site", site)
 }
 
 /// Returns the event of a request over HTTP; `None` if it was neither granted nor refused.

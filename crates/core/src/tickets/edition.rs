@@ -4,10 +4,12 @@ use std::error::Error;
 use std::sync::Mutex;
 
 use countersign_crypto::entropy::Entropy;
+use countersign_proto::broker::v2::message::AuthResponse;
+use countersign_proto::name::Zone;
 use countersign_proto::replay::{ReplayCache, ReplayError};
 use serde::Serialize;
 
-use super::{Registered, Replays};
+use super::{ForeignAsk, Registered, Replays};
 use crate::lockdown::Activity;
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
@@ -26,6 +28,8 @@ pub enum Denial {
     },
     /// There is no such provider, or the consumer may not call it.
     NotAllowed,
+    /// The provider is an application of a peer that does not answer.
+    PeerUnreachable,
 }
 
 /// An edition of the ticket protocol. Times are in milliseconds since 1970.
@@ -101,6 +105,33 @@ pub trait TicketEdition: Sized + Send + Sync + 'static {
         now: u64,
         entropy: &mut dyn Entropy,
     ) -> Result<Self::Sealed, Self::Refusal>;
+
+    /// Returns the request to a peer, if the ticket is for an application of another site. `own` is
+    /// the zone of this site. The default is `None`, for an edition that has no tickets across sites.
+    ///
+    /// # Errors
+    /// The refusal of the edition if tickets across sites use no algorithm that the consumer supports.
+    fn foreign(
+        _verified: &Self::Verified,
+        _consumer: &Registered,
+        _own: &Zone,
+    ) -> Result<Option<ForeignAsk>, Self::Refusal> {
+        Ok(None)
+    }
+
+    /// Seals the response of a peer for the consumer.
+    ///
+    /// # Errors
+    /// The refusal for [`Denial::NotAllowed`], always in an edition without tickets across sites.
+    fn relay(
+        _keys: &BrokerKeys,
+        _verified: &Self::Verified,
+        _consumer: &Registered,
+        _response: &AuthResponse,
+        _entropy: &mut dyn Entropy,
+    ) -> Result<Self::Sealed, Self::Refusal> {
+        Err(Self::refusal(Denial::NotAllowed))
+    }
 
     /// Returns the edition's refusal for this reason.
     fn refusal(denial: Denial) -> Self::Refusal;

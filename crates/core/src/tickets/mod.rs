@@ -14,6 +14,7 @@
 
 mod audited;
 mod edition;
+mod foreign;
 mod registered;
 mod request;
 mod symmetric;
@@ -27,12 +28,14 @@ use countersign_proto::replay::{ReplayCache, ReplayLimits};
 use crate::timestamp::Timestamp;
 
 pub use edition::{Denial, TicketEdition};
+pub use foreign::{AllowedForeign, Destination, ForeignAsk};
 pub use registered::Registered;
 pub use request::{Allowed, IssueError, Verified};
 pub use v1::V1;
 pub use v2::V2;
 
-pub(crate) use audited::{refused, response};
+pub(crate) use audited::{foreign_answered, foreign_asked, refused, response};
+pub(crate) use foreign::{ForeignTicketParams, answer};
 use registered::ApplicationCache;
 pub(crate) use symmetric::{ticket_keys, tickets};
 

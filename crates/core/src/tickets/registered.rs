@@ -46,7 +46,7 @@ impl Registered {
     }
 
     /// Returns whether both are the same revision of the same registration.
-    pub(super) fn is_same_revision(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_revision(&self, other: &Self) -> bool {
         let (one, other) = (&self.application, &other.application);
         one.revision == other.revision
             && one.created == other.created

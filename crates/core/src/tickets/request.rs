@@ -6,9 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use countersign_crypto::entropy::Entropy;
+use countersign_proto::name::Zone;
 use countersign_proto::replay::ReplayError;
 
-use super::{Broker, Denial, Registered, TicketEdition, millis};
+use super::{Broker, Denial, ForeignAsk, Registered, TicketEdition, millis};
 use crate::accounts::State;
 use crate::site_key::BrokerKeys;
 use crate::store::{Store, StoreError};
@@ -30,7 +31,7 @@ pub enum IssueError<R: Error> {
 
 /// A verified request and its consumer.
 pub struct Verified<E: TicketEdition> {
-    request: E::Verified,
+    pub(super) request: E::Verified,
     pub(crate) consumer: Arc<Registered>,
     /// The number of changes of applications before the consumer was looked up.
     changes: u64,
@@ -47,6 +48,15 @@ impl<E: TicketEdition> Verified<E> {
     #[must_use]
     pub fn provider(&self) -> &str {
         E::provider(&self.request)
+    }
+
+    /// Returns the request to a peer, if the ticket is for an application of another site than this
+    /// one with the zone `own`.
+    ///
+    /// # Errors
+    /// As [`TicketEdition::foreign`].
+    pub(crate) fn foreign(&self, own: &Zone) -> Result<Option<ForeignAsk>, E::Refusal> {
+        E::foreign(&self.request, &self.consumer, own)
     }
 
     /// Returns the request with the provider that [`Broker::provider`] found.
@@ -97,6 +107,24 @@ impl Broker {
         })
     }
 
+    /// Enters the request into the replay cache.
+    ///
+    /// # Errors
+    /// [`IssueError::Refused`] if it was answered before or is too old, [`IssueError::Busy`].
+    pub(crate) fn record<E: TicketEdition>(
+        &self,
+        verified: &Verified<E>,
+        now: Timestamp,
+    ) -> Result<(), IssueError<E::Refusal>> {
+        let clock = millis(now);
+        let recorded = E::record_request(&mut self.replays::<E>(), &verified.request, clock);
+        recorded.map_err(|error| match error {
+            ReplayError::Replayed => denied::<E>(Denial::Replayed),
+            ReplayError::Stale => denied::<E>(Denial::Stale { clock }),
+            ReplayError::Full => IssueError::Busy,
+        })
+    }
+
     /// Issues the ticket if the request is not a replay and policy still allows it.
     ///
     /// # Errors
@@ -111,12 +139,7 @@ impl Broker {
     ) -> Result<E::Sealed, IssueError<E::Refusal>> {
         let Allowed { verified, provider } = allowed;
         let clock = millis(now);
-        let recorded = E::record_request(&mut self.replays::<E>(), &verified.request, clock);
-        recorded.map_err(|error| match error {
-            ReplayError::Replayed => denied::<E>(Denial::Replayed),
-            ReplayError::Stale => denied::<E>(Denial::Stale { clock }),
-            ReplayError::Full => IssueError::Busy,
-        })?;
+        self.record(&verified, now)?;
         let consumer = &verified.consumer;
         let unchanged = self.cache.changes() == verified.changes && provider.is_current(now);
         let provider = match unchanged {
@@ -152,6 +175,6 @@ impl Broker {
     }
 }
 
-fn denied<E: TicketEdition>(denial: Denial) -> IssueError<E::Refusal> {
+pub(super) fn denied<E: TicketEdition>(denial: Denial) -> IssueError<E::Refusal> {
     IssueError::Refused(E::refusal(denial))
 }

@@ -101,7 +101,7 @@ impl TicketEdition for V1 {
             Denial::NotVerified => V1Refusal::NotVerified,
             Denial::Replayed => V1Refusal::Nonces,
             Denial::Stale { clock } => V1Refusal::Stale { clock },
-            Denial::NotAllowed => V1Refusal::Application(Role::Requested),
+            Denial::NotAllowed | Denial::PeerUnreachable => V1Refusal::Application(Role::Requested),
         }
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Mutex;
 
 use countersign_crypto::entropy::Entropy;
 use countersign_proto::broker::v2::limits::{AHEAD, TOLERANCE};
+use countersign_proto::broker::v2::message::AuthResponse;
 use countersign_proto::broker::v2::site::{UnverifiedRequest, VerifiedRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
+use countersign_proto::name::Zone;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{Denial, LIMITS, Registered, Replays, TicketEdition, millis};
+use super::{Denial, ForeignAsk, LIMITS, Registered, Replays, TicketEdition, millis};
 use crate::lockdown::Activity;
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
@@ -88,12 +90,39 @@ impl TicketEdition for V2 {
         verified.answer(&keys.site, consumer, provider.v2.as_ref(), now, entropy)
     }
 
+    fn foreign(
+        verified: &VerifiedRequest,
+        consumer: &Registered,
+        own: &Zone,
+    ) -> Result<Option<ForeignAsk>, Refusal> {
+        let Some(request) = verified.foreign(own) else {
+            return Ok(None);
+        };
+        verified.check_algorithms()?;
+        let keys = consumer.v2.as_ref().map(|consumer| &consumer.keys);
+        let signer = keys.and_then(|keys| keys.get(verified.signer()));
+        let key = Some(signer.ok_or(Refusal::NotVerified)?.fingerprint());
+        Ok(Some(ForeignAsk { request, key }))
+    }
+
+    fn relay(
+        keys: &BrokerKeys,
+        verified: &VerifiedRequest,
+        consumer: &Registered,
+        response: &AuthResponse,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
+        let consumer = consumer.v2.as_ref().ok_or(Refusal::NotVerified)?;
+        verified.seal_response(&keys.site, consumer, response, entropy)
+    }
+
     fn refusal(denial: Denial) -> Refusal {
         match denial {
             Denial::NotVerified => Refusal::NotVerified,
             Denial::Replayed => Refusal::Replayed,
             Denial::Stale { .. } => Refusal::Clock,
             Denial::NotAllowed => Refusal::NotAllowed,
+            Denial::PeerUnreachable => Refusal::PeerUnreachable,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use countersign_proto::broker::v2::foreign::ForeignName;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -51,6 +52,8 @@ pub(crate) enum Verb {
         allow: Allow,
         #[command(flatten)]
         disallow: Disallow,
+        #[command(flatten)]
+        callers: Callers,
     },
     /// Gives an application a new key; older keys are accepted for a while.
     RotateKey {
@@ -68,9 +71,9 @@ pub(crate) enum Verb {
     },
     /// Shows the ticket that the site would issue for a call, or why it would issue none.
     Ticket {
-        /// Id of the consumer, the application that calls.
+        /// Id of the consumer, the application that calls; one of a peer as ID@ZONE.
         consumer: String,
-        /// Id of the provider, the application that is called.
+        /// Id of the provider, the application that is called; one of a peer as ID@ZONE.
         provider: String,
     },
     /// Sends one HTTP request to a provider, authenticated as an application.
@@ -125,7 +128,7 @@ pub(crate) struct Settings {
 /// Permissions that `update` adds.
 #[derive(Debug, Args)]
 pub(crate) struct Allow {
-    /// Adds applications that it may call.
+    /// Adds applications that it may call; one of a peer as ID@ZONE.
     #[arg(long, value_name = "ID", value_delimiter = ',', alias = "may-call")]
     allow: Vec<String>,
     /// Adds groups whose applications it may call.
@@ -147,6 +150,17 @@ pub(crate) struct Disallow {
     /// Removes groups whose applications it may call.
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     disallow_group: Vec<String>,
+}
+
+/// Applications of peers that `update` allows to call it, or no longer.
+#[derive(Debug, Args)]
+pub(crate) struct Callers {
+    /// Adds applications of peers that may call it.
+    #[arg(long, value_name = "ID@ZONE", value_delimiter = ',')]
+    allow_caller: Vec<String>,
+    /// Removes applications of peers that may call it.
+    #[arg(long, value_name = "ID@ZONE", value_delimiter = ',')]
+    disallow_caller: Vec<String>,
 }
 
 /// Parameters of `app create`.
@@ -172,6 +186,8 @@ struct Update {
     settings: Box<Settings>,
     allow: Vec<Value>,
     disallow: Vec<Value>,
+    allow_callers: Vec<String>,
+    disallow_callers: Vec<String>,
 }
 
 /// Removes empty values: a single empty value means an empty list.
@@ -181,7 +197,10 @@ fn names<S: Serializer>(list: &Option<Vec<String>>, serializer: S) -> Result<S::
 }
 
 fn callees(apps: Vec<String>, groups: Vec<String>) -> Vec<Value> {
-    let apps = apps.into_iter().map(|id| json!({ "app": id }));
+    let apps = apps.into_iter().map(|id| match id.parse::<ForeignName>() {
+        Ok(name) => json!({ "foreign": name }),
+        Err(_) => json!({ "app": id }),
+    });
     let groups = groups.into_iter().map(|group| json!({ "group": group }));
     apps.chain(groups).collect()
 }
@@ -215,12 +234,15 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             settings,
             allow,
             disallow,
+            callers,
         } => {
             let params = Update {
                 id,
                 settings,
                 allow: callees(allow.allow, allow.allow_group),
                 disallow: callees(disallow.disallow, disallow.disallow_group),
+                allow_callers: callers.allow_caller,
+                disallow_callers: callers.disallow_caller,
             };
             admin_call(common, "app", "update", &params)
         }

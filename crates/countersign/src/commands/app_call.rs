@@ -38,7 +38,7 @@ pub(crate) struct Call {
     /// File with the site's public keys for serveros-v1, as `broker show` prints them.
     #[arg(long, value_name = "FILE", required_if_eq("edition", "serveros-v1"))]
     site_public_key: Option<PathBuf>,
-    /// Id of the provider, the application that is called.
+    /// Id of the provider, the application that is called; one of a peer as ID@ZONE.
     #[arg(long, value_name = "APP")]
     to: String,
     /// Method of the request.
@@ -203,6 +203,8 @@ fn refused(error: &ConsumerError) -> Failure {
     let exit = match error {
         // The policy of the site: this consumer may not call this provider.
         ConsumerError::Refused { status: 403, .. } => Exit::Refused,
+        // The site of the provider does not answer, or this one is busy.
+        ConsumerError::Refused { status: 503, .. } => Exit::Unreachable,
         ConsumerError::Refused { .. } | ConsumerError::FailedVerification(_) => {
             Exit::NotAuthenticated
         }

@@ -37,7 +37,7 @@ impl<E: ConsumerEdition> SharedConsumer<E> {
         // One set of keys for the whole dialog, even if keys are replaced meanwhile.
         let parties = self.parties.get();
         let granted = E::request_ticket(self, &parties, target, transport).await?;
-        let (presenting, presentation) = E::present(granted, self.clock.now())?;
+        let (presenting, presentation) = E::present(granted, self.now(target))?;
         let to = (Method::POST, target.tickets.clone());
         let response = self
             .exchange(

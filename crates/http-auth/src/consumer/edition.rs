@@ -41,6 +41,11 @@ pub trait ConsumerEdition: Edition {
     /// Checks that a ticket can be requested with these keys and settings.
     fn check(parties: &Self::Parties) -> Result<(), Self::BuildError>;
 
+    /// Whether the application with this id belongs to another site, which has its own clock.
+    fn is_foreign(_id: &str) -> bool {
+        false
+    }
+
     /// The keys with which the site signs its time; `None` if the edition has no such request.
     fn time_keys(parties: &Self::Parties) -> Option<&[PartyPublic]>;
 

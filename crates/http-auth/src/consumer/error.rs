@@ -97,6 +97,9 @@ fn advice(responder: Responder, refusal: Option<Refusal>) -> &'static str {
         (_, Some(Refusal::NothingInCommon)) => {
             "there is no cipher or hash that both support: update one of them"
         }
+        (Responder::Site, Some(Refusal::PeerUnreachable)) => {
+            "the site of the provider does not answer it: try again later, or see `countersign peer doctor` there"
+        }
         (_, Some(Refusal::Replayed)) => "it received the same message before: try again",
         (Responder::Provider, None) => "check that it accepts tickets at this address",
         _ => "check that the site is at this address",

@@ -72,6 +72,8 @@ pub struct Target<E: ConsumerEdition> {
     origin: Origin,
     /// The address at which it accepts tickets.
     tickets: Uri,
+    /// The clock of its site; `None` if that is the consumer's own site.
+    pub(crate) clock: Option<SiteClock>,
     credentials: CredentialCache<E::Credentials>,
 }
 
@@ -115,6 +117,13 @@ impl<E: ConsumerEdition> Consumer<E> {
     }
 }
 
+impl<E: ConsumerEdition> SharedConsumer<E> {
+    /// The time of the provider's site, in milliseconds since 1970.
+    pub(crate) fn now(&self, target: &Target<E>) -> u64 {
+        target.clock.as_ref().unwrap_or(&self.clock).now()
+    }
+}
+
 impl<E: ConsumerEdition> Clone for Consumer<E> {
     fn clone(&self) -> Self {
         Self {
@@ -130,7 +139,8 @@ impl<E: ConsumerEdition> fmt::Debug for Consumer<E> {
 }
 
 impl<E: ConsumerEdition> ConsumerBuilder<E> {
-    /// Allows calls to the application `id` at the origin of `address`. The path of `address` is
+    /// Allows calls to the application `id` at the origin of `address`. An application of another
+    /// site that is a peer of the consumer's own is named with its zone, as in `ledger@b.example`. The path of `address` is
     /// where that application accepts tickets; an empty path means the edition's `TICKET_PATH`.
     #[must_use]
     pub fn calls(mut self, id: &str, address: Uri) -> Self {
@@ -176,8 +186,10 @@ impl<E: ConsumerEdition> ConsumerBuilder<E> {
                 "" | "/" => E::TICKET_PATH,
                 path => path,
             };
+            let foreign = E::is_foreign(&id);
             let target = Target {
                 id,
+                clock: foreign.then(|| SiteClock::new(self.clock.clone())),
                 tickets: origin.at(path)?,
                 origin: origin.clone(),
                 credentials: CredentialCache::new(),

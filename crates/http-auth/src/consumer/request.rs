@@ -69,7 +69,7 @@ impl<E: ConsumerEdition> SharedConsumer<E> {
         let transport = &mut transport;
         let mut again = true;
         loop {
-            let now = || self.clock.now();
+            let now = || self.now(target);
             let obtain = self.obtain(target, transport);
             let cached = target.credentials.get(now, obtain).await?;
             let fields = E::sign(&cached.credentials, &target.origin, request, now())?;
@@ -103,7 +103,11 @@ impl<E: ConsumerEdition> SharedConsumer<E> {
         transport: &mut impl Transport,
     ) -> bool {
         match rejection {
-            Some(RetryReason::Ticket) => target.credentials.invalidate(cached, self.clock.now()),
+            Some(RetryReason::Ticket) => target.credentials.invalidate(cached, self.now(target)),
+            // A new ticket tells the time of another site.
+            Some(RetryReason::Time) if target.clock.is_some() => {
+                target.credentials.invalidate(cached, self.now(target))
+            }
             Some(RetryReason::Time) => self.ask_time(transport).await.is_ok(),
             None => false,
         }

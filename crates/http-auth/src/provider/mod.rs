@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_proto::broker::v2::foreign::TicketPath;
 use http::request::Parts;
 use serde_json::value::RawValue;
 
@@ -94,6 +95,15 @@ pub struct AuthenticatedApp {
     pub auth_data: Arc<RawValue>,
     /// When its ticket expires, by the site's clock, in milliseconds since 1970.
     pub expires: u64,
+}
+
+impl AuthenticatedApp {
+    /// The path of the consumer's ticket, if the consumer is an application of a peer of this
+    /// provider's site: then `id` has the zone of that peer, as in `billing@a.example`.
+    #[must_use]
+    pub fn path(&self) -> Option<TicketPath> {
+        TicketPath::of(&self.id, &self.auth_data)
+    }
 }
 
 /// Builds a [`Provider`].

@@ -15,6 +15,7 @@ use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
 use countersign_proto::broker::v2::consumer::{
     Consumer as Parties, IssuedTicket, PendingPresentation,
 };
+use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::signature::{self, HttpRequest};
 use countersign_proto::broker::v2::{Credentials, Refusal, limits};
@@ -103,6 +104,10 @@ impl ConsumerEdition for V2 {
         &parties.id
     }
 
+    fn is_foreign(id: &str) -> bool {
+        id.parse::<ForeignName>().is_ok()
+    }
+
     fn check(_: &Parties) -> Result<(), WrongAddress> {
         Ok(())
     }
@@ -136,7 +141,11 @@ impl ConsumerEdition for V2 {
             )
             .await?;
         let granted = parties.read_response(asked, &accepted(Responder::Site, response)?);
-        granted.map_err(|_| ConsumerError::FailedVerification(Responder::Site))
+        let granted = granted.map_err(|_| ConsumerError::FailedVerification(Responder::Site))?;
+        if let Some(clock) = &target.clock {
+            clock.set(granted.response().ts);
+        }
+        Ok(granted)
     }
 
     fn present(

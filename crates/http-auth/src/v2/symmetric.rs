@@ -18,7 +18,8 @@ struct Tickets {
 }
 
 impl SharedConsumer<V2> {
-    /// Requests a ticket for the target. The result contains the site's time, which sets the clock.
+    /// Requests a ticket for the target. The result contains the time of the provider's
+    /// site, which sets the clock.
     pub(super) async fn in_session(
         &self,
         parties: &Parties,
@@ -37,7 +38,11 @@ impl SharedConsumer<V2> {
         let mut tickets = answer.tickets;
         match (tickets.pop(), tickets.is_empty()) {
             (Some(TicketResult::Granted(response)), true) => {
-                self.clock.set(response.ts);
+                target
+                    .clock
+                    .as_ref()
+                    .unwrap_or(&self.clock)
+                    .set(response.ts);
                 let granted = parties.read_session_response(&target.id, *response);
                 granted.map_err(|_| failed_verification)
             }

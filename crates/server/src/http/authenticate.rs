@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
-use countersign_core::tickets::{Denial, IssueError, TicketEdition, V1, V2};
+use countersign_core::tickets::{Denial, Destination, IssueError, TicketEdition, V1, V2};
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
 use http_body_util::{BodyExt, Limited};
@@ -19,6 +19,8 @@ use crate::counting;
 use crate::queue::Turn;
 use crate::shared::Shared;
 
+/// When a consumer may ask again for a ticket of a peer that did not answer, in seconds.
+const PEER_RETRY: u32 = 5;
 /// How far in the future the time of a request may be.
 pub(super) const MOMENT: Duration = Duration::from_millis(limits::AHEAD);
 
@@ -37,7 +39,11 @@ impl Form for V2 {
     }
 
     fn refused(refusal: &v2::Refusal) -> Reply {
-        reply::refused(refusal.status(), refusal.body())
+        let reply = reply::refused(refusal.status(), refusal.body());
+        match refusal {
+            v2::Refusal::PeerUnreachable => reply::after(reply, PEER_RETRY),
+            _ => reply,
+        }
     }
 }
 
@@ -149,9 +155,20 @@ async fn grant<E: Form>(
         from: clock::monotonic(),
         verified: true,
     };
-    let allowed = site.allow(verified, clock::now()).await?;
-    let _turn = turn(peer, shared).await?;
-    let sealed = site.ticket(keys, allowed, clock::now()).await?;
+    let sealed = match site.destination(verified, clock::now()).await? {
+        Destination::Own(verified) => {
+            let allowed = site.allow(verified, clock::now()).await?;
+            let _turn = turn(peer, shared).await?;
+            site.ticket(keys, allowed, clock::now()).await?
+        }
+        // No turn is held while the other site works.
+        Destination::Peer(allowed) => {
+            let response = site.ask_foreign(&allowed, clock::now()).await?;
+            let _turn = turn(peer, shared).await?;
+            let now = clock::now();
+            site.relay(keys, allowed, &response, now).await?
+        }
+    };
     serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
 }
 

@@ -77,6 +77,13 @@ pub(super) fn options(methods: &'static str) -> Reply {
     reply
 }
 
+/// The reply with the time after which the client may repeat its request, in seconds.
+pub(super) fn after(mut reply: Reply, seconds: u32) -> Reply {
+    let fields = reply.headers_mut();
+    fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    reply
+}
+
 /// The site is overloaded, the source has a penalty, or the store failed.
 pub(super) fn busy() -> Reply {
     let mut reply = named(

@@ -55,21 +55,35 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
         let version = *changes.borrow_and_update();
         held.retain(|_, at| *at == version);
         let awaited = shared.site.peers_awaited(clock::now()).await;
-        let awaited = log_trouble(awaited).unwrap_or_default();
-        backoff.retain(|site, _| awaited.contains(site));
+        let mut awaited = log_trouble(awaited).unwrap_or_default();
+        for site in server.asks.awaited() {
+            if !awaited.contains(&site) {
+                awaited.push(site);
+            }
+        }
+        // An operation does not wait for the next attempt, so its peer may be awaited no longer.
+        backoff.retain(|site, wait| awaited.contains(site) || wait.until > now());
         let mut next = now() + LOOK_AGAIN;
         for site in awaited {
             if open.len() >= MAX_OUTGOING {
                 break;
             }
-            if open.contains(&site)
-                || held.contains_key(&site)
-                || !shared.site.peer_connections(site).is_empty()
-            {
+            if held.contains_key(&site) {
+                server
+                    .asks
+                    .fail(site, "the peer is not active, or a lockdown refuses it");
+                continue;
+            }
+            if open.contains(&site) || !shared.site.peer_connections(site).is_empty() {
                 continue;
             }
             match backoff.get(&site) {
-                Some(wait) if wait.until > now() => next = next.min(wait.until),
+                Some(wait) if wait.until > now() => {
+                    next = next.min(wait.until);
+                    server
+                        .asks
+                        .fail(site, "it could not be reached a moment ago");
+                }
                 _ => {
                     open.push(site);
                     let (server, shared) = (server.clone(), shared.clone());
@@ -79,13 +93,17 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
         }
         tokio::select! {
             _ = changes.changed() => {}
+            () = server.dialer.notified() => {}
             () = tokio::time::sleep_until(next) => held.clear(),
             Some(ended) = dialing.join_next(), if !dialing.is_empty() => {
                 if let Ok((site, at, dialed)) = ended {
                     open.retain(|other| *other != site);
                     match dialed {
                         Dialed::Reached => drop(backoff.remove(&site)),
-                        Dialed::Failed => failed(&mut backoff, site),
+                        Dialed::Failed => {
+                            failed(&mut backoff, site);
+                            server.asks.fail(site, "it cannot be reached");
+                        }
                         Dialed::Held => {
                             held.insert(site, at);
                         }

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use tracing::info;
 
 use super::PeerServer;
+use super::asking::{Asking, NextAsk};
 use super::outgoing::{Answered, Next, Outgoing};
 use crate::clock;
 use crate::shared::{Shared, log_trouble};
@@ -109,6 +110,7 @@ pub(super) async fn run(
         caller: Arc::new(open.connection.caller.clone()),
         output: Output::new(writer),
         outgoing: Outgoing::new(&open.server, &open.shared, site),
+        asking: Asking::new(open.server.asks.of(site)),
         running: Running::new(),
         in_flight: Vec::new(),
         errors: 0,
@@ -135,6 +137,8 @@ struct Link {
     caller: Arc<Caller>,
     output: Output,
     outgoing: Outgoing,
+    /// The operations of this site that wait for results.
+    asking: Asking,
     running: Running,
     /// The ids of the running operations.
     in_flight: Vec<u64>,
@@ -160,7 +164,7 @@ impl Link {
             if has_ended && !is_busy {
                 return CloseReason::Goodbye;
             }
-            if is_busy || self.outgoing.is_busy() {
+            if is_busy || self.outgoing.is_busy() || self.asking.is_busy() {
                 idle = now() + idle_timeout;
             }
             let drains = self.output.unsent() < MAX_UNSENT;
@@ -181,6 +185,12 @@ impl Link {
                         self.output.put(|out| put_operation(out, &operation, false))
                     }
                     Next::TooLate => Some(CloseReason::ConnectionLost),
+                },
+                next = self.asking.next(), if !has_ended && drains => match next {
+                    NextAsk::Send(operation) => {
+                        self.output.put(|out| put_operation(out, &operation, false))
+                    }
+                    NextAsk::TooLate => Some(CloseReason::ConnectionLost),
                 },
                 line = lines.next(), if wants_more => {
                     idle = now() + idle_timeout;
@@ -222,6 +232,7 @@ impl Link {
                 self.start(operation);
                 None
             }
+            Ok(PeerLine::Outcome(outcome)) if self.asking.answered(&outcome) => None,
             Ok(PeerLine::Outcome(outcome)) => match self.outgoing.answered(&outcome) {
                 Answered::Taken => None,
                 Answered::Unexpected => {

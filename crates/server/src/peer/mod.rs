@@ -10,10 +10,12 @@
 //! The setting of the site says whether it is wanted, so that the choice survives a restart.
 
 mod accepting;
+mod asking;
 mod dialing;
 mod joining;
 mod link;
 mod outgoing;
+mod telling;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -24,15 +26,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::engine::{
-    ClientAddress, OwnSide, PeerServerState, PeerTransport, TransportError,
+    AskError, ClientAddress, OwnSide, PeerServerState, PeerTransport, TransportError,
 };
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
+use countersign_proto::operation::Outcome;
 use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
+use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, error, info, warn};
 
+use self::asking::Asks;
 use crate::admission::Admission;
 use crate::clock;
 use crate::device::Acceptors;
@@ -58,6 +63,10 @@ pub(crate) struct PeerServer {
     acceptors: Arc<Acceptors>,
     /// Changes when an attempt to send a head of the audit log ended.
     heads: watch::Sender<u64>,
+    /// Operations that wait for connections with peers.
+    asks: Asks,
+    /// Wakes the task that connects to peers.
+    dialer: Notify,
 }
 
 /// Where the peer server listens, and under which address peers reach it.
@@ -88,6 +97,8 @@ impl PeerServer {
             sending: Mutex::default(),
             acceptors: Arc::default(),
             heads: watch::Sender::new(0),
+            asks: Asks::default(),
+            dialer: Notify::new(),
         });
         let cached = server.acceptors.clone();
         shared.add_cache(move || cached.clear());
@@ -184,9 +195,11 @@ impl PeerServer {
         info!(address = %bound, "listening for peers");
         let accepting = self.accept(listener, listening, shared);
         let dialing = dialing::run(self, shared);
+        let telling = telling::run(self, shared);
         let ended = tokio::select! {
             ended = accepting => ended.map(|never| match never {}),
             never = dialing => match never {},
+            never = telling => match never {},
             () = self.until_unwanted(shared) => Ok(()),
         };
         shared
@@ -194,6 +207,7 @@ impl PeerServer {
             .announce_peer(None::<(SocketAddr, ClientAddress)>);
         self.acceptors.clear();
         self.set_state(PeerServerState::Stopped);
+        self.asks.fail_all("the peer server stopped");
         info!("the peer server stopped");
         ended
     }
@@ -239,6 +253,11 @@ impl PeerServer {
             .send_modify(|version| *version = version.wrapping_add(1));
     }
 
+    /// Looks for peers that an operation waits for.
+    fn wake_dialer(&self) {
+        self.dialer.notify_one();
+    }
+
     fn set_state(&self, state: PeerServerState) {
         self.state.send_replace(state);
     }
@@ -282,6 +301,15 @@ impl PeerTransport for PeerServer {
         let shared =
             shared.ok_or_else(|| TransportError::Unreachable("the site is stopping".to_owned()))?;
         joining::join(ticket, own, &shared).await
+    }
+
+    async fn ask(
+        &self,
+        peer: SiteId,
+        operation: (&'static str, &'static str),
+        params: Box<RawValue>,
+    ) -> Result<Outcome, AskError> {
+        self.call(peer, operation, params).await
     }
 
     fn wake(&self) {

@@ -17,6 +17,7 @@ mod device_client;
 mod device_endings;
 mod devices;
 mod endings;
+mod foreign_tickets;
 mod hostile;
 mod http;
 mod http_v1;

@@ -3,7 +3,7 @@
 use countersign_testkit::harness::time::until;
 use serde_json::{Value, json};
 
-use crate::peers::{Side, connected, next, peers};
+use crate::peer_side::{Side, connected, next, peers};
 
 /// The entries of an operation.
 async fn audited(side: &Side, operation: &str) -> Vec<Value> {

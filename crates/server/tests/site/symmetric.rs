@@ -39,7 +39,7 @@ fn millis() -> u64 {
 /// An application and a session of its service.
 pub(super) struct Registered {
     pub(super) application: Application,
-    robot: Arc<Identity>,
+    pub(super) robot: Arc<Identity>,
     pub(super) session: Arc<Client>,
 }
 

@@ -6,7 +6,7 @@ use countersign_core::accounts::{
     PassphraseCredential, PassphraseSuite, State,
 };
 use countersign_core::applications::{
-    Application, ApplicationKey, AuthData, Callee, Edition, Grant,
+    Application, ApplicationKey, AuthData, Callee, Edition, ForeignGrant, Grant,
 };
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::id::{AccountId, InstanceId};
@@ -21,6 +21,7 @@ use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::SetupId;
 use countersign_crypto::secret::Secret;
 use countersign_proto::name::AccountName;
+use countersign_proto::site_identity::SiteId;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
@@ -68,9 +69,21 @@ pub(super) fn application(id: &str) -> Application {
         keys_last: 1_000,
         auth_data: AuthData::from_sealed(vec![1, 2, 3]),
         groups: vec!["finance".parse().unwrap()],
-        may_call: vec![Grant {
-            callee: Callee::App("ledger".parse().unwrap()),
-            instance: Some(InstanceId::from_bytes([9; 16])),
+        may_call: vec![
+            Grant {
+                callee: Callee::App("ledger".parse().unwrap()),
+                instance: Some(InstanceId::from_bytes([9; 16])),
+                site: None,
+            },
+            Grant {
+                callee: Callee::Foreign("ledger@b.example".parse().unwrap()),
+                instance: None,
+                site: Some(SiteId([5; 32])),
+            },
+        ],
+        callers: vec![ForeignGrant {
+            site: SiteId([6; 32]),
+            name: "billing@c.example".parse().unwrap(),
         }],
         service: Some(AccountId::from_bytes([8; 16])),
         state: State::Active,

@@ -18,6 +18,7 @@
 
 mod accounts;
 mod devices;
+mod linked;
 mod peers;
 pub mod python;
 mod served;
@@ -47,6 +48,7 @@ use tempfile::TempDir;
 
 pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
 pub use devices::{DEVICE_SOURCE, TestDevice, TestTicket, proven, ticket};
+pub use linked::LinkedSites;
 pub use peers::{PEER_SOURCE, TestPeer};
 pub use served::ServedSite;
 pub use session::TestSession;

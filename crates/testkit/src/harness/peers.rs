@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::engine::{
-    NewPeerConnection, NotEnrolled, OwnSide, PeerConnection, PeerServerState, PeerTransport, Site,
-    TransportError,
+    AskError, NewPeerConnection, NotEnrolled, OwnSide, PeerConnection, PeerServerState,
+    PeerTransport, Site, TransportError,
 };
 use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
@@ -15,15 +15,17 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::name::AccountName;
+use countersign_proto::operation::Outcome;
 use countersign_proto::peer::{
     AuditHead, JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket, SignedAuditHead,
 };
-use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
+use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
+use serde_json::value::RawValue;
 
 /// Where the peers of tests connect from.
 pub const PEER_SOURCE: Source = Source::V4(Ipv4Addr::new(192, 0, 2, 9));
 
-const EXPORTER: Exporter = Exporter([8; 32]);
+pub(super) const EXPORTER: Exporter = Exporter([8; 32]);
 
 /// Another site. Its person is `bob`.
 #[derive(Clone)]
@@ -187,6 +189,15 @@ impl PeerTransport for TestPeer {
             known: self.known(),
             events: self.events.clone(),
         })
+    }
+
+    async fn ask(
+        &self,
+        _: SiteId,
+        _: (&'static str, &'static str),
+        _: Box<RawValue>,
+    ) -> Result<Outcome, AskError> {
+        Err(AskError::Unreachable("it has no listener".to_owned()))
     }
 
     fn wake(&self) {}

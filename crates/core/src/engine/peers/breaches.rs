@@ -191,12 +191,14 @@ impl Site {
             details: json!({ "zone": peer.zone, "why": why }).to_string(),
             ..AuditDraft::done(&Caller::site(), "peer.suspended", now)
         };
+        let notices = self.foreign_tickets_void(site, None, now).await?;
         // The projection forgets the count when this is stored.
         let change = Change::Peer(PeerChange::Update(Box::new(peer)));
-        self.store()
-            .commit(ChangeSet::new(vec![change], audit))
-            .await
-            .map(|_| ())
+        let set = ChangeSet {
+            notices,
+            ..ChangeSet::new(vec![change], audit)
+        };
+        self.store().commit(set).await.map(|_| ())
     }
 
     /// The peer is not active any more: its breaches count from 0 once it is again.

@@ -30,11 +30,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use countersign_proto::name::AccountName;
+use countersign_proto::operation::Outcome;
 use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
+use serde_json::value::RawValue;
 
 use super::Site;
+use super::foreign::Voids;
 use crate::id::AccountId;
+use crate::timestamp::Timestamp;
 
 pub use breaches::PeerBreach;
 pub(crate) use connections::Connections;
@@ -70,13 +74,34 @@ pub enum TransportError {
     Refused(String),
 }
 
+/// Why a peer did not answer an operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Too many operations wait for the peer.
+    #[error("too many operations wait for the peer")]
+    Busy,
+    /// There was no connection, or no result in time. The peer may have run the operation.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
 /// The part of the program that opens connections to peers.
 #[async_trait]
 pub trait PeerTransport: Send + Sync {
     /// Presents a ticket to the site that issued it. Returns what that site proved to be.
     async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<JoinedSite, TransportError>;
 
-    /// Looks at the outbox and at the setting of the peer server again. Must not block.
+    /// Calls an operation at a peer and returns its result. It connects to the peer if there is no
+    /// connection, and ends within seconds. A peer that cannot be reached for now gets no further
+    /// attempt before its backoff has passed: then the error comes at once.
+    async fn ask(
+        &self,
+        peer: SiteId,
+        operation: (&'static str, &'static str),
+        params: Box<RawValue>,
+    ) -> Result<Outcome, AskError>;
+
+    /// Looks at the outbox, at void tickets and at the setting of the peer server again. Must not block.
     fn wake(&self);
 
     /// Waits, for a few seconds at most, until the peer server has followed its setting.
@@ -102,6 +127,10 @@ pub(crate) struct Peering {
     faults: Mutex<HashMap<SiteId, breaches::Faults>>,
     /// When which peer gets the head of the audit log.
     heads: Mutex<schedule::HeadSchedule>,
+    /// The peers that were too busy for an operation, and until when they are asked for nothing.
+    resting: Mutex<HashMap<SiteId, Timestamp>>,
+    /// The void tickets of which peers are to be told.
+    pub(in crate::engine) voids: Mutex<Voids>,
 }
 
 impl Site {
@@ -123,7 +152,18 @@ impl Site {
         }
     }
 
-    pub(super) fn peering(&self) -> &Peering {
+    /// Whether the peer was too busy a moment ago.
+    pub(in crate::engine) fn is_peer_resting(&self, site: SiteId, now: Timestamp) -> bool {
+        let resting = lock(&self.peering().resting);
+        resting.get(&site).is_some_and(|until| now < *until)
+    }
+
+    /// Asks the peer for nothing until then.
+    pub(in crate::engine) fn let_peer_rest(&self, site: SiteId, until: Timestamp) {
+        lock(&self.peering().resting).insert(site, until);
+    }
+
+    pub(in crate::engine) fn peering(&self) -> &Peering {
         &self.0.peering
     }
 }

@@ -183,7 +183,7 @@ impl Site {
             return Some(format!("the peer server is {}", server.as_str()));
         }
         if let Some((problem, at)) = self.last_peer_problem(peer.site()) {
-            return Some(format!("it could not be reached at {at}: {problem}"));
+            return Some(format!("{} ({at})", problem.cause(&peer.address())));
         }
         let refused = lock(&self.peering().heads).refusal(peer.site());
         refused.map(|code| match code {

@@ -1,8 +1,11 @@
 //! `app`: the applications of the site, their keys, and which of them may call which.
 
+mod foreign;
+mod preview;
 mod relations;
 mod settings;
 mod ticket;
+mod update;
 mod view;
 
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use super::{Done, Limit, Listing};
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{
-    Application, ApplicationId, ApplicationKey, AuthData, Callee, Edition, Grant, MAX_KEYS,
+    Application, ApplicationId, ApplicationKey, AuthData, Edition, ForeignGrant, Grant, MAX_KEYS,
 };
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::{AccountId, InstanceId};
@@ -26,8 +29,7 @@ use crate::site_key::UnsealedKeys;
 use crate::store::{Change, DamagedApplication, ListedApplication, Notice};
 use crate::text::Label;
 
-use relations::no_longer_called;
-pub(super) use relations::{void_tickets, without_service};
+pub(super) use relations::{void_tickets, without_peer, without_service};
 use settings::Settings;
 use view::AppView;
 
@@ -66,9 +68,10 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({
                 "id": "billing",
                 "settings": { "keys_last": 600_000, "groups": ["finance"] },
-                "allow": [{ "app": "ledger" }]
+                "allow": [{ "app": "ledger" }, { "foreign": "ledger@b.example" }],
+                "allow_callers": ["billing@b.example"]
             }))
-            .handler(update),
+            .handler(update::update),
         Entry::new("app", "rotate_key")
             .of_kind(OperationKind::Enrols)
             .summary("Adds a new key to an application. Its previous keys stay valid for an overlap period.")
@@ -151,10 +154,10 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         Edition::V2 => Vec::new(),
         Edition::ServerosV1 => vec![names.to_owned()],
     };
-    if params.edition == Edition::V2 && params.id.has_blanks() {
+    if params.edition == Edition::V2 && (params.id.has_blanks() || params.id.has_zone()) {
         return Err(Refusal::invalid(
             "id",
-            "the id of an application of edition v2 must not contain blanks",
+            "the id of an application of edition v2 must not contain blanks or `@`, with which applications of peers are named",
         ));
     }
     let mut application = Application {
@@ -171,6 +174,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         auth_data: AuthData::default(),
         groups: Vec::new(),
         may_call: Vec::new(),
+        callers: Vec::new(),
         service: None,
         state: State::Active,
         revision: 1,
@@ -278,47 +282,6 @@ async fn show(context: Context, params: ById) -> Result<Answer<AppView>, Refusal
     Ok(Answer::new(view).with_output(output))
 }
 
-/// The changes to make.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Update {
-    /// The application's id.
-    id: ApplicationId,
-    /// The settings to change.
-    #[serde(default)]
-    settings: Settings,
-    /// Applications and groups that the application may call in addition. The applications must
-    /// exist.
-    #[serde(default)]
-    allow: Vec<Callee>,
-    /// Applications and groups that the application may no longer call.
-    #[serde(default)]
-    disallow: Vec<Callee>,
-}
-
-async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Refusal> {
-    params.settings.check()?;
-    settings::few("allow", params.allow.len())?;
-    settings::few("disallow", params.disallow.len())?;
-    let before = find(&context, &params.id).await?;
-    let mut application = before.clone();
-    params.settings.apply(&context, &mut application).await?;
-    settings::disallow(&mut application, &params.disallow)?;
-    settings::allow(&context, &mut application, params.allow, "allow").await?;
-    let application = application.revised(context.now(), |_| ());
-    let details = policy(&application);
-    let details = serde_json::value::to_raw_value(&details)
-        .map_err(|error| Refusal::internal(error.to_string()))?;
-    let void = match params.disallow.is_empty() {
-        true => Vec::new(),
-        false => no_longer_called(&context, &before, &application).await?,
-    };
-    let view = put(&context, application, void, details).await?;
-    let mut lines = vec![format!("Changed {}.", view.id)];
-    lines.extend(view.relations());
-    Ok(Answer::new(view).with_output(lines.join("\n")))
-}
-
 /// The audit details of a registration.
 #[derive(Serialize)]
 struct Registration<'a> {
@@ -333,6 +296,8 @@ struct Policy<'a> {
     keys_last: u64,
     groups: &'a [ApplicationId],
     may_call: &'a [Grant],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    callers: &'a [ForeignGrant],
     service: Option<AccountId>,
     /// The digest of the sealed data.
     auth_data: Option<String>,
@@ -345,6 +310,7 @@ fn policy(application: &Application) -> Policy<'_> {
         keys_last: application.keys_last,
         groups: &application.groups,
         may_call: &application.may_call,
+        callers: &application.callers,
         service: application.service,
         auth_data: application.auth_data.digest(),
         hashes: &application.hashes,

@@ -4,17 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use countersign_proto::broker::v2::foreign::ForeignName;
+use countersign_proto::site_identity::SiteId;
 use serde_json::json;
 
-use crate::applications::{Application, ApplicationId, Callee};
+use crate::applications::{Application, ApplicationId, Callee, ForeignGrant, Grant};
 use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
-use crate::page::Page;
 use crate::sessions::Audience;
-use crate::store::{Change, ListedApplication, Notice};
-
-/// How many applications are read per query.
-const PAGE_SIZE: u32 = 500;
+use crate::store::{Change, Notice};
 
 /// The updates that remove the references, and the ids of the applications that had one.
 pub(in crate::operations) struct Released {
@@ -51,19 +49,85 @@ pub(super) async fn without_callee(
     released(context, concerns, release).await
 }
 
-/// Returns the notice that tells providers that every ticket that was given to this application, or
+/// Removes a peer from the policies of all applications.
+pub(in crate::operations) async fn without_peer(
+    context: &Context,
+    peer: SiteId,
+) -> Result<Released, Refusal> {
+    let concerns = |application: &Application| {
+        let mut callees = application.may_call.iter();
+        let mut callers = application.callers.iter();
+        callees.any(|grant| grant.site == Some(peer)) || callers.any(|grant| grant.site == peer)
+    };
+    let release = |application: &mut Application| {
+        application
+            .may_call
+            .retain(|grant| grant.site != Some(peer));
+        application.callers.retain(|grant| grant.site != peer);
+    };
+    released(context, concerns, release).await
+}
+
+/// Returns the notices that tell providers that every ticket that was given to this application, or
 /// for it, is void: `broker.tickets_void`. It goes to the services of the applications that it may
-/// call, and to its own. A provider without a session is not told; there, a ticket ends with its
-/// lifetime.
+/// call, and to its own; peers with such applications are told too. A provider without a session is
+/// not told; there, a ticket ends with its lifetime.
 pub(in crate::operations) async fn void_tickets(
     context: &Context,
     application: &Application,
 ) -> Result<Vec<Notice>, Refusal> {
-    void_tickets_at(context, application, |provider| {
+    let mut notices = void_tickets_at(context, application, |provider| {
         let mut grants = application.may_call.iter();
         provider.id == application.id || grants.any(|grant| grant.allows(provider))
     })
-    .await
+    .await?;
+    notices.extend(void_at_peers(context, application, |_| true));
+    Ok(notices)
+}
+
+/// Returns the notices for the peers whose applications this one may call, of the permissions that
+/// `concerns` selects.
+fn void_at_peers(
+    context: &Context,
+    application: &Application,
+    concerns: impl Fn(&Grant) -> bool,
+) -> Vec<Notice> {
+    let name = ForeignName::new(application.id.as_str(), &context.site().zone());
+    // An application without such a name gets no tickets of peers.
+    let Ok(consumer) = name else {
+        return Vec::new();
+    };
+    let grants = application.may_call.iter().filter(|grant| concerns(grant));
+    let peers: BTreeSet<SiteId> = grants.filter_map(|grant| grant.site).collect();
+    let at = context.now();
+    let notice = |peer| Notice::VoidAtPeer {
+        peer,
+        consumer: consumer.clone(),
+        at,
+    };
+    peers.into_iter().map(notice).collect()
+}
+
+/// Returns the notice that tells a provider that the tickets of applications of peers are void that
+/// may no longer call it.
+pub(super) fn no_longer_calling(
+    context: &Context,
+    before: &Application,
+    after: &Application,
+) -> Result<Vec<Notice>, Refusal> {
+    let Some(service) = after.service else {
+        return Ok(Vec::new());
+    };
+    let removed = before
+        .callers
+        .iter()
+        .filter(|grant| !after.callers.contains(grant));
+    let notice = |grant: &ForeignGrant| {
+        let to = Audience::Accounts(Arc::new(BTreeSet::from([service])));
+        let data = json!({ "app": grant.name, "at": context.now() });
+        Ok(Notice::event(to, "broker", "tickets_void", &data)?)
+    };
+    removed.map(notice).collect()
 }
 
 /// Like [`void_tickets`], for the providers that an application may no longer call after a change.
@@ -76,20 +140,24 @@ pub(super) async fn no_longer_called(
         let mut grants = application.may_call.iter();
         grants.any(|grant| grant.allows(provider))
     };
-    void_tickets_at(context, after, |provider| {
+    let mut notices = void_tickets_at(context, after, |provider| {
         may_call(before, provider) && !may_call(after, provider)
     })
-    .await
+    .await?;
+    let is_gone = |grant: &Grant| !after.may_call.contains(grant);
+    notices.extend(void_at_peers(context, before, is_gone));
+    Ok(notices)
 }
 
 /// Like [`void_tickets`], for the providers that `concerns` selects.
 async fn void_tickets_at(
     context: &Context,
     application: &Application,
-    concerns: impl Fn(&Application) -> bool,
+    concerns: impl Fn(&Application) -> bool + Send + Sync,
 ) -> Result<Vec<Notice>, Refusal> {
     let mut services = BTreeSet::new();
-    each(context, |provider| {
+    let site = context.site();
+    site.each_application(|provider| {
         if let Some(service) = provider.service.filter(|_| concerns(&provider)) {
             services.insert(service);
         }
@@ -105,14 +173,15 @@ async fn void_tickets_at(
 
 async fn released(
     context: &Context,
-    concerns: impl Fn(&Application) -> bool,
-    release: impl Fn(&mut Application),
+    concerns: impl Fn(&Application) -> bool + Send + Sync,
+    release: impl Fn(&mut Application) + Send + Sync,
 ) -> Result<Released, Refusal> {
     let mut released = Released {
         changes: Vec::new(),
         ids: Vec::new(),
     };
-    each(context, |application| {
+    let site = context.site();
+    site.each_application(|application| {
         if concerns(&application) {
             let application = application.revised(context.now(), &release);
             released.ids.push(application.id.clone());
@@ -122,29 +191,4 @@ async fn released(
     })
     .await?;
     Ok(released)
-}
-
-/// Passes each application that can be read to `visit`. A damaged one has no relations.
-async fn each(context: &Context, mut visit: impl FnMut(Application)) -> Result<(), Refusal> {
-    let mut after = None;
-    loop {
-        let page = Page {
-            after,
-            limit: PAGE_SIZE,
-        };
-        let listed = context.site().store().applications(&page).await?;
-        let Some(last) = listed.last() else {
-            return Ok(());
-        };
-        let end = Some(last.id().to_owned());
-        if end == page.after {
-            // A damaged id may not sort where it is stored; only damaged applications remain.
-            return Ok(());
-        }
-        after = end;
-        listed
-            .into_iter()
-            .filter_map(Result::ok)
-            .for_each(&mut visit);
-    }
 }

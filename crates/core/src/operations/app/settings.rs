@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::super::account;
+use super::foreign;
 use crate::accounts::Kind;
 use crate::applications::{Application, ApplicationId, AuthData, Callee, Edition, Grant};
 use crate::engine::{Context, Refusal};
@@ -199,7 +200,13 @@ pub(super) async fn allow(
     field: &str,
 ) -> Result<(), Refusal> {
     for callee in callees {
+        let callee = named(application, callee);
+        let mut site = None;
         let instance = match &callee {
+            Callee::Foreign(name) => {
+                site = Some(foreign::peer_of(context, application, name, field).await?);
+                None
+            }
             Callee::Group(group) if group.has_blanks() => {
                 return Err(Refusal::invalid(
                     field,
@@ -214,7 +221,11 @@ pub(super) async fn allow(
             }
         };
         application.may_call.retain(|grant| grant.callee != callee);
-        application.may_call.push(Grant { callee, instance });
+        application.may_call.push(Grant {
+            callee,
+            instance,
+            site,
+        });
     }
     if application.may_call.len() > MAX_ENTRIES {
         let problem = format!("the application would have more than {MAX_ENTRIES} entries");
@@ -223,15 +234,27 @@ pub(super) async fn allow(
     Ok(())
 }
 
+/// An application of edition v1 calls no application of a peer, and ids of that edition may contain
+/// `@`.
+fn named(application: &Application, callee: Callee) -> Callee {
+    match callee {
+        Callee::Foreign(name) if application.edition == Edition::ServerosV1 => {
+            let id = name.to_string().parse();
+            id.map_or(Callee::Foreign(name), Callee::App)
+        }
+        callee => callee,
+    }
+}
+
 /// Removes callees from the applications and groups that an application may call.
 pub(super) fn disallow(application: &mut Application, callees: &[Callee]) -> Result<(), Refusal> {
     for callee in callees {
+        let callee = &named(application, callee.clone());
         let before = application.may_call.len();
         application.may_call.retain(|grant| grant.callee != *callee);
         if application.may_call.len() == before {
-            let (Callee::App(id) | Callee::Group(id)) = callee;
             let problem = format!(
-                "{} is not allowed to call {id}, so this cannot be withdrawn",
+                "{} is not allowed to call {callee}, so this cannot be withdrawn",
                 application.id
             );
             return Err(Refusal::invalid("disallow", problem));

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::preview::{Decided, ForeignPair};
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{Application, ApplicationId, Edition};
@@ -30,16 +31,16 @@ pub(super) fn entry() -> Entry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Ticket {
-    /// The application that calls.
+    /// The application that calls; one of a peer is named with `@` and the zone of the peer.
     consumer: ApplicationId,
-    /// The application that is called.
+    /// The application that is called; one of a peer is named with `@` and the zone of the peer.
     provider: ApplicationId,
 }
 
 /// The ticket that would be issued.
 #[derive(Debug, Serialize, JsonSchema)]
 struct TicketView {
-    /// Whether the site would issue the ticket.
+    /// Whether the site would issue the ticket. Of a ticket across sites, the other site decides too.
     granted: bool,
     /// Why the site would not issue it; absent when it would.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,15 +55,19 @@ struct TicketView {
     cipher: Option<String>,
     /// The hash that the two applications would use.
     hash: Option<String>,
-    /// The lifetime of the ticket, in milliseconds.
+    /// The lifetime of the ticket, in milliseconds; the longest one of a ticket across sites.
     lasts: u64,
     /// The data about the consumer that the provider would find in the ticket. Absent while the site
-    /// is sealed, and when the stored data is damaged.
+    /// is sealed, when the stored data is damaged, and for a ticket across sites, which has its path.
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_data: Option<Json>,
 }
 
 async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, Refusal> {
+    let (consumer, provider) = (&params.consumer, &params.provider);
+    if let Some(pair) = ForeignPair::of(&context, consumer, provider).await? {
+        return foreign_ticket(&context, &params, &pair).await;
+    }
     let consumer = super::find(&context, &params.consumer).await?;
     let provider = super::find(&context, &params.provider).await?;
     let key = provider.keys.iter().find(|key| key.is_valid(context.now()));
@@ -100,6 +105,44 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
         granted: why_not.is_none(),
         why_not,
         ..view
+    };
+    Ok(Answer::new(view).with_output(output))
+}
+
+/// Previews a ticket across sites, as far as this site decides.
+async fn foreign_ticket(
+    context: &Context,
+    params: &Ticket,
+    pair: &ForeignPair,
+) -> Result<Answer<TicketView>, Refusal> {
+    let (now, own) = (context.now(), pair.own());
+    let provider = match pair {
+        ForeignPair::Calls(..) => None,
+        ForeignPair::Called(..) => own.keys.iter().find(|key| key.is_valid(now)),
+    };
+    let Decided {
+        why_not,
+        other_site,
+    } = pair.decided(context).await?;
+    let (consumer, called) = (&params.consumer, &params.provider);
+    let lasts = pair.lasts();
+    let output = match &why_not {
+        None => format!(
+            "This site allows {consumer} to call {called}: a ticket is valid for at most {} s. {other_site}.",
+            lasts / 1_000
+        ),
+        Some(why) => format!("{consumer} gets no ticket for {called}: {why}."),
+    };
+    let view = TicketView {
+        granted: why_not.is_none(),
+        why_not,
+        edition: Edition::V2,
+        sealed_to: provider.map(crate::applications::ApplicationKey::fingerprint),
+        suite: Some(SealingSuite::XWing.name().to_owned()),
+        cipher: Some(CIPHER.to_owned()),
+        hash: Some(HASH.to_owned()),
+        lasts,
+        auth_data: None,
     };
     Ok(Answer::new(view).with_output(output))
 }

@@ -1,5 +1,6 @@
 //! The result that shows an application.
 
+use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,6 +51,10 @@ pub(super) struct AppView {
     groups: Vec<ApplicationId>,
     /// The applications and groups that the application may call.
     may_call: Vec<Callee>,
+    /// The applications of peers that may call the application; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    callers: Vec<ForeignName>,
     /// The service that gets tickets for the application in its sessions; absent when there is
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +103,11 @@ impl AppView {
             auth_data,
             groups: application.groups,
             may_call: may_call.map(|grant| grant.callee).collect(),
+            callers: application
+                .callers
+                .into_iter()
+                .map(|grant| grant.name)
+                .collect(),
             service: service.map(|account| account.name),
             created: application.created,
             changed: application.changed,
@@ -118,13 +128,15 @@ impl AppView {
         lines.join("\n")
     }
 
-    /// Returns one line for each group and each callee.
+    /// Returns one line for each group, each callee and each caller of a peer.
     pub(super) fn relations(&self) -> Vec<String> {
         let groups = self.groups.iter().map(|group| format!("in group  {group}"));
         let callees = self.may_call.iter().map(|callee| match callee {
-            Callee::App(id) => format!("may call  {id}"),
             Callee::Group(group) => format!("may call group  {group}"),
+            Callee::App(_) | Callee::Foreign(_) => format!("may call  {callee}"),
         });
-        groups.chain(callees).collect()
+        let callers = self.callers.iter();
+        let callers = callers.map(|name| format!("may be called by  {name}"));
+        groups.chain(callees).chain(callers).collect()
     }
 }

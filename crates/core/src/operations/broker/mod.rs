@@ -1,5 +1,6 @@
 //! `broker`: the site's id and keys in its role as broker between applications.
 
+mod foreign;
 mod key;
 mod ticket;
 
@@ -35,6 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
     ];
     entries.extend(key::entries());
     entries.extend(ticket::entries());
+    entries.extend(foreign::entries());
     entries
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use countersign_proto::broker::v2::SealedMessage;
+use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::broker::v2::limits::TICKETS;
 use countersign_proto::broker::v2::symmetric::TicketResult;
 use schemars::JsonSchema;
@@ -14,6 +15,9 @@ use crate::access::Role;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::lockdown::OperationKind;
 use crate::tickets::Registered;
+
+/// The most applications of peers in one request. Each costs the peer public-key work.
+const MAX_FOREIGN: usize = 16;
 
 pub(super) fn entries() -> Vec<Entry> {
     // A service may have the role of an admin. An application cannot name a person as its service.
@@ -58,8 +62,8 @@ async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Ref
 struct TicketRequest {
     /// The application that calls.
     app: String,
-    /// The ids of the applications that are called: 1 to 256. The same id may appear more than
-    /// once.
+    /// The ids of the applications that are called: 1 to 256. The same id may appear more than once.
+    /// At most 16 may be of peers, each with `@` and the zone of the peer.
     providers: Vec<String>,
 }
 
@@ -72,6 +76,10 @@ struct Tickets {
     tickets: Vec<TicketResult>,
 }
 
+fn is_foreign(id: &str) -> bool {
+    id.parse::<ForeignName>().is_ok()
+}
+
 async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Tickets>, Refusal> {
     if !(1..=TICKETS).contains(&params.providers.len()) {
         let problem = format!("must have 1 to {TICKETS} ids");
@@ -81,8 +89,24 @@ async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Ticket
     let consumer = spoken_for(&context, &params.app).await?;
     let (site, now) = (context.site(), context.now());
     let keys = &site.expect_unsealed()?.broker;
-    let tickets = site.symmetric_tickets(keys, &consumer, &params.providers, now);
-    let tickets = tickets.await?;
+    let (foreign, own): (Vec<_>, Vec<_>) = params.providers.iter().partition(|id| is_foreign(id));
+    if foreign.len() > MAX_FOREIGN {
+        let problem = format!("has more than {MAX_FOREIGN} applications of peers");
+        return Err(Refusal::invalid("providers", problem));
+    }
+    let own: Vec<String> = own.into_iter().cloned().collect();
+    let own = site.symmetric_tickets(keys, &consumer, &own, now).await?;
+    let foreign = foreign.iter().filter_map(|id| id.parse().ok()).collect();
+    let foreign = site.foreign_tickets(&consumer, foreign, now).await?;
+    let (mut own, mut foreign) = (own.into_iter(), foreign.into_iter());
+    let tickets = params
+        .providers
+        .iter()
+        .filter_map(|id| match is_foreign(id) {
+            true => foreign.next(),
+            false => own.next(),
+        });
+    let tickets: Vec<TicketResult> = tickets.collect();
     if tickets
         .iter()
         .any(|answer| matches!(answer, TicketResult::Refused(_)))

@@ -90,11 +90,16 @@ impl Found {
         }
     }
 
-    /// Returns the notices that tell providers that the tickets of the application are void.
+    /// Returns the notices that tell providers that the tickets of the application, or of those of the
+    /// peer, are void.
     pub(super) async fn void_tickets(&self, context: &Context) -> Result<Vec<Notice>, Refusal> {
-        match &self.application {
-            Some(application) => void_tickets(context, application).await,
-            None => Ok(Vec::new()),
+        match (&self.application, &self.target) {
+            (Some(application), _) => void_tickets(context, application).await,
+            (None, LockdownTarget::Peer(peer)) => {
+                let (site, now) = (context.site(), context.now());
+                Ok(site.foreign_tickets_void(*peer, None, now).await?)
+            }
+            (None, _) => Ok(Vec::new()),
         }
     }
 }

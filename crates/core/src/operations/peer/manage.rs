@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::view::{ByPeer, PeerRef, PeerView};
-use crate::engine::{Answer, Context, Refusal};
+use crate::engine::{Answer, Changes, Context, Refusal};
+use crate::operations::app::without_peer;
 use crate::operations::{Done, Limit, Listing};
 use crate::page::Page;
 use crate::peers::{Peer, PeerPermission, PeerState};
@@ -65,9 +66,11 @@ pub(super) async fn permit(context: Context, params: Permit) -> Result<Answer<Pe
     allows.sort_unstable();
     allows.dedup();
     let details = json!({ "zone": peer.zone, "was": peer.allows, "is": allows });
+    let void = peer.allows.contains(&PeerPermission::Tickets)
+        && !allows.contains(&PeerPermission::Tickets);
     let peer = peer.revised(|peer| peer.allows = allows);
     let output = format!("Changed what the peer {} may ask for.", peer.zone);
-    update(&context, peer, details, output).await
+    update(&context, peer, void, details, output).await
 }
 
 /// A reason to suspend a peer.
@@ -108,7 +111,7 @@ pub(super) async fn suspend(
     let details = json!({ "zone": peer.zone, "state": state });
     let output = format!("Suspended the peer {}. Its messages wait.", peer.zone);
     let peer = peer.revised(|peer| peer.state = state);
-    update(&context, peer, details, output).await
+    update(&context, peer, true, details, output).await
 }
 
 pub(super) async fn resume(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
@@ -122,7 +125,7 @@ pub(super) async fn resume(context: Context, params: ByPeer) -> Result<Answer<Pe
     }
     let details = json!({ "zone": peer.zone });
     let peer = peer.revised(|peer| peer.state = PeerState::Active);
-    update(&context, peer, details, output).await
+    update(&context, peer, false, details, output).await
 }
 
 pub(super) async fn remove(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
@@ -137,7 +140,7 @@ pub(super) async fn remove(context: Context, params: ByPeer) -> Result<Answer<Pe
     };
     let details = json!({ "zone": peer.zone });
     let peer = peer.revised(|peer| peer.state = state);
-    update(&context, peer, details, output).await
+    update(&context, peer, true, details, output).await
 }
 
 pub(super) async fn forget(context: Context, params: ByPeer) -> Result<Answer<Done>, Refusal> {
@@ -149,9 +152,12 @@ pub(super) async fn forget(context: Context, params: ByPeer) -> Result<Answer<Do
         ));
     }
     let (site, revision) = (peer.site(), peer.revision);
-    let change = Change::Peer(PeerChange::Forget { site, revision });
-    let details = json!({ "zone": peer.zone });
-    context.commit(change, site.to_string(), details).await?;
+    // A site that becomes a peer again starts without permissions.
+    let released = without_peer(&context, site).await?;
+    let mut changes = released.changes;
+    changes.push(Change::Peer(PeerChange::Forget { site, revision }));
+    let details = json!({ "zone": peer.zone, "removed_from": released.ids });
+    context.commit(changes, site.to_string(), details).await?;
     let output = format!("Forgot the peer {site}. A ticket can make it a peer again.");
     Ok(Answer::new(Done {}).with_output(output))
 }
@@ -163,14 +169,22 @@ fn removed() -> Refusal {
     )
 }
 
+/// Stores a peer. `void` tells providers that the tickets of its applications are void.
 async fn update(
     context: &Context,
     peer: Peer,
+    void: bool,
     details: serde_json::Value,
     output: String,
 ) -> Result<Answer<PeerView>, Refusal> {
     let change = Change::Peer(PeerChange::Update(Box::new(peer.clone())));
     let target = peer.site().to_string();
-    context.commit(change, target, details).await?;
+    let (site, now) = (context.site(), context.now());
+    let notices = match void {
+        true => site.foreign_tickets_void(peer.site(), None, now).await?,
+        false => Vec::new(),
+    };
+    let changes = notices.into_iter().fold(change.into(), Changes::and);
+    context.commit(changes, target, details).await?;
     Ok(Answer::new(PeerView::of(context.site(), peer)).with_output(output))
 }

@@ -2,7 +2,8 @@
 //!
 //! `ticket` and `join` make a peer. `list`, `show`, `suspend`, `resume`, `remove`, `forget`,
 //! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox` and `discard` are
-//! for people. Peers themselves call `deliver`, `audit_head` and `ping`, and nothing else.
+//! for people. Peers themselves call `deliver`, `audit_head` and `ping`, and two operations of the group
+//! `broker`.
 
 mod heads;
 mod introduce;
@@ -19,6 +20,7 @@ use crate::engine::Entry;
 use crate::lockdown::OperationKind;
 
 pub(super) use view::PeerRef;
+pub(super) use wire::{called, permitted};
 
 /// A site id for the examples of the reference.
 const EXAMPLE_SITE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

@@ -181,13 +181,13 @@ pub(super) struct Pong {
 }
 
 pub(super) async fn ping(context: Context, _: NoParams) -> Result<Answer<Pong>, Refusal> {
-    peer(&context).await?;
+    called(&context).await?;
     let time = context.now();
     Ok(Answer::new(Pong { time }))
 }
 
 /// The peer that calls, which is active.
-async fn peer(context: &Context) -> Result<Peer, Refusal> {
+pub(in crate::operations) async fn called(context: &Context) -> Result<Peer, Refusal> {
     let found = match context.caller().peer {
         Some(site) => context.site().store().peer(site).await?,
         None => None,
@@ -219,8 +219,11 @@ async fn limited(
 }
 
 /// The peer that calls, if it may ask for that.
-pub(super) async fn permitted(context: &Context, what: PeerPermission) -> Result<Peer, Refusal> {
-    let peer = peer(context).await?;
+pub(in crate::operations) async fn permitted(
+    context: &Context,
+    what: PeerPermission,
+) -> Result<Peer, Refusal> {
+    let peer = called(context).await?;
     match peer.allows.contains(&what) {
         true => Ok(peer),
         false => Err(Refusal::not_permitted(

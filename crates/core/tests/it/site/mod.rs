@@ -22,6 +22,8 @@ mod enrolment_races;
 mod enrolment_tickets;
 mod faults;
 mod first_admin;
+mod foreign_tickets;
+mod foreign_void;
 mod former_admins;
 mod lockdown;
 mod loops;

@@ -7,13 +7,16 @@ use std::task::{Context, Waker};
 use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
-    NewPeerConnection, OwnSide, PeerConnection, PeerServerState, PeerTransport, TransportError,
+    AskError, NewPeerConnection, OwnSide, PeerConnection, PeerServerState, PeerTransport,
+    TransportError,
 };
 use countersign_core::lockdown::LockdownLevel;
 use countersign_core::sessions::CloseReason;
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
+use countersign_proto::site_identity::SiteId;
 use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite, run};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// A site with the person ada, the admin root and a peer server, and its peer.
@@ -305,6 +308,15 @@ impl PeerTransport for Slow {
             known: self.peer.known(),
             events: self.peer.events.clone(),
         })
+    }
+
+    async fn ask(
+        &self,
+        _: SiteId,
+        _: (&'static str, &'static str),
+        _: Box<RawValue>,
+    ) -> Result<Outcome, AskError> {
+        Err(AskError::Unreachable("it is slow".to_owned()))
     }
 
     fn wake(&self) {}

@@ -90,7 +90,7 @@ async fn above_the_rate_nothing_of_an_operation_is_read() {
 }
 
 /// The breaches counted from 0 after the suspension could not be stored, and the peer stayed connected.
-// PEER-40
+// PEER-50
 #[tokio::test]
 async fn a_suspension_that_cannot_be_stored_keeps_the_peer_out_and_is_tried_again() {
     let memory = MemoryStore::default();
@@ -174,7 +174,7 @@ async fn peer_doctor_names_each_problem_with_its_cause_and_the_next_step() {
 }
 
 /// A person could fill the connections of all others with messages for peers that do not answer.
-// PEER-41
+// PEER-51
 #[tokio::test]
 async fn messages_of_one_person_wait_for_at_most_32_peers() {
     let (test, _) = with_peer(TestSite::new().await).await;
@@ -222,7 +222,7 @@ impl PeerTransport for Silent {
 }
 
 /// Each join is a connection to an address that the person chooses.
-// PEER-41
+// PEER-51
 #[tokio::test]
 async fn one_person_joins_at_most_two_sites_at_a_time() {
     let (test, _) = with_peer(TestSite::new().await).await;

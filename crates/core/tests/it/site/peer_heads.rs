@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::engine::{HeadReply, HeadState, OfferedHead, PeerConnection};
+use countersign_core::engine::{HeadReply, HeadState, OfferedHead, PeerConnection, PeerProblem};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::{AuditHead, AuditReceipt, SignedAuditHead, WitnessedHead};
@@ -427,7 +427,8 @@ async fn a_verification_says_why_a_peer_did_not_reply() {
     site.head_refused(scene.id(), &offered, Code::NOT_PERMITTED, now);
     let problem = scene.verify().await["peers"][0]["problem"].clone();
     assert!(problem.as_str().unwrap().contains("`peer permit`"));
-    site.peer_problem(scene.id(), Some("no route".to_owned()), now);
+    let why = "no route".to_owned();
+    site.peer_problem(scene.id(), PeerProblem::Unreachable { why }, now);
     let problem = scene.verify().await["peers"][0]["problem"].clone();
     assert!(problem.as_str().unwrap().contains("no route"));
     scene

@@ -97,6 +97,7 @@ fn the_guide_on_devices_can_be_followed_word_for_word() {
 #[test]
 fn the_guide_on_two_sites_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
+    with_cargo(folder.path());
     follow("docs/guide/connect-two-sites.md", folder.path());
 }
 

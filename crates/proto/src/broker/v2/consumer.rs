@@ -9,6 +9,7 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
 use countersign_crypto::sealing::hybrid::HybridKey;
 
+use super::foreign::ForeignName;
 use super::message::{
     AcknowledgedNonces, Acknowledgement, AuthRequest, AuthResponse, CIPHER, HASH, IdObject, Nonce,
     Presentation, write,
@@ -151,7 +152,7 @@ impl Consumer {
         response: AuthResponse,
     ) -> Result<IssuedTicket, ConsumerError> {
         let once = &response.one_time_credentials;
-        let ours = response.requester == self.id
+        let ours = self.is_named(&response.requester, requested)
             && response.requested == requested
             && once.cipher == CIPHER
             && (once.hash.as_str(), response.hash.as_str()) == (HASH, HASH)
@@ -159,6 +160,18 @@ impl Consumer {
         match ours {
             true => Ok(IssuedTicket { response }),
             false => Err(ConsumerError::FailedVerification),
+        }
+    }
+}
+
+impl Consumer {
+    /// Whether `requester` is this application, in a response about the provider `requested`. A
+    /// provider of another site knows it by its id with the zone of its own site.
+    fn is_named(&self, requester: &str, requested: &str) -> bool {
+        let foreign = |name: &ForeignName| name.zone().as_str() != self.site;
+        match requested.parse().ok().filter(foreign) {
+            Some(_) => requester == format!("{}@{}", self.id, self.site),
+            None => requester == self.id,
         }
     }
 }

@@ -12,6 +12,14 @@ pub const AHEAD: u64 = 1_000;
 /// access for longer.
 pub const MAX_TICKET: u64 = 24 * 60 * 60 * 1_000;
 
+/// The maximum lifetime of a ticket across sites, in milliseconds: an hour. When a site cannot tell a
+/// peer that tickets are void, they end with their lifetime.
+pub const MAX_FOREIGN_TICKET: u64 = 60 * 60 * 1_000;
+
+/// The maximum length of the ciphertext of a ticket that a peer made, in bytes. The path of the ticket
+/// is its longest part; the response that contains the ticket must not exceed [`SEALED`].
+pub const SEALED_TICKET: usize = 8_192;
+
 /// How long new tickets are sealed under one ticket key of the symmetric path, in milliseconds: a
 /// day, so that a provider that asks from time to time always has the next key.
 pub const TICKET_KEY: u64 = 24 * 60 * 60 * 1_000;

@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod consumer;
+pub mod foreign;
 pub mod introduction;
 pub mod limits;
 pub mod message;

@@ -23,6 +23,11 @@ pub enum Refusal {
     /// The parties have no cipher or hash in common.
     #[error("the parties have no cipher or hash in common")]
     NothingInCommon,
+    /// The provider is an application of a peer that does not answer.
+    #[error(
+        "the site of the provider does not answer; try again later, or ask an admin for `countersign peer doctor`"
+    )]
+    PeerUnreachable,
 }
 
 impl Refusal {
@@ -33,6 +38,7 @@ impl Refusal {
             Self::NotVerified | Self::Clock | Self::Expired => 401,
             Self::NotAllowed => 403,
             Self::Replayed | Self::NothingInCommon => 409,
+            Self::PeerUnreachable => 503,
         }
     }
 
@@ -46,6 +52,7 @@ impl Refusal {
             Self::NotAllowed => "not-allowed",
             Self::Expired => "expired",
             Self::NothingInCommon => "nothing-in-common",
+            Self::PeerUnreachable => "peer-unreachable",
         }
     }
 

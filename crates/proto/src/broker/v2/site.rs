@@ -10,11 +10,13 @@ use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
 use countersign_crypto::secret::Secret;
 use serde_json::value::RawValue;
 
+use super::foreign::{ForeignName, ForeignRequest};
 use super::message::{
     AuthRequest, AuthResponse, CIPHER, HASH, Nonce, OneTimeCredentials, SealedTicket, Ticket,
 };
 use super::sealed::{Kind, TicketHeader};
 use super::{Refusal, SealedMessage, limits};
+use crate::name::Zone;
 
 /// The site as a party.
 pub struct Site {
@@ -149,44 +151,97 @@ impl VerifiedRequest {
         entropy: &mut dyn Entropy,
     ) -> Result<SealedMessage, Refusal> {
         let requested = requested.ok_or(Refusal::NotAllowed)?;
+        self.check_algorithms()?;
+        let parties = (requester, requested);
+        let ticket = Ticket::new(parties, self.request.nonce, now, entropy)?;
+        let sealed = site.seal_ticket(requested, &ticket, entropy)?;
+        let answer = ticket.answer(SealedTicket::Signed(sealed));
+        self.seal_response(site, requester, &answer, entropy)
+    }
+
+    /// The request to the site of the provider, if `own` is this site's zone and the provider is an
+    /// application of another site.
+    #[must_use]
+    pub fn foreign(&self, own: &Zone) -> Option<ForeignRequest> {
+        let provider: ForeignName = self.request.requested.parse().ok()?;
+        let consumer = ForeignName::new(&self.request.requester, own).ok()?;
+        (provider.zone() != own).then_some(ForeignRequest {
+            consumer,
+            provider,
+            nonce: self.request.nonce,
+        })
+    }
+
+    /// The index of the consumer's key that signed the request.
+    #[must_use]
+    pub fn signer(&self) -> usize {
+        self.signer
+    }
+
+    /// Checks that the consumer supports what tickets of this edition use.
+    ///
+    /// # Errors
+    /// [`Refusal::NothingInCommon`].
+    pub fn check_algorithms(&self) -> Result<(), Refusal> {
         let knows = |known: &[String], name: &str| known.iter().any(|known| known == name);
         let (ciphers, hashes) = (
             &self.request.supported_ciphers,
             &self.request.supported_hashes,
         );
         // The preferred algorithm must be one that the consumer supports.
-        if !knows(ciphers, CIPHER) || !knows(hashes, HASH) || !knows(hashes, &self.request.hash) {
-            return Err(Refusal::NothingInCommon);
+        match knows(ciphers, CIPHER) && knows(hashes, HASH) && knows(hashes, &self.request.hash) {
+            true => Ok(()),
+            false => Err(Refusal::NothingInCommon),
         }
+    }
+
+    /// Seals a response for the consumer: its own answer, or that of a peer, of which the caller has
+    /// checked that it answers the request ([`ForeignRequest::is_answered_by`]).
+    ///
+    /// # Errors
+    /// [`Refusal::NotAllowed`] if it cannot be sealed, [`Refusal::NotVerified`] without the keys.
+    pub fn seal_response(
+        &self,
+        site: &Site,
+        requester: &Application,
+        response: &AuthResponse,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
         let own = site.keys.get(self.key).ok_or(Refusal::NotVerified)?;
-        // The oldest key: the provider may not know the newest yet.
-        let signing = site.keys.last().ok_or(Refusal::NotVerified)?;
-        let provider = requested.keys.first().ok_or(Refusal::NotAllowed)?;
-        let consumer = requester
-            .keys
-            .get(self.signer)
-            .ok_or(Refusal::NotVerified)?;
-        let parties = (requester, requested);
-        let ticket = Ticket::new(parties, self.request.nonce, now, entropy)?;
-        let sealed = SealedMessage::seal(
-            (Kind::Ticket, Some(ticket.header())),
-            (&site.id, signing),
-            (&requested.id, provider),
-            requested.suite,
-            &ticket,
-            entropy,
-        );
-        let sealed = sealed.ok_or(Refusal::NotAllowed)?;
-        let answer = ticket.answer(SealedTicket::Signed(sealed));
+        let consumer = requester.keys.get(self.signer);
+        let consumer = consumer.ok_or(Refusal::NotVerified)?;
         SealedMessage::seal(
             (Kind::Response, None),
             (&site.id, own),
             (&requester.id, consumer),
             requester.suite,
-            &answer,
+            response,
             entropy,
         )
         .ok_or(Refusal::NotAllowed)
+    }
+}
+
+impl Site {
+    /// Seals a ticket to the newest key of its provider. It is signed with the oldest key of the
+    /// site: the provider may not know the newest yet.
+    pub(super) fn seal_ticket(
+        &self,
+        requested: &Application,
+        ticket: &Ticket,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
+        let signing = self.keys.last().ok_or(Refusal::NotVerified)?;
+        let provider = requested.keys.first().ok_or(Refusal::NotAllowed)?;
+        let sealed = SealedMessage::seal(
+            (Kind::Ticket, Some(ticket.header())),
+            (&self.id, signing),
+            (&requested.id, provider),
+            requested.suite,
+            ticket,
+            entropy,
+        );
+        sealed.ok_or(Refusal::NotAllowed)
     }
 }
 

@@ -1,5 +1,6 @@
 mod changed;
 mod dialog;
+mod foreign;
 mod parties;
 mod signature;
 mod symmetric;

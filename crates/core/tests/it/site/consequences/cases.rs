@@ -91,7 +91,7 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
-        if ["peer.deliver", "peer.audit_head"].contains(&self.name) {
+        if ["peer.deliver", "peer.audit_head", "broker.foreign_void"].contains(&self.name) {
             let site = scene.peer.known().id();
             return Caller::peer(site, &scene.peer.zone.parse().unwrap());
         }
@@ -307,7 +307,7 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         ]),
         case("service.disable", named("robot")).ends("robot", CloseReason::AccountLocked),
         case("service.enable", named("mailer")).after([
-            Step::Run("service.create", mailer),
+            Step::Run("service.create", mailer.clone()),
             Step::Run("service.disable", named("mailer")),
         ]),
         case("service.delete", named("robot")).ends("robot", CloseReason::AccountDeleted),
@@ -407,6 +407,23 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
         case("peer.audit_head", audit_head)
             .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
+        case(
+            "broker.foreign_void",
+            json!({ "consumers": ["billing@b.example"] }),
+        )
+        .after([
+            Step::Run("service.create", mailer.clone()),
+            Step::Run(
+                "app.update",
+                json!({
+                    "id": "ledger",
+                    "settings": { "service": "mailer" },
+                    "allow_callers": ["billing@b.example"],
+                }),
+            ),
+            Step::Run("peer.start", json!({})),
+            Step::PeerConnects,
+        ]),
         case("alarm.raise", alarm()),
         case("alarm.acknowledge", json!({})).after([Step::Made("alarm.raise", alarm())]),
         case("alarm.over", json!({ "key": "disk" })).after([Step::Run("alarm.raise", alarm())]),

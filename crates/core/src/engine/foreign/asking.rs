@@ -1,0 +1,284 @@
+//! The site of the consumer: asks the site of the provider.
+
+use countersign_proto::broker::v2::Refusal;
+use countersign_proto::broker::v2::foreign::{ForeignName, ForeignRequest};
+use countersign_proto::broker::v2::message::{AuthResponse, Nonce};
+use countersign_proto::broker::v2::symmetric::TicketResult;
+use countersign_proto::operation::{Code, Outcome};
+use countersign_proto::site_identity::SiteId;
+use futures_util::future::join_all;
+use serde::Deserialize;
+use serde_json::value::to_raw_value;
+
+use crate::access::Channel;
+use crate::engine::{AskError, PeerBreach, Site};
+use crate::id::InstanceId;
+use crate::site_key::BrokerKeys;
+use crate::store::StoreError;
+use crate::throttle::Rate;
+use crate::tickets::{
+    self, AllowedForeign, Denial, Destination, ForeignAsk, ForeignTicketParams, IssueError,
+    Registered, TicketEdition, Verified,
+};
+use crate::timestamp::Timestamp;
+
+/// How long this site asks a peer for nothing after it was busy, in milliseconds.
+const REST: u64 = 5_000;
+
+/// Why a peer gave no ticket.
+enum NoTicket {
+    /// Its policy does not allow it.
+    Refused,
+    /// It or this site has too much to do.
+    Busy,
+    /// It does not answer.
+    Unreachable,
+    Store(StoreError),
+}
+
+impl From<StoreError> for NoTicket {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The result of `broker foreign_ticket`.
+#[derive(Deserialize)]
+struct Answered {
+    ticket: TicketResult,
+}
+
+impl Site {
+    /// Finds out which site has the provider of a verified request. For a provider of a peer it
+    /// applies this site's policy and enters the request into the replay cache. A refusal is counted
+    /// for the audit log.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn destination<E: TicketEdition>(
+        &self,
+        verified: Verified<E>,
+        now: Timestamp,
+    ) -> Result<Destination<E>, IssueError<E::Refusal>> {
+        let ask = verified.foreign(&self.zone());
+        let Some(ask) = ask.map_err(IssueError::Refused)? else {
+            return Ok(Destination::Own(verified));
+        };
+        let provider = &ask.request.provider;
+        let consumer = &verified.consumer;
+        let Ok(peer) = self.may_ask(&consumer.application, provider).await? else {
+            let refused = tickets::refused(consumer, Channel::Http, verified.provider(), 1);
+            self.count(refused, now);
+            return Err(IssueError::Refused(E::refusal(Denial::NotAllowed)));
+        };
+        self.broker().record(&verified, now)?;
+        let allowed = AllowedForeign {
+            verified,
+            ask,
+            peer,
+        };
+        Ok(Destination::Peer(allowed))
+    }
+
+    /// Asks the peer for the ticket. It takes as long as the peer, and at most the time that the
+    /// transport gives it.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn ask_foreign<E: TicketEdition>(
+        &self,
+        allowed: &AllowedForeign<E>,
+        now: Timestamp,
+    ) -> Result<AuthResponse, IssueError<E::Refusal>> {
+        let (consumer, ask, peer) = (&allowed.verified.consumer, &allowed.ask, allowed.peer);
+        let denied = |denial| IssueError::Refused(E::refusal(denial));
+        let asked = self.ask_for_ticket(consumer, ask, peer, now).await;
+        asked.map_err(|failure| match failure {
+            NoTicket::Refused => {
+                let path = (&ask.request.provider, peer);
+                let refused = tickets::foreign_asked(consumer, Channel::Http, path, false);
+                self.count(refused, now);
+                denied(Denial::NotAllowed)
+            }
+            NoTicket::Unreachable => denied(Denial::PeerUnreachable),
+            NoTicket::Busy => IssueError::Busy,
+            NoTicket::Store(error) => IssueError::Store(error),
+        })
+    }
+
+    /// Seals the ticket of the peer for the consumer. Policy is applied again, because the peer may
+    /// have taken long.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn relay<E: TicketEdition>(
+        &self,
+        keys: &BrokerKeys,
+        allowed: AllowedForeign<E>,
+        response: &AuthResponse,
+        now: Timestamp,
+    ) -> Result<E::Sealed, IssueError<E::Refusal>> {
+        let consumer = &allowed.verified.consumer;
+        let path = (&allowed.ask.request.provider, allowed.peer);
+        let denied = |denial| Err(IssueError::Refused(E::refusal(denial)));
+        let again = self
+            .registered(consumer.application.id.as_str(), now)
+            .await?;
+        if !again.is_some_and(|again| again.is_same_revision(consumer)) {
+            return denied(Denial::NotVerified);
+        }
+        let still = self.may_ask(&consumer.application, path.0).await?;
+        if still != Ok(path.1) || !self.permits(E::ACTIVITY) {
+            self.count(
+                tickets::foreign_asked(consumer, Channel::Http, path, false),
+                now,
+            );
+            return denied(Denial::NotAllowed);
+        }
+        let sealed = allowed.relay(keys, response, &mut self.entropy());
+        let sealed = sealed.map_err(IssueError::Refused)?;
+        self.count(
+            tickets::foreign_asked(consumer, Channel::Http, path, true),
+            now,
+        );
+        Ok(sealed)
+    }
+
+    /// Answers a list of providers of peers in a session, all at once. The caller has authenticated
+    /// the consumer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub(crate) async fn foreign_tickets(
+        &self,
+        consumer: &Registered,
+        providers: Vec<ForeignName>,
+        now: Timestamp,
+    ) -> Result<Vec<TicketResult>, StoreError> {
+        let asked = providers
+            .into_iter()
+            .map(|provider| self.foreign_ticket(consumer, provider, now));
+        join_all(asked).await.into_iter().collect()
+    }
+
+    async fn foreign_ticket(
+        &self,
+        consumer: &Registered,
+        provider: ForeignName,
+        now: Timestamp,
+    ) -> Result<TicketResult, StoreError> {
+        let refused = |refusal: Refusal| Ok(TicketResult::Refused(refusal.code().to_owned()));
+        let application = &consumer.application;
+        let count = |path, was_granted| {
+            let asked = tickets::foreign_asked(consumer, Channel::Session, path, was_granted);
+            self.count(asked, now);
+        };
+        let name = ForeignName::new(application.id.as_str(), &self.zone());
+        let (Ok(peer), Ok(name)) = (self.may_ask(application, &provider).await?, name) else {
+            let provider = provider.to_string();
+            self.count(
+                tickets::refused(consumer, Channel::Session, &provider, 1),
+                now,
+            );
+            return refused(Refusal::NotAllowed);
+        };
+        let nonce = Nonce(countersign_crypto::entropy::fresh(&mut self.entropy()));
+        let ask = ForeignAsk {
+            request: ForeignRequest {
+                consumer: name,
+                provider: provider.clone(),
+                nonce,
+            },
+            key: None,
+        };
+        let asked = self.ask_for_ticket(consumer, &ask, peer, now).await;
+        let path = (&provider, peer);
+        match asked {
+            Ok(response) if self.may_ask(application, &provider).await? == Ok(peer) => {
+                count(path, true);
+                Ok(TicketResult::Granted(Box::new(response)))
+            }
+            Ok(_) | Err(NoTicket::Refused) => {
+                count(path, false);
+                refused(Refusal::NotAllowed)
+            }
+            Err(NoTicket::Busy | NoTicket::Unreachable) => refused(Refusal::PeerUnreachable),
+            Err(NoTicket::Store(error)) => Err(error),
+        }
+    }
+
+    /// Asks a peer for a ticket. A consumer that asks too often does not use up what the site may
+    /// ask its peer: a peer counts what is above its rate as a breach of the protocol.
+    async fn ask_for_ticket(
+        &self,
+        consumer: &Registered,
+        ask: &ForeignAsk,
+        peer: SiteId,
+        now: Timestamp,
+    ) -> Result<AuthResponse, NoTicket> {
+        // Registrations that are older than instance ids share one.
+        let instance = consumer.application.instance;
+        let instance = instance.unwrap_or(InstanceId::from_bytes([0; 16]));
+        self.may_ask_now(Rate::ForeignConsumer(instance), now)?;
+        let outcome = self
+            .ask_peer(peer, "foreign_ticket", &ForeignTicketParams::of(ask), now)
+            .await?;
+        let answered = serde_json::from_str::<Answered>(outcome.data.get());
+        match answered.map(|answered| answered.ticket) {
+            Ok(TicketResult::Granted(response)) if ask.request.is_answered_by(&response) => {
+                Ok(*response)
+            }
+            Ok(TicketResult::Refused(_)) => Err(NoTicket::Refused),
+            Ok(TicketResult::Granted(_)) | Err(_) => {
+                self.peer_fault(peer, PeerBreach::Line, now).await?;
+                Err(NoTicket::Unreachable)
+            }
+        }
+    }
+
+    fn may_ask_now(&self, rate: Rate, now: Timestamp) -> Result<(), NoTicket> {
+        let counted = self.throttle().rates().take(rate, now);
+        counted.map_err(|_| NoTicket::Busy)
+    }
+
+    /// Calls an operation of the group `broker` at a peer. Returns its successful outcome.
+    async fn ask_peer(
+        &self,
+        peer: SiteId,
+        command: &'static str,
+        params: &(impl serde::Serialize + Sync),
+        now: Timestamp,
+    ) -> Result<Outcome, NoTicket> {
+        if self.is_peer_resting(peer, now) {
+            return Err(NoTicket::Busy);
+        }
+        self.may_ask_now(Rate::AskedOfPeer(peer), now)?;
+        let transport = self.peer_transport().ok_or(NoTicket::Unreachable)?;
+        let params = to_raw_value(params).map_err(|_| NoTicket::Unreachable)?;
+        let outcome = match transport.ask(peer, ("broker", command), params).await {
+            Ok(outcome) => outcome,
+            Err(AskError::Busy) => return Err(NoTicket::Busy),
+            Err(AskError::Unreachable(_)) => return Err(NoTicket::Unreachable),
+        };
+        match outcome.code {
+            Code::SUCCESS => Ok(outcome),
+            Code::BUSY => {
+                self.let_peer_rest(peer, now.plus_millis(REST));
+                Err(NoTicket::Busy)
+            }
+            Code::SEALED | Code::LOCKDOWN | Code::INTERNAL => Err(NoTicket::Unreachable),
+            _ => Err(NoTicket::Refused),
+        }
+    }
+
+    /// Tells a peer which tickets are void. Returns whether it was told.
+    pub(super) async fn tell(
+        &self,
+        peer: SiteId,
+        params: &(impl serde::Serialize + Sync),
+        now: Timestamp,
+    ) -> bool {
+        let told = self.ask_peer(peer, "foreign_void", params, now).await;
+        told.is_ok()
+    }
+}

@@ -1,0 +1,144 @@
+//! Void tickets across sites: the site of the consumer tells the peer, and the site of the provider
+//! tells its providers.
+//!
+//! ```text
+//! change set with a notice ──▶ waits in memory ──▶ `broker foreign_void` ──▶ event for the providers
+//!                                  │                  (at the peer)
+//!                                  ▼ after the longest lifetime of a ticket: forgotten
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use countersign_proto::broker::v2::foreign::ForeignName;
+use countersign_proto::broker::v2::limits::MAX_FOREIGN_TICKET;
+use countersign_proto::site_identity::SiteId;
+use serde_json::json;
+
+use crate::engine::Site;
+use crate::sessions::Audience;
+use crate::store::{Notice, StoreError};
+use crate::timestamp::Timestamp;
+
+/// The most consumers in one operation `broker foreign_void`.
+pub(crate) const MAX_VOID_NAMES: usize = 64;
+/// The most consumers whose void tickets wait to be told to one peer. Tickets of further ones end
+/// with their lifetime, at most an hour.
+const MAX_WAITING: usize = 4_096;
+
+/// The consumers whose void tickets wait to be told to each peer, and since when.
+#[derive(Default)]
+pub(crate) struct Voids {
+    waiting: HashMap<SiteId, BTreeMap<ForeignName, Timestamp>>,
+}
+
+impl Voids {
+    /// Forgets what has no effect any more.
+    fn prune(&mut self, now: Timestamp) {
+        for names in self.waiting.values_mut() {
+            names.retain(|_, at| now < at.plus_millis(MAX_FOREIGN_TICKET));
+        }
+        self.waiting.retain(|_, names| !names.is_empty());
+    }
+}
+
+impl Site {
+    /// The tickets of a consumer for providers of a peer are void: the peer is to be told.
+    pub(in crate::engine) fn void_at_peer(
+        &self,
+        peer: SiteId,
+        consumer: &ForeignName,
+        at: Timestamp,
+    ) {
+        {
+            let mut voids = self.voids();
+            voids.prune(at);
+            let names = voids.waiting.entry(peer).or_default();
+            if names.len() < MAX_WAITING || names.contains_key(consumer) {
+                names.insert(consumer.clone(), at);
+            }
+        }
+        self.wake_peers();
+    }
+
+    /// The peers that are to be told that tickets are void.
+    #[must_use]
+    pub fn peers_to_tell(&self, now: Timestamp) -> Vec<SiteId> {
+        let mut voids = self.voids();
+        voids.prune(now);
+        voids.waiting.keys().copied().collect()
+    }
+
+    /// Tells a peer which tickets are void, at most 64 consumers. Returns whether it was told; call
+    /// it again later otherwise.
+    pub async fn tell_void_tickets(&self, peer: SiteId, now: Timestamp) -> bool {
+        let batch: Vec<(ForeignName, Timestamp)> = {
+            let voids = self.voids();
+            let waiting = voids.waiting.get(&peer).into_iter().flatten();
+            let waiting = waiting.map(|(name, at)| (name.clone(), *at));
+            waiting.take(MAX_VOID_NAMES).collect()
+        };
+        if batch.is_empty() {
+            return true;
+        }
+        let consumers: Vec<&ForeignName> = batch.iter().map(|(name, _)| name).collect();
+        if !self
+            .tell(peer, &json!({ "consumers": consumers }), now)
+            .await
+        {
+            return false;
+        }
+        let mut voids = self.voids();
+        if let Some(waiting) = voids.waiting.get_mut(&peer) {
+            for (name, at) in &batch {
+                // Tickets that became void meanwhile are told again.
+                if waiting.get(name) == Some(at) {
+                    waiting.remove(name);
+                }
+            }
+        }
+        voids.prune(now);
+        true
+    }
+
+    fn voids(&self) -> MutexGuard<'_, Voids> {
+        // The map is consistent whenever the lock is free, so a poisoned lock can be used.
+        let voids = self.peering().voids.lock();
+        voids.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the notices that tell providers that the tickets of consumers of a peer are void: of
+    /// these, or of all. Only providers that they may call are told.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub(crate) async fn foreign_tickets_void(
+        &self,
+        peer: SiteId,
+        consumers: Option<&BTreeSet<ForeignName>>,
+        now: Timestamp,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let mut told: BTreeMap<ForeignName, BTreeSet<_>> = BTreeMap::new();
+        self.each_application(|provider| {
+            let Some(service) = provider.service else {
+                return;
+            };
+            for grant in provider.callers {
+                let is_meant = consumers.is_none_or(|names| names.contains(&grant.name));
+                if grant.site == peer && is_meant {
+                    told.entry(grant.name).or_default().insert(service);
+                }
+            }
+        })
+        .await?;
+        let notice = |(consumer, services): (ForeignName, _)| {
+            let to = Audience::Accounts(Arc::new(services));
+            let data = json!({ "app": consumer, "at": now });
+            let event = Notice::event(to, "broker", "tickets_void", &data);
+            event.map_err(|error| StoreError::Unavailable {
+                problem: error.to_string(),
+            })
+        };
+        told.into_iter().map(notice).collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! `app update`: changes the settings of an application, and which applications it may call and may be
+//! called by.
+
+use countersign_proto::broker::v2::foreign::ForeignName;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::relations::{no_longer_called, no_longer_calling};
+use super::settings::{self, Settings};
+use super::view::AppView;
+use super::{find, foreign, policy, put};
+use crate::applications::{ApplicationId, Callee};
+use crate::engine::{Answer, Context, Refusal};
+
+/// The changes to make.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Update {
+    /// The application's id.
+    id: ApplicationId,
+    /// The settings to change.
+    #[serde(default)]
+    settings: Settings,
+    /// Applications and groups that the application may call in addition. The applications must
+    /// exist; of applications of peers, the peer must.
+    #[serde(default)]
+    allow: Vec<Callee>,
+    /// Applications and groups that the application may no longer call.
+    #[serde(default)]
+    disallow: Vec<Callee>,
+    /// Applications of peers that may call the application in addition: their ids there, `@` and the
+    /// zone of the peer.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    allow_callers: Vec<ForeignName>,
+    /// Applications of peers that may no longer call the application.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    disallow_callers: Vec<ForeignName>,
+}
+
+pub(super) async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Refusal> {
+    params.settings.check()?;
+    for (field, entries) in [
+        ("allow", params.allow.len()),
+        ("disallow", params.disallow.len()),
+        ("allow_callers", params.allow_callers.len()),
+        ("disallow_callers", params.disallow_callers.len()),
+    ] {
+        settings::few(field, entries)?;
+    }
+    let before = find(&context, &params.id).await?;
+    let mut application = before.clone();
+    params.settings.apply(&context, &mut application).await?;
+    settings::disallow(&mut application, &params.disallow)?;
+    settings::allow(&context, &mut application, params.allow, "allow").await?;
+    foreign::disallow_callers(&mut application, &params.disallow_callers)?;
+    foreign::allow_callers(&context, &mut application, params.allow_callers).await?;
+    let application = application.revised(context.now(), |_| ());
+    let details = policy(&application);
+    let details = serde_json::value::to_raw_value(&details)
+        .map_err(|error| Refusal::internal(error.to_string()))?;
+    let mut void = no_longer_calling(&context, &before, &application)?;
+    let kept = |grant| application.may_call.contains(grant);
+    if !before.may_call.iter().all(kept) {
+        void.extend(no_longer_called(&context, &before, &application).await?);
+    }
+    let view = put(&context, application, void, details).await?;
+    let mut lines = vec![format!("Changed {}.", view.id)];
+    lines.extend(view.relations());
+    Ok(Answer::new(view).with_output(lines.join("\n")))
+}
