@@ -6,10 +6,10 @@ use std::sync::Arc;
 use countersign_core::access::Caller;
 use countersign_core::engine::{Site, UnsealError};
 use countersign_crypto::site_key_slots::SlotSecret;
-use countersign_testkit::harness::{NOW, TestPeer, TestSite, operation, run};
+use countersign_testkit::harness::{NOW, TestPeer, TestSite, operation, run, time};
 use countersign_testkit::planted::Planted;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -137,4 +137,37 @@ async fn a_site_whose_data_cannot_be_sealed_stays_sealed_and_loses_nothing() {
     assert_eq!(unseal(&test, &site).await, Ok(true));
     assert_eq!(found(&test, &planted), BTreeSet::new());
     assert_eq!(data(&site).await, DATA);
+}
+
+/// Pieces of the wrapped seeds of the current site key. SQLite may split a value.
+async fn current_key(connection: &mut SqliteConnection) -> Planted {
+    let stored = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'site_key'");
+    let stored: Vec<u8> = stored.fetch_one(connection).await.unwrap();
+    let stored: Value = serde_json::from_slice(&stored).unwrap();
+    let mut planted = Planted::default();
+    for slot in stored["current"]["slots"].as_array().unwrap() {
+        for piece in slot["sealed"].as_str().unwrap().as_bytes().chunks_exact(16) {
+            planted.plant("replaced key", piece);
+        }
+    }
+    planted
+}
+
+/// SQLite cannot empty the write-ahead log while another connection reads from it.
+#[tokio::test]
+async fn a_replaced_key_that_a_reader_kept_in_the_log_is_erased_after_the_reader_without_a_change()
+{
+    let test = TestSite::builder().file().build().await;
+    let file = SqliteConnectOptions::new().filename(test.database());
+    let mut reader: SqliteConnection = file.connect().await.unwrap();
+    let replaced = current_key(&mut reader).await;
+    for statement in ["BEGIN", "SELECT count(*) FROM setting"] {
+        sqlx::query(statement).execute(&mut reader).await.unwrap();
+    }
+    let slot = json!({ "slot_file": test.slot.to_text().expose() });
+    let new = json!({ "secrets": [slot], "slots": [slot] });
+    test.admin("site.key_new", new).await;
+    assert!(!found(&test, &replaced).is_empty());
+    sqlx::query("COMMIT").execute(&mut reader).await.unwrap();
+    time::until(async || found(&test, &replaced).is_empty()).await;
 }
