@@ -107,7 +107,7 @@ impl PeerTransport for Transport {
         if !self.link.load(Ordering::Relaxed) {
             return Err(unreachable("the link is cut"));
         }
-        let plan = self.own.peer_plan(peer).await;
+        let plan = self.own.peer_plan(peer, (self.now)()).await;
         if !matches!(plan, Ok(Some(_))) {
             return Err(unreachable("it is no active peer here"));
         }

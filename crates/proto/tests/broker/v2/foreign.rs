@@ -151,7 +151,8 @@ fn an_answer_for_other_names_another_nonce_or_a_longer_time_is_refused() {
             }
         }
     };
-    let changes: [Box<dyn Fn(&mut AuthResponse)>; 12] = [
+    type Change = Box<dyn Fn(&mut AuthResponse)>;
+    let changes: [Change; 12] = [
         Box::new(|response| response.requester = "archive@a.example".to_owned()),
         Box::new(|response| response.requested = "ledger".to_owned()),
         Box::new(|response| response.requester_nonce = Nonce([0; 16])),
