@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod api;
 mod content;
 mod counted;
 mod delivered;

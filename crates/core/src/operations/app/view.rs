@@ -57,6 +57,8 @@ pub(super) struct AppView {
     created: Timestamp,
     /// When the application was last changed.
     changed: Timestamp,
+    /// How often the application was changed: the entity tag over HTTP.
+    revision: u64,
 }
 
 impl AppView {
@@ -91,6 +93,7 @@ impl AppView {
             service: service.map(|account| account.name),
             created: application.created,
             changed: application.changed,
+            revision: application.revision,
         })
     }
 
