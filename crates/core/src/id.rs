@@ -108,6 +108,11 @@ id! {
 }
 
 id! {
+    /// Identifies an access token. The token itself does not contain it.
+    AccessTokenId
+}
+
+id! {
     /// Names one device, through every change of its name. An id is never used again.
     DeviceId
 }

@@ -57,6 +57,7 @@
 //! ```
 
 pub mod access;
+pub mod access_tokens;
 pub mod accounts;
 pub mod alarms;
 pub mod applications;
@@ -79,3 +80,4 @@ pub mod text;
 pub mod throttle;
 pub mod tickets;
 pub mod timestamp;
+pub mod web_origin;

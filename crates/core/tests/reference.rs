@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use countersign_core::access::Channel;
+use countersign_core::engine::rest::{self, Rest, RestMethod};
 use countersign_core::engine::{Entry, Table, reference};
 use countersign_core::lockdown::{Activity, LockdownLevel, OperationKind};
 use countersign_core::operations;
+use schemars::Schema;
 
 #[test]
 fn the_reference_page_is_up_to_date() {
@@ -92,6 +94,75 @@ fn in_words(activity: Activity) -> &'static str {
         Activity::Information => "the signed time and the introduction, over HTTP",
         Activity::InitScript => "an initialisation script",
         Activity::AlarmDelivery => "the delivery of an alarm by e-mail or webhook",
+    }
+}
+
+/// The description is a committed file, so that a change of the API is seen in review.
+#[test]
+fn the_description_of_the_api_is_up_to_date() {
+    let document = rest::document(&operations::table().unwrap());
+    let wanted = serde_json::to_string_pretty(&document).unwrap() + "\n";
+    is_up_to_date("openapi.json", &wanted);
+}
+
+#[test]
+fn every_operation_has_a_route_or_a_reason_for_none() {
+    let table = operations::table().unwrap();
+    let mut routes = BTreeSet::new();
+    for entry in table.entries() {
+        let name = entry.name();
+        let channels = entry.access().channels();
+        match entry.rest() {
+            Rest::Route(route) => {
+                assert!(
+                    channels.contains(&Channel::Http),
+                    "{name} is refused over HTTP"
+                );
+                assert!(
+                    routes.insert((route.method, route.path)),
+                    "{name} has a route of another one"
+                );
+            }
+            Rest::None(reason) => assert!(!reason.is_empty(), "{name}"),
+            // Neither HTTP nor any other channel but the socket carries it.
+            Rest::Undecided => assert_eq!(channels, [Channel::AdminSocket], "{name} needs a route"),
+        }
+    }
+}
+
+/// A parameter in a path is one of the operation's, and those of what is created are in its result.
+#[test]
+fn the_parameters_in_a_path_exist() {
+    for entry in operations::table().unwrap().entries() {
+        let Some(route) = entry.rest().route() else {
+            continue;
+        };
+        let names = |path: &'static str| {
+            let segments = path.split('/');
+            segments.filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        };
+        let has = |schema: &Schema, field: &str| {
+            let fields = schema.get("properties").and_then(|all| all.as_object());
+            fields.is_some_and(|fields| fields.contains_key(field))
+        };
+        for name in names(route.path) {
+            assert!(has(entry.params(), name), "{}: {name}", entry.name());
+        }
+        for name in route.creates.into_iter().flat_map(names) {
+            let found = has(entry.result(), name) || has(entry.params(), name);
+            assert!(found, "{}: {name}", entry.name());
+        }
+        let first = route.path.split('/').nth(1).unwrap();
+        assert!(
+            route.path.starts_with('/') && !first.starts_with('{'),
+            "{}",
+            route.path
+        );
+        assert!(
+            !(entry.is_audited() && route.method == RestMethod::Get),
+            "{}",
+            entry.name()
+        );
     }
 }
 

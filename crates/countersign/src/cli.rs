@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::commands::{
     alarm, app, audit, backup, broker, call, config, device, enrol, key, lockdown, login,
     operation, option, passphrase, peer, penalty, person, profile, service, session, signing, site,
-    ticket,
+    ticket, token,
 };
 use crate::exit;
 use crate::failure::{Exit, Failure};
@@ -106,6 +106,9 @@ pub(crate) enum Noun {
     /// Enrolment tickets, with which people register devices.
     #[command(subcommand)]
     Ticket(ticket::Verb),
+    /// Access tokens, with which programs call the site over HTTP.
+    #[command(subcommand)]
+    Token(token::Verb),
     /// The devices of people.
     #[command(subcommand)]
     Device(device::Verb),

@@ -71,6 +71,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Service(verb) => commands::service::run(common, verb),
         Noun::Ticket(verb) => commands::ticket::run(common, verb),
         Noun::Peer(verb) => commands::peer::run(common, verb),
+        Noun::Token(verb) => commands::token::run(common, verb),
         Noun::Device(verb) => commands::device::run(common, verb),
         Noun::Enrol(enrol) => commands::enrol::run(common, &enrol),
         Noun::Profile(command) => commands::profile::run(common, &command),

@@ -27,6 +27,7 @@
 //! ```
 
 pub mod agreement;
+pub mod base62;
 pub mod certificate;
 pub mod device_key;
 pub mod entropy;

@@ -43,6 +43,7 @@ pub mod problem;
 pub mod replay;
 pub mod risp;
 pub mod session;
+pub mod signed_request;
 pub mod site_identity;
 pub mod template;
 pub mod uri;

@@ -86,6 +86,18 @@ fn request_failed_line(source: Source) {
     info!(%source, "ticket request failed");
 }
 
+/// Logs and counts a request of the API whose credential is not valid.
+pub(crate) fn api_request_failed(shared: &Shared, source: Source) {
+    api_request_failed_line(source);
+    let outcome = AuditOutcome::Failed;
+    let failed = Occurrence::of_source(source, Channel::Http, "http.request", outcome);
+    shared.note(failed);
+}
+
+fn api_request_failed_line(source: Source) {
+    info!(%source, "API request failed");
+}
+
 fn penalty_began(source: Source, until: impl std::fmt::Display) {
     info!(%source, %until, "penalty began");
 }
@@ -259,6 +271,7 @@ mod tests {
             login_failed(address("2001:db8::1"), "maria@example.org");
             request_failed_line(Source::from(address("192.0.2.9")));
             request_failed_line(Source::from(address("2001:db8:0:1::7")));
+            api_request_failed_line(Source::from(address("192.0.2.11")));
             penalty_began(Source::from(address("192.0.2.10")), "2026-03-01T12:00:00Z");
             info!("session opened");
         });
@@ -268,6 +281,7 @@ mod tests {
             "2001:db8::1",
             "192.0.2.9",
             "2001:db8:0:1::",
+            "192.0.2.11",
         ];
         assert_eq!(banned(&log), expected, "{log}");
         // With the documented `backend = systemd` the filter matched no line.

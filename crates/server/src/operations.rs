@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_core::access::{Caller, Channel};
 use countersign_core::content::Content;
-use countersign_core::engine::{Entry, Refusal};
+use countersign_core::engine::{Carried, Entry, Refusal};
 use countersign_core::id::AccountId;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use futures_util::FutureExt;
@@ -27,6 +27,18 @@ impl Shared {
         operation: &Operation,
         content: Option<Content>,
     ) -> (Outcome, Option<Content>) {
+        let carried = Carried::content(content);
+        self.run_carried(caller, operation, carried).await
+    }
+
+    /// Runs an operation with its content and the conditions of its channel. Returns the result with its
+    /// content.
+    pub(crate) async fn run_carried(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        carried: Carried,
+    ) -> (Outcome, Option<Content>) {
         let entry = self.site.table().find(&operation.group, &operation.command);
         // Costly operations take turns, so that processors stay free for logins. The turn is held by the
         // work, which may outlive its caller.
@@ -40,12 +52,14 @@ impl Shared {
         let (outcome, content) = match entry.filter(|entry| entry.computes()) {
             Some(entry) => {
                 let entry = Arc::clone(entry);
-                self.run_blocking(entry, caller, operation, content, turn)
+                self.run_blocking(entry, caller, operation, carried, turn)
                     .await
             }
             None => {
                 let (entry, now) = (entry.map(|entry| &**entry), clock::now());
-                let run = self.site.run_entry(entry, caller, operation, content, now);
+                let run = self
+                    .site
+                    .run_carried(entry, caller, operation, carried, now);
                 // A panic in a handler ends only its operation.
                 let run = AssertUnwindSafe(run).catch_unwind().await;
                 run.unwrap_or_else(|_| interrupted(operation))
@@ -78,7 +92,7 @@ impl Shared {
         entry: Arc<Entry>,
         caller: &Caller,
         operation: &Operation,
-        content: Option<Content>,
+        carried: Carried,
         turn: OperationTurn,
     ) -> (Outcome, Option<Content>) {
         let (site, caller, ran) = (self.site.clone(), caller.clone(), operation.clone());
@@ -86,7 +100,7 @@ impl Shared {
         let aside = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let now = clock::now();
-            runtime.block_on(site.run_entry(Some(&entry), &caller, &ran, content, now))
+            runtime.block_on(site.run_carried(Some(&entry), &caller, &ran, carried, now))
         });
         aside.await.unwrap_or_else(|_| interrupted(operation))
     }

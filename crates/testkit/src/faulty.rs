@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use countersign_core::access_tokens::{AccessToken, AccessTokenHash};
 use countersign_core::accounts::{
     Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
 };
@@ -14,14 +15,17 @@ use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::devices::Device;
 use countersign_core::enrolment::EnrolmentTicket;
-use countersign_core::id::{AccountId, AlarmId, DeliveryId, DeviceId, MessageId, TicketId};
+use countersign_core::id::{
+    AccessTokenId, AccountId, AlarmId, DeliveryId, DeviceId, MessageId, TicketId,
+};
 use countersign_core::page::Page;
 use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
 use countersign_core::store::{
-    Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, ClearData,
-    ClearDatum, Committed, DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects,
-    EnrolmentTickets, LastReceived, Observer, OutboxState, Peers, RemovedDevice, ScriptProgress,
-    Setting, Settings, Store, StoreCopy, StoreError, StoredPreferences,
+    AccessTokens, Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet,
+    ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
+    DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived, Observer, OutboxState, Peers,
+    RemovedDevice, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
+    StoredPreferences,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -194,6 +198,13 @@ delegate! { EnrolmentTickets {
     enrolment_ticket(id: TicketId) -> Option<EnrolmentTicket>;
     open_tickets(account: AccountId, now: Timestamp) -> u64;
     enrolment_tickets(account: Option<AccountId>, page: &Page<TicketId>) -> Vec<EnrolmentTicket>;
+} }
+
+delegate! { AccessTokens {
+    access_token_login(hash: &AccessTokenHash) -> Option<(Account, AccessToken)>;
+    access_token(id: AccessTokenId) -> Option<AccessToken>;
+    access_tokens(account: Option<AccountId>, page: &Page<AccessTokenId>) -> Vec<AccessToken>;
+    completed_request(account: AccountId, key: &[u8; 32]) -> Option<CompletedRequest>;
 } }
 
 delegate! { Devices {

@@ -1,13 +1,14 @@
 //! The caller of an operation and the channel on which the operation arrived.
 
 use std::fmt;
+use std::sync::Arc;
 
 use countersign_proto::name::Zone;
 use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Role;
+use super::{HttpGrant, Role};
 use crate::id::{AccountId, SessionId};
 
 /// The channel on which an operation arrived. Apart from access control, it matters only to the
@@ -89,6 +90,8 @@ pub struct Caller {
     pub session: Option<SessionId>,
     /// The peer site, if the operation arrived on one of its connections.
     pub peer: Option<SiteId>,
+    /// What the credential of the request permits, if the operation arrived over HTTP.
+    pub grant: Option<Arc<HttpGrant>>,
 }
 
 impl Caller {
@@ -135,6 +138,7 @@ impl Caller {
             channel,
             session: None,
             peer: None,
+            grant: None,
         }
     }
 }

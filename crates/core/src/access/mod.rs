@@ -1,7 +1,9 @@
 //! Callers, channels, roles, and the access that each operation grants.
 
 mod caller;
+mod grant;
 mod policy;
 
 pub use caller::{Caller, Channel};
+pub use grant::{HttpCredential, HttpGrant};
 pub use policy::{Access, Role, Scope};

@@ -135,6 +135,10 @@ impl Access {
         if !self.channels.contains(&caller.channel) {
             return None;
         }
+        // Over HTTP the credential decides, which is a grant of an account.
+        if caller.channel == Channel::Http && caller.grant.is_none() {
+            return None;
+        }
         // A peer has no role and no account: the handler checks what this peer may do.
         if caller.channel == Channel::Peer {
             return caller.peer.map(|_| Scope::All);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::access::{Caller, Scope};
+use crate::access::{Caller, HttpCredential, Scope};
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::content::Content;
 use crate::engine::{Refusal, Site};
@@ -31,6 +31,8 @@ pub struct Context {
     pub(crate) kind: OperationKind,
     pub(crate) rider: Rider,
     pub(crate) content: ContentSlot,
+    /// The revisions of what the operation may change; `None` for any.
+    pub(crate) if_match: Option<Arc<[u64]>>,
 }
 
 /// The content of the operation, until the handler takes it.
@@ -151,10 +153,41 @@ impl Context {
         Ok(AuditDraft {
             target,
             outcome,
-            details: serde_json::to_string(&details)
-                .map_err(|error| Refusal::internal(error.to_string()))?,
+            details: self.with_credential(details)?,
             ..AuditDraft::done(&self.caller, &*self.operation, self.now)
         })
+    }
+
+    /// The details of an audit entry as text. Over HTTP they name the credential of the request.
+    fn with_credential(&self, details: impl Serialize) -> Result<String, Refusal> {
+        let Some(grant) = &self.caller.grant else {
+            return Ok(serde_json::to_string(&details)?);
+        };
+        let mut details = serde_json::to_value(&details)?;
+        let (name, credential) = match grant.credential {
+            HttpCredential::Token(id) => ("access_token", id.to_string()),
+            HttpCredential::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
+        };
+        if let Some(details) = details.as_object_mut() {
+            details.insert(name.to_owned(), credential.into());
+        }
+        Ok(details.to_string())
+    }
+
+    /// Checks that what is changed has a revision that the caller expects. The store checks that it
+    /// still has that revision when it is written.
+    fn expect_revision(&self, changes: &[Change]) -> Result<(), Refusal> {
+        let Some(expected) = &self.if_match else {
+            return Ok(());
+        };
+        match changes.iter().find_map(Change::based_on) {
+            Some(revision) if expected.contains(&revision) => Ok(()),
+            Some(revision) => Err(Refusal::precondition_failed(revision)),
+            None => Err(Refusal::invalid(
+                "",
+                "this operation changes nothing that has a revision, so If-Match cannot be checked; send the request without it",
+            )),
+        }
     }
 
     /// Commits changes together with their audit entry. `details` must not contain a secret. When
@@ -179,6 +212,7 @@ impl Context {
             let problem = format!("is nested more than {MAX_DETAILS_DEPTH} levels deep");
             return Err(Refusal::invalid("", problem));
         }
+        self.expect_revision(&changes)?;
         let rider = self.rider.take();
         changes.extend(rider);
         let set = ChangeSet {

@@ -21,6 +21,7 @@
 //!
 //! The sibling modules (accounts, sessions, tickets and so on) do not depend on this one.
 
+mod carried;
 mod clear_data;
 mod context;
 mod counted;
@@ -32,6 +33,7 @@ mod enrolment;
 mod entropy;
 mod first_admin;
 mod foreign;
+mod http_access;
 mod lockdown;
 mod login;
 mod misused;
@@ -46,6 +48,7 @@ mod record;
 pub mod reference;
 mod refusal;
 mod registration;
+pub mod rest;
 mod runtime;
 mod script;
 mod system_alarms;
@@ -74,6 +77,7 @@ use crate::throttle::{Rate, Throttle};
 use crate::tickets::Broker;
 use crate::timestamp::Timestamp;
 
+pub use carried::Carried;
 pub use context::{Changes, Context};
 pub use delay::RefusalDelay;
 pub use device::NewDeviceSession;
@@ -145,6 +149,7 @@ struct Inner {
     misused: Mutex<misused::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
+    http_access: http_access::HttpAccess,
 }
 
 impl Site {
@@ -171,6 +176,7 @@ impl Site {
             misused: Mutex::default(),
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
+            http_access: http_access::HttpAccess::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site
@@ -209,11 +215,20 @@ impl Site {
         content: Option<Content>,
         now: Timestamp,
     ) -> (Outcome, Option<Content>) {
-        let carried = Carried {
-            rider: Rider::default(),
-            content,
-            returns_content: true,
-        };
+        let carried = Carried::content(content);
+        self.run_carried(entry, caller, operation, carried, now)
+            .await
+    }
+
+    /// Like [`Site::run_entry`], with the conditions of the channel.
+    pub async fn run_carried(
+        &self,
+        entry: Option<&Entry>,
+        caller: &Caller,
+        operation: &Operation,
+        carried: Carried,
+        now: Timestamp,
+    ) -> (Outcome, Option<Content>) {
         let attempt = self.audited(entry, caller, operation, now, carried).await;
         outcome(operation, attempt)
     }
@@ -225,11 +240,7 @@ impl Site {
         now: Timestamp,
         rider: Rider,
     ) -> Outcome {
-        let carried = Carried {
-            rider,
-            content: None,
-            returns_content: false,
-        };
+        let carried = Carried::rider(rider);
         let entry = self.table().find(&operation.group, &operation.command);
         let entry = entry.map(|entry| &**entry);
         let attempt = self.audited(entry, caller, operation, now, carried).await;
@@ -274,7 +285,7 @@ impl Site {
             return Err(Refusal::sealed());
         }
         let caller = self.current(caller, now)?;
-        let Some(scope) = entry.access().scope(&caller) else {
+        let Some(scope) = entry.scope(&caller) else {
             return Err(refusal(entry, &caller));
         };
         let activity = Activity::Operation(entry.kind(), caller.channel);
@@ -295,6 +306,7 @@ impl Site {
             kind: entry.kind(),
             rider: carried.rider,
             content: ContentSlot::of(carried.content),
+            if_match: carried.if_match.map(Into::into),
         };
         entry.start(context, operation.params.get())?.await
     }
@@ -323,11 +335,13 @@ impl Site {
                     "connect again",
                 )),
             },
-            // No operation of the table is offered over HTTP yet.
-            Channel::Http => Err(Refusal::not_permitted(
-                "operations cannot be called over HTTP",
-                "open a session, or use the site's local admin socket",
-            )),
+            Channel::Http => match &caller.grant {
+                Some(grant) if grant.is_valid(now) => Ok(caller.clone()),
+                _ => Err(Refusal::not_permitted(
+                    "the credential of this request is not valid any more",
+                    "use an access token that is valid, or sign the request with a valid key",
+                )),
+            },
         }
     }
 
@@ -434,6 +448,13 @@ impl Site {
 /// channel.
 fn refusal(entry: &Entry, caller: &Caller) -> Refusal {
     let channels = entry.access().channels();
+    let grant = caller.grant.as_ref();
+    if grant.is_some_and(|grant| !grant.names(entry.name())) {
+        return Refusal::not_permitted(
+            format!("this access token is not for {}", entry.name()),
+            "create a token that names the operation, with `token create`",
+        );
+    }
     if channels.contains(&caller.channel) {
         return Refusal::not_permitted(
             format!("you are not permitted to call {}", entry.name()),
@@ -448,33 +469,6 @@ fn refusal(entry: &Entry, caller: &Caller) -> Refusal {
             _ => "ask an admin of the site",
         },
     )
-}
-
-/// What accompanies the parameters of an operation, and whether the channel can carry content back.
-struct Carried {
-    rider: Rider,
-    content: Option<Content>,
-    /// Whether the channel can carry the content of a result.
-    returns_content: bool,
-}
-
-impl Carried {
-    fn fits(&self, entry: &Entry) -> Result<(), Refusal> {
-        if entry.gives_content() && !self.returns_content {
-            return Err(Refusal::stray_content(format!(
-                "{} returns content, which this channel cannot carry",
-                entry.name()
-            )));
-        }
-        match (entry.takes_content(), self.content.is_some()) {
-            (true, false) => Err(Refusal::no_content()),
-            (false, true) => Err(Refusal::stray_content(format!(
-                "{} takes no content",
-                entry.name()
-            ))),
-            _ => Ok(()),
-        }
-    }
 }
 
 fn outcome(operation: &Operation, attempt: Result<Reply, Refusal>) -> (Outcome, Option<Content>) {

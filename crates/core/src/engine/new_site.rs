@@ -100,6 +100,8 @@ impl Site {
             zone: new_site.zone,
             session_lifetime: SiteConfig::SESSION_LIFETIME,
             key_lifetime: SiteConfig::KEY_LIFETIME,
+            access_token_lifetime: SiteConfig::ACCESS_TOKEN_LIFETIME,
+            web_origins: Vec::new(),
         };
         let offer = parts.offer.clone();
         let changes = changes(&new.record, &config, &offer, &sealed).map_err(unwritten)?;

@@ -29,6 +29,7 @@ impl Observer for Projection {
         };
         catch_unwind(AssertUnwindSafe(|| project(&site, set))).unwrap_or_else(|panic| {
             site.broker().cache().clear();
+            site.http_access().clear();
             site.end_peers(CloseReason::Cut, |_| true);
             site.sessions().cut_where(CloseReason::Cut, |_| true);
             resume_unwind(panic)
@@ -72,18 +73,20 @@ fn update_memory(site: &Site, change: &Change) {
             site.broker().cache().invalidate(id);
         }
         Change::PutSetting { name, setting } => site.renew_setting(name, setting),
-        // Accounts and credentials are not cached.
+        // What a credential grants over HTTP is cached with the name and role of its account.
+        Change::UpdateAccount(account) => site.http_access().account_changed(account.id),
+        Change::DeleteAccount { id, .. } => site.http_access().account_changed(*id),
+        Change::DeleteKey { account, .. } => site.http_access().account_changed(*account),
+        Change::DeleteDamagedAccount { .. } => site.http_access().clear(),
+        Change::AccessToken(change) => site.http_access().tokens_changed(change),
+        // Accounts and credentials are not cached otherwise.
         Change::InsertAccount(_)
-        | Change::UpdateAccount(_)
         | Change::PutPersonData { .. }
-        | Change::DeleteAccount { .. }
-        | Change::DeleteDamagedAccount { .. }
         | Change::PutPassphrase(_)
         | Change::RenewPassphrase(_)
         | Change::DeleteDeliveredKey(_)
         | Change::PutDeliveredKey(_)
         | Change::InsertKey(_)
-        | Change::DeleteKey { .. }
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
@@ -94,6 +97,7 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::SeeDevice { .. }
         | Change::DeleteDevice { .. }
         | Change::Peer(_)
+        | Change::CompleteRequest(_)
         | Change::Alarm(_)
         // The site is sealed then, and holds nothing of it in memory.
         | Change::SealData { .. }
@@ -161,6 +165,8 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::SealData { .. }
+        | Change::AccessToken(_)
+        | Change::CompleteRequest(_)
         | Change::PutScript(_) => 0,
         // The program that runs the site applies its settings. A lockdown ends sessions.
         Change::PutSetting { name, setting } => {

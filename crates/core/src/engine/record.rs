@@ -15,6 +15,7 @@ use crate::offer::Offer;
 use crate::site_key::{BrokerKeys, KeyRecord, Setups, StoredBrokerKeys};
 use crate::store::{Change, Setting, Store, StoreError};
 use crate::timestamp::Timestamp;
+use crate::web_origin::WebOrigin;
 
 pub(super) use crate::site_key::{BROKER_KEYS, SERVER_SETUPS, SITE_KEY};
 
@@ -39,6 +40,16 @@ pub struct SiteConfig {
     /// The lifetime of a session's keys, in seconds. The client has to renew them before it ends.
     #[serde(default = "key_lifetime")]
     pub key_lifetime: u32,
+    /// The greatest lifetime of a new access token, in seconds.
+    #[serde(default = "access_token_lifetime")]
+    pub access_token_lifetime: u32,
+    /// The origins of web pages that may call operations over HTTP (CORS); none by default.
+    #[serde(default)]
+    pub web_origins: Vec<WebOrigin>,
+}
+
+fn access_token_lifetime() -> u32 {
+    SiteConfig::ACCESS_TOKEN_LIFETIME
 }
 
 fn key_lifetime() -> u32 {
@@ -52,6 +63,11 @@ impl SiteConfig {
     /// The default lifetime of a session's keys, in seconds: one hour. It bounds how much traffic a
     /// stolen key decrypts and how long a session can stay suspended.
     pub const KEY_LIFETIME: u32 = 60 * 60;
+    /// The default of the greatest lifetime of an access token, in seconds: 90 days, so that a
+    /// forgotten token ends within a quarter of a year.
+    pub const ACCESS_TOKEN_LIFETIME: u32 = 90 * 24 * 60 * 60;
+    /// The maximum number of web origins.
+    pub const MAX_WEB_ORIGINS: usize = 16;
 }
 
 /// The copy of the settings in memory.

@@ -7,6 +7,7 @@ use schemars::Schema;
 use serde_json::{Map, Value};
 
 use crate::access::{Channel, Role};
+use crate::engine::rest::{BASE, Rest};
 use crate::engine::{Entry, Table};
 
 /// Returns the reference page in Markdown.
@@ -45,6 +46,7 @@ fn operation(page: &mut String, entry: &Entry) {
         (true, false) => "yes",
         (false, false) => "no",
     };
+    let _ = writeln!(page, "- HTTP: {}", over_http(entry));
     let _ = writeln!(page, "- Audited: {audited}");
     if entry.is_disruptive() {
         page.push_str(
@@ -82,6 +84,15 @@ fn example(page: &mut String, entry: &Entry) {
     });
     if let Ok(line) = line {
         let _ = write!(page, "\n```json\n{line}\n```\n");
+    }
+}
+
+/// The method and path, or why there is none.
+fn over_http(entry: &Entry) -> String {
+    match entry.rest() {
+        Rest::Route(route) => format!("`{} {BASE}{}`", route.method, route.path),
+        Rest::None(reason) => format!("no, because {reason}"),
+        Rest::Undecided => "no, because it is available at the local admin socket only".to_owned(),
     }
 }
 

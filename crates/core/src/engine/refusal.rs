@@ -133,6 +133,24 @@ impl Refusal {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
+    /// What the operation changes has another revision than the caller expects.
+    pub(crate) fn precondition_failed(revision: u64) -> Self {
+        Self {
+            code: "precondition_failed".into(),
+            ..Self::new(
+                Code::CONFLICT,
+                format!("it was changed meanwhile: its revision is {revision} now"),
+                "read it again, and decide whether the change is still right",
+            )
+        }
+    }
+
+    /// Returns the stable code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
     /// An object that does not exist.
     pub(crate) fn is_not_found(&self) -> bool {
         self.kind == Code::NOT_FOUND
@@ -359,8 +377,20 @@ impl From<StoreError> for Refusal {
             )
             .of_field("credential_id"),
             StoreError::Conflict {
-                what: Unique::AccountId | Unique::Ticket | Unique::Device,
+                what: Unique::AccountId | Unique::Ticket | Unique::Device | Unique::AccessToken,
             } => Self::conflict(message, "repeat the operation"),
+            StoreError::Conflict {
+                what: Unique::AccessTokenRoom,
+            } => Self::conflict(
+                "the account has as many access tokens as it may have",
+                "revoke one with `token revoke`",
+            ),
+            StoreError::Conflict {
+                what: Unique::CompletedRequest,
+            } => Self::conflict(
+                "a request with this idempotency key was carried out before",
+                "look at the result of that request; use a new key for another request",
+            ),
             StoreError::Conflict {
                 what: Unique::DeviceKey,
             } => Self::conflict(
@@ -399,7 +429,7 @@ impl From<StoreError> for Refusal {
                     Thing::Account | Thing::Application => "it may have just been deleted",
                     Thing::Key => "it may have just been revoked",
                     Thing::Ticket => "its account may have just been deleted",
-                    Thing::Device => "it may have just been revoked",
+                    Thing::Device | Thing::AccessToken => "it may have just been revoked",
                     Thing::Peer => "an admin may have just forgotten it",
                     Thing::Message => "it may have just been discarded",
                     Thing::Alarm | Thing::Delivery => "newer alarms replace old ones",

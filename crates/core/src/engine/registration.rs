@@ -278,6 +278,7 @@ impl Site {
             Change::DeleteDeliveredKey(account.id),
             // After this ticket was bound, so that it stays.
             Change::revoke_with_passphrase(account.id, had_passphrase, now),
+            Change::delete_access_tokens(account.id),
         ];
         let details = json!({ "ticket": ticket.id });
         let audit = draft(account, started, details, now);

@@ -69,6 +69,8 @@ pub(super) struct AccountView {
     created: Timestamp,
     /// When the account was last changed.
     changed: Timestamp,
+    /// How often the account was changed: the entity tag over HTTP.
+    revision: u64,
 }
 
 impl From<Account> for AccountView {
@@ -83,6 +85,7 @@ impl From<Account> for AccountView {
             state: account.state,
             created: account.created,
             changed: account.changed,
+            revision: account.revision,
         }
     }
 }

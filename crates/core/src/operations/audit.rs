@@ -13,6 +13,7 @@ use super::Limit;
 use crate::access::{Channel, Role};
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, PAGE_SIZE};
 use crate::content::{Content, ContentBroken};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, Site, Witness};
 use crate::id::AccountId;
 use crate::page::Page;
@@ -31,17 +32,20 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("audit", "list")
             .summary("Lists the latest audit entries, or those after a given number, in the order in which they were written.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/audit")
             .example(json!({ "operation": "person", "limit": 10 }))
             .handler(list),
         Entry::new("audit", "export")
             .summary("Exports all audit entries, or those after a given number, as content: one JSON object per line.")
             .allow(&admin)
             .gives_content()
+            .rest(RestMethod::Get, "/audit/export")
             .example(json!({ "after": 100 }))
             .handler(export),
         Entry::new("audit", "verify")
             .summary("Verifies the hash chain of the audit log and the integrity of the database, and reports the first entry that was altered; with `peers`, also against the heads that peers countersigned.")
             .allow(&admin)
+            .rest(RestMethod::Post, "/audit/verify")
             .handler(verify),
     ]
 }

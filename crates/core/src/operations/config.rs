@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::NoParams;
 use crate::access::Role;
+use crate::engine::rest::RestMethod;
 use crate::engine::{
     Answer, Context, Entry, Refusal, RuntimeSetting, SettingSource, StoredSettings,
 };
@@ -19,17 +20,20 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("config", "list")
             .summary("Lists the settings of the configuration, their values and where each comes from.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/config")
             .handler(list),
         Entry::new("config", "set")
             .summary("Sets a setting in the database, at once and without a restart. The configuration file overrides it.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Put, "/config/{key}")
             .example(json!({ "key": "limits.sessions_per_account", "value": 50 }))
             .handler(set),
         Entry::new("config", "unset")
             .summary("Removes a setting from the database, so that its default holds again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Delete, "/config/{key}")
             .example(json!({ "key": "limits.sessions_per_account" }))
             .handler(unset),
     ]

@@ -12,6 +12,7 @@ use super::subject::{Named, Own, Subject};
 use super::{Done, NoParams, proof};
 use crate::access::Role;
 use crate::accounts::{Account, DeliveredKeyCredential, Kind};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::OperationKind;
@@ -38,12 +39,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .disruptive()
             .public_key()
+            .rest(RestMethod::Put, "/persons/{name}/delivered-key")
             .example(of_maria)
             .handler(deliver::<Named>),
         Entry::new("person", "withdraw_key")
             .summary("Removes a person's delivered key and cuts the sessions that were opened with it.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Delete, "/persons/{name}/delivered-key")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| async move {
                 let account = account::find(&context, Kind::Person, &params.name).await?;
@@ -57,12 +60,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&persons)
             .changes()
             .public_key()
+            .no_rest("it needs a fresh proof, which is bound to a session")
             .example(example)
             .handler(deliver::<Own>),
         Entry::new("self", "withdraw_key")
             .summary("Removes your delivered key and cuts your other sessions that were opened with it; needs a fresh proof.")
             .allow_own(&persons)
             .changes()
+            .no_rest("it needs a fresh proof, which is bound to a session")
             .handler(|context, _: NoParams| async move {
                 let account = account::own(&context).await?;
                 withdraw(&context, account).await

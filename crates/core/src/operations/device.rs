@@ -13,6 +13,7 @@ use super::ticket::listed;
 use super::{Limit, Listing};
 use crate::access::{Channel, Role, Scope};
 use crate::devices::Device;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
@@ -30,6 +31,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/devices")
             .example(json!({ "person": "maria" }))
             .handler(list),
         Entry::new("device", "rename")
@@ -38,6 +40,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .also_on(Channel::Device)
             .changes()
+            .rest(RestMethod::Patch, "/devices/{id}")
             .example(json!({ "id": id, "name": "Maria's phone" }))
             .handler(rename),
         Entry::new("device", "revoke")
@@ -46,6 +49,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .also_on(Channel::Device)
             .disruptive()
+            .rest(RestMethod::Delete, "/devices/{id}")
             .example(json!({ "id": id }))
             .handler(revoke),
     ]

@@ -10,6 +10,7 @@ use super::account::{self, ByName};
 use super::{Done, Listing, proof};
 use crate::access::Role;
 use crate::accounts::{KeyCredential, Kind};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::OperationKind;
@@ -27,18 +28,21 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest(RestMethod::Post, "/services/{name}/keys")
             .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
             .handler(add),
         Entry::new("key", "list")
             .summary("Lists the keys of a service, oldest first.")
             .allow(&admin)
             .allow_own(&[Role::Service])
+            .rest(RestMethod::Get, "/services/{name}/keys")
             .example(json!({ "name": "mailer" }))
             .handler(list),
         Entry::new("key", "revoke")
             .summary("Removes a key from a service and cuts the sessions that were opened with it.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Delete, "/services/{name}/keys/{thumbprint}")
             .example(json!({ "name": "mailer", "thumbprint": thumbprint }))
             .handler(revoke),
     ]

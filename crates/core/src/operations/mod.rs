@@ -24,6 +24,7 @@ mod session;
 mod site;
 mod subject;
 mod ticket;
+mod token;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -48,6 +49,7 @@ pub fn table() -> Result<Table, TableError> {
         app::entries(),
         broker::entries(),
         ticket::entries(),
+        token::entries(),
         device::entries(),
         peer::entries(),
         session::entries(),

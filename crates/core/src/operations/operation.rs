@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::access::{Channel, Role};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -13,6 +14,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Lists the operations that you may call, with their parameters and results.")
             .allow(&Role::ALL)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/operations")
             .example(json!({ "group": "person" }))
             .handler(list),
     ]
@@ -64,7 +66,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Operations>, Refu
         .site()
         .table()
         .entries()
-        .filter(|entry| entry.access().scope(context.caller()).is_some())
+        .filter(|entry| entry.scope(context.caller()).is_some())
         .filter(|entry| {
             params
                 .group

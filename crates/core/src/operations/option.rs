@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, Refusal, Site};
 use crate::offer::{Offer, OfferError};
 use crate::store::{Committed, Notice};
@@ -19,6 +20,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 "Lists the encryption options, those on offer first, in order of their rank.",
             )
             .allow(&Role::ALL)
+            .rest(RestMethod::Get, "/encryption-options")
             .handler(list),
         Entry::new("option", "enable")
             .summary(
@@ -26,6 +28,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/encryption-options/{name}/enable")
             .example(json!({ "name": "x25519-aes256gcm" }))
             .handler(|context, one: One| {
                 change(context, move |offer, least| offer.enable(one.name.0, least))
@@ -36,12 +39,14 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/encryption-options/{name}/disable")
             .example(json!({ "name": "hybrid-chacha20poly1305" }))
             .handler(disable),
         Entry::new("option", "order")
             .summary("Ranks the encryption options on offer: the named ones first, in the given order.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Put, "/encryption-options/order")
             .example(json!({ "names": ["hybrid-chacha20poly1305"] }))
             .handler(|context, order: Order| {
                 let names: Vec<EncryptionOption> =
@@ -52,6 +57,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Sets the minimum strength of encryption options and disables weaker ones.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Put, "/encryption-options/floor")
             .example(json!({ "floor": "hybrid" }))
             .handler(set_floor),
     ]

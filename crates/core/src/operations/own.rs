@@ -10,6 +10,7 @@ use super::subject::Own;
 use super::{NoParams, key, passphrase};
 use crate::access::{Channel, Role};
 use crate::accounts::Kind;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::SessionId;
 use crate::timestamp::Timestamp;
@@ -21,6 +22,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Shows your account and the session that you are using.")
             .allow_own(&Role::ALL)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/self")
             .handler(show),
         Entry::new("self", "set_data")
             .summary(
@@ -29,6 +31,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow_own(&persons)
             .changes()
+            .rest(RestMethod::Patch, "/self/data")
             .example(json!({ "telephones": [{ "label": "mobile", "number": "+49 151 1234567" }] }))
             .handler(data::set_own),
         Entry::new("self", "passphrase_start")
@@ -36,6 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&persons)
             .changes()
             .public_key()
+            .no_rest("it needs a fresh proof, which is bound to a session")
             .example(json!({ "request": "…" }))
             .handler(passphrase::start::<Own>),
         Entry::new("self", "passphrase_finish")
@@ -43,6 +47,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&persons)
             .changes()
             .public_key()
+            .no_rest("it needs a fresh proof, which is bound to a session")
             .example(json!({ "setup": "…", "binding": "…", "record": "…", "sealed_identity": "…" }))
             .handler(passphrase::finish::<Own>),
     ]

@@ -23,6 +23,7 @@ use crate::accounts::{
     Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, RecordError,
     Registrant, check_record,
 };
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::lockdown::OperationKind;
 use crate::site_key::UnsealedKeys;
@@ -41,6 +42,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest(RestMethod::Post, "/persons/{name}/passphrase/start")
             .example(json!({ "name": "maria", "request": "…" }))
             .handler(start::<Named>),
         Entry::new("person", "passphrase_finish")
@@ -49,6 +51,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .disruptive()
             .public_key()
+            .rest(RestMethod::Post, "/persons/{name}/passphrase/finish")
             .example(json!({
                 "name": "maria",
                 "setup": "…",
@@ -214,6 +217,7 @@ pub(super) async fn finish<W: Subject>(
                 // Otherwise the old pass phrase would still open the delivered key.
                 Change::DeleteDeliveredKey(account.id),
                 Change::revoke_with_passphrase(account.id, before.is_some(), context.now()),
+                Change::delete_access_tokens(account.id),
             ],
             json!({}),
         ),

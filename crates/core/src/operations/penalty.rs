@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::store::Notice;
 use crate::throttle::{Penalty, Source};
@@ -17,11 +18,13 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("penalty", "list")
             .summary("Lists the sources with abuse points, those with the most points first.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/penalties")
             .handler(list),
         Entry::new("penalty", "forget")
             .summary("Clears the penalty of one source, or of all sources, so that they are admitted again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/penalties/forget")
             .example(json!({ "source": "192.0.2.7" }))
             .handler(forget),
     ]

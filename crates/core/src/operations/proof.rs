@@ -33,6 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&Role::ALL)
             .changes()
             .public_key()
+            .no_rest("it needs a fresh proof, which is bound to a session")
             .example(json!({ "ke1": "…" }))
             .handler(start),
         Entry::new("self", "proof_finish")
@@ -40,6 +41,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&Role::ALL)
             .changes()
             .public_key()
+            .no_rest("it needs a fresh proof, which is bound to a session")
             .example(json!({ "ke3": "…" }))
             .handler(finish),
     ]

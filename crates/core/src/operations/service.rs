@@ -9,6 +9,7 @@ use super::account::{self, AccountView, ByName, ByStoredName, ListByName, StateC
 use super::key::{self, KeyView};
 use crate::access::Role;
 use crate::accounts::{Account, Kind, State};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::OperationKind;
@@ -24,23 +25,27 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest_creates("/services", "/services/{name}")
             .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
             .handler(create),
         Entry::new("service", "list")
             .summary("Lists services by name.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/services")
             .example(json!({ "limit": 10 }))
             .handler(|context, params: ListByName| account::list(context, Kind::Service, params)),
         Entry::new("service", "show")
             .summary("Shows a service and its keys.")
             .allow(&admin)
             .allow_own(&[Role::Service])
+            .rest(RestMethod::Get, "/services/{name}")
             .example(json!({ "name": "mailer" }))
             .handler(show),
         Entry::new("service", "delete")
             .summary("Deletes a service and its keys permanently and cuts its sessions.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Delete, "/services/{name}")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByStoredName| {
                 account::delete(context, Kind::Service, params)
@@ -49,6 +54,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Locks a service, which can then not log in, and cuts its sessions.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/services/{name}/lock")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Service, params, StateChange::Lock)
@@ -57,6 +63,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Unlocks a locked service, which can then log in again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/services/{name}/unlock")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Service, params, StateChange::Unlock)
@@ -65,6 +72,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Disables a service that is no longer used, which can then not log in, and cuts its sessions.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/services/{name}/disable")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Service, params, StateChange::Disable)
@@ -73,6 +81,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Enables a disabled service, which can then log in again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/services/{name}/enable")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Service, params, StateChange::Enable)

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Done, Limit, Listing};
 use crate::access::{Channel, Role, Scope};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{DeviceId, SessionId};
 use crate::sessions::{CloseReason, Proof, SessionInfo};
@@ -21,6 +22,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&[Role::Admin])
             .allow_own(&users)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/sessions")
             .example(json!({ "limit": 10 }))
             .handler(list),
         Entry::new("session", "show")
@@ -28,6 +30,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&[Role::Admin])
             .allow_own(&users)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/sessions/{id}")
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(show),
         Entry::new("session", "cut")
@@ -36,6 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&users)
             .also_on(Channel::Device)
             .disruptive()
+            .rest(RestMethod::Delete, "/sessions/{id}")
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(cut),
     ]

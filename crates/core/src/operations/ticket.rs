@@ -10,6 +10,7 @@ use super::subject::names_of;
 use super::{Done, Limit, Listing, account, proof};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, FirstAdminView, Refusal};
 use crate::enrolment::{
     EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, RevocationReason,
@@ -31,12 +32,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .changes()
+            .rest_creates("/enrolment-tickets", "/enrolment-tickets/{id}")
             .example(json!({ "person": "maria", "expires_in": 3600 }))
             .handler(issue),
         Entry::new("ticket", "list")
             .summary("Lists enrolment tickets, oldest first; admins see all, others their own.")
             .allow(&admin)
             .allow_own(&members)
+            .rest(RestMethod::Get, "/enrolment-tickets")
             .example(json!({ "person": "maria" }))
             .handler(list),
         Entry::new("ticket", "revoke")
@@ -44,6 +47,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .changes()
+            .rest(RestMethod::Delete, "/enrolment-tickets/{id}")
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(revoke),
     ]

@@ -71,6 +71,7 @@ impl SessionInfo {
             },
             session: Some(self.id),
             peer: None,
+            grant: None,
         }
     }
 }

@@ -3,7 +3,9 @@
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::TicketKind;
 
-use super::{AlarmChange, Effects, PeerChange, ScriptProgress, Setting};
+use super::{
+    AccessTokenChange, AlarmChange, CompletedRequest, Effects, PeerChange, ScriptProgress, Setting,
+};
 use crate::accounts::{
     Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
 };
@@ -186,6 +188,12 @@ pub enum Change {
         /// setting).
         setting: Setting,
     },
+    /// A change of access tokens.
+    AccessToken(AccessTokenChange),
+    /// Records a completed request with an idempotency key.
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if its account completed one with this
+    /// key before.
+    CompleteRequest(CompletedRequest),
     /// A change of alarms or of the outbox.
     Alarm(AlarmChange),
     /// Records the progress of an initialisation script.
@@ -201,6 +209,54 @@ pub enum Change {
 }
 
 impl Change {
+    /// Returns the revision that the change is based on; `None` if it does not depend on one.
+    #[must_use]
+    pub fn based_on(&self) -> Option<u64> {
+        match self {
+            Self::UpdateAccount(account) => account.revision.checked_sub(1),
+            Self::UpdateApplication(application) => application.revision.checked_sub(1),
+            Self::UpdateDevice(device) => device.revision.checked_sub(1),
+            Self::DeleteAccount { revision, .. } | Self::DeleteApplication { revision, .. } => {
+                Some(*revision)
+            }
+            Self::InsertAccount(_)
+            | Self::PutPersonData { .. }
+            | Self::DeleteDamagedAccount { .. }
+            | Self::PutPassphrase(_)
+            | Self::RenewPassphrase(_)
+            | Self::DeleteDeliveredKey(_)
+            | Self::PutDeliveredKey(_)
+            | Self::InsertKey(_)
+            | Self::DeleteKey { .. }
+            | Self::InsertApplication(_)
+            | Self::DeleteDamagedApplication(_)
+            | Self::InsertTicket(_)
+            | Self::BindTicket { .. }
+            | Self::RevokeTicket { .. }
+            | Self::RevokeOpenTickets { .. }
+            | Self::ForgetTickets { .. }
+            | Self::InsertDevice(_)
+            | Self::SeeDevice { .. }
+            | Self::DeleteDevice { .. }
+            | Self::Peer(_)
+            | Self::PutSetting { .. }
+            | Self::AccessToken(_)
+            | Self::CompleteRequest(_)
+            | Self::Alarm(_)
+            | Self::PutScript(_) => None,
+        }
+    }
+
+    /// The change that comes with a new pass phrase of an account: it deletes the account's access
+    /// tokens, because an attacker who knew the previous one may have created some.
+    #[must_use]
+    pub(crate) const fn delete_access_tokens(account: AccountId) -> Self {
+        Self::AccessToken(AccessTokenChange::DeleteOf {
+            account,
+            expired_before: None,
+        })
+    }
+
     /// The change that comes with a new pass phrase of an account: it revokes the account's open
     /// tickets. The first pass phrase leaves tickets for devices open: no attacker knows an earlier
     /// one, and an admin may issue both kinds to a new person.

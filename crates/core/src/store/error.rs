@@ -77,6 +77,15 @@ pub enum Unique {
     /// The raiser, target and key of an alarm that is not over.
     #[error("the key of the alarm")]
     Alarm,
+    /// An access token's id or hash.
+    #[error("the access token's id or hash")]
+    AccessToken,
+    /// The room for access tokens of an account.
+    #[error("the room for access tokens")]
+    AccessTokenRoom,
+    /// An idempotency key, with which the account completed a request before.
+    #[error("the idempotency key")]
+    CompletedRequest,
     /// The room for alarms: there are as many as there may be, in all or of one person.
     #[error("the room for alarms")]
     AlarmRoom,
@@ -100,6 +109,9 @@ pub enum Thing {
     /// A device.
     #[error("device")]
     Device,
+    /// An access token.
+    #[error("access token")]
+    AccessToken,
     /// A peer.
     #[error("peer")]
     Peer,

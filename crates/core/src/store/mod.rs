@@ -4,11 +4,12 @@
 //! contains the revisions that the decision is based on. The store checks them again while it
 //! writes, so that of two conflicting decisions at most one is written.
 //!
-//! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials,
+//! The reads of each aggregate are a trait of their own: [`AccessTokens`], [`Accounts`] with their credentials,
 //! [`Alarms`] with the outbox, [`Applications`], [`EnrolmentTickets`], [`Devices`], [`Peers`],
 //! [`Settings`] with scripts, [`ClearData`] of earlier versions, and the [`AuditLog`]. A [`Store`]
 //! implements all of them. [`MemoryStore`] is the implementation in memory.
 
+mod access_tokens;
 mod accounts;
 mod alarms;
 mod applications;
@@ -29,6 +30,9 @@ use async_trait::async_trait;
 
 use crate::content::Content;
 
+pub use access_tokens::{
+    AccessTokenChange, AccessTokens, CompletedRequest, MAX_COMPLETED_REQUESTS,
+};
 pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
 pub use alarms::{
     AlarmChange, AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MAX_COUNTED_DELIVERIES,
@@ -52,7 +56,8 @@ pub use settings::{ScriptProgress, Setting, Settings};
 /// acknowledged before it began.
 #[async_trait]
 pub trait Store:
-    Accounts
+    AccessTokens
+    + Accounts
     + Alarms
     + Applications
     + EnrolmentTickets

@@ -33,6 +33,7 @@ pub(crate) mod site;
 mod site_key;
 pub(crate) mod ticket;
 mod ticket_input;
+pub(crate) mod token;
 
 use serde::Serialize;
 use serde_json::Value;

@@ -26,6 +26,13 @@ pub(crate) enum Verb {
         /// Lifetime of a session's keys, after which the client renews them, such as 30m or 1h.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         key_lifetime: Option<u32>,
+        /// Greatest lifetime of new access tokens, such as 30d or 90d.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        access_token_lifetime: Option<u32>,
+        /// Origin of web pages that may call the site over HTTP, such as https://tools.example.org; may be
+        /// repeated, and replaces the earlier ones. `none` removes all.
+        #[arg(long = "web-origin", value_name = "ORIGIN")]
+        web_origins: Option<Vec<String>>,
     },
     /// Unseals the site with the pass phrase of the site key, with the recovery code or with a credential.
     Unseal {
@@ -66,10 +73,19 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
         Verb::Config {
             session_lifetime,
             key_lifetime,
+            access_token_lifetime,
+            web_origins,
         } => {
+            let origins = web_origins.as_ref();
+            let origins = origins.map(|origins| match origins.as_slice() {
+                [none] if none == "none" => Vec::new(),
+                origins => origins.to_vec(),
+            });
             let params = given(json!({
                 "session_lifetime": session_lifetime,
                 "key_lifetime": key_lifetime,
+                "access_token_lifetime": access_token_lifetime,
+                "web_origins": origins,
             }));
             admin_call(common, "site", "config", &params)
         }

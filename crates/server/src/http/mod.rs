@@ -1,19 +1,24 @@
-//! HTTP for applications: ticket requests, the site's time and its keys (`docs/protocol/broker.md`).
+//! HTTP for applications: ticket requests, the site's time and its keys (`docs/protocol/broker.md`), and the REST
+//! API ([`api`]).
 //!
 //! ```text
 //! POST /authenticate                  v2: a sealed request         -> a sealed response
 //! GET  /authenticate?authRequest=…    v1: the same                 -> the same
 //! GET  /clock?nonce=…                 the site's time, signed
 //! GET  /.well-known/countersign       the site's id and keys, signed with the site key
+//! *    /api/v1/…                      operations
 //! ```
 //!
 //! Messages are signed, and encrypted if they are secret, so that TLS is not required and a proxy may forward
 //! them. A connection counts as unauthenticated until a request on it was verified, and is closed if that takes
 //! too long.
 
+mod api;
 mod authenticate;
+mod body;
 mod reply;
 mod route;
+mod stalled;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -24,14 +29,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::proxies;
-use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -41,6 +44,9 @@ use tracing::debug;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
 use crate::shared::Shared;
+use api::Api;
+use body::ReplyBody;
+use stalled::Stalled;
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;
@@ -68,13 +74,14 @@ pub(crate) async fn accept(
     // cache of this process does not have them. After this delay no new request is as old as they are.
     shared.site.start_issuing(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
+    let api = Arc::new(Api::of(&shared));
     let service = move |(socket, peer): (TcpStream, SocketAddr)| {
         let admission = match shared.proxies().has(peer.ip()) {
             true => &admissions.proxies,
             false => &admissions.clients,
         };
         match admission.admit_from(peer) {
-            Ok(admitted) => Some(serve(socket, peer, admitted, shared.clone())),
+            Ok(admitted) => Some(serve(socket, peer, admitted, api.clone(), shared.clone())),
             Err(reason) => {
                 debug!(%peer, %reason, "connection rejected");
                 None
@@ -145,6 +152,23 @@ impl Peer {
         }
     }
 
+    /// Whether a credential in the request may be read by no one on its way: the client is on this machine, or
+    /// a trusted proxy forwards the request and does not name plain HTTP as its scheme.
+    fn is_protected(&self, headers: &HeaderMap, shared: &Shared) -> bool {
+        match self.is_proxied(shared) {
+            true => headers
+                .get_all("x-forwarded-proto")
+                .iter()
+                .all(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https")),
+            false => self.connection.address.ip().to_canonical().is_loopback(),
+        }
+    }
+
+    /// Whether a trusted proxy forwards the request.
+    fn is_proxied(&self, shared: &Shared) -> bool {
+        shared.proxies().has(self.connection.address.ip())
+    }
+
     /// Whether the source has a penalty. It is checked for each request, since a connection may outlive the
     /// check at its beginning.
     fn is_refused(&self, shared: &Shared) -> bool {
@@ -163,10 +187,10 @@ impl Peer {
 
 /// Ends a connection after its last response was sent, or after a timeout if the client does not read.
 async fn finish<S>(
-    mut serving: Pin<&mut http1::Connection<TokioIo<TcpStream>, S>>,
+    mut serving: Pin<&mut http1::Connection<TokioIo<Stalled<TcpStream>>, S>>,
 ) -> hyper::Result<()>
 where
-    S: HttpService<Incoming, ResBody = Full<Bytes>>,
+    S: HttpService<Incoming, ResBody = ReplyBody>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     serving.as_mut().graceful_shutdown();
@@ -178,6 +202,7 @@ async fn serve(
     socket: TcpStream,
     address: SocketAddr,
     mut admitted: Admitted,
+    api: Arc<Api>,
     shared: Arc<Shared>,
 ) {
     if !clock::is_set() {
@@ -193,12 +218,12 @@ async fn serve(
         authenticated: AtomicBool::new(false),
     });
     let mut stopping = shared.stopping.clone();
-    let answering = (connection.clone(), shared.clone());
+    let answering = (connection.clone(), api, shared.clone());
     let service = service_fn(move |request| {
-        let (connection, shared) = answering.clone();
+        let (connection, api, shared) = answering.clone();
         async move {
             let peer = Peer::of(&request, &connection, &shared);
-            Ok::<_, Infallible>(route::answer(request, &peer, &shared).await)
+            Ok::<_, Infallible>(route::answer(request, &peer, &api, &shared).await)
         }
     });
     let serving = http1::Builder::new()
@@ -206,7 +231,7 @@ async fn serve(
         .header_read_timeout(shared.limits().unauthenticated_timeout)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(Stalled::new(socket)), service);
     let mut serving = std::pin::pin!(serving);
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
     let unauthenticated = async {

@@ -1,18 +1,18 @@
 //! HTTP responses.
 
-use bytes::Bytes;
 use countersign_proto::problem::{self, Problem};
-use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-pub(super) type Reply = Response<Full<Bytes>>;
+use super::body::ReplyBody;
 
-const JSON: &str = "application/json; charset=utf-8";
+pub(super) type Reply = Response<ReplyBody>;
+
+pub(super) const JSON: &str = "application/json; charset=utf-8";
 
 /// A response with a body.
-fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(Full::from(body));
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(ReplyBody::from(body));
     *reply.status_mut() = status;
     let fields = reply.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -69,11 +69,11 @@ pub(super) fn not_allowed(methods: &'static str) -> Reply {
 }
 
 /// The response to OPTIONS: the methods that a path allows.
-pub(super) fn options(methods: &'static str) -> Reply {
-    let mut reply = Response::new(Full::default());
+pub(super) fn options(methods: &str) -> Reply {
+    let mut reply = Response::new(ReplyBody::default());
     *reply.status_mut() = StatusCode::NO_CONTENT;
     let fields = reply.headers_mut();
-    fields.insert(ALLOW, HeaderValue::from_static(methods));
+    fields.extend(HeaderValue::from_str(methods).map(|methods| (ALLOW, methods)));
     reply
 }
 

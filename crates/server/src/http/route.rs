@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 use serde::Serialize;
 
+use super::api::{self, Api};
 use super::reply::{self, Reply};
 use super::{Peer, authenticate};
 use crate::clock;
@@ -53,7 +54,15 @@ impl Resource {
     }
 }
 
-pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    peer: &Peer,
+    api: &Arc<Api>,
+    shared: &Arc<Shared>,
+) -> Reply {
+    if api::has(request.uri().path()) {
+        return api::answer(request, peer, api, shared).await;
+    }
     let Some(resource) = Resource::find(request.uri().path()) else {
         return reply::not_found();
     };

@@ -9,6 +9,7 @@
 
 mod admin;
 mod after_rotations;
+mod api;
 mod content;
 mod counted;
 mod delivered;

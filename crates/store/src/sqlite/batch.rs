@@ -8,14 +8,16 @@
 use std::collections::HashSet;
 
 use countersign_core::id::AccountId;
-use countersign_core::store::{AlarmChange, Change, ChangeSet, PeerChange};
+use countersign_core::store::{
+    AccessTokenChange, AlarmChange, Change, ChangeSet, CompletedRequest, PeerChange,
+};
 use sqlx::sqlite::SqliteConnection;
 
 use super::applications::{self, ApplicationChange};
 use super::devices::{self, DeviceChange};
 use super::enrolment::{self, TicketChange};
 use super::failure::Failure;
-use super::{accounts, alarms, clear_data, peers, settings};
+use super::{access_tokens, accounts, alarms, clear_data, peers, settings};
 
 /// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
 pub(super) const LARGEST_BATCH: usize = 256;
@@ -65,6 +67,8 @@ fn account_of(change: &Change) -> Option<AccountId> {
         | Change::SeeDevice { account, .. }
         | Change::DeleteDevice { account, .. } => Some(*account),
         Change::Peer(change) => change.account(),
+        Change::AccessToken(change) => change.account(),
+        Change::CompleteRequest(request) => Some(request.account),
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
@@ -88,6 +92,8 @@ pub(super) struct ByKind<'a> {
     /// Last, so that they meet the accounts as they are from now on.
     alarms: Vec<&'a AlarmChange>,
     sealed: Vec<(u64, &'a [u8])>,
+    access_tokens: Vec<&'a AccessTokenChange>,
+    completed: Vec<&'a CompletedRequest>,
 }
 
 impl<'a> ByKind<'a> {
@@ -119,6 +125,12 @@ impl<'a> ByKind<'a> {
         }
         for (number, sealed) in &self.sealed {
             clear_data::seal(connection, *number, sealed).await?;
+        }
+        for change in &self.access_tokens {
+            access_tokens::apply(connection, change).await?;
+        }
+        for request in &self.completed {
+            access_tokens::complete(connection, request).await?;
         }
         Ok(())
     }
@@ -212,6 +224,8 @@ impl<'a> ByKind<'a> {
             Change::PutScript(progress) => self.settings.scripts.push(progress),
             Change::Alarm(change) => self.alarms.push(change),
             Change::SealData { number, sealed } => self.sealed.push((*number, sealed)),
+            Change::AccessToken(change) => self.access_tokens.push(change),
+            Change::CompleteRequest(request) => self.completed.push(request),
         }
     }
 }
@@ -245,6 +259,8 @@ const fn rank(change: &Change) -> u8 {
         Change::PutScript(_) => 14,
         Change::Alarm(_) => 15,
         Change::SealData { .. } => 16,
+        Change::AccessToken(_) => 17,
+        Change::CompleteRequest(_) => 18,
     }
 }
 

@@ -53,6 +53,11 @@ fn conflict(error: &sqlx::Error) -> Option<Unique> {
         "enrolment_ticket.id" | "enrolment_ticket.token_hash" => Some(Unique::Ticket),
         "peer.site" => Some(Unique::Peer),
         "peer.zone" => Some(Unique::PeerZone),
+        "access_token.id" | "access_token.token_hash" => Some(Unique::AccessToken),
+        "access_token.room" => Some(Unique::AccessTokenRoom),
+        "completed_request.account, completed_request.idempotency_key" => {
+            Some(Unique::CompletedRequest)
+        }
         "device.id" => Some(Unique::Device),
         "device.thumbprint" | "removed_device_key.thumbprint" => Some(Unique::DeviceKey),
         _ => None,

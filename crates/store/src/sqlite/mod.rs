@@ -2,10 +2,11 @@
 //!
 //! One task writes: it takes the waiting change sets, writes them in one transaction, syncs once and
 //! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
-//! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`alarms`],
+//! writer. Each aggregate has a module with its reads and its changes: [`access_tokens`], [`accounts`], [`alarms`],
 //! [`applications`], [`enrolment`] tickets, [`devices`], [`peers`], [`settings`] and the [`audit`] log.
 //! [`clear_data`] holds what an earlier version did not seal.
 
+mod access_tokens;
 mod accounts;
 mod alarms;
 mod applications;

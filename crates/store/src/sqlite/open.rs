@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 14] = [
+pub(super) const LAYOUTS: [(&str, &str); 15] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -71,6 +71,7 @@ pub(super) const LAYOUTS: [(&str, &str); 14] = [
         "sealed_data",
         include_str!("../../migrations/0014_sealed_data.sql"),
     ),
+    ("http", include_str!("../../migrations/0015_http.sql")),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -9,6 +9,7 @@
 
 #![allow(missing_docs, reason = "the name of each function is its description")]
 
+mod access_tokens;
 mod alarm_limits;
 mod alarms;
 mod concurrency;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::store::Store;
 
+pub use access_tokens::*;
 pub use alarm_limits::*;
 pub use alarms::*;
 pub use concurrency::*;
@@ -87,6 +89,10 @@ macro_rules! keeps_the_contract {
             a_key_serves_one_device_and_a_removed_one_none
             a_device_is_renamed_on_what_was_read
             a_deleted_account_takes_its_tickets_and_devices_along
+            an_access_token_is_found_by_its_hash_with_its_account
+            an_access_token_is_deleted_by_its_account_alone
+            an_account_has_so_many_access_tokens
+            a_completed_request_is_recorded_once_and_forgotten_in_time
             a_peer_is_found_by_its_site_id_and_its_zone
             a_zone_belongs_to_one_peer_until_it_is_removed
             a_peer_is_changed_at_its_current_revision_only

@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::access::{Access, Channel, Role};
+use crate::access::{Access, Caller, Channel, Role, Scope};
 use crate::content::Content;
+use crate::engine::rest::{Rest, RestMethod, RestRoute};
 use crate::engine::{Context, Refusal, params};
 use crate::lockdown::OperationKind;
 
@@ -81,6 +82,7 @@ struct Spec {
     public_key: bool,
     takes_content: bool,
     gives_content: bool,
+    rest: Rest,
     example: serde_json::Value,
 }
 
@@ -119,6 +121,7 @@ impl Entry {
             public_key: false,
             takes_content: false,
             gives_content: false,
+            rest: Rest::Undecided,
             example: serde_json::Value::Object(serde_json::Map::new()),
         })
     }
@@ -209,6 +212,12 @@ impl Entry {
         self.spec.gives_content
     }
 
+    /// Returns how it is called over HTTP, or why it is not offered there.
+    #[must_use]
+    pub const fn rest(&self) -> &Rest {
+        &self.spec.rest
+    }
+
     /// Returns example parameters.
     #[must_use]
     pub const fn example(&self) -> &serde_json::Value {
@@ -225,6 +234,18 @@ impl Entry {
     #[must_use]
     pub const fn result(&self) -> &Schema {
         &self.result
+    }
+
+    /// Returns the accounts to which `caller` has access with it; `None` if the caller may not call
+    /// it. A credential over HTTP permits the operations that it names, and never more than its
+    /// account's role.
+    #[must_use]
+    pub fn scope(&self, caller: &Caller) -> Option<Scope> {
+        let scope = self.access().scope(caller)?;
+        let named = caller.grant.as_ref();
+        named
+            .is_none_or(|grant| grant.names(self.name()))
+            .then_some(scope)
     }
 
     pub(crate) fn start(&self, context: Context, params: &str) -> Result<Running, Refusal> {
@@ -273,6 +294,41 @@ impl EntryBuilder {
     #[must_use]
     pub fn also_on(mut self, channel: Channel) -> Self {
         self.0.access.also_on(channel);
+        self
+    }
+
+    /// Offers it over HTTP with this method and path, such as `/persons/{name}`. A segment in braces
+    /// is a parameter; the others are in the query, or in the body if the method has one.
+    #[must_use]
+    pub fn rest(self, method: RestMethod, path: &'static str) -> Self {
+        self.route(RestRoute {
+            method,
+            path,
+            creates: None,
+        })
+    }
+
+    /// Like [`Self::rest`] with POST, for an operation that creates something. `creates` is the path
+    /// of what it created, with fields of the result or of the parameters.
+    #[must_use]
+    pub fn rest_creates(self, path: &'static str, creates: &'static str) -> Self {
+        self.route(RestRoute {
+            method: RestMethod::Post,
+            path,
+            creates: Some(creates),
+        })
+    }
+
+    /// Declares why it is not offered over HTTP.
+    #[must_use]
+    pub const fn no_rest(mut self, reason: &'static str) -> Self {
+        self.0.rest = Rest::None(reason);
+        self
+    }
+
+    fn route(mut self, route: RestRoute) -> Self {
+        self.0.rest = Rest::Route(route);
+        self.0.access.also_on(Channel::Http);
         self
     }
 

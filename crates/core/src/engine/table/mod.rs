@@ -110,6 +110,11 @@ impl Table {
         commands.map(|entry| &**entry)
     }
 
+    /// Returns all entries as they are shared, sorted by name.
+    pub(crate) fn shared_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.groups.values().flat_map(BTreeMap::values)
+    }
+
     /// Returns the refusal for an unknown name. Its hint names the most similar operation.
     pub(crate) fn unknown(&self, group: &str, command: &str) -> Refusal {
         match self.groups.get(group) {

@@ -13,6 +13,7 @@ use super::account;
 use crate::access::{Channel, Role};
 use crate::accounts::Kind;
 use crate::alarms::{AlarmData, AlarmKey, AlarmText, Raiser, Severity, Target};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Raised, Refusal};
 use crate::id::AccountId;
 use crate::store::AlarmSearch;
@@ -32,6 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Raises an alarm for a person or for `admins`, or repeats the alarm with the same key.")
             .allow(&raisers)
             .changes()
+            .rest(RestMethod::Post, "/alarms")
             .example(json!({ "to": "admins", "severity": "warning", "text": "The disk is nearly full.", "key": "disk" }))
             .handler(raise),
         Entry::new("alarm", "list")
@@ -39,6 +41,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&member)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/alarms")
             .example(json!({ "state": "open", "limit": 10 }))
             .handler(view::list),
         Entry::new("alarm", "show")
@@ -46,6 +49,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&member)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/alarms/{id}")
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::show),
         Entry::new("alarm", "acknowledge")
@@ -54,12 +58,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&member)
             .also_on(Channel::Device)
             .changes()
+            .rest(RestMethod::Post, "/alarms/{id}/acknowledge")
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::acknowledge),
         Entry::new("alarm", "over")
             .summary("Ends the alarms with a key: a service its own, an admin those of all raisers.")
             .allow(&raisers)
             .changes()
+            .rest(RestMethod::Post, "/alarms/over")
             .example(json!({ "key": "disk" }))
             .handler(over),
         Entry::new("alarm", "test")
@@ -67,6 +73,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&[Role::Admin, Role::Member])
             .also_on(Channel::Device)
             .changes()
+            .rest(RestMethod::Post, "/alarms/test")
             .example(json!({ "severity": "critical" }))
             .handler(test),
         Entry::new("alarm", "preferences")
@@ -74,17 +81,20 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&member)
             .changes()
+            .rest(RestMethod::Patch, "/alarm-preferences")
             .example(json!({ "language": "de", "time_zone": "Europe/Berlin", "quiet_from": "22:00", "quiet_to": "07:00" }))
             .handler(preferences::preferences),
         Entry::new("alarm", "deliveries")
             .summary("Lists the deliveries of alarms, oldest first.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/alarm-deliveries")
             .example(json!({ "state": "dead" }))
             .handler(deliveries::list),
         Entry::new("alarm", "retry")
             .summary("Retries a dead delivery, or up to 100 of them, and cancels those of acknowledged or ended alarms.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/alarm-deliveries/retry")
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(deliveries::retry),
     ]

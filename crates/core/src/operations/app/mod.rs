@@ -21,6 +21,7 @@ use crate::accounts::State;
 use crate::applications::{
     Application, ApplicationId, ApplicationKey, AuthData, Edition, ForeignGrant, Grant, MAX_KEYS,
 };
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::{AccountId, InstanceId};
 use crate::lockdown::{LockdownTarget, OperationKind};
@@ -45,6 +46,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest_creates("/apps", "/apps/{id}")
             .example(json!({
                 "id": "billing",
                 "public_keys": ["-----BEGIN COUNTERSIGN PARTY KEY-----\n…"],
@@ -54,17 +56,20 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("app", "list")
             .summary("Lists applications by id.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/apps")
             .example(json!({ "limit": 10 }))
             .handler(list),
         Entry::new("app", "show")
             .summary("Shows an application, its keys and the applications that it may call.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/apps/{id}")
             .example(id.clone())
             .handler(show),
         Entry::new("app", "update")
             .summary("Changes the given properties of an application and leaves the others as they are.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Patch, "/apps/{id}")
             .example(json!({
                 "id": "billing",
                 "settings": { "keys_last": 600_000, "groups": ["finance"] },
@@ -78,6 +83,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest(RestMethod::Post, "/apps/{id}/rotate-key")
             .example(json!({
                 "id": "billing",
                 "public_key": "-----BEGIN COUNTERSIGN PARTY KEY-----\n…",
@@ -89,18 +95,21 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Locks an application: it can neither call nor be called. Providers with a session refuse tickets that were already given.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/apps/{id}/lock")
             .example(id.clone())
             .handler(|context, params: ById| set_state(context, params, State::Locked)),
         Entry::new("app", "unlock")
             .summary("Unlocks an application: it can call and be called again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/apps/{id}/unlock")
             .example(id.clone())
             .handler(|context, params: ById| set_state(context, params, State::Active)),
         Entry::new("app", "delete")
             .summary("Deletes an application permanently.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Delete, "/apps/{id}")
             .example(id)
             .handler(delete),
     ]

@@ -14,6 +14,7 @@ use super::preview::{Decided, ForeignPair};
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{Application, ApplicationId, Edition};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::json::Json;
 use crate::site_key::UnsealedKeys;
@@ -23,6 +24,7 @@ pub(super) fn entry() -> Entry {
     Entry::new("app", "ticket")
         .summary("Previews the ticket that a consumer would get for a provider, or explains why it would get none. Issues no ticket.")
         .allow(&[Role::Admin])
+        .rest(RestMethod::Get, "/apps/{consumer}/tickets/{provider}")
         .example(json!({ "consumer": "billing", "provider": "ledger" }))
         .handler(ticket)
 }

@@ -64,6 +64,8 @@ pub(super) struct AppView {
     created: Timestamp,
     /// When the application was last changed.
     changed: Timestamp,
+    /// How often the application was changed: the entity tag over HTTP.
+    revision: u64,
 }
 
 /// Opens the data about an application; `None` while the site is sealed, and when the data is
@@ -111,6 +113,7 @@ impl AppView {
             service: service.map(|account| account.name),
             created: application.created,
             changed: application.changed,
+            revision: application.revision,
         })
     }
 

@@ -26,6 +26,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Makes a service ticket for a consumer of the peer that calls and a provider of this site. Both sites' policies must allow it.")
             .allow(&peers)
             .only_on(&[Channel::Peer])
+            .no_rest("only a peer calls it, on its own connection")
             .public_key()
             .example(json!({
                 "consumer": "billing@a.example",
@@ -39,6 +40,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Tells this site that the tickets of consumers of the peer that calls are void. Providers with a session are told.")
             .allow(&peers)
             .only_on(&[Channel::Peer])
+            .no_rest("only a peer calls it, on its own connection")
             .changes()
             .example(json!({ "consumers": ["billing@a.example"] }))
             .handler(foreign_void),

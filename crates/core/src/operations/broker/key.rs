@@ -8,6 +8,7 @@ use serde_json::json;
 use super::super::{Done, NoParams};
 use crate::access::Role;
 use crate::applications::Edition;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::site_key::{MAX_V2_KEYS, UnsealedKeys, V2Key};
 use crate::timestamp::Timestamp;
@@ -19,13 +20,16 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Adds a key of edition `v2`. The site signs with the oldest key until that is retired, and opens requests to any.")
             .changes()
             .public_key()
+            .rest(RestMethod::Post, "/broker/keys")
             .handler(new),
         operation("key_list")
             .summary("Lists the site's keys as broker, newest first.")
+            .rest(RestMethod::Get, "/broker/keys")
             .handler(list),
         operation("key_retire")
             .summary("Retires a key of either edition. Applications that know no newer one get no tickets any more.")
             .disruptive()
+            .rest(RestMethod::Delete, "/broker/keys/{fingerprint}")
             .example(json!({ "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }))
             .handler(retire),
     ]

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::site_key::V1Key;
 
@@ -25,12 +26,14 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("broker", "show")
             .summary("Shows the site's id and public keys, which applications need.")
             .allow(&Role::ALL)
+            .rest(RestMethod::Get, "/broker")
             .handler(show),
         Entry::new("broker", "new_v1_key")
             .summary("Adds an RSA key for applications of edition `serveros-v1`: a new one, or the given one.")
             .allow(&[Role::Admin])
             .computes()
             .changes()
+            .rest(RestMethod::Post, "/broker/v1-key")
             .example(json!({ "keep": 1 }))
             .handler(new_v1_key),
     ];

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::Role;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::lockdown::OperationKind;
 use crate::tickets::Registered;
@@ -27,6 +28,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .of_kind(OperationKind::IssuesTickets)
             .summary("Issues service tickets to an application. The caller is the service that the application names.")
             .allow(&services)
+            .rest(RestMethod::Post, "/broker/tickets")
             .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),
         Entry::new("broker", "ticket_keys")
@@ -34,6 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Returns the keys with which an application opens service tickets, sealed to its own keys. The caller is the service that the application names.")
             .allow(&services)
             .public_key()
+            .no_rest("a provider needs the events of a session, which tell it that tickets are void")
             .example(json!({ "app": "ledger" }))
             .handler(ticket_keys),
     ]

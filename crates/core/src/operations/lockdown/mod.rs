@@ -12,6 +12,7 @@ use crate::access::{Channel, Role};
 use crate::accounts::Kind;
 use crate::alarms::{Language, Raiser, SystemAlarm, Target};
 use crate::applications::ApplicationId;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal};
 use crate::lockdown::{
     Imposed, LockdownLevel, LockdownReason, LockdownTarget, Lockdowns, SiteLockdown,
@@ -40,29 +41,36 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         entry("person", "Puts a person in lockdown: the sessions and connections of devices end, and logins and tickets are refused.")
             .disruptive()
+            .rest(RestMethod::Post, "/persons/{name}/lockdown")
             .example(name.clone())
             .handler(|context, params| account(context, Kind::Person, params)),
         entry("service", "Puts a service in lockdown: its sessions end, and its logins are refused.")
             .disruptive()
+            .rest(RestMethod::Post, "/services/{name}/lockdown")
             .example(json!({ "name": "backup-robot" }))
             .handler(|context, params| account(context, Kind::Service, params)),
         entry("app", "Puts an application in lockdown: it gets no tickets, there are none for it, and providers with a session refuse those already given.")
             .disruptive()
+            .rest(RestMethod::Post, "/apps/{id}/lockdown")
             .example(json!({ "id": "billing" }))
             .handler(application),
         entry("peer", "Puts a peer in lockdown: its connections end, none is accepted or opened, its tickets are refused, and messages wait.")
             .disruptive()
+            .rest(RestMethod::Post, "/peers/{peer}/lockdown")
             .example(json!({ "peer": "b.example", "reason": "under investigation" }))
             .handler(peer),
         entry("site", "Puts the whole site in lockdown. Only the local admin socket lifts it.")
             .disruptive()
+            .rest(RestMethod::Post, "/lockdown")
             .example(json!({ "level": "logins", "reason": "an investigation" }))
             .handler(site),
         entry("lift", "Lifts the lockdown of a person, a service, an application, a peer, or the site.")
             .changes()
+            .rest(RestMethod::Post, "/lockdown/lift")
             .example(json!({ "person": "maria" }))
             .handler(lift),
         entry("status", "Shows which lockdowns are in force, who imposed them, when and why.")
+            .rest(RestMethod::Get, "/lockdown")
             .handler(status::status),
     ]
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::access::{Channel, Role};
 use crate::engine::Entry;
+use crate::engine::rest::RestMethod;
 use crate::lockdown::OperationKind;
 
 pub(super) use view::PeerRef;
@@ -36,6 +37,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .changes()
             .of_kind(OperationKind::Enrols)
+            .rest(RestMethod::Post, "/peer-tickets")
             .example(json!({ "person": "ada", "expires_in": 3600 }))
             .handler(introduce::ticket),
         Entry::new("peer", "join")
@@ -45,66 +47,78 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .of_kind(OperationKind::Enrols)
             .public_key()
+            .rest(RestMethod::Post, "/peers/join")
             .example(json!({ "ticket": "countersign://a.example:4750/p#…", "person": "bob" }))
             .handler(introduce::join),
         Entry::new("peer", "list")
             .summary("Lists the peers by their site ids, removed ones included.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/peers")
             .example(json!({ "limit": 10 }))
             .handler(manage::list),
         Entry::new("peer", "show")
             .summary("Shows a peer with its key event, who introduced it, and its counters.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/peers/{peer}")
             .example(site())
             .handler(manage::show),
         Entry::new("peer", "permit")
             .summary("Sets what a peer may ask this site for.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Put, "/peers/{peer}/permissions")
             .example(json!({ "peer": EXAMPLE_SITE, "allows": ["messages"] }))
             .handler(manage::permit),
         Entry::new("peer", "suspend")
             .summary("Suspends a peer: its connections end, none is accepted or opened, and messages wait.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/peers/{peer}/suspend")
             .example(json!({ "peer": EXAMPLE_SITE, "reason": "under investigation" }))
             .handler(manage::suspend),
         Entry::new("peer", "resume")
             .summary("Ends the suspension of a peer.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/peers/{peer}/resume")
             .example(site())
             .handler(manage::resume),
         Entry::new("peer", "remove")
             .summary("Removes a peer: its connections end, and no ticket makes that site a peer again.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Delete, "/peers/{peer}")
             .example(site())
             .handler(manage::remove),
         Entry::new("peer", "forget")
             .summary("Forgets a removed peer with its messages, so that a ticket can make that site a peer again.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/peers/{peer}/forget")
             .example(site())
             .handler(manage::forget),
         Entry::new("peer", "start")
             .summary("Starts the peer server, now and with every start of the site.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/peer-server/start")
             .handler(serve::start),
         Entry::new("peer", "stop")
             .summary("Stops the peer server, until it is started again; connections with peers end.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/peer-server/stop")
             .handler(serve::stop),
         Entry::new("peer", "status")
             .summary("Shows whether the peer server runs, and where.")
             .allow(&admin)
             .while_sealed()
+            .rest(RestMethod::Get, "/peer-server")
             .handler(serve::status),
         Entry::new("peer", "doctor")
             .summary("Checks the peer server and each peer, and says what to do.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/peer-server/doctor")
             .handler(serve::doctor),
         Entry::new("peer", "send")
             .summary("Sends a message to a person of a peer. It waits until the peer accepts it.")
@@ -112,6 +126,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .also_on(Channel::Device)
             .changes()
+            .rest(RestMethod::Post, "/messages")
             .example(json!({ "from": "ada", "to": "bob@b.example", "text": "Hello." }))
             .handler(mail::send),
         Entry::new("peer", "inbox")
@@ -119,6 +134,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/inbox")
             .example(json!({ "person": "ada" }))
             .handler(mail::inbox),
         Entry::new("peer", "outbox")
@@ -126,6 +142,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .allow_own(&members)
             .also_on(Channel::Device)
+            .rest(RestMethod::Get, "/outbox")
             .example(json!({ "person": "ada" }))
             .handler(mail::outbox),
         Entry::new("peer", "discard")
@@ -134,12 +151,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .also_on(Channel::Device)
             .changes()
+            .rest(RestMethod::Delete, "/messages/{id}")
             .example(json!({ "person": "ada", "id": message }))
             .handler(mail::discard),
         Entry::new("peer", "deliver")
             .summary("Delivers messages to people of this site. Each is stored once, in the order of its pair of persons.")
             .only_on(&[Channel::Peer])
             .changes()
+            .no_rest("only a peer calls it, on its own connection")
             .example(json!({ "messages": [{
                 "id": message,
                 "number": 1,
@@ -154,11 +173,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .only_on(&[Channel::Peer])
             .changes()
             .public_key()
+            .no_rest("only a peer calls it, on its own connection")
             .example(json!({ "head": "…", "all": false }))
             .handler(heads::audit_head),
         Entry::new("peer", "ping")
             .summary("Tells a peer the time of this site.")
             .only_on(&[Channel::Peer])
+            .no_rest("only a peer calls it, on its own connection")
             .handler(wire::ping),
     ]
 }

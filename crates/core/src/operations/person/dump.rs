@@ -28,6 +28,7 @@ use crate::accounts::{
     Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
     PersonData, State,
 };
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, params};
 use crate::id::AccountId;
 use crate::lockdown::OperationKind;
@@ -51,6 +52,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest(RestMethod::Post, "/persons/{name}/dump")
             .example(json!({ "name": "maria" }))
             .handler(dump),
         Entry::new("person", "load")
@@ -59,6 +61,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .changes()
             .public_key()
+            .rest_creates("/person-dumps", "/persons/{name}")
             .example(json!({ "dump": "{ \"format\": \"countersign person\", … }" }))
             .handler(load),
     ]

@@ -14,6 +14,7 @@ use super::account::{self, AccountView, ByName, ByStoredName, ListByName, StateC
 use super::proof;
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind, PersonData, State};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::OperationKind;
@@ -29,6 +30,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Creates a person, who can log in after a pass phrase has been set.")
             .allow(&admin)
             .changes()
+            .rest_creates("/persons", "/persons/{name}")
             .example(
                 json!({ "name": "maria", "full_name": "Maria Lind", "email": "maria@example.org" }),
             )
@@ -36,12 +38,14 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("person", "list")
             .summary("Lists persons by name.")
             .allow(&admin)
+            .rest(RestMethod::Get, "/persons")
             .example(json!({ "limit": 10 }))
             .handler(|context, params: ListByName| account::list(context, Kind::Person, params)),
         Entry::new("person", "show")
             .summary("Shows a person.")
             .allow(&admin)
             .allow_own(&[Role::Member])
+            .rest(RestMethod::Get, "/persons/{name}")
             .example(json!({ "name": "maria" }))
             .handler(show),
         Entry::new("person", "update")
@@ -51,6 +55,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Patch, "/persons/{name}")
             .example(json!({ "name": "maria", "role": "admin" }))
             .handler(update),
         Entry::new("person", "set_data")
@@ -60,6 +65,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Patch, "/persons/{name}/data")
             .example(json!({
                 "name": "maria",
                 "emails": ["maria@example.org", "m.lind@example.com"],
@@ -72,6 +78,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Deletes a person permanently and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Delete, "/persons/{name}")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByStoredName| {
                 account::delete(context, Kind::Person, params)
@@ -80,6 +87,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Locks a person, who can then not log in, and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/persons/{name}/lock")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Person, params, StateChange::Lock)
@@ -88,6 +96,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Unlocks a locked person, who can then log in again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/persons/{name}/unlock")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Person, params, StateChange::Unlock)
@@ -96,6 +105,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Disables the account of a person who has left; the person can then not log in, and their sessions are cut.")
             .allow(&admin)
             .disruptive()
+            .rest(RestMethod::Post, "/persons/{name}/disable")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Person, params, StateChange::Disable)
@@ -104,6 +114,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Enables a disabled person, who can then log in again.")
             .allow(&admin)
             .changes()
+            .rest(RestMethod::Post, "/persons/{name}/enable")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Person, params, StateChange::Enable)

@@ -12,6 +12,7 @@ use super::super::NoParams;
 use super::key_secret::{KeySecret, SecretParam, refused};
 use crate::access::{Channel, Role};
 use crate::alarms::{Language, SystemAlarm, Target};
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal, Site};
 use crate::sessions::Audience;
 use crate::site_key::{KeyRecord, NewKeyError, Rotation, RotationError};
@@ -36,6 +37,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&Role::ALL)
             .also_on(Channel::Device)
             .while_sealed()
+            .rest(RestMethod::Get, "/site/key-events")
             .handler(events),
     ]
 }

@@ -15,10 +15,13 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::{Channel, Role, Scope};
+use crate::access_tokens;
 use crate::alarms::LATE_AFTER_S;
+use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, Site, SiteConfig};
 use crate::lockdown::LockdownLevel;
 use crate::timestamp::Timestamp;
+use crate::web_origin::WebOrigin;
 
 pub(super) fn entries() -> Vec<Entry> {
     let mut entries = vec![
@@ -27,11 +30,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&Role::ALL)
             .also_on(Channel::Device)
             .while_sealed()
+            .rest(RestMethod::Get, "/site")
             .handler(status),
         Entry::new("site", "config")
             .summary("Shows the site's configuration, or changes the given settings.")
             .allow(&[Role::Admin])
             .changes()
+            .rest(RestMethod::Patch, "/site/config")
             .example(json!({ "session_lifetime": 28800 }))
             .handler(config),
     ];
@@ -249,25 +254,57 @@ struct Set {
     /// them before it ends.
     #[schemars(range(min = 30, max = 86_400))]
     key_lifetime: Option<u32>,
+    /// The greatest lifetime of a new access token, in seconds: 60 to 31,622,400 (366 days).
+    #[schemars(range(min = 60, max = 31_622_400))]
+    access_token_lifetime: Option<u32>,
+    /// The origins of web pages that may call operations over HTTP (CORS), such as
+    /// `https://tools.example.org`: at most 16. The list replaces the previous one.
+    #[schemars(length(max = 16))]
+    web_origins: Option<Vec<WebOrigin>>,
 }
 
 async fn config(context: Context, params: Set) -> Result<Answer<SiteConfig>, Refusal> {
     let was = context.site().config();
-    if params.session_lifetime.is_none() && params.key_lifetime.is_none() {
+    let mut is = was.clone();
+    let Set {
+        session_lifetime,
+        key_lifetime,
+        access_token_lifetime,
+        web_origins,
+    } = params;
+    if let Some(seconds) = session_lifetime {
+        within("session_lifetime", seconds, 60..=30 * 24 * 60 * 60)?;
+        is.session_lifetime = seconds;
+    }
+    if let Some(seconds) = key_lifetime {
+        within("key_lifetime", seconds, 30..=24 * 60 * 60)?;
+        is.key_lifetime = seconds;
+    }
+    if let Some(seconds) = access_token_lifetime {
+        let bounds = access_tokens::MIN_LIFETIME..=366 * 24 * 60 * 60;
+        within("access_token_lifetime", seconds, bounds)?;
+        is.access_token_lifetime = seconds;
+    }
+    if let Some(origins) = web_origins {
+        let most = SiteConfig::MAX_WEB_ORIGINS;
+        if origins.len() > most {
+            let problem = format!("has {} origins; at most {most} are allowed", origins.len());
+            return Err(Refusal::invalid("web_origins", problem));
+        }
+        is.web_origins = origins;
+    }
+    if is == was {
         return Ok(shown(was));
     }
-    let session_lifetime = params.session_lifetime.unwrap_or(was.session_lifetime);
-    let key_lifetime = params.key_lifetime.unwrap_or(was.key_lifetime);
-    within("session_lifetime", session_lifetime, 60..=30 * 24 * 60 * 60)?;
-    within("key_lifetime", key_lifetime, 30..=24 * 60 * 60)?;
-    let (config, change) = context.site().change_config(|config| {
-        config.session_lifetime = session_lifetime;
-        config.key_lifetime = key_lifetime;
-    })?;
     let details = json!({
-        "session_lifetime": { "was": was.session_lifetime, "is": session_lifetime },
-        "key_lifetime": { "was": was.key_lifetime, "is": key_lifetime },
+        "session_lifetime": { "was": was.session_lifetime, "is": is.session_lifetime },
+        "key_lifetime": { "was": was.key_lifetime, "is": is.key_lifetime },
+        "access_token_lifetime": {
+            "was": was.access_token_lifetime, "is": is.access_token_lifetime,
+        },
+        "web_origins": { "was": was.web_origins, "is": is.web_origins },
     });
+    let (config, change) = context.site().change_config(|config| *config = is)?;
     context.commit(change, None, details).await?;
     Ok(shown(config))
 }
@@ -285,8 +322,8 @@ fn within(field: &str, seconds: u32, bounds: RangeInclusive<u32>) -> Result<(), 
 
 fn shown(config: SiteConfig) -> Answer<SiteConfig> {
     let output = format!(
-        "zone {}, sessions last {} s, their keys {} s",
-        config.zone, config.session_lifetime, config.key_lifetime
+        "zone {}, sessions last {} s, their keys {} s, access tokens at most {} s",
+        config.zone, config.session_lifetime, config.key_lifetime, config.access_token_lifetime
     );
     Answer::new(config).with_output(output)
 }

@@ -1,5 +1,6 @@
 //! A store in memory, for tests and for programs whose site does not outlive the process.
 
+mod access_tokens;
 mod accounts;
 mod alarms;
 mod applications;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use super::{Change, ChangeSet, Committed, Effects, Observer, Store, StoreCopy, StoreError};
 use crate::audit::AuditEntry;
 use crate::enrolment::TicketState;
+use access_tokens::AccessTokenRows;
 use accounts::AccountRows;
 use alarms::AlarmRows;
 use applications::ApplicationRows;
@@ -61,6 +63,7 @@ struct Stored {
 /// The stored rows, by aggregate.
 #[derive(Default)]
 struct Rows {
+    access_tokens: AccessTokenRows,
     accounts: AccountRows,
     alarms: AlarmRows,
     applications: ApplicationRows,
@@ -127,6 +130,7 @@ impl Rows {
     fn write(&mut self, set: &ChangeSet) -> Result<u64, StoreError> {
         let applied = set.changes.iter().try_for_each(|change| self.apply(change));
         if applied.is_err() {
+            self.access_tokens.roll_back();
             self.accounts.roll_back();
             self.alarms.roll_back();
             self.applications.roll_back();
@@ -135,6 +139,7 @@ impl Rows {
             self.peers.roll_back();
             self.settings.roll_back();
         } else {
+            self.access_tokens.commit();
             self.accounts.commit();
             self.alarms.commit();
             self.applications.commit();
@@ -157,6 +162,7 @@ impl Rows {
                 self.devices.delete_of(*id);
                 self.peers.delete_of(*id);
                 self.alarms.delete_account(*id);
+                self.access_tokens.delete_of(*id);
                 Ok(())
             }
             Change::DeleteDamagedAccount { name, .. } => self.accounts.delete_damaged(name),
@@ -236,6 +242,14 @@ impl Rows {
             Change::Alarm(change) => {
                 let accounts = &self.accounts;
                 self.alarms.apply(change, |id| accounts.has(id))
+            }
+            Change::AccessToken(change) => {
+                let accounts = &self.accounts;
+                self.access_tokens.apply(change, |id| accounts.has(id))
+            }
+            Change::CompleteRequest(request) => {
+                self.accounts.expect(request.account)?;
+                self.access_tokens.complete(request)
             }
             Change::PutScript(progress) => {
                 self.settings.put_script(progress);

@@ -1,8 +1,11 @@
 //! Lockdown of accounts, applications and the site.
 
-use countersign_core::access::{Caller, Channel};
+use std::sync::Arc;
+
+use countersign_core::access::{Caller, Channel, HttpCredential, HttpGrant};
 use countersign_core::alarms::Severity;
 use countersign_core::engine::{NotEnrolled, ScriptError};
+use countersign_core::id::AccessTokenId;
 use countersign_core::lockdown::{Activity, LockdownLevel};
 use countersign_core::sessions::{CloseReason, Proof, Resume};
 use countersign_proto::operation::Code;
@@ -32,7 +35,19 @@ fn caller(channel: Channel, root: &TestSession) -> Caller {
         Channel::AdminSocket => Caller::admin_socket(),
         Channel::Init => Caller::init("10-people"),
         Channel::Site => Caller::site(),
-        Channel::Session | Channel::Device | Channel::Http | Channel::Peer => Caller {
+        Channel::Http => {
+            let account = root.info.account;
+            let owner = (account, root.caller.name.clone(), root.caller.role);
+            let token = HttpCredential::Token(AccessTokenId::from_bytes([1; 16]));
+            let grant = HttpGrant::new(token, owner, None, None);
+            Caller {
+                channel,
+                session: None,
+                grant: Some(Arc::new(grant)),
+                ..root.caller.clone()
+            }
+        }
+        Channel::Session | Channel::Device | Channel::Peer => Caller {
             channel,
             ..root.caller.clone()
         },

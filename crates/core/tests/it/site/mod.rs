@@ -1,6 +1,7 @@
 //! The site as its callers see it. Every test uses the public interface of `countersign-core`.
 
 mod access;
+mod access_tokens;
 mod accounts;
 mod alarm_preferences;
 mod alarms;

@@ -95,6 +95,12 @@ fn the_guide_on_devices_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_guide_to_the_api_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/guide/call-the-api.md", folder.path());
+}
+
+#[test]
 fn the_guide_on_two_sites_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
     with_cargo(folder.path());

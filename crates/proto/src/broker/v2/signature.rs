@@ -119,7 +119,7 @@ fn digest_of(content: &[u8]) -> String {
 /// Whether a field `content-digest` (RFC 9530) matches the content. Every digest with an algorithm
 /// that is active in the registry must match, and there must be at least one. Digests with other
 /// algorithms are ignored.
-fn is_digest_of(field: &str, content: &[u8]) -> bool {
+pub(crate) fn is_digest_of(field: &str, content: &[u8]) -> bool {
     let Some(digests) = (field.len() <= FIELD)
         .then(|| Parser::new(field).parse::<Dictionary>().ok())
         .flatten()
@@ -326,7 +326,7 @@ impl UnverifiedSignature {
 }
 
 /// The component list with its parameters, serialised strictly, in the order of the field.
-fn written(input: &InnerList) -> Result<String, SignatureError> {
+pub(crate) fn written(input: &InnerList) -> Result<String, SignatureError> {
     let mut dictionary = DictSerializer::new();
     {
         let mut list = dictionary.inner_list(key(NAME)?);

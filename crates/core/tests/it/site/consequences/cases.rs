@@ -387,6 +387,14 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("ticket.revoke", json!({}))
             .after([Step::Made("ticket.issue", json!({ "person": "maria" }))]),
         case(
+            "token.create",
+            json!({ "service": "mailer", "operations": ["alarm.raise"] }),
+        ),
+        case("token.revoke", json!({})).after([Step::Made(
+            "token.create",
+            json!({ "service": "mailer", "operations": ["alarm.raise"] }),
+        )]),
+        case(
             "device.rename",
             json!({ "id": scene.phone, "name": "tablet" }),
         ),

@@ -13,14 +13,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use countersign_core::access::{Caller, Role};
+use countersign_core::access::Role;
 use countersign_core::audit::AuditOutcome;
 use countersign_core::engine::{Answer, Decision, Entry, NewSession};
 use countersign_core::page::Page;
 use countersign_core::sessions::{Audience, CloseReason, Proof};
 use countersign_core::store::{AuditLog, Notice};
 use countersign_core::throttle::{Abuse, Source};
-use countersign_proto::operation::{Code, Event, Operation};
+use countersign_proto::operation::{Code, Event};
 use countersign_proto::session::EncryptionOption;
 use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::json;
@@ -212,20 +212,3 @@ async fn an_event_is_published_with_its_change() {
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Seat {}
-
-/// No operation is available over HTTP yet, whatever the caller's role.
-#[tokio::test]
-async fn a_channel_without_operations_is_refused_everything() {
-    let test = TestSite::new().await;
-    let caller = Caller {
-        channel: countersign_core::access::Channel::Http,
-        ..Caller::admin_socket()
-    };
-    for entry in test.site.table().entries() {
-        let params = serde_json::value::to_raw_value(entry.example()).unwrap();
-        let operation = Operation::new(1, entry.group(), entry.command(), params);
-        let outcome = test.site.run(&caller, &operation, NOW).await;
-        assert_eq!(outcome.code, Code::NOT_PERMITTED, "{}", entry.name());
-        assert!(!entry.access().channels().contains(&caller.channel));
-    }
-}

@@ -1,0 +1,121 @@
+//! What a credential permits over HTTP, where a caller has no session.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use countersign_crypto::certificate::Thumbprint;
+
+use super::Role;
+use crate::id::{AccessTokenId, AccountId};
+use crate::timestamp::Timestamp;
+
+/// The credential of a request over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpCredential {
+    /// An access token.
+    Token(AccessTokenId),
+    /// The key of a service, which signed the request.
+    Key(Thumbprint),
+}
+
+/// What a credential permits over HTTP. It becomes void when the credential or its account is
+/// changed; then it must be read again.
+#[derive(Debug)]
+pub struct HttpGrant {
+    /// The credential.
+    pub credential: HttpCredential,
+    /// The account that owns the credential.
+    pub account: AccountId,
+    /// The account's name.
+    pub name: String,
+    /// The account's role.
+    pub role: Role,
+    /// The names of the operations that it is limited to, sorted; `None` for no limit beyond the
+    /// role.
+    operations: Option<Vec<String>>,
+    /// The first moment at which it permits nothing.
+    expires: Option<Timestamp>,
+    void: AtomicBool,
+}
+
+impl HttpGrant {
+    /// Makes a grant that is not void. `operations` are sorted.
+    #[must_use]
+    pub fn new(
+        credential: HttpCredential,
+        (account, name, role): (AccountId, String, Role),
+        operations: Option<Vec<String>>,
+        expires: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            credential,
+            account,
+            name,
+            role,
+            operations,
+            expires,
+            void: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns whether the operation with this name is among those that the credential is limited
+    /// to.
+    #[must_use]
+    pub fn names(&self, operation: &str) -> bool {
+        self.operations.as_ref().is_none_or(|names| {
+            let found = names.binary_search_by(|name| name.as_str().cmp(operation));
+            found.is_ok()
+        })
+    }
+
+    /// Returns whether it permits anything at `now`.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        !self.void.load(Ordering::Acquire) && self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// Makes it void, for every caller that holds it.
+    pub(crate) fn make_void(&self) {
+        self.void.store(true, Ordering::Release);
+    }
+}
+
+impl PartialEq for HttpGrant {
+    fn eq(&self, other: &Self) -> bool {
+        (self.credential, self.account) == (other.credential, other.account)
+    }
+}
+
+impl Eq for HttpGrant {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(operations: Option<Vec<String>>, expires: Option<Timestamp>) -> HttpGrant {
+        let token = HttpCredential::Token(AccessTokenId::from_bytes([1; 16]));
+        let account = AccountId::from_bytes([2; 16]);
+        let owner = (account, "maria@example.org".to_owned(), Role::Member);
+        HttpGrant::new(token, owner, operations, expires)
+    }
+
+    #[test]
+    fn a_limited_grant_names_its_operations_only() {
+        let names = ["alarm.list", "self.show"].map(str::to_owned).to_vec();
+        let limited = grant(Some(names), None);
+        assert!(limited.names("self.show") && limited.names("alarm.list"));
+        for other in ["self.set_data", "alarm", "alarm.lis", ""] {
+            assert!(!limited.names(other), "{other}");
+        }
+        assert!(!grant(Some(Vec::new()), None).names("self.show"));
+        assert!(grant(None, None).names("self.show"));
+    }
+
+    #[test]
+    fn a_grant_is_valid_until_it_expires_or_becomes_void() {
+        let at = Timestamp::from_millis;
+        let one = grant(None, Some(at(1_000)));
+        assert!(one.is_valid(at(999)) && !one.is_valid(at(1_000)));
+        one.make_void();
+        assert!(!one.is_valid(at(0)));
+    }
+}

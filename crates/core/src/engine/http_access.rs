@@ -1,0 +1,347 @@
+//! Callers over HTTP: which credential permits what, and when an access token was used last.
+//!
+//! Grants are cached, so that a request costs one hash and no read of the store. A change of a
+//! credential or of its account makes the grant void, also for callers that hold it already.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_crypto::certificate::{Certificate, Thumbprint};
+use countersign_crypto::sign::VerifyingKey;
+use serde_json::{Map, Value};
+
+use super::Site;
+use crate::access::{Caller, Channel, HttpCredential, HttpGrant};
+use crate::access_tokens::{AccessTokenHash, AccessTokenSecret};
+use crate::audit::AuditDraft;
+use crate::id::{AccessTokenId, AccountId};
+use crate::store::{AccessTokenChange, Change, ChangeSet, CompletedRequest, StoreError};
+use crate::timestamp::Timestamp;
+
+/// The maximum number of cached grants.
+const MAX_GRANTS: usize = 4_096;
+/// How often a token is read again because an account changed meanwhile.
+const MAX_READS: usize = 16;
+/// How often last uses are written, in milliseconds: one audit entry in five minutes for all
+/// tokens.
+const WRITE_INTERVAL: u64 = 300_000;
+/// The maximum number of last uses in one change set. It bounds the audit entry.
+const MAX_WRITTEN: usize = 256;
+/// The maximum number of tokens whose last use waits to be written. The use of further tokens is
+/// not recorded until then.
+const MAX_WAITING: usize = 65_536;
+
+/// The grants of credentials over HTTP.
+#[derive(Default)]
+pub(super) struct HttpAccess(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    tokens: HashMap<AccessTokenHash, Arc<HttpGrant>>,
+    /// The grants of keys of services, with the key that verifies a signature.
+    keys: HashMap<Thumbprint, (Arc<HttpGrant>, VerifyingKey)>,
+    /// Counts changes, so that a grant that was read before a change is not cached after it.
+    changes: u64,
+    /// The last use of each token since the last write, with the number of uses.
+    used: HashMap<AccessTokenId, (Timestamp, u64)>,
+    /// When last uses were written last.
+    written: Option<Timestamp>,
+}
+
+impl HttpAccess {
+    /// Makes the grants of an account void.
+    pub(super) fn account_changed(&self, account: AccountId) {
+        self.remove(|grant| grant.account == account);
+    }
+
+    /// Makes all grants void.
+    pub(super) fn clear(&self) {
+        self.remove(|_| true);
+    }
+
+    /// Returns when a token was used last, if that was not written yet.
+    pub(crate) fn last_used(&self, token: AccessTokenId) -> Option<Timestamp> {
+        self.entries().used.get(&token).map(|(at, _)| *at)
+    }
+
+    fn put_key(
+        &self,
+        key: Thumbprint,
+        grant: &(Arc<HttpGrant>, VerifyingKey),
+        changes: u64,
+    ) -> bool {
+        let mut entries = self.entries();
+        if entries.changes != changes {
+            return false;
+        }
+        if entries.keys.len() >= MAX_GRANTS {
+            let any = entries.keys.keys().next().copied();
+            entries.keys.remove(&any.unwrap_or(key));
+        }
+        entries.keys.insert(key, grant.clone());
+        true
+    }
+
+    /// Makes void what a change of access tokens takes away.
+    pub(super) fn tokens_changed(&self, change: &AccessTokenChange) {
+        match (change, change.account()) {
+            // A use takes nothing away.
+            (AccessTokenChange::Used(_) | AccessTokenChange::Insert(_), _) => {}
+            (_, Some(account)) => self.account_changed(account),
+            (_, None) => self.clear(),
+        }
+    }
+
+    fn remove(&self, is_changed: impl Fn(&HttpGrant) -> bool) {
+        let mut entries = self.entries();
+        entries.changes += 1;
+        let stays = |grant: &HttpGrant| {
+            let changed = is_changed(grant);
+            if changed {
+                grant.make_void();
+            }
+            !changed
+        };
+        entries.tokens.retain(|_, grant| stays(grant));
+        entries.keys.retain(|_, (grant, _)| stays(grant));
+    }
+
+    fn put(&self, hash: AccessTokenHash, grant: &Arc<HttpGrant>, changes: u64) -> bool {
+        let mut entries = self.entries();
+        if entries.changes != changes {
+            return false;
+        }
+        if entries.tokens.len() >= MAX_GRANTS {
+            // An arbitrary one: clients cannot predict the order of the hash map.
+            let any = entries.tokens.keys().next().copied();
+            entries.tokens.remove(&any.unwrap_or(hash));
+        }
+        entries.tokens.insert(hash, grant.clone());
+        true
+    }
+
+    fn use_of(&self, token: AccessTokenId, now: Timestamp) {
+        let mut entries = self.entries();
+        if entries.used.len() < MAX_WAITING || entries.used.contains_key(&token) {
+            let (at, times) = entries.used.entry(token).or_insert((now, 0));
+            *at = now.max(*at);
+            *times += 1;
+        }
+    }
+
+    /// Takes last uses to write: those that are due at `now`, or all.
+    fn take_used(&self, now: Option<Timestamp>) -> Vec<(AccessTokenId, (Timestamp, u64))> {
+        let mut entries = self.entries();
+        let is_due = match (now, entries.written) {
+            (Some(now), Some(written)) => {
+                written.plus_millis(WRITE_INTERVAL) <= now || now < written
+            }
+            (None, _) | (_, None) => true,
+        };
+        if entries.used.is_empty() || !is_due {
+            return Vec::new();
+        }
+        let taken: Vec<AccessTokenId> = entries.used.keys().take(MAX_WRITTEN).copied().collect();
+        if taken.len() == entries.used.len() {
+            entries.written = now;
+        }
+        let taken = taken.into_iter();
+        taken
+            .filter_map(|id| entries.used.remove_entry(&id))
+            .collect()
+    }
+
+    fn put_back(&self, used: Vec<(AccessTokenId, (Timestamp, u64))>) {
+        let mut entries = self.entries();
+        for (id, (at, times)) in used {
+            let (latest, total) = entries.used.entry(id).or_insert((at, 0));
+            *latest = at.max(*latest);
+            *total += times;
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // The maps are consistent whenever the lock is free, so a poisoned lock can be used.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Site {
+    /// Returns the caller whose access token this is; `None` for an unknown, expired or revoked
+    /// token, and for a token of an account that is locked or disabled. Answer all of these alike.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn token_caller(
+        &self,
+        token: &AccessTokenSecret,
+        now: Timestamp,
+    ) -> Result<Option<Caller>, StoreError> {
+        let hash = token.hash();
+        let access = self.http_access();
+        let Some(grant) = self.grant(&hash).await? else {
+            return Ok(None);
+        };
+        if !grant.is_valid(now) {
+            return Ok(None);
+        }
+        if let HttpCredential::Token(id) = grant.credential {
+            access.use_of(id, now);
+        }
+        Ok(Some(Caller::over_http(grant)))
+    }
+
+    /// Returns the grant of the key of a service, and the key that verifies its signatures; `None`
+    /// for a key that no active service has. The grant is not a caller before a signature was
+    /// verified: see [`Site::key_caller`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn key_grant(
+        &self,
+        thumbprint: Thumbprint,
+    ) -> Result<Option<(Arc<HttpGrant>, VerifyingKey)>, StoreError> {
+        let access = self.http_access();
+        for _ in 0..MAX_READS {
+            let (cached, changes) = {
+                let entries = access.entries();
+                (entries.keys.get(&thumbprint).cloned(), entries.changes)
+            };
+            if cached.is_some() {
+                return Ok(cached);
+            }
+            let found = self.store().key_login(&thumbprint).await?;
+            let found = found.filter(|(account, _)| account.is_active());
+            let Some((account, key)) = found else {
+                return Ok(None);
+            };
+            let certificate = Certificate::from_der(&key.certificate);
+            let certificate = certificate.map_err(|error| StoreError::Damaged {
+                problem: format!("the certificate of a key cannot be read: {error}"),
+            })?;
+            let owner = (account.id, account.name.to_string(), account.role);
+            let credential = HttpCredential::Key(thumbprint);
+            let grant = Arc::new(HttpGrant::new(credential, owner, None, None));
+            let grant = (grant, certificate.signing());
+            if access.put_key(thumbprint, &grant, changes) {
+                return Ok(Some(grant));
+            }
+        }
+        Err(changing())
+    }
+
+    /// Returns the caller that signed a request with the key of this grant.
+    #[must_use]
+    pub fn key_caller(grant: Arc<HttpGrant>) -> Caller {
+        Caller::over_http(grant)
+    }
+
+    /// The grant of the token with this hash. What was read before a change is not used after it.
+    async fn grant(&self, hash: &AccessTokenHash) -> Result<Option<Arc<HttpGrant>>, StoreError> {
+        let access = self.http_access();
+        for _ in 0..MAX_READS {
+            let (cached, changes) = {
+                let entries = access.entries();
+                (entries.tokens.get(hash).cloned(), entries.changes)
+            };
+            if let Some(grant) = cached {
+                return Ok(Some(grant));
+            }
+            let Some(grant) = self.token_grant(hash).await? else {
+                return Ok(None);
+            };
+            let grant = Arc::new(grant);
+            if access.put(*hash, &grant, changes) {
+                return Ok(Some(grant));
+            }
+        }
+        Err(changing())
+    }
+
+    async fn token_grant(&self, hash: &AccessTokenHash) -> Result<Option<HttpGrant>, StoreError> {
+        let found = self.store().access_token_login(hash).await?;
+        let found = found.filter(|(account, _)| account.is_active());
+        Ok(found.map(|(account, token)| {
+            HttpGrant::new(
+                HttpCredential::Token(token.id),
+                (account.id, account.name.to_string(), account.role),
+                Some(token.operations),
+                Some(token.expires),
+            )
+        }))
+    }
+
+    pub(super) fn http_access(&self) -> &HttpAccess {
+        &self.0.http_access
+    }
+
+    /// Returns the completed request of an account with this idempotency key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn completed_request(
+        &self,
+        account: AccountId,
+        key: &[u8; 32],
+    ) -> Result<Option<CompletedRequest>, StoreError> {
+        self.store().completed_request(account, key).await
+    }
+
+    /// Returns when an access token was used last, if that was not written yet.
+    pub(crate) fn token_last_used(&self, token: AccessTokenId) -> Option<Timestamp> {
+        self.0.http_access.last_used(token)
+    }
+
+    /// Writes when access tokens were used last, if that is due at `now`; without `now`, at once.
+    pub(super) async fn write_token_use(&self, now: Option<Timestamp>) -> Result<(), StoreError> {
+        loop {
+            let used = self.0.http_access.take_used(now);
+            let Some(last) = used.iter().map(|(_, (at, _))| *at).max() else {
+                return Ok(());
+            };
+            let counts = used
+                .iter()
+                .map(|(id, (_, times))| (id.to_string(), Value::from(*times)));
+            let details = Map::from_iter([(
+                "tokens".to_owned(),
+                Value::Object(counts.collect::<Map<String, Value>>()),
+            )]);
+            let times = used.iter().map(|(id, (at, _))| (*id, *at)).collect();
+            let audit = AuditDraft {
+                details: Value::Object(details).to_string(),
+                ..AuditDraft::done(&Caller::site(), "token.used", now.unwrap_or(last))
+            };
+            let change = Change::AccessToken(AccessTokenChange::Used(times));
+            if let Err(error) = self
+                .store()
+                .commit(ChangeSet::new(vec![change], audit))
+                .await
+            {
+                self.0.http_access.put_back(used);
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn changing() -> StoreError {
+    StoreError::Unavailable {
+        problem: "accounts changed each time the credential was read; repeat the request"
+            .to_owned(),
+    }
+}
+
+impl Caller {
+    /// Returns the caller that a grant over HTTP stands for.
+    pub(super) fn over_http(grant: Arc<HttpGrant>) -> Self {
+        Self {
+            account: Some(grant.account),
+            name: grant.name.clone(),
+            role: grant.role,
+            channel: Channel::Http,
+            session: None,
+            peer: None,
+            grant: Some(grant),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The description of the REST API as OpenAPI 3.1, from the table of operations.
+
+mod components;
+
+use serde_json::{Map, Value, json};
+
+use self::components::Components;
+use super::sample::sample;
+use super::{BASE, RestMethod, RestRoute};
+use crate::access::Role;
+use crate::engine::{Entry, Table};
+
+/// Returns the description of the API. It is the same for the same table.
+#[must_use]
+pub fn document(table: &Table) -> Value {
+    let mut components = Components::default();
+    let mut paths: Map<String, Value> = Map::new();
+    let mut groups: Vec<&str> = Vec::new();
+    for entry in table.entries() {
+        let Some(route) = entry.rest().route().copied() else {
+            continue;
+        };
+        if groups.last() != Some(&entry.group()) {
+            groups.push(entry.group());
+        }
+        let described = operation(entry, route, &mut components);
+        let path = paths.entry(route.path.to_owned());
+        let path = path.or_insert_with(|| Value::Object(Map::new()));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(route.method.as_str().to_ascii_lowercase(), described);
+        }
+    }
+    let tags: Vec<Value> = groups
+        .iter()
+        .map(|group| json!({ "name": group }))
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Countersign",
+            "version": "1",
+            "summary": "The operations of a Countersign site over HTTP.",
+            "description": DESCRIPTION,
+            "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
+        },
+        "servers": [{ "url": BASE }],
+        "security": [{ "access_token": [] }, { "signature": [] }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "access_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "cst_…",
+                    "description": "An access token, which names the operations that it permits.",
+                },
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Signature",
+                    "description": "A signature of the request by the key of a service (RFC 9421).",
+                },
+            },
+            "parameters": {
+                "IdempotencyKey": {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "description": "1 to 255 visible characters that the client chooses for this request. A repetition with the same key is carried out once.",
+                    "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+                },
+                "IfMatch": {
+                    "name": "If-Match",
+                    "in": "header",
+                    "description": "The entity tag of what the request changes, from an earlier response. The request is refused if it has changed since.",
+                    "schema": { "type": "string" },
+                },
+            },
+            "responses": {
+                "Problem": {
+                    "description": "The request had no effect, for the reason in the problem (RFC 9457).",
+                    "content": { "application/problem+json": {
+                        "schema": { "$ref": "#/components/schemas/Problem" },
+                        "example": {
+                            "type": "urn:countersign:not_found",
+                            "title": "not found",
+                            "status": 404,
+                            "code": "not_found",
+                            "detail": "there is no person maria@example.org",
+                            "hint": "check the spelling; the group's `list` shows the names that exist",
+                            "field": "name",
+                            "request_id": "0f8fad5bd9cb469fa16570867728950e",
+                        },
+                    } },
+                },
+            },
+            "schemas": components.into_schemas(),
+        },
+    })
+}
+
+const DESCRIPTION: &str = "Each path and method is one operation of the site, with the same \
+    parameters, results and refusals as over a session. A list returns `next` with the cursor of \
+    the following page. An error is a problem (RFC 9457) with a stable `code`.";
+
+fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Value {
+    let params = components.adopt(entry.name(), entry.params().as_value());
+    let result = components.adopt(entry.name(), entry.result().as_value());
+    let in_path = path_parameters(route.path);
+    let (required, properties) = (required(&params), properties(&params));
+    let mut parameters = Vec::new();
+    let mut body = Map::new();
+    for (name, schema) in properties {
+        let is_in_path = in_path.contains(&name.as_str());
+        if !is_in_path && route.method.has_body() {
+            body.insert(name, schema);
+            continue;
+        }
+        let example = example(entry, &name, &schema);
+        let mut parameter = json!({
+            "name": name,
+            "in": if is_in_path { "path" } else { "query" },
+            "required": is_in_path || required.contains(&name),
+            "schema": schema,
+        });
+        if let (Some(example), Some(parameter)) = (example, parameter.as_object_mut()) {
+            parameter.insert("example".to_owned(), example);
+        }
+        parameters.push(parameter);
+    }
+    if route.method != RestMethod::Get {
+        parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
+        parameters.push(json!({ "$ref": "#/components/parameters/IfMatch" }));
+    }
+    let mut described = json!({
+        "operationId": entry.name().replace('.', "_"),
+        "summary": entry.summary(),
+        "description": who(entry),
+        "tags": [entry.group()],
+        "parameters": parameters,
+        "responses": responses(entry, route, &result),
+    });
+    if let (Some(described), true) = (described.as_object_mut(), route.method.has_body()) {
+        let content = if entry.takes_content() {
+            json!({ "application/octet-stream": {} })
+        } else {
+            let required: Vec<&String> = required
+                .iter()
+                .filter(|name| body.contains_key(*name))
+                .collect();
+            let fields = entry.example().as_object().into_iter().flatten();
+            let example: Map<String, Value> = fields
+                .filter(|(name, _)| body.contains_key(*name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            json!({ "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": body,
+                    "required": required,
+                    "additionalProperties": false,
+                },
+                "example": example,
+            } })
+        };
+        let needed = entry.takes_content() || required.iter().any(|name| body.contains_key(name));
+        let request = json!({ "required": needed, "content": content });
+        described.insert("requestBody".to_owned(), request);
+    }
+    described
+}
+
+fn responses(entry: &Entry, route: RestRoute, result: &Value) -> Value {
+    let schema = result.clone();
+    let root = entry.result().as_value();
+    let content = if entry.gives_content() {
+        json!({ "application/octet-stream": {} })
+    } else {
+        json!({ "application/json": { "schema": schema, "example": sample(root, root) } })
+    };
+    let mut success = json!({ "description": "The result of the operation.", "content": content });
+    let created = route.creates.is_some();
+    if let (Some(success), true) = (success.as_object_mut(), created) {
+        let location = json!({ "Location": {
+            "description": "The path of what was created.",
+            "schema": { "type": "string" },
+        } });
+        success.insert("headers".to_owned(), location);
+    }
+    let problem = json!({ "$ref": "#/components/responses/Problem" });
+    let mut responses = Map::new();
+    let status = if created { "201" } else { "200" };
+    responses.insert(status.to_owned(), success);
+    for status in STATUSES {
+        responses.insert(status.to_owned(), problem.clone());
+    }
+    Value::Object(responses)
+}
+
+/// The statuses of refusals.
+const STATUSES: [&str; 14] = [
+    "400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "429", "500",
+    "503",
+];
+
+fn who(entry: &Entry) -> String {
+    let access = entry.access();
+    let names = |roles: &[Role]| roles.iter().map(Role::to_string).collect::<Vec<_>>();
+    let mut who = names(access.roles());
+    let own = names(access.own_roles()).into_iter();
+    who.extend(own.map(|role| format!("{role} (their own only)")));
+    let mut text = format!(
+        "The operation `{}`. Roles: {}.",
+        entry.name(),
+        who.join(", ")
+    );
+    if entry.is_disruptive() {
+        text.push_str(" It may interrupt or remove something that another user is using.");
+    }
+    text
+}
+
+/// The example of a parameter: the entry's own, or one that the schema allows.
+fn example(entry: &Entry, name: &str, schema: &Value) -> Option<Value> {
+    let given = entry.example().get(name).cloned();
+    let root = entry.params().as_value();
+    let own = root.get("properties").and_then(|all| all.get(name));
+    let needed = required(root).contains(&name.to_owned());
+    let made = needed.then(|| sample(root, own.unwrap_or(schema)));
+    given.or(made).filter(|example| !example.is_null())
+}
+
+fn path_parameters(path: &'static str) -> Vec<&'static str> {
+    let segments = path.split('/');
+    let names = segments.filter_map(|one| one.strip_prefix('{')?.strip_suffix('}'));
+    names.collect()
+}
+
+fn properties(schema: &Value) -> Map<String, Value> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.cloned().unwrap_or_default()
+}
+
+fn required(schema: &Value) -> Vec<String> {
+    let names = schema.get("required").and_then(Value::as_array);
+    let names = names.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
+}

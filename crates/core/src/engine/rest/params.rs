@@ -1,0 +1,261 @@
+//! Path, query and body as the parameters of an operation.
+
+use std::fmt;
+
+use schemars::Schema;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::engine::{Entry, Refusal};
+
+/// The parts of a request that have parameters. Names and values are decoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given<'a> {
+    /// The parameters in the path.
+    pub path: &'a [(&'static str, String)],
+    /// The parameters in the query, in their order.
+    pub query: &'a [(String, String)],
+    /// The body: a JSON object, or empty.
+    pub body: &'a str,
+}
+
+/// Returns the parameters of an operation as JSON. A text in path or query becomes a number, a
+/// boolean or a list where the parameter is one; other texts stay texts, so that the operation
+/// itself refuses a wrong one and names the field.
+///
+/// # Errors
+/// `invalid_params` if the body is not a JSON object, or if a parameter is given twice.
+pub fn params(entry: &Entry, given: Given<'_>) -> Result<Box<RawValue>, Refusal> {
+    let body = match given.body.trim() {
+        "" => Fields(Vec::new()),
+        text => serde_json::from_str(text).map_err(|error| {
+            Refusal::invalid("", format_args!("the body is not a JSON object: {error}"))
+        })?,
+    };
+    let mut fields: Vec<(String, Box<RawValue>)> = Vec::new();
+    for (name, value) in given.path {
+        put(&mut fields, name, one(entry.params(), name, value)?)?;
+    }
+    let mut lists: Vec<(&str, Vec<Value>)> = Vec::new();
+    for (name, value) in given.query {
+        if !is_list(entry.params(), name) {
+            put(&mut fields, name, one(entry.params(), name, value)?)?;
+            continue;
+        }
+        let value = Value::from(value.as_str());
+        match lists.iter_mut().find(|(list, _)| list == name) {
+            Some((_, values)) => values.push(value),
+            None => lists.push((name, vec![value])),
+        }
+    }
+    for (name, values) in lists {
+        put(&mut fields, name, to_raw_value(&values)?)?;
+    }
+    for (name, value) in body.0 {
+        put(&mut fields, &name, value)?;
+    }
+    object(&fields)
+}
+
+fn put(
+    fields: &mut Vec<(String, Box<RawValue>)>,
+    name: &str,
+    value: Box<RawValue>,
+) -> Result<(), Refusal> {
+    if fields.iter().any(|(other, _)| other == name) {
+        return Err(Refusal::invalid(name, "is given twice"));
+    }
+    fields.push((name.to_owned(), value));
+    Ok(())
+}
+
+fn object(fields: &[(String, Box<RawValue>)]) -> Result<Box<RawValue>, Refusal> {
+    let mut text = String::from("{");
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::to_string(name)?);
+        text.push(':');
+        text.push_str(value.get());
+    }
+    text.push('}');
+    Ok(RawValue::from_string(text)?)
+}
+
+/// A text as the JSON value that the schema has for this parameter.
+fn one(schema: &Schema, name: &str, text: &str) -> Result<Box<RawValue>, Refusal> {
+    let value = if has_type(schema, name, "integer") || has_type(schema, name, "number") {
+        text.parse::<serde_json::Number>().ok().map(Value::Number)
+    } else if has_type(schema, name, "boolean") {
+        match text {
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ => None,
+        }
+    } else {
+        None
+    };
+    Ok(to_raw_value(&value.unwrap_or_else(|| Value::from(text)))?)
+}
+
+fn is_list(schema: &Schema, name: &str) -> bool {
+    has_type(schema, name, "array")
+}
+
+/// Whether the parameter can have this type.
+fn has_type(schema: &Schema, name: &str, wanted: &str) -> bool {
+    let root = schema.as_value();
+    let property = root.get("properties").and_then(|all| all.get(name));
+    property.is_some_and(|property| allows(root, property, wanted))
+}
+
+fn allows(root: &Value, schema: &Value, wanted: &str) -> bool {
+    let reference = schema.get("$ref").and_then(Value::as_str);
+    let target = reference
+        .and_then(|reference| reference.strip_prefix('#'))
+        .and_then(|pointer| root.pointer(pointer));
+    let choices = ["anyOf", "oneOf", "allOf"]
+        .into_iter()
+        .filter_map(|key| schema.get(key).and_then(Value::as_array))
+        .flatten();
+    let named = match schema.get("type") {
+        Some(Value::String(one)) => one == wanted,
+        Some(Value::Array(several)) => several.iter().any(|one| one == wanted),
+        _ => false,
+    };
+    named
+        || target.is_some_and(|target| allows(root, target, wanted))
+        || choices
+            .into_iter()
+            .any(|choice| allows(root, choice, wanted))
+}
+
+/// The fields of a JSON object in their order. A field that is given twice is not lost.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations;
+
+    fn given(
+        name: &str,
+        path: &[(&'static str, &str)],
+        query: &[(&str, &str)],
+        body: &str,
+    ) -> Result<String, Refusal> {
+        let table = operations::table().unwrap();
+        let (group, command) = name.split_once('.').unwrap();
+        let entry = table.find(group, command).unwrap();
+        let path: Vec<_> = path
+            .iter()
+            .map(|(name, text)| (*name, (*text).to_owned()))
+            .collect();
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let given = Given {
+            path: &path,
+            query: &query,
+            body,
+        };
+        params(entry, given).map(|params| params.get().to_owned())
+    }
+
+    #[test]
+    fn parameters_come_from_path_query_and_body() {
+        let update = given(
+            "person.update",
+            &[("name", "maria")],
+            &[],
+            r#"{"full_name":"M"}"#,
+        );
+        assert_eq!(update.unwrap(), r#"{"name":"maria","full_name":"M"}"#);
+        assert_eq!(given("self.show", &[], &[], "").unwrap(), "{}");
+        let list = given("person.list", &[], &[("limit", "10"), ("after", "7")], "");
+        assert_eq!(list.unwrap(), r#"{"limit":10,"after":"7"}"#);
+    }
+
+    #[test]
+    fn a_text_becomes_what_the_parameter_is() {
+        let list = |value| given("person.list", &[], &[("limit", value)], "").unwrap();
+        assert_eq!(list("10"), r#"{"limit":10}"#);
+        assert_eq!(list("ten"), r#"{"limit":"ten"}"#);
+        assert_eq!(list("10}"), r#"{"limit":"10}"}"#);
+        // A number in a name stays text.
+        let show = given("person.show", &[("name", "007")], &[], "");
+        assert_eq!(show.unwrap(), r#"{"name":"007"}"#);
+        let cut = given("option.disable", &[("name", "x")], &[("cut", "true")], "");
+        assert_eq!(cut.unwrap(), r#"{"name":"x","cut":true}"#);
+        let names = [("names", "a"), ("names", "b")];
+        let order = given("option.order", &[], &names, "");
+        assert_eq!(order.unwrap(), r#"{"names":["a","b"]}"#);
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_is_refused() {
+        for refused in [
+            given(
+                "person.update",
+                &[("name", "maria")],
+                &[],
+                r#"{"name":"root"}"#,
+            ),
+            given(
+                "person.update",
+                &[("name", "maria")],
+                &[("name", "root")],
+                "",
+            ),
+            given(
+                "person.update",
+                &[],
+                &[],
+                r#"{"name":"maria","name":"root"}"#,
+            ),
+            given(
+                "person.show",
+                &[],
+                &[("name", "maria"), ("name", "root")],
+                "",
+            ),
+        ] {
+            assert_eq!(refused.unwrap_err().field(), Some("name"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_an_object_is_refused() {
+        for body in ["[]", "7", "null", "{", "{} {}", "\"{}\""] {
+            let refused = given("person.create", &[], &[], body);
+            assert_eq!(refused.unwrap_err().field(), None, "{body}");
+        }
+    }
+}

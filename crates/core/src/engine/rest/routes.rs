@@ -1,0 +1,195 @@
+//! Finds the operation of a method and path.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::RestMethod;
+use crate::engine::{Entry, Table};
+
+/// The routes of all operations.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// By the number of segments and the first one, which is never a parameter.
+    by_shape: HashMap<(usize, &'static str), Vec<Pattern>>,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    method: RestMethod,
+    segments: Vec<Segment>,
+    entry: Arc<Entry>,
+}
+
+#[derive(Debug)]
+enum Segment {
+    Fixed(&'static str),
+    Parameter(&'static str),
+}
+
+/// The operation of a request, with the parameters in its path.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The operation.
+    pub entry: Arc<Entry>,
+    /// The name and value of each parameter in the path.
+    pub path: Vec<(&'static str, String)>,
+}
+
+/// What a path has for each method.
+#[derive(Debug, Clone, Default)]
+pub struct Resource(Vec<(RestMethod, Found)>);
+
+impl Routes {
+    /// Collects the routes of a table.
+    #[must_use]
+    pub fn of(table: &Table) -> Self {
+        let mut routes = Self::default();
+        for entry in table.shared_entries() {
+            let Some(route) = entry.rest().route() else {
+                continue;
+            };
+            let segments: Vec<Segment> = segments(route.path).collect();
+            if let Some(Segment::Fixed(first)) = segments.first() {
+                let shape = (segments.len(), *first);
+                let pattern = Pattern {
+                    method: route.method,
+                    segments,
+                    entry: Arc::clone(entry),
+                };
+                routes.by_shape.entry(shape).or_default().push(pattern);
+            }
+        }
+        routes
+    }
+
+    /// Returns what the path with these decoded segments has; `None` if it does not exist.
+    #[must_use]
+    pub fn find(&self, segments: &[String]) -> Option<Resource> {
+        let first = segments.first()?;
+        let patterns = self.by_shape.get(&(segments.len(), first.as_str()))?;
+        let mut found: Vec<(RestMethod, usize, Found)> = Vec::new();
+        for pattern in patterns {
+            let Some(path) = pattern.matched(segments) else {
+                continue;
+            };
+            let parameters = path.len();
+            let entry = Arc::clone(&pattern.entry);
+            let one = (pattern.method, parameters, Found { entry, path });
+            match found
+                .iter_mut()
+                .find(|(method, ..)| *method == pattern.method)
+            {
+                // A fixed segment goes before a parameter.
+                Some(other) if parameters < other.1 => *other = one,
+                Some(_) => {}
+                None => found.push(one),
+            }
+        }
+        found.sort_by_key(|(method, ..)| *method);
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|(method, _, one)| (method, one))
+            .collect();
+        (!found.is_empty()).then_some(Resource(found))
+    }
+}
+
+impl Resource {
+    /// Returns the operation of a method.
+    #[must_use]
+    pub fn of(&self, method: RestMethod) -> Option<&Found> {
+        let found = self.0.iter().find(|(one, _)| *one == method);
+        found.map(|(_, found)| found)
+    }
+
+    /// Returns the value of the field `allow`: the methods, and those that follow from them.
+    #[must_use]
+    pub fn allow(&self) -> String {
+        let mut methods: Vec<&str> = Vec::new();
+        for (method, _) in &self.0 {
+            methods.push(method.as_str());
+            if *method == RestMethod::Get {
+                methods.push("HEAD");
+            }
+        }
+        methods.push("OPTIONS");
+        methods.join(", ")
+    }
+}
+
+impl Pattern {
+    /// The parameters in the path; `None` if the path is another one.
+    fn matched(&self, given: &[String]) -> Option<Vec<(&'static str, String)>> {
+        let mut path = Vec::new();
+        for (segment, text) in self.segments.iter().zip(given) {
+            match segment {
+                Segment::Fixed(fixed) if text == fixed => {}
+                Segment::Fixed(_) => return None,
+                Segment::Parameter(name) => path.push((*name, text.clone())),
+            }
+        }
+        Some(path)
+    }
+}
+
+fn segments(path: &'static str) -> impl Iterator<Item = Segment> {
+    path.trim_start_matches('/').split('/').map(|segment| {
+        let name = segment
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        name.map_or(Segment::Fixed(segment), Segment::Parameter)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations;
+
+    fn find(path: &[&str]) -> Option<Resource> {
+        let routes = Routes::of(&operations::table().unwrap());
+        let segments: Vec<String> = path.iter().map(|&one| one.to_owned()).collect();
+        routes.find(&segments)
+    }
+
+    #[test]
+    fn a_path_has_the_operations_of_its_methods() {
+        let person = find(&["persons", "maria@example.org"]).unwrap();
+        assert_eq!(person.allow(), "GET, HEAD, PATCH, DELETE, OPTIONS");
+        let show = person.of(RestMethod::Get).unwrap();
+        assert_eq!(show.entry.name(), "person.show");
+        assert_eq!(show.path, [("name", "maria@example.org".to_owned())]);
+        assert!(person.of(RestMethod::Post).is_none());
+        let key = find(&["services", "mailer", "keys", "e3b0"]).unwrap();
+        let revoke = key.of(RestMethod::Delete).unwrap();
+        let expected = [
+            ("name", "mailer".to_owned()),
+            ("thumbprint", "e3b0".to_owned()),
+        ];
+        assert_eq!(revoke.path, expected);
+    }
+
+    #[test]
+    fn a_fixed_segment_goes_before_a_parameter() {
+        let over = find(&["alarms", "over"]).unwrap();
+        assert_eq!(
+            over.of(RestMethod::Post).unwrap().entry.name(),
+            "alarm.over"
+        );
+        assert_eq!(over.of(RestMethod::Get).unwrap().entry.name(), "alarm.show");
+    }
+
+    #[test]
+    fn other_paths_do_not_exist() {
+        for path in [
+            &[][..],
+            &[""],
+            &["person"],
+            &["persons", "maria", "lock", ""],
+            &["persons", "maria", "look"],
+            &["", "persons"],
+        ] {
+            assert!(find(path).is_none(), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Requests over HTTP that a service signs with its own key: HTTP message signatures (RFC 9421) with
+//! Ed25519.
+//!
+//! ```text
+//! content-digest: sha-256=:…:
+//! signature-input: any=("@method" "@authority" "@target-uri" "content-digest")
+//!     ;created=…;expires=…;nonce="…";keyid="<thumbprint>";tag="<site id>"
+//! signature: any=:…:
+//! ```
+//!
+//! The signature must cover method, authority, the whole target, and the digest of the content if
+//! there is content. The tag is the id of the site, so that a request to one site is none to
+//! another at which the service has the same key. Nothing of the request is trusted before the
+//! signature is verified; the content is compared with its digest after that.
+
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::sign::{Signature, VerifyingKey};
+use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser, StringRef};
+
+use crate::broker::v2::signature::{FIELD, is_digest_of, written};
+
+/// The maximum difference between the creation time and the site's time, in seconds.
+pub const TOLERANCE: u64 = 60;
+/// The maximum lifetime of a signature, in seconds. The site remembers its nonce this long.
+pub const MAX_LIFETIME: u64 = 300;
+/// The maximum number of components that a signature covers.
+const MAX_COMPONENTS: usize = 16;
+/// The maximum length of a nonce, in bytes.
+const MAX_NONCE: usize = 128;
+/// The algorithm, if it is named (RFC 9421, section 6.2.2).
+const ALGORITHM: &str = "ed25519";
+const DIGEST: &str = "content-digest";
+
+/// The parts of a request that a signature can cover.
+pub struct RequestParts<'a> {
+    /// The method as sent.
+    pub method: &'a str,
+    /// The scheme with which the client sent it, `http` or `https`.
+    pub scheme: &'a str,
+    /// The host, with its port unless that is the default of the scheme.
+    pub authority: &'a str,
+    /// The path as sent.
+    pub path: &'a str,
+    /// The query as sent, without `?`; `None` without one.
+    pub query: Option<&'a str>,
+    /// The digest of the content as sent (RFC 9530).
+    pub content_digest: Option<&'a str>,
+}
+
+/// Why a signature is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestSignatureError {
+    /// A field is malformed or too long, or a component or parameter is missing.
+    #[error("the fields of the signature are malformed, or it covers too little")]
+    Fields,
+    /// The signature is of another request, or was made with another key.
+    #[error("the signature does not match the request")]
+    NotVerified,
+    /// The creation time is out of range, or the lifetime is too long.
+    #[error("the signature's creation time or lifetime is out of range; compare the clocks")]
+    Clock,
+}
+
+/// A signature that was read and not verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestSignature {
+    components: Vec<String>,
+    thumbprint: Thumbprint,
+    nonce: String,
+    created: u64,
+    expires: u64,
+    /// The value of `@signature-params`, as signed.
+    parameters: String,
+    signature: Signature,
+}
+
+impl RequestSignature {
+    /// Reads the signature whose tag is `tag` from the fields `signature-input` and `signature`.
+    ///
+    /// # Errors
+    /// [`RequestSignatureError::Fields`].
+    pub fn read(input: &str, signature: &str, tag: &str) -> Result<Self, RequestSignatureError> {
+        let wrong = RequestSignatureError::Fields;
+        let (inputs, signatures) = (dictionary(input)?, dictionary(signature)?);
+        // A proxy may add signatures of its own, which have other tags.
+        let mut own = inputs.iter().filter_map(|(label, entry)| match entry {
+            ListEntry::InnerList(list) if text(list, "tag") == Some(tag) => Some((label, list)),
+            _ => None,
+        });
+        let (Some((label, list)), None) = (own.next(), own.next()) else {
+            return Err(wrong);
+        };
+        let signature = match signatures.get(label) {
+            Some(ListEntry::Item(item)) => item.bare_item.as_byte_sequence(),
+            _ => None,
+        };
+        let signature = signature
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(wrong)?;
+        if text(list, "alg").is_some_and(|name| name != ALGORITHM) {
+            return Err(wrong);
+        }
+        let seconds = |name: &str| {
+            let value = list.params.get(name).and_then(BareItem::as_integer);
+            let value = value.map(i64::from).ok_or(wrong)?;
+            u64::try_from(value).map_err(|_| wrong)
+        };
+        let nonce = text(list, "nonce").filter(|nonce| (1..=MAX_NONCE).contains(&nonce.len()));
+        let thumbprint = text(list, "keyid").and_then(|id| id.parse().ok());
+        Ok(Self {
+            components: components(list).ok_or(wrong)?,
+            thumbprint: thumbprint.ok_or(wrong)?,
+            nonce: nonce.ok_or(wrong)?.to_owned(),
+            created: seconds("created")?,
+            expires: seconds("expires")?,
+            parameters: written(list).map_err(|_| wrong)?,
+            signature: Signature(signature),
+        })
+    }
+
+    /// The thumbprint of the key that it claims to be made with; not verified.
+    #[must_use]
+    pub const fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// The nonce, which the site accepts once from the key.
+    #[must_use]
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
+    /// The creation time, in seconds since 1970.
+    #[must_use]
+    pub const fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// Verifies that this request was signed recently with the key. `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`RequestSignatureError::NotVerified`], and [`RequestSignatureError::Clock`] once that was
+    /// verified.
+    pub fn verify(
+        &self,
+        key: &VerifyingKey,
+        request: &RequestParts<'_>,
+        now: u64,
+    ) -> Result<(), RequestSignatureError> {
+        let base = self
+            .base(request)
+            .ok_or(RequestSignatureError::NotVerified)?;
+        let verified = key.verify(base.as_bytes(), &self.signature);
+        verified.map_err(|_| RequestSignatureError::NotVerified)?;
+        let lasts = self.expires.checked_sub(self.created);
+        let is_current = self.created.abs_diff(now) <= TOLERANCE && now <= self.expires;
+        match is_current && lasts.is_some_and(|lasts| lasts <= MAX_LIFETIME) {
+            true => Ok(()),
+            false => Err(RequestSignatureError::Clock),
+        }
+    }
+
+    /// Whether it covers this content: the digest in the request is of the content, and is signed.
+    /// Content that is empty needs no digest.
+    #[must_use]
+    pub fn covers(&self, request: &RequestParts<'_>, content: &[u8]) -> bool {
+        let is_signed = self.components.iter().any(|name| name == DIGEST);
+        match request.content_digest {
+            Some(field) if is_signed => is_digest_of(field, content),
+            Some(_) => false,
+            None => content.is_empty(),
+        }
+    }
+
+    /// The signature base (RFC 9421, section 2.5); `None` if the request lacks a component.
+    fn base(&self, request: &RequestParts<'_>) -> Option<String> {
+        let mut base = String::new();
+        for name in &self.components {
+            let value = value(name, request)?;
+            // A line break would start another line of the base.
+            if value.contains(['\r', '\n']) {
+                return None;
+            }
+            base.push_str(&format!("\"{name}\": {value}\n"));
+        }
+        base.push_str(&format!("\"@signature-params\": {}", self.parameters));
+        Some(base)
+    }
+}
+
+/// The value of a component (RFC 9421, section 2.2).
+fn value(name: &str, request: &RequestParts<'_>) -> Option<String> {
+    let query = request
+        .query
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let authority = request.authority.to_ascii_lowercase();
+    Some(match name {
+        "@method" => request.method.to_owned(),
+        "@authority" => authority,
+        "@scheme" => request.scheme.to_owned(),
+        "@path" => request.path.to_owned(),
+        "@query" if query.is_empty() => "?".to_owned(),
+        "@query" => query,
+        "@request-target" => format!("{}{query}", request.path),
+        "@target-uri" => format!("{}://{authority}{}{query}", request.scheme, request.path),
+        DIGEST => request.content_digest?.to_owned(),
+        _ => return None,
+    })
+}
+
+/// The covered components, if they cover the method, the authority and the whole target.
+fn components(list: &InnerList) -> Option<Vec<String>> {
+    if list.items.len() > MAX_COMPONENTS {
+        return None;
+    }
+    let mut names: Vec<String> = Vec::new();
+    for item in &list.items {
+        let name = item
+            .bare_item
+            .as_string()
+            .filter(|_| item.params.is_empty())?;
+        let name = name.as_str().to_owned();
+        if names.contains(&name) {
+            return None;
+        }
+        names.push(name);
+    }
+    let has = |name: &str| names.iter().any(|one| one == name);
+    let target = has("@target-uri") || has("@request-target") || (has("@path") && has("@query"));
+    let authority = has("@authority") || has("@target-uri");
+    (has("@method") && authority && target).then_some(names)
+}
+
+fn text<'a>(list: &'a InnerList, parameter: &str) -> Option<&'a str> {
+    let value = list.params.get(parameter).and_then(BareItem::as_string);
+    value.map(StringRef::as_str)
+}
+
+fn dictionary(field: &str) -> Result<Dictionary, RequestSignatureError> {
+    let wrong = RequestSignatureError::Fields;
+    if field.len() > FIELD {
+        return Err(wrong);
+    }
+    Parser::new(field).parse().map_err(|_| wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_crypto::secret::Secret;
+    use countersign_crypto::sign::SigningKey;
+    use data_encoding::BASE64;
+
+    use super::*;
+
+    const TAG: &str = "c2l0ZQ";
+    const NOW: u64 = 1_772_366_400;
+
+    fn key() -> SigningKey {
+        SigningKey::from_secret(&Secret::from_bytes([7; 32]))
+    }
+
+    fn parts() -> RequestParts<'static> {
+        RequestParts {
+            method: "POST",
+            scheme: "https",
+            authority: "Site.example",
+            path: "/api/v1/alarms",
+            query: Some("a=1"),
+            content_digest: Some("sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:"),
+        }
+    }
+
+    fn input(components: &str, created: u64, expires: u64) -> String {
+        let id = "07".repeat(32);
+        format!(
+            "({components});created={created};expires={expires};nonce=\"n\";keyid=\"{id}\";tag=\"{TAG}\""
+        )
+    }
+
+    /// The fields of a signature over the base that RFC 9421 defines for these lines.
+    fn signed(input: &str, lines: &[&str]) -> (String, String) {
+        let base = format!("{}\n\"@signature-params\": {input}", lines.join("\n"));
+        let signature = BASE64.encode(&key().sign(base.as_bytes()).0);
+        (format!("any={input}"), format!("any=:{signature}:"))
+    }
+
+    fn read(fields: &(String, String)) -> Result<RequestSignature, RequestSignatureError> {
+        RequestSignature::read(&fields.0, &fields.1, TAG)
+    }
+
+    #[test]
+    fn a_signature_over_the_whole_request_is_verified() {
+        let covered = r#""@method" "@authority" "@target-uri" "content-digest""#;
+        let digest = format!("\"content-digest\": {}", parts().content_digest.unwrap());
+        let lines = [
+            "\"@method\": POST",
+            "\"@authority\": site.example",
+            "\"@target-uri\": https://site.example/api/v1/alarms?a=1",
+            &digest,
+        ];
+        let fields = signed(&input(covered, NOW, NOW + 60), &lines);
+        let read = read(&fields).unwrap();
+        let verifying = key().verifying();
+        assert_eq!(read.verify(&verifying, &parts(), NOW), Ok(()));
+        assert_eq!((read.nonce(), read.created()), ("n", NOW));
+        // RFC 9530 has the digest of `{}`.
+        assert!(read.covers(&parts(), b"{}"));
+        assert!(!read.covers(&parts(), b"{ }"));
+        let not_verified = Err(RequestSignatureError::NotVerified);
+        for changed in [
+            RequestParts {
+                method: "PUT",
+                ..parts()
+            },
+            RequestParts {
+                scheme: "http",
+                ..parts()
+            },
+            RequestParts {
+                authority: "other.example",
+                ..parts()
+            },
+            RequestParts {
+                path: "/api/v1/alarms/",
+                ..parts()
+            },
+            RequestParts {
+                query: None,
+                ..parts()
+            },
+            RequestParts {
+                query: Some("a=1&b"),
+                ..parts()
+            },
+            RequestParts {
+                content_digest: None,
+                ..parts()
+            },
+            RequestParts {
+                content_digest: Some("sha-256=:AAAA:"),
+                ..parts()
+            },
+            RequestParts {
+                method: "POST\n",
+                ..parts()
+            },
+        ] {
+            assert_eq!(read.verify(&verifying, &changed, NOW), not_verified);
+        }
+        let other = SigningKey::from_secret(&Secret::from_bytes([8; 32])).verifying();
+        assert_eq!(read.verify(&other, &parts(), NOW), not_verified);
+    }
+
+    #[test]
+    fn a_signature_is_valid_for_a_short_time() {
+        let covered = r#""@method" "@authority" "@request-target""#;
+        let lines = [
+            "\"@method\": POST",
+            "\"@authority\": site.example",
+            "\"@request-target\": /api/v1/alarms?a=1",
+        ];
+        let verified = |created, expires, now| {
+            let read = read(&signed(&input(covered, created, expires), &lines)).unwrap();
+            read.verify(&key().verifying(), &parts(), now)
+        };
+        for (created, expires, now) in [
+            (NOW, NOW + 300, NOW + 60),
+            (NOW + 60, NOW + 61, NOW),
+            (NOW, NOW, NOW),
+        ] {
+            assert_eq!(verified(created, expires, now), Ok(()));
+        }
+        for (created, expires, now) in [
+            (NOW, NOW + 300, NOW + 61),
+            (NOW, NOW + 10, NOW + 11),
+            (NOW, NOW + 301, NOW),
+            (NOW + 61, NOW + 70, NOW),
+            (NOW, NOW - 1, NOW),
+        ] {
+            let refused = Err(RequestSignatureError::Clock);
+            assert_eq!(verified(created, expires, now), refused);
+        }
+    }
+
+    #[test]
+    fn a_signature_that_covers_too_little_is_refused() {
+        let refused = |covered: &str| {
+            let fields = signed(&input(covered, NOW, NOW + 60), &[]);
+            assert_eq!(
+                read(&fields),
+                Err(RequestSignatureError::Fields),
+                "{covered}"
+            );
+        };
+        for covered in [
+            "",
+            r#""@method" "@authority""#,
+            r#""@method" "@authority" "@path""#,
+            r#""@method" "@path" "@query""#,
+            r#""@authority" "@target-uri""#,
+            r#""@method" "@method" "@target-uri""#,
+            r#""@method";req "@target-uri""#,
+            r#"method "@target-uri""#,
+        ] {
+            refused(covered);
+        }
+        let fields = signed(
+            &input(r#""@method" "@target-uri" "x-other""#, NOW, NOW),
+            &[],
+        );
+        let read = read(&fields).unwrap();
+        let verified = read.verify(&key().verifying(), &parts(), NOW);
+        assert_eq!(verified, Err(RequestSignatureError::NotVerified));
+    }
+
+    #[test]
+    fn malformed_fields_are_refused() {
+        let whole = input(r#""@method" "@target-uri""#, NOW, NOW + 60);
+        let right = signed(&whole, &[]);
+        assert!(read(&right).is_ok());
+        let refused = |input: &str, signature: &str| {
+            let read = RequestSignature::read(input, signature, TAG);
+            assert_eq!(read, Err(RequestSignatureError::Fields), "{input}");
+        };
+        for (part, other) in [
+            (TAG, "b3RoZXI"),
+            (";nonce=\"n\"", ""),
+            (";nonce=\"n\"", ";nonce=\"\""),
+            (";created=", ";creatde="),
+            (";expires=", ";expires=\"1\";x="),
+            (";keyid=\"07", ";keyid=\"0"),
+            (";tag=", ";alg=\"rsa-v1_5-sha256\";tag="),
+            ("any=", "any"),
+        ] {
+            refused(&right.0.replacen(part, other, 1), &right.1);
+        }
+        refused(&right.0, "other=:AAAA:");
+        refused(&right.0, "any=:AAAA:");
+        refused(&right.0, "any=1");
+        refused(&format!("{}, again={whole}", right.0), &right.1);
+        refused(&format!("{}{}", right.0, " ".repeat(FIELD)), &right.1);
+    }
+}

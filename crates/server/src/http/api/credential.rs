@@ -1,0 +1,225 @@
+//! Who sends a request: the credential in its head.
+//!
+//! ```text
+//! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token
+//! signature, signature-input  ─▶ form ─▶ turn at public-key work ─▶ grant of the key ─▶ signature
+//!                                ─▶ time ─▶ nonce is new; the content is compared when it was read
+//! ```
+//!
+//! Every invalid credential gets the same response. Text that cannot be a token is refused without
+//! a read of the store, and a signature by an unknown key is verified with another key, so that the
+//! time does not tell which keys exist.
+
+use std::sync::{Mutex, PoisonError};
+
+use countersign_core::access::Caller;
+use countersign_core::access_tokens::AccessTokenSecret;
+use countersign_core::engine::Site;
+use countersign_core::throttle::Abuse;
+use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
+use countersign_proto::signed_request::{RequestParts, RequestSignature, TOLERANCE};
+use hyper::http::request::Parts;
+
+use super::super::Peer;
+use super::problem::Problem;
+use super::request::single;
+use crate::clock;
+use crate::counting;
+use crate::shared::{Shared, log_trouble};
+
+/// Nonces that are remembered for two minutes: 8,700 signed requests a second. An entry takes less
+/// than 100 bytes.
+const NONCES: ReplayLimits = ReplayLimits {
+    entries: 1_048_576,
+    entries_per_owner: 524_288,
+};
+/// A signature is accepted within this time of its creation, in milliseconds.
+const WINDOW: ReplayWindow = ReplayWindow {
+    past: TOLERANCE * 1_000,
+    ahead: TOLERANCE * 1_000,
+};
+
+/// The nonces of signed requests.
+pub(super) struct Nonces(Mutex<ReplayCache>);
+
+impl Nonces {
+    /// Accepts no signature that was created before now: an earlier process may have accepted it.
+    pub(super) fn starting_now() -> Self {
+        let now = milliseconds();
+        Self(Mutex::new(ReplayCache::new(WINDOW, NONCES, now, now)))
+    }
+
+    fn insert(&self, signature: &RequestSignature) -> Result<(), ReplayError> {
+        let owner = signature.thumbprint().to_string();
+        let created = signature.created().saturating_mul(1_000);
+        let nonce = signature.nonce().as_bytes();
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.insert(&owner, nonce, created, milliseconds())
+    }
+}
+
+fn milliseconds() -> u64 {
+    u64::try_from(clock::now().millis()).unwrap_or_default()
+}
+
+/// Who sent a request.
+pub(super) struct Sender {
+    pub(super) caller: Caller,
+    /// The signature, if the request is signed. Its content is not compared yet.
+    signature: Option<RequestSignature>,
+}
+
+/// The sender whose credential a request has.
+pub(super) async fn sender(
+    head: &Parts,
+    peer: &Peer,
+    nonces: &Nonces,
+    shared: &Shared,
+) -> Result<Sender, Problem> {
+    let authorization = single(&head.headers, "authorization")?;
+    let signature = single(&head.headers, "signature")?;
+    let input = single(&head.headers, "signature-input")?;
+    match (authorization, input, signature) {
+        (None, None, None) => Err(Problem::not_authenticated(false)),
+        (Some(given), None, None) => {
+            let caller = of_token(given, peer, shared).await?;
+            let signature = None;
+            Ok(Sender { caller, signature })
+        }
+        (None, Some(input), Some(signature)) => {
+            let tag = shared.site.id().to_string();
+            let read = RequestSignature::read(input, signature, &tag);
+            let signature = read.map_err(|_| refused(peer, shared))?;
+            signed(head, signature, peer, nonces, shared).await
+        }
+        (None, _, _) => Err(refused(peer, shared)),
+        (Some(_), _, _) => Err(Problem::bad_request(
+            "the request has an access token and a signature",
+            "authorization",
+        )),
+    }
+}
+
+impl Sender {
+    /// Checks that a signature covers the content, now that it was read.
+    pub(super) fn expect_content(
+        &self,
+        head: &Parts,
+        content: &str,
+        peer: &Peer,
+        shared: &Shared,
+    ) -> Result<(), Problem> {
+        let Some(signature) = &self.signature else {
+            return Ok(());
+        };
+        let parts = parts(head, peer, shared)?;
+        match signature.covers(&parts, content.as_bytes()) {
+            true => Ok(()),
+            false => Err(refused(peer, shared)),
+        }
+    }
+
+    /// Whether the request is signed.
+    pub(super) const fn is_signed(&self) -> bool {
+        self.signature.is_some()
+    }
+}
+
+async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, Problem> {
+    let token = bearer(given).and_then(|text| AccessTokenSecret::parse(text).ok());
+    let Some(token) = token else {
+        return Err(refused(peer, shared));
+    };
+    let found = log_trouble(shared.site.token_caller(&token, clock::now()).await);
+    match found.map_err(|_| Problem::busy())? {
+        Some(caller) => {
+            peer.authenticated(shared);
+            Ok(caller)
+        }
+        None => Err(refused(peer, shared)),
+    }
+}
+
+/// The sender of a signed request. The signature is verified before the body is read, with the
+/// digest in the head.
+async fn signed(
+    head: &Parts,
+    signature: RequestSignature,
+    peer: &Peer,
+    nonces: &Nonces,
+    shared: &Shared,
+) -> Result<Sender, Problem> {
+    let parts = parts(head, peer, shared)?;
+    let turn = shared.logins.turn(peer.network()).await;
+    let _turn = turn.ok_or_else(Problem::busy)?;
+    let found = log_trouble(shared.site.key_grant(signature.thumbprint()).await);
+    let found = found.map_err(|_| Problem::busy())?;
+    let decoy = shared.site.public_key().signing;
+    let key = found.as_ref().map_or(&decoy, |(_, key)| key);
+    let verified = signature.verify(key, &parts, milliseconds() / 1_000);
+    let (Some((grant, _)), Ok(())) = (found, verified) else {
+        return Err(refused(peer, shared));
+    };
+    match nonces.insert(&signature) {
+        Ok(()) => {
+            peer.authenticated(shared);
+            Ok(Sender {
+                caller: Site::key_caller(grant),
+                signature: Some(signature),
+            })
+        }
+        Err(ReplayError::Full) => Err(Problem::too_many_requests()),
+        Err(ReplayError::Replayed | ReplayError::Stale) => Err(refused(peer, shared)),
+    }
+}
+
+/// The parts of a request that a signature covers.
+fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
+    let named = head.uri.authority().map(|authority| authority.as_str());
+    let host = single(&head.headers, "host")?;
+    let scheme = match peer.is_proxied(shared) {
+        true => "https",
+        false => "http",
+    };
+    let authority = named.or(host).unwrap_or_default();
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    Ok(RequestParts {
+        method: head.method.as_str(),
+        scheme,
+        authority: authority.strip_suffix(default_port).unwrap_or(authority),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        content_digest: single(&head.headers, "content-digest")?,
+    })
+}
+
+/// The token of the scheme `Bearer` (RFC 6750, section 2.1).
+fn bearer(field: &str) -> Option<&str> {
+    let (scheme, token) = field.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_matches(' '))
+}
+
+/// Counts an invalid credential against its source.
+fn refused(peer: &Peer, shared: &Shared) -> Problem {
+    peer.punish(Abuse::NotAuthenticated, shared);
+    if let Some(source) = peer.source {
+        counting::api_request_failed(shared, source);
+    }
+    Problem::not_authenticated(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_the_scheme_bearer() {
+        assert_eq!(bearer("Bearer cst_1"), Some("cst_1"));
+        assert_eq!(bearer("bearer  cst_1"), Some("cst_1"));
+        for other in ["cst_1", "Basic cst_1", "Bearercst_1", ""] {
+            assert_eq!(bearer(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Requests with an idempotency key, which are carried out once.
+//!
+//! ```text
+//!              first request            succeeded, answer kept
+//!  (unknown) ───────────────▶ running ─────────────────────────▶ answered ──▶ the same answer
+//!                                │ refused: nothing is kept          │ restart, or too many answers
+//!                                ▼                                   ▼
+//!                            (unknown)                            recorded ──▶ 409: it was done
+//! ```
+//!
+//! The key is recorded in the same transaction as the change, so that no crash leads to a second
+//! change. The answer itself is kept in memory alone: it may contain a ticket or a token, which the
+//! site does not store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_core::engine::Site;
+use countersign_core::id::AccountId;
+use countersign_core::store::CompletedRequest;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::secret::SecretText;
+use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
+
+use super::problem::Problem;
+use super::request::single;
+use crate::shared::log_trouble;
+
+/// How long a key is remembered, in milliseconds: 24 hours.
+const LIFETIME: u64 = 24 * 60 * 60 * 1_000;
+/// The maximum length of a key, in characters.
+const MAX_KEY: usize = 255;
+/// The maximum number of answers in memory.
+const MAX_ANSWERS: usize = 2_048;
+/// The maximum length of an answer that is kept, in bytes. Answers take at most 32 MiB.
+const MAX_ANSWER: usize = 16 * 1024;
+
+/// The account and SHA-256 of the key.
+type Name = (AccountId, [u8; 32]);
+
+/// A request with a key.
+#[derive(Clone, Copy)]
+pub(super) struct KeyedRequest {
+    name: Name,
+    /// SHA-256 of method, target and body.
+    request: [u8; 32],
+}
+
+/// The answer of an operation that succeeded.
+pub(super) struct KeptAnswer {
+    pub(super) status: StatusCode,
+    pub(super) data: SecretText,
+}
+
+enum State {
+    Running,
+    Answered(Timestamp, u64, Arc<KeptAnswer>),
+}
+
+/// The requests with a key that run, and the answers of those that ended.
+#[derive(Default)]
+pub(crate) struct KeyedRequests(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    requests: HashMap<Name, ([u8; 32], State)>,
+    /// The answers in the order in which they came.
+    answers: BTreeMap<u64, Name>,
+    next: u64,
+}
+
+/// What to do with a request that has a key.
+pub(super) enum Start {
+    /// It is the first with its key. The result goes to [`Begun`].
+    First(Begun),
+    /// It was answered like this.
+    Answered(Arc<KeptAnswer>),
+}
+
+/// A request that runs. Without an answer it is forgotten when this is dropped.
+pub(super) struct Begun {
+    all: Arc<KeyedRequests>,
+    keyed: KeyedRequest,
+}
+
+impl KeyedRequest {
+    /// Reads the key of a request; `None` if it has none.
+    pub(super) fn read(
+        headers: &HeaderMap,
+        account: AccountId,
+        (method, target, body): (&Method, &str, &str),
+    ) -> Result<Option<Self>, Problem> {
+        let Some(key) = single(headers, "idempotency-key")? else {
+            return Ok(None);
+        };
+        let is_plain = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if key.is_empty() || key.len() > MAX_KEY || !is_plain {
+            let problem = "the key is not 1 to 255 visible ASCII characters";
+            return Err(Problem::bad_request(problem, "idempotency-key"));
+        }
+        let mut hash = Sha256::new();
+        for part in [method.as_str(), target, body] {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Ok(Some(Self {
+            name: (account, sha256(key.as_bytes())),
+            request: hash.finish(),
+        }))
+    }
+
+    /// The record that is written with the change.
+    pub(super) fn completed(&self, now: Timestamp) -> CompletedRequest {
+        CompletedRequest {
+            account: self.name.0,
+            key: self.name.1,
+            request: self.request,
+            at: now,
+            forget_before: expired_at(now),
+        }
+    }
+}
+
+/// The moment before which a request that ended is forgotten.
+fn expired_at(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.millis().saturating_sub_unsigned(LIFETIME))
+}
+
+impl KeyedRequests {
+    /// Begins a request, unless one with its key runs or was carried out.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        keyed: KeyedRequest,
+        site: &Site,
+        now: Timestamp,
+    ) -> Result<Start, Problem> {
+        if let Some(answer) = self.enter(keyed, now)? {
+            return Ok(Start::Answered(answer));
+        }
+        let begun = Begun {
+            all: Arc::clone(self),
+            keyed,
+        };
+        let (account, key) = &keyed.name;
+        let recorded = log_trouble(site.completed_request(*account, key).await);
+        let recorded = recorded.map_err(|_| Problem::busy())?;
+        match recorded.filter(|recorded| recorded.at >= expired_at(now)) {
+            None => Ok(Start::First(begun)),
+            Some(recorded) if recorded.request != keyed.request => Err(other_request()),
+            Some(recorded) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "already_done",
+                format!("this request was carried out at {}", recorded.at),
+                "its answer is not kept any more; read what it changed",
+            )),
+        }
+    }
+
+    /// Enters a request; returns the answer if it has one.
+    fn enter(
+        &self,
+        keyed: KeyedRequest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<KeptAnswer>>, Problem> {
+        let mut entries = self.entries();
+        match entries.requests.get(&keyed.name) {
+            Some((request, _)) if *request != keyed.request => return Err(other_request()),
+            Some((_, State::Running)) => {
+                let problem = Problem::new(
+                    StatusCode::CONFLICT,
+                    "in_progress",
+                    "the request with this key runs",
+                    "repeat the request later for its answer",
+                );
+                return Err(problem.retry_after(1));
+            }
+            Some((_, State::Answered(at, _, answer))) if *at >= expired_at(now) => {
+                return Ok(Some(answer.clone()));
+            }
+            Some((_, State::Answered(_, number, _))) => {
+                let number = *number;
+                entries.answers.remove(&number);
+            }
+            None => {}
+        }
+        let running = (keyed.request, State::Running);
+        entries.requests.insert(keyed.name, running);
+        Ok(None)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // The maps are consistent whenever the lock is free, so a poisoned lock can be used.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Begun {
+    pub(super) const fn keyed(&self) -> &KeyedRequest {
+        &self.keyed
+    }
+
+    /// Keeps the answer of an operation that succeeded.
+    pub(super) fn answer(self, status: StatusCode, data: &str, now: Timestamp) {
+        if data.len() > MAX_ANSWER {
+            return;
+        }
+        let data = SecretText::from(data.to_owned());
+        let answer = Arc::new(KeptAnswer { status, data });
+        let mut entries = self.all.entries();
+        if entries.answers.len() >= MAX_ANSWERS
+            && let Some((_, oldest)) = entries.answers.pop_first()
+        {
+            entries.requests.remove(&oldest);
+        }
+        let number = entries.next;
+        entries.next += 1;
+        entries.answers.insert(number, self.keyed.name);
+        let answered = (self.keyed.request, State::Answered(now, number, answer));
+        entries.requests.insert(self.keyed.name, answered);
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let mut entries = self.all.entries();
+        let state = entries.requests.get(&self.keyed.name);
+        if matches!(state, Some((_, State::Running))) {
+            entries.requests.remove(&self.keyed.name);
+        }
+    }
+}
+
+fn other_request() -> Problem {
+    let problem = Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "key_reused",
+        "another request has this idempotency key",
+        "use a new key for a new request",
+    );
+    problem.of_field("idempotency-key")
+}

@@ -1,0 +1,248 @@
+//! The REST API (`docs/reference/api.md`): each path and method is one operation, which passes
+//! through the same entry point as on every channel.
+//!
+//! ```text
+//! request ─▶ protected on its way? ─▶ path and method ─▶ lockdown? ─▶ credential ─▶ room?
+//!                 │ 403                  │ 404, 405        │ 503         │ 401       │ 429
+//!                                                                                  ▼
+//! response ◀─ result as JSON, or problem ◀─ operation ◀─ idempotency key ◀─ parameters
+//!                                                           │ 409, 422         │ 400, 413, 415
+//! ```
+//!
+//! What an unauthenticated client can cause costs one look-up of a path, or one hash and one read
+//! of the store. Only [`conditions`] and [`idempotency`] know more than one request.
+
+mod conditions;
+mod credential;
+mod cross_origin;
+mod documents;
+mod idempotency;
+mod problem;
+mod request;
+mod respond;
+mod running;
+
+use std::sync::Arc;
+
+use countersign_core::access::Channel;
+use countersign_core::content::Content;
+use countersign_core::engine::rest::{self, BASE, Found, Given, RestMethod, Routes};
+use countersign_core::engine::{Carried, Entry};
+use countersign_core::lockdown::{Activity, OperationKind};
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_proto::operation::{Code, Operation};
+use hyper::body::Incoming;
+use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::{Method, Request};
+use tracing::debug;
+
+use super::Peer;
+use super::reply::{self, Reply};
+use crate::clock;
+use crate::shared::Shared;
+use credential::{Nonces, Sender};
+use documents::Documents;
+use idempotency::{KeyedRequest, KeyedRequests, Start};
+use problem::{Problem, RequestId};
+use running::RunningRequests;
+
+/// What the API keeps for all requests.
+pub(super) struct Api {
+    routes: Routes,
+    documents: Documents,
+    running: Arc<RunningRequests>,
+    keyed: Arc<KeyedRequests>,
+    nonces: Nonces,
+}
+
+impl Api {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let table = shared.site.table();
+        Self {
+            routes: Routes::of(table),
+            documents: Documents::of(table),
+            running: Arc::default(),
+            keyed: Arc::default(),
+            nonces: Nonces::starting_now(),
+        }
+    }
+}
+
+/// Whether a path belongs to the API.
+pub(super) fn has(path: &str) -> bool {
+    let rest = path.strip_prefix(BASE);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    peer: &Peer,
+    api: &Arc<Api>,
+    shared: &Arc<Shared>,
+) -> Reply {
+    let id = RequestId(fresh(&mut SystemEntropy));
+    let (head, body) = request.into_parts();
+    let origin = cross_origin::permitted(&head.headers, &shared.site);
+    let answered = route(&head, body, peer, api, shared).await;
+    let mut reply = answered.unwrap_or_else(|problem| {
+        debug!(%id, method = %head.method, problem = problem.code(), "an API request was refused");
+        problem.reply(id)
+    });
+    let fields = reply.headers_mut();
+    if head.headers.contains_key(ORIGIN) {
+        cross_origin::allow(fields, origin);
+    }
+    let name = HeaderName::from_static("request-id");
+    fields.extend(HeaderValue::from_str(&id.to_string()).map(|id| (name, id)));
+    reply
+}
+
+async fn route(
+    head: &Parts,
+    body: Incoming,
+    peer: &Peer,
+    api: &Arc<Api>,
+    shared: &Arc<Shared>,
+) -> Result<Reply, Problem> {
+    if peer.is_refused(shared) {
+        return Err(Problem::busy());
+    }
+    let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
+    if let Some(document) = api.documents.find(path) {
+        return match head.method {
+            Method::GET | Method::HEAD => Ok(document.reply(&head.headers)),
+            Method::OPTIONS => Ok(reply::options("GET, HEAD, OPTIONS")),
+            _ => Err(Problem::not_allowed("GET, HEAD, OPTIONS")),
+        };
+    }
+    let resource = request::segments(path).and_then(|segments| api.routes.find(&segments));
+    let resource = resource.ok_or_else(Problem::not_found)?;
+    if head.method == Method::OPTIONS {
+        let allow = resource.allow();
+        let mut reply = reply::options(&allow);
+        if head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            cross_origin::answer_preflight(reply.headers_mut(), &allow);
+        }
+        return Ok(reply);
+    }
+    let method = method(&head.method);
+    let found = method.and_then(|method| resource.of(method));
+    let Some(found) = found else {
+        return Err(Problem::not_allowed(&resource.allow()));
+    };
+    if !peer.is_protected(&head.headers, shared) {
+        return Err(Problem::tls_required());
+    }
+    let activity = Activity::Operation(OperationKind::Ordinary, Channel::Http);
+    if !shared.site.permits(activity) {
+        return Err(Problem::lockdown());
+    }
+    let sender = credential::sender(head, peer, &api.nonces, shared).await?;
+    call(head, body, found, (&sender, peer), api, shared).await
+}
+
+/// The method of an operation. HEAD is handled as GET, without its body.
+fn method(method: &Method) -> Option<RestMethod> {
+    let name = match *method {
+        Method::HEAD => "GET",
+        ref other => other.as_str(),
+    };
+    RestMethod::ALL.into_iter().find(|one| one.as_str() == name)
+}
+
+/// Calls an operation.
+async fn call(
+    head: &Parts,
+    body: Incoming,
+    found: &Found,
+    (sender, peer): (&Sender, &Peer),
+    api: &Arc<Api>,
+    shared: &Arc<Shared>,
+) -> Result<Reply, Problem> {
+    let (entry, caller) = (&found.entry, &sender.caller);
+    let most = shared.limits().operations_in_flight;
+    let running = caller
+        .account
+        .and_then(|account| api.running.begin(account, most));
+    let running = running.ok_or_else(Problem::too_many_requests)?;
+    let query = request::query(head.uri.query())?;
+    let (text, content) = read(&head.headers, body, entry, shared).await?;
+    if sender.is_signed() && content.is_some() {
+        let problem = "a request with content cannot be signed; use an access token";
+        return Err(Problem::bad_request(problem, "signature"));
+    }
+    sender.expect_content(head, &text, peer, shared)?;
+    let given = Given {
+        path: &found.path,
+        query: &query,
+        body: &text,
+    };
+    let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
+    let mut carried = Carried::content(content);
+    if let Some(revisions) = conditions::if_match(&head.headers)? {
+        carried = carried.if_match(revisions);
+    }
+    let keyed = match (caller.account, entry.rest().route()) {
+        (Some(account), Some(route)) if route.method != RestMethod::Get => {
+            let target = head
+                .uri
+                .path_and_query()
+                .map_or("", |target| target.as_str());
+            KeyedRequest::read(&head.headers, account, (&head.method, target, &text))?
+        }
+        _ => None,
+    };
+    let operation = Operation::new(1, entry.group(), entry.command(), params);
+    let Some(keyed) = keyed else {
+        let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
+        return respond::to(entry, &operation, outcome, content, running);
+    };
+    if entry.takes_content() {
+        let problem = "a request with content cannot have an idempotency key";
+        return Err(Problem::bad_request(problem, "idempotency-key"));
+    }
+    match api.keyed.begin(keyed, &shared.site, clock::now()).await? {
+        Start::Answered(answer) => {
+            let mut reply = respond::with(entry, &operation, answer.status, answer.data.expose());
+            let replayed = HeaderValue::from_static("true");
+            reply.headers_mut().insert("idempotency-replayed", replayed);
+            Ok(reply)
+        }
+        Start::First(begun) => {
+            let carried = carried.completing(begun.keyed().completed(clock::now()));
+            // In a task of its own: the client may be gone before the answer, and asks for it again.
+            let (shared, caller) = (Arc::clone(shared), caller.clone());
+            let (ran, entry) = (operation.clone(), Arc::clone(entry));
+            let task = tokio::spawn(async move {
+                let (outcome, content) = shared.run_carried(&caller, &ran, carried).await;
+                if outcome.code == Code::SUCCESS {
+                    let status = respond::status(&entry);
+                    begun.answer(status, outcome.data.get(), clock::now());
+                }
+                (outcome, content, running)
+            });
+            let (outcome, content, running) = task.await.map_err(|_| Problem::busy())?;
+            respond::to(&found.entry, &operation, outcome, content, running)
+        }
+    }
+}
+
+/// Reads the body: JSON text, or content.
+async fn read(
+    headers: &HeaderMap,
+    body: Incoming,
+    entry: &Entry,
+    shared: &Shared,
+) -> Result<(String, Option<Content>), Problem> {
+    let has_body = entry
+        .rest()
+        .route()
+        .is_some_and(|route| route.method.has_body());
+    match (entry.takes_content(), has_body) {
+        (true, _) => Ok((String::new(), Some(request::content(headers, body)?))),
+        (false, true) => Ok((request::json(headers, body, shared).await?, None)),
+        (false, false) => request::expect_no_body(&body).map(|()| (String::new(), None)),
+    }
+}

@@ -1,0 +1,194 @@
+//! The parts of a request: path, query and body.
+
+use std::time::Duration;
+
+use countersign_core::content::{Content, ContentBroken};
+use futures_util::stream;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use percent_encoding::percent_decode_str;
+
+use super::problem::Problem;
+use crate::shared::Shared;
+
+/// The maximum number of parameters in a query. The head of a request bounds their length.
+const MAX_QUERY: usize = 128;
+/// How long the next piece of content may take to arrive.
+const PIECE: Duration = Duration::from_secs(60);
+
+/// The decoded segments of a path below the API's own; `None` if it is not in the form that the API
+/// produces, so that each resource has one path. `.` and `..` are not removed: they are segments
+/// that no resource has.
+pub(super) fn segments(path: &str) -> Option<Vec<String>> {
+    let path = path.strip_prefix('/')?;
+    path.split('/')
+        .map(|segment| {
+            let is_plain = !matches!(segment, "" | "." | "..");
+            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+            let is_text = !decoded.chars().any(char::is_control);
+            (is_plain && is_text).then(|| decoded.into_owned())
+        })
+        .collect()
+}
+
+/// The decoded parameters of a query.
+pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
+    let mut pairs = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        // It replaces bytes that are not UTF-8.
+        let replaced = [&name, &value].iter().any(|text| text.contains('\u{FFFD}'));
+        if replaced || pairs.len() >= MAX_QUERY {
+            let problem = "the query is not UTF-8, or has more than 128 parameters";
+            return Err(Problem::bad_request(problem, ""));
+        }
+        pairs.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(pairs)
+}
+
+/// Reads a body of JSON text; empty if the request has none.
+pub(super) async fn json(
+    headers: &HeaderMap,
+    body: Incoming,
+    shared: &Shared,
+) -> Result<String, Problem> {
+    expect_no_encoding(headers)?;
+    if body.is_end_stream() {
+        return Ok(String::new());
+    }
+    let limits = shared.limits();
+    let most = limits.params_bytes;
+    if body.size_hint().lower() > most as u64 {
+        return Err(Problem::too_large(most));
+    }
+    if !is_json(headers) {
+        return Err(Problem::unsupported_body(
+            "the body is not declared as JSON",
+        ));
+    }
+    let mut body = Limited::new(body, most);
+    let read = async {
+        // One buffer: keeping many short frames would need many times their length.
+        let mut text = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::too_large(most))?;
+            text.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        let invalid = |_| Problem::bad_request("the body is not UTF-8", "");
+        String::from_utf8(text).map_err(invalid)
+    };
+    let read = tokio::time::timeout(limits.unauthenticated_timeout, read).await;
+    read.unwrap_or_else(|_| Err(Problem::timeout()))
+}
+
+/// The body as the content of an operation.
+pub(super) fn content(headers: &HeaderMap, body: Incoming) -> Result<Content, Problem> {
+    expect_no_encoding(headers)?;
+    Ok(Content::new(stream::unfold(
+        Some(body),
+        |body| async move {
+            let mut body = body?;
+            loop {
+                let broken = match tokio::time::timeout(PIECE, body.frame()).await {
+                    Ok(None) => return None,
+                    Ok(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(bytes) => return Some((Ok(bytes.to_vec()), Some(body))),
+                        // Trailers.
+                        Err(_) => continue,
+                    },
+                    Ok(Some(Err(error))) => error.to_string(),
+                    Err(_) => "the next part did not arrive in time".to_owned(),
+                };
+                return Some((Err(ContentBroken(broken)), None));
+            }
+        },
+    )))
+}
+
+/// Refuses a body for an operation whose request has none.
+pub(super) fn expect_no_body(body: &Incoming) -> Result<(), Problem> {
+    match body.is_end_stream() {
+        true => Ok(()),
+        false => Err(Problem::bad_request(
+            "a request with this method has no body; its parameters are in path and query",
+            "",
+        )),
+    }
+}
+
+fn expect_no_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    match encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        true => Ok(()),
+        false => Err(Problem::unsupported_body("the body is encoded")),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The value of a field that a request has at most once.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    let text = value.map(|value| value.to_str().ok()).unwrap_or_default();
+    match (value, values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), None) if text.is_some() => Ok(text),
+        _ => {
+            let problem = format!("the field {name} is given twice, or is not ASCII");
+            Err(Problem::bad_request(problem, name))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_form() {
+        let read = |path| segments(path).map(|found| found.join("|"));
+        assert_eq!(read("/persons").as_deref(), Some("persons"));
+        let encoded = read("/persons/maria%40example.org/lock");
+        assert_eq!(encoded.as_deref(), Some("persons|maria@example.org|lock"));
+        assert_eq!(read("/apps/a%2Fb").as_deref(), Some("apps|a/b"));
+        assert_eq!(read("/apps/%2e%2e").as_deref(), Some("apps|.."));
+        for other in [
+            "",
+            "persons",
+            "/",
+            "/persons/",
+            "//persons",
+            "/persons//lock",
+            "/persons/../site",
+            "/./persons",
+            "/persons/%ff",
+            "/persons/a%00b",
+            "/persons/a%0d%0ab",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_is_not_utf_8_or_is_too_long_is_refused() {
+        let pairs = query(Some("a=1&b=x+y%2B&a=2&c")).unwrap();
+        let expected = [("a", "1"), ("b", "x y+"), ("a", "2"), ("c", "")];
+        assert_eq!(
+            pairs,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert!(query(Some("a=%ff")).is_err());
+        assert!(query(Some(&"a=1&".repeat(MAX_QUERY))).is_ok());
+        assert!(query(Some(&"a=1&".repeat(MAX_QUERY + 1))).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! A client of the API: one connection per request, so that tests see the bytes.
+
+use countersign_client::Client;
+use countersign_testkit::harness::{PASSPHRASE, ServedSite};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A response.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    head: String,
+    pub(super) body: String,
+}
+
+impl Reply {
+    /// The value of a field; empty if there is none.
+    pub(super) fn field(&self, name: &str) -> String {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = fields
+            .into_iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map_or_else(String::new, |(_, value)| value.to_owned())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// The stable code of a problem, which has the form of RFC 9457.
+    pub(super) fn code(&self) -> String {
+        assert_eq!(
+            self.field("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        assert_eq!(problem["request_id"], self.field("request-id"));
+        problem["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Sends bytes on a new connection and reads the response to its end.
+pub(super) async fn raw(served: &ServedSite, request: &[u8]) -> Reply {
+    let address = served.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let _ = socket.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Reply {
+        status: head.get(9..12).map_or(0, |code| code.parse().unwrap()),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+/// A program with a token.
+pub(super) struct Program<'a> {
+    pub(super) served: &'a ServedSite,
+    pub(super) token: String,
+}
+
+impl<'a> Program<'a> {
+    /// A program of the service `robot` whose token names these operations.
+    pub(super) async fn robot(served: &'a ServedSite, operations: &[&str]) -> Self {
+        let params = json!({ "service": "robot", "operations": operations });
+        let created = served.admin("token.create", params).await;
+        let token = created["token"].as_str().unwrap().to_owned();
+        Self { served, token }
+    }
+
+    /// A program of the admin `maria`, who proves her pass phrase in this session for its token.
+    pub(super) async fn maria(
+        served: &'a ServedSite,
+        session: &Client,
+        operations: &[String],
+    ) -> Self {
+        session
+            .prove_passphrase(&PASSPHRASE.to_owned().into())
+            .await
+            .unwrap();
+        let params = json!({ "operations": operations });
+        let created: Value = session.call("token", "create", &params).await.unwrap();
+        let token = created["token"].as_str().unwrap().to_owned();
+        Self { served, token }
+    }
+
+    pub(super) async fn call(&self, method: &str, path: &str, body: &str) -> Reply {
+        self.call_with(method, path, &[], body).await
+    }
+
+    pub(super) async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
+        raw(
+            self.served,
+            self.request(method, path, fields, body).as_bytes(),
+        )
+        .await
+    }
+
+    pub(super) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> String {
+        let mut head = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nhost: site.example\r\nconnection: close\r\n\
+             authorization: Bearer {}\r\n",
+            self.token
+        );
+        if !body.is_empty() {
+            head += &format!(
+                "content-type: application/json\r\ncontent-length: {}\r\n",
+                body.len()
+            );
+        }
+        for (name, value) in fields {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head + "\r\n" + body
+    }
+}

@@ -1,0 +1,9 @@
+//! The REST API over sockets.
+
+mod client;
+mod conditional;
+mod credentials;
+mod description;
+mod operations;
+mod requests;
+mod signed;

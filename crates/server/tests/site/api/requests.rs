@@ -1,0 +1,286 @@
+//! The form of requests: what is refused before an operation is called.
+
+use std::time::Duration;
+
+use countersign_core::access::Role;
+use countersign_core::engine::rest::RestMethod;
+use countersign_core::engine::{Answer, Entry};
+use countersign_server::limits::Limits;
+use countersign_testkit::harness::{TestSite, time};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use super::client::{Program, raw};
+
+const RAISE: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
+
+#[tokio::test]
+async fn a_body_that_is_not_json_or_too_long_is_refused() {
+    let limits = Limits {
+        params_bytes: 1_000,
+        ..Limits::default()
+    };
+    let served = TestSite::builder().limits(limits).serve().await;
+    let robot = Program::robot(&served, &["alarm.raise", "self.show"]).await;
+    let post = async |fields: &str, body: &[u8]| {
+        let head = format!(
+            "POST /api/v1/alarms HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+             authorization: Bearer {}\r\n{fields}\r\n",
+            robot.token
+        );
+        raw(&served, &[head.as_bytes(), body].concat()).await
+    };
+    let length = |body: &str| format!("content-length: {}\r\n", body.len());
+    let json = "content-type: application/json\r\n";
+    let body = RAISE.as_bytes();
+    for kind in [
+        "",
+        "content-type: text/plain\r\n",
+        "content-type: application/jsonx\r\n",
+    ] {
+        let refused = post(&format!("{kind}{}", length(RAISE)), body).await;
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (415, "unsupported_media_type")
+        );
+    }
+    let zipped = format!("{json}content-encoding: gzip\r\n{}", length(RAISE));
+    assert_eq!(post(&zipped, body).await.status, 415);
+    let right = format!(
+        "content-type: Application/JSON; charset=utf-8\r\n{}",
+        length(RAISE)
+    );
+    assert_eq!(post(&right, body).await.status, 200);
+    let chunked = format!("{json}transfer-encoding: chunked\r\n");
+    let chunks = format!("{:x}\r\n{RAISE}\r\n0\r\n\r\n", RAISE.len());
+    assert_eq!(post(&chunked, chunks.as_bytes()).await.status, 200);
+
+    let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(1_000));
+    let refused = post(&format!("{json}{}", length(&long)), long.as_bytes()).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (413, "too_large")
+    );
+    let chunks = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+    assert_eq!(post(&chunked, chunks.as_bytes()).await.status, 413);
+    let not_utf8 = post(&format!("{json}content-length: 1\r\n"), &[0xff]).await;
+    assert_eq!(not_utf8.status, 400);
+    let with_body = robot.call("GET", "/self", "{}").await;
+    assert_eq!(
+        (with_body.status, with_body.code().as_str()),
+        (400, "invalid_request")
+    );
+}
+
+/// Forms with which two parties read one stream of bytes as different requests.
+#[tokio::test]
+async fn a_request_that_two_parties_could_read_differently_is_one_request_or_refused() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["alarm.raise", "self.show"]).await;
+    let second = robot.request("GET", "/self", &[], "");
+    let post = |fields: &str, body: &str| {
+        let token = &robot.token;
+        format!(
+            "POST /api/v1/alarms HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\n{fields}\r\n{body}{second}"
+        )
+    };
+    let (length, chunk) = (
+        RAISE.len(),
+        format!("{:x}\r\n{RAISE}\r\n0\r\n\r\n", RAISE.len()),
+    );
+    let refused = [
+        post(
+            &format!("content-length: {length}\r\ncontent-length: 1\r\n"),
+            RAISE,
+        ),
+        post("content-length: +5\r\n", RAISE),
+        post("content-length: 0x5\r\n", RAISE),
+        post(&format!("content-length : {length}\r\n"), RAISE),
+        post("transfer-encoding: gzip\r\n", &chunk),
+        post("transfer-encoding: chunked, identity\r\n", &chunk),
+        post("transfer-encoding: xchunked\r\n", &chunk),
+        post(
+            "transfer-encoding: chunked\r\n",
+            &chunk.replacen("\r\n", "\n", 1),
+        ),
+        post("x: y\r\n z: folded\r\ncontent-length: 0\r\n", ""),
+        "GET /api/v1/self HTTP/1.1\r\n\r\n".replace("/api", "/api\u{0}"),
+        "GET  /api/v1/self HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
+        "GET /api/v1/self HTTP/9.9\r\nhost: a\r\n\r\n".to_owned(),
+    ];
+    for request in refused {
+        let answer = raw(&served, request.as_bytes()).await;
+        assert!(
+            [0, 400, 501].contains(&answer.status),
+            "{request}\n{answer:?}"
+        );
+        assert!(
+            !answer.body.contains("HTTP/1.1 200"),
+            "a second request was read: {request}"
+        );
+    }
+    // Both lengths: the chunks count (RFC 9112, section 6.3), and no part of them is a request.
+    let both = post(
+        &format!("transfer-encoding: chunked\r\ncontent-length: {length}\r\n"),
+        &chunk,
+    );
+    let answer = raw(&served, both.as_bytes()).await;
+    assert!([200, 400].contains(&answer.status), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    let long = "x".repeat(64 * 1_024);
+    let answer = robot
+        .call_with("GET", "/self", &[("x-long", &long)], "")
+        .await;
+    assert_eq!(answer.status, 431, "{answer:?}");
+    let many: Vec<(&str, &str)> = (0..65).map(|_| ("x-many", "1")).collect();
+    assert_eq!(robot.call_with("GET", "/self", &many, "").await.status, 431);
+    let query = format!("/self?{}", "a=1&".repeat(129));
+    assert_eq!(robot.call("GET", &query, "").await.status, 400);
+}
+
+/// A client that sends its body a byte a time is not waited for.
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_refused() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["alarm.raise"]).await;
+    let address = served.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let whole = robot.request("POST", "/alarms", &[], RAISE);
+    let (part, _) = whole.split_at(whole.len() - 1);
+    socket.write_all(part.as_bytes()).await.unwrap();
+    // The request is read up to its body when its connection counts as authenticated.
+    time::settle().await;
+    let answer = tokio::spawn(async move {
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    time::until(async || {
+        time::pass(Duration::from_secs(31)).await;
+        answer.is_finished()
+    })
+    .await;
+    let answer = answer.await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 408") || answer.is_empty(),
+        "{answer}"
+    );
+}
+
+fn waits(started: mpsc::UnboundedSender<()>) -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Entry::new("test", "wait")
+        .summary("Runs for ever.")
+        .allow(&Role::ALL)
+        .rest(RestMethod::Post, "/wait")
+        .handler(move |_, _: Nothing| {
+            let _ = started.send(());
+            async { std::future::pending::<Result<Answer<()>, _>>().await }
+        })
+}
+
+#[tokio::test]
+async fn an_account_has_a_limit_on_requests_that_run() {
+    let (started, mut running) = mpsc::unbounded_channel();
+    let limits = Limits {
+        operations_in_flight: 2,
+        ..Limits::default()
+    };
+    let site = TestSite::builder().operations(move || vec![waits(started.clone())]);
+    let served = site.limits(limits).serve().await;
+    let robot = Program::robot(&served, &["test.wait", "self.show"]).await;
+    let address = served.server.http_address().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let request = robot.request("POST", "/wait", &[], "");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        running.recv().await.unwrap();
+        waiting.push(socket);
+    }
+    let refused = robot.call("GET", "/self", "").await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "busy"));
+    assert_eq!(refused.field("retry-after"), "1");
+    // A client that is gone makes room.
+    drop(waiting.pop());
+    time::until(async || robot.call("GET", "/self", "").await.status == 200).await;
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_call_if_an_admin_named_them() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    let (named, other) = ("https://tools.example.org", "https://evil.example");
+    let ask = async |origin: &str| {
+        robot
+            .call_with("GET", "/self", &[("origin", origin)], "")
+            .await
+    };
+    assert_eq!(ask(named).await.field("access-control-allow-origin"), "");
+    served
+        .admin("site.config", json!({ "web_origins": [named] }))
+        .await;
+    let allowed = ask(named).await;
+    assert_eq!(allowed.field("access-control-allow-origin"), named);
+    assert_eq!(allowed.field("vary"), "origin");
+    for refused in [other, "null", "https://tools.example.org.evil.example", "*"] {
+        let refused = ask(refused).await;
+        assert_eq!(refused.field("access-control-allow-origin"), "");
+        assert_eq!(refused.field("access-control-allow-credentials"), "");
+    }
+    let fields = [
+        ("origin", named),
+        ("access-control-request-method", "PATCH"),
+    ];
+    let asked = robot.call_with("OPTIONS", "/self", &fields, "").await;
+    assert_eq!(asked.status, 204);
+    assert_eq!(
+        asked.field("access-control-allow-methods"),
+        "GET, HEAD, OPTIONS"
+    );
+    assert_eq!(asked.field("access-control-allow-origin"), named);
+    let (code, data) = served
+        .refused("site.config", json!({ "web_origins": ["*"] }))
+        .await;
+    assert_eq!(data["field"], "web_origins[0]", "{code:?} {data}");
+}
+
+#[tokio::test]
+async fn the_description_and_its_page_need_no_credential() {
+    let served = TestSite::builder().serve().await;
+    let get = async |path: &str, fields: &str| {
+        let request =
+            format!("GET /api/v1{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}\r\n");
+        raw(&served, request.as_bytes()).await
+    };
+    let document = get("/openapi.json", "").await;
+    assert_eq!(
+        (document.status, &document.json()["openapi"]),
+        (200, &json!("3.1.0"))
+    );
+    let tag = document.field("etag");
+    let known = get("/openapi.json", &format!("if-none-match: {tag}\r\n")).await;
+    assert_eq!((known.status, known.body.as_str()), (304, ""));
+    let page = get("/docs", "").await;
+    assert_eq!(page.field("content-type"), "text/html; charset=utf-8");
+    assert!(
+        page.field("content-security-policy")
+            .starts_with("default-src 'none'")
+    );
+    assert!(page.body.contains("/api/v1/persons/{name}"));
+    assert_eq!(
+        get("/docs/style.css", "").await.field("content-type"),
+        "text/css; charset=utf-8"
+    );
+    assert_eq!(get("/docs/../docs", "").await.status, 404);
+}

@@ -1,0 +1,224 @@
+//! Requests that a service signs with its key (RFC 9421), made by an independent implementation: the
+//! PyPI package `http-message-signatures`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::write_identity;
+use countersign_server::clock;
+use countersign_testkit::harness::{ServedSite, TestSite, python, time};
+use serde_json::{Map, Value, json};
+
+use super::client::{Reply, raw};
+
+const HOST: &str = "site.example:4749";
+const ALARM: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
+const TARGET: &str = "/api/v1/alarms";
+const WHOLE: [&str; 4] = ["@method", "@authority", "@target-uri", "content-digest"];
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/site")
+        .join(name)
+}
+
+/// Signs requests in one run of the program.
+fn signed(requests: &[Value]) -> Vec<Map<String, Value>> {
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("signed-requests");
+    let python = python::interpreter(&to, &here("signed_requests_requirements.txt"));
+    let mut program = Command::new(python)
+        .arg("-B")
+        .arg(here("signed_requests.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = serde_json::to_vec(requests).unwrap();
+    program.stdin.take().unwrap().write_all(&input).unwrap();
+    let output = program.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn now() -> i64 {
+    clock::now().millis() / 1_000
+}
+
+/// A request of the service with this key to raise an alarm.
+fn request(served: &ServedSite, identity: &Identity, nonce: &str) -> Value {
+    json!({
+        "method": "POST",
+        "url": format!("http://{HOST}{TARGET}"),
+        "host": HOST,
+        "body": ALARM,
+        "hash": "sha256",
+        "key": write_identity(identity, None, &mut SystemEntropy).expose(),
+        "keyid": identity.certificate().thumbprint().to_string(),
+        "created": now(),
+        "expires": now() + 60,
+        "nonce": nonce,
+        "tag": served.site.id().to_string(),
+        "alg": true,
+        "covered": WHOLE,
+    })
+}
+
+fn changed(mut request: Value, changes: Value) -> Value {
+    let changes = changes.as_object().unwrap().clone();
+    request.as_object_mut().unwrap().extend(changes);
+    request
+}
+
+/// Sends a request with these fields.
+async fn send(
+    served: &ServedSite,
+    (method, target): (&str, &str),
+    fields: &Map<String, Value>,
+    body: &str,
+) -> Reply {
+    let mut head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in fields {
+        head += &format!("{name}: {}\r\n", value.as_str().unwrap());
+    }
+    raw(served, format!("{head}\r\n{body}").as_bytes()).await
+}
+
+#[tokio::test]
+async fn a_service_signs_requests_with_its_key() {
+    let served = TestSite::builder().serve().await;
+    // What was signed before the start may have been accepted before the start.
+    time::pass(Duration::from_secs(2)).await;
+    let robot = &served.robot;
+    let make = |nonce: &str, changes| changed(request(&served, robot, nonce), changes);
+    let get = json!({ "method": "GET", "url": format!("http://{HOST}/api/v1/self?"), "body": "" });
+    let shown = ["@method", "@authority", "@path", "@query"];
+    let requests = [
+        make("1", json!({})),
+        make("2", json!({ "hash": "sha512", "alg": false })),
+        make(
+            "3",
+            json!({ "covered": ["content-digest", "@request-target", "@authority", "@method"] }),
+        ),
+        changed(make("4", get), json!({ "covered": shown })),
+    ];
+    let signed = signed(&requests);
+    for fields in &signed[..3] {
+        let raised = send(&served, ("POST", TARGET), fields, ALARM).await;
+        assert_eq!(raised.status, 200, "{raised:?}");
+    }
+    let entry = served
+        .audit()
+        .await
+        .into_iter()
+        .rfind(|entry| entry["operation"] == "alarm.raise");
+    let entry = entry.unwrap();
+    let thumbprint = robot.certificate().thumbprint().to_string();
+    assert_eq!(
+        (&entry["actor"], &entry["channel"]),
+        (&json!("robot@example.org"), &json!("http"))
+    );
+    assert_eq!(entry["details"]["signed_with"], json!(thumbprint));
+    let shown = send(&served, ("GET", "/api/v1/self?"), &signed[3], "").await;
+    assert_eq!(
+        (shown.status, &shown.json()["name"]),
+        (200, &json!("robot@example.org"))
+    );
+    // The role of a service does not permit more because the request is signed.
+    served
+        .admin("service.lock", json!({ "name": "robot" }))
+        .await;
+    let again = send(&served, ("POST", TARGET), &signed[0], ALARM).await;
+    assert_eq!(again.status, 401);
+}
+
+/// Each of these requests gets the same 401, and has no effect.
+#[tokio::test]
+async fn a_wrong_signature_is_refused() {
+    let served = TestSite::builder().serve().await;
+    // What was signed before the start may have been accepted before the start.
+    time::pass(Duration::from_secs(2)).await;
+    let robot = &served.robot;
+    let other = Identity::generate(&mut SystemEntropy);
+    let make = |changes| changed(request(&served, robot, &changes_id(&changes)), changes);
+    let thumbprint = other.certificate().thumbprint().to_string();
+    let wrong = [
+        // The key, its id and the site.
+        make(json!({ "key": write_identity(&other, None, &mut SystemEntropy).expose() })),
+        request(&served, &other, "unknown"),
+        make(json!({ "keyid": thumbprint })),
+        make(json!({ "keyid": "robot" })),
+        make(json!({ "tag": "another site" })),
+        // The time.
+        make(json!({ "created": now() - 61, "expires": now() + 60 })),
+        make(json!({ "created": now() + 120, "expires": now() + 180 })),
+        make(json!({ "expires": now() + 301 })),
+        make(json!({ "created": now() - 10, "expires": now() - 5 })),
+        // What is covered.
+        make(json!({ "covered": ["@method", "@authority", "@target-uri"] })),
+        make(json!({ "covered": ["@method", "@authority", "content-digest"] })),
+        make(json!({ "covered": ["@authority", "@target-uri", "content-digest"] })),
+        make(json!({ "covered": ["@method", "@path", "content-digest"] })),
+        // What was sent is another request.
+        make(json!({ "method": "PUT" })),
+        make(json!({ "url": format!("http://{HOST}/api/v1/alarms/over") })),
+        make(json!({ "url": format!("http://{HOST}{TARGET}?a=1") })),
+        make(json!({ "url": format!("https://{HOST}{TARGET}") })),
+        make(json!({ "url": format!("http://other.example{TARGET}"), "host": "other.example" })),
+        make(json!({ "body": ALARM.replace("full", "empty") })),
+        make(json!({ "nonce": "" })),
+        make(json!({ "nonce": "n".repeat(129) })),
+    ];
+    let right = make(json!({ "nonce": "once" }));
+    let mut fields = signed(&[wrong.as_slice(), &[right]].concat());
+    let right = fields.pop().unwrap();
+    let raised = async || {
+        let listed = served.admin("alarm.list", json!({})).await;
+        listed["entries"].as_array().unwrap().len()
+    };
+    for (at, fields) in fields.iter().enumerate() {
+        let refused = send(&served, ("POST", TARGET), fields, ALARM).await;
+        let found = (refused.status, refused.code());
+        assert_eq!(
+            found,
+            (401, "not_authenticated".to_owned()),
+            "{at}: {}",
+            wrong[at]
+        );
+        // The source gets no penalty in this test.
+        served.admin("penalty.forget", json!({})).await;
+    }
+    assert_eq!(raised().await, 0);
+    assert_eq!(
+        send(&served, ("POST", TARGET), &right, ALARM).await.status,
+        200
+    );
+    let replayed = send(&served, ("POST", TARGET), &right, ALARM).await;
+    assert_eq!(replayed.status, 401, "the nonce was used");
+    assert_eq!(raised().await, 1);
+    // Two credentials, or half of one.
+    let mut both = right.clone();
+    both.insert("authorization".to_owned(), json!("Bearer cst_1"));
+    assert_eq!(
+        send(&served, ("POST", TARGET), &both, ALARM).await.status,
+        400
+    );
+    let mut half = right.clone();
+    half.remove("Signature");
+    assert_eq!(
+        send(&served, ("POST", TARGET), &half, ALARM).await.status,
+        401
+    );
+}
+
+/// A nonce for each set of changes.
+fn changes_id(changes: &Value) -> String {
+    let text = changes.to_string();
+    data_encoding::HEXLOWER.encode(&countersign_crypto::hash::sha256(text.as_bytes())[..8])
+}
