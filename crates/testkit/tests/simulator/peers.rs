@@ -9,19 +9,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
-    DeliveryReport, NewPeerConnection, OwnSide, PeerConnection, PeerServerState, PeerTransport,
-    Site, TransportError,
+    AskError, DeliveryReport, NewPeerConnection, OwnSide, PeerConnection, PeerServerState,
+    PeerTransport, Site, TransportError,
 };
 use countersign_core::sessions::CutHook;
 use countersign_core::store::MemoryStore;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::enrolment::Exporter;
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::{JoinRequest, JoinedSite, Joining, PeerTicket};
 use countersign_proto::site_identity::{KnownSite, SiteId};
 use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{NOW, PEER_SOURCE, TestSite, run_at};
 use countersign_testkit::simulator::Choices;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::seeds::seeds;
@@ -131,6 +132,15 @@ impl PeerTransport for Direct {
             known: KnownSite::whole(&events).unwrap(),
             events,
         })
+    }
+
+    async fn ask(
+        &self,
+        _: SiteId,
+        _: (&'static str, &'static str),
+        _: Box<RawValue>,
+    ) -> Result<Outcome, AskError> {
+        Err(AskError::Unreachable("it answers messages only".to_owned()))
     }
 
     fn wake(&self) {}

@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
-    OwnSide, PeerBreach, PeerProblem, PeerServerState, PeerTransport, TransportError,
+    AskError, OwnSide, PeerBreach, PeerProblem, PeerServerState, PeerTransport, TransportError,
 };
 use countersign_core::store::MemoryStore;
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
 use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::time::until;
 use countersign_testkit::harness::{TestPeer, TestSite, run};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -210,6 +211,15 @@ impl PeerTransport for Silent {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let _answer = self.answers.acquire().await;
         Err(TransportError::Unreachable("no answer".to_owned()))
+    }
+
+    async fn ask(
+        &self,
+        _: SiteId,
+        _: (&'static str, &'static str),
+        _: Box<RawValue>,
+    ) -> Result<Outcome, AskError> {
+        Err(AskError::Unreachable("it has no listener".to_owned()))
     }
 
     fn wake(&self) {}
