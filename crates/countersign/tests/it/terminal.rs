@@ -68,7 +68,7 @@ fn peer_start_asks_for_the_pass_phrase_of_a_sealed_site() {
     let mut site = Running::folder();
     let peer = ["--peer-listen", "127.0.0.1:0"];
     site.start(&[&["--passphrase-file", "site.pass"][..], &peer].concat());
-    assert_eq!(site.run(&["site", "seal"]).code, 0);
+    assert_eq!(site.run(&["site", "seal", "--yes"]).code, 0);
     // Without a terminal and a file there is nothing to ask.
     assert_eq!(site.run(&["peer", "start"]).code, 3);
     let wrong = ["peer", "start", "--passphrase-file", "wrong.pass"];
