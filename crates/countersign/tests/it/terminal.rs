@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::running::{MARIAS_PASSPHRASE, Running};
+use crate::running::{MARIAS_PASSPHRASE, Running, SITE_PASSPHRASE};
 use crate::screen::Terminal;
 
 const NEW_KEY: &str = "$CS key new --out new.key --passphrase; echo code $?; stty -a";
@@ -60,6 +60,30 @@ fn a_site_that_is_stopped_at_its_prompt_restores_the_terminal() {
         assert!(rest.contains("code 0"), "{rest}");
         as_before(&rest);
     }
+}
+
+/// A sealed site refused `peer start` without asking for what unseals it.
+#[test]
+fn peer_start_asks_for_the_pass_phrase_of_a_sealed_site() {
+    let mut site = Running::folder();
+    let peer = ["--peer-listen", "127.0.0.1:0"];
+    site.start(&[&["--passphrase-file", "site.pass"][..], &peer].concat());
+    assert_eq!(site.run(&["site", "seal", "--yes"]).code, 0);
+    // Without a terminal and a file there is nothing to ask.
+    assert_eq!(site.run(&["peer", "start"]).code, 3);
+    let wrong = ["peer", "start", "--passphrase-file", "wrong.pass"];
+    assert_eq!(site.run(&wrong).code, 4);
+    let start = "$CS peer start; echo code $?";
+    let mut terminal = Terminal::run(site.folder.path(), start);
+    let asked = terminal.until("Pass phrase of the site key: ");
+    asked.press(&format!("{SITE_PASSPHRASE}\n"));
+    let rest = terminal.rest();
+    assert!(
+        rest.contains("The peer server is started") && rest.contains("code 0"),
+        "{rest}"
+    );
+    let status = site.run(&["peer", "status", "--json"]).json();
+    assert_eq!(status["state"], "running");
 }
 
 /// A mistyped repetition ended the command, and the shell read what was typed ahead.

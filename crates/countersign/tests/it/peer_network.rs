@@ -1,0 +1,245 @@
+//! Two and three sites on hosts of their own: links that are cut, clocks that are an hour apart, sites that are
+//! killed under load, and keys that are replaced while a peer is down.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key_slots::RecoveryCode;
+use serde_json::{Value, json};
+
+use crate::faults::clock::{set_clock, with_clock};
+use crate::namespaces::Network;
+use crate::running::Running;
+
+/// One of the sites.
+struct Host<'a> {
+    network: &'a Network,
+    site: Running,
+    number: u8,
+    /// How far its clock is ahead, in seconds.
+    ahead: i32,
+}
+
+impl<'a> Host<'a> {
+    fn new(network: &'a Network, number: u8, ahead: i32) -> Self {
+        let site = Running::folder();
+        let code = RecoveryCode::generate(&mut SystemEntropy);
+        site.write("recovery.code", code.to_text().expose());
+        set_clock(site.folder.path(), &format!("{ahead:+}"));
+        let mut host = Self {
+            network,
+            site,
+            number,
+            ahead,
+        };
+        host.start();
+        host.succeeds(&["person", "create", "ada"]);
+        host.succeeds(&["peer", "start"]);
+        host
+    }
+
+    fn start(&mut self) {
+        let mut command = self
+            .network
+            .at(self.number, env!("CARGO_BIN_EXE_countersign"));
+        command.arg("serve");
+        command.current_dir(self.site.folder.path());
+        for (name, value) in self.site.command(&[]).get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if !self.site.path("site").exists() {
+            command.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
+        }
+        if self.ahead != 0 {
+            command = with_clock(command, self.site.folder.path());
+        }
+        let zone = self.zone();
+        let peer = format!("{}:4750", Network::address(self.number));
+        let words = ["--passphrase-file", "site.pass", "--zone", &zone];
+        let listen = ["--peer-listen", &peer];
+        self.site.start_as(command, &[&words[..], &listen].concat());
+    }
+
+    fn zone(&self) -> String {
+        format!("site{}.example", self.number)
+    }
+
+    fn person(&self) -> String {
+        format!("ada@{}", self.zone())
+    }
+
+    fn succeeds(&self, words: &[&str]) -> Value {
+        let output = self.site.run(&[words, &["--json"]].concat());
+        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+        output.json()
+    }
+
+    /// A command that joins the other site with a new ticket.
+    fn join(&self, other: &Self) -> Command {
+        let ticket = other.succeeds(&["peer", "ticket", "ada"]);
+        self.site.write("ticket", ticket["uri"].as_str().unwrap());
+        let join = ["peer", "join", "--ticket-file", "ticket", "--for", "ada"];
+        self.site.command(&join)
+    }
+
+    fn joins(&self, other: &Self) {
+        succeeded(&self.join(other).output().unwrap());
+    }
+
+    /// Sends messages with these numbers to the other person, over one connection to the admin socket.
+    fn send(&self, other: &Self, numbers: std::ops::Range<usize>) {
+        let socket = UnixStream::connect(self.site.path("site/admin.sock")).unwrap();
+        let mut reader = BufReader::new(socket);
+        for number in numbers {
+            let text = number.to_string();
+            let params = json!({ "from": "ada", "to": other.person(), "text": text });
+            let line = json!({ "id": 1, "group": "peer", "command": "send", "params": params });
+            let line = format!("{line}\n");
+            reader.get_mut().write_all(line.as_bytes()).unwrap();
+            let mut answer = String::new();
+            reader.read_line(&mut answer).unwrap();
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!(answer["code"], 0, "{answer}");
+        }
+    }
+
+    /// Waits until so many messages of the other person arrived; they are those that were sent.
+    fn received(&self, other: &Self, count: usize) {
+        let numbers = || -> Vec<String> {
+            let inbox = self.succeeds(&["peer", "inbox", "ada"]);
+            let entries = inbox["entries"].as_array().unwrap().iter();
+            let from = other.person();
+            let of_other = entries.filter(|entry| entry["from"] == from.as_str());
+            let text = |entry: &Value| entry["text"].as_str().unwrap().to_owned();
+            of_other.map(text).collect()
+        };
+        // Each look runs a program, so that it does not spin.
+        while numbers().len() < count {}
+        let expected: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(numbers(), expected);
+    }
+
+    fn rotate(&self) {
+        let new = [
+            "site",
+            "key",
+            "new",
+            "--yes",
+            "--passphrase-file",
+            "site.pass",
+        ];
+        let mut command = self.site.command(&new);
+        command.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
+        succeeded(&command.output().unwrap());
+    }
+
+    fn event_of(&self, peer: &Self) -> Value {
+        self.succeeds(&["peer", "show", &peer.zone()])["key_event"].clone()
+    }
+}
+
+fn succeeded(output: &Output) {
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{problem}");
+}
+
+/// The clocks of the two sites are an hour apart. A join while the link is down fails and its ticket stays good;
+/// messages that are sent while the link is down, or while either site is killed, arrive once and in order.
+// PEER-9, PEER-20
+#[test]
+fn two_sites_lose_no_message_over_a_link_that_is_cut_with_clocks_an_hour_apart_and_kill_9() {
+    let Some(network) = Network::new(2) else {
+        return;
+    };
+    let mut one = Host::new(&network, 1, 0);
+    let mut two = Host::new(&network, 2, 3_600);
+    // The link is cut before or within the join, and mended: it goes on, or the same ticket is good.
+    network.link(1, false);
+    let mut joining = two.join(&one);
+    let mut joining = joining.stdout(Stdio::null()).spawn().unwrap();
+    network.link(1, true);
+    if !joining.wait().unwrap().success() {
+        let again = ["peer", "join", "--ticket-file", "ticket", "--for", "ada"];
+        two.succeeds(&again);
+    }
+    let mut sent = 0;
+    for round in 0..4 {
+        let exchange = |count: usize, sent: &mut usize| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| one.send(&two, *sent..*sent + count));
+                scope.spawn(|| two.send(&one, *sent..*sent + count));
+            });
+            *sent += count;
+        };
+        exchange(20, &mut sent);
+        network.link(1 + round % 2, false);
+        exchange(20, &mut sent);
+        let killed = if round < 2 { &mut one } else { &mut two };
+        killed.site.kill();
+        network.link(1 + round % 2, true);
+        killed.start();
+    }
+    one.received(&two, sent);
+    two.received(&one, sent);
+    for host in [&one, &two] {
+        assert_eq!(host.site.run(&["audit", "verify"]).code, 0);
+    }
+}
+
+/// Each site is a peer of each other one. One replaces its key three times while the second is down, which then
+/// walks along the key events when it has a message; the third one talked with it all the time.
+// PEER-14, PEER-15, PEER-20
+#[test]
+fn three_sites_talk_while_one_replaces_its_key_and_one_sleeps_through_three_rotations() {
+    let Some(network) = Network::new(3) else {
+        return;
+    };
+    let one = Host::new(&network, 1, 0);
+    let mut two = Host::new(&network, 2, 0);
+    let three = Host::new(&network, 3, -3_600);
+    one.joins(&two);
+    two.joins(&three);
+    three.joins(&one);
+    let all = |hosts: [&Host<'_>; 3], numbers: std::ops::Range<usize>| {
+        for from in hosts {
+            for to in hosts {
+                if from.number != to.number {
+                    from.send(to, numbers.clone());
+                }
+            }
+        }
+        for to in hosts {
+            for from in hosts {
+                if from.number != to.number {
+                    to.received(from, numbers.end);
+                }
+            }
+        }
+    };
+    all([&one, &two, &three], 0..5);
+    two.site.kill();
+    for rotation in 0..3 {
+        one.rotate();
+        let numbers = 5 + rotation * 5..10 + rotation * 5;
+        one.send(&three, numbers.clone());
+        three.send(&one, numbers.clone());
+        one.received(&three, numbers.end);
+        three.received(&one, numbers.end);
+    }
+    assert_eq!(three.event_of(&one), 3);
+    two.start();
+    assert_eq!(two.event_of(&one), 0);
+    // The first site has nothing to say, so that the second one connects and walks.
+    two.send(&one, 5..6);
+    one.received(&two, 6);
+    assert_eq!(two.event_of(&one), 3);
+    network.link(2, false);
+    one.send(&two, 5..10);
+    network.link(2, true);
+    two.received(&one, 10);
+}
