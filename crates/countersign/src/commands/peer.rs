@@ -95,12 +95,15 @@ pub(crate) enum Verb {
 pub(crate) enum Permission {
     /// To deliver messages to the people of this site.
     Messages,
+    /// To ask for tickets for its applications, which call applications of this site.
+    Tickets,
 }
 
 impl Permission {
     const fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Tickets => "tickets",
         }
     }
 }
