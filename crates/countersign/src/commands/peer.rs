@@ -100,6 +100,8 @@ pub(crate) enum Permission {
     Messages,
     /// To have the heads of its audit log countersigned.
     AuditHeads,
+    /// To ask for tickets for its applications, which call applications of this site.
+    Tickets,
 }
 
 impl Permission {
@@ -107,6 +109,7 @@ impl Permission {
         match self {
             Self::Messages => "messages",
             Self::AuditHeads => "audit_heads",
+            Self::Tickets => "tickets",
         }
     }
 }

@@ -375,6 +375,7 @@ async fn the_public_key_work_of_an_account_is_limited() {
         [
             "app.create",
             "app.rotate_key",
+            "broker.foreign_ticket",
             "broker.key_new",
             "broker.new_v1_key",
             "broker.ticket_keys",
