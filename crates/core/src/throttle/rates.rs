@@ -49,6 +49,8 @@ pub enum Rate {
     Forks(SiteId),
     /// Heads of its audit log that a peer has countersigned.
     AuditHeads(SiteId),
+    /// New addresses of a peer.
+    Addresses(SiteId),
 }
 
 impl Rate {
@@ -85,6 +87,8 @@ impl Rate {
             Self::Forks(_) => (1, 3_600_000),
             // Some verifications in a row, then one a minute; at most 1,440 audit entries a day.
             Self::AuditHeads(_) => (16, 60_000),
+            // An operator tries some; at most 144 audit entries a day.
+            Self::Addresses(_) => (8, 600_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

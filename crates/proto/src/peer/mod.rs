@@ -20,6 +20,7 @@
 
 mod answer;
 mod audit_head;
+mod end;
 mod first;
 mod hello;
 mod join;
@@ -31,6 +32,7 @@ mod walk;
 
 pub use answer::{BadJoinAnswer, JoinAnswer};
 pub use audit_head::{AuditHead, AuditReceipt, BadAuditHead, SignedAuditHead, WitnessedHead};
+pub use end::PeerEnd;
 pub use first::{AwaitingFirst, FirstRefused, FirstStep, MAX_FIRST};
 pub use hello::{BadPeerHello, MAX_PEER_HELLO, PeerHello, PeerWelcome};
 pub use join::{AnswerStep, AwaitingAnswer, JoinError, JoinedSite};

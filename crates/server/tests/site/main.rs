@@ -29,6 +29,7 @@ mod passphrase_tickets;
 mod peer_attacks;
 mod peer_heads;
 mod peer_lockdown;
+mod peer_told;
 mod peers;
 mod pressure;
 mod proxy;

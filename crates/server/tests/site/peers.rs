@@ -107,12 +107,12 @@ impl Side {
         bound.unwrap().to_string()
     }
 
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
     }
 
     /// The peer server after a stop, on another port.
-    async fn listen_again(&mut self) {
+    pub(super) async fn listen_again(&mut self) {
         self.server = Some(peer_server(&self.served).await);
         until(async || self.served.site.endpoints().peer.is_some()).await;
     }
@@ -161,7 +161,13 @@ pub(super) fn key(of: &Side) -> Arc<SiteKey> {
     of.served.site.unsealed_keys().unwrap().key.clone()
 }
 
+/// The next operation or result; `None` at the end, which a last line may announce.
 pub(super) async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
+    line(lines).await.filter(|line| line["end"].is_null())
+}
+
+/// The next line; `None` at the end.
+pub(super) async fn line(lines: &mut Lines<Stream>) -> Option<Value> {
     match timeout(SOON, lines.next()).await.unwrap() {
         Ok(Some(line)) => Some(serde_json::from_slice(line).unwrap()),
         Ok(None) | Err(_) => None,

@@ -20,6 +20,7 @@ mod joining;
 mod messages;
 mod schedule;
 mod server;
+mod told;
 mod witnesses;
 
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
+pub(crate) use told::PeerTold;
+pub use told::{PeerAddressNotice, PeerStatus};
 pub(crate) use witnesses::Witness;
 
 /// What a site says of itself when it joins another one.
@@ -96,6 +99,8 @@ pub(crate) struct Peering {
     faults: Mutex<HashMap<SiteId, (u32, Timestamp)>>,
     /// When which peer gets the head of the audit log.
     heads: Mutex<schedule::HeadSchedule>,
+    /// What the peers told of themselves.
+    told: Mutex<told::ToldByPeers>,
 }
 
 impl Site {

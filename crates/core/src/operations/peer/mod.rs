@@ -2,12 +2,14 @@
 //!
 //! `ticket` and `join` make a peer. `list`, `show`, `suspend`, `resume`, `remove`, `forget`,
 //! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox` and `discard` are
-//! for people. Peers themselves call `deliver`, `audit_head` and `ping`, and nothing else.
+//! for people. Peers themselves call `deliver`, `audit_head`, `address` and `ping`,
+//! and nothing else.
 
 mod heads;
 mod introduce;
 mod mail;
 mod manage;
+mod notices;
 mod serve;
 mod view;
 mod wire;
@@ -155,8 +157,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "head": "…", "all": false }))
             .handler(heads::audit_head),
         Entry::new("peer", "ping")
-            .summary("Tells a peer the time of this site.")
+            .summary("Tells a peer the time of this site, its version and its lockdown.")
             .only_on(&[Channel::Peer])
-            .handler(wire::ping),
+            .handler(notices::ping),
+        Entry::new("peer", "address")
+            .summary("Stores the new address at which the peer is reached.")
+            .only_on(&[Channel::Peer])
+            .changes()
+            .example(json!({ "host": "b.example", "port": 4750 }))
+            .handler(notices::address),
     ]
 }

@@ -13,7 +13,6 @@ use crate::engine::{
     Answer, Changes, Context, DeliveryReport, Incoming, IncomingState, MAX_BATCH, PeerBreach,
     Refusal,
 };
-use crate::operations::NoParams;
 use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission};
 use crate::sessions::Audience;
 use crate::store::{Change, LastReceived, Notice, PeerChange};
@@ -165,19 +164,6 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     }
 }
 
-/// The time of a site.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Pong {
-    /// The time.
-    time: Timestamp,
-}
-
-pub(super) async fn ping(context: Context, _: NoParams) -> Result<Answer<Pong>, Refusal> {
-    called(&context).await?;
-    let time = context.now();
-    Ok(Answer::new(Pong { time }))
-}
-
 /// The peer that calls, which is active.
 async fn peer(context: &Context) -> Result<Peer, Refusal> {
     let found = match context.caller().peer {
@@ -193,7 +179,7 @@ async fn peer(context: &Context) -> Result<Peer, Refusal> {
 }
 
 /// The peer that calls, unless it calls too often.
-async fn called(context: &Context) -> Result<Peer, Refusal> {
+pub(super) async fn called(context: &Context) -> Result<Peer, Refusal> {
     if let Some(site) = context.caller().peer {
         limited(context, Rate::PeerOperations(site), "operations").await?;
     }

@@ -35,6 +35,7 @@ mod passphrase;
 mod passphrase_tickets;
 mod peer_attacks;
 mod peer_heads;
+mod peer_told;
 mod peers;
 mod person_data;
 mod proof;
