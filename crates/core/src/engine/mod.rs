@@ -91,10 +91,11 @@ pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
     AskError, DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
-    NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerBreach, PeerConnection, PeerDirection,
-    PeerPlan, PeerProblem, PeerServerState, PeerTransport, TransportError,
+    NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerAddressNotice, PeerBreach,
+    PeerConnection, PeerDirection, PeerPlan, PeerProblem, PeerServerState, PeerStatus,
+    PeerTransport, TransportError,
 };
-pub(crate) use peers::{HeadRefused, Witness};
+pub(crate) use peers::{HeadRefused, PeerTold, Witness};
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;

@@ -200,8 +200,8 @@ fn peers(site: &Site, change: &PeerChange) {
     match change {
         PeerChange::Insert(peer) | PeerChange::Update(peer) => site.peer_changed(peer),
         PeerChange::Send(_) => site.wake_peers(),
+        PeerChange::Forget { site: of, .. } => site.forget_told(*of),
         PeerChange::See { .. }
-        | PeerChange::Forget { .. }
         | PeerChange::Delivered { .. }
         | PeerChange::Undeliverable { .. }
         | PeerChange::Witness { .. }

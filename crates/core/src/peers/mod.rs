@@ -60,6 +60,9 @@ pub struct Peer {
     pub introductions: Vec<Introduction>,
     /// Its state.
     pub state: PeerState,
+    /// Where this site listens, as the peer knows it; `None` if that is unknown.
+    #[serde(default)]
+    pub told_address: Option<String>,
     /// What the peer may ask this site for.
     pub allows: Vec<PeerPermission>,
     /// When it became a peer.

@@ -55,6 +55,8 @@ pub enum Rate {
     Forks(SiteId),
     /// Heads of its audit log that a peer has countersigned.
     AuditHeads(SiteId),
+    /// New addresses of a peer.
+    Addresses(SiteId),
 }
 
 impl Rate {
@@ -97,6 +99,8 @@ impl Rate {
             Self::ForeignConsumer(_) => (16, 1_000),
             // Half of what the peer allows (`PeerOperations`). The rest is for messages.
             Self::AskedOfPeer(_) => (128, 200),
+            // An operator tries some; at most 144 audit entries a day.
+            Self::Addresses(_) => (8, 600_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never

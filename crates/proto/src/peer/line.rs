@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::PeerEnd;
+use super::end::EndLine;
 use crate::json;
 use crate::lines::{BadLine, read_operation, read_outcome};
 use crate::operation::{Operation, Outcome};
@@ -14,12 +16,14 @@ pub enum PeerLine {
     Operation(Operation),
     /// The peer's reply to an operation of this site.
     Outcome(Outcome),
+    /// The peer ends the connection for this reason.
+    End(PeerEnd),
 }
 
-/// Why a line is neither.
+/// Why a line is none of these.
 #[derive(Debug, thiserror::Error)]
 pub enum BadPeerLine {
-    /// It has `group` and `code`, or neither.
+    /// It has two of the members `group`, `code` and `end`, or none.
     #[error("the line is neither an operation nor a result")]
     Neither,
     /// It is no JSON object.
@@ -33,11 +37,12 @@ pub enum BadPeerLine {
     Line(#[from] BadLine),
 }
 
-/// The members that tell operations from results.
+/// The members that tell the lines apart.
 #[derive(Deserialize)]
 struct Kind {
     group: Option<IgnoredAny>,
     code: Option<IgnoredAny>,
+    end: Option<IgnoredAny>,
 }
 
 impl PeerLine {
@@ -46,15 +51,19 @@ impl PeerLine {
     /// # Errors
     /// [`BadPeerLine`].
     pub fn read(line: &[u8]) -> Result<Self, BadPeerLine> {
-        let Kind { group, code } = json::object(line)?;
-        let (read, content) = match (group.is_some(), code.is_some()) {
-            (true, false) => {
+        let Kind { group, code, end } = json::object(line)?;
+        let (read, content) = match (group.is_some(), code.is_some(), end.is_some()) {
+            (true, false, false) => {
                 let (operation, content) = read_operation(line)?;
                 (Self::Operation(operation), content)
             }
-            (false, true) => {
+            (false, true, false) => {
                 let (outcome, content) = read_outcome(line)?;
                 (Self::Outcome(outcome), content)
+            }
+            (false, false, true) => {
+                let EndLine { end } = json::object(line)?;
+                (Self::End(end), false)
             }
             _ => return Err(BadPeerLine::Neither),
         };

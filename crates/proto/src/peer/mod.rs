@@ -22,6 +22,7 @@
 
 mod answer;
 mod audit_head;
+mod end;
 mod events;
 mod first;
 mod hello;
@@ -33,6 +34,7 @@ mod ticket;
 
 pub use answer::{BadJoinAnswer, JoinAnswer};
 pub use audit_head::{AuditHead, AuditReceipt, BadAuditHead, SignedAuditHead, WitnessedHead};
+pub use end::PeerEnd;
 pub use events::{MAX_EVENTS_LINE, MAX_PEER_EVENTS};
 pub use first::{AwaitingFirst, FirstRefused, FirstStep, MAX_FIRST};
 pub use hello::{BadPeerHello, MAX_PEER_HELLO, PeerHello, PeerWelcome};

@@ -13,7 +13,7 @@ use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
 use countersign_proto::lines::{put_operation, put_outcome};
 use countersign_proto::operation::{Operation, Outcome};
-use countersign_proto::peer::PeerLine;
+use countersign_proto::peer::{PeerEnd, PeerLine};
 use countersign_proto::site_identity::SiteId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
@@ -119,6 +119,10 @@ pub(super) async fn run(
     let mut lines = Lines::new(reader, MAX_LINE);
     let reason = link.serve(&mut lines, &mut open.cut, quiet).await;
     link.running.clear();
+    let end = log_trouble(open.shared.site.end_for_peer(site, reason).await);
+    if let Ok(Some(end)) = end {
+        link.output.bytes.extend(end.to_line());
+    }
     let _ = timeout(GOODBYE_TIMEOUT, link.output.finish()).await;
     info!(%site, %reason, "the connection with a peer ended");
     if let Some(breach) = link.breach {
@@ -240,8 +244,17 @@ impl Link {
                 }
                 Answered::Foreign => self.broken(),
             },
+            Ok(PeerLine::End(end)) => Some(self.ended(end)),
             Err(error) => self.malformed(0, &error.to_string()),
         }
+    }
+
+    /// The peer ends the connection.
+    fn ended(&self, end: PeerEnd) -> CloseReason {
+        let site = self.outgoing.site();
+        info!(%site, reason = end.as_str(), "a peer ended the connection");
+        self.shared.site.peer_ended(site, end, clock::now());
+        CloseReason::Goodbye
     }
 
     /// Ends the connection for a breach of the protocol.

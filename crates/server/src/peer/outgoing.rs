@@ -14,7 +14,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{DeliveryReport, HeadReply, OfferedHead, Outgoing as Batch};
+use countersign_core::engine::{
+    DeliveryReport, HeadReply, OfferedHead, Outgoing as Batch, PeerAddressNotice, PeerStatus,
+};
 use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
 use countersign_proto::operation::{Code, Operation, Outcome};
@@ -41,6 +43,8 @@ pub(super) struct Outgoing {
     changes: watch::Receiver<u64>,
     state: State,
     last_id: u64,
+    /// Whether the peer was told the address of this site on this connection.
+    told: bool,
 }
 
 enum State {
@@ -55,14 +59,18 @@ enum State {
 /// What the peer gets next.
 enum Work {
     Messages(Batch),
+    Address(PeerAddressNotice),
     Head(OfferedHead),
+    Ping,
     Nothing,
 }
 
 /// What an operation carried that waits for its result.
 enum Sent {
     Messages(Vec<MessageId>),
+    Address(PeerAddressNotice),
     Head(OfferedHead),
+    Ping,
 }
 
 /// What the connection does next.
@@ -116,6 +124,7 @@ impl Outgoing {
             changes,
             state: State::Resting(None),
             last_id: 0,
+            told: false,
         }
     }
 
@@ -178,6 +187,14 @@ impl Outgoing {
                 self.head_answered(sending, head, outcome);
                 Answered::Taken
             }
+            Sent::Address(address) => {
+                self.address_answered(sending, address, outcome);
+                Answered::Taken
+            }
+            Sent::Ping => {
+                self.ping_answered(sending, outcome);
+                Answered::Taken
+            }
         }
     }
 
@@ -231,6 +248,33 @@ impl Outgoing {
         self.state = State::Storing(sending, Box::pin(storing));
     }
 
+    fn address_answered(
+        &mut self,
+        sending: Sending,
+        address: PeerAddressNotice,
+        outcome: &Outcome,
+    ) {
+        let (site, peer) = (self.shared.site.clone(), self.site);
+        let is_stored = outcome.code == Code::SUCCESS;
+        let storing = async move {
+            if is_stored {
+                site.address_told(peer, &address, clock::now()).await?;
+            }
+            Ok(true)
+        };
+        self.state = State::Storing(sending, Box::pin(storing));
+    }
+
+    fn ping_answered(&mut self, sending: Sending, outcome: &Outcome) {
+        let status = match outcome.code {
+            Code::SUCCESS => serde_json::from_str::<PeerStatus>(outcome.data.get()).ok(),
+            _ => None,
+        };
+        let site = &self.shared.site;
+        site.peer_told_status(self.site, status, clock::now());
+        self.state = State::Storing(sending, Box::pin(async { Ok(true) }));
+    }
+
     /// Reads the next messages, unless another connection sends them.
     fn begin(&mut self) {
         self.state = match self.server.begin_sending(self.site) {
@@ -247,14 +291,22 @@ impl Outgoing {
     }
 
     fn reading(&self) -> Step<Work> {
-        let (site, peer) = (self.shared.site.clone(), self.site);
+        let (site, peer, told) = (self.shared.site.clone(), self.site, self.told);
         Box::pin(async move {
             let batch = site.messages_for(peer).await?;
             if !batch.messages.is_empty() {
                 return Ok(Work::Messages(batch));
             }
-            let head = site.head_for(peer, clock::now()).await?;
-            Ok(head.map_or(Work::Nothing, Work::Head))
+            if !told && let Some(address) = site.address_for(peer).await? {
+                return Ok(Work::Address(address));
+            }
+            if let Some(head) = site.head_for(peer, clock::now()).await? {
+                return Ok(Work::Head(head));
+            }
+            Ok(match site.asks_for_status(peer) {
+                true => Work::Ping,
+                false => Work::Nothing,
+            })
         })
     }
 
@@ -272,6 +324,16 @@ impl Outgoing {
             Work::Head(head) => {
                 let params = serde_json::value::to_raw_value(&head.offer).ok()?;
                 ("audit_head", params, Sent::Head(head))
+            }
+            Work::Address(address) => {
+                // A peer that refuses it is told with the next connection.
+                self.told = true;
+                let params = serde_json::value::to_raw_value(&address).ok()?;
+                ("address", params, Sent::Address(address))
+            }
+            Work::Ping => {
+                let params = serde_json::value::to_raw_value(&serde_json::json!({})).ok()?;
+                ("ping", params, Sent::Ping)
             }
             Work::Nothing => return None,
         };

@@ -36,6 +36,7 @@ mod peer_heads;
 mod peer_lockdown;
 mod peer_rotation;
 mod peer_side;
+mod peer_told;
 mod peers;
 mod pressure;
 mod proxy;

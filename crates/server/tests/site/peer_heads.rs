@@ -57,7 +57,7 @@ async fn a_peer_that_does_not_permit_heads_is_named_by_the_verification() {
     assert_eq!(audited(&a, "peer.countersigned").await, Vec::<Value>::new());
 }
 
-/// A peer replies to the head with garbage, or not at all. The site goes on without it.
+/// A peer replies to the head and to the question for its state with garbage. The site goes on.
 // PEER-29
 #[tokio::test]
 async fn a_reply_to_a_head_that_is_garbage_stores_nothing_and_messages_pass() {
@@ -70,6 +70,10 @@ async fn a_reply_to_a_head_that_is_garbage_stores_nothing_and_messages_pass() {
     assert_eq!(offered["command"], "audit_head");
     let garbage = json!({ "state": "countersigned", "receipt": "AAAA", "held": [{}] });
     let result = json!({ "id": offered["id"], "code": 0, "data": garbage });
+    lines.send(format!("{result}\n").as_bytes()).await.unwrap();
+    let asked = next(&mut lines).await.unwrap();
+    assert_eq!(asked["command"], "ping");
+    let result = json!({ "id": asked["id"], "code": 0, "data": garbage });
     lines.send(format!("{result}\n").as_bytes()).await.unwrap();
     b.send("ada@a.example", "hello").await;
     let operation = next(&mut lines).await.unwrap();

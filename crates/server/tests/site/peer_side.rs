@@ -164,7 +164,13 @@ pub(super) fn key(of: &Side) -> Arc<SiteKey> {
     of.served.site.unsealed_keys().unwrap().key.clone()
 }
 
+/// The next operation or result; `None` at the end, which a last line may announce.
 pub(super) async fn next(lines: &mut Lines<Stream>) -> Option<Value> {
+    line(lines).await.filter(|line| line["end"].is_null())
+}
+
+/// The next line; `None` at the end.
+pub(super) async fn line(lines: &mut Lines<Stream>) -> Option<Value> {
     match timeout(SOON, lines.next()).await.unwrap() {
         Ok(Some(line)) => Some(serde_json::from_slice(line).unwrap()),
         Ok(None) | Err(_) => None,

@@ -42,6 +42,7 @@ fn peer(mark: u8, zone: &str, own: &Account) -> Peer {
             at: NOW,
         }],
         state: PeerState::Active,
+        told_address: Some("a.example:4750".to_owned()),
         allows: PeerPermission::ALL.to_vec(),
         joined: NOW,
         last_seen: None,

@@ -122,7 +122,8 @@ impl Site {
             if self.store().peer_count().await? >= MAX_PEERS as u64 {
                 return Ok(Err(NoPeer::TooMany));
             }
-            return Ok(Ok(PeerChange::Insert(Box::new(other.peer(zone, now)))));
+            let own = self.endpoints().peer.map(|own| own.to_string());
+            return Ok(Ok(PeerChange::Insert(Box::new(other.peer(zone, own, now)))));
         };
         match peer.state {
             PeerState::Removed { .. } => return Ok(Err(NoPeer::Removed)),
@@ -173,7 +174,13 @@ pub(super) struct OtherSite<'a> {
 }
 
 impl OtherSite<'_> {
-    fn peer(self, zone: countersign_proto::name::Zone, now: Timestamp) -> Peer {
+    /// The peer, which knows this site's address as `own`.
+    fn peer(
+        self,
+        zone: countersign_proto::name::Zone,
+        own: Option<String>,
+        now: Timestamp,
+    ) -> Peer {
         Peer {
             known: self.known,
             zone,
@@ -181,6 +188,7 @@ impl OtherSite<'_> {
             port: self.port,
             introductions: vec![self.introduction],
             state: PeerState::Active,
+            told_address: own,
             allows: PeerPermission::ALL.to_vec(),
             joined: now,
             last_seen: None,

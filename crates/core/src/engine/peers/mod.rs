@@ -23,6 +23,7 @@ mod messages;
 mod problems;
 mod schedule;
 mod server;
+mod told;
 mod witnesses;
 
 use std::collections::HashMap;
@@ -49,6 +50,8 @@ pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing}
 pub use problems::PeerProblem;
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
+pub(crate) use told::PeerTold;
+pub use told::{PeerAddressNotice, PeerStatus};
 pub(crate) use witnesses::Witness;
 
 /// What a site says of itself when it joins another one.
@@ -131,6 +134,8 @@ pub(crate) struct Peering {
     resting: Mutex<HashMap<SiteId, Timestamp>>,
     /// The void tickets of which peers are to be told.
     pub(in crate::engine) voids: Mutex<Voids>,
+    /// What the peers told of themselves.
+    told: Mutex<told::ToldByPeers>,
 }
 
 impl Site {

@@ -151,7 +151,7 @@ impl Site {
     }
 
     /// This site reached the peer.
-    pub(super) fn forget_reach_problem(&self, site: SiteId) {
+    pub(crate) fn forget_reach_problem(&self, site: SiteId) {
         if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
             problems.reach = None;
         }

@@ -36,6 +36,8 @@ struct Exchange {
     answered: Option<u64>,
     /// The code with which the peer refused the last attempt; `None` if it answered.
     refused: Option<Code>,
+    /// Whether the peer was asked for its state since the last attempt.
+    asked: bool,
     at: Timestamp,
 }
 
@@ -78,6 +80,7 @@ impl HeadSchedule {
             tried: 0,
             answered: None,
             refused: None,
+            asked: true,
             at: now,
         })
     }
@@ -122,8 +125,22 @@ impl HeadSchedule {
         let exchange = self.exchange(site, now);
         exchange.tried = wanted;
         exchange.refused = refused;
+        exchange.asked = false;
         exchange.at = now;
         exchange
+    }
+
+    /// Whether the peer is to be asked for its state: after each attempt that ended.
+    pub(super) fn asks_for_status(&self, site: SiteId) -> bool {
+        self.peers
+            .get(&site)
+            .is_some_and(|exchange| !exchange.asked)
+    }
+
+    pub(super) fn asked_for_status(&mut self, site: SiteId) {
+        if let Some(exchange) = self.peers.get_mut(&site) {
+            exchange.asked = true;
+        }
     }
 
     /// Whether a peer answered the head of that event, or of a later one.

@@ -45,7 +45,8 @@ pub(super) async fn list(
 
 pub(super) async fn show(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
     let peer = params.peer.find(&context).await?;
-    let view = PeerView::of(context.site(), peer);
+    let (site, id) = (context.site(), peer.site());
+    let view = PeerView::of(site, peer).with_heads(site, id).await?;
     let text = view.text();
     Ok(Answer::new(view).with_output(text))
 }

@@ -2,13 +2,14 @@
 //!
 //! `ticket` and `join` make a peer. `list`, `show`, `suspend`, `resume`, `remove`, `forget`,
 //! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox` and `discard` are
-//! for people. Peers themselves call `deliver`, `audit_head` and `ping`, and two operations of the group
-//! `broker`.
+//! for people. Peers themselves call `deliver`, `audit_head`, `address` and `ping`, and two operations of
+//! the group `broker`.
 
 mod heads;
 mod introduce;
 mod mail;
 mod manage;
+mod notices;
 mod serve;
 mod view;
 mod wire;
@@ -177,9 +178,16 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "head": "…", "all": false }))
             .handler(heads::audit_head),
         Entry::new("peer", "ping")
-            .summary("Tells a peer the time of this site.")
+            .summary("Tells a peer the time of this site, its version and its lockdown.")
             .only_on(&[Channel::Peer])
             .no_rest("only a peer calls it, on its own connection")
-            .handler(wire::ping),
+            .handler(notices::ping),
+        Entry::new("peer", "address")
+            .summary("Stores the new address at which the peer is reached.")
+            .only_on(&[Channel::Peer])
+            .changes()
+            .no_rest("only a peer calls it, on its own connection")
+            .example(json!({ "host": "b.example", "port": 4750 }))
+            .handler(notices::address),
     ]
 }

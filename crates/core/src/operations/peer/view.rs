@@ -5,9 +5,9 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Context, PeerDirection, Refusal, Site};
+use crate::engine::{Context, PeerDirection, PeerStatus, PeerTold, Refusal, Site};
 use crate::lockdown::LockdownTarget;
-use crate::peers::{Peer, PeerPermission, PeerState};
+use crate::peers::{LogSide, Peer, PeerPermission, PeerState};
 use crate::timestamp::Timestamp;
 
 /// Names a peer.
@@ -80,10 +80,50 @@ pub(super) struct PeerView {
     last_seen: Option<Timestamp>,
     /// The open connections, by the side that opened them.
     connections: Vec<PeerDirection>,
+    /// What the peer told of itself last, since this site was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<StatusView>,
+    /// Why the peer ended the last connection that it ended, since this site was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<EndView>,
+    /// The last entry of this site's audit log that the peer countersigned; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    countersigned: Option<HeadView>,
+    /// The last entry of the peer's audit log that this site countersigned; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witnessed: Option<HeadView>,
     /// How many messages it accepted.
     sent: u64,
     /// How many messages this site accepted from it.
     received: u64,
+}
+
+/// What a peer told of itself.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StatusView {
+    /// When it answered.
+    at: Timestamp,
+    #[serde(flatten)]
+    status: PeerStatus,
+}
+
+/// Why a peer ended a connection.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EndView {
+    /// The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`,
+    /// `sealed`, `new_key` or `protocol`.
+    reason: &'static str,
+    /// When.
+    at: Timestamp,
+}
+
+/// An entry of an audit log that was countersigned.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HeadView {
+    /// Its number.
+    entry: u64,
+    /// When, by the clock of the site that countersigned it.
+    at: Timestamp,
 }
 
 /// Two persons who introduced their sites to each other.
@@ -116,6 +156,7 @@ impl PeerView {
                 other: introduction.other.clone(),
                 at: introduction.at,
             });
+        let PeerTold { status, end } = site.told_by(peer.site());
         Self {
             site: peer.site().to_string(),
             zone: peer.zone.to_string(),
@@ -132,12 +173,33 @@ impl PeerView {
             key: peer.known.keys().to_string(),
             introductions: introductions.collect(),
             connections: site.peer_connections(peer.site()),
+            told: status.map(|(status, at)| StatusView { at, status }),
+            ended: end.map(|(end, at)| EndView {
+                reason: end.as_str(),
+                at,
+            }),
+            countersigned: None,
+            witnessed: None,
             allows: peer.allows,
             joined: peer.joined,
             last_seen: peer.last_seen,
             sent: peer.sent,
             received: peer.received,
         }
+    }
+
+    /// The same with the newest heads of the audit logs.
+    pub(super) async fn with_heads(mut self, site: &Site, peer: SiteId) -> Result<Self, Refusal> {
+        let newest = async |side| {
+            let heads = site.store().audit_heads(peer, side, 1).await?;
+            Ok::<_, Refusal>(heads.first().map(|head| HeadView {
+                entry: head.head.head().seq,
+                at: Timestamp::from_millis(head.receipt.time),
+            }))
+        };
+        self.countersigned = newest(LogSide::Own).await?;
+        self.witnessed = newest(LogSide::Peer).await?;
+        Ok(self)
     }
 
     pub(super) fn site(&self) -> &str {
@@ -185,6 +247,25 @@ impl PeerView {
             seen.as_deref().unwrap_or("never")
         ));
         lines.push(format!("connections   {}", self.connections.len()));
+        if let Some(StatusView { at, status }) = &self.told {
+            let version = status.version.as_deref().unwrap_or("of an unknown version");
+            let lockdown = match status.lockdown {
+                Some(level) => format!(", in lockdown at the level {level}"),
+                None => String::new(),
+            };
+            lines.push(format!("answered      {at}: version {version}{lockdown}"));
+        }
+        if let Some(EndView { reason, at }) = &self.ended {
+            lines.push(format!("ended         {at}: {reason}"));
+        }
+        for (of, head) in [
+            ("it countersigned", &self.countersigned),
+            ("this site countersigned", &self.witnessed),
+        ] {
+            if let Some(HeadView { entry, at }) = head {
+                lines.push(format!("audit log     {of} entry {entry}, {at}"));
+            }
+        }
         lines.push(format!(
             "messages      {} sent, {} received",
             self.sent, self.received

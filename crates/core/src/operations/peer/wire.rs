@@ -14,7 +14,6 @@ use crate::engine::{
     Answer, Changes, Context, DeliveryReport, Incoming, IncomingState, MAX_BATCH, PeerBreach,
     Refusal,
 };
-use crate::operations::NoParams;
 use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission, SealedText};
 use crate::sessions::Audience;
 use crate::store::{Change, LastReceived, Notice, PeerChange};
@@ -171,19 +170,6 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         Err(refusal) => Err(refusal),
         Ok(_) => Ok(IncomingState::Accepted),
     }
-}
-
-/// The time of a site.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Pong {
-    /// The time.
-    time: Timestamp,
-}
-
-pub(super) async fn ping(context: Context, _: NoParams) -> Result<Answer<Pong>, Refusal> {
-    called(&context).await?;
-    let time = context.now();
-    Ok(Answer::new(Pong { time }))
 }
 
 /// The peer that calls, which is active.

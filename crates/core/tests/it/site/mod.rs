@@ -40,6 +40,7 @@ mod peer_attacks;
 mod peer_breaches;
 mod peer_heads;
 mod peer_messages;
+mod peer_told;
 mod peers;
 mod person_data;
 mod planted;

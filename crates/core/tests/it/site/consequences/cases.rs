@@ -91,7 +91,14 @@ impl Case {
 
     /// Returns the caller: maria for the operations of an account on itself, else the admin.
     pub(super) fn caller(&self, scene: &Scene) -> Caller {
-        if ["peer.deliver", "peer.audit_head", "broker.foreign_void"].contains(&self.name) {
+        if [
+            "peer.deliver",
+            "peer.audit_head",
+            "peer.address",
+            "broker.foreign_void",
+        ]
+        .contains(&self.name)
+        {
             let site = scene.peer.known().id();
             return Caller::peer(site, &scene.peer.zone.parse().unwrap());
         }
@@ -413,6 +420,11 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
             .after([Step::Made("peer.send", message())]),
         case("peer.deliver", json!({ "messages": [delivered] }))
             .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
+        case(
+            "peer.address",
+            json!({ "host": "new.example", "port": 4760 }),
+        )
+        .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
         case("peer.audit_head", audit_head)
             .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
         case(
