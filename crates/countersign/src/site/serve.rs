@@ -351,6 +351,10 @@ async fn open_key(
         Some(name) => Some(credential::file(name)?),
         None => own.exists().then_some(own),
     };
+    let otherwise = match named {
+        Some(_) => "leave out --credential",
+        None => "move it away",
+    };
     if let Some(file) = file {
         let slot = SlotFile::from_text(&input::text(&file)?)
             .map_err(|error| Failure::new(Exit::NotAuthenticated, "site_key", error))?;
@@ -358,8 +362,8 @@ async fn open_key(
             .await
             .map_err(|error| {
                 refused(error).hint(format_args!(
-                    "{} belongs to another site or was replaced: put the right file there, or start without \
-                     it and with the pass phrase",
+                    "{} belongs to another site or was replaced: put the right file there, or {otherwise} \
+                     and start with the pass phrase",
                     file.display()
                 ))
             })?;
