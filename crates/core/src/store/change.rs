@@ -242,6 +242,7 @@ impl Change {
             | Self::PutSetting { .. }
             | Self::AccessToken(_)
             | Self::CompleteRequest(_)
+            | Self::SealData { .. }
             | Self::Alarm(_)
             | Self::PutScript(_) => None,
         }
