@@ -1,4 +1,4 @@
-//! The messages and heads of the audit log that this site sends over one connection.
+//! What this site sends over one connection: messages, heads of the audit log, its new address, pings.
 //!
 //! ```text
 //!          changed            some                     result
