@@ -1,8 +1,8 @@
 //! Connections between peers that are cut in the middle of each dialog: the join, the walk along key events,
 //! and the delivery of messages.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_proto::peer::PeerTicket;
@@ -29,8 +29,8 @@ struct State {
     whole: AtomicUsize,
     /// The bytes that the connection carries that is cut.
     allowed: AtomicUsize,
-    /// The bytes of the last connection.
-    carried: AtomicUsize,
+    /// The bytes of each connection.
+    carried: Mutex<Vec<usize>>,
     /// The connections that were cut.
     cuts: AtomicUsize,
 }
@@ -42,7 +42,7 @@ impl Relay {
         let state = Arc::new(State {
             whole: AtomicUsize::new(usize::MAX),
             allowed: AtomicUsize::new(0),
-            carried: AtomicUsize::new(0),
+            carried: Mutex::default(),
             cuts: AtomicUsize::new(0),
         });
         let (address, shared) = (side.address(), state.clone());
@@ -89,7 +89,11 @@ impl State {
             true => self.allowed.load(Ordering::SeqCst),
             false => usize::MAX,
         };
-        self.carried.store(0, Ordering::SeqCst);
+        let number = {
+            let mut carried = self.carried.lock().unwrap();
+            carried.push(0);
+            carried.len() - 1
+        };
         let (mut up, mut down) = ([0; 4_096], [0; 4_096]);
         while left > 0 {
             let carried = tokio::select! {
@@ -105,7 +109,7 @@ impl State {
             if carried == 0 {
                 break;
             }
-            self.carried.fetch_add(carried, Ordering::SeqCst);
+            self.carried.lock().unwrap()[number] += carried;
             left -= carried;
         }
         self.cuts.fetch_add(usize::from(is_cut), Ordering::SeqCst);
@@ -130,7 +134,7 @@ async fn a_join_that_is_cut_anywhere_is_completed_with_the_same_ticket() {
         }
     };
     b.join(&relay.ticket(&a.ticket().await)).await.unwrap();
-    let whole = relay.state.carried.load(Ordering::SeqCst);
+    let whole = relay.state.carried.lock().unwrap()[0];
     let mut lost_answers = 0;
     for place in places(whole, 24) {
         forget().await;
@@ -161,11 +165,14 @@ async fn a_join_that_is_cut_anywhere_is_completed_with_the_same_ticket() {
     assert!(lost_answers > 0, "no cut was within the answer");
 }
 
-/// Two sites that are peers. The second one reaches the first one through the relay alone.
+/// Two sites that are peers. The second one reaches the first one through the relay alone, and the first
+/// one does not know where the second one listens.
 async fn through_relay() -> (Side, Side, Relay) {
-    let (a, b) = sites().await;
+    let (a, mut b) = sites().await;
     let relay = Relay::before(&a).await;
     b.join(&relay.ticket(&a.ticket().await)).await.unwrap();
+    b.stop().await;
+    b.listen_again().await;
     (a, b, relay)
 }
 
@@ -217,7 +224,7 @@ async fn messages_of_a_connection_that_is_cut_anywhere_arrive_once_and_in_order(
     let all = send(3).await;
     assert_eq!(a.received(3).await, all);
     until(async || b.waiting().await.is_empty()).await;
-    let whole = relay.state.carried.load(Ordering::SeqCst);
+    let whole = *relay.state.carried.lock().unwrap().last().unwrap();
     rested(&a, &b).await;
     for place in places(whole, 24) {
         relay.cut(0, place);
