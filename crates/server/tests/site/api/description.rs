@@ -16,7 +16,15 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
                       negative_data_rejection,unsupported_method,allow_header_conformance,\
                       ignored_auth";
 /// Groups whose operations the token names: they change nothing that later requests need.
-const GROUPS: [&str; 7] = ["alarm.", "app.", "device.", "operation.", "option.list", "service.", "ticket."];
+const GROUPS: [&str; 7] = [
+    "alarm.",
+    "app.",
+    "device.",
+    "operation.",
+    "option.list",
+    "service.",
+    "ticket.",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_conforms_to_its_description() {
@@ -33,7 +41,9 @@ async fn the_api_conforms_to_its_description() {
     let table = served.site.table().entries();
     let offered = table.filter(|entry| entry.rest().route().is_some());
     let named = offered.map(|entry| entry.name().to_owned());
-    let named: Vec<String> = named.filter(|name| GROUPS.iter().any(|group| name.starts_with(group))).collect();
+    let named: Vec<String> = named
+        .filter(|name| GROUPS.iter().any(|group| name.starts_with(group)))
+        .collect();
     let admin = Program::maria(&served, &served.maria().await, &named).await;
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis");
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -47,7 +57,14 @@ async fn the_api_conforms_to_its_description() {
             .args(["run", &format!("http://{address}/api/v1/openapi.json")])
             .args(["--header", &format!("Authorization: Bearer {token}")])
             .args(["--checks", CHECKS, "--phases", "examples,fuzzing"])
-            .args(["--max-examples", "4", "--seed", "1", "--no-shrink", "--no-color"])
+            .args([
+                "--max-examples",
+                "4",
+                "--seed",
+                "1",
+                "--no-shrink",
+                "--no-color",
+            ])
             .args(["--warnings", "off", "--generation-database", "none"])
             .args(["--suppress-health-check", "all", "--continue-on-failure"])
             .current_dir(&to);
