@@ -105,7 +105,10 @@ async fn a_changed_configuration_survives_a_restart() {
     let shown = test.admin("site.config", json!({})).await;
     assert_eq!(
         shown,
-        json!({ "zone": "example.org", "session_lifetime": 43200, "key_lifetime": 3600 })
+        json!({
+            "zone": "example.org", "session_lifetime": 43200, "key_lifetime": 3600,
+            "access_token_lifetime": 7_776_000, "web_origins": [],
+        })
     );
     let audited = test.audit().await.len();
     test.admin("site.config", json!({ "session_lifetime": 600 }))

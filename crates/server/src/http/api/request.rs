@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_core::content::{Content, ContentBroken};
 use futures_util::stream;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use percent_encoding::percent_decode_str;
@@ -72,7 +72,10 @@ pub(super) async fn json(
         // One buffer: keeping many short frames would need many times their length.
         let mut text = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Problem::too_large(most))?;
+            let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+                true => Problem::too_large(most),
+                false => Problem::bad_request("the body is malformed or incomplete", ""),
+            })?;
             text.extend_from_slice(&frame.into_data().unwrap_or_default());
         }
         let invalid = |_| Problem::bad_request("the body is not UTF-8", "");

@@ -1,7 +1,7 @@
 //! A client of the API: one connection per request, so that tests see the bytes.
 
 use countersign_client::Client;
-use countersign_testkit::harness::{PASSPHRASE, ServedSite};
+use countersign_testkit::harness::{Builder, PASSPHRASE, ServedSite};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,6 +40,14 @@ impl Reply {
         assert_eq!(problem["request_id"], self.field("request-id"));
         problem["code"].as_str().unwrap().to_owned()
     }
+}
+
+/// A site with an admin, who receives alarms and cannot log in.
+pub(super) async fn with_admin(builder: Builder) -> ServedSite {
+    let served = builder.serve().await;
+    let admin = json!({ "name": "operator", "role": "admin" });
+    served.admin("person.create", admin).await;
+    served
 }
 
 /// Sends bytes on a new connection and reads the response to its end.

@@ -105,7 +105,7 @@ async fn a_request_with_an_idempotency_key_is_carried_out_once() {
     }
     // A refusal is not kept: the request can be corrected, or repeated later.
     let missing = alarm.replace("bob", "carl");
-    assert_eq!(raise("three", &missing).await.status, 404);
+    assert!((400..500).contains(&raise("three", &missing).await.status));
     served
         .admin("person.create", json!({ "name": "carl" }))
         .await;

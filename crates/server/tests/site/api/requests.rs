@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use super::client::{Program, raw};
+use super::client::{Program, raw, with_admin};
 
 const RAISE: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
 
@@ -22,7 +22,7 @@ async fn a_body_that_is_not_json_or_too_long_is_refused() {
         params_bytes: 1_000,
         ..Limits::default()
     };
-    let served = TestSite::builder().limits(limits).serve().await;
+    let served = with_admin(TestSite::builder().limits(limits)).await;
     let robot = Program::robot(&served, &["alarm.raise", "self.show"]).await;
     let post = async |fields: &str, body: &[u8]| {
         let head = format!(
@@ -77,7 +77,7 @@ async fn a_body_that_is_not_json_or_too_long_is_refused() {
 /// Forms with which two parties read one stream of bytes as different requests.
 #[tokio::test]
 async fn a_request_that_two_parties_could_read_differently_is_one_request_or_refused() {
-    let served = TestSite::builder().serve().await;
+    let served = with_admin(TestSite::builder()).await;
     let robot = Program::robot(&served, &["alarm.raise", "self.show"]).await;
     let second = robot.request("GET", "/self", &[], "");
     let post = |fields: &str, body: &str| {

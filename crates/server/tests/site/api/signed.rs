@@ -13,7 +13,7 @@ use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, python, time};
 use serde_json::{Map, Value, json};
 
-use super::client::{Reply, raw};
+use super::client::{Reply, raw, with_admin};
 
 const HOST: &str = "site.example:4749";
 const ALARM: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
@@ -92,7 +92,7 @@ async fn send(
 
 #[tokio::test]
 async fn a_service_signs_requests_with_its_key() {
-    let served = TestSite::builder().serve().await;
+    let served = with_admin(TestSite::builder()).await;
     // What was signed before the start may have been accepted before the start.
     time::pass(Duration::from_secs(2)).await;
     let robot = &served.robot;
@@ -141,7 +141,7 @@ async fn a_service_signs_requests_with_its_key() {
 /// Each of these requests gets the same 401, and has no effect.
 #[tokio::test]
 async fn a_wrong_signature_is_refused() {
-    let served = TestSite::builder().serve().await;
+    let served = with_admin(TestSite::builder()).await;
     // What was signed before the start may have been accepted before the start.
     time::pass(Duration::from_secs(2)).await;
     let robot = &served.robot;

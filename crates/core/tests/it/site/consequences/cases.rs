@@ -224,6 +224,8 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
     let option = EncryptionOption::HybridAes256Gcm.name();
     let other = EncryptionOption::HybridChaCha20Poly1305.name();
     let mailer = json!({ "name": "mailer", "certificate": certificate().0 });
+    let service = || Step::Run("service.create", json!({ "name": "queue" }));
+    let token = || json!({ "service": "queue", "operations": ["alarm.raise"] });
     let request = || request(&Passphrase::from("a fine pass phrase".to_owned())).1;
     let peer = || json!({ "peer": "b.example" });
     let site_id = scene.peer.known().id();
@@ -393,14 +395,8 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("ticket.issue", json!({ "person": "maria" })),
         case("ticket.revoke", json!({}))
             .after([Step::Made("ticket.issue", json!({ "person": "maria" }))]),
-        case(
-            "token.create",
-            json!({ "service": "mailer", "operations": ["alarm.raise"] }),
-        ),
-        case("token.revoke", json!({})).after([Step::Made(
-            "token.create",
-            json!({ "service": "mailer", "operations": ["alarm.raise"] }),
-        )]),
+        case("token.create", token()).after([service()]),
+        case("token.revoke", json!({})).after([service(), Step::Made("token.create", token())]),
         case(
             "device.rename",
             json!({ "id": scene.phone, "name": "tablet" }),
