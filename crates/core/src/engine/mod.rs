@@ -93,7 +93,7 @@ pub use registration::{Begun, StartedRegistration};
 pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use system_alarms::{MAX_BACKUP_AGE, Observed};
-pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
+pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
 pub use unseal::{SecretError, SlotList, UnsealError};
 
 use context::{ContentSlot, Rider};

@@ -243,7 +243,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
         limit: params.limit.plus_one(),
     };
     let found = context.site().store().applications(&page).await?;
-    let found = Listing::of(found, params.limit, |listed| listed.id().to_owned());
+    let found = Listing::counted(found, params.limit, |listed| listed.id().to_owned());
     let mut apps = Apps {
         entries: Vec::with_capacity(found.entries.len()),
         damaged: Vec::new(),
