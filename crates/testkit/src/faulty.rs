@@ -21,7 +21,7 @@ use countersign_core::store::{
     Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet, Committed,
     DamagedAccount, DamagedApplication, DeliverySearch, Devices, Effects, EnrolmentTickets,
     LastReceived, Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings,
-    Store, StoreCopy, StoreError, StoredPreferences,
+    Store, StoreCopy, StoreError, StoredPreferences, Withheld,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -208,8 +208,10 @@ delegate! { Peers {
     peer_of_zone(zone: &Zone) -> Option<Peer>;
     peers(page: &Page<SiteId>) -> Vec<Peer>;
     peer_count() -> u64;
-    peers_awaited() -> Vec<SiteId>;
-    waiting_messages(peer: SiteId, limit: u32) -> Vec<OutboxMessage>;
+    peers_awaited(withheld: &Withheld) -> Vec<SiteId>;
+    waiting_messages(peer: SiteId, withheld: &Withheld, limit: u32) -> Vec<OutboxMessage>;
+    new_recipients(peer: SiteId, own: AccountId) -> Vec<AccountName>;
+    has_accepted(peer: SiteId, other: &AccountName, own: AccountId) -> bool;
     outbox(account: AccountId, page: &Page<MessageId>) -> Vec<OutboxMessage>;
     outbox_count(account: AccountId) -> u64;
     inbox(account: AccountId, page: &Page<u64>) -> Vec<(u64, InboxMessage)>;

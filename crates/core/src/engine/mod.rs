@@ -82,8 +82,8 @@ pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
-    DeliveryReport, Incoming, IncomingState, MAX_BATCH, NewPeerConnection, Outgoing, OwnSide,
-    PeerBreach, PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport,
+    DeliveryReport, Incoming, IncomingState, MAX_BATCH, MAX_JOINS, NewPeerConnection, Outgoing,
+    OwnSide, PeerBreach, PeerConnection, PeerDirection, PeerPlan, PeerServerState, PeerTransport,
     TransportError,
 };
 pub use raise::{NewAlarm, Raised};

@@ -193,6 +193,7 @@ fn peers(site: &Site, change: &PeerChange) {
         | PeerChange::Undeliverable { .. }
         | PeerChange::Receive(_)
         | PeerChange::DiscardSent { .. }
+        | PeerChange::DiscardWaiting { .. }
         | PeerChange::DiscardReceived { .. } => {}
     }
 }

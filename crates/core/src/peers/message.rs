@@ -19,6 +19,8 @@ use crate::timestamp::Timestamp;
 pub const MAX_MESSAGE: usize = 4_096;
 /// The most messages of one person that wait for peers, or were refused and not discarded.
 pub const MAX_OUTBOX: u64 = 1_000;
+/// The most persons of a peer to whom first messages of one person wait.
+pub const MAX_NEW_RECIPIENTS: usize = 8;
 /// The most messages in the inbox of one person. Further ones wait at their sender's site.
 pub const MAX_INBOX: u64 = 1_000;
 

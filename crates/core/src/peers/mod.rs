@@ -27,8 +27,8 @@ use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
 pub use message::{
-    InboxMessage, MAX_INBOX, MAX_MESSAGE, MAX_OUTBOX, MessageText, MessageTextError, OutboxMessage,
-    SendState,
+    InboxMessage, MAX_INBOX, MAX_MESSAGE, MAX_NEW_RECIPIENTS, MAX_OUTBOX, MessageText,
+    MessageTextError, OutboxMessage, SendState,
 };
 
 /// The most peers of a site, tombstones included. Each is a row and, while messages wait for it, a

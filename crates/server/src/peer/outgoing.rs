@@ -1,10 +1,11 @@
 //! The messages that this site sends over one connection.
 //!
 //! ```text
-//!          changed            some                     reports
-//! Resting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
-//!    ▲                  │ none                                     │ nothing was taken
-//!    └──────────────────┴──────────────────────────────────────────┘
+//!          changed            some                     reports             all were taken
+//! Waiting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
+//!    ▲                  │ none                                     │ some have to wait
+//!    ├──────────────────┘                                          ▼
+//!    └────────────────────────────────── 5 s ────────────────── Resting
 //! ```
 //!
 //! One batch is under way at a time, over one connection of each peer, which keeps the order.
@@ -14,13 +15,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{DeliveryReport, Outgoing as Batch};
+use countersign_core::engine::{DeliveryReport, IncomingState, Outgoing as Batch};
 use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
+use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::{PeerServer, Sending};
@@ -29,7 +31,7 @@ use crate::shared::{Shared, log_trouble};
 
 /// How long a peer may take for a result.
 const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long this site waits after a peer took nothing of a batch.
+/// How long this site waits after a peer did not take all messages of a batch.
 const LATER: Duration = Duration::from_secs(5);
 
 type Step<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -39,13 +41,18 @@ pub(super) struct Outgoing {
     shared: Arc<Shared>,
     site: SiteId,
     changes: watch::Receiver<u64>,
+    ended: broadcast::Receiver<SiteId>,
+    /// Whether the peer took a message.
+    has_sent: bool,
     state: State,
     last_id: u64,
 }
 
 enum State {
-    /// Nothing is under way until this time, or until something changes.
-    Resting(Option<Instant>),
+    /// Nothing is under way until something changes, or until this time.
+    Waiting(Option<Instant>),
+    /// Nothing is under way until this time.
+    Resting(Instant),
     Reading(Sending, Step<Batch>),
     /// The operation with this id was sent, with these messages.
     Awaiting(Sending, u64, Vec<MessageId>, Instant),
@@ -91,6 +98,25 @@ struct Reports {
     reports: Vec<DeliveryReport>,
 }
 
+/// Waits until a connection with the peer ends. One of another peer changes nothing for this one.
+async fn until_ended(ended: &mut broadcast::Receiver<SiteId>, site: SiteId) {
+    loop {
+        match ended.recv().await {
+            Ok(other) if other != site => {}
+            // One of those that were missed may have been the peer's.
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => pending().await,
+        }
+    }
+}
+
+/// The time at which it is that time of the site.
+fn at(time: Timestamp) -> Instant {
+    let wait = time.millis().saturating_sub(clock::now().millis());
+    let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
+    Instant::from_std(clock::monotonic()) + wait
+}
+
 impl Outgoing {
     pub(super) fn new(server: &Arc<PeerServer>, shared: &Arc<Shared>, site: SiteId) -> Self {
         let mut changes = server.changes.subscribe();
@@ -101,7 +127,9 @@ impl Outgoing {
             shared: shared.clone(),
             site,
             changes,
-            state: State::Resting(None),
+            ended: server.ended.subscribe(),
+            has_sent: false,
+            state: State::Waiting(None),
             last_id: 0,
         }
     }
@@ -111,21 +139,27 @@ impl Outgoing {
         self.site
     }
 
+    /// Whether the peer accepted a message, or refused one for good.
+    pub(super) fn has_sent(&self) -> bool {
+        self.has_sent
+    }
+
     /// Whether a batch is under way.
     pub(super) fn is_busy(&self) -> bool {
-        !matches!(self.state, State::Resting(_))
+        !matches!(self.state, State::Waiting(_) | State::Resting(_))
     }
 
     /// The next thing to do. Nothing is lost if the future is dropped.
     pub(super) async fn next(&mut self) -> Next {
         loop {
             match &mut self.state {
+                State::Waiting(until) => {
+                    let until = *until;
+                    self.until_changed(until).await;
+                    self.begin();
+                }
                 State::Resting(until) => {
-                    if let Some(until) = *until {
-                        tokio::time::sleep_until(until).await;
-                    } else if self.changes.changed().await.is_err() {
-                        pending::<()>().await;
-                    }
+                    tokio::time::sleep_until(*until).await;
                     self.begin();
                 }
                 State::Reading(_, reading) => match log_trouble(reading.await) {
@@ -134,7 +168,7 @@ impl Outgoing {
                             return Next::Send(operation);
                         }
                     }
-                    Ok(_) => self.state = State::Resting(None),
+                    Ok(batch) => self.state = State::Waiting(batch.again.map(at)),
                     Err(_) => self.rest(),
                 },
                 State::Awaiting(_, _, _, until) => {
@@ -151,7 +185,7 @@ impl Outgoing {
 
     /// Takes a result.
     pub(super) fn answered(&mut self, outcome: &Outcome) -> Answered {
-        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
         let (sending, sent) = match state {
             State::Awaiting(sending, id, sent, _) if id == outcome.id => (sending, sent),
             other => {
@@ -169,6 +203,8 @@ impl Outgoing {
                 let Some(reports) = fitting(reports, sent) else {
                     return Answered::Foreign;
                 };
+                let is_taken = |report: &DeliveryReport| report.state != IncomingState::Later;
+                self.has_sent |= reports.iter().any(is_taken);
                 let (site, peer) = (self.shared.site.clone(), self.site);
                 let storing =
                     async move { site.messages_reported(peer, &reports, clock::now()).await };
@@ -183,12 +219,12 @@ impl Outgoing {
     fn begin(&mut self) {
         self.state = match self.server.begin_sending(self.site) {
             Some(sending) => State::Reading(sending, self.reading()),
-            None => State::Resting(None),
+            None => State::Waiting(None),
         };
     }
 
     fn read_on(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
         if let State::Storing(sending, _) = state {
             self.state = State::Reading(sending, self.reading());
         }
@@ -196,11 +232,11 @@ impl Outgoing {
 
     fn reading(&self) -> Step<Batch> {
         let (site, peer) = (self.shared.site.clone(), self.site);
-        Box::pin(async move { site.messages_for(peer).await })
+        Box::pin(async move { site.messages_for(peer, clock::now()).await })
     }
 
     fn send(&mut self, batch: &Batch) -> Option<Operation> {
-        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
         let State::Reading(sending, _) = state else {
             return None;
         };
@@ -214,7 +250,28 @@ impl Outgoing {
 
     /// Waits before the same messages are sent again.
     fn rest(&mut self) {
-        let until = Instant::from_std(clock::monotonic()) + LATER;
-        self.state = State::Resting(Some(until));
+        self.state = State::Resting(Instant::from_std(clock::monotonic()) + LATER);
+    }
+
+    /// Waits until there may be messages, the connection that sends them has ended, or it is this
+    /// time.
+    async fn until_changed(&mut self, until: Option<Instant>) {
+        let time = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => pending().await,
+            }
+        };
+        let (changes, ended, site) = (&mut self.changes, &mut self.ended, self.site);
+        let changed = async {
+            if changes.changed().await.is_err() {
+                pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = until_ended(ended, site) => {}
+            () = time => {}
+        }
     }
 }

@@ -107,7 +107,7 @@ impl Side {
         bound.unwrap().to_string()
     }
 
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
     }
 

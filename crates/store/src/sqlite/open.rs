@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 12] = [
+pub(super) const LAYOUTS: [(&str, &str); 13] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -62,6 +62,10 @@ pub(super) const LAYOUTS: [(&str, &str); 12] = [
     (
         "message_ids",
         include_str!("../../migrations/0012_message_ids.sql"),
+    ),
+    (
+        "accepted_pairs",
+        include_str!("../../migrations/0018_accepted_pairs.sql"),
     ),
 ];
 

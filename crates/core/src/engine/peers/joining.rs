@@ -4,14 +4,31 @@ use countersign_proto::peer::PeerTicket;
 use countersign_proto::site_identity::KnownSite;
 
 use super::accepting::{NoPeer, OtherSite};
-use super::{OwnSide, Site, TransportError};
+use super::{OwnSide, Site, TransportError, lock};
 use crate::accounts::Account;
 use crate::alarms::PeerAlarm;
 use crate::engine::Refusal;
+use crate::id::AccountId;
 use crate::lockdown::LockdownTarget;
 use crate::peers::Introduction;
 use crate::store::PeerChange;
 use crate::timestamp::Timestamp;
+
+/// The most joins at a time. Each is a connection to an address that its person chooses, for up to
+/// half a minute, and holds a file descriptor. One person has one of them at most.
+pub const MAX_JOINS: usize = 4;
+
+/// The right to join another site for a person, which ends when this is dropped.
+struct JoinTurn<'a> {
+    site: &'a Site,
+    person: AccountId,
+}
+
+impl Drop for JoinTurn<'_> {
+    fn drop(&mut self) {
+        lock(&self.site.peering().joining).retain(|person| *person != self.person);
+    }
+}
 
 /// A site that was joined, and the change that makes it a peer here.
 pub(crate) struct Joined {
@@ -41,10 +58,12 @@ impl Site {
                 "each site needs a zone of its own",
             ));
         }
+        let _turn = self.turn_to_join(person.id)?;
         let own = OwnSide {
             id: person.name.clone(),
             host: address.host,
             port: address.port,
+            account: person.id,
         };
         let joined = transport.join(ticket, &own).await.map_err(|error| {
             let message = format!("the other site could not be joined: {error}");
@@ -85,11 +104,24 @@ impl Site {
             match problem {
                 NoPeer::Zone => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken),
                 NoPeer::Fork => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::Fork),
-                NoPeer::Own | NoPeer::Removed | NoPeer::Suspended | NoPeer::TooMany => {}
+                NoPeer::Behind
+                | NoPeer::Own
+                | NoPeer::Removed
+                | NoPeer::Suspended
+                | NoPeer::TooMany => {}
             }
             problem.refusal(ticket)
         })?;
         Ok(Joined { known, change })
+    }
+
+    fn turn_to_join(&self, person: AccountId) -> Result<JoinTurn<'_>, Refusal> {
+        let mut joining = lock(&self.peering().joining);
+        if joining.contains(&person) || joining.len() >= MAX_JOINS {
+            return Err(Refusal::busy_for("too many sites are being joined", 30_000));
+        }
+        joining.push(person);
+        Ok(JoinTurn { site: self, person })
     }
 }
 
@@ -108,6 +140,10 @@ impl NoPeer {
             Self::Fork => Refusal::conflict(
                 "the key events of the other site contradict what is known of it",
                 "do not use the ticket; ask the operator of the other site",
+            ),
+            Self::Behind => Refusal::conflict(
+                "the key events of the other site do not reach the newest one that is known here",
+                "ask the operator of the other site whether it was restored from an old backup, and for a new ticket",
             ),
             Self::Removed => Refusal::conflict(
                 "the other site was removed from the peers",

@@ -14,6 +14,7 @@
 mod accepting;
 mod connections;
 mod following;
+mod held;
 mod joining;
 mod messages;
 mod server;
@@ -27,11 +28,13 @@ use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
 
 use super::Site;
+use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
 pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub use following::PeerBreach;
+pub use joining::MAX_JOINS;
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
@@ -46,6 +49,8 @@ pub struct OwnSide {
     pub host: String,
     /// The port there.
     pub port: u16,
+    /// The person's account. Public-key work for the join waits among the operations of this account.
+    pub account: AccountId,
 }
 
 /// Why another site could not be joined.
@@ -80,6 +85,10 @@ pub trait PeerTransport: Send + Sync {
 pub(crate) struct Peering {
     connections: Mutex<Connections>,
     transport: RwLock<Option<Arc<dyn PeerTransport>>>,
+    /// Messages that peers asked to wait.
+    held: Mutex<held::HeldPairs>,
+    /// The persons for whom this site joins others now.
+    joining: Mutex<Vec<AccountId>>,
     /// Why the last attempt to connect to a peer failed.
     problems: Mutex<HashMap<SiteId, (String, Timestamp)>>,
     /// The weight of the breaches of the protocol by each peer, and when the first of them was.

@@ -35,6 +35,7 @@ mod passphrase;
 mod passphrase_tickets;
 mod peer_attacks;
 mod peers;
+mod peer_limits;
 mod person_data;
 mod proof;
 mod scripts;
