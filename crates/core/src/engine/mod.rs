@@ -140,6 +140,7 @@ struct Inner {
     misused: Mutex<misused::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
+    lockdown_turns: lockdown::LockdownTurns,
 }
 
 impl Site {
@@ -166,6 +167,7 @@ impl Site {
             misused: Mutex::default(),
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
+            lockdown_turns: lockdown::LockdownTurns::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site
