@@ -4,6 +4,7 @@ mod relations;
 mod settings;
 mod ticket;
 mod view;
+mod withdrawn;
 
 use std::sync::Arc;
 
@@ -27,7 +28,6 @@ use crate::site_key::UnsealedKeys;
 use crate::store::{Change, DamagedApplication, ListedApplication, Notice};
 use crate::text::Label;
 
-use relations::no_longer_called;
 pub(super) use relations::{void_tickets, without_service};
 use settings::Settings;
 use view::AppView;
@@ -310,10 +310,7 @@ async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Ref
     let details = policy(&application);
     let details = serde_json::value::to_raw_value(&details)
         .map_err(|error| Refusal::internal(error.to_string()))?;
-    let void = match params.disallow.is_empty() {
-        true => Vec::new(),
-        false => no_longer_called(&context, &before, &application).await?,
-    };
+    let void = withdrawn::withdrawn(&context, &before, &application).await?;
     let view = put(&context, application, void, details).await?;
     let mut lines = vec![format!("Changed {}.", view.id)];
     lines.extend(view.relations());
@@ -451,8 +448,10 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let id = params.id;
     let damaged = context.site().store().damaged_application(&id).await?;
     let (deletion, void) = match &damaged {
-        // Which applications it could call cannot be read.
-        Some(_) => (Change::DeleteDamagedApplication(id.clone()), Vec::new()),
+        Some(_) => {
+            let void = vec![withdrawn::of_damaged(&context, &id)?];
+            (Change::DeleteDamagedApplication(id.clone()), void)
+        }
         None => {
             let application = find(&context, &id).await?;
             let void = void_tickets(&context, &application).await?;

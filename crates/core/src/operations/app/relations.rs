@@ -125,7 +125,10 @@ async fn released(
 }
 
 /// Passes each application that can be read to `visit`. A damaged one has no relations.
-async fn each(context: &Context, mut visit: impl FnMut(Application)) -> Result<(), Refusal> {
+pub(super) async fn each(
+    context: &Context,
+    mut visit: impl FnMut(Application),
+) -> Result<(), Refusal> {
     let mut after = None;
     loop {
         let page = Page {
