@@ -169,7 +169,7 @@ mod tests {
     /// With the least number of descriptors, every limit is at least one; with one less, it is an error.
     #[test]
     fn too_few_descriptors_are_an_error() {
-        let least = 30 + DATABASE + FILES + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
+        let least = 30 + DATABASE + FILES + MAX_JOINS + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
         let limits = Reserve::of(least, 30).unwrap().lower(&Limits::default());
         assert!(limits.unauthenticated_per_source >= 1 && limits.connections_per_source >= 1);
         let refused = Reserve::of(least - 1, 30).unwrap_err();
