@@ -16,6 +16,9 @@ use crate::counting;
 use crate::queue::Turn;
 use crate::shared::Shared;
 
+/// A result with its content, and the room that was kept for it, in bytes.
+pub(crate) type Response = (Outcome, Option<Content>, usize);
+
 /// The turn of a costly operation; `None` for others.
 type OperationTurn = Option<Turn<Option<AccountId>>>;
 
@@ -84,6 +87,17 @@ impl Shared {
             );
         }
         (outcome, content)
+    }
+
+    /// The bytes of room to keep for the result of an operation while it runs.
+    ///
+    /// Without it, all operations in flight that list something would end at once, each with a page
+    /// for a client that reads none of them. Operations that run are never paused: one that is not
+    /// polled would keep what it holds, such as its turn or its connection to the store, from all
+    /// others.
+    pub(crate) fn room_for(&self, operation: &Operation) -> usize {
+        let entry = self.site.table().find(&operation.group, &operation.command);
+        entry.map_or(0, |entry| entry.page_bytes())
     }
 
     /// Runs an operation with long computations on a thread of its own.

@@ -25,7 +25,7 @@ use countersign_core::store::{
     ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
     DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived, Observer, OutboxState, Peers,
     RemovedDevice, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
-    StoredPreferences,
+    StoredPreferences, Withheld,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -220,8 +220,10 @@ delegate! { Peers {
     peer_of_zone(zone: &Zone) -> Option<Peer>;
     peers(page: &Page<SiteId>) -> Vec<Peer>;
     peer_count() -> u64;
-    peers_awaited() -> Vec<SiteId>;
-    waiting_messages(peer: SiteId, limit: u32) -> Vec<OutboxMessage>;
+    peers_awaited(withheld: &Withheld) -> Vec<SiteId>;
+    waiting_messages(peer: SiteId, withheld: &Withheld, limit: u32) -> Vec<OutboxMessage>;
+    new_recipients(peer: SiteId, own: AccountId) -> Vec<AccountName>;
+    has_accepted(peer: SiteId, other: &AccountName, own: AccountId) -> bool;
     outbox(account: AccountId, page: &Page<MessageId>) -> Vec<OutboxMessage>;
     outbox_count(account: AccountId) -> u64;
     outbox_peers(account: AccountId) -> Vec<SiteId>;

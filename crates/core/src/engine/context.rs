@@ -112,10 +112,20 @@ impl Context {
     /// # Errors
     /// `busy` if the caller is over the limit.
     pub fn rate(&self, rate: Rate, what: &str) -> Result<(), Refusal> {
+        self.rate_all(rate, 1, what)
+    }
+
+    /// Like [`Context::rate`], for several actions, or none of them.
+    ///
+    /// # Errors
+    /// As [`Context::rate`].
+    pub(crate) fn rate_all(&self, rate: Rate, actions: usize, what: &str) -> Result<(), Refusal> {
         if self.caller.channel.is_local() {
             return Ok(());
         }
-        let counted = self.site.throttle().rates().take(rate, self.now);
+        let actions = u64::try_from(actions).unwrap_or(u64::MAX);
+        let mut rates = self.site.throttle().rates();
+        let counted = rates.take_all(rate, actions, self.now);
         counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what}"), wait))
     }
 

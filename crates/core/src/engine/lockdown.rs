@@ -1,8 +1,10 @@
 //! The lockdowns of a site: what they permit now, and the change that imposes or lifts one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign_proto::site_identity::SiteId;
+use futures_util::lock::{Mutex, MutexGuard};
 
 use super::record::{LOCKDOWNS, put};
 use super::{Refusal, Site};
@@ -13,7 +15,58 @@ use crate::lockdown::{Activity, LockdownTarget, Lockdowns, OperationKind};
 use crate::sessions::{CloseReason, SessionInfo};
 use crate::store::Change;
 
+/// The turns of changes of lockdowns, so that none fails because others come first again and again.
+///
+/// Sessions change one at a time, and none while a change at the local admin socket is under way: a
+/// stolen session cannot keep the operator from a lockdown. The operator waits for no session, whose
+/// operation may be stopped half-way: at most the one commit that was under way comes first.
+#[derive(Default)]
+pub(super) struct LockdownTurns {
+    sessions: Mutex<()>,
+    local: AtomicUsize,
+}
+
+/// The turn of a change of lockdowns, which ends when it is dropped.
+pub(crate) struct LockdownTurn<'a> {
+    turns: &'a LockdownTurns,
+    session: Option<MutexGuard<'a, ()>>,
+}
+
+impl LockdownTurn<'_> {
+    /// Refuses a change over a session while one at the local admin socket is under way. Ask before
+    /// each commit.
+    pub(crate) fn expect(&self) -> Result<(), Refusal> {
+        match self.session.is_some() && self.turns.local.load(Ordering::SeqCst) > 0 {
+            true => Err(Refusal::busy(
+                "the operator changes lockdowns at the local admin socket",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for LockdownTurn<'_> {
+    fn drop(&mut self) {
+        if self.session.is_none() {
+            self.turns.local.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
 impl Site {
+    /// Waits for the turn of a change of lockdowns, which one at the local admin socket has at once.
+    pub(crate) async fn lockdown_turn(&self, channel: Channel) -> LockdownTurn<'_> {
+        let turns = &self.0.lockdown_turns;
+        let session = match channel.is_local() {
+            true => {
+                turns.local.fetch_add(1, Ordering::SeqCst);
+                None
+            }
+            false => Some(turns.sessions.lock().await),
+        };
+        LockdownTurn { turns, session }
+    }
+
     /// Returns the lockdowns in force. They are available while the site is sealed too.
     #[must_use]
     pub fn lockdowns(&self) -> Arc<Lockdowns> {

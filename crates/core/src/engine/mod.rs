@@ -91,7 +91,7 @@ pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
     AskError, DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
-    NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerAddressNotice, PeerBreach,
+    MAX_JOINS, NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerAddressNotice, PeerBreach,
     PeerConnection, PeerDirection, PeerPlan, PeerProblem, PeerServerState, PeerStatus,
     PeerTransport, TransportError,
 };
@@ -103,7 +103,7 @@ pub use registration::{Begun, StartedRegistration};
 pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use system_alarms::{MAX_BACKUP_AGE, Observed};
-pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
+pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
 pub use unseal::{SecretError, SlotList, UnsealError};
 
 use context::{ContentSlot, Rider};
@@ -151,6 +151,7 @@ struct Inner {
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
     http_access: http_access::HttpAccess,
+    lockdown_turns: lockdown::LockdownTurns,
 }
 
 impl Site {
@@ -178,6 +179,7 @@ impl Site {
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
             http_access: http_access::HttpAccess::default(),
+            lockdown_turns: lockdown::LockdownTurns::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));
         site

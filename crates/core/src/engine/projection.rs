@@ -208,6 +208,7 @@ fn peers(site: &Site, change: &PeerChange) {
         | PeerChange::VoidHeads { .. }
         | PeerChange::Receive(_)
         | PeerChange::DiscardSent { .. }
+        | PeerChange::DiscardWaiting { .. }
         | PeerChange::DiscardReceived { .. } => {}
     }
 }

@@ -157,6 +157,16 @@ impl Lockdowns {
         &self.targets
     }
 
+    /// Returns the accounts in lockdown.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let account = |target: &LockdownTarget| match target {
+            LockdownTarget::Account(id) => Some(*id),
+            _ => None,
+        };
+        self.targets.keys().filter_map(account).collect()
+    }
+
     /// Returns whether the site permits the activity.
     #[must_use]
     pub fn permits(&self, activity: Activity) -> bool {

@@ -148,7 +148,7 @@ pub(super) async fn list(
         limit: params.limit.plus_one(),
     };
     let found = context.site().store().accounts(kind, &page).await?;
-    let found = Listing::of(found, params.limit, |listed| match listed {
+    let found = Listing::counted(found, params.limit, |listed| match listed {
         Ok(account) => account.name.to_string(),
         Err(damaged) => damaged.name.clone(),
     });

@@ -29,7 +29,7 @@ mod token;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::engine::{Table, TableError};
+use crate::engine::{MAX_PAGE_BYTES, Table, TableError};
 
 /// Returns a table with all of the site's own operations. An embedding application adds its own
 /// entries to it.
@@ -77,7 +77,7 @@ struct NoParams {}
 #[derive(Debug, Serialize, JsonSchema)]
 struct Done {}
 
-/// A page of a list.
+/// A page of a list, of at most 512 KiB.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Listing<T> {
     /// The entries of this page, in order.
@@ -89,10 +89,25 @@ struct Listing<T> {
 
 impl<T> Listing<T> {
     /// Makes a page from entries that were read with a limit of `limit + 1`. The extra entry only
-    /// shows that there is another page.
-    fn of(mut entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self {
-        let more = entries.len() > limit.entries();
-        entries.truncate(limit.entries());
+    /// shows that there is another page. The page ends earlier where it would have more than
+    /// [`MAX_PAGE_BYTES`], but has one entry at least.
+    fn of(entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self
+    where
+        T: Serialize,
+    {
+        let most = fitting(&entries, limit.entries());
+        Self::first(entries, most, cursor)
+    }
+
+    /// Like [`Listing::of`], for entries of which the page is made afterwards: only their number
+    /// limits it.
+    fn counted(entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self {
+        Self::first(entries, limit.entries(), cursor)
+    }
+
+    fn first(mut entries: Vec<T>, most: usize, cursor: impl Fn(&T) -> String) -> Self {
+        let more = entries.len() > most;
+        entries.truncate(most);
         let next = more.then(|| entries.last().map(cursor)).flatten();
         Self { entries, next }
     }
@@ -101,6 +116,20 @@ impl<T> Listing<T> {
     fn lines(&self, line: impl Fn(&T) -> String) -> String {
         self.entries.iter().map(line).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// How many of the first entries are a page.
+fn fitting<T: Serialize>(entries: &[T], most: usize) -> usize {
+    let mut bytes = 0_usize;
+    let sizes = entries.iter().take(most).map(|entry| {
+        // An entry that cannot be written fails with the whole result.
+        serde_json::to_vec(entry).map_or(0, |entry| entry.len())
+    });
+    let fitting = sizes.take_while(|size| {
+        bytes = bytes.saturating_add(*size);
+        bytes <= MAX_PAGE_BYTES
+    });
+    fitting.count().max(most.min(1))
 }
 
 /// The maximum number of entries in a page: 1 to 1,000, default 100.

@@ -23,6 +23,8 @@ pub const MAX_OUTBOX: u64 = 1_000;
 /// The most peers for which messages of one person wait. Each is a connection while the peer does
 /// not answer: with more, one person could take the connections of all others.
 pub const MAX_OUTBOX_PEERS: usize = 32;
+/// The most persons of a peer to whom first messages of one person wait.
+pub const MAX_NEW_RECIPIENTS: usize = 8;
 /// The most messages in the inbox of one person. Further ones wait at their sender's site.
 pub const MAX_INBOX: u64 = 1_000;
 

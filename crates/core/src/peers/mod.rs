@@ -28,8 +28,8 @@ use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
 pub use message::{
-    InboxMessage, MAX_INBOX, MAX_MESSAGE, MAX_OUTBOX, MAX_OUTBOX_PEERS, MessageText,
-    MessageTextError, OutboxMessage, SendState,
+    InboxMessage, MAX_INBOX, MAX_MESSAGE, MAX_NEW_RECIPIENTS, MAX_OUTBOX, MAX_OUTBOX_PEERS,
+    MessageText, MessageTextError, OutboxMessage, SendState,
 };
 pub use sealed_text::SealedText;
 

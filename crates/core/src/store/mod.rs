@@ -47,7 +47,7 @@ pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;
 pub use notice::Notice;
-pub use peers::{LastReceived, MAX_RECENT, PeerChange, Peers};
+pub use peers::{LastReceived, MAX_RECENT, PeerChange, Peers, Withheld};
 pub use settings::{ScriptProgress, Setting, Settings};
 
 /// The storage of a site.

@@ -26,14 +26,17 @@ pub trait Peers: Send + Sync {
     /// The number of peers, tombstones included.
     async fn peer_count(&self) -> Result<u64, StoreError>;
 
-    /// The peers for which messages wait, whatever their state.
-    async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError>;
+    /// The peers for which messages of active accounts wait that are not withheld, whatever the state
+    /// of the peers.
+    async fn peers_awaited(&self, withheld: &Withheld) -> Result<Vec<SiteId>, StoreError>;
 
-    /// The messages that wait for a peer, each pair of persons in its order. The first of each pair come
-    /// before the second of any, so that one full inbox delays no other.
+    /// The messages of active accounts that wait for a peer and are not withheld, each pair of persons
+    /// in its order. Accounts take turns, so that one with many messages delays no other by more than
+    /// one; of an account, the first of each pair come before the second of any.
     async fn waiting_messages(
         &self,
         peer: SiteId,
+        withheld: &Withheld,
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError>;
 
@@ -49,6 +52,22 @@ pub trait Peers: Send + Sync {
 
     /// The peers for which messages of a person wait, by their site ids.
     async fn outbox_peers(&self, account: AccountId) -> Result<Vec<SiteId>, StoreError>;
+
+    /// The persons of a peer to whom messages of a person of this site wait, and who have accepted
+    /// none yet.
+    async fn new_recipients(
+        &self,
+        peer: SiteId,
+        own: AccountId,
+    ) -> Result<Vec<AccountName>, StoreError>;
+
+    /// Whether a person of a peer has accepted a message of a person of this site.
+    async fn has_accepted(
+        &self,
+        peer: SiteId,
+        other: &AccountName,
+        own: AccountId,
+    ) -> Result<bool, StoreError>;
 
     /// The messages in the inbox of a person, in the order in which they were received.
     async fn inbox(
@@ -75,6 +94,15 @@ pub trait Peers: Send + Sync {
         side: LogSide,
         limit: u32,
     ) -> Result<Vec<WitnessedHead>, StoreError>;
+}
+
+/// Messages that are not sent now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// The senders in lockdown.
+    pub accounts: Vec<AccountId>,
+    /// The pairs of persons that a peer asked to wait: the peer, the sender and the recipient.
+    pub pairs: Vec<(SiteId, AccountId, AccountName)>,
 }
 
 /// The most ids that are kept of a pair: as many as a peer may send again after it got no reply,
@@ -164,6 +192,11 @@ pub enum PeerChange {
         /// The person.
         own: AccountId,
     },
+    /// Deletes all messages from the outbox of a person that wait.
+    DiscardWaiting {
+        /// The person.
+        own: AccountId,
+    },
     /// Deletes a message from the inbox of a person. [`StoreError::NotFound`] if it is not there.
     DiscardReceived {
         /// The message.
@@ -180,7 +213,9 @@ impl PeerChange {
         match self {
             Self::Send(message) => Some(message.own),
             Self::Receive(message) => Some(message.own),
-            Self::DiscardSent { own, .. } | Self::DiscardReceived { own, .. } => Some(*own),
+            Self::DiscardSent { own, .. }
+            | Self::DiscardWaiting { own }
+            | Self::DiscardReceived { own, .. } => Some(*own),
             Self::Insert(_)
             | Self::Update(_)
             | Self::See { .. }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use countersign_proto::site_identity::SiteId;
 
 use super::{make_room, since};
-use crate::id::{AccountId, InstanceId};
+use crate::id::{AccountId, InstanceId, SessionId, TicketId};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of entries. An account whose entry is removed starts again with a full burst.
@@ -43,14 +43,23 @@ pub enum Rate {
     PeerOperations(SiteId),
     /// Messages that a peer offers, also those that are refused or came before.
     Offered(SiteId),
-    /// Messages of a peer for people that do not exist.
-    UnknownRecipients(SiteId),
     /// Tickets of peers that an application of this site asks for.
     ForeignConsumer(InstanceId),
     /// Operations that this site calls at a peer, except the delivery of messages.
     AskedOfPeer(SiteId),
     /// Calls of a peer that declare tickets void and have an effect. Each costs an audit entry.
     ForeignVoid(SiteId),
+    /// Messages of a peer that are the first of their pair of persons, also those for people that do
+    /// not exist.
+    FirstMessages(SiteId),
+    /// Answers to a peer that it calls too often. One of them is no breach.
+    Busy(SiteId),
+    /// Times that this site follows key events of a peer. Each costs a commit.
+    FollowedKeys(SiteId),
+    /// Requests to join with a ticket that is bound to the site already. Each costs a verification.
+    RepeatedJoins(TicketId),
+    /// Changes of lockdowns in a session.
+    Lockdowns(SessionId),
     /// Audit entries that a peer's key events contradict what is known.
     Forks(SiteId),
     /// Heads of its audit log that a peer has countersigned.
@@ -86,10 +95,19 @@ impl Rate {
             // Some batches in a row, and one for each message of a conversation.
             Self::PeerOperations(_) => (256, 100),
             // Twice what may be delivered at once; then more than a site sends that rests for 5 s
-            // after a batch of 32 that was not taken.
+            // after a batch of 32 of which a message was not taken.
             Self::Offered(_) => (4_000, 100),
-            // Typing errors of many people; a peer that tests names learns six a minute.
-            Self::UnknownRecipients(_) => (60, 10_000),
+            // New conversations and typing errors of many people; a peer that tests names learns six
+            // a minute.
+            Self::FirstMessages(_) => (60, 10_000),
+            // A site that rests after the answer does not get another one within a second.
+            Self::Busy(_) => (1, 1_000),
+            // A peer that slept is followed in pages; at most 24 audit entries a day.
+            Self::FollowedKeys(_) => (8, 3_600_000),
+            // An answer that is lost some times.
+            Self::RepeatedJoins(_) => (8, 60_000),
+            // All that an admin does in an incident; never so many that others find no turn.
+            Self::Lockdowns(_) => (32, 2_000),
             Self::Forks(_) => (1, 3_600_000),
             // Some verifications in a row, then one a minute; at most 1,440 audit entries a day.
             Self::AuditHeads(_) => (16, 60_000),
@@ -123,6 +141,15 @@ impl Rates {
     /// # Errors
     /// The milliseconds after which the action is allowed. It is not counted then.
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), u64> {
+        self.take_all(rate, 1, now)
+    }
+
+    /// Counts several actions, or none of them.
+    ///
+    /// # Errors
+    /// The milliseconds after which they are allowed, which more than a burst never are. They are
+    /// not counted then.
+    pub fn take_all(&mut self, rate: Rate, actions: u64, now: Timestamp) -> Result<(), u64> {
         let (burst, interval) = rate.limits();
         make_room(&mut self.empty_at, &rate, MAX_ENTRIES, |empty_at| {
             since(now, *empty_at)
@@ -131,11 +158,11 @@ impl Rates {
         // A later time is possible only if the clock was set back.
         *empty_at = (*empty_at).min(now.plus_millis(burst * interval));
         let fill = since(now, *empty_at);
-        let max_fill = (burst - 1) * interval;
-        if fill > max_fill {
-            return Err(fill - max_fill);
+        let max_fill = burst.saturating_sub(actions) * interval;
+        if fill > max_fill || actions > burst {
+            return Err(fill.saturating_sub(max_fill).max(1));
         }
-        *empty_at = now.plus_millis(fill + interval);
+        *empty_at = now.plus_millis(fill + actions * interval);
         Ok(())
     }
 
@@ -191,6 +218,21 @@ mod tests {
         assert_eq!(done(&mut rates, at(90_000)), 2);
         assert_eq!(rates.take(Rate::StartedFor(account(2)), at(0)), Ok(()));
         assert_eq!(rates.take(Rate::StartedBy(account(1)), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn several_actions_are_counted_together_or_not_at_all() {
+        let mut rates = Rates::default();
+        let rate = Rate::StartedFor(account(1));
+        assert_eq!(rates.take_all(rate, 7, at(0)), Ok(()));
+        assert_eq!(rates.take_all(rate, 4, at(0)), Err(30_000));
+        assert_eq!(rates.take_all(rate, 3, at(0)), Ok(()));
+        assert_eq!(rates.take(rate, at(0)), Err(30_000));
+        assert!(
+            rates
+                .take_all(Rate::StartedFor(account(2)), 11, at(0))
+                .is_err()
+        );
     }
 
     #[test]

@@ -84,12 +84,16 @@ pub(crate) enum Verb {
         /// Account name of the person.
         person: String,
     },
-    /// Deletes a message from the inbox or the outbox of a person.
+    /// Deletes a message from the inbox or the outbox of a person, or all messages that wait for peers.
     Discard {
         /// Account name of the person.
         person: String,
         /// Id of the message.
-        id: String,
+        #[arg(required_unless_present = "all_waiting")]
+        id: Option<String>,
+        /// Deletes all messages of the person that wait for peers, as after the theft of a session.
+        #[arg(long, conflicts_with = "id")]
+        all_waiting: bool,
     },
 }
 
@@ -181,7 +185,15 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Send(command) => send(common, &command),
         Verb::Inbox { person } => list(common, "peer", "inbox", json!({ "person": person })),
         Verb::Outbox { person } => list(common, "peer", "outbox", json!({ "person": person })),
-        Verb::Discard { person, id } => call("discard", json!({ "person": person, "id": id })),
+        Verb::Discard {
+            person,
+            id,
+            all_waiting,
+        } => {
+            let all_waiting = all_waiting.then_some(true);
+            let params = json!({ "person": person, "id": id, "all_waiting": all_waiting });
+            call("discard", params)
+        }
     }
 }
 

@@ -20,6 +20,12 @@ const PAUSE: u64 = 30_000;
 /// Timeout of the response. The time is late by at most this.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How far the site's time may be off while no request for it has succeeded, in milliseconds: as far as
+/// the times in tickets may.
+const UNCONFIRMED: u64 = 60_000;
+/// How far the clock of this machine may drift between two requests, in milliseconds.
+const DRIFT: u64 = 100;
+
 /// The site's time, and the client that requests it.
 pub(super) struct SiteTime {
     clock: SiteClock,
@@ -31,6 +37,8 @@ pub(super) struct SiteTime {
     last: AtomicU64,
     /// Whether the last request succeeded and no sender disagreed since.
     confirmed: AtomicBool,
+    /// How long the last request took that succeeded, in milliseconds: the time is late by at most this.
+    late_by: AtomicU64,
 }
 
 impl SiteTime {
@@ -46,6 +54,7 @@ impl SiteTime {
             client: client.map_err(|error| ProviderError::Client(error.to_string()))?,
             asked: OnceCell::new(),
             confirmed: AtomicBool::new(false),
+            late_by: AtomicU64::new(0),
         })
     }
 
@@ -68,6 +77,14 @@ impl SiteTime {
         self.clock.now()
     }
 
+    /// How far the site's time may be ahead of [`SiteTime::now`], in milliseconds.
+    pub(super) fn uncertainty(&self) -> u64 {
+        match self.confirmed.load(Ordering::Relaxed) {
+            true => self.late_by.load(Ordering::Relaxed).saturating_add(DRIFT),
+            false => UNCONFIRMED,
+        }
+    }
+
     /// An authenticated sender has another time, so the site's time is requested again soon.
     pub(super) fn mark_uncertain(&self) {
         self.confirmed.store(false, Ordering::Relaxed);
@@ -81,8 +98,13 @@ impl SiteTime {
 
     /// Requests the site's time and sets the clock.
     pub(super) async fn ask(&self, site: &[PartyPublic]) -> Result<(), ProviderError> {
+        let began = self.clock.local();
         let asked = self.request_time(site).await;
-        self.last.store(self.clock.local(), Ordering::Relaxed);
+        let ended = self.clock.local();
+        self.last.store(ended, Ordering::Relaxed);
+        if asked.is_ok() {
+            self.late_by.store(ended.abs_diff(began), Ordering::Relaxed);
+        }
         self.confirmed.store(asked.is_ok(), Ordering::Relaxed);
         // It fails if it is set already, which is the case for all but the first request.
         let _ = self.asked.set(());

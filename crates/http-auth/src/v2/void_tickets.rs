@@ -6,6 +6,8 @@
 //!                        │
 //!                        ▼ a ticket that is presented later is refused by its time of issue
 //! ```
+//!
+//! A provider that missed events treats all tickets as void: one of the events may have said so.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +42,8 @@ struct Marks {
 struct TicketsVoid {
     /// The application to which the tickets were given, or this provider itself.
     app: String,
+    /// The site's time at the event.
+    at: Option<jiff::Timestamp>,
 }
 
 impl VoidTickets {
@@ -114,31 +118,38 @@ impl SharedProvider<V2> {
                 .upgrade()
                 .is_some_and(|session| session.ended_by_lockdown());
             if let Some(provider) = provider.upgrade().filter(|_| in_lockdown) {
-                provider.void_tickets(None).await;
+                provider.void_tickets(None, None).await;
             }
         });
     }
 
     async fn handle_event(&self, event: &Event) {
-        if (event.group.as_str(), event.event.as_str()) != ("broker", "tickets_void") {
-            return;
+        match (event.group.as_str(), event.event.as_str()) {
+            ("broker", "tickets_void") => {}
+            ("events", "missed") => return self.void_tickets(None, None).await,
+            _ => return,
         }
         match serde_json::from_str::<TicketsVoid>(event.data.get()) {
-            Ok(TicketsVoid { app }) => {
+            Ok(TicketsVoid { app, at }) => {
                 let is_own = app == V2::id(&self.parties.get());
-                self.void_tickets(Some(app.as_str()).filter(|_| !is_own))
+                self.void_tickets(Some(app.as_str()).filter(|_| !is_own), at)
                     .await;
             }
             // The site is authenticated, so this is a later version of the event.
-            Err(_) => self.void_tickets(None).await,
+            Err(_) => self.void_tickets(None, None).await,
         }
     }
 
     /// Makes all tickets void that the site issued to a consumer, or to all, until now. The time of
-    /// receipt counts, not that of the event: the site made the last of them shortly before it sent
-    /// the event.
-    async fn void_tickets(&self, consumer: Option<&str>) {
-        self.state.void.mark(consumer, self.now().await);
+    /// receipt counts, or that of the event if it is later: the site made the last of them shortly
+    /// before it sent the event. This machine's clock may be behind the site's, which must make no
+    /// ticket valid again.
+    async fn void_tickets(&self, consumer: Option<&str>, at: Option<jiff::Timestamp>) {
+        let now = self.now().await;
+        let at = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+        let until = now.max(at.unwrap_or(0));
+        let until = until.saturating_add(self.state.time.uncertainty());
+        self.state.void.mark(consumer, until);
         if let Err(error) = self.settings.tickets.void_tickets(consumer).await {
             tracing::error!(%error, "void tickets could not be removed from the ticket store");
         }

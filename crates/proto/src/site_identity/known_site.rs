@@ -19,7 +19,7 @@ pub struct KnownSite {
 /// Why key events are refused. What is known stays as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyEventsError {
-    /// There are more than [`MAX_KEY_EVENTS`].
+    /// There are more than [`MAX_KEY_EVENTS`], or one has a number that this limit excludes.
     #[error("the site sends more than {MAX_KEY_EVENTS} key events; ask its operator")]
     TooMany,
     /// An event is missing, or the events do not start where they should.
@@ -161,6 +161,11 @@ impl KnownSite {
         let expected = known.number.saturating_add(1);
         if number != expected {
             return Err(KeyEventsError::Gap { expected });
+        }
+        // A site that replaces its key without end would make each of its peers verify and store
+        // without end.
+        if number >= MAX_KEY_EVENTS as u64 {
+            return Err(KeyEventsError::TooMany);
         }
         if !continues(known, event) {
             return Err(KeyEventsError::Fork { number });
@@ -311,6 +316,30 @@ mod tests {
             let changed = SignedKeyEvent::from_bytes(&bytes);
             let followed = changed.map(|event| known(1).advance(&[event]));
             assert!(!matches!(followed, Ok(Ok(_))), "byte {at}");
+        }
+    }
+
+    /// The limit applied to the events of one message, so that a site could make its peers follow any
+    /// number of events, one after another.
+    #[test]
+    fn the_event_with_the_last_number_is_followed_and_the_one_after_it_is_refused() {
+        let first = events(1)[0];
+        let numbered = |signed: SignedKeyEvent, number: u64| {
+            let mut bytes = signed.to_bytes();
+            bytes[1..9].copy_from_slice(&number.to_be_bytes());
+            SignedKeyEvent::from_bytes(&bytes).unwrap()
+        };
+        let last = MAX_KEY_EVENTS as u64 - 1;
+        for (number, refused) in [
+            (last - 1, KeyEventsError::Fork { number: last }),
+            (last, KeyEventsError::TooMany),
+        ] {
+            let known = KnownSite {
+                newest: numbered(first, number),
+                ..known(1)
+            };
+            let next = numbered(first, number + 1);
+            assert_eq!(known.advance(&[next]), Err(refused));
         }
     }
 

@@ -12,7 +12,7 @@ use countersign_core::content::{Content, ContentBroken};
 use countersign_core::sessions::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::content::{Pump, PumpEvent};
-use countersign_proto::operation::{Event, Operation, Outcome};
+use countersign_proto::operation::{Event, Operation};
 use countersign_proto::session::server::{self, FromClient, ServerKeyOffer};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -27,6 +27,7 @@ use super::goodbye;
 use crate::clock;
 use crate::events::EventQueue;
 use crate::limits::Limits;
+use crate::operations::Response;
 use crate::shared::Shared;
 
 /// Bytes read from the socket at a time.
@@ -34,7 +35,6 @@ const READ_AT_A_TIME: usize = 64 * 1024;
 /// How long sending GOODBYE and waiting for the client to close may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Response = (Outcome, Option<Content>);
 type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Response> + Send>>>;
 
 /// Signals of the rest of the server to a session.
@@ -54,6 +54,8 @@ pub(super) struct Session {
     caller: Arc<Caller>,
     signals: Signals,
     running: Running,
+    /// Bytes of room for the results of the operations that run.
+    kept_room: usize,
     /// Created with the first content: most sessions never have any.
     streams: Option<Box<Pump<Content>>>,
     out: Vec<u8>,
@@ -94,6 +96,7 @@ impl Session {
             info,
             signals,
             running: Running::new(),
+            kept_room: 0,
             streams: None,
             received: received.into(),
             out: Vec::new(),
@@ -191,6 +194,7 @@ impl Session {
                     Ok(bytes) => self.wrote(bytes),
                 },
                 Some(answered) = self.running.next(), if !self.running.is_empty() => {
+                    self.kept_room -= answered.2;
                     self.answer(answered)?;
                 }
                 moved = next_of(&mut self.streams) => {
@@ -251,15 +255,19 @@ impl Session {
         }
     }
 
+    fn unsent(&self) -> usize {
+        self.out.len() - self.sent + self.session.queued_bytes()
+    }
+
     /// Whether the unsent output is below its limit.
     fn drains(&self) -> bool {
-        let unsent = self.out.len() - self.sent + self.session.queued_bytes();
-        unsent < self.limits.unsent_bytes
+        self.unsent() < self.limits.unsent_bytes
     }
 
     /// Whether one more operation may start.
     fn wants_more(&self) -> bool {
-        self.running.len() < self.limits.operations_in_flight && self.drains()
+        self.running.len() < self.limits.operations_in_flight
+            && self.unsent().saturating_add(self.kept_room) < self.limits.unsent_bytes
     }
 
     /// The next message to process. Operations wait until they may start; other messages do not wait.
@@ -386,19 +394,25 @@ impl Session {
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
         let (shared, caller) = (shared.clone(), self.caller.clone());
-        let mut running: Pin<Box<dyn Future<Output = Response> + Send>> =
-            Box::pin(async move { shared.run_with_content(&caller, &operation, content).await });
+        let room = shared.room_for(&operation);
+        let mut running: Pin<Box<dyn Future<Output = Response> + Send>> = Box::pin(async move {
+            let ran = shared.run_with_content(&caller, &operation, content).await;
+            (ran.0, ran.1, room)
+        });
         // Most operations complete at the first poll and need no bookkeeping.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match running.as_mut().poll(&mut context) {
             std::task::Poll::Ready(answered) => self.answer(answered)?,
             // The set polls it again immediately with a real waker.
-            std::task::Poll::Pending => self.running.push(running),
+            std::task::Poll::Pending => {
+                self.kept_room += room;
+                self.running.push(running);
+            }
         }
         Ok(())
     }
 
-    fn answer(&mut self, (outcome, content): Response) -> Result<(), Ending> {
+    fn answer(&mut self, (outcome, content, _): Response) -> Result<(), Ending> {
         // The handler needs no more of the operation's content: cancel the rest.
         if let Some(streams) = &mut self.streams
             && streams.release(outcome.id)

@@ -53,13 +53,16 @@ pub(super) struct Signals {
     pub(super) cut: oneshot::Receiver<CloseReason>,
 }
 
-type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+/// Results, each with the bytes of room that were kept for it.
+type Running = FuturesUnordered<Pin<Box<dyn Future<Output = (Outcome, usize)> + Send>>>;
 
 /// The operations that run, and the lines to send.
 struct Exchange {
     caller: Arc<Caller>,
     output: Output<WriteHalf<DeviceStream>>,
     running: Running,
+    /// Bytes of room for the results of the operations that run.
+    kept_room: usize,
     /// The ids of the running operations.
     in_flight: Vec<u64>,
     errors: u32,
@@ -81,6 +84,7 @@ impl DeviceSession {
             caller: Arc::new(info.caller()),
             output: Output::new(writer, &welcome(&limits)),
             running: Running::new(),
+            kept_room: 0,
             in_flight: Vec::new(),
             errors: 0,
             limits,
@@ -150,7 +154,8 @@ impl DeviceSession {
                 wrote = output.write(), if output.is_pending() => {
                     wrote.err().map(|_| CloseReason::ConnectionLost)
                 }
-                Some(outcome) = running.next(), if !running.is_empty() => {
+                Some((outcome, room)) = running.next(), if !running.is_empty() => {
+                    exchange.kept_room -= room;
                     exchange.answer(&outcome)
                 }
                 event = signals.events.next(), if drains => {
@@ -201,7 +206,8 @@ impl Exchange {
 
     /// Whether one more operation may start.
     fn wants_more(&self) -> bool {
-        self.drains() && self.running.len() < self.limits.operations_in_flight
+        self.running.len() < self.limits.operations_in_flight
+            && self.output.unsent().saturating_add(self.kept_room) < self.limits.unsent_bytes
     }
 
     /// Whether all results were sent.
@@ -244,16 +250,19 @@ impl Exchange {
             Ok((operation, false)) => {
                 self.in_flight.push(operation.id);
                 let (shared, caller) = (shared.clone(), self.caller.clone());
+                let room = shared.room_for(&operation);
+                self.kept_room += room;
                 self.running.push(Box::pin(async move {
                     let ran = shared.run_with_content(&caller, &operation, None).await;
-                    match ran {
+                    let outcome = match ran {
                         (outcome, None) => outcome,
                         (_, Some(_)) => Refusal::not_permitted(
                             "a device connection returns no content",
                             "call this operation in a session",
                         )
                         .outcome(operation.id),
-                    }
+                    };
+                    (outcome, room)
                 }));
                 None
             }

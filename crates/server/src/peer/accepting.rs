@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use countersign_core::engine::{NewPeerConnection, NotEnrolled};
 use countersign_core::lockdown::Activity;
+use countersign_core::throttle::Abuse;
 use countersign_crypto::sign::VerifyingKey;
 use countersign_net::tls::TlsStream;
 use countersign_proto::device::DeviceWelcome;
@@ -67,6 +68,9 @@ pub(super) async fn serve(
                 let page = settings.key_events.page(asked.0, MAX_EVENTS_IN_LINE);
                 reply(&mut stream, &KeyEventsRequest::answer(page), &shared).await;
             }
+            // A point, as for a client that asks for key events and nothing else: the handshake is
+            // public-key work.
+            admitted.punish(Abuse::Refused, clock::now());
         }
         Ok(Asked::Connection(stream, key, hello)) => {
             let opened = Box::pin(open(stream, key, hello, &admitted, &server, &shared)).await;
@@ -74,7 +78,7 @@ pub(super) async fn serve(
                 Some((open, stream)) => {
                     admitted.authenticated();
                     info!(%peer, site = %open.site(), "a peer connected");
-                    Box::pin(link::run(open, stream, None)).await;
+                    let _ = Box::pin(link::run(open, stream, None)).await;
                 }
                 None => tokio::time::sleep_until(began + refusal_time).await,
             }
@@ -178,6 +182,10 @@ async fn joined(
     admitted: &Admitted,
     shared: &Shared,
 ) -> Option<()> {
+    // Checked before the request is opened, which is public-key work.
+    if !shared.site.permits(Activity::PeerJoin) {
+        return None;
+    }
     let exporter = stream.enrolment_exporter().ok()?;
     let keys = shared.site.unsealed_keys()?;
     let source = admitted.source();
@@ -185,7 +193,7 @@ async fn joined(
     let opened = sealed.open(keys.key.agreement(), &exporter);
     drop(turn);
     let Ok(request) = opened else {
-        admitted.punish(countersign_core::throttle::Abuse::Malformed, clock::now());
+        admitted.punish(Abuse::Malformed, clock::now());
         return None;
     };
     let proof = async {
@@ -240,7 +248,13 @@ async fn open(
         source: admitted.source(),
         cut: hook(cut_sender),
     };
+    // A peer that replaced its key has more than one key event, and new ones are verified.
+    let turn = match new.hello.events.len() {
+        0 | 1 => None,
+        _ => Some(shared.logins.turn(admitted.source().network()).await?),
+    };
     let opened = shared.site.open_peer(new, clock::now()).await;
+    drop(turn);
     let connection = log_trouble(opened).ok().flatten()?;
     let open = OpenPeer::new(server, shared, connection, cut);
     let limits = DeviceWelcome {

@@ -37,6 +37,9 @@ const MAX_OUTGOING: usize = 128;
 /// How long the task waits at most before it looks at the outbox again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// The problem with a peer that closes the connection and takes no message.
+const CLOSED_AT_ONCE: &str = "it ended the connection before it took a message";
+
 /// The attempts at one peer that failed since the last success.
 struct Backoff {
     failures: u32,
@@ -46,6 +49,9 @@ struct Backoff {
 /// Dials for as long as the peer server runs.
 pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infallible {
     let mut changes = server.changes.subscribe();
+    let mut ended = server.ended.subscribe();
+    // The peer that was dialled last: the next ones come after it, so that none is always last.
+    let mut last: Option<SiteId> = None;
     let mut dialing: JoinSet<(SiteId, u64, Dialed)> = JoinSet::new();
     let mut open: Vec<SiteId> = Vec::new();
     let mut backoff: HashMap<SiteId, Backoff> = HashMap::new();
@@ -61,10 +67,11 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
                 awaited.push(site);
             }
         }
-        // An operation does not wait for the next attempt, so its peer may be awaited no longer.
+        // Kept while nothing is to be sent, until it would have ended: an operation does not wait for
+        // the next attempt, and a peer must not be able to end it by asking messages to wait.
         backoff.retain(|site, wait| awaited.contains(site) || wait.until > now());
         let mut next = now() + LOOK_AGAIN;
-        for site in awaited {
+        for site in after(last, awaited) {
             if open.len() >= MAX_OUTGOING {
                 break;
             }
@@ -86,6 +93,7 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
                 }
                 _ => {
                     open.push(site);
+                    last = Some(site);
                     let (server, shared) = (server.clone(), shared.clone());
                     dialing.spawn(async move { (site, version, dial(site, server, shared).await) });
                 }
@@ -94,12 +102,13 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
         tokio::select! {
             _ = changes.changed() => {}
             () = server.dialer.notified() => {}
+            _ = ended.recv() => {}
             () = tokio::time::sleep_until(next) => held.clear(),
             Some(ended) = dialing.join_next(), if !dialing.is_empty() => {
                 if let Ok((site, at, dialed)) = ended {
                     open.retain(|other| *other != site);
                     match dialed {
-                        Dialed::Reached => drop(backoff.remove(&site)),
+                        Dialed::Useful => drop(backoff.remove(&site)),
                         Dialed::Failed => {
                             failed(&mut backoff, site);
                             server.asks.fail(site, "it cannot be reached");
@@ -112,6 +121,14 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
             }
         }
     }
+}
+
+/// The peers in their order, beginning with the one after `last`.
+fn after(last: Option<SiteId>, mut peers: Vec<SiteId>) -> Vec<SiteId> {
+    peers.sort_unstable();
+    let first = last.map_or(0, |last| peers.partition_point(|site| *site <= last));
+    peers.rotate_left(first);
+    peers
 }
 
 fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) {
@@ -129,9 +146,9 @@ fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) {
 
 /// The result of an attempt.
 enum Dialed {
-    /// There was a connection, which has ended.
-    Reached,
-    /// There was none. The next attempt waits.
+    /// There was a connection, over which the peer took a message, or which lasted.
+    Useful,
+    /// There was none, or it was of no use. The next attempt waits.
     Failed,
     /// The peer is suspended or in lockdown. The next change ends the wait, without a delay.
     Held,
@@ -149,8 +166,17 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
     match reached {
         Ok(Some((open, stream))) => {
             info!(%site, "connected to a peer");
-            Box::pin(link::run(open, stream, Some(QUIET))).await;
-            Dialed::Reached
+            let began = now();
+            let has_sent = Box::pin(link::run(open, stream, Some(QUIET))).await;
+            // A peer that welcomes this site and closes would otherwise be dialled without a pause.
+            let is_useful = has_sent || now().duration_since(began) >= QUIET;
+            if is_useful {
+                return Dialed::Useful;
+            }
+            let why = CLOSED_AT_ONCE.to_owned();
+            let problem = PeerProblem::Malformed { why };
+            shared.site.peer_problem(site, problem, clock::now());
+            Dialed::Failed
         }
         // The peer was changed meanwhile, or its key events contradict what is known.
         Ok(None) => Dialed::Failed,
@@ -213,4 +239,21 @@ async fn reach(
 
 fn now() -> Instant {
     Instant::from_std(clock::monotonic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With more peers than connections, those with high site ids were never dialled.
+    #[test]
+    fn the_peers_after_the_one_that_was_dialled_last_come_first() {
+        let [one, two, three] = [1, 2, 3].map(|byte| SiteId([byte; 32]));
+        let peers = || vec![three, one, two];
+        assert_eq!(after(None, peers()), [one, two, three]);
+        assert_eq!(after(Some(one), peers()), [two, three, one]);
+        assert_eq!(after(Some(SiteId([2; 32])), vec![one, three]), [three, one]);
+        assert_eq!(after(Some(three), peers()), [one, two, three]);
+        assert_eq!(after(Some(one), vec![]), []);
+    }
 }

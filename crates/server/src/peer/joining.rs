@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use countersign_core::engine::{OwnSide, PeerProblem, TransportError};
+use countersign_core::id::AccountId;
 use countersign_core::store::StoreError;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::SitePublicKey;
@@ -51,6 +52,8 @@ pub(super) enum DialError {
     Join(#[from] JoinError),
     #[error("this site is sealed")]
     Sealed,
+    #[error("this site has too much public-key work")]
+    Busy,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -136,11 +139,19 @@ async fn store(known: KnownSite, page: &[u8], shared: &Shared) -> Result<(), Dia
 }
 
 /// The newest key of the site that had the key of a ticket.
-async fn newest_key(address: &str, ticket: &PeerTicket) -> Result<SitePublicKey, DialError> {
+async fn newest_key(
+    address: &str,
+    ticket: &PeerTicket,
+    own: &OwnSide,
+    shared: &Shared,
+) -> Result<SitePublicKey, DialError> {
     let mut walk = KeyEventWalk::first_contact(ticket.site().signing);
     loop {
         let page = key_events(address, walk.wanted()).await?;
-        match walk.receive(&page)? {
+        let turn = turn(own, shared).await?;
+        let step = walk.receive(&page)?;
+        drop(turn);
+        match step {
             WalkStep::More(more) => walk = more,
             WalkStep::Done(known) => return Ok(*known.keys()),
         }
@@ -181,7 +192,7 @@ async fn present(
     let (mut stream, proven) = match pinned(&address, *ticket.site()).await {
         Err(DialError::WrongKey) => {
             // The key may have been replaced since the ticket was issued.
-            let newest = newest_key(&address, ticket).await?;
+            let newest = newest_key(&address, ticket, own, shared).await?;
             pinned(&address, newest).await?
         }
         connected => connected?,
@@ -194,6 +205,7 @@ async fn present(
         events: &events,
     };
     let exporter = stream.enrolment_exporter()?;
+    let working = turn(own, shared).await?;
     let (mut waiting, line) = AwaitingAnswer::start(
         ticket,
         proven,
@@ -202,6 +214,7 @@ async fn present(
         &exporter,
         &mut SystemEntropy,
     )?;
+    drop(working);
     // The other site may close at once; what follows from it is found when the answer is read.
     let _ = stream.write_all(&line).await;
     let _ = stream.flush().await;
@@ -211,12 +224,31 @@ async fn present(
         let read = (&mut stream).take(room as u64).read_buf(&mut bytes).await;
         match read {
             Ok(0) | Err(_) => return Err(waiting.closed().into()),
-            Ok(_) => match waiting.receive(&bytes)? {
-                AnswerStep::More(more) => waiting = more,
-                AnswerStep::Joined(joined) => return Ok(joined),
-            },
+            Ok(_) => {
+                // The end of the line is followed by the verification of its key events.
+                let working = match bytes.contains(&b'\n') {
+                    true => Some(turn(own, shared).await?),
+                    false => None,
+                };
+                let step = waiting.receive(&bytes)?;
+                drop(working);
+                match step {
+                    AnswerStep::More(more) => waiting = more,
+                    AnswerStep::Joined(joined) => return Ok(joined),
+                }
+            }
         }
     }
+}
+
+/// Waits for a turn at public-key work. It is held for the work alone, never while the other site is
+/// waited for: a site that does not answer would hold up the work of all accounts.
+async fn turn(
+    own: &OwnSide,
+    shared: &Shared,
+) -> Result<crate::queue::Turn<Option<AccountId>>, DialError> {
+    let turn = shared.operations.turn(Some(own.account)).await;
+    turn.ok_or(DialError::Busy)
 }
 
 async fn pinned(

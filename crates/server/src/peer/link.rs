@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{PeerBreach, PeerConnection, PeerTransport};
+use countersign_core::engine::{PeerBreach, PeerConnection};
 use countersign_core::sessions::CloseReason;
 use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
@@ -73,8 +73,9 @@ impl OpenPeer {
 impl Drop for OpenPeer {
     fn drop(&mut self) {
         self.shared.site.close_peer(&self.connection);
-        // Messages may wait for another connection.
-        self.server.wake();
+        // Messages may wait for another connection. Those of other peers do not, and a peer that comes
+        // and goes must not make their connections read the outbox.
+        let _ = self.server.ended.send(self.connection.site);
     }
 }
 
@@ -97,12 +98,12 @@ pub(super) async fn first_line(
 type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 
 /// Serves a connection until it ends. `quiet` is the time without anything to do after which this
-/// site closes it; `None` on the side that was connected to.
+/// site closes it; `None` on the side that was connected to. Returns whether the peer took a message.
 pub(super) async fn run(
     mut open: OpenPeer,
     stream: Box<TlsStream<TcpStream>>,
     quiet: Option<Duration>,
-) {
+) -> bool {
     let (reader, writer) = tokio::io::split(*stream);
     let site = open.site();
     let mut link = Link {
@@ -128,6 +129,7 @@ pub(super) async fn run(
     if let Some(breach) = link.breach {
         count(&open.shared, site, breach).await;
     }
+    link.outgoing.has_sent()
 }
 
 /// Counts a breach of the protocol. The connection ends if the peer is suspended.

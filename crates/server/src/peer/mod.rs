@@ -34,7 +34,7 @@ use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
 use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tracing::{debug, error, info, warn};
 
 use self::asking::Asks;
@@ -51,12 +51,17 @@ const HEADS: Duration = Duration::from_secs(10);
 /// How long the operation that starts or stops the server waits for it.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// Ended connections that a task may be told later. A task that misses some looks at the outbox.
+const ENDED_WAITING: usize = 64;
+
 /// What the tasks of the peer server share.
 pub(crate) struct PeerServer {
     shared: Weak<Shared>,
     state: watch::Sender<PeerServerState>,
     /// Changes when there may be something to do.
     changes: watch::Sender<u64>,
+    /// The peers whose connections end.
+    ended: broadcast::Sender<SiteId>,
     /// The peers that a connection is sending messages to: one at a time keeps their order.
     sending: Mutex<HashSet<SiteId>>,
     /// The site's end of TLS.
@@ -94,6 +99,7 @@ impl PeerServer {
             shared: Arc::downgrade(shared),
             state: watch::Sender::new(state),
             changes: watch::Sender::new(0),
+            ended: broadcast::Sender::new(ENDED_WAITING),
             sending: Mutex::default(),
             acceptors: Arc::default(),
             heads: watch::Sender::new(0),
@@ -279,7 +285,8 @@ enum Wanted {
     Trouble,
 }
 
-/// The right to send messages to a peer. When the connection that has it ends, it wakes the others.
+/// The right to send messages to a peer. When the connection that has it ends, the others of that peer
+/// are told.
 struct Sending {
     server: Arc<PeerServer>,
     site: SiteId,

@@ -1,10 +1,11 @@
 //! What this site sends over one connection: messages, heads of the audit log, its new address, pings.
 //!
 //! ```text
-//!          changed            some                     result
-//! Resting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
-//!    ▲                  │ none                                     │ nothing was taken
-//!    └──────────────────┴──────────────────────────────────────────┘
+//!          changed            some                     reports             all were taken
+//! Waiting ─────────▶ Reading ──────▶ Awaiting a result ───────▶ Storing ──▶ Reading
+//!    ▲                  │ none                                     │ some have to wait
+//!    ├──────────────────┘                                          ▼
+//!    └────────────────────────────────── 5 s ────────────────── Resting
 //! ```
 //!
 //! One batch is under way at a time, over one connection of each peer, which keeps the order.
@@ -15,14 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::engine::{
-    DeliveryReport, HeadReply, OfferedHead, Outgoing as Batch, PeerAddressNotice, PeerStatus,
+    DeliveryReport, HeadReply, IncomingState, OfferedHead, Outgoing as Batch, PeerAddressNotice,
+    PeerStatus,
 };
 use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
+use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::{PeerServer, Sending};
@@ -31,7 +34,7 @@ use crate::shared::{Shared, log_trouble};
 
 /// How long a peer may take for a result.
 const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long this site waits after a peer took nothing of a batch.
+/// How long this site waits after a peer did not take all messages of a batch.
 const LATER: Duration = Duration::from_secs(5);
 
 type Step<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -41,6 +44,9 @@ pub(super) struct Outgoing {
     shared: Arc<Shared>,
     site: SiteId,
     changes: watch::Receiver<u64>,
+    ended: broadcast::Receiver<SiteId>,
+    /// Whether the peer took a message.
+    has_sent: bool,
     state: State,
     last_id: u64,
     /// Whether the peer was told the address of this site on this connection.
@@ -48,8 +54,10 @@ pub(super) struct Outgoing {
 }
 
 enum State {
-    /// Nothing is under way until this time, or until something changes.
-    Resting(Option<Instant>),
+    /// Nothing is under way until something changes, or until this time.
+    Waiting(Option<Instant>),
+    /// Nothing is under way until this time.
+    Resting(Instant),
     Reading(Sending, Step<Work>),
     /// The operation with this id was sent.
     Awaiting(Sending, u64, Sent, Instant),
@@ -62,7 +70,8 @@ enum Work {
     Address(PeerAddressNotice),
     Head(OfferedHead),
     Ping,
-    Nothing,
+    /// Nothing, until this time or until something changes.
+    Nothing(Option<Timestamp>),
 }
 
 /// What an operation carried that waits for its result.
@@ -112,6 +121,25 @@ struct Reports {
     reports: Vec<DeliveryReport>,
 }
 
+/// Waits until a connection with the peer ends. One of another peer changes nothing for this one.
+async fn until_ended(ended: &mut broadcast::Receiver<SiteId>, site: SiteId) {
+    loop {
+        match ended.recv().await {
+            Ok(other) if other != site => {}
+            // One of those that were missed may have been the peer's.
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => pending().await,
+        }
+    }
+}
+
+/// The time at which it is that time of the site.
+fn at(time: Timestamp) -> Instant {
+    let wait = time.millis().saturating_sub(clock::now().millis());
+    let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
+    Instant::from_std(clock::monotonic()) + wait
+}
+
 impl Outgoing {
     pub(super) fn new(server: &Arc<PeerServer>, shared: &Arc<Shared>, site: SiteId) -> Self {
         let mut changes = server.changes.subscribe();
@@ -122,7 +150,9 @@ impl Outgoing {
             shared: shared.clone(),
             site,
             changes,
-            state: State::Resting(None),
+            ended: server.ended.subscribe(),
+            has_sent: false,
+            state: State::Waiting(None),
             last_id: 0,
             told: false,
         }
@@ -133,25 +163,31 @@ impl Outgoing {
         self.site
     }
 
+    /// Whether the peer accepted a message, or refused one for good.
+    pub(super) fn has_sent(&self) -> bool {
+        self.has_sent
+    }
+
     /// Whether a batch is under way.
     pub(super) fn is_busy(&self) -> bool {
-        !matches!(self.state, State::Resting(_))
+        !matches!(self.state, State::Waiting(_) | State::Resting(_))
     }
 
     /// The next thing to do. Nothing is lost if the future is dropped.
     pub(super) async fn next(&mut self) -> Next {
         loop {
             match &mut self.state {
+                State::Waiting(until) => {
+                    let until = *until;
+                    self.until_changed(until).await;
+                    self.begin();
+                }
                 State::Resting(until) => {
-                    if let Some(until) = *until {
-                        tokio::time::sleep_until(until).await;
-                    } else if self.changes.changed().await.is_err() {
-                        pending::<()>().await;
-                    }
+                    tokio::time::sleep_until(*until).await;
                     self.begin();
                 }
                 State::Reading(_, reading) => match log_trouble(reading.await) {
-                    Ok(Work::Nothing) => self.state = State::Resting(None),
+                    Ok(Work::Nothing(again)) => self.state = State::Waiting(again.map(at)),
                     Ok(work) => {
                         if let Some(operation) = self.send(work) {
                             return Next::Send(operation);
@@ -173,7 +209,7 @@ impl Outgoing {
 
     /// Takes a result.
     pub(super) fn answered(&mut self, outcome: &Outcome) -> Answered {
-        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
         let (sending, sent) = match state {
             State::Awaiting(sending, id, sent, _) if id == outcome.id => (sending, sent),
             other => {
@@ -218,6 +254,8 @@ impl Outgoing {
                 let Some(reports) = fitting(reports, sent) else {
                     return Answered::Foreign;
                 };
+                let is_taken = |report: &DeliveryReport| report.state != IncomingState::Later;
+                self.has_sent |= reports.iter().any(is_taken);
                 let (site, peer) = (self.shared.site.clone(), self.site);
                 let storing =
                     async move { site.messages_reported(peer, &reports, clock::now()).await };
@@ -279,12 +317,12 @@ impl Outgoing {
     fn begin(&mut self) {
         self.state = match self.server.begin_sending(self.site) {
             Some(sending) => State::Reading(sending, self.reading()),
-            None => State::Resting(None),
+            None => State::Waiting(None),
         };
     }
 
     fn read_on(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
         if let State::Storing(sending, _) = state {
             self.state = State::Reading(sending, self.reading());
         }
@@ -293,7 +331,7 @@ impl Outgoing {
     fn reading(&self) -> Step<Work> {
         let (site, peer, told) = (self.shared.site.clone(), self.site, self.told);
         Box::pin(async move {
-            let batch = site.messages_for(peer).await?;
+            let batch = site.messages_for(peer, clock::now()).await?;
             if !batch.messages.is_empty() {
                 return Ok(Work::Messages(batch));
             }
@@ -305,13 +343,13 @@ impl Outgoing {
             }
             Ok(match site.asks_for_status(peer) {
                 true => Work::Ping,
-                false => Work::Nothing,
+                false => Work::Nothing(batch.again),
             })
         })
     }
 
     fn send(&mut self, work: Work) -> Option<Operation> {
-        let state = std::mem::replace(&mut self.state, State::Resting(None));
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
         let State::Reading(sending, _) = state else {
             return None;
         };
@@ -335,7 +373,7 @@ impl Outgoing {
                 let params = serde_json::value::to_raw_value(&serde_json::json!({})).ok()?;
                 ("ping", params, Sent::Ping)
             }
-            Work::Nothing => return None,
+            Work::Nothing(_) => return None,
         };
         self.last_id += 1;
         let until = Instant::from_std(clock::monotonic()) + RESULT_TIMEOUT;
@@ -345,7 +383,28 @@ impl Outgoing {
 
     /// Waits before the same messages are sent again.
     fn rest(&mut self) {
-        let until = Instant::from_std(clock::monotonic()) + LATER;
-        self.state = State::Resting(Some(until));
+        self.state = State::Resting(Instant::from_std(clock::monotonic()) + LATER);
+    }
+
+    /// Waits until there may be messages, the connection that sends them has ended, or it is this
+    /// time.
+    async fn until_changed(&mut self, until: Option<Instant>) {
+        let time = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => pending().await,
+            }
+        };
+        let (changes, ended, site) = (&mut self.changes, &mut self.ended, self.site);
+        let changed = async {
+            if changes.changed().await.is_err() {
+                pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = until_ended(ended, site) => {}
+            () = time => {}
+        }
     }
 }

@@ -52,6 +52,7 @@ fn own() -> Vec<Entry> {
         together(),
         costly(),
         text(),
+        pages(),
         fault(),
         give(),
         take(),
@@ -111,6 +112,31 @@ fn text() -> Entry {
                         Ok(Answer::new("x".repeat(64 * 1024)))
                     }
                 }
+            }
+        })
+}
+
+/// An operation that returns a page of 512 KiB, not at once, and counts how many times it did.
+fn pages() -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Pages {
+        /// 0: returns how many times a page was returned.
+        limit: u32,
+    }
+    let given = Arc::new(AtomicUsize::new(0));
+    Entry::new("test", "pages")
+        .summary("Returns a page.")
+        .allow(&Role::ALL)
+        .handler(move |_, params: Pages| {
+            let given = given.clone();
+            async move {
+                if params.limit == 0 {
+                    return Ok(Answer::new(given.load(Ordering::SeqCst).to_string()));
+                }
+                tokio::task::yield_now().await;
+                given.fetch_add(1, Ordering::SeqCst);
+                Ok(Answer::new("x".repeat(512 * 1024)))
             }
         })
 }

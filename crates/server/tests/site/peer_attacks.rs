@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use countersign_core::engine::PeerServerState;
+use countersign_net::lines::Lines;
+use countersign_net::tls::Acceptor;
+use countersign_proto::device::DeviceWelcome;
+use countersign_proto::peer::PeerWelcome;
 use countersign_testkit::harness::time::until;
 use serde_json::json;
+use tokio::net::TcpListener;
 
-use crate::peer_side::{connected, next, peers};
+use crate::peer_side::{connected, key, next, peers};
 
 /// A hostile peer answered every batch with reports of other messages. Each answer cost a commit,
 /// and the same batch followed at once, without end.
@@ -91,4 +96,32 @@ async fn two_wrong_lines_on_each_of_many_connections_suspend_a_peer() {
         .await;
     }
     until(async || b.peers().await[0].1 == "suspended").await;
+}
+
+/// A peer that welcomed the site and closed was dialled again without a pause, and `peer doctor` found
+/// nothing wrong.
+#[tokio::test]
+async fn a_peer_that_welcomes_the_site_and_closes_is_dialled_with_a_backoff() {
+    let (a, mut b) = peers().await;
+    let (address, key) = (b.address(), key(&b));
+    b.stop().await;
+    let listener = TcpListener::bind(&address).await.unwrap();
+    a.send("bob@b.example", "hello").await;
+    let (socket, _) = listener.accept().await.unwrap();
+    let stream = Acceptor::new(key).unwrap().accept(socket).await.unwrap();
+    let mut lines = Lines::new(stream, 1 << 20);
+    assert!(lines.next().await.unwrap().is_some());
+    let limits = DeviceWelcome {
+        idle_seconds: 300,
+        line_bytes: 1 << 20,
+        in_flight: 16,
+    };
+    let welcome = PeerWelcome::new(limits, &b.served.site.key_events());
+    lines.send(&welcome.to_line()).await.unwrap();
+    drop(lines);
+    until(async || {
+        let findings = a.admin("peer.doctor", json!({})).await.to_string();
+        findings.contains("it ended the connection before it took a message")
+    })
+    .await;
 }

@@ -94,6 +94,32 @@ async fn operations_wait_while_their_client_does_not_read() {
     );
 }
 
+/// The operations in flight that had not ended yet when the output was full all ended later, each
+/// with its page: 128 MiB for a client that reads nothing.
+// OPS-12
+#[tokio::test]
+async fn operations_that_list_wait_for_room_while_their_client_does_not_read() {
+    const ASKED: u64 = 96;
+    let served = site().serve().await;
+    let mut raw = Raw::service(&served).await;
+    for id in 1..=ASKED {
+        raw.ask(id, "test", "pages", &json!({ "limit": 1 }));
+    }
+    raw.flush().await;
+    let given = async || {
+        let given = served.admin("test.pages", json!({ "limit": 0 })).await;
+        given.as_str().unwrap().parse::<usize>().unwrap()
+    };
+    let mut before = usize::MAX;
+    while given().await != before {
+        before = given().await;
+        time::settle().await;
+    }
+    // The site does not count the data in the buffers of the two sockets.
+    assert!(before < 48, "{before} of them");
+    assert_eq!(raw.results(96).await.len(), 96);
+}
+
 /// Events for a client that does not read are dropped and need no memory. The client learns of it.
 // ALM-49
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! Tickets that a provider accepted before their consumer was locked, deleted or put in lockdown.
 
-use countersign_http_auth::Provider;
+use std::sync::Arc;
+
+use countersign_core::sessions::Audience;
+use countersign_http_auth::{Provider, Site};
+use countersign_proto::operation::Event;
 use countersign_testkit::harness::{ServedSite, time};
 use serde_json::json;
+use serde_json::value::to_raw_value;
 
 use crate::operations::site;
-use crate::symmetric::{Registered, call, consumer, known, register, serve};
+use crate::symmetric::{Registered, call, consumer, known, reachable, register, serve};
 
 /// `billing`, which calls `ledger`, and the address of ledger. Both have sessions.
 struct World {
@@ -18,6 +23,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(reachable).await
+    }
+
+    /// The provider knows the site as `known` returns it.
+    async fn with(known: fn(&ServedSite) -> Site) -> Self {
         let served = site().serve().await;
         let ledger = register(&served, "ledger").await;
         let billing = register(&served, "billing").await;
@@ -55,7 +65,7 @@ async fn a_provider_with_a_session_refuses_tickets_that_were_given_before_a_lock
         // The consumer goes on using its ticket, without asking the site.
         time::until(async || call(&consumer, &world.address).await.is_err()).await;
         world.served.admin(lifted, lift).await;
-        // A ticket that is issued in the millisecond of the event is void too.
+        // A ticket that is issued within the uncertainty of the provider's clock is void too.
         time::until(async || {
             let called = call(&world.consumer(), &world.address).await;
             called.is_ok_and(|(status, _)| status == 200)
@@ -76,6 +86,53 @@ async fn a_provider_whose_session_a_lockdown_ends_refuses_all_tickets_of_before(
     assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
     world.served.admin("lockdown.site", json!({})).await;
     time::until(async || call(&consumer, &world.address).await.is_err()).await;
+    drop(world.provider);
+    world.served.stop().await;
+}
+
+/// A provider that missed events passed over the gap, and accepted tickets of which an event had said
+/// that they are void.
+// BRK-80
+#[tokio::test]
+async fn a_provider_that_missed_events_refuses_all_tickets_of_before() {
+    // The provider cannot ask for the site's time, so that the tickets of the next minute are void too:
+    // the consumer cannot simply get another one.
+    let world = World::with(known).await;
+    let consumer = world.consumer();
+    assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
+    let missed = Arc::new(Event {
+        group: "events".to_owned(),
+        event: "missed".to_owned(),
+        data: to_raw_value(&json!({})).unwrap(),
+    });
+    let events = world.served.site.events();
+    assert!(events.publish(&Audience::All, &missed) > 0);
+    time::until(async || call(&consumer, &world.address).await.is_err()).await;
+    drop(world.provider);
+    world.served.stop().await;
+}
+
+/// The mark was the time of the provider's clock: one that was behind left tickets valid.
+// BRK-80
+#[tokio::test]
+async fn tickets_are_void_up_to_the_time_of_the_event_if_the_clock_of_the_provider_is_behind() {
+    let world = World::new().await;
+    let consumer = world.consumer();
+    assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
+    let data = json!({ "app": "billing", "at": "2100-01-01T00:00:00.000Z" });
+    let void = Arc::new(Event {
+        group: "broker".to_owned(),
+        event: "tickets_void".to_owned(),
+        data: to_raw_value(&data).unwrap(),
+    });
+    let events = world.served.site.events();
+    assert!(events.publish(&Audience::All, &void) > 0);
+    time::until(async || call(&consumer, &world.address).await.is_err()).await;
+    let again = call(&world.consumer(), &world.address).await;
+    assert!(
+        !again.is_ok_and(|(status, _)| status == 200),
+        "a ticket of now"
+    );
     drop(world.provider);
     world.served.stop().await;
 }

@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 15] = [
+pub(super) const LAYOUTS: [(&str, &str); 16] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -72,6 +72,10 @@ pub(super) const LAYOUTS: [(&str, &str); 15] = [
         include_str!("../../migrations/0014_sealed_data.sql"),
     ),
     ("http", include_str!("../../migrations/0015_http.sql")),
+    (
+        "accepted_pairs",
+        include_str!("../../migrations/0016_accepted_pairs.sql"),
+    ),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -99,6 +99,8 @@ macro_rules! keeps_the_contract {
             a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_delivered
             a_message_is_received_once_and_in_order
             the_first_message_of_each_pair_waits_before_the_second_of_any
+            accounts_take_turns_at_sending_and_what_is_withheld_is_passed_over
+            a_recipient_is_new_until_a_message_was_accepted
             a_deleted_account_and_a_forgotten_peer_take_their_messages_along
             the_newest_heads_of_each_side_of_a_peer_are_kept
             of_two_heads_of_a_peer_with_one_number_one_is_stored

@@ -1,13 +1,15 @@
 //! Peers, and the messages between their people.
 
-use countersign_core::accounts::Account;
+use countersign_core::accounts::{Account, State};
 use countersign_core::id::MessageId;
 use countersign_core::page::Page;
 use countersign_core::peers::{
     InboxMessage, Introduction, LogSide, MAX_HEADS, OutboxMessage, Peer, PeerPermission, PeerState,
     SealedText, SendState,
 };
-use countersign_core::store::{Change, LastReceived, PeerChange, Store, StoreError, Thing, Unique};
+use countersign_core::store::{
+    Change, LastReceived, PeerChange, Store, StoreError, Thing, Unique, Withheld,
+};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
@@ -22,6 +24,11 @@ const STALE_PEER: StoreError = StoreError::Stale { what: Thing::Peer };
 const NO_PEER: StoreError = StoreError::NotFound { what: Thing::Peer };
 const SEEN_BEFORE: StoreError = StoreError::Stale {
     what: Thing::Message,
+};
+/// Nothing is withheld.
+const ALL: Withheld = Withheld {
+    accounts: Vec::new(),
+    pairs: Vec::new(),
 };
 const NO_MESSAGE: StoreError = StoreError::NotFound {
     what: Thing::Message,
@@ -197,9 +204,9 @@ pub async fn a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_deliver
     commit(&*store, [send(&second)]).await.unwrap();
     // The number that the sender proposes is taken: the next one is assigned.
     second.number = 1_001;
-    let waiting = store.waiting_messages(one.site(), 9).await.unwrap();
+    let waiting = store.waiting_messages(one.site(), &ALL, 9).await.unwrap();
     assert_eq!(waiting, [first.clone(), second.clone()]);
-    assert_eq!(store.peers_awaited().await.unwrap(), [one.site()]);
+    assert_eq!(store.peers_awaited(&ALL).await.unwrap(), [one.site()]);
     assert_eq!(store.outbox_count(ada.id).await.unwrap(), 2);
     assert_eq!(store.outbox_peers(ada.id).await.unwrap(), [one.site()]);
 
@@ -216,9 +223,9 @@ pub async fn a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_deliver
     });
     commit(&*store, [refused]).await.unwrap();
     second.state = SendState::Refused { why, at: NOW };
-    let waiting = store.waiting_messages(peer, 9).await.unwrap();
+    let waiting = store.waiting_messages(peer, &ALL, 9).await.unwrap();
     assert_eq!(waiting, []);
-    assert_eq!(store.peers_awaited().await.unwrap(), []);
+    assert_eq!(store.peers_awaited(&ALL).await.unwrap(), []);
     assert_eq!(store.outbox_peers(ada.id).await.unwrap(), []);
     let outbox = store.outbox(ada.id, &page(None, 9)).await.unwrap();
     assert_eq!(outbox, std::slice::from_ref(&second));
@@ -231,7 +238,7 @@ pub async fn a_message_is_numbered_once_and_leaves_the_outbox_when_it_is_deliver
     // The pair's numbers go on.
     let third = outgoing(&one, &ada, "bob@b.example", "three");
     commit(&*store, [send(&third)]).await.unwrap();
-    let waiting = store.waiting_messages(peer, 9).await.unwrap();
+    let waiting = store.waiting_messages(peer, &ALL, 9).await.unwrap();
     assert_eq!(waiting[0].number, 1_002);
 }
 
@@ -288,12 +295,100 @@ pub async fn the_first_message_of_each_pair_waits_before_the_second_of_any(
         let message = outgoing(&one, &ada, other, text);
         commit(&*store, [send(&message)]).await.unwrap();
     }
-    let waiting = store.waiting_messages(one.site(), 3).await.unwrap();
+    let waiting = store.waiting_messages(one.site(), &ALL, 3).await.unwrap();
     let texts: Vec<_> = waiting
         .iter()
         .map(|message| message.text.as_bytes())
         .collect();
     assert_eq!(texts, [b"1", b"4", b"2"]);
+}
+
+/// One person with many recipients filled every batch, and delayed the messages of all others.
+pub async fn accounts_take_turns_at_sending_and_what_is_withheld_is_passed_over(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let (ada, bob) = (ada(&*store).await, person("bob"));
+    commit(&*store, [Change::InsertAccount(bob.clone())])
+        .await
+        .unwrap();
+    let one = peer(1, "b.example", &ada);
+    commit(&*store, [insert(&one)]).await.unwrap();
+    for (own, other, text) in [
+        (&ada, "p1@b.example", "1"),
+        (&ada, "p2@b.example", "2"),
+        (&ada, "p1@b.example", "3"),
+        (&ada, "p3@b.example", "4"),
+        (&bob, "p4@b.example", "5"),
+        (&bob, "p4@b.example", "6"),
+    ] {
+        let message = outgoing(&one, own, other, text);
+        commit(&*store, [send(&message)]).await.unwrap();
+    }
+    let site = one.site();
+    let texts = async |withheld: &Withheld| {
+        let waiting = store.waiting_messages(site, withheld, 9).await.unwrap();
+        let texts = waiting.iter().map(|message| message.text.as_str());
+        texts.collect::<String>()
+    };
+    assert_eq!(texts(&ALL).await, "152643");
+    let of_ada = Withheld {
+        accounts: vec![ada.id],
+        pairs: Vec::new(),
+    };
+    assert_eq!(texts(&of_ada).await, "56");
+    let pair = |own: &Account, other: &str| (site, own.id, name(other));
+    let pairs = Withheld {
+        accounts: Vec::new(),
+        pairs: vec![pair(&ada, "p1@b.example"), pair(&ada, "p4@b.example")],
+    };
+    assert_eq!(texts(&pairs).await, "2546");
+    let both = Withheld {
+        pairs: vec![pair(&bob, "p4@b.example")],
+        ..of_ada
+    };
+    assert_eq!(texts(&both).await, "");
+    assert_eq!(store.peers_awaited(&both).await.unwrap(), []);
+    assert_eq!(store.peers_awaited(&pairs).await.unwrap(), [site]);
+    let locked = bob.revised(NOW, |bob| bob.state = State::Locked);
+    commit(&*store, [Change::UpdateAccount(locked)])
+        .await
+        .unwrap();
+    assert_eq!(texts(&ALL).await, "1243");
+    let own = ada.id;
+    commit(&*store, [Change::Peer(PeerChange::DiscardWaiting { own })])
+        .await
+        .unwrap();
+    assert_eq!(texts(&ALL).await, "");
+    assert_eq!(store.outbox_count(ada.id).await.unwrap(), 0);
+}
+
+pub async fn a_recipient_is_new_until_a_message_was_accepted(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let (peer, bob) = (one.site(), name("bob@b.example"));
+    let first = outgoing(&one, &ada, "bob@b.example", "1");
+    let other = outgoing(&one, &ada, "eve@b.example", "2");
+    commit(&*store, [send(&first), send(&other)]).await.unwrap();
+    let new = async || store.new_recipients(peer, ada.id).await.unwrap();
+    let has_accepted = async || store.has_accepted(peer, &bob, ada.id).await.unwrap();
+    assert_eq!(new().await, [bob.clone(), name("eve@b.example")]);
+    assert!(!has_accepted().await);
+    let id = first.id;
+    commit(&*store, [Change::Peer(PeerChange::Delivered { id, peer })])
+        .await
+        .unwrap();
+    assert!(has_accepted().await);
+    let again = outgoing(&one, &ada, "bob@b.example", "3");
+    commit(&*store, [send(&again)]).await.unwrap();
+    assert_eq!(new().await, [name("eve@b.example")]);
+    let (id, own) = (other.id, ada.id);
+    commit(&*store, [Change::Peer(PeerChange::DiscardSent { id, own })])
+        .await
+        .unwrap();
+    assert_eq!(new().await, []);
 }
 
 pub async fn a_deleted_account_and_a_forgotten_peer_take_their_messages_along(
@@ -317,7 +412,7 @@ pub async fn a_deleted_account_and_a_forgotten_peer_take_their_messages_along(
     commit(&*store, [Change::DeleteAccount { id, revision }])
         .await
         .unwrap();
-    let waiting = store.waiting_messages(one.site(), 9).await.unwrap();
+    let waiting = store.waiting_messages(one.site(), &ALL, 9).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].own, bob.id);
     assert_eq!(store.inbox_count(ada.id).await.unwrap(), 0);

@@ -8,6 +8,7 @@ use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
 use serde_json::json;
 
 use super::Site;
+use super::following::is_fork;
 use crate::access::Channel;
 use crate::accounts::Kind;
 use crate::alarms::{PeerAlarm, SystemAlarm};
@@ -18,7 +19,7 @@ use crate::enrolment::RevocationReason;
 use crate::lockdown::Activity;
 use crate::peers::{Introduction, MAX_INTRODUCTIONS, MAX_PEERS, Peer, PeerPermission, PeerState};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
-use crate::throttle::Source;
+use crate::throttle::{Rate, Source};
 use crate::timestamp::Timestamp;
 
 impl Site {
@@ -54,6 +55,11 @@ impl Site {
         // The token stays unspent, and may be used once the lockdown is lifted.
         if !self.permits_peer(Activity::PeerJoin, request.claimed_site()) {
             return Err(presented.refused("lockdown"));
+        }
+        // The bound site may repeat its request, and each one costs a verification of its key events.
+        let rate = Rate::RepeatedJoins(ticket.id);
+        if presented.bound.is_some() && self.throttle().rates().take(rate, now).is_err() {
+            return Err(presented.refused("repeated_too_often"));
         }
         let proven = proof.await;
         let proven = proven.filter(|proven| proven.site().id() == request.claimed_site());
@@ -94,6 +100,7 @@ impl Site {
                 self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::Fork);
                 presented.misused(RevocationReason::WrongProof).await
             }
+            Err(NoPeer::Behind) => presented.misused(RevocationReason::WrongProof).await,
             Err(NoPeer::Own) => presented.misused(RevocationReason::KeyInUse).await,
             Err(NoPeer::Removed) => Err(presented.refused("peer_removed")),
             Err(NoPeer::Suspended) => Err(presented.refused("peer_suspended")),
@@ -131,11 +138,15 @@ impl Site {
             PeerState::Active if peer.zone != zone => return Ok(Err(NoPeer::Zone)),
             PeerState::Active => {}
         }
-        // The event that is known must be among them: another chain of the same site is a fork, and
-        // a chain that ends before it proves a key that was replaced.
+        // The event that is known must be among them: a chain that ends before it proves a key that
+        // was replaced, and another chain of the same site may be a fork.
+        let proven = Some(other.known.keys().signing);
         let known = match peer.known.advance(other.events) {
             Ok(known) if known == other.known => known,
-            _ => return Ok(Err(NoPeer::Fork)),
+            Err(error) if is_fork(&peer.known, other.events, &error, proven) => {
+                return Ok(Err(NoPeer::Fork));
+            }
+            Ok(_) | Err(_) => return Ok(Err(NoPeer::Behind)),
         };
         let introduction = other.introduction;
         let peer = peer.revised(|peer| {
@@ -206,8 +217,11 @@ pub(super) enum NoPeer {
     Own,
     /// Its zone is this site's, another peer's, or another one than before.
     Zone,
-    /// Its key events contradict what is known of it.
+    /// Its key events contradict what is known of it, and a holder of its key made or sent them.
     Fork,
+    /// Its key events do not reach the newest known one, or contradict it without a proof that its
+    /// key was stolen.
+    Behind,
     /// It is a tombstone.
     Removed,
     /// It is suspended.

@@ -36,7 +36,8 @@ const MAX_ATTEMPTS: usize = 8;
 pub enum PeerBreach {
     /// A line that is neither an operation nor an expected result.
     Line,
-    /// An operation above its rate. An honest site rests after the first one.
+    /// An operation above its rate, within a second of another one. An honest site rests after the
+    /// first one.
     Rate,
     /// An operation that no peer may call. An honest site of a later version may try a few.
     Operation,
@@ -98,6 +99,13 @@ impl Site {
         breach: PeerBreach,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        // An honest site rests after a busy answer, but may have sent other operations before.
+        if breach == PeerBreach::Rate {
+            let first = self.throttle().rates().take(Rate::Busy(site), now);
+            if first.is_ok() {
+                return Ok(());
+            }
+        }
         let faults = {
             let mut all = lock(&self.peering().faults);
             let faults = all.entry(site).or_insert(Faults::new(now));

@@ -137,6 +137,11 @@ impl Site {
         if self.is_sealed() || !self.may_connect(hello.site) {
             return Ok(None);
         }
+        // Before anything is looked up or verified: only the newest key may connect.
+        let newest = hello.events.last().map(|event| event.event().keys.signing);
+        if newest.is_some_and(|newest| newest != key) {
+            return Ok(None);
+        }
         let peer = self.store().peer(hello.site).await?;
         let peer = peer.filter(|peer| peer.is_active() && peer.was_introduced_by(&hello.id));
         let Some(peer) = peer else {

@@ -13,12 +13,26 @@ use crate::store::{Change, ChangeSet, PeerChange, StoreError};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
+/// Whether a contradiction shows that the peer's key was stolen: a holder of the newest known key
+/// made the event, or sent it. Anyone can send others, and an alarm of theirs would hide the real one.
+pub(super) fn is_fork(
+    known: &KnownSite,
+    events: &[SignedKeyEvent],
+    error: &KeyEventsError,
+    proven: Option<VerifyingKey>,
+) -> bool {
+    let has_key = proven == Some(known.keys().signing);
+    match error {
+        KeyEventsError::Fork { .. } => has_key || known.is_contradicted_by_its_key(events),
+        KeyEventsError::BadSignature { .. } => has_key,
+        _ => false,
+    }
+}
+
 impl Site {
     /// Follows key events of a peer and stores the newest one. `None` if they contradict what is
-    /// known, or if one is missing. `proven` is the key that the sender of the events proved.
-    ///
-    /// Contradictions raise an alarm only if a holder of the peer's key made or sent them. Anyone
-    /// can send others, and an alarm of theirs would hide the real one.
+    /// known, if one is missing, or if the peer replaced its key too often. `proven` is the key that
+    /// the sender of the events proved. Contradictions raise an alarm if [`is_fork`].
     pub(super) async fn follow_peer(
         &self,
         peer: Peer,
@@ -26,19 +40,21 @@ impl Site {
         proven: Option<VerifyingKey>,
         now: Timestamp,
     ) -> Result<Option<Peer>, StoreError> {
+        let newest = peer.known.newest().event().number;
+        let goes_on = events.iter().any(|event| event.event().number > newest);
+        let rate = Rate::FollowedKeys(peer.site());
+        // Asked before anything is verified. It is no breach of the peer's: its events are public, so
+        // that another client may have sent them.
+        if goes_on && self.throttle().rates().wait(rate, now).is_some() {
+            return Ok(None);
+        }
         match peer.known.advance(events) {
             Ok(known) if known == peer.known => Ok(Some(peer)),
+            // Counted again: another connection may have been faster.
+            Ok(_) if self.throttle().rates().take(rate, now).is_err() => Ok(None),
             Ok(known) => self.store_key_event(peer, known, now).await.map(Some),
             Err(error) => {
-                let has_key = proven == Some(peer.known.keys().signing);
-                let is_fork = match error {
-                    KeyEventsError::Fork { .. } => {
-                        has_key || peer.known.is_contradicted_by_its_key(events)
-                    }
-                    KeyEventsError::BadSignature { .. } => has_key,
-                    _ => false,
-                };
-                if is_fork {
+                if is_fork(&peer.known, events, &error, proven) {
                     self.report_peer(&peer, PeerAlarm::Fork);
                     self.peer_problem(peer.site(), PeerProblem::Forked, now);
                     self.audit_fork(&peer, &error, now).await?;

@@ -14,24 +14,19 @@ use crate::peers::Introduction;
 use crate::store::PeerChange;
 use crate::timestamp::Timestamp;
 
-/// The most joins for one person at a time. Each is a connection to an address that the person
-/// chooses, for up to half a minute.
-const MAX_JOINS_OF_PERSON: usize = 2;
-/// The most joins at a time.
-const MAX_JOINS: usize = 32;
+/// The most joins at a time. Each is a connection to an address that its person chooses, for up to
+/// half a minute, and holds a file descriptor. One person has one of them at most.
+pub const MAX_JOINS: usize = 4;
 
 /// The right to join another site for a person, which ends when this is dropped.
-struct Turn<'a> {
+struct JoinTurn<'a> {
     site: &'a Site,
     person: AccountId,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for JoinTurn<'_> {
     fn drop(&mut self) {
-        let mut joining = lock(&self.site.peering().joining);
-        if let Some(at) = joining.iter().position(|person| *person == self.person) {
-            joining.swap_remove(at);
-        }
+        lock(&self.site.peering().joining).retain(|person| *person != self.person);
     }
 }
 
@@ -68,6 +63,7 @@ impl Site {
             id: person.name.clone(),
             host: address.host,
             port: address.port,
+            account: person.id,
         };
         let joined = transport.join(ticket, &own).await.map_err(|error| {
             let message = format!("the other site could not be joined: {error}");
@@ -108,23 +104,24 @@ impl Site {
             match problem {
                 NoPeer::Zone => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken),
                 NoPeer::Fork => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::Fork),
-                NoPeer::Own | NoPeer::Removed | NoPeer::Suspended | NoPeer::TooMany => {}
+                NoPeer::Behind
+                | NoPeer::Own
+                | NoPeer::Removed
+                | NoPeer::Suspended
+                | NoPeer::TooMany => {}
             }
             problem.refusal(ticket)
         })?;
         Ok(Joined { known, change })
     }
-}
 
-impl Site {
-    fn turn_to_join(&self, person: AccountId) -> Result<Turn<'_>, Refusal> {
+    fn turn_to_join(&self, person: AccountId) -> Result<JoinTurn<'_>, Refusal> {
         let mut joining = lock(&self.peering().joining);
-        let of_person = joining.iter().filter(|other| **other == person).count();
-        if of_person >= MAX_JOINS_OF_PERSON || joining.len() >= MAX_JOINS {
+        if joining.contains(&person) || joining.len() >= MAX_JOINS {
             return Err(Refusal::busy_for("too many sites are being joined", 30_000));
         }
         joining.push(person);
-        Ok(Turn { site: self, person })
+        Ok(JoinTurn { site: self, person })
     }
 }
 
@@ -143,6 +140,10 @@ impl NoPeer {
             Self::Fork => Refusal::conflict(
                 "the key events of the other site contradict what is known of it",
                 "do not use the ticket; ask the operator of the other site",
+            ),
+            Self::Behind => Refusal::conflict(
+                "the key events of the other site do not reach the newest one that is known here",
+                "ask the operator of the other site whether it was restored from an old backup, and for a new ticket",
             ),
             Self::Removed => Refusal::conflict(
                 "the other site was removed from the peers",

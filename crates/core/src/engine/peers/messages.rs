@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Site;
+use super::{Site, lock};
 use crate::access::Caller;
 use crate::accounts::Account;
 use crate::audit::AuditDraft;
@@ -14,7 +14,7 @@ use crate::id::MessageId;
 use crate::lockdown::LockdownTarget;
 use crate::peers::{MessageText, OutboxMessage};
 use crate::site_key::RootSecret;
-use crate::store::{Change, ChangeSet, MAX_RECENT, PeerChange, StoreError};
+use crate::store::{Change, ChangeSet, MAX_RECENT, PeerChange, StoreError, Withheld};
 use crate::text::is_allowed;
 use crate::timestamp::Timestamp;
 
@@ -72,15 +72,18 @@ pub struct DeliveryReport {
 pub struct Outgoing {
     /// The messages in the order in which they were sent, at most [`MAX_BATCH`].
     pub messages: Vec<Incoming>,
+    /// When messages that the peer asked to wait may be sent; `None` if it asked none.
+    #[serde(skip)]
+    pub again: Option<Timestamp>,
 }
 
 impl Site {
-    /// The peers for which messages or the head of the audit log wait.
+    /// The peers for which messages that may be sent now, or the head of the audit log, wait.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub async fn peers_awaited(&self, now: Timestamp) -> Result<Vec<SiteId>, StoreError> {
-        let mut awaited = self.store().peers_awaited().await?;
+        let mut awaited = self.store().peers_awaited(&self.withheld(now)).await?;
         awaited.extend(self.peers_due(now).await?);
         awaited.sort_unstable();
         awaited.dedup();
@@ -91,44 +94,47 @@ impl Site {
     ///
     /// # Errors
     /// [`StoreError`] when the store fails, and when a text is damaged.
-    pub async fn messages_for(&self, peer: SiteId) -> Result<Outgoing, StoreError> {
-        let Some(keys) = self.unsealed_keys() else {
-            return Ok(Outgoing {
-                messages: Vec::new(),
-            });
-        };
-        // More are read only while those of persons who may not send hide the others.
-        let mut read = MAX_BATCH;
-        loop {
-            let limit = u32::try_from(read).unwrap_or(u32::MAX);
-            let waiting = self.store().waiting_messages(peer, limit).await?;
-            let is_all = waiting.len() < read;
-            let messages = self.sendable(waiting, &keys.root).await?;
-            if is_all || !messages.is_empty() {
-                return Ok(Outgoing { messages });
-            }
-            read = read.saturating_mul(4);
+    pub async fn messages_for(&self, peer: SiteId, now: Timestamp) -> Result<Outgoing, StoreError> {
+        let mut messages = Vec::new();
+        if let Some(keys) = self.unsealed_keys() {
+            let limit = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
+            let withheld = self.withheld(now);
+            let waiting = self
+                .store()
+                .waiting_messages(peer, &withheld, limit)
+                .await?;
+            messages = self.sendable(peer, waiting, &keys.root).await?;
+        }
+        let again = lock(&self.peering().held).next(peer, now);
+        Ok(Outgoing { messages, again })
+    }
+
+    /// What is not sent now: a thief of a session may have written the messages of a person who is
+    /// locked or in lockdown, and a peer asked some pairs to wait.
+    fn withheld(&self, now: Timestamp) -> Withheld {
+        Withheld {
+            accounts: self.lockdowns().accounts(),
+            pairs: lock(&self.peering().held).now(now),
         }
     }
 
     async fn sendable(
         &self,
+        peer: SiteId,
         waiting: Vec<OutboxMessage>,
         root: &RootSecret,
     ) -> Result<Vec<Incoming>, StoreError> {
         let mut messages = Vec::new();
+        let mut sent = Vec::new();
         for message in waiting {
-            if messages.len() == MAX_BATCH {
-                break;
-            }
-            // A deleted account takes its messages along. Those of a person who is locked or in
-            // lockdown wait: a thief of a session may have written them.
+            // Asked again: the store looked before a lock or a lockdown that was imposed meanwhile.
             let account = self.store().account(message.own).await?;
             if let Some(account) = account.filter(|account| self.may_send(account)) {
                 let text = message.text.open(root, message.id);
                 let text = text.ok_or_else(|| StoreError::Damaged {
                     problem: format!("the text of the message {} cannot be opened", message.id),
                 })?;
+                sent.push(message.clone());
                 messages.push(Incoming {
                     id: message.id,
                     number: message.number,
@@ -139,6 +145,7 @@ impl Site {
                 });
             }
         }
+        lock(&self.peering().held).sent(peer, &sent);
         Ok(messages)
     }
 
@@ -147,8 +154,8 @@ impl Site {
         account.is_active() && self.lockdowns().of(&target).is_none()
     }
 
-    /// Stores what a peer did with messages. Returns whether it took or refused any of them, so that
-    /// others may follow at once.
+    /// Stores what a peer did with messages. Returns whether others may follow at once: it accepted or
+    /// refused all of them. A message that it asked to wait holds up those of its pair of persons.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; the messages are sent again then, and the peer knows
@@ -159,10 +166,12 @@ impl Site {
         reports: &[DeliveryReport],
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        lock(&self.peering().held).reported(peer, reports, now);
         let changes: Vec<_> = reports
             .iter()
             .filter_map(|report| change(peer, report, now))
             .collect();
+        let follow = changes.len() == reports.len();
         if changes.is_empty() {
             return Ok(false);
         }
@@ -176,7 +185,7 @@ impl Site {
             ..AuditDraft::done(&Caller::site(), "peer.delivered", now)
         };
         self.store().commit(ChangeSet::new(changes, audit)).await?;
-        Ok(true)
+        Ok(follow)
     }
 }
 

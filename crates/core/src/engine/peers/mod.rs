@@ -18,6 +18,7 @@ mod connections;
 mod countersigning;
 mod following;
 mod heads;
+mod held;
 mod joining;
 mod messages;
 mod problems;
@@ -46,6 +47,7 @@ pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub(crate) use countersigning::HeadRefused;
 pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
+pub use joining::MAX_JOINS;
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
 pub use problems::PeerProblem;
 pub(crate) use server::PEER_SERVER;
@@ -64,6 +66,8 @@ pub struct OwnSide {
     pub host: String,
     /// The port there.
     pub port: u16,
+    /// The person's account. Public-key work for the join waits among the operations of this account.
+    pub account: AccountId,
 }
 
 /// Why another site could not be joined.
@@ -124,7 +128,9 @@ pub(crate) struct Peering {
     transport: RwLock<Option<Arc<dyn PeerTransport>>>,
     /// Why messages do not reach peers.
     problems: Mutex<HashMap<SiteId, problems::Problems>>,
-    /// The persons for whom this site joins others now, once for each join.
+    /// Messages that peers asked to wait.
+    held: Mutex<held::HeldPairs>,
+    /// The persons for whom this site joins others now.
     joining: Mutex<Vec<AccountId>>,
     /// The breaches of the protocol by each peer.
     faults: Mutex<HashMap<SiteId, breaches::Faults>>,

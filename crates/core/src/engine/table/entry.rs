@@ -16,6 +16,10 @@ use crate::engine::rest::{Rest, RestMethod, RestRoute};
 use crate::engine::{Context, Refusal, params};
 use crate::lockdown::OperationKind;
 
+/// The most bytes of the entries of a page, as JSON, unless the first entry alone has more. A
+/// thousand short entries fit.
+pub const MAX_PAGE_BYTES: usize = 512 * 1024;
+
 /// The result of an operation: data for programs and text for people.
 #[derive(Debug)]
 pub struct Answer<R> {
@@ -64,6 +68,8 @@ type Handler = Box<dyn Fn(Context, &str) -> Result<Running, Refusal> + Send + Sy
 /// One operation.
 pub struct Entry {
     spec: Spec,
+    /// Whether it takes the parameter `limit`.
+    is_list: bool,
     params: Schema,
     result: Schema,
     handler: Handler,
@@ -204,6 +210,16 @@ impl Entry {
     #[must_use]
     pub const fn takes_content(&self) -> bool {
         self.spec.takes_content
+    }
+
+    /// Returns how many bytes its result may have more than other results: those of a page, if it
+    /// takes the parameter `limit`. A server starts it only when there is room for them.
+    #[must_use]
+    pub const fn page_bytes(&self) -> usize {
+        match self.is_list {
+            true => MAX_PAGE_BYTES,
+            false => 0,
+        }
     }
 
     /// Returns whether its result comes with content.
@@ -407,9 +423,11 @@ impl EntryBuilder {
         F: Fn(Context, P) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Answer<R>, Refusal>> + Send + 'static,
     {
+        let params = schema_for!(P);
         Entry {
             spec: self.0,
-            params: schema_for!(P),
+            is_list: params.pointer("/properties/limit").is_some(),
+            params,
             result: schema_for!(R),
             handler: Box::new(move |context, text| {
                 let answering = handle(context, params::read(text)?);

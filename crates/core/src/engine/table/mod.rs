@@ -37,7 +37,7 @@ use countersign_proto::operation::is_name;
 use crate::engine::Refusal;
 
 pub(crate) use entry::Reply;
-pub use entry::{Answer, Entry, EntryBuilder};
+pub use entry::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES};
 
 /// Why an entry cannot be added to the table. This is a programming error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ mod settings;
 mod ticket;
 mod update;
 mod view;
+mod withdrawn;
 
 use std::sync::Arc;
 
@@ -255,7 +256,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
         limit: params.limit.plus_one(),
     };
     let found = context.site().store().applications(&page).await?;
-    let found = Listing::of(found, params.limit, |listed| listed.id().to_owned());
+    let found = Listing::counted(found, params.limit, |listed| listed.id().to_owned());
     let mut apps = Apps {
         entries: Vec::with_capacity(found.entries.len()),
         damaged: Vec::new(),
@@ -426,8 +427,10 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let id = params.id;
     let damaged = context.site().store().damaged_application(&id).await?;
     let (deletion, void) = match &damaged {
-        // Which applications it could call cannot be read.
-        Some(_) => (Change::DeleteDamagedApplication(id.clone()), Vec::new()),
+        Some(_) => {
+            let void = vec![withdrawn::of_damaged(&context, &id)?];
+            (Change::DeleteDamagedApplication(id.clone()), void)
+        }
         None => {
             let application = find(&context, &id).await?;
             let void = void_tickets(&context, &application).await?;

@@ -5,9 +5,10 @@ use countersign_proto::broker::v2::foreign::ForeignName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::relations::{no_longer_called, no_longer_calling};
+use super::relations::no_longer_calling;
 use super::settings::{self, Settings};
 use super::view::AppView;
+use super::withdrawn::withdrawn;
 use super::{find, foreign, policy, put};
 use crate::applications::{ApplicationId, Callee};
 use crate::engine::{Answer, Context, Refusal};
@@ -61,10 +62,7 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
     let details = serde_json::value::to_raw_value(&details)
         .map_err(|error| Refusal::internal(error.to_string()))?;
     let mut void = no_longer_calling(&context, &before, &application)?;
-    let kept = |grant| application.may_call.contains(grant);
-    if !before.may_call.iter().all(kept) {
-        void.extend(no_longer_called(&context, &before, &application).await?);
-    }
+    void.extend(withdrawn(&context, &before, &application).await?);
     let view = put(&context, application, void, details).await?;
     let mut lines = vec![format!("Changed {}.", view.id)];
     lines.extend(view.relations());

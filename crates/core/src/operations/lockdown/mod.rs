@@ -20,6 +20,7 @@ use crate::lockdown::{
 use crate::operations::peer::PeerRef;
 use crate::sessions::Audience;
 use crate::store::Notice;
+use crate::throttle::Rate;
 
 use status::LockdownView;
 use target::Found;
@@ -375,9 +376,15 @@ struct Change<'a> {
 impl Change<'_> {
     /// Writes everything at once and returns the number of sessions that ended.
     async fn commit(self, context: &Context) -> Result<usize, Refusal> {
+        if let Some(session) = context.caller().session {
+            context.rate(Rate::Lockdowns(session), "changes of lockdowns")?;
+        }
+        let channel = context.caller().channel;
+        let turn = context.site().lockdown_turn(channel).await;
         let mut tries = 1;
         loop {
             let is_last = tries == MAX_TRIES;
+            turn.expect()?;
             let mut changes = self.changes(context)?;
             if !is_last {
                 changes = changes.with(self.alarm_changes(context).await?);

@@ -11,7 +11,8 @@ use crate::id::MessageId;
 use crate::operations::{Done, Limit, Listing, account, ticket};
 use crate::page::Page;
 use crate::peers::{
-    InboxMessage, MAX_OUTBOX, MAX_OUTBOX_PEERS, MessageText, OutboxMessage, SealedText, SendState,
+    InboxMessage, MAX_NEW_RECIPIENTS, MAX_OUTBOX, MAX_OUTBOX_PEERS, MessageText, OutboxMessage,
+    SealedText, SendState,
 };
 use crate::site_key::RootSecret;
 use crate::store::{Change, PeerChange};
@@ -72,6 +73,22 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
             ),
             "wait until peers accept some, or discard some with `peer discard`",
         ));
+    }
+    // A site answers first messages to new recipients slowly: one person's many would delay those of
+    // all others.
+    let new = site.store().new_recipients(peer.site(), sender.id).await?;
+    if new.len() >= MAX_NEW_RECIPIENTS && !new.contains(&params.to) {
+        let accepted = site.store();
+        let accepted = accepted.has_accepted(peer.site(), &params.to, sender.id);
+        if !accepted.await? {
+            return Err(Refusal::conflict(
+                format!(
+                    "first messages of {} to {MAX_NEW_RECIPIENTS} persons of {zone} wait",
+                    sender.name
+                ),
+                "wait until the peer accepts some, or discard some with `peer discard`",
+            ));
+        }
     }
     let id = MessageId::new(now, &mut site.entropy());
     let message = OutboxMessage {
@@ -270,7 +287,7 @@ pub(super) async fn outbox(
     Ok(Answer::new(listing).with_output(text))
 }
 
-/// Names a message.
+/// Names a message, or all that wait.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Discard {
@@ -278,12 +295,23 @@ pub(super) struct Discard {
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
     /// The message's id.
-    id: MessageId,
+    id: Option<MessageId>,
+    /// Deletes all messages of the person that wait for peers, instead of one.
+    #[serde(default)]
+    all_waiting: bool,
 }
 
 pub(super) async fn discard(context: Context, params: Discard) -> Result<Answer<Done>, Refusal> {
     let account = person(&context, params.person.as_ref(), "person").await?;
-    let (id, own) = (params.id, account.id);
+    let id = match (params.id, params.all_waiting) {
+        (Some(id), false) => id,
+        (None, true) => return discard_waiting(&context, &account).await,
+        _ => {
+            let problem = "name one message, or `all_waiting`";
+            return Err(Refusal::invalid("id", problem));
+        }
+    };
+    let own = account.id;
     let details = json!({ "message": id });
     let target = account.name.to_string();
     let received = Change::Peer(PeerChange::DiscardReceived { id, own });
@@ -299,6 +327,16 @@ pub(super) async fn discard(context: Context, params: Discard) -> Result<Answer<
         discarded.map_err(|refusal| refusal.of_field("id"))?;
     }
     Ok(Answer::new(Done {}).with_output(format!("Discarded the message {id}.")))
+}
+
+async fn discard_waiting(context: &Context, account: &Account) -> Result<Answer<Done>, Refusal> {
+    let change = Change::Peer(PeerChange::DiscardWaiting { own: account.id });
+    let details = json!({ "all_waiting": true });
+    context
+        .commit(change, account.name.to_string(), details)
+        .await?;
+    let output = format!("Discarded the messages of {} that waited.", account.name);
+    Ok(Answer::new(Done {}).with_output(output))
 }
 
 /// The person of that name, if the caller may touch them; the caller without a name.

@@ -47,7 +47,6 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .changes()
             .of_kind(OperationKind::Enrols)
-            .public_key()
             .rest(RestMethod::Post, "/peers/join")
             .example(json!({ "ticket": "countersign://a.example:4750/p#…", "person": "bob" }))
             .handler(introduce::join),
@@ -147,7 +146,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "person": "ada" }))
             .handler(mail::outbox),
         Entry::new("peer", "discard")
-            .summary("Deletes a message from the inbox or the outbox of a person.")
+            .summary("Deletes a message from the inbox or the outbox of a person, or all messages that wait for peers.")
             .allow(&admin)
             .allow_own(&members)
             .also_on(Channel::Device)

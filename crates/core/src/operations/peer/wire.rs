@@ -14,9 +14,10 @@ use crate::engine::{
     Answer, Changes, Context, DeliveryReport, Incoming, IncomingState, MAX_BATCH, PeerBreach,
     Refusal,
 };
+use crate::id::AccountId;
 use crate::peers::{InboxMessage, MAX_INBOX, Peer, PeerPermission, SealedText};
 use crate::sessions::Audience;
-use crate::store::{Change, LastReceived, Notice, PeerChange};
+use crate::store::{Change, Notice, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -48,9 +49,8 @@ pub(super) async fn deliver(
         return Err(Refusal::invalid("messages", problem));
     }
     // Before anything is looked up.
-    for _ in &params.messages {
-        limited(&context, Rate::Offered, "messages").await?;
-    }
+    let offered = params.messages.len();
+    limited(&context, Rate::Offered, offered, "messages").await?;
     let peer = permitted(&context, PeerPermission::Messages).await?;
     let mut reports = Vec::with_capacity(params.messages.len());
     // After one that has to wait, the others of its pair have to wait too.
@@ -99,32 +99,33 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     if site.throttle().rates().wait(delivered, now).is_some() {
         return Ok(IncomingState::Later);
     }
-    let found = site.store().account_by_name(&message.to).await?;
-    let person = found.filter(|account| account.kind == Kind::Person);
-    let last = match &person {
-        Some(person) => {
-            let last = site.store();
-            let last = last.last_received(peer.site(), &message.from, person.id);
-            last.await?
-        }
-        None => LastReceived::default(),
-    };
-    // A peer that tests names waits for every person it has not written to before, so that it does
-    // not learn whether the person exists.
-    let unknown = Rate::UnknownRecipients(peer.site());
-    if last.number == 0 && site.throttle().rates().wait(unknown, now).is_some() {
-        return Ok(IncomingState::Later);
-    }
-    let Some(person) = person else {
-        // Counted: the limit was asked for above.
-        let _ = context.rate(unknown, "unknown recipients");
-        return refused("there is no such recipient");
-    };
-    // Otherwise one message with a huge number would make all later ones look old.
+    // Otherwise one message with a huge number would make all later ones look old. Checked before
+    // the recipient is looked up: a refusal that depends on the recipient would tell that it exists.
     let latest = now.plus_seconds(MAX_AHEAD).millis();
     if i64::try_from(message.number).map_or(true, |number| number > latest) {
         return refused("its number is more than a day ahead of the clock of the recipient's site");
     }
+    let found = site.store().account_by_name(&message.to).await?;
+    let person = found.filter(|account| account.kind == Kind::Person);
+    // The store is asked the same for a person that does not exist, so that it takes as long.
+    let decoy = || AccountId::new(now, &mut site.entropy());
+    let own = person.as_ref().map_or_else(decoy, |person| person.id);
+    let last = site
+        .store()
+        .last_received(peer.site(), &message.from, own)
+        .await?;
+    // A peer that tests names waits for every person that it has not written to before, so that it
+    // does not learn whether the person exists.
+    if last.number == 0
+        && context
+            .rate(Rate::FirstMessages(peer.site()), "new recipients")
+            .is_err()
+    {
+        return Ok(IncomingState::Later);
+    }
+    let Some(person) = person else {
+        return refused("there is no such recipient");
+    };
     if last.recent.contains(&message.id) {
         return Ok(IncomingState::Accepted);
     }
@@ -186,17 +187,18 @@ pub(in crate::operations) async fn called(context: &Context) -> Result<Peer, Ref
     })
 }
 
-/// Counts an action of the peer that calls. Too many of them are a breach of the protocol. The
+/// Counts actions of the peer that calls, or none of them. Too many of them are a breach of the protocol. The
 /// engine counts the operations themselves.
 async fn limited(
     context: &Context,
     rate: impl FnOnce(SiteId) -> Rate,
+    actions: usize,
     what: &str,
 ) -> Result<(), Refusal> {
     let Some(peer) = context.caller().peer else {
         return Ok(());
     };
-    let counted = context.rate(rate(peer), what);
+    let counted = context.rate_all(rate(peer), actions, what);
     if counted.is_err() {
         let (site, now) = (context.site(), context.now());
         site.peer_fault(peer, PeerBreach::Rate, now).await?;

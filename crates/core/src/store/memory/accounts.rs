@@ -45,6 +45,10 @@ impl AccountRows {
         Ok(())
     }
 
+    pub(super) fn is_active(&self, id: AccountId) -> bool {
+        self.accounts.get(&id).is_some_and(Account::is_active)
+    }
+
     pub(super) fn update(&mut self, account: &Account) -> Result<(), StoreError> {
         let before = self.accounts.get(&account.id).ok_or(NOT_FOUND)?.clone();
         if before.revision.checked_add(1) != Some(account.revision) {

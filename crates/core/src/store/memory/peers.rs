@@ -12,7 +12,9 @@ use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
 use crate::peers::{InboxMessage, LogSide, MAX_HEADS, OutboxMessage, Peer, SendState};
-use crate::store::{LastReceived, MAX_RECENT, PeerChange, Peers, StoreError, Thing, Unique};
+use crate::store::{
+    LastReceived, MAX_RECENT, PeerChange, Peers, StoreError, Thing, Unique, Withheld,
+};
 
 /// A pair of persons: of a peer, and of this site.
 type Pair = (SiteId, AccountName, AccountId);
@@ -29,6 +31,8 @@ const NO_MESSAGE: StoreError = StoreError::NotFound {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct PairNumbers {
     sent: u64,
+    /// Whether the other person has accepted a message.
+    has_accepted: bool,
     received: LastReceived,
 }
 
@@ -92,6 +96,7 @@ impl PeerRows {
             }
             PeerChange::Delivered { id, peer } => {
                 if let Some(at) = self.sent(*id, |message| message.peer == *peer) {
+                    self.accepted(at);
                     self.outbox.remove(&at);
                     self.change(*peer, |peer| peer.sent += 1);
                 }
@@ -129,6 +134,14 @@ impl PeerRows {
             PeerChange::DiscardSent { id, own } => {
                 let at = self.sent(*id, |message| message.own == *own);
                 self.outbox.remove(&at.ok_or(NO_MESSAGE)?);
+                Ok(())
+            }
+            PeerChange::DiscardWaiting { own } => {
+                let waiting = self.outbox.after(None).filter(|(_, message)| {
+                    message.own == *own && message.state == SendState::Waiting
+                });
+                let waiting: Vec<_> = waiting.map(|(at, _)| *at).collect();
+                waiting.iter().for_each(|at| self.outbox.remove(at));
                 Ok(())
             }
             PeerChange::DiscardReceived { id, own } => {
@@ -216,6 +229,16 @@ impl PeerRows {
         self.outbox.put(place, message);
     }
 
+    /// The message at this place of the outbox was accepted.
+    fn accepted(&mut self, at: u64) {
+        if let Some(message) = self.outbox.get(&at) {
+            let pair = (message.peer, message.other.clone(), message.own);
+            let mut numbers = self.pairs.get(&pair).cloned().unwrap_or_default();
+            numbers.has_accepted = true;
+            self.pairs.put(pair, numbers);
+        }
+    }
+
     fn receive(&mut self, message: &InboxMessage) -> Result<(), StoreError> {
         let pair = (message.peer, message.other.clone(), message.own);
         let mut numbers = self.pairs.get(&pair).cloned().unwrap_or_default();
@@ -298,6 +321,15 @@ impl PeerRows {
     }
 }
 
+fn is_sent_now(message: &OutboxMessage, withheld: &Withheld) -> bool {
+    let mut pairs = withheld.pairs.iter();
+    message.state == SendState::Waiting
+        && !withheld.accounts.contains(&message.own)
+        && !pairs.any(|(peer, own, other)| {
+            (peer, own, other) == (&message.peer, &message.own, &message.other)
+        })
+}
+
 #[async_trait]
 impl Peers for MemoryStore {
     async fn peer(&self, site: SiteId) -> Result<Option<Peer>, StoreError> {
@@ -321,10 +353,12 @@ impl Peers for MemoryStore {
         self.read(|rows| rows.peers.peers.len() as u64).await
     }
 
-    async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError> {
+    async fn peers_awaited(&self, withheld: &Withheld) -> Result<Vec<SiteId>, StoreError> {
         self.read(|rows| {
             let waiting = rows.peers.outbox.values();
-            let waiting = waiting.filter(|message| message.state == SendState::Waiting);
+            let waiting = waiting.filter(|message| {
+                rows.accounts.is_active(message.own) && is_sent_now(message, withheld)
+            });
             let mut peers: Vec<_> = waiting.map(|message| message.peer).collect();
             peers.sort_unstable();
             peers.dedup();
@@ -336,14 +370,15 @@ impl Peers for MemoryStore {
     async fn waiting_messages(
         &self,
         peer: SiteId,
+        withheld: &Withheld,
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
         self.read(|rows| {
-            let waiting = rows
-                .peers
-                .outbox
-                .values()
-                .filter(|message| message.peer == peer && message.state == SendState::Waiting);
+            let waiting = rows.peers.outbox.values().filter(|message| {
+                message.peer == peer
+                    && rows.accounts.is_active(message.own)
+                    && is_sent_now(message, withheld)
+            });
             let mut places = BTreeMap::new();
             let mut placed: Vec<_> = waiting
                 .map(|message| {
@@ -353,8 +388,48 @@ impl Peers for MemoryStore {
                 })
                 .collect();
             placed.sort_by_key(|(place, _)| *place);
+            let mut turns = BTreeMap::new();
+            for (turn, message) in &mut placed {
+                let taken = turns.entry(message.own).or_insert(0_u64);
+                *taken += 1;
+                *turn = *taken;
+            }
+            // In the order of the outbox within a turn, as the pairs were above.
+            placed.sort_by_key(|(turn, _)| *turn);
             let first = placed.into_iter().take(limit as usize);
             first.map(|(_, message)| message.clone()).collect()
+        })
+        .await
+    }
+
+    async fn new_recipients(
+        &self,
+        peer: SiteId,
+        own: AccountId,
+    ) -> Result<Vec<AccountName>, StoreError> {
+        self.read(|rows| {
+            let waiting = rows.peers.outbox.values().filter(|message| {
+                (message.peer, message.own) == (peer, own) && message.state == SendState::Waiting
+            });
+            let is_new = |other: &&AccountName| {
+                let pair = rows.peers.pairs.get(&(peer, (*other).clone(), own));
+                pair.is_none_or(|pair| !pair.has_accepted)
+            };
+            let others: BTreeSet<_> = waiting.map(|message| &message.other).collect();
+            others.into_iter().filter(is_new).cloned().collect()
+        })
+        .await
+    }
+
+    async fn has_accepted(
+        &self,
+        peer: SiteId,
+        other: &AccountName,
+        own: AccountId,
+    ) -> Result<bool, StoreError> {
+        self.read(|rows| {
+            let pair = rows.peers.pairs.get(&(peer, other.clone(), own));
+            pair.is_some_and(|pair| pair.has_accepted)
         })
         .await
     }

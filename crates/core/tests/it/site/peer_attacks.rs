@@ -144,7 +144,13 @@ async fn sealing_and_a_new_own_key_end_the_connections_with_peers() {
     test.admin("site.key_new", rotate).await;
     assert_eq!(cut.reasons(), [CloseReason::KeyRevoked]);
     test.site.close_peer(&opened);
-    let waiting = async || test.site.messages_for(opened.site).await.unwrap().messages;
+    let waiting = async || {
+        test.site
+            .messages_for(opened.site, test.now())
+            .await
+            .unwrap()
+            .messages
+    };
     assert_eq!(waiting().await.len(), 1);
     let cut = Cut::default();
     connect(&test, &peer, hello(&peer), &cut).await.unwrap();
@@ -280,7 +286,8 @@ async fn a_peer_that_tests_names_learns_a_few_and_others_still_get_messages() {
         let unknown = message(2, 1, &format!("no-{n}@example.org"));
         refused += u32::from(delivered(&test, &caller, unknown).await == "refused");
     }
-    assert_eq!(refused, 60);
+    // The first message to ada was one of sixty.
+    assert_eq!(refused, 59);
     // Whether eve exists is not told, and a conversation goes on.
     assert_eq!(
         delivered(&test, &caller, message(3, 1, "eve@example.org")).await,
@@ -361,7 +368,7 @@ async fn messages_of_a_person_in_lockdown_or_locked_wait_and_hide_no_others() {
     let (test, peer) = site().await;
     let send = async |from: &str, count: usize| {
         for n in 0..count {
-            let to = format!("bob{n}@b.example");
+            let to = format!("bob{}@b.example", n % 8);
             let params = json!({ "from": from, "to": to, "text": "hello" });
             test.admin("peer.send", params).await;
         }
@@ -379,11 +386,16 @@ async fn messages_of_a_person_in_lockdown_or_locked_wait_and_hide_no_others() {
         ("person.lock", "person.unlock", json!({ "name": "ada" })),
     ] {
         test.admin(on, json!({ "name": "ada" })).await;
-        let sent = test.site.messages_for(site).await.unwrap().messages;
+        let sent = test
+            .site
+            .messages_for(site, test.now())
+            .await
+            .unwrap()
+            .messages;
         let from: Vec<_> = sent.iter().map(|sent| sent.from.to_string()).collect();
         assert_eq!(from, ["eve@example.org"]);
         test.admin(off, lift).await;
-        let sent = test.site.messages_for(site).await.unwrap();
+        let sent = test.site.messages_for(site, test.now()).await.unwrap();
         assert_eq!(sent.messages.len(), 32);
     }
 }

@@ -2,23 +2,15 @@
 //! without listeners.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use countersign_core::access::Caller;
-use countersign_core::engine::{
-    AskError, OwnSide, PeerBreach, PeerProblem, PeerServerState, PeerTransport, TransportError,
-};
+use countersign_core::engine::{PeerBreach, PeerProblem};
 use countersign_core::store::MemoryStore;
-use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::peer::{JoinedSite, PeerTicket};
+use countersign_proto::operation::Code;
 use countersign_proto::site_identity::SiteId;
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::time::until;
 use countersign_testkit::harness::{TestPeer, TestSite, run};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 /// A site with the person ada, the admin root and a peer server, and its peer.
 async fn with_peer(test: TestSite) -> (TestSite, Arc<TestPeer>) {
@@ -91,7 +83,7 @@ async fn above_the_rate_nothing_of_an_operation_is_read() {
 }
 
 /// The breaches counted from 0 after the suspension could not be stored, and the peer stayed connected.
-// PEER-50
+// PEER-60
 #[tokio::test]
 async fn a_suspension_that_cannot_be_stored_keeps_the_peer_out_and_is_tried_again() {
     let memory = MemoryStore::default();
@@ -175,7 +167,7 @@ async fn peer_doctor_names_each_problem_with_its_cause_and_the_next_step() {
 }
 
 /// A person could fill the connections of all others with messages for peers that do not answer.
-// PEER-51
+// PEER-61
 #[tokio::test]
 async fn messages_of_one_person_wait_for_at_most_32_peers() {
     let (test, _) = with_peer(TestSite::new().await).await;
@@ -197,68 +189,4 @@ async fn messages_of_one_person_wait_for_at_most_32_peers() {
     assert_eq!(send("ada", last()).await.0, Code::CONFLICT);
     assert_eq!(send("ada", "c0.example".to_owned()).await.0, Code::SUCCESS);
     assert_eq!(send("eve", last()).await.0, Code::SUCCESS);
-}
-
-/// Another site that does not answer before the test lets it.
-struct Silent {
-    asked: AtomicUsize,
-    answers: Semaphore,
-}
-
-#[async_trait]
-impl PeerTransport for Silent {
-    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let _answer = self.answers.acquire().await;
-        Err(TransportError::Unreachable("no answer".to_owned()))
-    }
-
-    async fn ask(
-        &self,
-        _: SiteId,
-        _: (&'static str, &'static str),
-        _: Box<RawValue>,
-    ) -> Result<Outcome, AskError> {
-        Err(AskError::Unreachable("it has no listener".to_owned()))
-    }
-
-    fn wake(&self) {}
-
-    async fn settle(&self, _: bool) {}
-
-    fn state(&self) -> PeerServerState {
-        PeerServerState::Running
-    }
-}
-
-/// Each join is a connection to an address that the person chooses.
-// PEER-51
-#[tokio::test]
-async fn one_person_joins_at_most_two_sites_at_a_time() {
-    let (test, _) = with_peer(TestSite::new().await).await;
-    test.admin("person.create", json!({ "name": "eve" })).await;
-    let silent = Arc::new(Silent {
-        asked: AtomicUsize::new(0),
-        answers: Semaphore::new(0),
-    });
-    test.site.connect_peers_with(silent.clone());
-    let ticket = TestPeer::new("c.example").ticket();
-    let join = |person: &'static str| {
-        let ticket = ticket.to_uri().expose().to_owned();
-        test.as_admin("peer.join", json!({ "ticket": ticket, "person": person }))
-    };
-    let (one, two, of_eve) = (join("ada"), join("ada"), join("eve"));
-    let third = async {
-        until(async || silent.asked.load(Ordering::SeqCst) == 3).await;
-        let refused = join("ada").await;
-        silent.answers.add_permits(4);
-        refused
-    };
-    let (one, two, of_eve, third) = tokio::join!(one, two, of_eve, third);
-    assert_eq!(third.0, Code::BUSY);
-    for joined in [one, two, of_eve] {
-        assert_eq!(joined.0, Code::CONFLICT);
-    }
-    // The turns were given back.
-    assert_eq!(join("ada").await.0, Code::CONFLICT);
 }

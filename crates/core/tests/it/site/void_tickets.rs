@@ -114,6 +114,45 @@ async fn a_provider_is_told_that_a_consumer_may_no_longer_call_it() {
     assert_eq!(world.void(), [vec![], vec!["billing".to_owned()], vec![]]);
 }
 
+/// Only `disallow` told the provider: a new list of callees, and a group that the provider left, did not.
+// BRK-80
+#[tokio::test]
+async fn a_provider_is_told_of_every_change_after_which_a_consumer_may_no_longer_call_it() {
+    let world = World::new().await;
+    let update = async |params: Value| world.test.admin("app.update", params).await;
+    let billing = || vec!["billing".to_owned()];
+    update(json!({ "id": "archive", "settings": { "groups": ["books"] } })).await;
+    let callees = json!([{ "group": "books" }]);
+    update(json!({ "id": "billing", "settings": { "may_call": callees } })).await;
+    assert_eq!(world.void(), [vec![], billing(), vec![]]);
+    update(json!({ "id": "archive", "settings": { "groups": ["books", "more"] } })).await;
+    assert_eq!(world.void(), NOTHING);
+    update(json!({ "id": "archive", "settings": { "groups": [] } })).await;
+    assert_eq!(world.void(), [vec![], vec![], billing()]);
+    update(json!({ "id": "archive", "settings": { "groups": ["books"] } })).await;
+    update(json!({ "id": "billing", "settings": { "may_call": [] } })).await;
+    assert_eq!(world.void(), [vec![], vec![], billing()]);
+}
+
+/// A provider that many consumers could call is told once that all its tickets are void.
+// BRK-80
+#[tokio::test]
+async fn a_provider_that_leaves_a_group_of_many_consumers_is_told_that_all_tickets_are_void() {
+    let world = World::new().await;
+    let update = async |params: Value| world.test.admin("app.update", params).await;
+    update(json!({ "id": "archive", "settings": { "groups": ["books"] } })).await;
+    for n in 0..17 {
+        let id = format!("consumer-{n}");
+        let callees = json!([{ "group": "books" }]);
+        world
+            .test
+            .create_application(&id, json!({ "may_call": callees }))
+            .await;
+    }
+    update(json!({ "id": "archive", "settings": { "groups": [] } })).await;
+    assert_eq!(world.void(), [vec![], vec![], vec!["archive".to_owned()]]);
+}
+
 // BRK-80
 #[tokio::test]
 async fn a_provider_in_lockdown_is_told_itself_and_gets_no_tickets_and_no_keys() {

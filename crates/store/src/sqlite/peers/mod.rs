@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::page::Page;
 use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
-use countersign_core::store::{LastReceived, Peers, StoreError};
+use countersign_core::store::{LastReceived, Peers, StoreError, Withheld};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::peer::WitnessedHead;
@@ -32,9 +32,6 @@ macro_rules! select {
 const BY_SITE: &str = select!("WHERE site = ?");
 const BY_ZONE: &str = select!("WHERE zone = ? AND state <> 'removed'");
 const PAGE: &str = select!("WHERE site > ? ORDER BY site LIMIT ?");
-const AWAITED: &str = "SELECT site FROM peer WHERE EXISTS \
-    (SELECT 1 FROM peer_outbox WHERE peer_outbox.peer = peer.key AND refused IS NULL) ORDER BY site";
-
 #[async_trait]
 impl Peers for SqliteStore {
     async fn peer(&self, site: SiteId) -> Result<Option<Peer>, StoreError> {
@@ -58,19 +55,50 @@ impl Peers for SqliteStore {
         self.number(sqlx::query("SELECT count(*) FROM peer")).await
     }
 
-    async fn peers_awaited(&self) -> Result<Vec<SiteId>, StoreError> {
-        many(&self.readers, sqlx::query(AWAITED), |columns| {
-            Ok(SiteId(columns.bytes()?))
-        })
-        .await
+    async fn peers_awaited(&self, withheld: &Withheld) -> Result<Vec<SiteId>, StoreError> {
+        messages::awaited(self, withheld).await
     }
 
     async fn waiting_messages(
         &self,
         peer: SiteId,
+        withheld: &Withheld,
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
-        messages::waiting(self, peer, limit).await
+        messages::waiting(self, peer, withheld, limit).await
+    }
+
+    async fn new_recipients(
+        &self,
+        peer: SiteId,
+        own: AccountId,
+    ) -> Result<Vec<AccountName>, StoreError> {
+        const NEW: &str = "SELECT other FROM peer_pair AS pair \
+            WHERE pair.peer = (SELECT key FROM peer WHERE site = ?) \
+            AND pair.account = (SELECT key FROM account WHERE id = ?) AND pair.accepted = 0 \
+            AND EXISTS (SELECT 1 FROM peer_outbox AS message WHERE message.account = pair.account \
+            AND message.peer = pair.peer AND message.other = pair.other AND message.refused IS NULL) \
+            ORDER BY other";
+        let query = sqlx::query(NEW)
+            .bind(peer.0.to_vec())
+            .bind(own.as_bytes().to_vec());
+        many(&self.readers, query, |columns| columns.parsed()).await
+    }
+
+    async fn has_accepted(
+        &self,
+        peer: SiteId,
+        other: &AccountName,
+        own: AccountId,
+    ) -> Result<bool, StoreError> {
+        const ACCEPTED: &str = "SELECT accepted FROM peer_pair \
+            WHERE peer = (SELECT key FROM peer WHERE site = ?) \
+            AND account = (SELECT key FROM account WHERE id = ?) AND other = ?";
+        let query = sqlx::query(ACCEPTED)
+            .bind(peer.0.to_vec())
+            .bind(own.as_bytes().to_vec())
+            .bind(other.to_string());
+        Ok(self.number(query).await? != 0)
     }
 
     async fn outbox(

@@ -35,12 +35,17 @@ const RECEIVE: &str = "INSERT INTO peer_inbox \
     (id, peer, account, other, number, text, sent, received) \
     SELECT ?4, peer.key, account.key, ?3, ?5, ?6, ?7, ?8 FROM peer, account \
     WHERE peer.site = ?1 AND account.id = ?2";
+const ACCEPTED: &str = "UPDATE peer_pair SET accepted = 1 WHERE (peer, account, other) = \
+    (SELECT peer, account, other FROM peer_outbox \
+    WHERE id = ?2 AND peer = (SELECT key FROM peer WHERE site = ?1))";
 const DELIVERED: &str =
     "DELETE FROM peer_outbox WHERE id = ?2 AND peer = (SELECT key FROM peer WHERE site = ?1)";
 const REFUSED: &str = "UPDATE peer_outbox SET refused = ?3, why = ?4 \
     WHERE id = ?2 AND peer = (SELECT key FROM peer WHERE site = ?1)";
 const DISCARD_SENT: &str =
     "DELETE FROM peer_outbox WHERE id = ? AND account = (SELECT key FROM account WHERE id = ?)";
+const DISCARD_WAITING: &str = "DELETE FROM peer_outbox \
+    WHERE refused IS NULL AND account = (SELECT key FROM account WHERE id = ?)";
 const DISCARD_RECEIVED: &str =
     "DELETE FROM peer_inbox WHERE id = ? AND account = (SELECT key FROM account WHERE id = ?)";
 
@@ -69,6 +74,11 @@ pub(in crate::sqlite) async fn apply(
         }
         PeerChange::Send(message) => send(connection, message).await,
         PeerChange::Delivered { id, peer } => {
+            sqlx::query(ACCEPTED)
+                .bind(peer.0.as_slice())
+                .bind(id.as_bytes().as_slice())
+                .execute(&mut *connection)
+                .await?;
             let done = sqlx::query(DELIVERED)
                 .bind(peer.0.as_slice())
                 .bind(id.as_bytes().as_slice())
@@ -100,6 +110,13 @@ pub(in crate::sqlite) async fn apply(
         }
         PeerChange::VoidHeads { peer, since } => heads::void(connection, *peer, *since).await,
         PeerChange::DiscardSent { id, own } => discard(connection, DISCARD_SENT, *id, *own).await,
+        PeerChange::DiscardWaiting { own } => {
+            sqlx::query(DISCARD_WAITING)
+                .bind(own.as_bytes().as_slice())
+                .execute(connection)
+                .await?;
+            Ok(())
+        }
         PeerChange::DiscardReceived { id, own } => {
             discard(connection, DISCARD_RECEIVED, *id, *own).await
         }

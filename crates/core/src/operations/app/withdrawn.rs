@@ -1,0 +1,77 @@
+//! Permissions that a change of an application withdraws: providers are told that the tickets given by
+//! them are void.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::relations::no_longer_called;
+use crate::access::Role;
+use crate::applications::{Application, ApplicationId};
+use crate::engine::{Context, Refusal};
+use crate::sessions::Audience;
+use crate::store::Notice;
+
+/// The most consumers that a provider is told one by one. Of more, it is told that all its tickets are
+/// void, which costs each consumer another ticket.
+const MAX_NAMED: usize = 16;
+
+/// Returns the notices that follow from a change of an application, whatever changed: of the providers
+/// that it may no longer call, and of the consumers that may no longer call it.
+pub(super) async fn withdrawn(
+    context: &Context,
+    before: &Application,
+    after: &Application,
+) -> Result<Vec<Notice>, Refusal> {
+    let mut notices = Vec::new();
+    if before.may_call != after.may_call {
+        notices.extend(no_longer_called(context, before, after).await?);
+    }
+    if before.groups != after.groups {
+        notices.extend(no_longer_callers(context, before, after).await?);
+    }
+    Ok(notices)
+}
+
+/// The consumers could call the application as a member of a group that it has left.
+async fn no_longer_callers(
+    context: &Context,
+    before: &Application,
+    after: &Application,
+) -> Result<Vec<Notice>, Refusal> {
+    let services = before.service.into_iter().chain(after.service);
+    let services: BTreeSet<_> = services.collect();
+    if services.is_empty() {
+        return Ok(Vec::new());
+    }
+    let may_call = |consumer: &Application, provider: &Application| {
+        let mut grants = consumer.may_call.iter();
+        grants.any(|grant| grant.allows(provider))
+    };
+    let mut consumers = Vec::new();
+    let site = context.site();
+    site.each_application(|consumer| {
+        if may_call(&consumer, before) && !may_call(&consumer, after) {
+            consumers.push(consumer.id);
+        }
+    })
+    .await?;
+    if consumers.len() > MAX_NAMED {
+        consumers = vec![after.id.clone()];
+    }
+    let notice = |consumer: &ApplicationId| {
+        let to = Audience::Accounts(Arc::new(services.clone()));
+        let data = json!({ "app": consumer, "at": context.now() });
+        Ok(Notice::event(to, "broker", "tickets_void", &data)?)
+    };
+    consumers.iter().map(notice).collect()
+}
+
+/// Returns the notice of an application that cannot be read. Which applications it could call is not
+/// known, so the services of all are told.
+pub(super) fn of_damaged(context: &Context, id: &ApplicationId) -> Result<Notice, Refusal> {
+    let to = Audience::Role(Role::Service);
+    let data = json!({ "app": id, "at": context.now() });
+    Ok(Notice::event(to, "broker", "tickets_void", &data)?)
+}

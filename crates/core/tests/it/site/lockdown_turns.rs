@@ -1,0 +1,79 @@
+//! Changes of lockdowns that come at the same time, and those of a stolen session.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use countersign_core::lockdown::LockdownLevel;
+use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSite, run};
+use serde_json::json;
+
+/// Each change failed when others were faster four times: a stolen session that changed lockdowns
+/// without end kept the operator from one.
+#[tokio::test]
+async fn sessions_change_lockdowns_one_at_a_time_and_none_fails_because_of_another() {
+    let test = TestSite::builder().file().build().await;
+    let root = test.person("root", "admin").await;
+    let mut changes = tokio::task::JoinSet::new();
+    for n in 0..12 {
+        let name = format!("person-{n}");
+        test.admin("person.create", json!({ "name": name })).await;
+        let (site, caller) = (test.site.clone(), root.caller.clone());
+        changes.spawn(async move {
+            run(&site, &caller, "lockdown.person", json!({ "name": name }))
+                .await
+                .0
+        });
+    }
+    let codes = changes.join_all().await;
+    assert_eq!(codes, [Code::SUCCESS; 12]);
+}
+
+#[tokio::test]
+async fn the_operator_waits_for_no_session_that_changes_lockdowns() {
+    for polls in 0..40 {
+        let test = TestSite::builder().file().build().await;
+        let root = test.person("root", "admin").await;
+        test.admin("person.create", json!({ "name": "maria" }))
+            .await;
+        let params = json!({ "name": "maria" });
+        let mut session = pin!(run(&test.site, &root.caller, "lockdown.person", params));
+        let mut context = Context::from_waker(Waker::noop());
+        let is_done = (0..polls).any(|_| session.as_mut().poll(&mut context).is_ready());
+        test.admin("lockdown.site", json!({ "level": "enrolment" }))
+            .await;
+        let level = test.site.lockdowns().level();
+        assert_eq!(level, Some(LockdownLevel::Enrolment), "after {polls} polls");
+        if !is_done {
+            let code = session.await.0;
+            assert!(matches!(code, Code::SUCCESS | Code::BUSY), "{code:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_changes_lockdowns_32_times_at_once_and_the_operator_any_number_of_times() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let (on, off) = (json!({ "name": "maria" }), json!({ "person": "maria" }));
+    let mut done = 0;
+    for n in 0..40 {
+        let (name, params) = match n % 2 {
+            0 => ("lockdown.person", on.clone()),
+            _ => ("lockdown.lift", off.clone()),
+        };
+        let (code, _) = run(&test.site, &root.caller, name, params).await;
+        match code {
+            Code::SUCCESS => done += 1,
+            _ => assert_eq!(code, Code::BUSY),
+        }
+    }
+    // The 33rd would impose one, and each lift after it changes nothing.
+    assert_eq!(done, 32 + 4);
+    for _ in 0..40 {
+        test.admin("lockdown.person", on.clone()).await;
+        test.admin("lockdown.lift", off.clone()).await;
+    }
+}
