@@ -1,4 +1,5 @@
-//! What this site sends over one connection: messages, heads of the audit log, its new address, pings.
+//! What this site sends over one connection: messages, heads of the audit log, its new address, and
+//! pings.
 //!
 //! ```text
 //!          changed            some                     reports             all were taken
