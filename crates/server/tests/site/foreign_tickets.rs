@@ -159,7 +159,7 @@ async fn a_suspended_or_removed_peer_gives_no_ticket_and_its_tickets_are_void() 
     assert_eq!(world.calls().await, refused(Refusal::NotAllowed));
 }
 
-/// Nobody waits for a peer that is down: the first request ends with the attempt to connect, and the
+/// No request waits for a peer that is down: the first request ends with the attempt to connect, and the
 /// next ones at once.
 // BRK-94, PEER-43
 #[tokio::test]
