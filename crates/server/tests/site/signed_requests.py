@@ -38,6 +38,8 @@ def headers(request):
         tag=request["tag"],
         include_alg=request["alg"],
         covered_component_ids=request["covered"],
+        use_existing_digest=bool(body),
+        body=body or None,
     )
     return {name: value for name, value in fields.items() if name != "Host"}
 

@@ -233,7 +233,14 @@ async fn every_operation_has_the_same_result_and_refusal_as_over_a_session() {
 
 /// A result without what changes from call to call: times, and counts of entries and sessions.
 fn stable(mut data: Value) -> Value {
-    let volatile = ["sessions", "audit_entries", "active", "last_used", "now"];
+    let volatile = [
+        "sessions",
+        "audit_entries",
+        "last_used",
+        // The session that `self show` shows.
+        "session",
+        "expires",
+    ];
     match &mut data {
         Value::Object(fields) => {
             fields.retain(|name, _| !volatile.contains(&name.as_str()));
@@ -320,6 +327,7 @@ async fn content_is_the_body_in_both_directions() {
     assert!(digits > 19_000, "{digits}");
     // Content that breaks ends the connection before the last chunk.
     let broken = robot.call("POST", "/echo?breaks=true", &text).await;
-    assert_eq!(broken.status, 200);
+    // The head may not have been sent by then.
+    assert!([0, 200].contains(&broken.status), "{broken:?}");
     assert!(!broken.body.ends_with("0\r\n\r\n"), "{broken:?}");
 }
