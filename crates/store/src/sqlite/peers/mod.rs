@@ -82,7 +82,7 @@ impl Peers for SqliteStore {
         let query = sqlx::query(NEW)
             .bind(peer.0.to_vec())
             .bind(own.as_bytes().to_vec());
-        many(&self.readers, query, |columns| columns.parsed()).await
+        many(&self.readers, query, name).await
     }
 
     async fn has_accepted(
@@ -188,6 +188,10 @@ impl SqliteStore {
         });
         Ok(found.await?.unwrap_or(0))
     }
+}
+
+fn name(columns: &mut Columns<'_>) -> Result<AccountName, StoreError> {
+    columns.parsed()
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<Peer, StoreError> {
