@@ -52,6 +52,10 @@ impl Drop for Holder {
 impl Network {
     /// A network with so many hosts, the addresses of which are 10.77.0.1 and so on. `None`, with a
     /// message, where the machine does not permit namespaces.
+    #[allow(
+        clippy::print_stderr,
+        reason = "a test that is skipped says so to its reader"
+    )]
     pub(crate) fn new(hosts: u8) -> Option<Self> {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--net"]);
