@@ -70,7 +70,7 @@ impl DialError {
             Self::Refused => PeerProblem::NotAccepted,
             Self::Contradiction | Self::Events(_) => PeerProblem::KeyEvents,
             Self::Hello(_) | Self::Join(_) => PeerProblem::Malformed { why },
-            Self::Sealed | Self::Store(_) => return None,
+            Self::Sealed | Self::Busy | Self::Store(_) => return None,
         })
     }
 }

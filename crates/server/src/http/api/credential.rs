@@ -175,7 +175,10 @@ async fn signed(
 
 /// The parts of a request that a signature covers.
 fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
-    let named = head.uri.authority().map(|authority| authority.as_str());
+    let named = head
+        .uri
+        .authority()
+        .map(hyper::http::uri::Authority::as_str);
     let host = single(&head.headers, "host")?;
     let scheme = match peer.is_proxied(shared) {
         true => "https",

@@ -26,9 +26,9 @@ impl fmt::Display for RequestId {
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     status: StatusCode,
-    code: String,
+    code: Box<str>,
     detail: String,
-    hint: String,
+    hint: Box<str>,
     field: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -53,9 +53,9 @@ impl Problem {
     ) -> Self {
         Self {
             status,
-            code: code.to_owned(),
+            code: code.into(),
             detail: detail.into(),
-            hint: hint.to_owned(),
+            hint: hint.into(),
             field: None,
             headers: Vec::new(),
         }
@@ -73,9 +73,9 @@ impl Problem {
         let limited = refused.retry_after_ms.is_some();
         let problem = Self {
             status: status(outcome.code, &refused.code, limited),
-            code: refused.code,
+            code: refused.code.into(),
             detail: refused.message,
-            hint: refused.hint,
+            hint: refused.hint.into(),
             field: refused.field,
             headers: Vec::new(),
         };
@@ -241,10 +241,10 @@ impl Problem {
         );
         body.insert("title".to_owned(), title.into());
         body.insert("status".to_owned(), self.status.as_u16().into());
-        body.insert("code".to_owned(), self.code.into());
+        body.insert("code".to_owned(), self.code.as_ref().into());
         body.insert("detail".to_owned(), self.detail.into());
         if !self.hint.is_empty() {
-            body.insert("hint".to_owned(), self.hint.into());
+            body.insert("hint".to_owned(), self.hint.as_ref().into());
         }
         if let Some(field) = self.field {
             body.insert("field".to_owned(), field.into());
