@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::PeerPlan;
+use countersign_core::engine::{PeerPlan, PeerProblem};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerWelcome};
