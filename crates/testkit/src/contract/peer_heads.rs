@@ -1,0 +1,92 @@
+//! Heads of audit logs that peers saw.
+
+use countersign_core::peers::{LogSide, MAX_HEADS, Peer};
+use countersign_core::store::{Change, PeerChange, StoreError, Thing};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::peer::{AuditHead, AuditReceipt, SignedAuditHead, WitnessedHead};
+use countersign_proto::site_identity::SiteId;
+
+use super::StoreUnderTest;
+use super::peers::{NO_PEER, ada, insert, peer, removed, update};
+use super::sample::commit;
+
+fn head(peer: &Peer, seq: u64, hash: u8, seen: i64) -> WitnessedHead {
+    let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes([1; 32])));
+    let head = AuditHead {
+        site: peer.site(),
+        event: 0,
+        seq,
+        hash: [hash; 32],
+        time: 0,
+    };
+    let head = SignedAuditHead::new(head, &key);
+    let receipt = AuditReceipt::new(&head, (SiteId([9; 32]), 0), &key, seen);
+    WitnessedHead { head, receipt }
+}
+
+fn witness(peer: &Peer, side: LogSide, head: WitnessedHead) -> Change {
+    Change::Peer(PeerChange::Witness {
+        peer: peer.site(),
+        side,
+        head: Box::new(head),
+    })
+}
+
+// PEER-31
+pub async fn the_newest_heads_of_each_side_of_a_peer_are_kept(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    let own = |seq, hash| witness(&one, LogSide::Own, head(&one, seq, hash, 0));
+    assert_eq!(commit(&*store, [own(1, 1)]).await, Err(NO_PEER));
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let most = u64::from(MAX_HEADS);
+    let many: Vec<_> = (1..=most + 1).map(|seq| own(seq, 1)).collect();
+    commit(&*store, many).await.unwrap();
+    // Another head of this site with the number of a stored one is evidence, and is kept beside it.
+    commit(&*store, [own(most, 2)]).await.unwrap();
+    let heads = |limit| store.audit_heads(one.site(), LogSide::Own, limit);
+    let stored = heads(u32::MAX).await.unwrap();
+    let numbers: Vec<_> = stored.iter().map(|head| head.head.head().seq).collect();
+    let expected: Vec<_> = (3..=most).chain([most, most + 1]).collect();
+    assert_eq!(numbers, expected);
+    let newest = heads(2).await.unwrap();
+    assert_eq!(newest, stored[stored.len() - 2..]);
+
+    commit(&*store, [update(&removed(&one))]).await.unwrap();
+    let (site, revision) = (one.site(), 2);
+    let forget = Change::Peer(PeerChange::Forget { site, revision });
+    commit(&*store, [forget]).await.unwrap();
+    assert_eq!(heads(9).await.unwrap(), []);
+}
+
+// PEER-28
+pub async fn of_two_heads_of_a_peer_with_one_number_one_is_stored(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let put = |seq, hash, seen| witness(&one, LogSide::Peer, head(&one, seq, hash, seen));
+    let stale = Err(StoreError::Stale {
+        what: Thing::AuditHead,
+    });
+    commit(&*store, [put(7, 1, 10)]).await.unwrap();
+    for (seq, hash) in [(7, 2), (7, 1), (6, 1)] {
+        assert_eq!(commit(&*store, [put(seq, hash, 11)]).await, stale);
+    }
+    // The log of this site does not matter.
+    let own = witness(&one, LogSide::Own, head(&one, 9, 1, 10));
+    commit(&*store, [own, put(8, 1, 12)]).await.unwrap();
+
+    // The key was stolen at this time.
+    let (peer, since) = (one.site(), Timestamp::from_millis(10));
+    let void = Change::Peer(PeerChange::VoidHeads { peer, since });
+    commit(&*store, [void]).await.unwrap();
+    let left = store.audit_heads(peer, LogSide::Peer, 9).await.unwrap();
+    assert_eq!(left, [head(&one, 7, 1, 10)]);
+    let own = store.audit_heads(peer, LogSide::Own, 9).await.unwrap();
+    assert_eq!(own.len(), 1);
+    commit(&*store, [put(8, 2, 13)]).await.unwrap();
+}
