@@ -11,7 +11,9 @@ use countersign_proto::broker::v2::message::AuthResponse;
 use countersign_proto::broker::v2::provider::Provider;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerHello;
-use countersign_testkit::harness::{LinkedSites, NOW, PEER_SOURCE, TestSession, TestSite, party, run};
+use countersign_testkit::harness::{
+    LinkedSites, NOW, PEER_SOURCE, TestSession, TestSite, party, run,
+};
 use serde_json::{Value, json};
 
 /// Both sites with both applications and a session of the service of each, and no permissions.
