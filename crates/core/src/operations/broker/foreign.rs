@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::access::{Channel, Role};
+use crate::access::Channel;
 use crate::engine::{Answer, Changes, Context, Entry, MAX_VOID_NAMES, PeerBreach, Refusal};
 use crate::lockdown::OperationKind;
 use crate::operations::Done;
@@ -19,12 +19,10 @@ use crate::throttle::Rate;
 use crate::tickets::ForeignTicketParams;
 
 pub(super) fn entries() -> Vec<Entry> {
-    let peers = [Role::Service];
     vec![
         Entry::new("broker", "foreign_ticket")
             .of_kind(OperationKind::IssuesTickets)
             .summary("Makes a service ticket for a consumer of the peer that calls and a provider of this site. Both sites' policies must allow it.")
-            .allow(&peers)
             .only_on(&[Channel::Peer])
             .no_rest("only a peer calls it, on its own connection")
             .public_key()
@@ -38,7 +36,6 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(foreign_ticket),
         Entry::new("broker", "foreign_void")
             .summary("Tells this site that the tickets of consumers of the peer that calls are void. Providers with a session are told.")
-            .allow(&peers)
             .only_on(&[Channel::Peer])
             .no_rest("only a peer calls it, on its own connection")
             .changes()
