@@ -19,8 +19,11 @@ use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser, StringRef};
 
 use crate::broker::v2::signature::{FIELD, is_digest_of, written};
 
-/// The maximum difference between the creation time and the site's time, in seconds.
-pub const TOLERANCE: u64 = 60;
+/// The maximum age of a signature, in seconds.
+pub const MAX_AGE: u64 = 60;
+/// How far ahead of the site's time a signature may be dated, in seconds. A site that starts waits for
+/// so long: what an earlier process accepted is older than the signatures that it accepts.
+pub const AHEAD: u64 = 1;
 /// The maximum lifetime of a signature, in seconds. The site remembers its nonce this long.
 pub const MAX_LIFETIME: u64 = 300;
 /// The maximum number of components that a signature covers.
@@ -153,7 +156,9 @@ impl RequestSignature {
         let verified = key.verify(base.as_bytes(), &self.signature);
         verified.map_err(|_| RequestSignatureError::NotVerified)?;
         let lasts = self.expires.checked_sub(self.created);
-        let is_current = self.created.abs_diff(now) <= TOLERANCE && now <= self.expires;
+        let age = now.saturating_sub(self.created);
+        let is_dated_well = age <= MAX_AGE && self.created.saturating_sub(now) <= AHEAD;
+        let is_current = is_dated_well && now <= self.expires;
         match is_current && lasts.is_some_and(|lasts| lasts <= MAX_LIFETIME) {
             true => Ok(()),
             false => Err(RequestSignatureError::Clock),
@@ -365,7 +370,7 @@ mod tests {
         };
         for (created, expires, now) in [
             (NOW, NOW + 300, NOW + 60),
-            (NOW + 60, NOW + 61, NOW),
+            (NOW + 1, NOW + 61, NOW),
             (NOW, NOW, NOW),
         ] {
             assert_eq!(verified(created, expires, now), Ok(()));
@@ -374,7 +379,7 @@ mod tests {
             (NOW, NOW + 300, NOW + 61),
             (NOW, NOW + 10, NOW + 11),
             (NOW, NOW + 301, NOW),
-            (NOW + 61, NOW + 70, NOW),
+            (NOW + 2, NOW + 70, NOW),
             (NOW, NOW - 1, NOW),
         ] {
             let refused = Err(RequestSignatureError::Clock);

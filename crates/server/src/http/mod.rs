@@ -74,6 +74,7 @@ pub(crate) async fn accept(
     // cache of this process does not have them. After this delay no new request is as old as they are.
     shared.site.start_issuing(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
+    // After the delay, for the same reason.
     let api = Arc::new(Api::of(&shared));
     let service = move |(socket, peer): (TcpStream, SocketAddr)| {
         let admission = match shared.proxies().has(peer.ip()) {

@@ -24,6 +24,11 @@ def headers(request):
         name = {"sha256": "sha-256", "sha512": "sha-512"}[request["hash"]]
         fields["Content-Digest"] = f"{name}=:{digest}:"
         fields["Content-Type"] = "application/json"
+    # The package covers each digest that it finds; this one is to be added behind it.
+    digests = {}
+    if "content-digest" not in request["covered"]:
+        digests = {"Content-Digest": fields.pop("Content-Digest")} if body else {}
+    covers = bool(body) and not digests
     message = SimpleNamespace(method=request["method"], url=request["url"], headers=fields)
     keys = MappingKeyResolver(
         public_keys={}, private_keys={request["keyid"]: request["key"].encode()}
@@ -38,9 +43,10 @@ def headers(request):
         tag=request["tag"],
         include_alg=request["alg"],
         covered_component_ids=request["covered"],
-        use_existing_digest=bool(body),
-        body=body or None,
+        use_existing_digest=covers,
+        body=body if covers else None,
     )
+    fields.update(digests)
     return {name: value for name, value in fields.items() if name != "Host"}
 
 

@@ -98,8 +98,13 @@ impl Side {
             .collect()
     }
 
+    /// When nothing that a peer asked to wait is held any more.
+    fn later(&self) -> Timestamp {
+        self.now.plus_seconds(3_600)
+    }
+
     async fn is_done(&self, other: SiteId) -> bool {
-        let waiting = self.site.messages_for(other).await.unwrap();
+        let waiting = self.site.messages_for(other, self.later()).await.unwrap();
         waiting.messages.is_empty()
     }
 }
@@ -240,7 +245,8 @@ impl Peers {
     async fn batch(&mut self) {
         let from = self.choices.below(2);
         let other = self.sides[1 - from].id();
-        let batch = self.sides[from].site.messages_for(other).await.unwrap();
+        let side = &self.sides[from];
+        let batch = side.site.messages_for(other, side.now).await.unwrap();
         if !batch.messages.is_empty() {
             let params = serde_json::to_value(&batch).unwrap();
             self.wire.push((1 - from, Line::Batch(params)));
@@ -426,7 +432,8 @@ impl Peers {
                 self.connect().await;
             }
             for from in [0, 1] {
-                let batch = self.sides[from].site.messages_for(ids[1 - from]).await;
+                let side = &self.sides[from];
+                let batch = side.site.messages_for(ids[1 - from], side.later()).await;
                 let params = serde_json::to_value(batch.unwrap()).unwrap();
                 self.deliver(1 - from, params).await;
             }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -269,6 +270,12 @@ impl Entry {
     }
 }
 
+/// The schema of a result as it is written: a field that is left out when it is empty is optional.
+fn result_schema<R: JsonSchema>() -> Schema {
+    let written = SchemaSettings::draft2020_12().for_serialize();
+    written.into_generator().into_root_schema_for::<R>()
+}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Entry({})", self.spec.name.whole)
@@ -428,7 +435,7 @@ impl EntryBuilder {
             spec: self.0,
             is_list: params.pointer("/properties/limit").is_some(),
             params,
-            result: schema_for!(R),
+            result: result_schema::<R>(),
             handler: Box::new(move |context, text| {
                 let answering = handle(context, params::read(text)?);
                 Ok(Box::pin(async move {

@@ -17,7 +17,7 @@ use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::Site;
 use countersign_core::throttle::Abuse;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
-use countersign_proto::signed_request::{RequestParts, RequestSignature, TOLERANCE};
+use countersign_proto::signed_request::{AHEAD, MAX_AGE, RequestParts, RequestSignature};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
@@ -28,23 +28,24 @@ use crate::clock;
 use crate::counting;
 use crate::shared::{Shared, log_trouble};
 
-/// Nonces that are remembered for two minutes: 8,700 signed requests a second. An entry takes less
-/// than 100 bytes.
+/// Nonces that are remembered for a minute or two: 17,000 signed requests a second. An entry takes
+/// less than 100 bytes.
 const NONCES: ReplayLimits = ReplayLimits {
     entries: 1_048_576,
     entries_per_owner: 524_288,
 };
 /// A signature is accepted within this time of its creation, in milliseconds.
 const WINDOW: ReplayWindow = ReplayWindow {
-    past: TOLERANCE * 1_000,
-    ahead: TOLERANCE * 1_000,
+    past: MAX_AGE * 1_000,
+    ahead: AHEAD * 1_000,
 };
 
 /// The nonces of signed requests.
 pub(super) struct Nonces(Mutex<ReplayCache>);
 
 impl Nonces {
-    /// Accepts no signature that was created before now: an earlier process may have accepted it.
+    /// Accepts no signature that was created before now: an earlier process may have accepted it. The
+    /// listener waits before it starts, so that those that were dated ahead are older too.
     pub(super) fn starting_now() -> Self {
         let now = milliseconds();
         Self(Mutex::new(ReplayCache::new(WINDOW, NONCES, now, now)))
