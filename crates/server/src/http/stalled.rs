@@ -108,6 +108,7 @@ mod tests {
         };
         let (written, ()) = tokio::join!(near.write_all(&[7; 80]), reading);
         written.unwrap();
+        #[allow(clippy::disallowed_methods, reason = "the paused time of this test")]
         let begun = tokio::time::Instant::now();
         let error = near.write_all(&[7; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -241,6 +241,7 @@ pub(super) fn reports(bytes: &[u8]) -> Result<(), Refused> {
     let read = match PeerLine::read(bytes.trim_ascii_end()) {
         Ok(PeerLine::Outcome(outcome)) => outcome,
         Ok(PeerLine::Operation(_)) => return Err(("operation", String::new())),
+        Ok(PeerLine::End(_)) => return Err(("end", String::new())),
         Err(error) => return Err(("line", error.to_string())),
     };
     match serde_json::from_str::<Reports>(read.data.get()) {
