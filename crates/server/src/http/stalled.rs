@@ -82,11 +82,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watched(context, |stream, context| stream.poll_flush(context))
+        self.watched(context, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watched(context, |stream, context| stream.poll_shutdown(context))
+        self.watched(context, AsyncWrite::poll_shutdown)
     }
 }
 

@@ -19,6 +19,7 @@ use countersign_core::throttle::Abuse;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
 use countersign_proto::signed_request::{AHEAD, MAX_AGE, RequestParts, RequestSignature};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 
 use super::super::Peer;
 use super::problem::Problem;
@@ -176,7 +177,7 @@ async fn signed(
 
 /// The parts of a request that a signature covers.
 fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
-    let named = head.uri.authority().map(|authority| authority.as_str());
+    let named = head.uri.authority().map(Authority::as_str);
     let host = single(&head.headers, "host")?;
     let scheme = match peer.is_proxied(shared) {
         true => "https",

@@ -197,7 +197,7 @@ async fn call(
     let operation = Operation::new(1, entry.group(), entry.command(), params);
     let Some(keyed) = keyed else {
         let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
-        return respond::to(entry, &operation, outcome, content, running);
+        return respond::to(entry, &operation, &outcome, content, running);
     };
     if entry.takes_content() {
         let problem = "a request with content cannot have an idempotency key";
@@ -224,7 +224,7 @@ async fn call(
                 (outcome, content, running)
             });
             let (outcome, content, running) = task.await.map_err(|_| Problem::busy())?;
-            respond::to(&found.entry, &operation, outcome, content, running)
+            respond::to(&found.entry, &operation, &outcome, content, running)
         }
     }
 }

@@ -24,7 +24,10 @@ impl fmt::Display for RequestId {
 
 /// Why a request has no effect.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Details>);
+
+#[derive(Debug, Clone)]
+struct Details {
     status: StatusCode,
     code: String,
     detail: String,
@@ -51,14 +54,14 @@ impl Problem {
         detail: impl Into<String>,
         hint: &str,
     ) -> Self {
-        Self {
+        Self(Box::new(Details {
             status,
             code: code.to_owned(),
             detail: detail.into(),
             hint: hint.to_owned(),
             field: None,
             headers: Vec::new(),
-        }
+        }))
     }
 
     /// The problem of an operation that was refused.
@@ -71,15 +74,15 @@ impl Problem {
             retry_after_ms: None,
         });
         let limited = refused.retry_after_ms.is_some();
-        let problem = Self {
+        let problem = Self(Box::new(Details {
             status: status(outcome.code, &refused.code, limited),
             code: refused.code,
             detail: refused.message,
             hint: refused.hint,
             field: refused.field,
             headers: Vec::new(),
-        };
-        match (problem.status, refused.retry_after_ms) {
+        }));
+        match (problem.0.status, refused.retry_after_ms) {
             (_, Some(wait)) => problem.retry_after(wait.div_ceil(1_000)),
             (StatusCode::SERVICE_UNAVAILABLE, None) => problem.retry_after(1),
             _ => problem,
@@ -213,7 +216,7 @@ impl Problem {
 
     /// Names the part of the request that is wrong.
     pub(super) fn of_field(mut self, field: &str) -> Self {
-        self.field = Some(field.to_owned()).filter(|field| !field.is_empty());
+        self.0.field = Some(field.to_owned()).filter(|field| !field.is_empty());
         self
     }
 
@@ -222,37 +225,39 @@ impl Problem {
     }
 
     fn with(mut self, name: HeaderName, value: &str) -> Self {
-        self.headers
+        self.0
+            .headers
             .extend(HeaderValue::from_str(value).map(|value| (name, value)));
         self
     }
 
     /// The stable code.
     pub(super) fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     pub(super) fn reply(self, id: RequestId) -> Reply {
-        let title = self.code.replace('_', " ");
+        let details = *self.0;
+        let title = details.code.replace('_', " ");
         let mut body = Map::new();
         body.insert(
             "type".to_owned(),
-            format!("urn:countersign:{}", self.code).into(),
+            format!("urn:countersign:{}", details.code).into(),
         );
         body.insert("title".to_owned(), title.into());
-        body.insert("status".to_owned(), self.status.as_u16().into());
-        body.insert("code".to_owned(), self.code.into());
-        body.insert("detail".to_owned(), self.detail.into());
-        if !self.hint.is_empty() {
-            body.insert("hint".to_owned(), self.hint.into());
+        body.insert("status".to_owned(), details.status.as_u16().into());
+        body.insert("code".to_owned(), details.code.into());
+        body.insert("detail".to_owned(), details.detail.into());
+        if !details.hint.is_empty() {
+            body.insert("hint".to_owned(), details.hint.into());
         }
-        if let Some(field) = self.field {
+        if let Some(field) = details.field {
             body.insert("field".to_owned(), field.into());
         }
         body.insert("request_id".to_owned(), id.to_string().into());
         let body = Value::Object(body).to_string();
-        let mut reply = reply::reply(self.status, MEDIA_TYPE, body);
-        reply.headers_mut().extend(self.headers);
+        let mut reply = reply::reply(details.status, MEDIA_TYPE, body);
+        reply.headers_mut().extend(details.headers);
         reply
     }
 }

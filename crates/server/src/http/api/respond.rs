@@ -27,12 +27,12 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) fn to(
     entry: &Entry,
     operation: &Operation,
-    outcome: Outcome,
+    outcome: &Outcome,
     content: Option<Content>,
     running: Running,
 ) -> Result<Reply, Problem> {
     if outcome.code != Code::SUCCESS {
-        return Err(Problem::of_outcome(&outcome));
+        return Err(Problem::of_outcome(outcome));
     }
     let Some(content) = content else {
         return Ok(with(entry, operation, status(entry), outcome.data.get()));
