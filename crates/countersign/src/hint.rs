@@ -39,13 +39,15 @@ const COMMANDS: [(&str, &str); 20] = [
 ];
 
 /// Operations without a command of their own: programs run them, or `countersign call`.
-const OF_PROGRAMS: [&str; 9] = [
+const OF_PROGRAMS: [&str; 11] = [
     "person withdraw_key",
     "self",
     "broker ticket",
     "broker ticket_keys",
     "broker foreign_ticket",
     "broker foreign_void",
+    "peer address",
+    "peer audit_head",
     "peer deliver",
     "peer ping",
     "site backup_done",
