@@ -380,7 +380,7 @@ async fn the_public_key_work_of_an_account_is_limited() {
             "broker.new_v1_key",
             "broker.ticket_keys",
             "key.add",
-            "peer.join",
+            "peer.audit_head",
             "person.deliver_key",
             "person.dump",
             "person.load",

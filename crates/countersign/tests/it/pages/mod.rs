@@ -187,6 +187,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "README.md",
         "protect-an-http-service.md",
         "enrol-a-device.md",
+        "call-the-api.md",
         "connect-two-sites.md",
         "alarms.md",
         "people.md",
