@@ -1,5 +1,5 @@
-//! A line between peers from any bytes: an operation or a result is written and read again as the same, and no line is
-//! both.
+//! A line between peers from any bytes: an operation, a result or the last line is written and read again as the
+//! same, and no line is two of them.
 
 #![no_main]
 
@@ -15,6 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     match &line {
         PeerLine::Operation(operation) => put_operation(&mut written, operation, false).unwrap(),
         PeerLine::Outcome(outcome) => put_outcome(&mut written, outcome, false).unwrap(),
+        PeerLine::End(end) => written.extend(end.to_line()),
     }
     let read = PeerLine::read(written.trim_ascii_end()).unwrap();
     match (line, read) {
@@ -24,6 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         (PeerLine::Outcome(one), PeerLine::Outcome(other)) => {
             assert_eq!((one.id, one.code, one.output), (other.id, other.code, other.output));
         }
+        (PeerLine::End(one), PeerLine::End(other)) => assert_eq!(one, other),
         (one, other) => panic!("{one:?} became {other:?}"),
     }
 });

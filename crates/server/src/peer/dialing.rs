@@ -8,7 +8,7 @@ use std::time::Duration;
 use countersign_core::engine::{PeerPlan, PeerProblem};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_net::tls::{Connector, TlsStream};
-use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerWelcome};
+use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerEnd, PeerWelcome};
 use countersign_proto::site_identity::SiteId;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -19,7 +19,7 @@ use tracing::{debug, info};
 
 use super::PeerServer;
 use super::joining::{DialError, connect, follow};
-use super::link::{self, OpenPeer};
+use super::link::{self, EndedBy, OpenPeer};
 use crate::clock;
 use crate::shared::{Shared, hook, log_trouble};
 
@@ -167,15 +167,15 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
         Ok(Some((open, stream))) => {
             info!(%site, "connected to a peer");
             let began = now();
-            let has_sent = Box::pin(link::run(open, stream, Some(QUIET))).await;
+            let ended = Box::pin(link::run(open, stream, Some(QUIET))).await;
             // A peer that welcomes this site and closes would otherwise be dialled without a pause.
-            let is_useful = has_sent || now().duration_since(began) >= QUIET;
-            if is_useful {
+            let lasted = now().duration_since(began) >= QUIET;
+            if ended.has_sent || lasted || ended.by == EndedBy::Us {
                 return Dialed::Useful;
             }
-            let why = CLOSED_AT_ONCE.to_owned();
-            let problem = PeerProblem::Malformed { why };
-            shared.site.peer_problem(site, problem, clock::now());
+            if let Some(problem) = problem(ended.by) {
+                shared.site.peer_problem(site, problem, clock::now());
+            }
             Dialed::Failed
         }
         // The peer was changed meanwhile, or its key events contradict what is known.
@@ -189,6 +189,24 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
             Dialed::Failed
         }
     }
+}
+
+/// The problem with a peer over whose connection nothing passed; `None` if its end is no problem.
+fn problem(ended_by: EndedBy) -> Option<PeerProblem> {
+    let why = match ended_by {
+        EndedBy::Us | EndedBy::Peer(PeerEnd::Idle | PeerEnd::NewKey) => return None,
+        EndedBy::Peer(PeerEnd::Suspended | PeerEnd::Removed) => {
+            return Some(PeerProblem::NotAccepted);
+        }
+        EndedBy::Peer(PeerEnd::Protocol) | EndedBy::Breach => {
+            let why = "the connection ended with a breach of it".to_owned();
+            return Some(PeerProblem::Malformed { why });
+        }
+        EndedBy::Peer(end) => end.text(),
+        EndedBy::Unknown => CLOSED_AT_ONCE,
+    };
+    let why = why.to_owned();
+    Some(PeerProblem::Unreachable { why })
 }
 
 type Reached = Option<(OpenPeer, Box<TlsStream<TcpStream>>)>;

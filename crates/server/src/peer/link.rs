@@ -97,13 +97,33 @@ pub(super) async fn first_line(
 
 type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// This site.
+    Us,
+    /// The peer, which said why.
+    Peer(PeerEnd),
+    /// The peer without a word, or the network.
+    Unknown,
+    /// This site, because the peer broke the protocol.
+    Breach,
+}
+
+/// How a connection ended.
+pub(super) struct Ended {
+    /// Whether the peer took a message, a head of the audit log or an address.
+    pub(super) has_sent: bool,
+    pub(super) by: EndedBy,
+}
+
 /// Serves a connection until it ends. `quiet` is the time without anything to do after which this
-/// site closes it; `None` on the side that was connected to. Returns whether the peer took a message.
+/// site closes it; `None` on the side that was connected to.
 pub(super) async fn run(
     mut open: OpenPeer,
     stream: Box<TlsStream<TcpStream>>,
     quiet: Option<Duration>,
-) -> bool {
+) -> Ended {
     let (reader, writer) = tokio::io::split(*stream);
     let site = open.site();
     let mut link = Link {
@@ -116,6 +136,7 @@ pub(super) async fn run(
         in_flight: Vec::new(),
         errors: 0,
         breach: None,
+        ended_by: EndedBy::Us,
     };
     let mut lines = Lines::new(reader, MAX_LINE);
     let reason = link.serve(&mut lines, &mut open.cut, quiet).await;
@@ -129,7 +150,14 @@ pub(super) async fn run(
     if let Some(breach) = link.breach {
         count(&open.shared, site, breach).await;
     }
-    link.outgoing.has_sent()
+    let by = match reason {
+        CloseReason::Goodbye => link.ended_by,
+        CloseReason::ConnectionLost => EndedBy::Unknown,
+        CloseReason::ProtocolFault => EndedBy::Breach,
+        _ => EndedBy::Us,
+    };
+    let has_sent = link.outgoing.has_sent();
+    Ended { has_sent, by }
 }
 
 /// Counts a breach of the protocol. The connection ends if the peer is suspended.
@@ -151,6 +179,8 @@ struct Link {
     errors: u32,
     /// A breach of the protocol that is not counted yet.
     breach: Option<PeerBreach>,
+    /// Who ended the connection, if it was ended in order.
+    ended_by: EndedBy,
 }
 
 impl Link {
@@ -168,6 +198,7 @@ impl Link {
         loop {
             let is_busy = !self.running.is_empty() || self.output.is_pending();
             if has_ended && !is_busy {
+                self.ended_by = EndedBy::Unknown;
                 return CloseReason::Goodbye;
             }
             if is_busy || self.outgoing.is_busy() || self.asking.is_busy() {
@@ -252,7 +283,8 @@ impl Link {
     }
 
     /// The peer ends the connection.
-    fn ended(&self, end: PeerEnd) -> CloseReason {
+    fn ended(&mut self, end: PeerEnd) -> CloseReason {
+        self.ended_by = EndedBy::Peer(end);
         let site = self.outgoing.site();
         info!(%site, reason = end.as_str(), "a peer ended the connection");
         self.shared.site.peer_ended(site, end, clock::now());

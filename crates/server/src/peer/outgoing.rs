@@ -274,6 +274,7 @@ impl Outgoing {
             Code::SUCCESS => serde_json::from_str::<HeadReply>(outcome.data.get()).ok(),
             _ => None,
         };
+        self.has_sent |= reply.is_some();
         let code = outcome.code;
         let storing = async move {
             let (site, now) = (&shared.site, clock::now());
@@ -295,6 +296,7 @@ impl Outgoing {
     ) {
         let (site, peer) = (self.shared.site.clone(), self.site);
         let is_stored = outcome.code == Code::SUCCESS;
+        self.has_sent |= is_stored;
         let storing = async move {
             if is_stored {
                 site.address_told(peer, &address, clock::now()).await?;

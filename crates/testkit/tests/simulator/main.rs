@@ -10,6 +10,7 @@
 mod changed;
 mod cut;
 mod dialog;
+mod direct;
 mod every_byte;
 mod inside;
 mod limits;

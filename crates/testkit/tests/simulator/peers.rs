@@ -6,28 +6,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use countersign_core::access::Caller;
-use countersign_core::engine::{
-    AskError, DeliveryReport, NewPeerConnection, OwnSide, PeerConnection, PeerServerState,
-    PeerTransport, Site, TransportError,
-};
+use countersign_core::engine::{DeliveryReport, NewPeerConnection, PeerConnection, Site};
 use countersign_core::sessions::CutHook;
 use countersign_core::store::MemoryStore;
 use countersign_core::timestamp::Timestamp;
-use countersign_proto::enrolment::Exporter;
-use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::peer::{JoinRequest, JoinedSite, Joining, PeerTicket};
-use countersign_proto::site_identity::{KnownSite, SiteId};
+use countersign_proto::operation::Code;
+use countersign_proto::site_identity::SiteId;
 use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{NOW, PEER_SOURCE, TestSite, run_at};
 use countersign_testkit::simulator::Choices;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::direct::Direct;
 use crate::seeds::seeds;
 
-const EXPORTER: Exporter = Exporter([3; 32]);
 const ZONES: [&str; 2] = ["a.example", "b.example"];
 /// The persons of each site.
 const PERSONS: [&str; 2] = ["ada", "bob"];
@@ -106,54 +99,6 @@ impl Side {
     async fn is_done(&self, other: SiteId) -> bool {
         let waiting = self.site.messages_for(other, self.later()).await.unwrap();
         waiting.messages.is_empty()
-    }
-}
-
-/// A connection without sockets to the only other site.
-struct Direct {
-    own: Site,
-    other: Site,
-}
-
-#[async_trait]
-impl PeerTransport for Direct {
-    async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<JoinedSite, TransportError> {
-        let events = self.own.key_events();
-        let joining = Joining {
-            id: &own.id,
-            host: &own.host,
-            port: own.port,
-            events: &events,
-        };
-        let keys = self.own.unsealed_keys().unwrap();
-        let token = ticket.token().clone();
-        let request = JoinRequest::new(token, &joining, &keys.key, ticket.site(), &EXPORTER);
-        let request = request.unwrap();
-        let proof = async { request.verify(&EXPORTER, &self.other.public_key()).ok() };
-        let accepted = self.other.accept_peer(&request, proof, PEER_SOURCE, NOW);
-        accepted.await.unwrap();
-        let events = self.other.key_events().to_vec();
-        Ok(JoinedSite {
-            known: KnownSite::whole(&events).unwrap(),
-            events,
-        })
-    }
-
-    async fn ask(
-        &self,
-        _: SiteId,
-        _: (&'static str, &'static str),
-        _: Box<RawValue>,
-    ) -> Result<Outcome, AskError> {
-        Err(AskError::Unreachable("it answers messages only".to_owned()))
-    }
-
-    fn wake(&self) {}
-
-    async fn settle(&self, _: bool) {}
-
-    fn state(&self) -> PeerServerState {
-        PeerServerState::Running
     }
 }
 

@@ -220,6 +220,11 @@ impl Site {
         let instance = consumer.application.instance;
         let instance = instance.unwrap_or(InstanceId::from_bytes([0; 16]));
         self.may_ask_now(Rate::ForeignConsumer(instance), now)?;
+        // Notices of void tickets have neither limit: consumers in a loop must not hold them up.
+        if self.is_peer_resting(peer, now) {
+            return Err(NoTicket::Busy);
+        }
+        self.may_ask_now(Rate::AskedOfPeer(peer), now)?;
         let outcome = self
             .ask_peer(peer, "foreign_ticket", &ForeignTicketParams::of(ask), now)
             .await?;
@@ -249,10 +254,6 @@ impl Site {
         params: &(impl serde::Serialize + Sync),
         now: Timestamp,
     ) -> Result<Outcome, NoTicket> {
-        if self.is_peer_resting(peer, now) {
-            return Err(NoTicket::Busy);
-        }
-        self.may_ask_now(Rate::AskedOfPeer(peer), now)?;
         let transport = self.peer_transport().ok_or(NoTicket::Unreachable)?;
         let params = to_raw_value(params).map_err(|_| NoTicket::Unreachable)?;
         let outcome = match transport.ask(peer, ("broker", command), params).await {
