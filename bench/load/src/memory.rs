@@ -27,7 +27,7 @@ pub(crate) async fn unauthenticated(site: &Running, size: Size) -> Result<Vec<Ro
         tokio::time::sleep(Duration::from_millis(500)).await;
         Result::Ok(sockets)
     };
-    let count = size.of(5_000, 1_000);
+    let count = size.of(5_000, 2_000);
     let _warm = open(count / 10).await?;
     let before = site.memory()?;
     let _sockets = open(count).await?;

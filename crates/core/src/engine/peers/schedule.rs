@@ -158,8 +158,10 @@ impl HeadSchedule {
 impl Exchange {
     fn every(&self, every: u64) -> u64 {
         match self.refused {
-            Some(_) => every.max(REFUSED_EVERY),
-            None => every,
+            Some(Code::NOT_PERMITTED) => every.max(REFUSED_EVERY),
+            // A peer that is busy, sealed or in lockdown is asked again in its turn: a longer wait would
+            // let an attacker choose a time without a witness.
+            Some(_) | None => every,
         }
     }
 }
