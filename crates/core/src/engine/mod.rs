@@ -21,6 +21,7 @@
 //!
 //! The sibling modules (accounts, sessions, tickets and so on) do not depend on this one.
 
+mod authorisation;
 mod carried;
 mod clear_data;
 mod context;
@@ -67,9 +68,8 @@ use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use countersign_proto::site_identity::{SignedKeyEvent, SiteId};
 
 use crate::access::{Caller, Channel};
-use crate::audit::coalesced::{Coalesced, Occurrence};
+use crate::audit::coalesced::Coalesced;
 use crate::content::Content;
-use crate::lockdown::Activity;
 use crate::sessions::{Events, SessionRegistry};
 use crate::site_key::UnsealedKeys;
 use crate::store::Store;
@@ -261,12 +261,8 @@ impl Site {
         carried: Carried,
     ) -> Result<Reply, Refusal> {
         let attempt = self.attempt(entry, caller, operation, now, carried).await;
-        let refused = attempt.as_ref().err().and_then(Refusal::audited_as);
-        if let Some(outcome) = refused {
-            let name = format!("{}.{}", operation.group, operation.command);
-            self.count(Occurrence::of_caller(caller, name, outcome), now);
-            // Entries that cannot be written now are written with the next ones.
-            let _ = self.write_counted(now).await;
+        if let Err(refusal) = &attempt {
+            self.count_refusal(refusal, caller, operation, now).await;
         }
         attempt
     }
@@ -284,15 +280,7 @@ impl Site {
         }
         let (group, command) = (&operation.group, &operation.command);
         let entry = entry.ok_or_else(|| self.table().unknown(group, command))?;
-        if self.is_sealed() && !entry.works_while_sealed() {
-            return Err(Refusal::sealed());
-        }
-        let caller = self.current(caller, now)?;
-        let Some(scope) = entry.scope(&caller) else {
-            return Err(refusal(entry, &caller));
-        };
-        let activity = Activity::Operation(entry.kind(), caller.channel);
-        self.expect_permitted(activity, caller.account)?;
+        let (caller, scope) = self.authorised(entry, caller, now)?;
         carried.fits(entry)?;
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
             let counted = self.throttle().rates().take(Rate::PublicKey(account), now);
@@ -312,40 +300,6 @@ impl Site {
             if_match: carried.if_match.map(Into::into),
         };
         entry.start(context, operation.params.get())?.await
-    }
-
-    /// Returns the caller with the current role. A session that was cut or has expired is refused
-    /// even if its connection has not noticed yet.
-    fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
-        match caller.channel {
-            Channel::AdminSocket | Channel::Init | Channel::Site => Ok(caller.clone()),
-            Channel::Session | Channel::Device => {
-                let role = caller
-                    .session
-                    .and_then(|session| self.sessions().role(session, now))
-                    .ok_or_else(|| {
-                        Refusal::not_permitted("the session has ended", "log in again")
-                    })?;
-                Ok(Caller {
-                    role,
-                    ..caller.clone()
-                })
-            }
-            Channel::Peer => match caller.peer {
-                Some(peer) if self.is_peer_connected(peer) => Ok(caller.clone()),
-                _ => Err(Refusal::not_permitted(
-                    "the connection of the peer has ended",
-                    "connect again",
-                )),
-            },
-            Channel::Http => match &caller.grant {
-                Some(grant) if grant.is_valid(now) => Ok(caller.clone()),
-                _ => Err(Refusal::not_permitted(
-                    "the credential of this request is not valid any more",
-                    "use an access token that is valid, or sign the request with a valid key",
-                )),
-            },
-        }
     }
 
     /// Returns the operations that the site offers.
@@ -445,33 +399,6 @@ impl Site {
     pub(crate) fn verifying(&self) -> Option<futures_util::lock::MutexGuard<'_, ()>> {
         self.0.verifying.try_lock()
     }
-}
-
-/// Returns the refusal of a caller that has no permission for this operation, or none on this
-/// channel.
-fn refusal(entry: &Entry, caller: &Caller) -> Refusal {
-    let channels = entry.access().channels();
-    let grant = caller.grant.as_ref();
-    if grant.is_some_and(|grant| !grant.names(entry.name())) {
-        return Refusal::not_permitted(
-            format!("this access token is not for {}", entry.name()),
-            "create a token that names the operation, with `token create`",
-        );
-    }
-    if channels.contains(&caller.channel) {
-        return Refusal::not_permitted(
-            format!("you are not permitted to call {}", entry.name()),
-            "ask an admin of the site",
-        );
-    }
-    Refusal::not_permitted(
-        format!("{} is not available on this channel", entry.name()),
-        match channels {
-            [Channel::AdminSocket] => "it is available at the site's local admin socket only",
-            [Channel::Session] => "it is available over a session only",
-            _ => "ask an admin of the site",
-        },
-    )
 }
 
 fn outcome(operation: &Operation, attempt: Result<Reply, Refusal>) -> (Outcome, Option<Content>) {

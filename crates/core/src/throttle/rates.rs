@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use countersign_proto::site_identity::SiteId;
 
 use super::{make_room, since};
-use crate::id::{AccountId, InstanceId, SessionId, TicketId};
+use crate::id::{AccountId, InstanceId, TicketId};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of entries. An account whose entry is removed starts again with a full burst.
@@ -58,8 +58,8 @@ pub enum Rate {
     FollowedKeys(SiteId),
     /// Requests to join with a ticket that is bound to the site already. Each costs a verification.
     RepeatedJoins(TicketId),
-    /// Changes of lockdowns in a session.
-    Lockdowns(SessionId),
+    /// Changes of lockdowns that the account makes on channels that are not local.
+    Lockdowns(AccountId),
     /// Audit entries that a peer's key events contradict what is known.
     Forks(SiteId),
     /// Heads of its audit log that a peer has countersigned.

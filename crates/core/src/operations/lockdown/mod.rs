@@ -376,10 +376,10 @@ struct Change<'a> {
 impl Change<'_> {
     /// Writes everything at once and returns the number of sessions that ended.
     async fn commit(self, context: &Context) -> Result<usize, Refusal> {
-        if let Some(session) = context.caller().session {
-            context.rate(Rate::Lockdowns(session), "changes of lockdowns")?;
-        }
         let channel = context.caller().channel;
+        if let Some(account) = context.caller().account.filter(|_| !channel.is_local()) {
+            context.rate(Rate::Lockdowns(account), "changes of lockdowns")?;
+        }
         let turn = context.site().lockdown_turn(channel).await;
         let mut tries = 1;
         loop {

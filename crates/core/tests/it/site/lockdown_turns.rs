@@ -1,8 +1,11 @@
 //! Changes of lockdowns that come at the same time, and those of a stolen session.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use countersign_core::access::{Caller, Channel, HttpCredential, HttpGrant};
+use countersign_core::id::AccessTokenId;
 use countersign_core::lockdown::LockdownLevel;
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{TestSite, run};
@@ -76,4 +79,30 @@ async fn a_session_changes_lockdowns_32_times_at_once_and_the_operator_any_numbe
         test.admin("lockdown.person", on.clone()).await;
         test.admin("lockdown.lift", off.clone()).await;
     }
+}
+
+/// A token has no session: a stolen one changed lockdowns without end.
+#[tokio::test]
+async fn an_account_changes_lockdowns_32_times_at_once_over_http_and_in_its_sessions_together() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    let mut over_http = Caller {
+        channel: Channel::Http,
+        session: None,
+        ..root.caller.clone()
+    };
+    let (account, role) = (over_http.account.unwrap(), over_http.role);
+    let credential = HttpCredential::Token(AccessTokenId::from_bytes([1; 16]));
+    let owner = (account, over_http.name.clone(), role);
+    over_http.grant = Some(Arc::new(HttpGrant::new(credential, owner, None, None)));
+    let mut codes = Vec::new();
+    for n in 0..33 {
+        let name = format!("person-{n}");
+        test.admin("person.create", json!({ "name": name })).await;
+        let caller = if n < 16 { &root.caller } else { &over_http };
+        let params = json!({ "name": name });
+        codes.push(run(&test.site, caller, "lockdown.person", params).await.0);
+    }
+    assert_eq!(codes[..32], [Code::SUCCESS; 32]);
+    assert_eq!(codes[32], Code::BUSY);
 }

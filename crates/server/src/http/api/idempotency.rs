@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use countersign_core::access::{HttpCredential, HttpGrant};
 use countersign_core::engine::Site;
 use countersign_core::id::AccountId;
 use countersign_core::store::CompletedRequest;
@@ -46,6 +47,8 @@ pub(super) struct KeyedRequest {
     name: Name,
     /// SHA-256 of method, target and body.
     request: [u8; 32],
+    /// Its answer is given again to the same credential only.
+    credential: HttpCredential,
 }
 
 /// The answer of an operation that succeeded.
@@ -65,7 +68,7 @@ pub(crate) struct KeyedRequests(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    requests: HashMap<Name, ([u8; 32], State)>,
+    requests: HashMap<Name, (KeyedRequest, State)>,
     /// The answers in the order in which they came.
     answers: BTreeMap<u64, Name>,
     next: u64,
@@ -89,7 +92,7 @@ impl KeyedRequest {
     /// Reads the key of a request; `None` if it has none.
     pub(super) fn read(
         headers: &HeaderMap,
-        account: AccountId,
+        grant: &HttpGrant,
         (method, target, body): (&Method, &str, &str),
     ) -> Result<Option<Self>, Problem> {
         let Some(key) = single(headers, "idempotency-key")? else {
@@ -106,8 +109,9 @@ impl KeyedRequest {
             hash.update(part.as_bytes());
         }
         Ok(Some(Self {
-            name: (account, sha256(key.as_bytes())),
+            name: (grant.account, sha256(key.as_bytes())),
             request: hash.finish(),
+            credential: grant.credential,
         }))
     }
 
@@ -149,12 +153,7 @@ impl KeyedRequests {
         match recorded.filter(|recorded| recorded.at >= expired_at(now)) {
             None => Ok(Start::First(begun)),
             Some(recorded) if recorded.request != keyed.request => Err(other_request()),
-            Some(recorded) => Err(Problem::new(
-                StatusCode::CONFLICT,
-                "already_done",
-                format!("this request was carried out at {}", recorded.at),
-                "its answer is not kept any more; read what it changed",
-            )),
+            Some(recorded) => Err(already_done(recorded.at)),
         }
     }
 
@@ -166,7 +165,7 @@ impl KeyedRequests {
     ) -> Result<Option<Arc<KeptAnswer>>, Problem> {
         let mut entries = self.entries();
         match entries.requests.get(&keyed.name) {
-            Some((request, _)) if *request != keyed.request => return Err(other_request()),
+            Some((first, _)) if first.request != keyed.request => return Err(other_request()),
             Some((_, State::Running)) => {
                 let problem = Problem::new(
                     StatusCode::CONFLICT,
@@ -176,8 +175,11 @@ impl KeyedRequests {
                 );
                 return Err(problem.retry_after(1));
             }
-            Some((_, State::Answered(at, _, answer))) if *at >= expired_at(now) => {
-                return Ok(Some(answer.clone()));
+            Some((first, State::Answered(at, _, answer))) if *at >= expired_at(now) => {
+                return match first.credential == keyed.credential {
+                    true => Ok(Some(answer.clone())),
+                    false => Err(already_done(*at)),
+                };
             }
             Some((_, State::Answered(_, number, _))) => {
                 let number = *number;
@@ -185,7 +187,7 @@ impl KeyedRequests {
             }
             None => {}
         }
-        let running = (keyed.request, State::Running);
+        let running = (keyed, State::Running);
         entries.requests.insert(keyed.name, running);
         Ok(None)
     }
@@ -217,7 +219,7 @@ impl Begun {
         let number = entries.next;
         entries.next += 1;
         entries.answers.insert(number, self.keyed.name);
-        let answered = (self.keyed.request, State::Answered(now, number, answer));
+        let answered = (self.keyed, State::Answered(now, number, answer));
         entries.requests.insert(self.keyed.name, answered);
     }
 }
@@ -230,6 +232,15 @@ impl Drop for Begun {
             entries.requests.remove(&self.keyed.name);
         }
     }
+}
+
+fn already_done(at: Timestamp) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "already_done",
+        format!("this request was carried out at {at}"),
+        "its answer is not kept, or is for another credential; read what it changed",
+    )
 }
 
 fn other_request() -> Problem {

@@ -6,7 +6,7 @@
 //!                 │ 403                  │ 404, 405        │ 503         │ 401       │ 429
 //!                                                                                  ▼
 //! response ◀─ result as JSON, or problem ◀─ operation ◀─ idempotency key ◀─ parameters
-//!                                                           │ 409, 422         │ 400, 413, 415
+//!                                                        │ 403, 409, 422    │ 400, 413, 415
 //! ```
 //!
 //! What an unauthenticated client can cause costs one look-up of a path, or one hash and one read
@@ -184,13 +184,13 @@ async fn call(
     if let Some(revisions) = conditions::if_match(&head.headers)? {
         carried = carried.if_match(revisions);
     }
-    let keyed = match (caller.account, entry.rest().route()) {
-        (Some(account), Some(route)) if route.method != RestMethod::Get => {
+    let keyed = match (&caller.grant, entry.rest().route()) {
+        (Some(grant), Some(route)) if route.method != RestMethod::Get => {
             let target = head
                 .uri
                 .path_and_query()
                 .map_or("", |target| target.as_str());
-            KeyedRequest::read(&head.headers, account, (&head.method, target, &text))?
+            KeyedRequest::read(&head.headers, grant, (&head.method, target, &text))?
         }
         _ => None,
     };
@@ -203,7 +203,11 @@ async fn call(
         let problem = "a request with content cannot have an idempotency key";
         return Err(Problem::bad_request(problem, "idempotency-key"));
     }
-    match api.keyed.begin(keyed, &shared.site, clock::now()).await? {
+    // An answer may contain a secret: it is given again only to who may call the operation now.
+    let (site, now) = (&shared.site, clock::now());
+    let authorised = site.expect_authorised(entry, caller, &operation, now).await;
+    authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
+    match api.keyed.begin(keyed, site, now).await? {
         Start::Answered(answer) => {
             let mut reply = respond::with(entry, &operation, answer.status, answer.data.expose());
             let replayed = HeaderValue::from_static("true");

@@ -144,3 +144,44 @@ async fn a_request_that_was_carried_out_before_a_restart_is_not_repeated() {
     let other = create(&served, r#"{"name":"erik"}"#).await;
     assert_eq!((other.status, other.code().as_str()), (422, "key_reused"));
 }
+
+/// The answer may contain a secret: it is for the credential that got it, while that may call the
+/// operation.
+#[tokio::test]
+async fn an_answer_is_repeated_only_to_its_credential_while_that_may_call_the_operation() {
+    let served = TestSite::builder().maria().serve().await;
+    let session = served.maria().await;
+    let token = async |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Program::maria(&served, &session, &names).await
+    };
+    let first = token(&["person.create"]).await;
+    let (same, other) = (
+        token(&["person.create"]).await,
+        token(&["person.show"]).await,
+    );
+    let create = async |program: &Program<'_>| {
+        let fields = [("idempotency-key", "one")];
+        let body = r#"{"name":"dora"}"#;
+        program.call_with("POST", "/persons", &fields, body).await
+    };
+    let created = create(&first).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let refused = create(&other).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (403, "not_permitted")
+    );
+    let refused = create(&same).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (409, "already_done")
+    );
+    let level = json!({ "level": "enrolment" });
+    served.admin("lockdown.site", level).await;
+    let refused = create(&first).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "lockdown"));
+    served.admin("lockdown.lift", json!({ "site": true })).await;
+    let again = create(&first).await;
+    assert_eq!((again.status, &again.body), (201, &created.body));
+}
