@@ -29,7 +29,7 @@ pub(crate) enum Verb {
         /// Greatest lifetime of new access tokens, such as 30d or 90d.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         access_token_lifetime: Option<u32>,
-        /// Origin of web pages that may call the site over HTTP, such as https://tools.example.org; may be
+        /// Origin of web pages that may call the site over HTTP, such as `https://tools.example.org`; may be
         /// repeated, and replaces the earlier ones. `none` removes all.
         #[arg(long = "web-origin", value_name = "ORIGIN")]
         web_origins: Option<Vec<String>>,
