@@ -234,7 +234,7 @@ async fn messages_of_a_connection_that_is_cut_anywhere_arrive_once_and_in_order(
     until(async || b.waiting().await.is_empty()).await;
     let whole = *relay.state.carried.lock().unwrap().last().unwrap();
     rested(&a, &b).await;
-    for place in places(whole, 8) {
+    for place in places(whole, 24) {
         let before = relay.cut(0, place);
         let all = send(3).await;
         arrived(&a, &b, (&relay, before), &all).await;
@@ -255,7 +255,7 @@ async fn a_walk_along_the_key_events_of_a_peer_that_is_cut_anywhere_goes_on() {
     let rotation = json!({ "secrets": [file], "slots": [file] });
     let mut sent = Vec::new();
     for connection in 0..4 {
-        for place in [0, 1_700] {
+        for place in [0, 700, 1_700] {
             for _ in 0..11 {
                 a.admin("site.key_new", rotation.clone()).await;
             }
@@ -268,5 +268,5 @@ async fn a_walk_along_the_key_events_of_a_peer_that_is_cut_anywhere_goes_on() {
     }
     assert!(relay.cuts() > 0, "no connection was cut");
     let shown = b.admin("peer.show", json!({ "peer": "a.example" })).await;
-    assert_eq!(shown["key_event"], 4 * 2 * 11);
+    assert_eq!(shown["key_event"], 4 * 3 * 11);
 }
