@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 
 use crate::calls::Calls;
 use crate::connector::{Connector, LoginAs, Opened};
 use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
+use crate::platform;
 use crate::requests::Request;
 use crate::results::{Events, Results};
 use crate::task::SessionTask;
@@ -28,7 +28,8 @@ pub struct Client {
     delivered: Option<Box<DeliveredKey>>,
     connector: Connector,
     site: KnownSite,
-    task: JoinHandle<()>,
+    /// Becomes ready when the task has ended.
+    task: oneshot::Receiver<()>,
 }
 
 impl Connector {
@@ -64,7 +65,11 @@ impl Client {
             connector: connector.clone(),
             welcome: welcome_sender,
         };
-        let task = tokio::spawn(task.run(opened));
+        let (done, ended) = oneshot::channel();
+        platform::spawn(async move {
+            task.run(opened).await;
+            let _ = done.send(());
+        });
         Self {
             calls,
             welcome,
@@ -72,7 +77,7 @@ impl Client {
             delivered,
             connector,
             site,
-            task,
+            task: ended,
         }
     }
 
