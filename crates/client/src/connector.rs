@@ -183,6 +183,14 @@ impl Connector {
         self.attempt_in_time(AttemptKind::Login(who)).await
     }
 
+    /// Resumes a session once.
+    pub(crate) async fn log_in_again(
+        &self,
+        resumption: Resumption,
+    ) -> Result<Opened, ConnectError> {
+        self.attempt_in_time(AttemptKind::Resume(resumption)).await
+    }
+
     /// Resumes a session whose connection was lost. It retries while the site cannot be reached,
     /// and returns `None` when the site refuses or the resume timeout ends.
     pub(crate) async fn resume(&self, mut resumption: Resumption) -> Option<Opened> {

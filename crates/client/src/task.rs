@@ -30,6 +30,8 @@ pub(crate) struct SessionTask {
     pub(crate) connector: Connector,
     /// The last welcome, for the handle.
     pub(crate) welcome: watch::Sender<Welcome>,
+    /// What the handle gives to another program to resume the session.
+    pub(crate) resumption: watch::Sender<Resumption>,
 }
 
 /// Why a connection ended.
@@ -77,6 +79,8 @@ impl SessionTask {
     async fn resume(&mut self, resumption: Resumption) -> Option<Opened> {
         let opened = self.connector.resume(resumption).await?;
         self.welcome.send_replace(opened.logged_in.welcome.clone());
+        self.resumption
+            .send_replace(opened.logged_in.resumption.clone());
         Some(opened)
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use countersign_proto::session::SESSION_SUBPROTOCOL;
+use countersign_proto::session::{MAX_SESSION_MESSAGE, SESSION_SUBPROTOCOL};
 use js_sys::{ArrayBuffer, Function, Uint8Array};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wasm_bindgen::prelude::*;
@@ -25,8 +25,6 @@ const MAX_UNREAD: usize = 64 * 1024 * 1024;
 const MAX_BUFFERED: u32 = 256 * 1024;
 /// How often a full buffer is looked at; engines have no event for it.
 const BUFFER_CHECK: Duration = Duration::from_millis(10);
-/// Bytes in one message: one frame of the engine.
-const MAX_MESSAGE: usize = 64 * 1024;
 
 /// A WebSocket that is open.
 pub(crate) struct JavascriptSocket {
@@ -179,7 +177,7 @@ impl AsyncWrite for JavascriptSocket {
         if self.state.borrow().is_closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let (message, _) = bytes.split_at(bytes.len().min(MAX_MESSAGE));
+        let (message, _) = bytes.split_at(bytes.len().min(MAX_SESSION_MESSAGE));
         // A copy: an engine may send a view of this memory after the memory has grown.
         let sent = self
             .socket
