@@ -35,3 +35,4 @@ mod terminal;
 mod text;
 mod tour;
 mod trouble;
+mod web;
