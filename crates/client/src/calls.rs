@@ -102,6 +102,11 @@ impl Calls {
         self.requests.send(request).await.map_err(|_| self.end())
     }
 
+    /// Waits until the task has ended.
+    pub(crate) async fn closed(&self) {
+        self.requests.closed().await;
+    }
+
     pub(crate) fn events(&self) -> Events {
         let events = match self.events.upgrade() {
             Some(events) => events.subscribe(),

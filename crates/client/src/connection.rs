@@ -7,8 +7,8 @@ use countersign_proto::session::client::{ClientSession, FromSite};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use tokio::sync::broadcast;
 
-use crate::clock;
 use crate::content::{Download, Streams};
+use crate::platform;
 use crate::renewal::Renewal;
 use crate::requests::{Pending, Request};
 
@@ -146,7 +146,7 @@ impl Connection {
                 }
                 FromSite::Event(event) => {
                     if (event.group.as_str(), event.event.as_str()) == ("session", "expiring") {
-                        self.renewal = Renewal::Due(clock::now());
+                        self.renewal = Renewal::Due(platform::now());
                     }
                     let _ = events.send(event);
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::client::{
     ClientLoginAttempt, ClientSettings, ClientStep, LoggedIn, Resumption, read_key_events,
@@ -15,9 +16,9 @@ use countersign_proto::session::{EncryptionOption, Inbox, LoginError, WireError}
 use countersign_proto::site_identity::{KnownSite, WalkStep};
 use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::error::ConnectError;
+use crate::platform::{self, Dialer, Reader, Writer};
 
 /// The account to log in as, with its secret.
 #[derive(Clone)]
@@ -44,7 +45,7 @@ impl LoginAs {
 
 /// A connection with an opened or resumed session.
 pub(crate) struct Opened {
-    pub(crate) socket: TcpStream,
+    pub(crate) halves: (Reader, Writer),
     pub(crate) inbox: Inbox,
     pub(crate) logged_in: LoggedIn,
 }
@@ -65,7 +66,7 @@ enum AttemptKind {
 /// caches values that make later logins cheaper. Clones share both.
 #[derive(Clone)]
 pub struct Connector {
-    address: String,
+    dialer: Dialer,
     settings: ClientSettings,
     /// What is known of the site. Each connection may learn of newer key events.
     known: Arc<Mutex<Option<KnownSite>>>,
@@ -97,11 +98,25 @@ fn is_temporary(error: &LoginError) -> bool {
 impl Connector {
     /// The default settings: hybrid encryption options only, packets of up to 64 KiB, a login
     /// timeout of 20 s, a resume timeout of 60 s.
+    #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn new(site: &SiteUri) -> Self {
+        Self::over(Dialer::new(site.address()), *site.site_key())
+    }
+
+    /// The same over a WebSocket. `open` is a function that takes a URL and a subprotocol and returns
+    /// a `WebSocket`. The URL is `wss://…/session`, or `ws://` for a site on this machine. Of `site`,
+    /// only the key is used.
+    #[cfg(target_arch = "wasm32")]
+    #[must_use]
+    pub fn over_web_socket(url: String, open: js_sys::Function, site: &SiteUri) -> Self {
+        Self::over(Dialer::new(url, open), *site.site_key())
+    }
+
+    fn over(dialer: Dialer, site: SitePublicKey) -> Self {
         Self {
-            address: site.address(),
-            settings: ClientSettings::new(*site.site_key()),
+            dialer,
+            settings: ClientSettings::new(site),
             known: Arc::default(),
             timeout: Duration::from_secs(20),
             resume_timeout: Duration::from_secs(60),
@@ -168,6 +183,14 @@ impl Connector {
         self.attempt_in_time(AttemptKind::Login(who)).await
     }
 
+    /// Resumes a session once.
+    pub(crate) async fn log_in_again(
+        &self,
+        resumption: Resumption,
+    ) -> Result<Opened, ConnectError> {
+        self.attempt_in_time(AttemptKind::Resume(resumption)).await
+    }
+
     /// Resumes a session whose connection was lost. It retries while the site cannot be reached,
     /// and returns `None` when the site refuses or the resume timeout ends.
     pub(crate) async fn resume(&self, mut resumption: Resumption) -> Option<Opened> {
@@ -175,7 +198,7 @@ impl Connector {
             let last = RETRY_DELAYS.last().copied().unwrap_or_default();
             let delays = RETRY_DELAYS.iter().copied().chain(std::iter::repeat(last));
             for delay in delays {
-                tokio::time::sleep(delay).await;
+                platform::sleep(delay).await;
                 resumption.count_attempt();
                 match self
                     .attempt_in_time(AttemptKind::Resume(resumption.clone()))
@@ -188,16 +211,14 @@ impl Connector {
             }
             None
         };
-        tokio::time::timeout(self.resume_timeout, trying)
-            .await
-            .ok()?
+        platform::timeout(self.resume_timeout, trying).await.ok()?
     }
 
     async fn attempt_in_time(&self, kind: AttemptKind) -> Result<Opened, ConnectError> {
-        match tokio::time::timeout(self.timeout, self.attempt(kind)).await {
+        match platform::timeout(self.timeout, self.attempt(kind)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout {
-                address: self.address.clone(),
+                address: self.dialer.address().to_owned(),
             }),
         }
     }
@@ -241,15 +262,15 @@ impl Connector {
                 WalkStep::Done(known) => return Ok(known),
                 WalkStep::More(walk) => walk,
             };
-            let mut socket = self.socket().await?;
+            let (mut reader, mut writer) = self.socket().await?;
             let request = request_key_events(walk.wanted())?;
-            let _ = socket.write_all(&request).await;
+            let _ = writer.write_all(&request).await;
             let mut input = Vec::new();
             step = loop {
                 if let Some(page) = read_key_events(&input)? {
                     break walk.receive(page).map_err(LoginError::from)?;
                 }
-                match socket.read_buf(&mut input).await {
+                match reader.read_buf(&mut input).await {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return Err(self.closed()),
                 }
@@ -257,25 +278,22 @@ impl Connector {
         }
     }
 
-    async fn socket(&self) -> Result<TcpStream, ConnectError> {
-        let unreachable = |cause| ConnectError::Unreachable {
-            address: self.address.clone(),
+    async fn socket(&self) -> Result<(Reader, Writer), ConnectError> {
+        let connected = self.dialer.connect().await;
+        connected.map_err(|cause| ConnectError::Unreachable {
+            address: self.dialer.address().to_owned(),
             cause,
-        };
-        let socket = TcpStream::connect(&self.address).await;
-        let socket = socket.map_err(unreachable)?;
-        socket.set_nodelay(true).map_err(unreachable)?;
-        Ok(socket)
+        })
     }
 
     fn closed(&self) -> ConnectError {
         ConnectError::Closed {
-            address: self.address.clone(),
+            address: self.dialer.address().to_owned(),
         }
     }
 
     async fn connection(&self, kind: &AttemptKind) -> Result<Attempted, ConnectError> {
-        let mut socket = self.socket().await?;
+        let (mut reader, mut writer) = self.socket().await?;
         let mut out = Vec::new();
         let settings = ClientSettings {
             known: self.known_site(),
@@ -298,9 +316,9 @@ impl Connector {
         loop {
             // A site that refuses may close before it has read everything: its reply can still be
             // read.
-            let sent = socket.write_all(&out).await;
+            let sent = writer.write_all(&out).await;
             out.clear();
-            let read = socket.read_buf(inbox.tail(2_048)).await;
+            let read = reader.read_buf(inbox.tail(2_048)).await;
             if read.map_or(true, |bytes| bytes == 0) || (sent.is_err() && inbox.is_empty()) {
                 return Err(self.closed());
             }
@@ -309,19 +327,19 @@ impl Connector {
             login = match step {
                 ClientStep::NeedMore(login) => login,
                 ClientStep::Stretch(stretch) => {
-                    let (result, proof) = tokio::task::spawn_blocking(move || {
+                    let stretched = platform::blocking(move || {
                         let mut proof = Vec::new();
                         (stretch.run(&mut SystemEntropy, &mut proof), proof)
-                    })
-                    .await
-                    .map_err(|_| LoginError::Protocol("the key stretching was interrupted"))?;
+                    });
+                    let interrupted = LoginError::Protocol("the key stretching was interrupted");
+                    let (result, proof) = stretched.await.ok_or(interrupted)?;
                     out.extend_from_slice(&proof);
                     result?
                 }
                 ClientStep::Reconnect(step) => return Ok(Attempted::Reconnect(step)),
                 ClientStep::LoggedIn(logged_in) => {
                     return Ok(Attempted::Opened(Box::new(Opened {
-                        socket,
+                        halves: (reader, writer),
                         inbox,
                         logged_in,
                     })));

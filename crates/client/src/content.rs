@@ -3,7 +3,7 @@
 use std::io;
 
 use countersign_net::content::{ContentError, Incoming, Pump};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::CallError;
@@ -73,6 +73,12 @@ impl Upload {
             let read = from.read_buf(&mut piece).await?;
             Ok((read > 0).then_some((piece, from)))
         });
+        Self(pieces.boxed())
+    }
+
+    /// Reads the content from a stream of pieces to its end. An error cancels the upload.
+    #[must_use]
+    pub fn from_pieces(pieces: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static) -> Self {
         Self(pieces.boxed())
     }
 

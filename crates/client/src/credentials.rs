@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::error::CallError;
 use crate::handle::Client;
+use crate::platform;
 
 /// How often a throttled proof waits before it fails.
 const MAX_WAITS: usize = 3;
@@ -283,7 +284,7 @@ impl Client {
                     ..
                 }) if problem.retry_after_ms.is_some() => {
                     let wait = problem.retry_after_ms.unwrap_or_default();
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    platform::sleep(Duration::from_millis(wait)).await;
                 }
                 other => return Ok(other?),
             }
@@ -296,8 +297,8 @@ impl Client {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CredentialError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| CredentialError::Interrupted)
+    let done = platform::blocking(work).await;
+    done.ok_or(CredentialError::Interrupted)
 }
 
 fn field(answer: &Value, name: &'static str) -> Result<Vec<u8>, CredentialError> {

@@ -3,19 +3,21 @@
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_proto::operation::{Operation, Outcome};
+use countersign_proto::session::client::Resumption;
 use countersign_proto::session::{EncryptionOption, Goodbye, OptionList, Welcome};
 use countersign_proto::site_identity::KnownSite;
+#[cfg(not(target_arch = "wasm32"))]
 use countersign_proto::uri::SiteUri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 
 use crate::calls::Calls;
 use crate::connector::{Connector, LoginAs, Opened};
 use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
+use crate::platform;
 use crate::requests::Request;
 use crate::results::{Events, Results};
 use crate::task::SessionTask;
@@ -24,11 +26,11 @@ use crate::task::SessionTask;
 pub struct Client {
     calls: Calls,
     welcome: watch::Receiver<Welcome>,
+    resumption: watch::Receiver<Resumption>,
     identity: Option<Box<Identity>>,
     delivered: Option<Box<DeliveredKey>>,
     connector: Connector,
     site: KnownSite,
-    task: JoinHandle<()>,
 }
 
 impl Connector {
@@ -42,6 +44,18 @@ impl Connector {
         let opened = self.log_in(who).await?;
         Ok(Client::over(self.clone(), opened))
     }
+
+    /// Resumes a session that another connection had, without a pass phrase. The other connection
+    /// ends.
+    ///
+    /// # Errors
+    /// A [`ConnectError`], with [`LoginError::NotAuthenticated`] if the session has ended.
+    ///
+    /// [`LoginError::NotAuthenticated`]: countersign_proto::session::LoginError::NotAuthenticated
+    pub async fn resume_session(&self, resumption: Resumption) -> Result<Client, ConnectError> {
+        let opened = self.log_in_again(resumption).await?;
+        Ok(Client::over(self.clone(), opened))
+    }
 }
 
 impl Client {
@@ -49,6 +63,7 @@ impl Client {
     ///
     /// # Errors
     /// A [`ConnectError`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub async fn connect(site: &SiteUri, who: LoginAs) -> Result<Self, ConnectError> {
         Connector::new(site).connect(who).await
     }
@@ -56,6 +71,8 @@ impl Client {
     fn over(connector: Connector, mut opened: Opened) -> Self {
         let (calls, callers) = Calls::new();
         let (welcome_sender, welcome) = watch::channel(opened.logged_in.welcome.clone());
+        let resumption = opened.logged_in.resumption.clone();
+        let (resumption_sender, resumption) = watch::channel(resumption);
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
         let site = opened.logged_in.site;
@@ -63,16 +80,17 @@ impl Client {
             callers,
             connector: connector.clone(),
             welcome: welcome_sender,
+            resumption: resumption_sender,
         };
-        let task = tokio::spawn(task.run(opened));
+        platform::spawn(task.run(opened));
         Self {
             calls,
             welcome,
+            resumption,
             identity,
             delivered,
             connector,
             site,
-            task,
         }
     }
 
@@ -200,7 +218,29 @@ impl Client {
     /// # Errors
     /// [`CallError::Ended`] or [`CallError::Lost`] if the session had ended already.
     pub async fn close(self) -> Result<(), CallError> {
+        self.end().await
+    }
+
+    /// Ends the session as [`Self::close`] does, for a handle that is shared.
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] or [`CallError::Lost`] if the session had ended already.
+    pub async fn end(&self) -> Result<(), CallError> {
         self.calls.request(Request::Close).await?;
-        self.task.await.map_err(|_| CallError::Lost)
+        self.closed().await;
+        Ok(())
+    }
+
+    /// Waits until the session has ended; [`Self::ended`] says why.
+    pub async fn closed(&self) {
+        self.calls.closed().await;
+    }
+
+    /// What another program needs to resume this session, for [`Connector::resume_session`]: as
+    /// secret as the session. It changes when this handle resumes the session over another
+    /// connection.
+    #[must_use]
+    pub fn resumption(&self) -> Resumption {
+        self.resumption.borrow().clone()
     }
 }

@@ -19,19 +19,19 @@
 //! # }
 //! ```
 
-#[cfg(feature = "device")]
+#[cfg(all(feature = "device", not(target_arch = "wasm32")))]
 pub mod device;
 
 mod calls;
-mod clock;
 mod connection;
 mod connector;
 mod content;
 mod credentials;
 mod error;
 mod handle;
-#[cfg(feature = "device")]
+#[cfg(all(feature = "device", not(target_arch = "wasm32")))]
 pub mod passphrase_ticket;
+mod platform;
 mod renewal;
 mod requests;
 mod results;

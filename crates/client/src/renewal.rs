@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use crate::platform::{self, Instant};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::session::client::ClientSession;
 use countersign_proto::session::{OptionList, SessionRefusal};
-use tokio::time::Instant;
-
-use crate::clock;
 
 /// Delay between a failed key renewal and the next.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -29,7 +27,7 @@ pub(crate) enum Renewal {
 impl Renewal {
     /// Schedules the next attempt. The site had a reason to decline, so not at once.
     fn retry_later() -> Self {
-        Self::Due(clock::now() + RETRY_DELAY)
+        Self::Due(platform::now() + RETRY_DELAY)
     }
 
     /// Offers new keys if a renewal is due.
@@ -38,7 +36,7 @@ impl Renewal {
         session: &mut ClientSession,
     ) -> Result<(), SessionRefusal> {
         let due = match self {
-            Self::Due(not_before) => clock::now() >= *not_before,
+            Self::Due(not_before) => platform::now() >= *not_before,
             Self::NotDue => session.wants_rekey(),
             Self::Offered | Self::OfferedOther | Self::AskedForOptions => false,
         };

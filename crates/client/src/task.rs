@@ -7,14 +7,12 @@ use countersign_net::content::ContentError;
 use countersign_proto::session::client::Resumption;
 use countersign_proto::session::{Goodbye, SessionRefusal, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 
 use crate::calls::Callers;
-use crate::clock;
 use crate::connection::Connection;
 use crate::connector::{Connector, Opened};
+use crate::platform::{self, Reader, Writer};
 use crate::requests::Request;
 
 /// Unsent bytes above which no further requests are accepted: a slow site slows down callers.
@@ -32,6 +30,8 @@ pub(crate) struct SessionTask {
     pub(crate) connector: Connector,
     /// The last welcome, for the handle.
     pub(crate) welcome: watch::Sender<Welcome>,
+    /// What the handle gives to another program to resume the session.
+    pub(crate) resumption: watch::Sender<Resumption>,
 }
 
 /// Why a connection ended.
@@ -79,6 +79,8 @@ impl SessionTask {
     async fn resume(&mut self, resumption: Resumption) -> Option<Opened> {
         let opened = self.connector.resume(resumption).await?;
         self.welcome.send_replace(opened.logged_in.welcome.clone());
+        self.resumption
+            .send_replace(opened.logged_in.resumption.clone());
         Some(opened)
     }
 
@@ -86,7 +88,7 @@ impl SessionTask {
         let mut connection = Connection::new(opened.logged_in.session, opened.inbox);
         let idle = opened.logged_in.welcome.idle_limit;
         let keep_alive = Duration::from_millis(u64::from(idle / KEEP_ALIVES_PER_IDLE_LIMIT));
-        let exchanged = self.exchange(opened.socket, &mut connection, keep_alive);
+        let exchanged = self.exchange(opened.halves, &mut connection, keep_alive);
         let end = exchanged.await.unwrap_or(End::Lost);
         connection.fail(end.content_error());
         end
@@ -94,13 +96,12 @@ impl SessionTask {
 
     async fn exchange(
         &mut self,
-        socket: TcpStream,
+        (mut reader, mut writer): (Reader, Writer),
         connection: &mut Connection,
         keep_alive: Duration,
     ) -> Result<End, SessionRefusal> {
-        let (mut reader, mut writer) = socket.into_split();
         let (mut out, mut sent) = (Vec::new(), 0);
-        let mut last_sent = clock::now();
+        let mut last_sent = platform::now();
         loop {
             // The inbox may already contain data that arrived with the welcome.
             if let Some(reason) = connection.receive(&self.callers.events)? {
@@ -119,7 +120,7 @@ impl SessionTask {
                 return Ok(End::Goodbye(Goodbye::Done));
             }
             let renewal = connection.renewal.due(&connection.session);
-            let renew_at = renewal.unwrap_or_else(clock::now);
+            let renew_at = renewal.unwrap_or_else(platform::now);
             let accepts_requests = !connection.closing
                 && unsent.len() + connection.session.queued_bytes() < MAX_UNSENT;
             tokio::select! {
@@ -131,7 +132,7 @@ impl SessionTask {
                     Ok(0) | Err(_) => return self.read_final(&mut reader, connection).await,
                     Ok(bytes) => {
                         sent += bytes;
-                        last_sent = clock::now();
+                        last_sent = platform::now();
                     }
                 },
                 moved = connection.streams.next() => {
@@ -145,10 +146,10 @@ impl SessionTask {
                         next = self.callers.requests.try_recv().ok();
                     }
                 }
-                () = tokio::time::sleep_until(renew_at), if renewal.is_some() => {}
-                () = tokio::time::sleep_until(last_sent + keep_alive), if !keep_alive.is_zero() => {
+                () = platform::sleep_until(renew_at), if renewal.is_some() => {}
+                () = platform::sleep_until(last_sent + keep_alive), if !keep_alive.is_zero() => {
                     connection.session.keep_alive()?;
-                    last_sent = clock::now();
+                    last_sent = platform::now();
                 }
             }
         }
@@ -157,7 +158,7 @@ impl SessionTask {
     /// After a failed write, reads what the site has sent before, which may contain its reason.
     async fn read_final(
         &self,
-        reader: &mut OwnedReadHalf,
+        reader: &mut Reader,
         connection: &mut Connection,
     ) -> Result<End, SessionRefusal> {
         let reading = async {
@@ -168,7 +169,7 @@ impl SessionTask {
             }
             Ok(End::Lost)
         };
-        let outcome = tokio::time::timeout(FINAL_READ_TIMEOUT, reading).await;
+        let outcome = platform::timeout(FINAL_READ_TIMEOUT, reading).await;
         outcome.unwrap_or(Ok(End::Lost))
     }
 }

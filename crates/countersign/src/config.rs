@@ -7,6 +7,7 @@ pub(crate) mod hidden;
 mod host;
 mod limits;
 mod log_filter;
+mod origin;
 mod reference;
 mod settings;
 
@@ -77,6 +78,8 @@ pub(crate) struct Listen {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) http_proxies: Vec<IpAddr>,
     pub(crate) http_forwarded: bool,
+    #[serde(deserialize_with = "origin::list")]
+    pub(crate) http_origins: Vec<String>,
     pub(crate) public_host: Option<PublicHost>,
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) device: Option<SocketAddr>,
@@ -95,6 +98,7 @@ impl Default for Listen {
             session: SocketAddr::from(([0, 0, 0, 0], 4747)),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
             http_forwarded: false,
+            http_origins: Vec::new(),
             http_proxies: vec![
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
-
+use crate::provider::X25519Key;
 use crate::secret::Secret;
 
 /// A private key for key agreement. It is parsed once and caches its public key, because a
@@ -13,7 +12,7 @@ use crate::secret::Secret;
 pub struct AgreementKey(Arc<Parsed>);
 
 struct Parsed {
-    private: PrivateKey,
+    private: X25519Key,
     secret: Secret<32>,
     public: AgreementPublic,
 }
@@ -22,15 +21,7 @@ impl AgreementKey {
     /// Creates the key from any 32 bytes; X25519 clamps them.
     #[must_use]
     pub fn from_secret(secret: Secret<32>) -> Self {
-        let parsed = PrivateKey::from_private_key(&X25519, secret.expose())
-            .ok()
-            .and_then(|private| Some((private.compute_public_key().ok()?, private)));
-        let Some((computed, private)) = parsed else {
-            // Any 32 bytes are an X25519 private key; only exhausted memory leads here.
-            std::process::abort();
-        };
-        let mut public = [0; 32];
-        public.copy_from_slice(computed.as_ref());
+        let (private, public) = X25519Key::new(secret.expose());
         Self(Arc::new(Parsed {
             private,
             secret,
@@ -51,10 +42,8 @@ impl AgreementKey {
     /// [`AgreementError`] if `peer` is a point of small order, for which the shared secret is all
     /// zero (RFC 7748, section 6.1).
     pub fn agree(&self, peer: &AgreementPublic) -> Result<Secret<32>, AgreementError> {
-        let peer = UnparsedPublicKey::new(&X25519, peer.0);
-        agreement::agree(&self.0.private, peer, AgreementError, |shared| {
-            Secret::try_from_slice(shared).ok_or(AgreementError)
-        })
+        let shared = self.0.private.agree(&peer.0).ok_or(AgreementError)?;
+        Ok(Secret::from_bytes(*shared))
     }
 
     /// The secret bytes, for the handshake library, which has its own copy of a static key.

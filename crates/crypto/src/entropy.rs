@@ -1,7 +1,10 @@
 //! Entropy is passed as a parameter, so that dialogs can be simulated from a seed.
 //!
 //! [`SystemEntropy`] is the only reader of the operating system's generator in the workspace;
-//! `clippy.toml` bans others. (ML-KEM and RSA use AWS-LC's own generator; see [`crate::kem`].)
+//! `clippy.toml` bans others. (In native programs, ML-KEM and RSA use AWS-LC's own generator; see
+//! [`crate::kem`].)
+
+use crate::provider;
 
 /// A source of unpredictable bytes.
 pub trait Entropy: Send {
@@ -10,7 +13,7 @@ pub trait Entropy: Send {
     fn fill(&mut self, out: &mut [u8]);
 
     /// Fills `out` with the randomness of one ML-KEM operation (FIPS 203: `d` and `z`, or `m`) and
-    /// returns `true`. The default returns `false`: the operation then uses AWS-LC and its own
+    /// returns `true`. The default returns `false`: the operation then uses the provider's own
     /// generator. Only sources for recorded dialogs return `true`, which makes the operation
     /// deterministic.
     fn fill_kem(&mut self, _out: &mut [u8]) -> bool {
@@ -18,17 +21,13 @@ pub trait Entropy: Send {
     }
 }
 
-/// The operating system's generator, through AWS-LC.
+/// The generator of the operating system, or of the JavaScript engine.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads entropy"
-    )]
     fn fill(&mut self, out: &mut [u8]) {
-        if aws_lc_rs::rand::fill(out).is_err() {
+        if !provider::fill(out) {
             // No key may be generated from predictable bytes.
             std::process::abort();
         }

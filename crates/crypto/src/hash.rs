@@ -1,6 +1,6 @@
 //! SHA-256 and SHA-512 (FIPS 180-4), and SHA3-256 (FIPS 202) where a standard requires it.
 
-use aws_lc_rs::digest;
+use crate::provider::{self, Sha256State};
 
 /// SHA-256 of `data`.
 #[must_use]
@@ -13,29 +13,23 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 /// SHA-512 of `data`.
 #[must_use]
 pub fn sha512(data: &[u8]) -> [u8; 64] {
-    let mut sum = [0; 64];
-    sum.copy_from_slice(digest::digest(&digest::SHA512, data).as_ref());
-    sum
+    provider::sha512(data)
 }
 
 /// SHA3-256 of the concatenated parts.
 pub(crate) fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA3_256);
-    parts.iter().for_each(|part| context.update(part));
-    let mut sum = [0; 32];
-    sum.copy_from_slice(context.finish().as_ref());
-    sum
+    provider::sha3_256(parts)
 }
 
 /// An incremental SHA-256.
 #[derive(Clone)]
-pub struct Sha256(digest::Context);
+pub struct Sha256(Sha256State);
 
 impl Sha256 {
     /// Starts with no data.
     #[must_use]
     pub fn new() -> Self {
-        Self(digest::Context::new(&digest::SHA256))
+        Self(Sha256State::new())
     }
 
     /// Adds data.
@@ -46,9 +40,7 @@ impl Sha256 {
     /// The digest of all added data.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
-        let mut sum = [0; 32];
-        sum.copy_from_slice(self.0.finish().as_ref());
-        sum
+        self.0.finish()
     }
 }
 

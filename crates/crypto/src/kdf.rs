@@ -3,17 +3,8 @@
 //! HKDF-SHA256 (RFC 5869) without salt; the info is `countersign/1 ` + label + 0x00 + context.
 //! Labels are fixed ASCII without 0x00, so no two (label, context) pairs share an info.
 
-use aws_lc_rs::hkdf;
-
+use crate::provider::hkdf_sha256;
 use crate::secret::Secret;
-
-struct Length(usize);
-
-impl hkdf::KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
 
 /// Derives a key of `N` bytes (at most 8,160) from `secret` for `label` and `context`.
 #[must_use]
@@ -21,11 +12,7 @@ pub fn derive<const N: usize>(secret: &[u8], label: &str, context: &[u8]) -> Sec
     const { assert!(N <= 255 * 32) };
     let info = [b"countersign/1 ", label.as_bytes(), &[0], context];
     let mut key = [0; N];
-    let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
-        .extract(secret)
-        .expand(&info, Length(N))
-        .and_then(|okm| okm.fill(&mut key));
-    if filled.is_err() {
+    if !hkdf_sha256(&[], secret, &info, &mut key) {
         // HKDF fails only for long outputs, and `N` is checked at compile time.
         std::process::abort();
     }

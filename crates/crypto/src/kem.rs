@@ -1,25 +1,26 @@
 //! ML-KEM-768 (FIPS 203): the post-quantum half of hybrid key exchanges.
 //!
-//! Key pairs and encapsulations use AWS-LC's own random generator, which accepts no external
-//! entropy. So a simulation is correct, but its bytes differ each time. For recorded dialogs, which
+//! Key pairs and encapsulations use the provider's own random generator, since AWS-LC's accepts no
+//! external entropy. So a simulation is correct, but its bytes differ each time. For recorded dialogs, which
 //! have to be deterministic, the source of entropy provides the randomness ([`Entropy::fill_kem`])
 //! and the `ml-kem` crate does the arithmetic.
 
-use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
+use zeroize::Zeroizing;
 
-use crate::entropy::{Entropy, SystemEntropy};
+use crate::entropy::Entropy;
+use crate::provider::{self, KemPrivate};
 use crate::secret::Secret;
 
 /// The length of a public key in bytes.
-pub const PUBLIC_KEY_LENGTH: usize = 1_184;
+pub const PUBLIC_KEY_LENGTH: usize = provider::KEM_PUBLIC;
 /// The length of a ciphertext in bytes.
-pub const CIPHERTEXT_LENGTH: usize = 1_088;
+pub const CIPHERTEXT_LENGTH: usize = provider::KEM_CIPHERTEXT;
 
 /// The private key of an ephemeral key pair, which is used once.
-pub struct KemSecret(DecapsulationKey);
+pub struct KemSecret(KemPrivate);
 
 /// The private key of a long-term key pair.
-pub struct KemKey(DecapsulationKey);
+pub struct KemKey(KemPrivate);
 
 /// The bytes are not a public key or ciphertext of ML-KEM-768.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,16 +36,7 @@ impl KemSecret {
             let (key, public) = KemKey::from_seed(&Secret::from_bytes(seed));
             return (Self(key.0), public);
         }
-        let made = DecapsulationKey::generate(&ML_KEM_768)
-            .ok()
-            .and_then(|private| {
-                let public = private.encapsulation_key().ok()?.key_bytes().ok()?;
-                Some((public.as_ref().try_into().ok()?, private))
-            });
-        let Some((public, private)) = made else {
-            // Only missing entropy or memory leads here; then no key may be generated.
-            std::process::abort();
-        };
+        let (private, public) = KemPrivate::generate();
         (Self(private), public)
     }
 
@@ -54,11 +46,8 @@ impl KemSecret {
     /// # Errors
     /// [`KemError`] if the ciphertext has a wrong length.
     pub fn decapsulate(self, ciphertext: &[u8]) -> Result<Secret<32>, KemError> {
-        let shared = self
-            .0
-            .decapsulate(Ciphertext::from(ciphertext))
-            .map_err(|_| KemError)?;
-        Secret::try_from_slice(shared.as_ref()).ok_or(KemError)
+        let shared = self.0.decapsulate(ciphertext).ok_or(KemError)?;
+        Ok(Secret::from_bytes(*shared))
     }
 }
 
@@ -66,21 +55,8 @@ impl KemKey {
     /// Derives a key pair from a seed (d and z of FIPS 203, algorithm 16). Returns the private key
     /// and the bytes of the public key.
     #[must_use]
-    #[allow(deprecated, reason = "AWS-LC takes no other form of the key")]
     pub fn from_seed(seed: &Secret<64>) -> (Self, [u8; PUBLIC_KEY_LENGTH]) {
-        use ml_kem::{ExpandedKeyEncoding, KeyExport};
-        use zeroize::Zeroize;
-
-        let derived = ml_kem::DecapsulationKey768::from_seed((*seed.expose()).into());
-        let mut public = [0; PUBLIC_KEY_LENGTH];
-        public.copy_from_slice(&derived.encapsulation_key().to_bytes());
-        let mut expanded = derived.to_expanded_bytes();
-        let key = DecapsulationKey::new(&ML_KEM_768, &expanded);
-        expanded.zeroize();
-        let Ok(key) = key else {
-            // Every seed gives a key; only exhausted memory leads here.
-            std::process::abort();
-        };
+        let (key, public) = KemPrivate::from_seed(seed.expose());
         (Self(key), public)
     }
 
@@ -90,11 +66,8 @@ impl KemKey {
     /// # Errors
     /// [`KemError`] if the ciphertext has a wrong length.
     pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<32>, KemError> {
-        let shared = self
-            .0
-            .decapsulate(Ciphertext::from(ciphertext))
-            .map_err(|_| KemError)?;
-        Secret::try_from_slice(shared.as_ref()).ok_or(KemError)
+        let shared = self.0.decapsulate(ciphertext).ok_or(KemError)?;
+        Ok(Secret::from_bytes(*shared))
     }
 }
 
@@ -103,7 +76,10 @@ impl KemKey {
 /// # Errors
 /// [`KemError`] if `public` is not an ML-KEM-768 public key (FIPS 203, section 7.2).
 pub fn check_public(public: &[u8]) -> Result<(), KemError> {
-    encapsulate(public, &mut SystemEntropy).map(|_| ())
+    match provider::check_kem_public(public) {
+        true => Ok(()),
+        false => Err(KemError),
+    }
 }
 
 /// Generates a secret and encapsulates it to `public`. Returns the ciphertext and the secret.
@@ -114,35 +90,19 @@ pub fn encapsulate(
     public: &[u8],
     entropy: &mut dyn Entropy,
 ) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), KemError> {
-    let mut randomness = [0; 32];
-    if entropy.fill_kem(&mut randomness) {
-        return encapsulate_deterministic(public, &Secret::from_bytes(randomness));
-    }
-    let public = EncapsulationKey::new(&ML_KEM_768, public).map_err(|_| KemError)?;
-    let (ciphertext, shared) = public.encapsulate().map_err(|_| KemError)?;
-    let ciphertext = ciphertext.as_ref().try_into().map_err(|_| KemError)?;
-    Ok((
-        ciphertext,
-        Secret::try_from_slice(shared.as_ref()).ok_or(KemError)?,
-    ))
-}
-
-/// Encapsulates with the given randomness (`m` of FIPS 203, algorithm 17).
-fn encapsulate_deterministic(
-    public: &[u8],
-    randomness: &Secret<32>,
-) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), KemError> {
-    let public = public.try_into().map_err(|_| KemError)?;
-    let public = ml_kem::EncapsulationKey768::new(public).map_err(|_| KemError)?;
-    let (made, shared) = public.encapsulate_deterministic(&(*randomness.expose()).into());
-    let mut ciphertext = [0; CIPHERTEXT_LENGTH];
-    ciphertext.copy_from_slice(&made);
-    Ok((ciphertext, Secret::try_from_slice(&shared).ok_or(KemError)?))
+    let mut randomness = Zeroizing::new([0; 32]);
+    let encapsulated = match entropy.fill_kem(randomness.as_mut_slice()) {
+        true => provider::encapsulate_derandomized(public, &randomness),
+        false => provider::encapsulate(public),
+    };
+    let (ciphertext, shared) = encapsulated.ok_or(KemError)?;
+    Ok((ciphertext, Secret::from_bytes(*shared)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entropy::SystemEntropy;
 
     /// Returns constant randomness for every ML-KEM operation.
     struct Recorded;

@@ -4,6 +4,9 @@
 //!
 //! Secrets are types that wipe themselves when dropped and do not print their content.
 //!
+//! Two providers compute the primitives: AWS-LC in native programs, RustCrypto in WebAssembly. Tests
+//! compare them. The modules `device_key`, `legacy`, `rsa` and `tls_certificate` are native only.
+//!
 //! Non-goals: it performs no I/O (except reading the operating system's entropy in
 //! [`entropy::SystemEntropy`]), reads no clock, and decides nothing about accounts or sessions.
 //!
@@ -29,6 +32,8 @@
 pub mod agreement;
 pub mod base62;
 pub mod certificate;
+// AWS-LC alone has ECDSA over P-256. A device is a native program.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod device_key;
 pub mod entropy;
 pub mod file_signature;
@@ -37,6 +42,8 @@ pub mod identity;
 pub mod kdf;
 pub mod kem;
 pub mod key_file;
+// AES-CBC and the other modes of Serveros v1, which only native programs speak.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod legacy;
 pub mod mac;
 pub mod noise;
@@ -45,6 +52,8 @@ pub mod party;
 pub mod passphrase;
 pub mod pem;
 pub mod record;
+// RSA is for Serveros v1, which only native programs speak.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod rsa;
 pub mod sealed_file;
 pub mod sealed_identity;
@@ -53,6 +62,9 @@ pub mod secret;
 pub mod sign;
 pub mod site_key;
 pub mod site_key_slots;
+// A browser does TLS itself.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tls_certificate;
 
 mod oid;
+mod provider;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::hmac;
+use crate::provider::HmacKey;
 
 /// The hash function of a [`MacKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub enum MacHash {
     Sha1,
 }
 
-/// A symmetric key that authenticates messages. AWS-LC wipes it when it is freed.
+/// A symmetric key that authenticates messages.
 #[derive(Clone)]
-pub struct MacKey(hmac::Key);
+pub struct MacKey(HmacKey);
 
 /// The authentication code does not match the message and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,17 +26,16 @@ impl MacKey {
     /// Creates a key from bytes of any length.
     #[must_use]
     pub fn new(hash: MacHash, key: &[u8]) -> Self {
-        let algorithm = match hash {
-            MacHash::Sha256 => hmac::HMAC_SHA256,
-            MacHash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        };
-        Self(hmac::Key::new(algorithm, key))
+        Self(match hash {
+            MacHash::Sha256 => HmacKey::sha256(key),
+            MacHash::Sha1 => HmacKey::sha1(key),
+        })
     }
 
     /// The authentication code of `message`: 32 bytes with SHA-256, 20 bytes with SHA-1.
     #[must_use]
     pub fn authenticate(&self, message: &[u8]) -> Vec<u8> {
-        hmac::sign(&self.0, message).as_ref().to_vec()
+        self.0.authenticate(message)
     }
 
     /// Verifies the authentication code of `message` in constant time.
@@ -44,7 +43,10 @@ impl MacKey {
     /// # Errors
     /// [`BadMac`].
     pub fn verify(&self, message: &[u8], code: &[u8]) -> Result<(), BadMac> {
-        hmac::verify(&self.0, message, code).map_err(|_| BadMac)
+        match self.0.verify(message, code) {
+            true => Ok(()),
+            false => Err(BadMac),
+        }
     }
 }
 

@@ -2,24 +2,22 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-
+use crate::provider::{AeadCipher, AeadKey, NONCE};
 use crate::sealing::SealingError;
 use crate::secret::{Secret, SecretBytes};
 
 /// A key for one message. Sealing consumes the key. Opening does not, because it may fail for a
 /// forged message before the right one arrives.
-pub struct OneTimeKey(LessSafeKey);
+pub struct OneTimeKey(AeadKey);
+
+/// The key encrypts one message, so every nonce is as good as another.
+const NONCE_OF_THE_MESSAGE: [u8; NONCE] = [0; NONCE];
 
 impl OneTimeKey {
     /// Creates the key from bytes, which must be derived for one message only.
     #[must_use]
     pub fn new(key: &Secret<32>) -> Self {
-        let Ok(key) = UnboundKey::new(&AES_256_GCM, key.expose()) else {
-            // The length is the algorithm's own; only exhausted memory leads here.
-            std::process::abort();
-        };
-        Self(LessSafeKey::new(key))
+        Self(AeadKey::new(AeadCipher::Aes256Gcm, key.expose()))
     }
 
     /// Seals a message with associated data.
@@ -27,14 +25,12 @@ impl OneTimeKey {
     pub fn seal(self, associated: &[u8], message: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(message.len() + 16);
         sealed.extend_from_slice(message);
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
-        let done = self
-            .0
-            .seal_in_place_append_tag(nonce, Aad::from(associated), &mut sealed);
-        if done.is_err() {
+        let done = self.0.seal(NONCE_OF_THE_MESSAGE, associated, &mut sealed);
+        let Some(tag) = done else {
             // It fails only for a message of 64 GiB.
             std::process::abort();
-        }
+        };
+        sealed.extend_from_slice(&tag);
         sealed
     }
 
@@ -44,11 +40,10 @@ impl OneTimeKey {
     /// [`SealingError`].
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, SealingError> {
         let mut opened = sealed.to_vec();
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
         let length = self
             .0
-            .open_in_place(nonce, Aad::from(associated), &mut opened)
-            .map_err(|_| SealingError)?
+            .open(NONCE_OF_THE_MESSAGE, associated, &mut opened)
+            .ok_or(SealingError)?
             .len();
         opened.truncate(length);
         Ok(opened.into())

@@ -6,10 +6,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{
-    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
-};
-
+use crate::provider::{AeadCipher, AeadKey, NONCE};
 use crate::secret::Secret;
 
 /// The length of a tag of every cipher, in bytes.
@@ -40,11 +37,11 @@ impl RecordCipher {
         }
     }
 
-    fn algorithm(self) -> &'static Algorithm {
+    fn aead(self) -> AeadCipher {
         match self {
-            Self::Aes256Gcm => &AES_256_GCM,
-            Self::Aes128Gcm => &AES_128_GCM,
-            Self::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            Self::Aes256Gcm => AeadCipher::Aes256Gcm,
+            Self::Aes128Gcm => AeadCipher::Aes128Gcm,
+            Self::ChaCha20Poly1305 => AeadCipher::ChaCha20Poly1305,
         }
     }
 }
@@ -64,7 +61,7 @@ pub enum RecordError {
 
 /// A key with its packet number and block count.
 struct RecordKey {
-    key: LessSafeKey,
+    key: AeadKey,
     number: u64,
     blocks: u64,
     max_blocks: u64,
@@ -72,14 +69,8 @@ struct RecordKey {
 
 impl RecordKey {
     fn new(cipher: RecordCipher, key: &Secret<32>) -> Self {
-        let algorithm = cipher.algorithm();
-        let bytes = key.expose().get(..algorithm.key_len()).unwrap_or_default();
-        let Ok(key) = UnboundKey::new(algorithm, bytes) else {
-            // The length is the algorithm's own; only exhausted memory leads here.
-            std::process::abort();
-        };
         Self {
-            key: LessSafeKey::new(key),
+            key: AeadKey::new(cipher.aead(), key.expose()),
             number: 0,
             blocks: 0,
             max_blocks: cipher.max_blocks(),
@@ -87,21 +78,21 @@ impl RecordKey {
     }
 
     /// Counts the next packet and returns its nonce.
-    fn next(&mut self, associated: usize, text: usize) -> Result<Nonce, RecordError> {
+    fn next(&mut self, associated: usize, text: usize) -> Result<[u8; NONCE], RecordError> {
         let blocks = [associated, text]
             .into_iter()
             .map(|length| length.div_ceil(16) as u64)
             .try_fold(self.blocks + 1, u64::checked_add)
             .filter(|blocks| *blocks <= self.max_blocks)
             .ok_or(RecordError::Exhausted)?;
-        let mut nonce = [0; 12];
+        let mut nonce = [0; NONCE];
         if let Some(number) = nonce.last_chunk_mut::<8>() {
             *number = self.number.to_be_bytes();
         }
         self.blocks = blocks;
         // A packet has at least one block, so the number stays below the limit on blocks.
         self.number += 1;
-        Ok(Nonce::assume_unique_for_key(nonce))
+        Ok(nonce)
     }
 
     fn wants_rekey(&self) -> bool {
@@ -130,13 +121,8 @@ impl Sealer {
         packet: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], RecordError> {
         let nonce = self.0.next(associated.len(), packet.len())?;
-        let tag = self
-            .0
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(associated), packet);
-        tag.ok()
-            .and_then(|tag| tag.as_ref().try_into().ok())
-            .ok_or(RecordError::Exhausted)
+        let tag = self.0.key.seal(nonce, associated, packet);
+        tag.ok_or(RecordError::Exhausted)
     }
 
     /// Whether three quarters of what the key may do are done: time to agree on new keys.
@@ -188,8 +174,8 @@ impl Opener {
         let opened = self
             .key
             .key
-            .open_in_place(nonce, Aad::from(associated), packet)
-            .map_err(|_| RecordError::Forged)?;
+            .open(nonce, associated, packet)
+            .ok_or(RecordError::Forged)?;
         self.failed = false;
         Ok(opened)
     }

@@ -6,13 +6,13 @@
 //! nonce (12) | AES-256-GCM of { seed (32) | length of certificate (2) | certificate | zeros } | tag (16)
 //! ```
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroize;
 
 use crate::entropy::{Entropy, fresh};
 use crate::identity::{Identity, IdentitySeed};
 use crate::kdf::derive;
 use crate::passphrase::ExportKey;
+use crate::provider::{AeadCipher, AeadKey};
 use crate::secret::Secret;
 
 /// The length of a sealed identity, in bytes.
@@ -58,10 +58,8 @@ pub fn seal(
             .copy_from_slice(part);
         at += part.len();
     }
-    let made = key(export_key)?
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), plaintext)
-        .map_err(|_| SealedIdentityError)?;
-    tag.copy_from_slice(made.as_ref());
+    let made = key(export_key).seal(nonce, &[], plaintext);
+    tag.copy_from_slice(&made.ok_or(SealedIdentityError)?);
     Ok(sealed)
 }
 
@@ -75,9 +73,9 @@ pub fn open(sealed: &[u8], export_key: &ExportKey) -> Result<Identity, SealedIde
     let (nonce, rest) = bytes
         .split_first_chunk_mut::<NONCE>()
         .ok_or(SealedIdentityError)?;
-    let identity = key(export_key)?
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), rest)
-        .map_err(|_| SealedIdentityError)
+    let identity = key(export_key)
+        .open(*nonce, &[], rest)
+        .ok_or(SealedIdentityError)
         .and_then(|plaintext| read(plaintext));
     bytes.zeroize();
     identity
@@ -107,11 +105,9 @@ pub fn decoy(secret: &Secret<32>, name: &[u8]) -> [u8; SEALED_IDENTITY_LENGTH] {
     *derive::<SEALED_IDENTITY_LENGTH>(secret.expose(), "made-up identity", name).expose()
 }
 
-fn key(export_key: &ExportKey) -> Result<LessSafeKey, SealedIdentityError> {
+fn key(export_key: &ExportKey) -> AeadKey {
     let key = derive::<32>(export_key.expose(), "sealed identity", &[]);
-    UnboundKey::new(&AES_256_GCM, key.expose())
-        .map(LessSafeKey::new)
-        .map_err(|_| SealedIdentityError)
+    AeadKey::new(AeadCipher::Aes256Gcm, key.expose())
 }
 
 #[cfg(test)]

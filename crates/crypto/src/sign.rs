@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-
+use crate::provider::{Ed25519Key, verify_ed25519};
 use crate::secret::Secret;
 
-/// A private signing key. AWS-LC wipes its memory when it is freed.
+/// A private signing key. Its memory is wiped when it is freed.
 pub struct SigningKey {
-    pair: Ed25519KeyPair,
+    pair: Ed25519Key,
     verifying: VerifyingKey,
 }
 
@@ -16,12 +15,7 @@ impl SigningKey {
     /// Creates the key from a 32-byte private key (RFC 8032, section 5.1.5).
     #[must_use]
     pub fn from_secret(secret: &Secret<32>) -> Self {
-        let Ok(pair) = Ed25519KeyPair::from_seed_unchecked(secret.expose()) else {
-            // Any 32 bytes are an Ed25519 private key; only exhausted memory leads here.
-            std::process::abort();
-        };
-        let mut public = [0; 32];
-        public.copy_from_slice(pair.public_key().as_ref());
+        let (pair, public) = Ed25519Key::new(secret.expose());
         Self {
             pair,
             verifying: VerifyingKey(public),
@@ -31,9 +25,7 @@ impl SigningKey {
     /// Signs `message`. Signatures are deterministic.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
-        let mut bytes = [0; 64];
-        bytes.copy_from_slice(self.pair.sign(message).as_ref());
-        Signature(bytes)
+        Signature(self.pair.sign(message))
     }
 
     /// The public key, which verifies the signatures.
@@ -60,9 +52,10 @@ impl VerifyingKey {
     /// # Errors
     /// [`BadSignature`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
-        UnparsedPublicKey::new(&signature::ED25519, &self.0)
-            .verify(message, &signature.0)
-            .map_err(|_| BadSignature)
+        match verify_ed25519(&self.0, message, &signature.0) {
+            true => Ok(()),
+            false => Err(BadSignature),
+        }
     }
 }
 

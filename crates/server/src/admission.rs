@@ -9,7 +9,9 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::admission::{self, Origin, Rejected};
 use countersign_net::listener::DescriptorReserve;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use crate::clock;
 use crate::limits::Limits;
@@ -105,6 +107,8 @@ impl Admission {
         Ok(Admitted {
             place: self.places.admit(origin, random)?,
             throttle: self.throttle.clone(),
+            source: from,
+            returned: None,
         })
     }
 }
@@ -113,17 +117,31 @@ impl Admission {
 pub(crate) struct Admitted {
     place: admission::Admitted<Source>,
     throttle: Option<Arc<Throttle>>,
+    source: Source,
+    /// The receiver of the eviction, if it was taken and given back.
+    returned: Option<oneshot::Receiver<()>>,
 }
 
 impl Admitted {
     /// The source of the connection.
     pub(crate) fn source(&self) -> Source {
-        self.place.origin().source
+        self.source
+    }
+
+    /// Counts what the client does from here on for this source, which a trusted proxy named.
+    pub(crate) fn count_for(&mut self, source: Source, throttle: Arc<Throttle>) {
+        self.source = source;
+        self.throttle = Some(throttle);
     }
 
     /// Becomes ready when the connection is evicted; at most once.
     pub(crate) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
-        self.place.ended()
+        self.returned.take().or_else(|| self.place.ended())
+    }
+
+    /// Takes back what [`Self::ended`] returned, for the next protocol on the connection.
+    pub(crate) fn return_ended(&mut self, ended: Option<oneshot::Receiver<()>>) {
+        self.returned = ended;
     }
 
     /// Waits until the connection is evicted; for ever when it never is.
@@ -160,6 +178,12 @@ impl Admitted {
             throttle.penalties().record_abuse(self.source(), abuse, now);
         }
     }
+}
+
+/// Rejects a connection with one small write that does not block.
+pub(crate) fn reject(socket: &TcpStream, peer: SocketAddr, reason: NotAdmitted) {
+    debug!(%peer, %reason, "connection rejected");
+    let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
 }
 
 fn of_clients(limits: &Limits) -> admission::Limits {

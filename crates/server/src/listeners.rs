@@ -15,10 +15,10 @@ use countersign_proto::uri::{BadSiteUri, SiteUri};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::admin::AdminSocket;
-use crate::admission::{Admission, NotAdmitted};
+use crate::admission::{Admission, reject};
 use crate::connection;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, TooFew, fit};
@@ -93,6 +93,7 @@ pub struct Builder {
     peer: Option<SocketAddr>,
     peer_address: PublicAddress,
     proxies: Proxies,
+    http_origins: Vec<String>,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
     public_host: Option<String>,
@@ -165,6 +166,14 @@ impl Builder {
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
         self.proxies = proxies;
+        self
+    }
+
+    /// Lets web pages of these origins (such as `https://site.example`) open sessions over HTTP. Default:
+    /// those of the listener's own address.
+    #[must_use]
+    pub fn http_origins(mut self, origins: Vec<String>) -> Self {
+        self.http_origins = origins;
         self
     }
 
@@ -261,7 +270,7 @@ impl Builder {
         let proxies = self.proxies;
         let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
-        let shared = Arc::new(shared);
+        let shared = Arc::new(shared.with_origins(self.http_origins));
         // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
@@ -420,6 +429,7 @@ impl Server {
             peer: None,
             peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
+            http_origins: Vec::new(),
             admin_socket: None,
             data_folder: None,
             public_host: None,
@@ -484,10 +494,4 @@ impl Server {
         self.shared.write_all_counted().await;
         info!("stopped");
     }
-}
-
-/// Rejects a connection with one small write that does not block.
-fn reject(socket: &TcpStream, peer: SocketAddr, reason: NotAdmitted) {
-    debug!(%peer, %reason, "connection rejected");
-    let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
 }

@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     limits: RwLock<Arc<Limits>>,
     /// The trusted proxies in front of the HTTP listener.
     proxies: RwLock<Arc<Proxies>>,
+    /// Origins whose pages may open sessions over HTTP.
+    origins: Vec<String>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
@@ -55,6 +57,7 @@ impl Shared {
         Self {
             site,
             proxies: RwLock::new(Arc::new(proxies)),
+            origins: Vec::new(),
             stopping,
             known: Arc::new(StaticKeyCache::default()),
             resumptions: Resumptions::default(),
@@ -77,6 +80,17 @@ impl Shared {
     pub(crate) fn proxies(&self) -> Arc<Proxies> {
         let proxies = self.proxies.read();
         proxies.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets pages of these origins open sessions.
+    pub(crate) fn with_origins(mut self, origins: Vec<String>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// The origins whose pages may open sessions.
+    pub(crate) fn origins(&self) -> &[String] {
+        &self.origins
     }
 
     /// Adds a cache of keys. `clear` empties it when the site was sealed.

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::connecting::DeviceLines;
 use crate::calls::{Callers, Calls};
-use crate::clock;
 use crate::error::CallError;
+use crate::platform;
 use crate::requests::{ReplyTo, Request};
 use crate::results::{Events, Results};
 
@@ -174,7 +174,7 @@ impl Task {
         let idle = Duration::from_secs(self.welcome.idle_seconds.into());
         let keep_alive = idle / KEEP_ALIVES_PER_IDLE_TIME;
         let most = usize::try_from(self.welcome.in_flight).unwrap_or(usize::MAX);
-        let mut last_sent = clock::now();
+        let mut last_sent = platform::now();
         let mut is_unanswered = false;
         loop {
             tokio::select! {
@@ -190,7 +190,7 @@ impl Task {
                     match next {
                         Ok(Some(Request::Call(operation, reply))) => {
                             self.submit(&operation, reply);
-                            last_sent = clock::now();
+                            last_sent = platform::now();
                         }
                         Ok(Some(Request::Close) | None) | Err(SendError(())) => return,
                         // A device connection has no content, no keys to renew and no options.
@@ -205,7 +205,7 @@ impl Task {
                     }
                     is_unanswered = true;
                     self.keep_alive();
-                    last_sent = clock::now();
+                    last_sent = platform::now();
                 }
             }
         }

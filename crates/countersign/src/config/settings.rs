@@ -160,6 +160,19 @@ static OTHER_SETTINGS: &[Setting] = &[
     },
     Setting {
         section: "listen",
+        key: "http_origins",
+        kind: Kind::Other {
+            type_name: "list of strings",
+            allowed: "at most 64 origins, as `https://site.example`",
+            default: Preset::Is("[]"),
+        },
+        applies: Applies::Restart,
+        what: "The origins of web pages that may open a session over a WebSocket. Pages that come from \
+               the host of the listener itself may do so if it is named by its address or as localhost.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
         key: "public_host",
         kind: Kind::Other {
             type_name: "string",

@@ -435,6 +435,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .channels(channels(config)?)
         .session(config.listen.session)
         .http(config.listen.http)
+        .http_origins(config.listen.http_origins.clone())
         .device(config.listen.device)
         .enrolment_address(enrolment_host, enrolment_port)
         .device_address(device_host, device_port)

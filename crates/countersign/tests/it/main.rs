@@ -39,3 +39,4 @@ mod terminal;
 mod text;
 mod tour;
 mod trouble;
+mod web;

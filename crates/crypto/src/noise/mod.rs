@@ -1,7 +1,7 @@
 //! The handshake of service logins: Noise `IKpsk2` (Noise Protocol Framework, revision 34), where
 //! the psk is an ML-KEM secret.
 //!
-//! [`snow`] runs the handshake. Our resolver provides AWS-LC's primitives and caches static public
+//! [`snow`] runs the handshake. Our resolver provides the provider's primitives and caches static public
 //! keys and static-static secrets.
 //!
 //! Our types wipe their secrets. snow frees its copies of the chaining key and the psk without

@@ -1,9 +1,7 @@
-//! Adapts AWS-LC's primitives to `snow`.
+//! Adapts the provider's primitives to `snow`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hkdf};
 use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::CryptoResolver;
@@ -12,6 +10,7 @@ use zeroize::Zeroize;
 
 use super::static_keys::{Shared, StaticKeyCache};
 use crate::agreement::{AgreementKey, AgreementPublic};
+use crate::provider::{AeadCipher, AeadKey, NONCE, Sha256State, hkdf_sha256};
 use crate::secret::Secret;
 
 /// The entropy for one handshake's ephemeral key. It is set when needed and taken once.
@@ -151,7 +150,7 @@ impl Dh for X25519 {
 }
 
 /// SHA-256 with a context that is created at the first input.
-struct Sha256(Option<digest::Context>);
+struct Sha256(Option<Sha256State>);
 
 impl Hash for Sha256 {
     fn name(&self) -> &'static str {
@@ -171,15 +170,13 @@ impl Hash for Sha256 {
     }
 
     fn input(&mut self, data: &[u8]) {
-        self.0
-            .get_or_insert_with(|| digest::Context::new(&digest::SHA256))
-            .update(data);
+        self.0.get_or_insert_with(Sha256State::new).update(data);
     }
 
     fn result(&mut self, out: &mut [u8]) {
         self.input(&[]);
         if let Some(context) = self.0.take() {
-            fill(out, context.finish().as_ref());
+            fill(out, &context.finish());
         }
     }
 
@@ -195,11 +192,7 @@ impl Hash for Sha256 {
     ) {
         let mut made = [0; 96];
         let made = made.get_mut(..32 * outputs).unwrap_or_default();
-        let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, chaining_key)
-            .extract(input)
-            .expand(&[], Length(made.len()))
-            .and_then(|okm| okm.fill(made));
-        if filled.is_err() {
+        if !hkdf_sha256(chaining_key, input, &[], made) {
             // HKDF fails only for long outputs, and Noise needs two or three keys.
             std::process::abort();
         }
@@ -207,14 +200,6 @@ impl Hash for Sha256 {
             fill(out, key);
         }
         made.zeroize();
-    }
-}
-
-struct Length(usize);
-
-impl hkdf::KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
     }
 }
 
@@ -231,20 +216,18 @@ struct Aead {
 }
 
 impl Aead {
-    fn ready(&self) -> Option<LessSafeKey> {
-        let algorithm = if self.chacha {
-            &CHACHA20_POLY1305
+    fn ready(&self) -> AeadKey {
+        let cipher = if self.chacha {
+            AeadCipher::ChaCha20Poly1305
         } else {
-            &AES_256_GCM
+            AeadCipher::Aes256Gcm
         };
-        UnboundKey::new(algorithm, self.key.expose())
-            .ok()
-            .map(LessSafeKey::new)
+        AeadKey::new(cipher, self.key.expose())
     }
 
     /// Noise, section 12: AES-GCM counts big-endian, ChaChaPoly little-endian.
-    fn nonce(&self, number: u64) -> Nonce {
-        let mut nonce = [0; 12];
+    fn nonce(&self, number: u64) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
         if let Some(counter) = nonce.last_chunk_mut::<8>() {
             *counter = if self.chacha {
                 number.to_le_bytes()
@@ -252,7 +235,7 @@ impl Aead {
                 number.to_be_bytes()
             };
         }
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 }
 
@@ -267,17 +250,12 @@ impl Cipher for Aead {
 
     fn encrypt(&self, number: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
         let length = plaintext.len();
-        let sealed =
-            self.ready()
-                .zip(out.split_at_mut_checked(length))
-                .and_then(|(key, (text, rest))| {
-                    text.copy_from_slice(plaintext);
-                    let tag = key
-                        .seal_in_place_separate_tag(self.nonce(number), Aad::from(authtext), text)
-                        .ok()?;
-                    rest.get_mut(..16)?.copy_from_slice(tag.as_ref());
-                    Some(length + 16)
-                });
+        let sealed = out.split_at_mut_checked(length).and_then(|(text, rest)| {
+            text.copy_from_slice(plaintext);
+            let tag = self.ready().seal(self.nonce(number), authtext, text)?;
+            rest.get_mut(..16)?.copy_from_slice(&tag);
+            Some(length + 16)
+        });
         let Some(written) = sealed else {
             // snow provides enough room; only exhausted memory leads here. No plaintext may be
             // sent.
@@ -295,10 +273,12 @@ impl Cipher for Aead {
     ) -> Result<usize, Error> {
         let (text, tag) = ciphertext.split_last_chunk::<16>().ok_or(Error::Decrypt)?;
         let out = out.get_mut(..text.len()).ok_or(Error::Decrypt)?;
-        self.ready()
-            .ok_or(Error::Decrypt)?
-            .open_separate_gather(self.nonce(number), Aad::from(authtext), text, tag, out)
-            .map_err(|_| Error::Decrypt)?;
-        Ok(text.len())
+        let opened = self
+            .ready()
+            .open_into(self.nonce(number), authtext, (text, tag), out);
+        match opened {
+            true => Ok(text.len()),
+            false => Err(Error::Decrypt),
+        }
     }
 }

@@ -1,6 +1,5 @@
-//! DHKEM(X25519, HKDF-SHA256) of RFC 9180, section 4.1, over AWS-LC.
+//! DHKEM(X25519, HKDF-SHA256) of RFC 9180, section 4.1, over our provider.
 
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use hpke::hybrid_array::Array;
 use hpke::hybrid_array::typenum::U32;
 use hpke::kem::SharedSecret;
@@ -9,6 +8,7 @@ use hpke::{Deserializable, HpkeError, Kem, Serializable};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::agreement::{AgreementKey, AgreementPublic};
+use crate::provider::hkdf_sha256;
 use crate::secret::Secret;
 
 /// The length of an encapsulated key, which is an ephemeral public key, in bytes.
@@ -21,27 +21,18 @@ const VERSION: &[u8] = b"HPKE-v1";
 /// DHKEM(X25519, HKDF-SHA256) for the HPKE library.
 pub(super) struct X25519;
 
-struct Length;
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        32
-    }
-}
-
 /// `LabeledExpand(LabeledExtract("", extracted, ikm), expanded, info, 32)` of section 4.
 fn derive(
     (extracted, ikm): (&[u8], &[u8]),
     (expanded, info): (&[u8], &[u8]),
 ) -> Result<Secret<32>, HpkeError> {
     let labeled = [VERSION, SUITE, extracted, ikm].concat();
-    let prk = Salt::new(HKDF_SHA256, &[]).extract(&labeled);
     let info = [&[0, 32][..], VERSION, SUITE, expanded, info];
     let mut key = [0; 32];
-    prk.expand(&info, Length)
-        .and_then(|okm| okm.fill(&mut key))
-        .map_err(|_| HpkeError::KdfOutputTooLong)?;
-    Ok(Secret::from_bytes(key))
+    match hkdf_sha256(&[], &labeled, &info, &mut key) {
+        true => Ok(Secret::from_bytes(key)),
+        false => Err(HpkeError::KdfOutputTooLong),
+    }
 }
 
 fn shared(

@@ -2,9 +2,8 @@
 //! X25519 and ML-KEM-768, as registered by draft-ietf-hpke-pq (0x647a).
 //!
 //! Message format, key schedule and cipher are those of [`super::seal`]; the encapsulated key has
-//! 1,120 bytes. AWS-LC does the arithmetic, except for the derivation of an ML-KEM key from its
-//! seed, which it does not offer. Encapsulation uses AWS-LC's own random generator (see
-//! [`crate::kem`]).
+//! 1,120 bytes. The provider does the arithmetic (in native programs AWS-LC). Encapsulation uses the
+//! provider's own random generator (see [`crate::kem`]).
 //!
 //! The `x-wing` crate, which the HPKE library uses, gives the same bytes and is several times
 //! slower. The fastest of 2,000 runs on one processor, with everything optimised except this crate:

@@ -12,7 +12,6 @@
 //! a damaged slot from a wrong secret, and helps an attacker who guesses secrets no more than the
 //! tag does.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use super::{Argon2idCost, NewSlot, SlotId, SlotKind, SlotSecret};
@@ -20,6 +19,7 @@ use crate::{
     entropy::{Entropy, fresh},
     hash::Sha256,
     kdf::derive,
+    provider::{AeadCipher, AeadKey},
     secret::Secret,
     site_key::{SitePublicKey, SiteSeed},
 };
@@ -88,16 +88,12 @@ impl Slot {
         let data = slot.associated_data(site);
         let (plain, tag) = slot.sealed.split_at_mut(SEED);
         plain.copy_from_slice(seed.0.expose());
-        let Ok(made) = key.seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(slot.nonce),
-            Aad::from(&data),
-            plain,
-        ) else {
+        let Some(made) = key.seal(slot.nonce, &data, plain) else {
             // It fails only for lengths of many GiB. The plaintext seed must not remain in the
             // slot.
             std::process::abort();
         };
-        tag.copy_from_slice(made.as_ref());
+        tag.copy_from_slice(&made);
         slot.check = slot.checksum(&data);
         Some(slot)
     }
@@ -112,13 +108,7 @@ impl Slot {
         let key = self.key(secret)?;
         let mut buffer = Zeroizing::new(self.sealed);
         let data = self.associated_data(site);
-        let seed = key
-            .open_in_place(
-                Nonce::assume_unique_for_key(self.nonce),
-                Aad::from(&data),
-                buffer.as_mut_slice(),
-            )
-            .ok()?;
+        let seed = key.open(self.nonce, &data, buffer.as_mut_slice())?;
         Secret::try_from_slice(seed).map(SiteSeed)
     }
 
@@ -128,7 +118,7 @@ impl Slot {
         self.check = self.checksum(&self.associated_data(site));
     }
 
-    fn key(&self, secret: SlotSecret<'_>) -> Option<LessSafeKey> {
+    fn key(&self, secret: SlotSecret<'_>) -> Option<AeadKey> {
         let key: Secret<32> = match (self.lock, secret) {
             (Lock::Passphrase(cost), SlotSecret::Passphrase(passphrase)) => {
                 let stretched = cost.stretch(passphrase, &self.salt)?;
@@ -142,9 +132,7 @@ impl Slot {
             }
             _ => return None,
         };
-        UnboundKey::new(&AES_256_GCM, key.expose())
-            .ok()
-            .map(LessSafeKey::new)
+        Some(AeadKey::new(AeadCipher::Aes256Gcm, key.expose()))
     }
 
     /// Every field has a fixed length, so the encoding is unambiguous.

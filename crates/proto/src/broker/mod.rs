@@ -5,5 +5,7 @@
 //! the *provider* (ticket presentation, acknowledgement). The ticket carries the site's statement
 //! to the provider.
 
+// RSA and AES-CBC, which only native programs have.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod v1;
 pub mod v2;

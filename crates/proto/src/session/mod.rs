@@ -25,6 +25,7 @@ mod proof;
 mod rekey;
 mod resume;
 mod transcript;
+mod web_socket;
 
 pub use inbox::Inbox;
 pub use keys::ResumptionSecret;
@@ -32,6 +33,7 @@ pub use live::{Goodbye, SessionId, Welcome};
 pub use option::{EncryptionOption, OptionList, Strength};
 pub use proof::{KeyProof, PassphraseProof, SessionProof, SiteProof};
 pub use refusal::{LoginError, SessionRefusal, WireError};
+pub use web_socket::{MAX_SESSION_MESSAGE, SESSION_PATH, SESSION_SUBPROTOCOL};
 
 /// The version of the session protocol. It is part of the labels of every proof and key derivation,
 /// so that two versions cannot be confused.

@@ -1,5 +1,7 @@
 //! A login attempt: passes bytes between the socket and the protocol, and does its lookups.
 
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,10 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::session::server::{self, FindDelivered, LookUp, Owner};
 use countersign_proto::session::{Inbox, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::authenticated::{Authenticated, Login, Resuming};
 use super::closed::Closed;
+use super::socket::Socket;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::counting::PendingLogin;
@@ -26,6 +28,7 @@ pub(super) const READ_AT_A_TIME: usize = 2_048;
 
 /// An attempt to log in, or to resume a session.
 pub(super) struct LoginAttempt<'a> {
+    peer: IpAddr,
     admitted: &'a Admitted,
     source: Source,
     shared: &'a Arc<Shared>,
@@ -50,8 +53,9 @@ enum Step {
 }
 
 impl<'a> LoginAttempt<'a> {
-    pub(super) fn new(admitted: &'a Admitted, shared: &'a Arc<Shared>) -> Self {
+    pub(super) fn new(peer: IpAddr, admitted: &'a Admitted, shared: &'a Arc<Shared>) -> Self {
         Self {
+            peer,
             admitted,
             source: admitted.source(),
             shared,
@@ -64,7 +68,7 @@ impl<'a> LoginAttempt<'a> {
     /// Reads and replies until the client is authenticated or the attempt fails.
     pub(super) async fn run(
         mut self,
-        socket: &mut TcpStream,
+        socket: &mut impl Socket,
         inbox: &mut Inbox,
     ) -> Result<Authenticated, Closed> {
         let mut attempt = None;
@@ -111,7 +115,7 @@ impl<'a> LoginAttempt<'a> {
         &mut self,
         mut attempt: server::ServerLoginAttempt,
         inbox: &mut Inbox,
-        socket: &TcpStream,
+        socket: &mut impl Socket,
         out: &mut Vec<u8>,
     ) -> Result<Step, Closed> {
         let shared = self.shared;
@@ -163,7 +167,7 @@ impl<'a> LoginAttempt<'a> {
                 }
                 LookUp::Service(find) => {
                     drop(turn);
-                    self.begins(format!("key {}", find.thumbprint()), socket);
+                    self.begins(format!("key {}", find.thumbprint()));
                     let found = self
                         .in_constant_time(shared.service(find.thumbprint()))
                         .await?;
@@ -188,7 +192,7 @@ impl<'a> LoginAttempt<'a> {
     async fn delivered(
         &mut self,
         find: FindDelivered,
-        socket: &TcpStream,
+        socket: &mut impl Socket,
         out: &mut Vec<u8>,
     ) -> Result<server::ServerLoginAttempt, Closed> {
         let shared = self.shared;
@@ -201,7 +205,7 @@ impl<'a> LoginAttempt<'a> {
                 Ok(find.answer_person(found.as_ref(), entropy, out)?)
             }
             Owner::Service(thumbprint) => {
-                self.begins(format!("key {thumbprint}"), socket);
+                self.begins(format!("key {thumbprint}"));
                 let found = self.in_constant_time(shared.service(&thumbprint)).await?;
                 let _turn = self.turn().await?;
                 Ok(find.answer_service(found.as_ref(), entropy, out)?)
@@ -229,39 +233,31 @@ impl<'a> LoginAttempt<'a> {
 
     /// Records that the login gets a reply from here on: it counts as failed unless the client
     /// authenticates.
-    fn begins(&mut self, name: String, socket: &TcpStream) {
-        // A socket without a peer address is disconnected, and no reply will be sent.
-        if let (None, Ok(peer)) = (&self.pending, socket.peer_addr()) {
+    fn begins(&mut self, name: String) {
+        if self.pending.is_none() {
             let shared = self.shared.clone();
-            self.pending = Some(PendingLogin::new(shared, peer.ip(), self.source, name));
+            self.pending = Some(PendingLogin::new(shared, self.peer, self.source, name));
         }
     }
 
     /// Registers the attempt at the login throttle and waits for the delay that it requires.
-    async fn slow_down(&mut self, name: String, socket: &TcpStream) -> Result<(), Closed> {
+    async fn slow_down(&mut self, name: String, socket: &mut impl Socket) -> Result<(), Closed> {
         let wait = {
             let mut logins = self.shared.site.throttle().logins();
             logins.attempt(&name, self.source, clock::now())
         };
         let wait = wait.map_err(|_| Closed::TooManyOfName)?;
         self.name = Some(name.clone());
-        self.begins(name.clone(), socket);
+        self.begins(name.clone());
         if wait == 0 {
             return Ok(());
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait)) => Ok(()),
-            () = closed(socket) => {
+            () = poll_fn(|context| socket.poll_closed(context)) => {
                 self.shared.site.throttle().logins().left(&name, self.source);
                 Err(Closed::ByClient)
             }
         }
-    }
-}
-
-/// Waits until the peer closes the connection; for ever if it sends more data.
-async fn closed(socket: &TcpStream) {
-    if !matches!(socket.peek(&mut [0]).await, Ok(0) | Err(_)) {
-        std::future::pending::<()>().await;
     }
 }

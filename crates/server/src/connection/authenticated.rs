@@ -15,13 +15,13 @@ use countersign_proto::session::limits::UNAUTHENTICATED_BYTES;
 use countersign_proto::session::server::{self, FindSession, FromClient};
 use countersign_proto::session::{Goodbye, Inbox, SessionRefusal, Welcome, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::attempt::READ_AT_A_TIME;
 use super::closed::Closed;
 use super::session::{Session, Signals};
+use super::socket::Socket;
 use crate::clock;
 use crate::counting::PendingLogin;
 use crate::events::event_queue;
@@ -60,7 +60,7 @@ impl Login {
     pub(super) async fn open(
         self: Box<Self>,
         peer: SocketAddr,
-        socket: &mut TcpStream,
+        socket: &mut impl Socket,
         inbox: Inbox,
         shared: &Arc<Shared>,
     ) -> Result<Box<Session>, Closed> {
@@ -144,7 +144,7 @@ impl Resuming {
     /// not sent in plain text and do not count as abuse: the connection may have been lost again.
     pub(super) async fn confirm(
         mut self: Box<Self>,
-        socket: &mut TcpStream,
+        socket: &mut impl Socket,
         inbox: &mut Inbox,
     ) -> Result<Box<Self>, Closed> {
         loop {
@@ -176,7 +176,7 @@ impl Resuming {
     pub(super) async fn resume(
         self: Box<Self>,
         peer: SocketAddr,
-        socket: &mut TcpStream,
+        socket: &mut impl Socket,
         inbox: Inbox,
         shared: &Arc<Shared>,
     ) -> Result<Box<Session>, Closed> {

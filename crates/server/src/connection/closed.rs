@@ -5,7 +5,8 @@ use std::fmt;
 use countersign_core::throttle::Abuse;
 use countersign_proto::session::{SessionRefusal, WireError};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+
+use super::socket::Socket;
 
 /// Why a connection ends without a session.
 pub(super) enum Closed {
@@ -39,7 +40,7 @@ impl Closed {
     }
 
     /// Sends the error in plain text, unless it was already sent or the client is gone.
-    pub(super) async fn send_error(self, socket: &mut TcpStream) {
+    pub(super) async fn send_error(self, socket: &mut impl Socket) {
         let error = match self {
             Self::Silently | Self::ByClient | Self::AfterKeyEvents => return,
             Self::RefusedInside => {

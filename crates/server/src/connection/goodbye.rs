@@ -3,7 +3,8 @@
 use countersign_core::sessions::CloseReason;
 use countersign_proto::session::Goodbye;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use super::socket::Socket;
 
 /// Bytes read at a time after GOODBYE was sent. They are discarded.
 const DISCARD_AT_A_TIME: usize = 4 * 1024;
@@ -32,7 +33,7 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
 
 /// Closes the sending side and reads until the client closes its side. The data is discarded, but closing a
 /// socket with unread data would discard data that the client has not received yet.
-pub(super) async fn drain(socket: &mut TcpStream) -> std::io::Result<()> {
+pub(super) async fn drain(socket: &mut impl Socket) -> std::io::Result<()> {
     socket.shutdown().await?;
     let mut discarded = vec![0; DISCARD_AT_A_TIME];
     while socket.read(&mut discarded).await? > 0 {}

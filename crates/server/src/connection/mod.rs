@@ -18,13 +18,14 @@ mod closed;
 mod deadlines;
 mod goodbye;
 mod session;
+mod socket;
+mod web_socket_bytes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use countersign_core::sessions::CloseReason;
 use countersign_proto::session::{Inbox, WireError};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -36,13 +37,16 @@ use attempt::LoginAttempt;
 use authenticated::Authenticated;
 use closed::Closed;
 use session::Session;
+use socket::Socket;
+
+pub(crate) use web_socket_bytes::WebSocketBytes;
 
 /// Serves one connection until it ends.
 ///
 /// Login attempt and session are boxed separately: the memory of the attempt is freed before the session
 /// begins, so that an idle session needs little memory.
 pub(crate) async fn serve(
-    socket: TcpStream,
+    socket: impl Socket,
     peer: SocketAddr,
     admitted: Admitted,
     shared: Arc<Shared>,
@@ -54,20 +58,20 @@ pub(crate) async fn serve(
 }
 
 /// A connection and its session.
-struct Connected {
-    socket: TcpStream,
+struct Connected<S> {
+    socket: S,
     /// Counts the connection until it is dropped.
     admitted: Admitted,
     session: Box<Session>,
 }
 
 /// Runs the login attempt; `None` if it leads to no session.
-async fn log_in(
-    mut socket: TcpStream,
+async fn log_in<S: Socket>(
+    mut socket: S,
     peer: SocketAddr,
     mut admitted: Admitted,
     shared: Arc<Shared>,
-) -> Option<Box<Connected>> {
+) -> Option<Box<Connected<S>>> {
     match session_of(&mut socket, peer, &mut admitted, &shared).await {
         Ok(session) => Some(Box::new(Connected {
             socket,
@@ -87,22 +91,22 @@ async fn log_in(
 
 /// Runs the login attempt to the session that it opens or resumes.
 async fn session_of(
-    socket: &mut TcpStream,
+    socket: &mut impl Socket,
     peer: SocketAddr,
     admitted: &mut Admitted,
     shared: &Arc<Shared>,
 ) -> Result<Box<Session>, Closed> {
     let mut inbox = Inbox::default();
     let mut stopping = shared.stopping.clone();
-    let evicted = admitted.ended();
+    let mut evicted = admitted.ended();
     // A shutdown does not wait for a login attempt.
     let mut ended = std::pin::pin!(async {
         tokio::select! {
-            () = wait_for_eviction(evicted) => {}
+            () = wait_for_eviction(evicted.as_mut()) => {}
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     });
-    let attempt = LoginAttempt::new(admitted, shared);
+    let attempt = LoginAttempt::new(peer.ip(), admitted, shared);
     let authenticated = tokio::select! {
         authenticated = timeout(shared.limits().unauthenticated_timeout, attempt.run(socket, &mut inbox)) => {
             authenticated.unwrap_or(Err(Closed::TooSlow))?
@@ -130,7 +134,11 @@ async fn session_of(
 }
 
 /// Runs the session until its connection ends.
-async fn run_session(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Shared>) {
+async fn run_session(
+    connected: Box<Connected<impl Socket>>,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+) {
     let Connected {
         socket,
         admitted: _admitted,
@@ -152,7 +160,7 @@ async fn run_session(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Sh
 }
 
 /// Waits until the connection is evicted; for ever if it never is.
-pub(crate) async fn wait_for_eviction(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
+pub(crate) async fn wait_for_eviction(ended: Option<&mut tokio::sync::oneshot::Receiver<()>>) {
     if let Some(ended) = ended
         && ended.await.is_ok()
     {

@@ -1,7 +1,7 @@
 //! A session over its connection: receives operations, and sends results and events, many at a time.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use countersign_proto::session::server::{self, FromClient, ServerKeyOffer};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::deadlines::{Deadlines, Rekeys};
 use super::goodbye;
+use super::socket::{Readable, Socket};
 use crate::clock;
 use crate::events::EventQueue;
 use crate::limits::Limits;
@@ -116,7 +116,7 @@ impl Session {
     /// `self` is boxed because a future reserves memory for each place to which it moves a value.
     pub(super) async fn serve(
         mut self: Box<Self>,
-        mut socket: TcpStream,
+        mut socket: impl Socket,
         shared: &Arc<Shared>,
     ) -> (SessionInfo, CloseReason) {
         self.session.set_max_params(self.limits.params_bytes);
@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// Sends GOODBYE after the unsent output, and waits until the client closes the connection.
-    async fn say(&mut self, goodbye: Goodbye, socket: &mut TcpStream) -> std::io::Result<()> {
+    async fn say(&mut self, goodbye: Goodbye, socket: &mut impl Socket) -> std::io::Result<()> {
         let sealed = self
             .session
             .send_goodbye(goodbye)
@@ -159,10 +159,10 @@ impl Session {
 
     async fn run(
         &mut self,
-        socket: &mut TcpStream,
+        socket: &mut impl Socket,
         shared: &Arc<Shared>,
     ) -> Result<std::convert::Infallible, Ending> {
-        let (reader, mut writer) = socket.split();
+        let (mut reader, mut writer) = socket.halves();
         let mut stopping = shared.stopping.clone();
         self.restart_idle();
         loop {
@@ -205,9 +205,9 @@ impl Session {
                     }
                 }
                 // The buffer grows only when there is data, so an idle session holds none.
-                readable = reader.readable(), if wants_more => {
+                readable = poll_fn(|context| reader.poll_readable(context)), if wants_more => {
                     let read = readable.and_then(|()| {
-                        reader.try_read_buf(self.inbox.tail(READ_AT_A_TIME))
+                        reader.try_read(self.inbox.tail(READ_AT_A_TIME))
                     });
                     match read {
                         Ok(1..) => self.restart_idle(),

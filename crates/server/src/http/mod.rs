@@ -7,6 +7,7 @@
 //! GET  /clock?nonce=…                 the site's time, signed
 //! GET  /.well-known/countersign       the site's id and keys, signed with the site key
 //! *    /api/v1/…                      operations
+//! GET  /session                       a WebSocket that carries a session
 //! ```
 //!
 //! Messages are signed, and encrypted if they are secret, so that TLS is not required and a proxy may forward
@@ -19,6 +20,7 @@ mod body;
 mod reply;
 mod route;
 mod stalled;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -43,6 +45,7 @@ use tracing::debug;
 
 use crate::admission::{Admission, Admitted};
 use crate::clock;
+use crate::connection::wait_for_eviction;
 use crate::shared::Shared;
 use api::Api;
 use body::ReplyBody;
@@ -106,6 +109,8 @@ struct Connection {
     admitted: Mutex<Admitted>,
     /// Whether a request on it was verified.
     authenticated: AtomicBool,
+    /// The connection becomes a WebSocket.
+    upgrade: Mutex<Option<upgrade::Accepted>>,
 }
 
 impl Peer {
@@ -188,7 +193,7 @@ impl Peer {
 
 /// Ends a connection after its last response was sent, or after a timeout if the client does not read.
 async fn finish<S>(
-    mut serving: Pin<&mut http1::Connection<TokioIo<Stalled<TcpStream>>, S>>,
+    mut serving: Pin<&mut http1::UpgradeableConnection<TokioIo<Stalled<TcpStream>>, S>>,
 ) -> hyper::Result<()>
 where
     S: HttpService<Incoming, ResBody = ReplyBody>,
@@ -212,11 +217,12 @@ async fn serve(
         return;
     }
     let _ = socket.set_nodelay(true);
-    let evicted = admitted.evicted();
+    let mut ended = admitted.ended();
     let connection = Arc::new(Connection {
         address,
         admitted: Mutex::new(admitted),
         authenticated: AtomicBool::new(false),
+        upgrade: Mutex::default(),
     });
     let mut stopping = shared.stopping.clone();
     let answering = (connection.clone(), api, shared.clone());
@@ -232,8 +238,9 @@ async fn serve(
         .header_read_timeout(shared.limits().unauthenticated_timeout)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(Stalled::new(socket)), service);
-    let mut serving = std::pin::pin!(serving);
+        .serve_connection(TokioIo::new(Stalled::new(socket)), service)
+        .with_upgrades();
+    let mut serving = Box::pin(serving);
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
     let unauthenticated = async {
         tokio::time::sleep(shared.limits().unauthenticated_timeout).await;
@@ -243,9 +250,9 @@ async fn serve(
     };
     let done = tokio::select! {
         done = serving.as_mut() => done,
-        () = evicted => return,
-        () = unauthenticated => finish(serving).await,
-        _ = stop => finish(serving).await,
+        () = wait_for_eviction(ended.as_mut()) => return,
+        () = unauthenticated => finish(serving.as_mut()).await,
+        _ = stop => finish(serving.as_mut()).await,
     };
     if let Err(error) = done {
         debug!(peer = %address, %error, "an HTTP connection failed");
@@ -255,5 +262,10 @@ async fn serve(
             let admitted = admitted.unwrap_or_else(PoisonError::into_inner);
             admitted.punish(Abuse::Malformed, clock::now());
         }
+    }
+    // The service, which has the other references to the connection, ends with the HTTP connection.
+    drop(serving);
+    if let Some(connection) = Arc::into_inner(connection) {
+        Box::pin(upgrade::serve(connection, ended, shared)).await;
     }
 }

@@ -1,7 +1,10 @@
 //! HTTP responses.
 
 use countersign_proto::problem::{self, Problem};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::{Response, StatusCode};
 
 use super::body::ReplyBody;
@@ -82,6 +85,47 @@ pub(super) fn after(mut reply: Reply, seconds: u32) -> Reply {
     let fields = reply.headers_mut();
     fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
     reply
+}
+
+/// The request opens a WebSocket (RFC 6455, section 4.2.2).
+pub(super) fn web_socket(accept: &str, subprotocol: &'static str) -> Reply {
+    let Ok(accept) = HeaderValue::from_str(accept) else {
+        return busy();
+    };
+    let mut reply = options("");
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let fields = reply.headers_mut();
+    fields.clear();
+    fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    fields.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    fields.insert(
+        SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(subprotocol),
+    );
+    reply
+}
+
+/// The path is a WebSocket, and the request opens none.
+pub(super) fn upgrade_required() -> Reply {
+    let mut reply = named(
+        StatusCode::UPGRADE_REQUIRED,
+        "upgrade-required",
+        "this path is a WebSocket (RFC 6455) with the subprotocol countersign.session.1",
+    );
+    let fields = reply.headers_mut();
+    fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    reply
+}
+
+/// A page of another origin sent the request.
+pub(super) fn foreign_origin() -> Reply {
+    named(
+        StatusCode::FORBIDDEN,
+        "foreign-origin",
+        "pages of this origin may not open sessions; an operator can allow it with listen.http_origins",
+    )
 }
 
 /// The site is overloaded, the source has a penalty, or the store failed.

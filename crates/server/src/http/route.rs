@@ -6,13 +6,14 @@ use countersign_core::lockdown::Activity;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::introduction::Introduction;
 use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::session::SESSION_PATH;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 use serde::Serialize;
 
 use super::api::{self, Api};
 use super::reply::{self, Reply};
-use super::{Peer, authenticate};
+use super::{Peer, authenticate, upgrade};
 use crate::clock;
 use crate::shared::Shared;
 
@@ -21,6 +22,8 @@ const READ: &str = "GET, HEAD, OPTIONS";
 /// The methods for ticket requests. HEAD is not allowed: it would use up the request without returning the
 /// ticket.
 const AUTHENTICATE: &str = "GET, POST, OPTIONS";
+/// The methods of a resource that is a WebSocket.
+const UPGRADE: &str = "GET, OPTIONS";
 /// All methods, for `OPTIONS *`.
 const ALL: &str = "GET, HEAD, POST, OPTIONS";
 
@@ -30,6 +33,7 @@ enum Resource {
     Authenticate,
     Clock,
     Introduction,
+    Session,
     Server,
 }
 
@@ -39,6 +43,7 @@ impl Resource {
             "/authenticate" => Self::Authenticate,
             "/clock" => Self::Clock,
             "/.well-known/countersign" => Self::Introduction,
+            SESSION_PATH => Self::Session,
             "*" => Self::Server,
             _ => return None,
         })
@@ -49,6 +54,7 @@ impl Resource {
         match self {
             Self::Authenticate => AUTHENTICATE,
             Self::Clock | Self::Introduction => READ,
+            Self::Session => UPGRADE,
             Self::Server => ALL,
         }
     }
@@ -67,7 +73,9 @@ pub(super) async fn answer(
         return reply::not_found();
     };
     let method = match request.method() {
-        &Method::HEAD if resource != Resource::Authenticate => &Method::GET,
+        &Method::HEAD if !matches!(resource, Resource::Authenticate | Resource::Session) => {
+            &Method::GET
+        }
         method => method,
     };
     match (method, resource) {
@@ -84,6 +92,7 @@ pub(super) async fn answer(
             signed_time(nonce.as_deref(), peer, shared).await
         }
         (&Method::GET, Resource::Introduction) => introduction(peer, shared).await,
+        (&Method::GET, Resource::Session) => upgrade::answer(request, peer, shared),
         _ => reply::not_allowed(resource.methods()),
     }
 }

@@ -4,9 +4,9 @@
 //! ```text
 //!                countersign
 //!               /     |     \
-//!          server     |      http-auth
-//!          |    \     |        |
-//!          |   store  |      client
+//!          server     |      http-auth   web (WebAssembly)
+//!          |    \     |        |         |
+//!          |   store  |      client -----+
 //!          |     |    |        |
 //!          +--- core -+ net ---+      (server depends on net too)
 //!                |       |     |
@@ -21,7 +21,7 @@ use crate::manifest::{self, Dependency, Kind, Manifest, sample};
 use crate::tree::{Finding, assert_none};
 
 /// Each crate, and the crates below it that it may depend on.
-const BELOW: [(&str, &[&str]); 13] = [
+const BELOW: [(&str, &[&str]); 14] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("net", &["proto", "crypto"]),
@@ -30,6 +30,7 @@ const BELOW: [(&str, &[&str]); 13] = [
     ("server", &["store", "core", "net", "proto", "crypto"]),
     ("client", &["net", "proto", "crypto"]),
     ("http-auth", &["client", "proto", "crypto"]),
+    ("web", &["client", "proto", "crypto"]),
     ("countersign", &ALL),
     (TESTKIT, &ALL),
     ("examples", &ALL),

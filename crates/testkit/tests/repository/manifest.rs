@@ -94,7 +94,10 @@ impl Manifest {
 
 /// The manifests of all crates in the workspace.
 pub(crate) fn all() -> Vec<Manifest> {
-    let member = |path: &str| path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/");
+    let excluded = ["fuzz/", "bindings/"];
+    let member = |path: &str| {
+        path.ends_with("/Cargo.toml") && !excluded.iter().any(|folder| path.starts_with(folder))
+    };
     let manifests: Vec<Manifest> = tree::files()
         .into_iter()
         .filter(|file| member(&file.path))

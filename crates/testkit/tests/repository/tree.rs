@@ -5,7 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Folders with generated files: what a build, a fuzzer or a measurement wrote.
-const NOT_OURS: [&str; 5] = ["target", "node_modules", "corpus", "artifacts", "coverage"];
+const NOT_OURS: [&str; 6] = [
+    "target",
+    "node_modules",
+    "corpus",
+    "artifacts",
+    "coverage",
+    "dist",
+];
 /// The rendered documentation. Only at the top: a folder of sources further down may have this
 /// name.
 const RENDERED: &str = "site";

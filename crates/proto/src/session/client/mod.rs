@@ -41,7 +41,7 @@ use super::option::{EncryptionOption, OptionList};
 pub use attempt::{ClientLoginAttempt, ClientStep};
 pub use key_events::{read_key_events, request_key_events};
 pub use person::Stretch;
-pub use resume::Resumption;
+pub use resume::{RESUMPTION_LENGTH, Resumption};
 pub use session::{ClientKeyOffer, ClientSession, FromSite, LoggedIn};
 
 /// The configuration of a client.

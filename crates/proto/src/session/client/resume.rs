@@ -1,6 +1,7 @@
 //! Resumption of a session after a lost connection: one round trip, no pass phrase, fresh keys.
 
 use countersign_crypto::entropy::Entropy;
+use countersign_crypto::secret::Secret;
 
 use crate::risp::Value;
 use crate::session::command as c;
@@ -13,6 +14,9 @@ use crate::session::refusal::LoginError;
 use crate::session::resume::{Resume, established};
 
 use super::attempt::{Dialog, Opening, WRONG_VALUE_TYPE};
+
+/// The length of a stored [`Resumption`], in bytes.
+pub const RESUMPTION_LENGTH: usize = 16 + 8 + 32;
 
 /// What a client needs to resume a session. It is as secret as the session.
 #[derive(Debug, Clone)]
@@ -36,6 +40,42 @@ impl Resumption {
     /// accepts each number once, and the attempt may have used several.
     pub fn count_attempt(&mut self) {
         self.attempts = self.attempts.saturating_add(u64::from(STALE_CHOICES) + 2);
+    }
+
+    /// The value as bytes, to be stored as secretly as the session itself, for
+    /// [`Self::from_secret`]. Store it again after the session was resumed: the site accepts each
+    /// attempt once.
+    #[must_use]
+    pub fn to_secret(&self) -> Secret<RESUMPTION_LENGTH> {
+        let mut bytes = [0; RESUMPTION_LENGTH];
+        let fields = [
+            &self.session.0[..],
+            &self.attempts.to_be_bytes(),
+            self.secret.0.expose(),
+        ];
+        let mut rest = &mut bytes[..];
+        for field in fields {
+            let (to, left) = rest.split_at_mut(field.len());
+            to.copy_from_slice(field);
+            rest = left;
+        }
+        Secret::from_bytes(bytes)
+    }
+
+    /// Reads what [`Self::to_secret`] wrote.
+    #[must_use]
+    pub fn from_secret(stored: &Secret<RESUMPTION_LENGTH>) -> Self {
+        let (mut session, mut attempts, mut secret) = ([0; 16], [0; 8], [0; 32]);
+        let (first, rest) = stored.expose().split_at(session.len());
+        let (second, third) = rest.split_at(attempts.len());
+        session.copy_from_slice(first);
+        attempts.copy_from_slice(second);
+        secret.copy_from_slice(third);
+        Self {
+            session: SessionId(session),
+            secret: ResumptionSecret(Secret::from_bytes(secret)),
+            attempts: u64::from_be_bytes(attempts),
+        }
     }
 
     /// The session that it resumes.
@@ -115,5 +155,27 @@ impl ResumeFlight {
             delivered: None,
             resumption: self.resumption,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page that is loaded again resumes its session with what it stored.
+    // SES-48
+    #[test]
+    fn a_stored_resumption_is_read_as_it_was() {
+        let mut resumption = Resumption {
+            session: SessionId([1; 16]),
+            secret: ResumptionSecret(Secret::from_bytes([2; 32])),
+            attempts: 3,
+        };
+        resumption.count_attempt();
+        let read = Resumption::from_secret(&resumption.to_secret());
+        assert_eq!(read.session, resumption.session);
+        assert_eq!(read.attempts, resumption.attempts);
+        assert_eq!(read.secret.0, resumption.secret.0);
+        assert_eq!(read.to_secret(), resumption.to_secret());
     }
 }

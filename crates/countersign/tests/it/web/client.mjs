@@ -1,0 +1,88 @@
+// A program that uses the npm package: `node client.mjs PACKAGE URL URI URI_WITH_ANOTHER_KEY`. Prints a line of
+// JSON after each step; the test compares them.
+
+const [packagePath, url, uri, elsewhere] = process.argv.slice(2);
+const { connect, contentOf, piecesOf } = await import(packagePath);
+
+const PASSPHRASE = 'correct horse battery staple';
+const NEW_PASSPHRASE = 'another horse, another staple';
+
+const print = (step, value) => console.log(JSON.stringify({ step, value: value ?? null }));
+const lineOfTest = (() => {
+  process.stdin.setEncoding('utf8');
+  const lines = process.stdin[Symbol.asyncIterator]();
+  return async () => (await lines.next()).value;
+})();
+const failure = async (promise) => {
+  try {
+    await promise;
+    return 'no failure';
+  } catch (error) {
+    return { name: error.name, kind: error.kind, code: error.code, field: error.field };
+  }
+};
+
+const site = await connect(url, uri);
+print('known before', site.known);
+print('wrong', await failure(site.login('maria', 'a wrong pass phrase')));
+print('unknown', await failure(site.login('unknown', PASSPHRASE)));
+print('usage', await failure(site.login('no good name', PASSPHRASE)));
+print('wrong site', await failure((await connect(url, elsewhere)).login('maria', PASSPHRASE)));
+const closed = (await connect('ws://127.0.0.1:9/session', uri)).login('maria', PASSPHRASE);
+print('unreachable', await failure(closed));
+
+const started = performance.now();
+let session = await site.login('maria', PASSPHRASE);
+console.error(`login: ${Math.round(performance.now() - started)} ms`);
+print('account', session.account);
+print('known', typeof site.known);
+print('me', (await session.call('self show')).name);
+print('parameters', (await session.call('person show', { name: 'maria' })).name);
+print('no operation', await failure(session.call('no such')));
+print('bad parameters', await failure(session.call('person show', { nam: 'maria' })));
+const many = await Promise.all(Array.from({ length: 100 }, () => session.call('self show')));
+print('many', many.length);
+
+const event = new Promise((resolve) => session.onEvent(resolve));
+print('listens');
+print('event', await event);
+
+const taken = await session.stream('test take', {}, contentOf([new Uint8Array(70_000), new Uint8Array(), new Uint8Array(7)]));
+print('taken', taken.data);
+const given = await session.stream('test give', { pieces: 40 });
+let length = 0;
+for await (const piece of piecesOf(given.takeContent())) {
+  length += piece.length;
+}
+print('given', length);
+
+const { id } = session;
+print('cut');
+await lineOfTest();
+let answered;
+while (answered === undefined) {
+  // A call that was under way when the connection was lost fails; the next waits until the session is resumed.
+  answered = await session.call('self show').catch((error) => (error.code === 'lost' ? undefined : Promise.reject(error)));
+}
+print('resumed', { same: session.id === id });
+
+const stored = session.resumption();
+const reloaded = await (await connect(url, uri, { known: site.known })).resume(stored);
+print('reloaded', { same: reloaded.id === id, wiped: stored.every((byte) => byte === 0) });
+print('replaced', await session.ended());
+session = reloaded;
+
+const bytes = new TextEncoder().encode(PASSPHRASE);
+print('wrong present', await failure(session.changePassphrase('a wrong pass phrase', NEW_PASSPHRASE)));
+await session.changePassphrase(bytes, NEW_PASSPHRASE);
+print('changed', { wiped: bytes.every((byte) => byte === 0) });
+print('old', await failure(site.login('maria', PASSPHRASE)));
+const again = await site.login('maria', NEW_PASSPHRASE);
+print('new', again.account);
+await again.logout();
+print('after', await failure(again.call('self show')));
+await session.logout();
+print('done', await session.ended());
+// The program ends by itself: no timer and no connection is left.
+process.stdin.unref?.();
+process.stdin.destroy();
