@@ -83,6 +83,14 @@ function outcome({ code, out, err }) {
   return { failure };
 }
 
+/** What a local admin and the person may call: this bridge does both. */
+async function operations(session, params) {
+  const [admin, person] = await Promise.all([local("operation.list", params), own(session, "operation.list", params)]);
+  const known = new Map();
+  for (const list of [admin.data, outcome(person).data]) for (const each of list?.operations ?? []) known.set(`${each.group}.${each.command}`, each);
+  return { data: { operations: [...known.values()] } };
+}
+
 const handlers = {
   async login({ name, passPhrase }) {
     const session = { name, passPhrase, streams: new Set() };
@@ -130,6 +138,7 @@ const handlers = {
       }
       return outcome(await own(session, operation, params, proof !== undefined));
     }
+    if (operation === "operation.list") return operations(session, params);
     const result = await local(operation, params);
     if (result.code !== 0) return { failure: result.data };
     return { data: result.content ? { data: result.data, content: result.pieces } : result.data };
@@ -157,9 +166,10 @@ function listen(session, answer) {
     const lines = text.split("\n");
     text = lines.pop();
     for (const line of lines) {
-      const value = JSON.parse(line);
-      const event = value.event ? value : { event: "raised", data: value };
-      for (const stream of session.streams) stream.write(`data: ${JSON.stringify({ group: "alarm", event: event.event, data: event.data ?? value })}\n\n`);
+      const { event, alarm } = JSON.parse(line);
+      // What was open before is no event.
+      if (event === "open") continue;
+      for (const stream of session.streams) stream.write(`data: ${JSON.stringify({ group: "alarm", event, data: alarm })}\n\n`);
     }
   });
   child.on("close", (code) => {

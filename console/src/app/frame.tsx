@@ -92,6 +92,7 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
       </div>
       <div class="frame">
         <div class="side" id="screens" data-open={open}>
+          <div class="side-in">
           <a class="brand" href={to()}>
             <Brand />
             <span>
@@ -129,6 +130,7 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
               </Button>
             </div>
             <Languages />
+          </div>
           </div>
         </div>
         <div>

@@ -52,7 +52,15 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
     const timer = setInterval(() => document.visibilityState === "visible" && reload(), renewal.every);
     return () => clearInterval(timer);
   }, [reload, renewal.every, when]);
-  useEffect(() => site.events((event) => wanted.current?.(event) && reload()), [site, reload]);
+  useEffect(
+    () =>
+      site.events((event) => {
+        // The site dropped events because this client did not read in time: anything may have changed.
+        const missed = event.group === "events" && event.event === "missed";
+        if (wanted.current && (missed || wanted.current(event))) reload();
+      }),
+    [site, reload],
+  );
 
   const current = state.key === key;
   return { data: current ? state.data : undefined, failure: current ? state.failure : undefined, reload };

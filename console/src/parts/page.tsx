@@ -1,10 +1,11 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Marked } from "./marked";
 
 interface Props {
   title: string;
   /** One sentence: what the screen is for. */
-  about?: ComponentChildren;
+  about?: string;
   /** The way back to the list. */
   back?: { href: string; words: string };
   actions?: ComponentChildren;
@@ -33,7 +34,11 @@ export function Page({ title, about, back, actions, children }: Props) {
           <h1 ref={heading} tabIndex={-1} class="break">
             {title}
           </h1>
-          {about ? <p>{about}</p> : null}
+          {about ? (
+            <p>
+              <Marked>{about}</Marked>
+            </p>
+          ) : null}
         </div>
         {actions ? <div class="buttons">{actions}</div> : null}
       </div>
@@ -42,13 +47,17 @@ export function Page({ title, about, back, actions, children }: Props) {
   );
 }
 
-export function Card({ title, about, actions, children, look = "" }: { title: string; about?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren; look?: string }) {
+export function Card({ title, about, actions, children, look = "" }: { title: string; about?: string; actions?: ComponentChildren; children: ComponentChildren; look?: string }) {
   return (
     <section class={`card ${look}`}>
       <header>
         <div>
           <h2>{title}</h2>
-          {about ? <p>{about}</p> : null}
+          {about ? (
+            <p>
+              <Marked>{about}</Marked>
+            </p>
+          ) : null}
         </div>
         {actions ? <div class="buttons">{actions}</div> : null}
       </header>

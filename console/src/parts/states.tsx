@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { LOCAL, type Refusal } from "../site/contract";
 import { useLanguage, useText } from "../text/catalogue";
+import { Marked } from "./marked";
 
 /** Why an action failed, next to the button. The site's own words are English. */
 export function Failed({ failure }: { failure: Refusal | undefined }) {
@@ -13,10 +14,10 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   return (
     <p class="failure" role="alert">
       {language === "en" || !known ? null : <>{known} </>}
-      <span lang={failure.code === LOCAL ? language : "en"}>{sentence(failure.message)}</span>
+      <span lang={failure.code === LOCAL ? language : "en"}><Marked>{sentence(failure.message)}</Marked></span>
       {failure.hint ? (
         <span class="hint" lang="en">
-          {sentence(failure.hint)}
+          <Marked>{sentence(failure.hint)}</Marked>
         </span>
       ) : null}
     </p>
@@ -47,7 +48,7 @@ export function Empty({ title, children, action }: { title: string; children?: C
   return (
     <div class="empty">
       <h3>{title}</h3>
-      {children ? <p>{children}</p> : null}
+      {children ? <p>{typeof children === "string" ? <Marked>{children}</Marked> : children}</p> : null}
       {action}
     </div>
   );

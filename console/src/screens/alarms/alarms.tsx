@@ -4,6 +4,7 @@ import { usePages } from "../../app/queries";
 import { to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { Select } from "../../parts/form";
+import { Marked } from "../../parts/marked";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
@@ -72,7 +73,7 @@ function AlarmList() {
             pages={pages}
             empty={<Empty title={text.alarms.none}>{text.alarms.noneAbout}</Empty>}
             columns={[
-              { title: text.alarms.text, is: "name", cell: (alarm) => <a href={to("alarms", alarm.id)}>{alarm.text}</a> },
+              { title: text.alarms.text, is: "name", cell: (alarm) => <a href={to("alarms", alarm.id)}><Marked>{alarm.text}</Marked></a> },
               { title: text.alarms.severity, cell: ({ severity }) => <StateTag state={severity} /> },
               { title: text.alarms.state, cell: (alarm) => <StateTag state={alarm.state === "open" ? "unacknowledged" : alarm.state} /> },
               { title: text.alarms.to, cell: (alarm) => (alarm.to === "admins" ? text.alarms.admins : alarm.to) },

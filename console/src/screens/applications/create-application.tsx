@@ -4,6 +4,7 @@ import { useDoing } from "../../app/queries";
 import { Dialog } from "../../parts/dialog";
 import { FileField } from "../../parts/file-field";
 import { Form, Input, Select } from "../../parts/form";
+import { Marked } from "../../parts/marked";
 import { useText } from "../../text/catalogue";
 import { read, words } from "./parties";
 
@@ -18,7 +19,9 @@ export function CreateApplication({ close, done }: { close: () => void; done: (i
   const doing = useDoing();
   return (
     <Dialog title={text.applications.create} close={close} wide>
-      <p class="soft">{text.applications.createAbout}</p>
+      <p class="soft">
+        <Marked>{text.applications.createAbout}</Marked>
+      </p>
       <Form
         doing={doing}
         button={text.applications.create}

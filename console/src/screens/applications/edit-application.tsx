@@ -5,6 +5,7 @@ import { Dialog } from "../../parts/dialog";
 import { FileField } from "../../parts/file-field";
 import { Form, Input, Select } from "../../parts/form";
 import { mistake, type Result } from "../../site/contract";
+import { Marked } from "../../parts/marked";
 import { useText } from "../../text/catalogue";
 import { read, words, write } from "./parties";
 
@@ -72,7 +73,9 @@ export function RotateKey({ id, close, done }: Props & { id: string }) {
   const doing = useDoing();
   return (
     <Dialog title={text.applications.rotate} close={close} wide>
-      <p class="soft">{text.applications.rotateAbout}</p>
+      <p class="soft">
+        <Marked>{text.applications.rotateAbout}</Marked>
+      </p>
       <Form
         doing={doing}
         button={text.applications.rotate}

@@ -17,6 +17,9 @@ type Entry = Result<"audit.list">["entries"][number];
 
 const PAGE = 50;
 
+/** Ids are long; the details have them whole. */
+const short = (target: string | null | undefined): string => (target && /^[0-9a-f-]{36}$/.test(target) ? `${target.slice(0, 8)}…${target.slice(-4)}` : (target ?? "–"));
+
 /** The audit log, newest first: filtered, verified, exported. */
 export function Audit() {
   const text = useText();
@@ -26,6 +29,8 @@ export function Audit() {
   const [since, setSince] = useState("");
   const [trail, setTrail] = useState<readonly number[]>([]);
   const [shown, show] = useState<Entry>();
+  const [found, setFound] = useState<Result<"audit.verify">>();
+  const verifying = useDoing();
   const params: Params<"audit.list"> = { limit: PAGE };
   if (actor.trim()) params.actor = actor.trim();
   if (operation.trim()) params.operation = operation.trim();
@@ -43,6 +48,11 @@ export function Audit() {
       about={text.audit.about}
       actions={
         <>
+          {may("audit.verify") ? (
+            <Button busy={verifying.busy} onClick={() => void verifying.run(async () => setFound(await site.call("audit.verify", {})))}>
+              {verifying.busy ? text.audit.verifying : text.audit.verify}
+            </Button>
+          ) : null}
           {may("audit.export") ? (
             <Act
               act={async () => {
@@ -57,7 +67,10 @@ export function Audit() {
         </>
       }
     >
-      {may("audit.verify") ? <Verify /> : null}
+      <div aria-live="polite">
+        <Failed failure={verifying.failure} />
+        {found ? <Verified found={found} /> : null}
+      </div>
       <section class="card">
         <div class="filters">
           <Input label={text.audit.actor} field="actor" value={actor} set={filter(setActor)} />
@@ -79,7 +92,7 @@ export function Audit() {
                     { title: text.audit.time, cell: ({ time }) => <Exact at={time} /> },
                     { title: text.audit.actor, cell: (entry) => <span class="break">{entry.actor}</span> },
                     { title: text.audit.operation, is: "name", cell: (entry) => <code>{entry.operation}</code> },
-                    { title: text.audit.target, cell: ({ target }) => <span class="break">{target ?? "–"}</span> },
+                    { title: text.audit.target, cell: ({ target }) => <span class="break">{short(target)}</span> },
                     { title: text.audit.outcome, cell: ({ outcome }) => <StateTag state={outcome} /> },
                     {
                       title: text.common.actions,
@@ -110,36 +123,16 @@ export function Audit() {
   );
 }
 
-function Verify() {
+function Verified({ found }: { found: Result<"audit.verify"> }) {
   const text = useText();
-  const { site } = useConsole();
-  const [found, setFound] = useState<Result<"audit.verify">>();
-  const doing = useDoing();
-  return (
-    <section class="card" aria-label={text.audit.verify}>
-      <div class="body">
-        <div class="buttons">
-          <Button busy={doing.busy} onClick={() => void doing.run(async () => setFound(await site.call("audit.verify", {})))}>
-            {doing.busy ? text.audit.verifying : text.audit.verify}
-          </Button>
-          <span class="soft small">{text.audit.verifyAbout}</span>
-        </div>
-        <div aria-live="polite">
-          <Failed failure={doing.failure} />
-          {found ? (
-            found.intact ? (
-              <p class="note good">
-                {text.audit.intact(found.entries)} <code class="break">{found.head}</code>
-              </p>
-            ) : (
-              <p class="note bad">
-                <strong>{text.audit.broken(found.broken ?? 0)}</strong> <span lang="en">{[found.problem, ...(found.flaws ?? [])].filter(Boolean).join("; ")}</span>
-              </p>
-            )
-          ) : null}
-        </div>
-      </div>
-    </section>
+  return found.intact ? (
+    <p class="note good">
+      {text.audit.intact(found.entries)} <code class="break">{found.head}</code>
+    </p>
+  ) : (
+    <p class="note bad">
+      <strong>{text.audit.broken(found.broken ?? 0)}</strong> <span lang="en">{[found.problem, ...(found.flaws ?? [])].filter(Boolean).join("; ")}</span>
+    </p>
   );
 }
 

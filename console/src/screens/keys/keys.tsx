@@ -12,6 +12,7 @@ import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
 import type { Params, Result } from "../../site/contract";
+import { Marked } from "../../parts/marked";
 import { useText } from "../../text/catalogue";
 import { KeyEvents } from "./key-events";
 import { NewKey } from "./new-key";
@@ -126,7 +127,9 @@ function SetPassPhrase({ close, done }: Opened) {
   const doing = useDoing();
   return (
     <Dialog title={text.keys.passPhrase} close={close}>
-      <p class="soft">{text.keys.passPhraseAbout}</p>
+      <p class="soft">
+        <Marked>{text.keys.passPhraseAbout}</Marked>
+      </p>
       <Form
         doing={doing}
         button={text.keys.passPhrase}
@@ -198,7 +201,9 @@ function TestSecret({ close }: { close: () => void }) {
   const doing = useDoing();
   return (
     <Dialog title={text.keys.test} close={close} wide>
-      <p class="soft">{text.keys.testAbout}</p>
+      <p class="soft">
+        <Marked>{text.keys.testAbout}</Marked>
+      </p>
       <Form
         doing={doing}
         button={text.keys.test}
@@ -241,7 +246,9 @@ function NewRecoveryCode({ close }: { close: () => void }) {
         </>
       ) : (
         <>
-          <p class="soft">{text.keys.recoveryAbout}</p>
+          <p class="soft">
+        <Marked>{text.keys.recoveryAbout}</Marked>
+      </p>
           <Form
             doing={doing}
             button={text.keys.recovery}

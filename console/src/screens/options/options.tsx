@@ -103,8 +103,9 @@ function Ranks({ offered, reload }: { offered: readonly Option[]; reload: () => 
               ⠿
             </button>
             <span class="rank">{at + 1}</span>
-            <span>
-              <code class="break">{option.name}</code> <Strength of={option.strength} />
+            <span class="option">
+              <code class="break">{option.name}</code>
+              <Strength of={option.strength} />
             </span>
             <span class="buttons">
               <Button look="quiet" name={`${text.options.up} ${option.name}`} off={at === 0} onClick={() => move(at, at - 1)}>
@@ -166,8 +167,10 @@ function Others({ options, reload }: { options: readonly Option[]; reload: () =>
             <li key={option.name}>
               <span />
               <span class="soft">–</span>
-              <span>
-                <code class="break">{option.name}</code> <Strength of={option.strength} /> {option.enabled ? <span class="soft small">{text.options.belowFloor}</span> : null}
+              <span class="option">
+                <code class="break">{option.name}</code>
+                <Strength of={option.strength} />
+                {option.enabled ? <span class="soft small">{text.options.belowFloor}</span> : null}
               </span>
               <span class="buttons">
                 {option.enabled || !may("option.enable") ? null : option.strength === "hybrid" ? (

@@ -3,6 +3,7 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
 import { Copy } from "../../parts/copy";
+import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
 import { Shown, sentence } from "../../parts/states";
 import { Tag, type Mood } from "../../parts/tag";
@@ -91,7 +92,7 @@ function Findings({ site }: { site: Status }) {
       words: (
         <span lang="en">
           {found.zone ? `${found.zone}: ` : ""}
-          {sentence(found.cause)} {found.next ? sentence(found.next) : ""}
+          <Marked>{`${sentence(found.cause)} ${found.next ? sentence(found.next) : ""}`}</Marked>
         </span>
       ),
       where: to("peers"),
@@ -110,7 +111,7 @@ function Findings({ site }: { site: Status }) {
             <li key={at}>
               <Tag mood={finding.mood}>{finding.word}</Tag>
               <span>
-                {finding.words} {finding.where ? <a href={finding.where}>{text.overview.open}</a> : null}
+                {typeof finding.words === "string" ? <Marked>{finding.words}</Marked> : finding.words} {finding.where ? <a href={finding.where}>{text.overview.open}</a> : null}
               </span>
             </li>
           ))}
@@ -152,7 +153,7 @@ function OpenAlarms() {
                 <li key={alarm.id}>
                   <Tag mood={alarm.severity === "critical" ? "bad" : alarm.severity === "warning" ? "warn" : "plain"}>{text.states[alarm.severity]}</Tag>
                   <span>
-                    <a href={to("alarms", alarm.id)}>{alarm.text}</a>{" "}
+                    <a href={to("alarms", alarm.id)}><Marked>{alarm.text}</Marked></a>{" "}
                     <span class="soft small">
                       <Time at={alarm.last} />
                     </span>

@@ -5,9 +5,10 @@ import { Card, Facts } from "../../parts/page";
 import { useText } from "../../text/catalogue";
 import { EditContact, type Changed } from "./edit-contact";
 
+/** The site leaves out what is empty. */
 export interface Contact {
-  emails: readonly string[];
-  telephones: readonly { label: string; number: string }[];
+  emails?: readonly string[] | null | undefined;
+  telephones?: readonly { label: string; number: string }[] | null | undefined;
   postal_address?:
     | { lines?: string[] | null | undefined; postal_code?: string | null | undefined; city?: string | null | undefined; region?: string | null | undefined; country?: string | null | undefined }
     | null
@@ -32,8 +33,10 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
   const [editing, setEditing] = useState(false);
   const address = data.postal_address;
   const lines = address ? [...(address.lines ?? []), [address.postal_code, address.city].filter(Boolean).join(" "), address.region, address.country].filter(Boolean) : [];
+  const emails = data.emails ?? [];
+  const telephones = data.telephones ?? [];
   const pairs = Object.entries(attributes ?? {});
-  const nothing = data.emails.length + data.telephones.length + lines.length + pairs.length === 0 && !data.language;
+  const nothing = emails.length + telephones.length + lines.length + pairs.length === 0 && !data.language;
   return (
     <Card
       title={text.contact.title}
@@ -51,8 +54,8 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
         <div class="body">
           <Facts
             facts={[
-              [text.contact.emails, data.emails.length ? <Lines of={data.emails} /> : ""],
-              [text.contact.telephones, data.telephones.length ? <Lines of={data.telephones.map(({ label, number }) => (label ? `${number} (${label})` : number))} /> : ""],
+              [text.contact.emails, emails.length ? <Lines of={emails} /> : ""],
+              [text.contact.telephones, telephones.length ? <Lines of={telephones.map(({ label, number }) => (label ? `${number} (${label})` : number))} /> : ""],
               [text.contact.address, lines.length ? <Lines of={lines as string[]} /> : ""],
               [text.contact.language, data.language],
               ...pairs.map(([key, value]) => [key, String(value)] as const),

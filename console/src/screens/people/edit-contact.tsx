@@ -33,8 +33,8 @@ export function EditContact({ data, attributes, own, close, save }: Props) {
   const text = useText();
   const address = data.postal_address;
   const start = {
-    emails: data.emails.join("\n"),
-    telephones: data.telephones.map(({ label, number }) => (label ? `${label}: ${number}` : number)).join("\n"),
+    emails: (data.emails ?? []).join("\n"),
+    telephones: (data.telephones ?? []).map(({ label, number }) => (label ? `${label}: ${number}` : number)).join("\n"),
     street: (address?.lines ?? []).join("\n"),
     code: address?.postal_code ?? "",
     city: address?.city ?? "",

@@ -33,7 +33,7 @@ export function Person({ name }: { name: string }) {
               <AccountCard person={person} reload={reading.reload} />
               <ContactCard
                 data={person}
-                attributes={person.attributes}
+                attributes={person.attributes ?? {}}
                 save={({ attributes, ...params }, { site }) => site.call("person.set_data", { name: person.name, ...params, ...(attributes ? { attributes } : {}) })}
                 reload={reading.reload}
               />

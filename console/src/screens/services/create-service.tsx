@@ -4,6 +4,7 @@ import { useDoing } from "../../app/queries";
 import { Dialog } from "../../parts/dialog";
 import { FileField } from "../../parts/file-field";
 import { Form, Input } from "../../parts/form";
+import { Marked } from "../../parts/marked";
 import { useText } from "../../text/catalogue";
 
 export function CreateService({ close, done }: { close: () => void; done: (name: string) => void }) {
@@ -15,7 +16,9 @@ export function CreateService({ close, done }: { close: () => void; done: (name:
   const doing = useDoing();
   return (
     <Dialog title={text.services.create} close={close} wide>
-      <p class="soft">{text.services.createAbout}</p>
+      <p class="soft">
+        <Marked>{text.services.createAbout}</Marked>
+      </p>
       <Form
         doing={doing}
         button={text.services.create}

@@ -16,7 +16,7 @@ export function SessionTable({ name }: { name?: string }) {
   const pages = usePages("session.list", name ? { name } : {}, { every: 5_000 });
   const own = me.session;
   return (
-    <Card title={text.screens.sessions} about={text.sessions.live}>
+    <Card title={name ? text.screens.sessions : text.overview.sessions} about={text.sessions.live}>
       <List
         caption={text.screens.sessions}
         id={({ id }) => id}

@@ -115,7 +115,6 @@ export const protection = {
     about: "Jede Änderung und Anmeldung, in einer Kette von Hashes.",
     verify: "Protokoll prüfen",
     verifying: "Wird geprüft …",
-    verifyAbout: "Prüft die Kette der Hashes und die Datenbank.",
     intact: (count: number) => `Alle ${count} Einträge sind unversehrt. Bewahren Sie den Hash des letzten anderswo auf:`,
     broken: (entry: number) => `Eintrag ${entry} wurde verändert.`,
     export: "Exportieren",

@@ -115,7 +115,6 @@ export const protection = {
     about: "Every change and login, in a chain of hashes.",
     verify: "Verify the log",
     verifying: "Verifying…",
-    verifyAbout: "Checks the chain of hashes and the database.",
     intact: (count: number) => `All ${count} entries are intact. Store the hash of the last one elsewhere:`,
     broken: (entry: number) => `Entry ${entry} was altered.`,
     export: "Export",
