@@ -134,7 +134,7 @@ const handlers = {
       const proof = session.proof;
       session.proof = undefined;
       if (proof !== undefined && proof !== session.passPhrase) {
-        return { failure: { code: "wrong_credentials", message: "the pass phrase is wrong", field: "current" } };
+        return { failure: { code: "wrong_passphrase", message: "the pass phrase is wrong", field: "current" } };
       }
       return outcome(await own(session, operation, params, proof !== undefined));
     }

@@ -82,57 +82,57 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
       <button type="button" class="skip" onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}>
         {text.frame.skip}
       </button>
-      <div class="top">
+      <header class="top">
         <a class="brand" href={to()}>
           <Brand /> Countersign
         </a>
         <button type="button" class="button quiet" aria-expanded={open} aria-controls="screens" onClick={() => setOpen(!open)}>
           {text.frame.menu}
         </button>
-      </div>
+      </header>
       <div class="frame">
-        <div class="side" id="screens" data-open={open}>
+        <aside class="side" id="screens" aria-label={text.frame.menu} data-open={open}>
           <div class="side-in">
-          <a class="brand" href={to()}>
-            <Brand />
-            <span>
-              Countersign <small>{status?.zone ?? "\u00a0"}</small>
-            </span>
-          </a>
-          <nav class="nav" aria-label={text.frame.screens}>
-            {groups.map((group) => (
-              <div key={group}>
-                <h2>{text.groups[group]}</h2>
-                <ul>
-                  {allowed
-                    .filter((candidate) => candidate.group === group)
-                    .map((candidate) => (
-                      <li key={candidate.path}>
-                        <a href={candidate.path ? to(candidate.path) : to()} aria-current={candidate === screen ? "page" : undefined}>
-                          {text.screens[candidate.title]}
-                          {candidate.path === "alarms" && alarms > 0 ? (
-                            <span class="count" aria-label={text.frame.openAlarms(alarms)}>
-                              {alarms > 99 ? "99+" : alarms}
-                            </span>
-                          ) : null}
-                        </a>
-                      </li>
-                    ))}
-                </ul>
+            <a class="brand" href={to()}>
+              <Brand />
+              <span>
+                Countersign <small>{status?.zone ?? "\u00a0"}</small>
+              </span>
+            </a>
+            <nav class="nav" aria-label={text.frame.screens}>
+              {groups.map((group) => (
+                <div key={group}>
+                  <h2>{text.groups[group]}</h2>
+                  <ul>
+                    {allowed
+                      .filter((candidate) => candidate.group === group)
+                      .map((candidate) => (
+                        <li key={candidate.path}>
+                          <a href={candidate.path ? to(candidate.path) : to()} aria-current={candidate === screen ? "page" : undefined}>
+                            {text.screens[candidate.title]}
+                            {candidate.path === "alarms" && alarms > 0 ? (
+                              <span class="count" aria-label={text.frame.openAlarms(alarms)}>
+                                {alarms > 99 ? "99+" : alarms}
+                              </span>
+                            ) : null}
+                          </a>
+                        </li>
+                      ))}
+                  </ul>
+                </div>
+              ))}
+            </nav>
+            <div class="side-end">
+              <p class="small break">{text.frame.loggedInAs(me.name)}</p>
+              <div class="buttons">
+                <Button look="quiet" onClick={() => void logout()}>
+                  {text.frame.logout}
+                </Button>
               </div>
-            ))}
-          </nav>
-          <div class="side-end">
-            <p class="small break">{text.frame.loggedInAs(me.name)}</p>
-            <div class="buttons">
-              <Button look="quiet" onClick={() => void logout()}>
-                {text.frame.logout}
-              </Button>
+              <Languages />
             </div>
-            <Languages />
           </div>
-          </div>
-        </div>
+        </aside>
         <div>
           {connection.state === "lost" ? (
             <div class="banner warn" role="status">

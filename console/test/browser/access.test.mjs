@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { ADMIN, fill } from "./sample.mjs";
-import { ADMIN_PLACES, open } from "./shots.mjs";
+import { ADMIN_PLACES, DIALOGS, open } from "./shots.mjs";
 import { launch, logIn, openPage, startBridge, startSite } from "./site.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -43,22 +43,6 @@ async function violations(page) {
 }
 
 const tooWide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-
-/** Buttons that open a dialog, by screen. */
-const DIALOGS = {
-  people: ["Create person", "Load from dump", "Pass phrase ticket ada@local", "Lock ada@local"],
-  person: ["Edit Account", "Edit Contact data", "Enrol device", "Delete ada@local"],
-  alarms: ["Raise alarm", "Edit How your alarms arrive"],
-  services: ["Create service"],
-  service: ["Add key"],
-  applications: ["Register application"],
-  application: ["Edit Registration", "Rotate key"],
-  peers: ["Peer ticket", "Join a site"],
-  options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
-  keys: ["Test a secret", "Add slot", "Set pass phrase", "New recovery code", "Make the next key current"],
-  lockdown: ["Lock down local"],
-  profile: ["Change pass phrase"],
-};
 
 for (const scheme of ["light", "dark"]) {
   for (const width of [1440, 320]) {

@@ -24,6 +24,22 @@ export const ADMIN_PLACES = {
   profile: "#/profile",
 };
 
+/** Buttons that open a dialog, by screen. */
+export const DIALOGS = {
+  people: ["Create person", "Load from dump", "Pass phrase ticket ada@local", "Lock ada@local"],
+  person: ["Edit Account", "Edit Contact data", "Enrol device", "Delete ada@local"],
+  alarms: ["Raise alarm", "Edit How your alarms arrive"],
+  services: ["Create service"],
+  service: ["Add key"],
+  applications: ["Register application"],
+  application: ["Edit Registration", "Rotate key"],
+  peers: ["Peer ticket", "Join a site"],
+  options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
+  keys: ["Test a secret", "Add slot", "Set pass phrase", "New recovery code", "Make the next key current"],
+  lockdown: ["Lock down local"],
+  profile: ["Change pass phrase"],
+};
+
 /** Opens a screen and waits until nothing on it is being read. */
 export async function open(page, url, place) {
   await page.goto(`${url}${place}`);
@@ -53,6 +69,18 @@ async function takeAll(browser, bridge, folder, only) {
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (wide > 0) console.log(`${name} at ${width}: ${wide} px too wide`);
         await shot(name);
+        for (const [at, button] of (DIALOGS[name] ?? []).entries()) {
+          await page.locator("main").getByRole("button", { name: button, exact: true }).click();
+          const dialog = page.getByRole("dialog");
+          await dialog.waitFor();
+          const issue = dialog.getByRole("button", { name: "Issue ticket" });
+          if ((await issue.count()) && name !== "peers") {
+            await issue.click();
+            await dialog.getByRole("img").waitFor();
+          }
+          await page.screenshot({ path: join(folder, `${name}-dialog-${at + 1}-${scheme}-${width}.png`) });
+          await page.keyboard.press("Escape");
+        }
       }
       if (faults.length) console.log(faults.join("\n"));
       await context.close();

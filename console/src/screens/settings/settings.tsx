@@ -51,7 +51,7 @@ function Section({ name, settings, reload }: { name: string; settings: readonly 
   const { site, may } = useConsole();
   const [editing, edit] = useState<Setting>();
   return (
-    <Card title={name || text.settings.general}>
+    <Card title={name || text.settings.general} look="settings">
       <Table
         caption={name || text.settings.general}
         entries={settings}
@@ -75,6 +75,7 @@ function Section({ name, settings, reload }: { name: string; settings: readonly 
                     {text.common.change}
                   </Button>
                 ) : null}
+                {setting.at_run_time ? null : <span class="soft small">{text.settings.restart}</span>}
               </>
             ),
           },

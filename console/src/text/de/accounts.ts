@@ -152,7 +152,7 @@ export const accounts = {
     ticket: "Ticket",
     person: "Person",
     kind: "Für",
-    kinds: { device: "Gerät", passphrase: "Passphrase", first_admin: "Erster Admin", peer: "Partner" },
+    kinds: { device: "Gerät", passphrase: "Passphrase", admin: "Erster Admin", peer: "Partner" },
     state: "Zustand",
     issued: "Ausgestellt",
     expires: "Läuft ab",

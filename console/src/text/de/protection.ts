@@ -148,6 +148,7 @@ export const protection = {
     key: "Einstellung",
     value: "Wert",
     unset: "Nicht gesetzt",
+    restart: "In der Datei, mit Neustart",
     source: "Aus",
     sources: { flag: "Aufruf", environment: "Umgebung", file: "Datei", database: "Datenbank", default: "Vorgabe" },
     reset: "Auf Vorgabe zurücksetzen",

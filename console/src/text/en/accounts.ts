@@ -152,7 +152,7 @@ export const accounts = {
     ticket: "Ticket",
     person: "Person",
     kind: "For",
-    kinds: { device: "Device", passphrase: "Pass phrase", first_admin: "First admin", peer: "Peer" },
+    kinds: { device: "Device", passphrase: "Pass phrase", admin: "First admin", peer: "Peer" },
     state: "State",
     issued: "Issued",
     expires: "Expires",

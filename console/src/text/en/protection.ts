@@ -148,6 +148,7 @@ export const protection = {
     key: "Setting",
     value: "Value",
     unset: "Not set",
+    restart: "In the file, with a restart",
     source: "From",
     sources: { flag: "Flag", environment: "Environment", file: "File", database: "Database", default: "Default" },
     reset: "Reset to default",
