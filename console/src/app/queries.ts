@@ -8,6 +8,8 @@ export interface Renewal {
   every?: number;
   /** Reads again when such an event arrives. */
   on?: (event: SiteEvent) => boolean;
+  /** Reads again when this changes. */
+  after?: unknown;
   /** `false`: does not read. */
   when?: boolean;
 }
@@ -46,7 +48,7 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
     );
   }, [key, when]);
 
-  useEffect(reload, [reload]);
+  useEffect(reload, [reload, renewal.after]);
   useEffect(() => {
     if (!renewal.every || !when) return undefined;
     const timer = setInterval(() => document.visibilityState === "visible" && reload(), renewal.every);

@@ -32,7 +32,7 @@ export function Page({ title, about, back, actions, children }: Props) {
             </p>
           ) : null}
           <h1 ref={heading} tabIndex={-1} class="break">
-            {title}
+            <Marked>{title}</Marked>
           </h1>
           {about ? (
             <p>

@@ -47,7 +47,7 @@ export function Waiting({ words }: { words: string }) {
 export function Empty({ title, children, action }: { title: string; children?: ComponentChildren; action?: ComponentChildren }) {
   return (
     <div class="empty">
-      <h3>{title}</h3>
+      <p class="title">{title}</p>
       {children ? <p>{typeof children === "string" ? <Marked>{children}</Marked> : children}</p> : null}
       {action}
     </div>

@@ -4,26 +4,20 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { ADMIN, fill } from "./sample.mjs";
-import { ADMIN_PLACES, DIALOGS, open } from "./shots.mjs";
-import { launch, logIn, openPage, startBridge, startSite } from "./site.mjs";
+import { ADMIN } from "./sample.mjs";
+import { DIALOGS, open, stage } from "./shots.mjs";
+import { logIn, openPage } from "./site.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-let site, bridge, browser;
+let staged, bridge, browser;
 
 before(async () => {
-  site = await startSite();
-  await fill(site);
-  bridge = await startBridge(site);
-  browser = await launch();
+  staged = await stage();
+  ({ bridge, browser } = staged);
 });
 
-after(async () => {
-  await browser?.close();
-  await bridge?.stop();
-  await site?.stop();
-});
+after(() => staged?.stop());
 
 /** The violations on the page, each in one line. axe runs in the world of the test, past the content security policy. */
 async function violations(page) {
@@ -61,7 +55,7 @@ for (const scheme of ["light", "dark"]) {
       await look("ticket");
       await page.goto(bridge.url);
       await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
-      for (const [name, place] of Object.entries(ADMIN_PLACES)) {
+      for (const [name, place] of Object.entries(staged.places)) {
         await open(page, bridge.url, place);
         await look(name);
         for (const button of DIALOGS[name] ?? []) {
@@ -83,7 +77,7 @@ test("In German every screen fits 320 px, and axe finds no violation", async () 
   await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
   await page.getByRole("heading", { name: "Überblick", level: 1 }).waitFor();
   const found = [];
-  for (const [name, place] of Object.entries(ADMIN_PLACES)) {
+  for (const [name, place] of Object.entries(staged.places)) {
     await open(page, bridge.url, place);
     if ((await tooWide(page)) > 0) found.push(`${name}: wider than the window`);
     for (const violation of await violations(page)) found.push(`${name}: ${violation}`);

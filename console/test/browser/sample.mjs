@@ -13,6 +13,16 @@ const PEOPLE = [
   ["grace", "Grace Mbeki"],
 ];
 
+/** Makes `site` and `other` peers. Returns the id of `other`. */
+export async function introduce(site, other) {
+  await other.call("person.create", { name: "olga" });
+  for (const each of [site, other]) await each.call("peer.start");
+  const { uri } = await site.call("peer.ticket", { person: "maria" });
+  await other.call("peer.join", { person: "olga", ticket: uri });
+  return (await other.call("site.status")).site_id;
+}
+
+/** Fills a site. Returns the place of one alarm. */
 export async function fill(site) {
   await site.person(ADMIN.name, ADMIN.passPhrase, { full_name: "Maria Lind", email: "maria@example.org", role: "admin" });
   await site.person(MEMBER.name, MEMBER.passPhrase, { full_name: "Tom Baker", email: "tom@example.org" });
@@ -50,4 +60,6 @@ export async function fill(site) {
   await site.call("alarm.raise", { to: "admins", severity: "warning", key: "queue", text: "The queue of the mailer has been growing for an hour." });
   await site.call("alarm.raise", { to: "tom", severity: "info", key: "invoice", text: "An invoice waits for your approval." });
   await site.call("lockdown.person", { name: "emil", reason: "the laptop was stolen" });
+  const { entries } = await site.call("alarm.list", { limit: 1 });
+  return entries[0].id;
 }

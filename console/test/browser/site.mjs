@@ -1,13 +1,14 @@
-// A real site in a temporary folder, the bridge of dev/bridge.mjs on it, and a browser.
+// A real site in a temporary folder, the console on it, and a browser.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { serve } from "../../dev/serve.mjs";
 
 /** The program; `COUNTERSIGN` names another one. */
 export const PROGRAM = process.env.COUNTERSIGN ?? fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
@@ -22,7 +23,8 @@ async function line(stream, wanted) {
   throw new Error("the program ended before it was ready");
 }
 
-export async function startSite() {
+/** Starts a site. `zone` is that of its account names. */
+export async function startSite(zone = "local") {
   const folder = mkdtempSync(join(tmpdir(), "console-site-"));
   const file = (name, content) => {
     writeFileSync(join(folder, name), content, { mode: 0o600 });
@@ -30,7 +32,7 @@ export async function startSite() {
   };
   const passphrase = file("passphrase", "the pass phrase of the site key");
   const data = join(folder, "site");
-  const child = spawn(PROGRAM, ["serve", "--new", "--json", "--data", data, "--passphrase-file", passphrase, ...LISTEN], {
+  const child = spawn(PROGRAM, ["serve", "--new", "--json", "--zone", zone, "--data", data, "--passphrase-file", passphrase, ...LISTEN], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const [ticket, uri] = await Promise.all([
@@ -88,16 +90,43 @@ export async function startSite() {
   };
 }
 
-/** The bridge on a site. `port` repeats the port of an earlier one. */
-export async function startBridge(site, port = 0) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), String(port)], {
+/** Whether `dist/` has the client in WebAssembly: then the tests use the product, otherwise the bridge. */
+export const PRODUCT = (() => {
+  try {
+    return JSON.parse(readFileSync(new URL("../../dist/manifest.json", import.meta.url), "utf8")).client === true;
+  } catch {
+    return false;
+  }
+})();
+
+/** The console on a site. `local`: it also calls operations of a local admin, as the bridge does. */
+export async function startConsole(site, sent) {
+  if (!PRODUCT) return { local: true, ...(await startBridge(site)) };
+  const { listen } = await site.call("site.status");
+  const options = { listener: listen.http, uri: site.uri, sent };
+  let server = await serve(options);
+  const { url, port } = server;
+  return {
+    local: false,
+    url,
+    stop: () => server.stop(),
+    /** Cuts all connections, and accepts none until `restore`. */
+    interrupt: () => server.stop(),
+    async restore() {
+      server = await serve({ ...options, port });
+    },
+  };
+}
+
+/** The bridge of `dev/bridge.mjs` on a site. */
+async function startBridge(site) {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), "0"], {
     env: { ...process.env, COUNTERSIGN: PROGRAM, COUNTERSIGN_DATA: site.data, COUNTERSIGN_SITE: site.uri },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const url = await line(child.stdout, (text) => /http:\S+/.exec(text)?.[0]);
   return {
     url,
-    port: Number(new URL(url).port),
     async stop() {
       child.kill();
       await once(child, "close");

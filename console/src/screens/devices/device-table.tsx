@@ -21,8 +21,7 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
   const text = useText();
   const { site, may, say } = useConsole();
   const [renaming, rename] = useState<Device>();
-  // A new `renewed` is another key of the same reading, so the list is read again.
-  const pages = usePages("device.list", { ...(person ? { person } : {}), limit: 50 + (renewed % 2) }, { every: 10_000 });
+  const pages = usePages("device.list", person ? { person } : {}, { every: 10_000, after: renewed });
   return (
     <Card title={text.screens.devices} about={text.devices.about}>
       <List
@@ -35,7 +34,7 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
           ...(person ? [] : [{ title: text.devices.person, cell: (device: Device) => (device.person ? may("person.show") ? <a href={to("people", device.person)}>{device.person}</a> : device.person : "–") }]),
           { title: text.devices.state, cell: ({ connected, last_seen }) => (connected ? <Tag mood="good">{text.states.connected}</Tag> : last_seen ? <Time at={last_seen} /> : <span class="soft">{text.devices.neverSeen}</span>) },
           { title: text.devices.enrolled, cell: ({ created }) => <Time at={created} /> },
-          { title: text.devices.key, cell: ({ thumbprint }) => <code title={thumbprint}>{thumbprint.slice(0, 16)}…</code> },
+          { title: text.devices.key, cell: ({ thumbprint }) => <code title={thumbprint}>{thumbprint.slice(0, 12)}…</code> },
           {
             title: text.common.actions,
             is: "end",

@@ -102,7 +102,7 @@ function Findings({ site }: { site: Status }) {
     <Card title={text.overview.attention} about={text.overview.attentionAbout}>
       {findings.length === 0 ? (
         <div class="empty">
-          <h3>{text.overview.fine}</h3>
+          <p class="title">{text.overview.fine}</p>
           <p>{text.overview.fineAbout}</p>
         </div>
       ) : (
@@ -145,7 +145,7 @@ function OpenAlarms() {
         {({ entries }) =>
           entries.length === 0 ? (
             <div class="empty">
-              <h3>{text.alarms.none}</h3>
+              <p class="title">{text.alarms.none}</p>
             </div>
           ) : (
             <ul class="findings">
