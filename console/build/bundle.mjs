@@ -74,7 +74,9 @@ if (withClient) {
     define: { WASM_FILE: JSON.stringify(wasm) },
   });
 } else if (!dev) {
-  process.stderr.write("warning: there is no client in bindings/node/dist, so this console cannot log in: run scripts/build-web first\n");
+  process.stderr.write(
+    "warning: there is no client in bindings/node/dist, so this console cannot log in: run scripts/build-web first\n",
+  );
 }
 const made = await bundle(["src/main.tsx", "src/style/console.css"], {
   alias: { "#site": join(root, dev ? "dev/bridge-site.ts" : "src/site/web.ts") },
@@ -104,8 +106,13 @@ for (const name of readdirSync(out).sort()) {
   if (extname(name) !== ".wasm") total += compressed;
   process.stdout.write(`${String(bytes.length).padStart(8)} ${String(compressed).padStart(7)}  ${name}\n`);
 }
-writeFileSync(join(out, "manifest.json"), `${JSON.stringify({ client: withClient, headers: HEADERS, files }, null, 2)}\n`);
-process.stdout.write(`${total} bytes compressed without WebAssembly, of at most ${MAX_COMPRESSED}; ${whole} with it, of at most ${MAX_COMPRESSED_WHOLE}\n`);
+writeFileSync(
+  join(out, "manifest.json"),
+  `${JSON.stringify({ client: withClient, headers: HEADERS, files }, null, 2)}\n`,
+);
+process.stdout.write(
+  `${total} bytes compressed without WebAssembly, of at most ${MAX_COMPRESSED}; ${whole} with it, of at most ${MAX_COMPRESSED_WHOLE}\n`,
+);
 if (total > MAX_COMPRESSED || whole > MAX_COMPRESSED_WHOLE) {
   process.stderr.write("the console is too large: remove what it does not need\n");
   process.exitCode = 1;

@@ -32,7 +32,8 @@ export function read(text) {
 
 function leaf(type) {
   if (type.startsWith("list of ")) return `(${leaf(type.slice(8))})[]`;
-  if (type.includes("`")) return [...type.matchAll(/`([^`]+)`/g)].map((m) => JSON.stringify(m[1])).join(" | ");
+  if (type.includes("`"))
+    return [...type.matchAll(/`([^`]+)`/g)].map((m) => JSON.stringify(m[1])).join(" | ");
   if (type.startsWith("string")) return "string";
   if (type === "integer" || type === "number") return "number";
   if (type === "boolean") return "boolean";

@@ -2,7 +2,15 @@
  * A `Site` for development: it calls the bridge of `dev/bridge.mjs`, which relays operations to a
  * real site on this machine. It is in no product: the pass phrase goes to the bridge.
  */
-import { Refusal, type Connection, type Operation, type Params, type Result, type Site, type SiteEvent } from "../src/site/contract";
+import {
+  Refusal,
+  type Connection,
+  type Operation,
+  type Params,
+  type Result,
+  type Site,
+  type SiteEvent,
+} from "../src/site/contract";
 import { Subscribers } from "../src/site/subscribers";
 
 const KEY = "bridge-session";
@@ -74,7 +82,8 @@ class BridgeSite implements Site {
       } else this.heard.tell(event);
     };
     this.stream.onerror = () => {
-      if (this.state.state !== "ended" && sessionStorage.getItem(KEY)) this.set({ state: "lost", attempt: 1 });
+      if (this.state.state !== "ended" && sessionStorage.getItem(KEY))
+        this.set({ state: "lost", attempt: 1 });
     };
     this.stream.onopen = () => {
       if (this.state.state === "lost") this.set({ state: "open" });
@@ -97,8 +106,14 @@ class BridgeSite implements Site {
     return this.ask("call", { operation, params });
   }
 
-  async content<N extends Operation>(operation: N, params: Params<N>): Promise<{ data: Result<N>; content: Blob }> {
-    const { data, content } = await this.ask<{ data: Result<N>; content: string }>("call", { operation, params });
+  async content<N extends Operation>(
+    operation: N,
+    params: Params<N>,
+  ): Promise<{ data: Result<N>; content: Blob }> {
+    const { data, content } = await this.ask<{ data: Result<N>; content: string }>("call", {
+      operation,
+      params,
+    });
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     return { data, content: new Blob([bytes]) };
   }

@@ -15,7 +15,13 @@ import { fileURLToPath } from "node:url";
 const { COUNTERSIGN = "countersign", COUNTERSIGN_DATA = "./site", COUNTERSIGN_SITE } = process.env;
 const files = fileURLToPath(new URL("../dist-dev/", import.meta.url));
 const { headers } = JSON.parse(readFileSync(join(files, "manifest.json"), "utf8"));
-const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+};
 const sessions = new Map();
 
 /** Calls one operation at the admin socket. */
@@ -65,7 +71,16 @@ async function cli(words, secrets, input = "") {
 /** Words for one operation of the command line. */
 const own = (session, operation, params, prove = false) =>
   cli(
-    ["call", "--json", "--as", session.name, ...(prove ? ["--prove"] : []), "--params-file", "-", ...operation.split(".")],
+    [
+      "call",
+      "--json",
+      "--as",
+      session.name,
+      ...(prove ? ["--prove"] : []),
+      "--params-file",
+      "-",
+      ...operation.split("."),
+    ],
     { COUNTERSIGN_PERSON_PASSPHRASE_FILE: session.passPhrase },
     JSON.stringify(params ?? {}),
   );
@@ -85,9 +100,13 @@ function outcome({ code, out, err }) {
 
 /** What a local admin and the person may call: this bridge does both. */
 async function operations(session, params) {
-  const [admin, person] = await Promise.all([local("operation.list", params), own(session, "operation.list", params)]);
+  const [admin, person] = await Promise.all([
+    local("operation.list", params),
+    own(session, "operation.list", params),
+  ]);
   const known = new Map();
-  for (const list of [admin.data, outcome(person).data]) for (const each of list?.operations ?? []) known.set(`${each.group}.${each.command}`, each);
+  for (const list of [admin.data, outcome(person).data])
+    for (const each of list?.operations ?? []) known.set(`${each.group}.${each.command}`, each);
   return { data: { operations: [...known.values()] } };
 }
 
@@ -103,7 +122,13 @@ const handlers = {
     return { data: id };
   },
   async register({ ticket, id, passPhrase }) {
-    return outcome(await cli(["passphrase", "set", "-", "--json", "--id", id], { COUNTERSIGN_NEW_PASSPHRASE_FILE: passPhrase }, ticket));
+    return outcome(
+      await cli(
+        ["passphrase", "set", "-", "--json", "--id", id],
+        { COUNTERSIGN_NEW_PASSPHRASE_FILE: passPhrase },
+        ticket,
+      ),
+    );
   },
   async resume(_, session) {
     return session ? { data: null } : { ended: "expired" };
@@ -128,13 +153,19 @@ const handlers = {
     return answer;
   },
   async call({ operation, params }, session) {
-    if (!session) return { ended: "expired", failure: { code: "not_logged_in", message: "the session is over" } };
-    const mine = operation.startsWith("self.") || (operation === "alarm.preferences" && !params.person) || operation === "alarm.test";
+    if (!session)
+      return { ended: "expired", failure: { code: "not_logged_in", message: "the session is over" } };
+    const mine =
+      operation.startsWith("self.") ||
+      (operation === "alarm.preferences" && !params.person) ||
+      operation === "alarm.test";
     if (session.role !== "admin" || mine) {
       const proof = session.proof;
       session.proof = undefined;
       if (proof !== undefined && proof !== session.passPhrase) {
-        return { failure: { code: "wrong_passphrase", message: "the pass phrase is wrong", field: "current" } };
+        return {
+          failure: { code: "wrong_passphrase", message: "the pass phrase is wrong", field: "current" },
+        };
       }
       return outcome(await own(session, operation, params, proof !== undefined));
     }
@@ -154,10 +185,14 @@ function listen(session, answer) {
   if (session.watcher) return;
   const folder = mkdtempSync(join(tmpdir(), "bridge-"));
   writeFileSync(join(folder, "p"), session.passPhrase, { mode: 0o600 });
-  const child = spawn(COUNTERSIGN, ["alarm", "watch", "-o", "jsonl", "--as", session.name, "--passphrase-file", join(folder, "p")], {
-    env: { ...process.env, COUNTERSIGN_SITE, COUNTERSIGN_CONFIG_HOME: folder },
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+  const child = spawn(
+    COUNTERSIGN,
+    ["alarm", "watch", "-o", "jsonl", "--as", session.name, "--passphrase-file", join(folder, "p")],
+    {
+      env: { ...process.env, COUNTERSIGN_SITE, COUNTERSIGN_CONFIG_HOME: folder },
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
   session.watcher = child;
   session.stop = () => child.kill();
   let text = "";
@@ -169,7 +204,8 @@ function listen(session, answer) {
       const { event, alarm } = JSON.parse(line);
       // What was open before is no event.
       if (event === "open") continue;
-      for (const stream of session.streams) stream.write(`data: ${JSON.stringify({ group: "alarm", event, data: alarm })}\n\n`);
+      for (const stream of session.streams)
+        stream.write(`data: ${JSON.stringify({ group: "alarm", event, data: alarm })}\n\n`);
     }
   });
   child.on("close", (code) => {
@@ -201,7 +237,9 @@ async function respond(request, answer) {
   }
   const path = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
   const body = readFileSync(join(files, path));
-  answer.writeHead(200, { ...headers, "content-type": TYPES[extname(path)] ?? "application/octet-stream" }).end(body);
+  answer
+    .writeHead(200, { ...headers, "content-type": TYPES[extname(path)] ?? "application/octet-stream" })
+    .end(body);
 }
 
 const server = http.createServer((request, answer) => {

@@ -11,7 +11,13 @@ import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const files = fileURLToPath(new URL("../dist/", import.meta.url));
-const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm" };
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
+};
 
 /** Starts the server. `sent` is called with all bytes that the browser sends. */
 export async function serve({ listener, uri, port = 0, sent = () => {} }) {
@@ -23,10 +29,14 @@ export async function serve({ listener, uri, port = 0, sent = () => {} }) {
     request.on("data", sent);
     const name = pathname === "/" ? "index.html" : pathname.slice(1);
     if (name === "site.json") {
-      answer.writeHead(200, { ...manifest.headers, "content-type": "application/json" }).end(JSON.stringify({ uri }));
+      answer
+        .writeHead(200, { ...manifest.headers, "content-type": "application/json" })
+        .end(JSON.stringify({ uri }));
     } else if (Object.hasOwn(manifest.files, name)) {
       const cache = manifest.files[name].immutable ? "public, max-age=31536000, immutable" : "no-cache";
-      answer.writeHead(200, { ...manifest.headers, "content-type": TYPES[extname(name)], "cache-control": cache }).end(readFileSync(join(files, name)));
+      answer
+        .writeHead(200, { ...manifest.headers, "content-type": TYPES[extname(name)], "cache-control": cache })
+        .end(readFileSync(join(files, name)));
     } else answer.writeHead(404, manifest.headers).end();
   });
   server.on("connection", (socket) => {

@@ -6,6 +6,7 @@ import { Languages } from "../parts/languages";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { ConsoleContext, type Console } from "./context";
+import { useKeptFocus } from "./focus";
 import { to, usePlace } from "./router";
 import { SCREENS } from "./screens";
 
@@ -32,7 +33,10 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
 
   const read = useCallback(() => {
     site.call("site.status", {}).then(setStatus, () => {});
-    site.call("alarm.list", { state: "open", limit: 100 }).then(({ entries }) => setAlarms(entries.length), () => {});
+    site.call("alarm.list", { state: "open", limit: 100 }).then(
+      ({ entries }) => setAlarms(entries.length),
+      () => {},
+    );
   }, [site]);
   useEffect(() => {
     read();
@@ -70,23 +74,39 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
   }, [said]);
 
   const path = place[0] ?? "";
-  const allowed = useMemo(() => SCREENS.filter(({ needs }) => operations.has(needs as Operation)), [operations]);
-  const screen = allowed.find((candidate) => candidate.path === path) ?? allowed.find((candidate) => candidate.path === "");
+  const allowed = useMemo(
+    () => SCREENS.filter(({ needs }) => operations.has(needs as Operation)),
+    [operations],
+  );
+  const screen =
+    allowed.find((candidate) => candidate.path === path) ??
+    allowed.find((candidate) => candidate.path === "");
   const Shown = screen?.component;
   const groups = [...new Set(allowed.map(({ group }) => group))];
   const main = useRef<HTMLElement>(null);
+  useKeptFocus(main);
   useEffect(() => setOpen(false), [place.join("/")]);
 
   return (
     <ConsoleContext.Provider value={context}>
-      <button type="button" class="skip" onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}>
+      <button
+        type="button"
+        class="skip"
+        onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}
+      >
         {text.frame.skip}
       </button>
       <header class="top">
         <a class="brand" href={to()}>
           <Brand /> Countersign
         </a>
-        <button type="button" class="button quiet" aria-expanded={open} aria-controls="screens" onClick={() => setOpen(!open)}>
+        <button
+          type="button"
+          class="button quiet"
+          aria-expanded={open}
+          aria-controls="screens"
+          onClick={() => setOpen(!open)}
+        >
           {text.frame.menu}
         </button>
       </header>
@@ -108,7 +128,10 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
                       .filter((candidate) => candidate.group === group)
                       .map((candidate) => (
                         <li key={candidate.path}>
-                          <a href={candidate.path ? to(candidate.path) : to()} aria-current={candidate === screen ? "page" : undefined}>
+                          <a
+                            href={candidate.path ? to(candidate.path) : to()}
+                            aria-current={candidate === screen ? "page" : undefined}
+                          >
                             {text.screens[candidate.title]}
                             {candidate.path === "alarms" && alarms > 0 ? (
                               <span class="count" aria-label={text.frame.openAlarms(alarms)}>
@@ -142,7 +165,9 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
           {status?.lockdown ? (
             <div class="banner bad" role="status">
               <strong>{text.frame.lockdown(text.lockdown.levels[status.lockdown].name)}</strong>
-              {operations.has("lockdown.status") && path !== "lockdown" ? <a href={to("lockdown")}>{text.frame.toLockdown}</a> : null}
+              {operations.has("lockdown.status") && path !== "lockdown" ? (
+                <a href={to("lockdown")}>{text.frame.toLockdown}</a>
+              ) : null}
             </div>
           ) : null}
           {status?.sealed ? (

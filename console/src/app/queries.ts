@@ -21,7 +21,9 @@ export interface Reading<T> {
 }
 
 export const asRefusal = (error: unknown): Refusal =>
-  error instanceof Refusal ? error : new Refusal("internal", error instanceof Error ? error.message : String(error));
+  error instanceof Refusal
+    ? error
+    : new Refusal("internal", error instanceof Error ? error.message : String(error));
 
 /** Runs `read` now, whenever `key` changes, and as `renewal` says. An older answer never replaces a newer one. */
 export function useReading<T>(key: string, read: () => Promise<T>, renewal: Renewal = {}): Reading<T> {
@@ -43,7 +45,9 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
         turn === last.current &&
         set((before) => {
           const failure = asRefusal(error);
-          return before.key === key && before.data !== undefined ? { key, data: before.data, failure } : { key, failure };
+          return before.key === key && before.data !== undefined
+            ? { key, data: before.data, failure }
+            : { key, failure };
         }),
     );
   }, [key, when]);
@@ -69,12 +73,20 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
 }
 
 /** Calls an operation that only reads. */
-export function useQuery<N extends Operation>(operation: N, params: Params<N>, renewal: Renewal = {}): Reading<Result<N>> {
+export function useQuery<N extends Operation>(
+  operation: N,
+  params: Params<N>,
+  renewal: Renewal = {},
+): Reading<Result<N>> {
   const { site } = useConsole();
   return useReading(`${operation} ${JSON.stringify(params)}`, () => site.call(operation, params), renewal);
 }
 
-type Listing = { [N in Operation]: Result<N> extends { entries: readonly unknown[]; next?: string | null | undefined } ? N : never }[Operation];
+type Listing = {
+  [N in Operation]: Result<N> extends { entries: readonly unknown[]; next?: string | null | undefined }
+    ? N
+    : never;
+}[Operation];
 type Entry<N extends Listing> = Result<N> extends { entries: readonly (infer E)[] } ? E : never;
 
 export interface Pages<T> {
@@ -89,7 +101,11 @@ export interface Pages<T> {
 const PAGE = 50;
 
 /** Lists entries by cursor. `reload` reads as many entries again as are shown. */
-export function usePages<N extends Listing>(operation: N, params: Params<N>, renewal: Renewal = {}): Pages<Entry<N>> {
+export function usePages<N extends Listing>(
+  operation: N,
+  params: Params<N>,
+  renewal: Renewal = {},
+): Pages<Entry<N>> {
   const { site } = useConsole();
   const key = `${operation} ${JSON.stringify(params)}`;
   const [count, setCount] = useState({ key, pages: 1 });

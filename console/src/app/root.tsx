@@ -18,8 +18,23 @@ type State = { is: "resuming" } | { is: "out"; notice?: string } | { is: "in"; e
 
 /** What the site knows of the caller: the account, and the operations that it may call. */
 async function enter(site: Site): Promise<Entered> {
-  const [me, { operations }] = await Promise.all([site.call("self.show", {}), site.call("operation.list", {})]);
-  return { me, operations: new Set(operations.map(({ group, command }) => `${group}.${command}` as Operation)) };
+  const [me, { operations }] = await Promise.all([
+    site.call("self.show", {}),
+    site.call("operation.list", {}),
+  ]);
+  return {
+    me,
+    operations: new Set(operations.map(({ group, command }) => `${group}.${command}` as Operation)),
+  };
+}
+
+/**
+ * `#/login/NAME/PASS-PHRASE`, as `countersign dev` prints it. It works on this machine only: elsewhere a link
+ * could log a person in to an account of an attacker.
+ */
+function throwAway([path, name, passPhrase]: readonly string[]): readonly [string, string] | undefined {
+  const here = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  return here && path === "login" && name && passPhrase ? [name, passPhrase] : undefined;
 }
 
 export function Root({ site }: { site: Site }) {
@@ -60,7 +75,7 @@ export function Root({ site }: { site: Site }) {
   }
   if (state.is === "out") {
     if (place[0] === "ticket") return <UseTicket site={site} ticket={place[1] ?? ""} done={inside} />;
-    return <Login site={site} notice={state.notice} done={inside} />;
+    return <Login site={site} notice={state.notice} done={inside} given={throwAway(place)} />;
   }
   return (
     <Frame

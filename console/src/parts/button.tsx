@@ -16,7 +16,15 @@ interface Props {
 }
 
 /** A button. While it is busy it keeps its place and its focus, and does nothing. */
-export function Button({ look = "", children, onClick, busy = false, type = "button", name, off = false }: Props) {
+export function Button({
+  look = "",
+  children,
+  onClick,
+  busy = false,
+  type = "button",
+  name,
+  off = false,
+}: Props) {
   const stopped = busy || off;
   return (
     <button

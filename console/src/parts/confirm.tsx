@@ -28,7 +28,17 @@ interface Props {
 }
 
 /** A button whose action first explains itself and asks. */
-export function Confirm({ children, target, title, explanation, typed = true, look = "danger", act, done, fields }: Props) {
+export function Confirm({
+  children,
+  target,
+  title,
+  explanation,
+  typed = true,
+  look = "danger",
+  act,
+  done,
+  fields,
+}: Props) {
   const text = useText();
   const [open, setOpen] = useState(false);
   const [name, setName] = useState("");
@@ -61,7 +71,9 @@ export function Confirm({ children, target, title, explanation, typed = true, lo
             }}
           >
             {fields}
-            {typed ? <Input label={text.common.typeName(target)} field={TYPED} value={name} set={setName} /> : null}
+            {typed ? (
+              <Input label={text.common.typeName(target)} field={TYPED} value={name} set={setName} />
+            ) : null}
           </Form>
         </Dialog>
       ) : null}

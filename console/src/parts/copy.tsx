@@ -32,7 +32,9 @@ export function Copy({ value, name }: { value: string; name: string }) {
 
 /** Offers text or bytes as a file. */
 export function save(name: string, content: Blob | string): void {
-  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type: "application/json" }));
+  const url = URL.createObjectURL(
+    content instanceof Blob ? content : new Blob([content], { type: "application/json" }),
+  );
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

@@ -84,7 +84,11 @@ function Field({ label, field, help, children }: FieldProps) {
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      {children({ id, ...(wrong ? { "aria-invalid": true as const } : {}), ...(described ? { "aria-describedby": described } : {}) })}
+      {children({
+        id,
+        ...(wrong ? { "aria-invalid": true as const } : {}),
+        ...(described ? { "aria-describedby": described } : {}),
+      })}
       {help ? (
         <span class="help" id={`${id}-help`}>
           {help}
@@ -113,7 +117,18 @@ interface InputProps {
 }
 
 /** One line of text, or several with `lines`. */
-export function Input({ label, field, help, value, set, type = "text", autocomplete = "off", mono = false, lines, placeholder }: InputProps) {
+export function Input({
+  label,
+  field,
+  help,
+  value,
+  set,
+  type = "text",
+  autocomplete = "off",
+  mono = false,
+  lines,
+  placeholder,
+}: InputProps) {
   const look = mono ? "input mono" : "input";
   return (
     <Field label={label} {...(field === undefined ? {} : { field })} help={help}>
@@ -131,7 +146,15 @@ export function Input({ label, field, help, value, set, type = "text", autocompl
             onInput={(event) => set(event.currentTarget.value)}
           />
         ) : (
-          <textarea {...input} class={look} rows={lines} spellcheck={false} placeholder={placeholder} value={value} onInput={(event) => set(event.currentTarget.value)} />
+          <textarea
+            {...input}
+            class={look}
+            rows={lines}
+            spellcheck={false}
+            placeholder={placeholder}
+            value={value}
+            onInput={(event) => set(event.currentTarget.value)}
+          />
         )
       }
     </Field>
@@ -151,7 +174,12 @@ export function Select<T extends string>({ label, field, help, value, set, optio
   return (
     <Field label={label} {...(field === undefined ? {} : { field })} help={help}>
       {(input) => (
-        <select {...input} class="input" value={value} onChange={(event) => set(event.currentTarget.value as T)}>
+        <select
+          {...input}
+          class="input"
+          value={value}
+          onChange={(event) => set(event.currentTarget.value as T)}
+        >
           {options.map(([option, words]) => (
             <option key={option} value={option} selected={option === value}>
               {words}
@@ -163,11 +191,27 @@ export function Select<T extends string>({ label, field, help, value, set, optio
   );
 }
 
-export function Check({ label, help, value, set }: { label: string; help?: string; value: boolean; set: (value: boolean) => void }) {
+export function Check({
+  label,
+  help,
+  value,
+  set,
+}: {
+  label: string;
+  help?: string;
+  value: boolean;
+  set: (value: boolean) => void;
+}) {
   const id = useId();
   return (
     <div class="check">
-      <input id={id} type="checkbox" checked={value} onChange={(event) => set(event.currentTarget.checked)} aria-describedby={help ? `${id}-help` : undefined} />
+      <input
+        id={id}
+        type="checkbox"
+        checked={value}
+        onChange={(event) => set(event.currentTarget.checked)}
+        aria-describedby={help ? `${id}-help` : undefined}
+      />
       <div>
         <label for={id}>{label}</label>
         {help ? (
@@ -181,14 +225,31 @@ export function Check({ label, help, value, set }: { label: string; help?: strin
 }
 
 /** One of a few choices, each with an explanation. */
-export function Choices<T extends string>({ label, value, set, options }: { label: string; value: T; set: (value: T) => void; options: readonly (readonly [T, string, string])[] }) {
+export function Choices<T extends string>({
+  label,
+  value,
+  set,
+  options,
+}: {
+  label: string;
+  value: T;
+  set: (value: T) => void;
+  options: readonly (readonly [T, string, string])[];
+}) {
   const id = useId();
   return (
     <fieldset class="choices">
       <legend>{label}</legend>
       {options.map(([option, words, help]) => (
         <div class="check" key={option}>
-          <input type="radio" id={`${id}-${option}`} name={id} checked={option === value} onChange={() => set(option)} aria-describedby={`${id}-${option}-help`} />
+          <input
+            type="radio"
+            id={`${id}-${option}`}
+            name={id}
+            checked={option === value}
+            onChange={() => set(option)}
+            aria-describedby={`${id}-${option}-help`}
+          />
           <div>
             <label for={`${id}-${option}`}>{words}</label>
             <div class="small soft" id={`${id}-${option}-help`}>

@@ -11,7 +11,14 @@ export function Languages() {
   return (
     <div class="languages">
       {NAMES.map(([tag, name]) => (
-        <button key={tag} type="button" class="button link small" lang={tag} aria-pressed={tag === language} onClick={() => choose(tag)}>
+        <button
+          key={tag}
+          type="button"
+          class="button link small"
+          lang={tag}
+          aria-pressed={tag === language}
+          onClick={() => choose(tag)}
+        >
           {name}
         </button>
       ))}

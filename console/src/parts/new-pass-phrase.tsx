@@ -11,7 +11,13 @@ export interface NewPassPhrase {
 }
 
 /** Two fields for a new pass phrase. */
-export function NewPassPhraseFields({ value, set }: { value: NewPassPhrase; set: (value: NewPassPhrase) => void }) {
+export function NewPassPhraseFields({
+  value,
+  set,
+}: {
+  value: NewPassPhrase;
+  set: (value: NewPassPhrase) => void;
+}) {
   const text = useText();
   return (
     <>
@@ -24,7 +30,14 @@ export function NewPassPhraseFields({ value, set }: { value: NewPassPhrase; set:
         value={value.first}
         set={(first) => set({ ...value, first })}
       />
-      <Input label={text.passPhrase.again} field="again" type="password" autocomplete="new-password" value={value.again} set={(again) => set({ ...value, again })} />
+      <Input
+        label={text.passPhrase.again}
+        field="again"
+        type="password"
+        autocomplete="new-password"
+        value={value.again}
+        set={(again) => set({ ...value, again })}
+      />
     </>
   );
 }

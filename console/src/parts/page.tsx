@@ -47,7 +47,19 @@ export function Page({ title, about, back, actions, children }: Props) {
   );
 }
 
-export function Card({ title, about, actions, children, look = "" }: { title: string; about?: string; actions?: ComponentChildren; children: ComponentChildren; look?: string }) {
+export function Card({
+  title,
+  about,
+  actions,
+  children,
+  look = "",
+}: {
+  title: string;
+  about?: string;
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+  look?: string;
+}) {
   return (
     <section class={`card ${look}`}>
       <header>

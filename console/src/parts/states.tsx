@@ -14,7 +14,9 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   return (
     <p class="failure" role="alert">
       {language === "en" || !known ? null : <>{known} </>}
-      <span lang={failure.code === LOCAL ? language : "en"}><Marked>{sentence(failure.message)}</Marked></span>
+      <span lang={failure.code === LOCAL ? language : "en"}>
+        <Marked>{sentence(failure.message)}</Marked>
+      </span>
       {failure.hint ? (
         <span class="hint" lang="en">
           <Marked>{sentence(failure.hint)}</Marked>
@@ -44,7 +46,15 @@ export function Waiting({ words }: { words: string }) {
   );
 }
 
-export function Empty({ title, children, action }: { title: string; children?: ComponentChildren; action?: ComponentChildren }) {
+export function Empty({
+  title,
+  children,
+  action,
+}: {
+  title: string;
+  children?: ComponentChildren;
+  action?: ComponentChildren;
+}) {
   return (
     <div class="empty">
       <p class="title">{title}</p>

@@ -38,7 +38,11 @@ export function Table<T>({ caption, columns, entries, id }: Props<T>) {
           <tr key={id(entry)}>
             {columns.map((column) => (
               <td key={column.title} class={column.is ?? ""} data-label={column.title}>
-                {column.is === "end" ? <div class="buttons">{column.cell(entry)}</div> : <div>{column.cell(entry)}</div>}
+                {column.is === "end" ? (
+                  <div class="buttons">{column.cell(entry)}</div>
+                ) : (
+                  <div>{column.cell(entry)}</div>
+                )}
               </td>
             ))}
           </tr>
@@ -57,7 +61,11 @@ interface ListProps<T> extends Omit<Props<T>, "entries"> {
 export function List<T>({ pages, empty, ...table }: ListProps<T>) {
   const text = useText();
   if (pages.entries === undefined) {
-    return pages.failure ? <Unread failure={pages.failure} again={pages.reload} /> : <Waiting words={text.common.reading} />;
+    return pages.failure ? (
+      <Unread failure={pages.failure} again={pages.reload} />
+    ) : (
+      <Waiting words={text.common.reading} />
+    );
   }
   if (pages.entries.length === 0) return <>{empty}</>;
   return (

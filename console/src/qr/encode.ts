@@ -11,9 +11,31 @@ const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 /** For level M, by version: [error correction bytes of a block, number of blocks]. */
 const BLOCKS: readonly (readonly [number, number])[] = [
-  [10, 1], [16, 1], [26, 1], [18, 2], [24, 2], [16, 4], [18, 4], [22, 4], [22, 5], [26, 5],
-  [30, 5], [22, 8], [22, 9], [24, 9], [24, 10], [28, 10], [28, 11], [26, 13], [26, 14], [26, 16],
-  [26, 17], [28, 17], [28, 18], [28, 20], [28, 21],
+  [10, 1],
+  [16, 1],
+  [26, 1],
+  [18, 2],
+  [24, 2],
+  [16, 4],
+  [18, 4],
+  [22, 4],
+  [22, 5],
+  [26, 5],
+  [30, 5],
+  [22, 8],
+  [22, 9],
+  [24, 9],
+  [24, 10],
+  [28, 10],
+  [28, 11],
+  [26, 13],
+  [26, 14],
+  [26, 16],
+  [26, 17],
+  [28, 17],
+  [28, 18],
+  [28, 20],
+  [28, 21],
 ];
 export const MAX_VERSION = BLOCKS.length;
 
@@ -55,7 +77,9 @@ export function encode(text: string): boolean[][] {
     put(0, Math.min(4, data * 8 - bits.length));
     put(0, (8 - (bits.length % 8)) % 8);
     for (let pad = 0xec; bits.length < data * 8; pad ^= 0xec ^ 0x11) put(pad, 8);
-    const message = Array.from({ length: data }, (_, at) => bits.slice(at * 8, at * 8 + 8).reduce((byte, bit) => byte * 2 + bit, 0));
+    const message = Array.from({ length: data }, (_, at) =>
+      bits.slice(at * 8, at * 8 + 8).reduce((byte, bit) => byte * 2 + bit, 0),
+    );
     return draw(version, interleave(message, ecc, blocks));
   }
   throw new RangeError("the text is too long for a QR code");
@@ -74,7 +98,10 @@ function interleave(message: readonly number[], ecc: number, blocks: number): nu
   }
   const checks = parts.map((part) => correction(part, ecc));
   const out: number[] = [];
-  for (const [columns, length] of [[parts, short + 1], [checks, ecc]] as const) {
+  for (const [columns, length] of [
+    [parts, short + 1],
+    [checks, ecc],
+  ] as const) {
     for (let at = 0; at < length; at += 1) {
       for (const column of columns) {
         const byte = column[at];

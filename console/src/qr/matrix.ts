@@ -50,7 +50,11 @@ export function draw(version: number, bytes: readonly number[]): Grid {
     set(6, place, place % 2 === 0);
     set(place, 6, place % 2 === 0);
   }
-  for (const [cx, cy] of [[3, 3], [size - 4, 3], [3, size - 4]] as const) {
+  for (const [cx, cy] of [
+    [3, 3],
+    [size - 4, 3],
+    [3, size - 4],
+  ] as const) {
     for (let dy = -4; dy <= 4; dy += 1) {
       for (let dx = -4; dx <= 4; dx += 1) {
         const ring = Math.max(Math.abs(dx), Math.abs(dy));
@@ -147,7 +151,8 @@ function penalty(grid: Grid): number {
       }
       const letters = line.map((dark) => (dark ? "1" : "0")).join("");
       for (const finder of ["10111010000", "00001011101"]) {
-        for (let from = letters.indexOf(finder); from >= 0; from = letters.indexOf(finder, from + 1)) total += 40;
+        for (let from = letters.indexOf(finder); from >= 0; from = letters.indexOf(finder, from + 1))
+          total += 40;
       }
     }
   }
@@ -155,7 +160,14 @@ function penalty(grid: Grid): number {
     for (let x = 0; x < size; x += 1) {
       const dark = at(grid, x, y);
       if (dark) count += 1;
-      if (x + 1 < size && y + 1 < size && dark === at(grid, x + 1, y) && dark === at(grid, x, y + 1) && dark === at(grid, x + 1, y + 1)) total += 3;
+      if (
+        x + 1 < size &&
+        y + 1 < size &&
+        dark === at(grid, x + 1, y) &&
+        dark === at(grid, x, y + 1) &&
+        dark === at(grid, x + 1, y + 1)
+      )
+        total += 3;
     }
   }
   return total + Math.floor(Math.abs((count * 20) / (size * size) - 10)) * 10;

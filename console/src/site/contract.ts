@@ -48,7 +48,8 @@ export class Refusal extends Error {
 export const LOCAL = "local";
 
 /** Input that the console refuses before it asks the site. */
-export const mistake = (message: string, field?: string): Refusal => new Refusal(LOCAL, message, undefined, field);
+export const mistake = (message: string, field?: string): Refusal =>
+  new Refusal(LOCAL, message, undefined, field);
 
 export interface Site {
   /** Logs in with a pass phrase. It stays in this client; the site never receives it. */

@@ -1,5 +1,13 @@
 /** The product's `Site`: the client in WebAssembly, in a worker, over a WebSocket of the server of this page. */
-import { Refusal, type Connection, type Operation, type Params, type Result, type Site, type SiteEvent } from "./contract";
+import {
+  Refusal,
+  type Connection,
+  type Operation,
+  type Params,
+  type Result,
+  type Site,
+  type SiteEvent,
+} from "./contract";
 import type { Calls, Name, Place, Report, Request } from "./messages";
 import { Subscribers } from "./subscribers";
 
@@ -18,7 +26,10 @@ interface Served {
 function worker(): Worker {
   const url = new URL(WORKER_FILE, import.meta.url).href;
   interface Policies {
-    createPolicy: (name: string, rules: { createScriptURL: (url: string) => string }) => { createScriptURL: (url: string) => string };
+    createPolicy: (
+      name: string,
+      rules: { createScriptURL: (url: string) => string },
+    ) => { createScriptURL: (url: string) => string };
   }
   const policies = (globalThis as { trustedTypes?: Policies }).trustedTypes;
   const policy = policies?.createPolicy("countersign-worker", {
@@ -38,7 +49,10 @@ class WebSite implements Site {
   private worker: Worker | undefined;
   private readonly heard = new Subscribers<SiteEvent>();
   private readonly states = new Subscribers<Connection>();
-  private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (failure: Refusal) => void }>();
+  private readonly waiting = new Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (failure: Refusal) => void }
+  >();
   private readonly reopened = new Set<() => void>();
   private state: Connection = { state: "open" };
   private resumption: Uint8Array | undefined;
@@ -73,7 +87,11 @@ class WebSite implements Site {
         break;
       }
       case "event":
-        this.heard.tell({ group: report.group, event: report.event, data: report.data as Record<string, unknown> });
+        this.heard.tell({
+          group: report.group,
+          event: report.event,
+          data: report.data as Record<string, unknown>,
+        });
         break;
       case "open":
         this.set({ state: "open" });
@@ -100,7 +118,9 @@ class WebSite implements Site {
   private ask<N extends Name>(name: N, ...args: Calls[N]["args"]): Promise<Calls[N]["result"]> {
     const request: Request = { id: ++this.count, name, args };
     // Secrets are moved to the worker, not copied.
-    const moved = (args as readonly unknown[]).filter((value) => value instanceof Uint8Array).map(({ buffer }) => buffer as ArrayBuffer);
+    const moved = (args as readonly unknown[])
+      .filter((value) => value instanceof Uint8Array)
+      .map(({ buffer }) => buffer as ArrayBuffer);
     return new Promise<unknown>((resolve, reject) => {
       this.waiting.set(request.id, { resolve, reject });
       this.worker?.postMessage(request, moved);
@@ -119,11 +139,20 @@ class WebSite implements Site {
   }
 
   private async place(): Promise<Place> {
-    if (!WORKER_FILE) throw new Refusal("no_client", "this console was built without the client", "run `scripts/build-web`, and build the console again");
+    if (!WORKER_FILE)
+      throw new Refusal(
+        "no_client",
+        "this console was built without the client",
+        "run `scripts/build-web`, and build the console again",
+      );
     this.worker = worker();
     this.worker.onmessage = ({ data }: MessageEvent<Report>) => this.hear(data);
     const answer = await fetch(new URL("site.json", document.baseURI));
-    if (!answer.ok) throw new Refusal("unreachable", `the server of this page does not name its site (HTTP ${answer.status})`);
+    if (!answer.ok)
+      throw new Refusal(
+        "unreachable",
+        `the server of this page does not name its site (HTTP ${answer.status})`,
+      );
     const { uri } = (await answer.json()) as Served;
     const url = new URL("/session", location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -161,7 +190,10 @@ class WebSite implements Site {
     }
   }
 
-  async content<N extends Operation>(operation: N, params: Params<N>): Promise<{ data: Result<N>; content: Blob }> {
+  async content<N extends Operation>(
+    operation: N,
+    params: Params<N>,
+  ): Promise<{ data: Result<N>; content: Blob }> {
     return (await this.ask("content", operation, params)) as { data: Result<N>; content: Blob };
   }
 
@@ -175,7 +207,8 @@ class WebSite implements Site {
       return true;
     } catch (error) {
       // The session has ended meanwhile. Anything else, such as no network, is told.
-      if (error instanceof Refusal && !["unreachable", "timeout", "closed"].includes(error.code)) return false;
+      if (error instanceof Refusal && !["unreachable", "timeout", "closed"].includes(error.code))
+        return false;
       sessionStorage.setItem(RESUMPTION, text);
       throw error;
     }
@@ -198,7 +231,8 @@ class WebSite implements Site {
 
 /** A wrong pass phrase is shown at its field. */
 function atField(error: unknown): never {
-  if (error instanceof Refusal && error.code === "wrong_passphrase") throw new Refusal(error.code, error.message, error.hint, "current");
+  if (error instanceof Refusal && error.code === "wrong_passphrase")
+    throw new Refusal(error.code, error.message, error.hint, "current");
   throw error;
 }
 

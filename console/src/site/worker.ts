@@ -8,7 +8,10 @@ import type { Calls, Failure, Name, Report, Request } from "./messages";
 /** How often it is checked whether the session would be resumed with other bytes than before, in milliseconds. */
 const RESUMPTION = 2_000;
 
-const scope = self as unknown as { postMessage: (report: Report) => void; onmessage: ((message: MessageEvent<Request>) => void) | null };
+const scope = self as unknown as {
+  postMessage: (report: Report) => void;
+  onmessage: ((message: MessageEvent<Request>) => void) | null;
+};
 let site: Site | undefined;
 let session: Session | undefined;
 let sockets = 0;
@@ -85,7 +88,8 @@ const functions: { [N in Name]: (...args: Calls[N]["args"]) => Promise<Calls[N][
     const reply = await opened().stream(operation, params, undefined);
     const pieces: Uint8Array<ArrayBuffer>[] = [];
     const content = reply.takeContent();
-    for (let piece = await content?.next(); piece !== undefined; piece = await content?.next()) pieces.push(new Uint8Array(piece));
+    for (let piece = await content?.next(); piece !== undefined; piece = await content?.next())
+      pieces.push(new Uint8Array(piece));
     return { data: reply.data, content: new Blob(pieces) };
   },
   async logout() {
@@ -97,8 +101,25 @@ const functions: { [N in Name]: (...args: Calls[N]["args"]) => Promise<Calls[N][
 };
 
 function failureOf(error: unknown): Failure {
-  const { message = String(error), code = "internal", hint, field, retryAfterMs } = (error ?? {}) as Partial<Error> & { code?: string; hint?: string; field?: string; retryAfterMs?: number };
-  return { code, message, ...(hint ? { hint } : {}), ...(field ? { field } : {}), ...(retryAfterMs ? { retryAfter: retryAfterMs } : {}) };
+  const {
+    message = String(error),
+    code = "internal",
+    hint,
+    field,
+    retryAfterMs,
+  } = (error ?? {}) as Partial<Error> & {
+    code?: string;
+    hint?: string;
+    field?: string;
+    retryAfterMs?: number;
+  };
+  return {
+    code,
+    message,
+    ...(hint ? { hint } : {}),
+    ...(field ? { field } : {}),
+    ...(retryAfterMs ? { retryAfter: retryAfterMs } : {}),
+  };
 }
 
 scope.onmessage = ({ data: { id, name, args } }) => {

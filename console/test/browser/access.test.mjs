@@ -23,7 +23,9 @@ after(() => staged?.stop());
 async function violations(page) {
   const session = await page.context().newCDPSession(page);
   const { frameTree } = await session.send("Page.getFrameTree");
-  const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
+  const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", {
+    frameId: frameTree.frame.id,
+  });
   await session.send("Runtime.evaluate", { expression: axe, contextId });
   const { result, exceptionDetails } = await session.send("Runtime.evaluate", {
     expression: `axe.run(document, { runOnly: ${JSON.stringify(TAGS)} }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map((node) => id + " " + node.target.join(" ") + " " + (node.any[0]?.message ?? ""))))`,
@@ -41,7 +43,11 @@ const tooWide = (page) => page.evaluate(() => document.documentElement.scrollWid
 for (const scheme of ["light", "dark"]) {
   for (const width of [1440, 320]) {
     test(`axe finds no violation on any screen, ${scheme}, ${width} px wide`, async () => {
-      const { page, context, faults } = await openPage(browser, { width, height: width === 320 ? 640 : 900, scheme });
+      const { page, context, faults } = await openPage(browser, {
+        width,
+        height: width === 320 ? 640 : 900,
+        scheme,
+      });
       const found = [];
       const look = async (name) => {
         for (const violation of await violations(page)) found.push(`${name}: ${violation}`);
@@ -105,7 +111,9 @@ test("The keyboard alone logs in, creates a person, locks and unlocks them", asy
     for (let step = 0; step < 80; step += 1) {
       const now = await page.evaluate(() => {
         const element = document.activeElement;
-        return element?.getAttribute("aria-label") ?? element?.labels?.[0]?.innerText ?? element?.textContent ?? "";
+        return (
+          element?.getAttribute("aria-label") ?? element?.labels?.[0]?.innerText ?? element?.textContent ?? ""
+        );
       });
       if (now.trim() === name) return;
       await keyboard.press("Tab");
@@ -134,6 +142,8 @@ test("The keyboard alone logs in, creates a person, locks and unlocks them", asy
   await tabTo("Lock");
   await keyboard.press("Enter");
   await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Unlock" }).waitFor();
+  await page.waitForFunction(() => document.activeElement !== document.body);
   await tabTo("Unlock");
   await keyboard.press("Enter");
   await page.getByRole("button", { name: "Pass phrase ticket" }).waitFor();

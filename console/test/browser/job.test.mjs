@@ -33,7 +33,12 @@ function unmasked(bytes) {
     if (bytes[at] !== 0x82 || (bytes[at + 1] & 0x80) === 0) continue;
     const short = bytes[at + 1] & 0x7f;
     const from = at + 2 + (short === 126 ? 2 : short === 127 ? 8 : 0);
-    const length = short === 126 ? bytes.readUInt16BE(at + 2) : short === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : short;
+    const length =
+      short === 126
+        ? bytes.readUInt16BE(at + 2)
+        : short === 127
+          ? Number(bytes.readBigUInt64BE(at + 2))
+          : short;
     const mask = bytes.subarray(from, from + 4);
     if (length > 1 << 20) continue;
     out.push(bytes.subarray(from + 4, from + 4 + length).map((byte, index) => byte ^ mask[index % 4]));
@@ -76,6 +81,14 @@ test("A wrong pass phrase is refused next to the button, and the name stays", as
   assert.equal(await page.getByLabel("Name").inputValue(), "maria");
 });
 
+test("The link of a throw-away site logs in by itself, and does not stay in the address", async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(`${bridge.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
+  await page.getByText("Logged in as maria@local").waitFor();
+  assert.ok(!page.url().includes("login"));
+  await context.close();
+});
+
 test("A person is created, and a mistake in a field is shown at the field", async () => {
   const { page } = admin;
   await visit(admin, "People");
@@ -114,7 +127,10 @@ test("A pass phrase ticket is handed over with a QR code, and the page sees its 
 
 test("A member sees the screens of a member and no others", async () => {
   const links = await member.page.getByRole("navigation").getByRole("link").allInnerTexts();
-  assert.deepEqual(links.map((text) => text.trim()), ["Overview", "Alarms", "Sessions", "Devices", "Your account"]);
+  assert.deepEqual(
+    links.map((text) => text.trim()),
+    ["Overview", "Alarms", "Sessions", "Devices", "Your account"],
+  );
 });
 
 test("A device enrols while the page watches", async () => {
@@ -189,15 +205,22 @@ test("A locked person cannot log in until unlocked", async () => {
 test("Encryption options are ranked with the keyboard and with the pointer", async () => {
   const { page } = admin;
   await visit(admin, "Encryption options");
-  const order = () => page.locator("ol.ranks li").evaluateAll((items) => items.map((item) => item.dataset.name));
+  const order = () =>
+    page.locator("ol.ranks li").evaluateAll((items) => items.map((item) => item.dataset.name));
   const first = await order();
   await page.locator("ol.ranks .grip").first().focus();
   await page.keyboard.press("ArrowDown");
   await said(page, `${first[0]} now has rank 2.`);
-  await page.waitForFunction((name) => document.querySelectorAll("ol.ranks li")[1].dataset.name === name, first[0]);
+  await page.waitForFunction(
+    (name) => document.querySelectorAll("ol.ranks li")[1].dataset.name === name,
+    first[0],
+  );
   assert.equal(await page.evaluate(() => document.activeElement.closest("li")?.dataset.name), first[0]);
   await page.locator("ol.ranks .grip").nth(1).dragTo(page.locator("ol.ranks li").first());
-  await page.waitForFunction((name) => document.querySelectorAll("ol.ranks li")[0].dataset.name === name, first[0]);
+  await page.waitForFunction(
+    (name) => document.querySelectorAll("ol.ranks li")[0].dataset.name === name,
+    first[0],
+  );
   assert.deepEqual(await order(), first);
 });
 
@@ -206,17 +229,28 @@ test("The audit log is filtered, verified and exported", async () => {
   await visit(admin, "Audit log");
   await page.getByLabel("Operation").fill("option.order");
   await page.getByRole("cell", { name: "option.order", exact: true }).first().waitFor();
-  await page.waitForFunction(() => [...document.querySelectorAll("td.name")].every((cell) => cell.textContent === "option.order"));
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll("td.name")].every((cell) => cell.textContent === "option.order"),
+  );
   assert.equal(await page.locator("td.name").count(), 2);
   await page.getByRole("button", { name: "Verify the log" }).click();
   await page.getByText(/^All \d+ entries are intact/).waitFor();
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Export" }).click(),
+  ]);
   assert.equal(download.suggestedFilename(), "audit.jsonl");
   const stream = await download.createReadStream();
   let text = "";
   for await (const piece of stream) text += piece;
-  const entries = text.trim().split("\n").map((line) => JSON.parse(line));
-  assert.deepEqual(entries.map(({ seq }) => seq), entries.map((_, at) => at + 1));
+  const entries = text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    entries.map(({ seq }) => seq),
+    entries.map((_, at) => at + 1),
+  );
 });
 
 test("An application is registered and the console says why it may not call another", async () => {
@@ -263,16 +297,26 @@ test("A setting is changed while the site runs and reset to its default", async 
   await dialog(admin).getByLabel("Value").fill("many");
   await dialog(admin).getByRole("button", { name: "Save" }).click();
   await dialog(admin).getByText("The value is not of the type of this setting.").waitFor();
-  await dialog(admin).getByLabel("Value").fill(String(value + 1));
+  await dialog(admin)
+    .getByLabel("Value")
+    .fill(String(value + 1));
   await dialog(admin).getByRole("button", { name: "Save" }).click();
   await page.getByRole("button", { name: `Reset to default ${key}` }).click();
-  await page.getByRole("row").filter({ has: page.getByText(key, { exact: true }) }).getByText("Default").waitFor();
+  await page
+    .getByRole("row")
+    .filter({ has: page.getByText(key, { exact: true }) })
+    .getByText("Default")
+    .waitFor();
 });
 
 test("A secret of the site key is tested, and a wrong one is refused", async () => {
   const { page } = admin;
   if (!bridge.local) {
-    assert.equal(await page.getByRole("link", { name: "Site key" }).count(), 0, "only a local admin sees the slots");
+    assert.equal(
+      await page.getByRole("link", { name: "Site key" }).count(),
+      0,
+      "only a local admin sees the slots",
+    );
     return;
   }
   await visit(admin, "Site key");
@@ -323,16 +367,28 @@ test("A lost connection is shown, and the console recovers by itself", async () 
   await page.getByRole("cell", { name: "tom@local", exact: true }).waitFor();
 });
 
-test("No pass phrase is in what the browsers sent", { skip: PRODUCT ? false : "the bridge gets the pass phrase; build the product with scripts/build-web" }, () => {
-  const bytes = Buffer.concat([...sent, unmasked(Buffer.concat(sent))]);
-  assert.ok(bytes.length > 10_000);
-  for (const { passPhrase } of [ADMIN, MEMBER]) {
-    for (const form of [passPhrase, encodeURIComponent(passPhrase), Buffer.from(passPhrase).toString("base64"), Buffer.from(passPhrase).toString("hex")]) {
-      assert.equal(bytes.indexOf(form), -1, `the pass phrase was sent as ${form}`);
+test(
+  "No pass phrase is in what the browsers sent",
+  { skip: PRODUCT ? false : "the bridge gets the pass phrase; build the product with scripts/build-web" },
+  () => {
+    const bytes = Buffer.concat([...sent, unmasked(Buffer.concat(sent))]);
+    assert.ok(bytes.length > 10_000);
+    for (const { passPhrase } of [ADMIN, MEMBER]) {
+      for (const form of [
+        passPhrase,
+        encodeURIComponent(passPhrase),
+        Buffer.from(passPhrase).toString("base64"),
+        Buffer.from(passPhrase).toString("hex"),
+      ]) {
+        assert.equal(bytes.indexOf(form), -1, `the pass phrase was sent as ${form}`);
+      }
     }
-  }
-});
+  },
+);
 
 test("Nothing failed in the pages, and the content security policy was not violated", () => {
-  assert.deepEqual([...admin.faults, ...member.faults].filter((fault) => !/ERR_INTERNET_DISCONNECTED/.test(fault)), []);
+  assert.deepEqual(
+    [...admin.faults, ...member.faults].filter((fault) => !/ERR_INTERNET_DISCONNECTED/.test(fault)),
+    [],
+  );
 });

@@ -24,9 +24,14 @@ export async function introduce(site, other) {
 
 /** Fills a site. Returns the place of one alarm. */
 export async function fill(site) {
-  await site.person(ADMIN.name, ADMIN.passPhrase, { full_name: "Maria Lind", email: "maria@example.org", role: "admin" });
+  await site.person(ADMIN.name, ADMIN.passPhrase, {
+    full_name: "Maria Lind",
+    email: "maria@example.org",
+    role: "admin",
+  });
   await site.person(MEMBER.name, MEMBER.passPhrase, { full_name: "Tom Baker", email: "tom@example.org" });
-  for (const [name, full_name] of PEOPLE) await site.call("person.create", { name, full_name, email: `${name}@example.org` });
+  for (const [name, full_name] of PEOPLE)
+    await site.call("person.create", { name, full_name, email: `${name}@example.org` });
   await site.call("person.set_data", {
     name: "ada",
     emails: ["ada@example.org", "a.okafor@example.com"],
@@ -52,13 +57,32 @@ export async function fill(site) {
 
   for (const device of ["laptop", "phone"]) {
     const { uri } = await site.call("ticket.issue", { person: "tom", kind: "device" });
-    await site.run(["enrol", "-", "--id", "tom@local", "--device-name", device], { COUNTERSIGN_CONFIG_HOME: `${site.folder}/${device}` }, uri);
+    await site.run(
+      ["enrol", "-", "--id", "tom@local", "--device-name", device],
+      { COUNTERSIGN_CONFIG_HOME: `${site.folder}/${device}` },
+      uri,
+    );
   }
   await site.call("ticket.issue", { person: "ada", kind: "passphrase" });
 
-  await site.call("alarm.raise", { to: "admins", severity: "critical", key: "disk", text: "Less than 256 MiB are free on the disk of the database." });
-  await site.call("alarm.raise", { to: "admins", severity: "warning", key: "queue", text: "The queue of the mailer has been growing for an hour." });
-  await site.call("alarm.raise", { to: "tom", severity: "info", key: "invoice", text: "An invoice waits for your approval." });
+  await site.call("alarm.raise", {
+    to: "admins",
+    severity: "critical",
+    key: "disk",
+    text: "Less than 256 MiB are free on the disk of the database.",
+  });
+  await site.call("alarm.raise", {
+    to: "admins",
+    severity: "warning",
+    key: "queue",
+    text: "The queue of the mailer has been growing for an hour.",
+  });
+  await site.call("alarm.raise", {
+    to: "tom",
+    severity: "info",
+    key: "invoice",
+    text: "An invoice waits for your approval.",
+  });
   await site.call("lockdown.person", { name: "emil", reason: "the laptop was stolen" });
   const { entries } = await site.call("alarm.list", { limit: 1 });
   return entries[0].id;

@@ -23,7 +23,12 @@ export async function stage() {
     const bridge = await started(startConsole(site));
     const browser = await started(launch(), (it) => it.close());
     const { keys, ...remote } = PLACES;
-    const places = { ...remote, ...(bridge.local ? { keys } : {}), alarm: `#/alarms/${alarm}`, peer: `#/peers/${peer}` };
+    const places = {
+      ...remote,
+      ...(bridge.local ? { keys } : {}),
+      alarm: `#/alarms/${alarm}`,
+      peer: `#/peers/${peer}`,
+    };
     return { site, bridge, browser, places, stop };
   } catch (error) {
     await stop();
@@ -97,8 +102,13 @@ async function take(page, name, shot) {
 async function takeAll({ browser, bridge, places }, folder, only) {
   for (const scheme of ["light", "dark"]) {
     for (const width of [1440, 320]) {
-      const { page, context, faults } = await openPage(browser, { width, height: width === 320 ? 640 : 900, scheme });
-      const shot = (name, fullPage = true) => page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`), fullPage });
+      const { page, context, faults } = await openPage(browser, {
+        width,
+        height: width === 320 ? 640 : 900,
+        scheme,
+      });
+      const shot = (name, fullPage = true) =>
+        page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`), fullPage });
       await page.goto(bridge.url);
       await page.locator("h1").waitFor();
       await shot("login");

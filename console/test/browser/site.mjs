@@ -11,7 +11,8 @@ import { chromium } from "playwright-core";
 import { serve } from "../../dev/serve.mjs";
 
 /** The program; `COUNTERSIGN` names another one. */
-export const PROGRAM = process.env.COUNTERSIGN ?? fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
+export const PROGRAM =
+  process.env.COUNTERSIGN ?? fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
 const LISTEN = ["session", "device", "http", "peer"].flatMap((of) => [`--${of}-listen`, "127.0.0.1:0"]);
 
 /** Reads lines until one answers. Rejects if the stream ends first. */
@@ -32,9 +33,13 @@ export async function startSite(zone = "local") {
   };
   const passphrase = file("passphrase", "the pass phrase of the site key");
   const data = join(folder, "site");
-  const child = spawn(PROGRAM, ["serve", "--new", "--json", "--zone", zone, "--data", data, "--passphrase-file", passphrase, ...LISTEN], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child = spawn(
+    PROGRAM,
+    ["serve", "--new", "--json", "--zone", zone, "--data", data, "--passphrase-file", passphrase, ...LISTEN],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   const [ticket, uri] = await Promise.all([
     line(child.stdout, (text) => JSON.parse(text).admin_ticket),
     line(child.stderr, (text) => /^The site is at (\S+)/.exec(text)?.[1]),
@@ -55,7 +60,13 @@ export async function startSite(zone = "local") {
   /** Runs the command line. */
   async function run(words, env = {}, input = "") {
     const process_ = spawn(PROGRAM, [...words, "--yes"], {
-      env: { ...process.env, COUNTERSIGN_SITE: uri, COUNTERSIGN_DATA: data, COUNTERSIGN_CONFIG_HOME: join(folder, "config"), ...env },
+      env: {
+        ...process.env,
+        COUNTERSIGN_SITE: uri,
+        COUNTERSIGN_DATA: data,
+        COUNTERSIGN_CONFIG_HOME: join(folder, "config"),
+        ...env,
+      },
       stdio: ["pipe", "pipe", "pipe"],
       cwd: folder,
     });
@@ -93,7 +104,9 @@ export async function startSite(zone = "local") {
 /** Whether `dist/` has the client in WebAssembly: then the tests use the product, otherwise the bridge. */
 export const PRODUCT = (() => {
   try {
-    return JSON.parse(readFileSync(new URL("../../dist/manifest.json", import.meta.url), "utf8")).client === true;
+    return (
+      JSON.parse(readFileSync(new URL("../../dist/manifest.json", import.meta.url), "utf8")).client === true
+    );
   } catch {
     return false;
   }
@@ -120,10 +133,14 @@ export async function startConsole(site, sent) {
 
 /** The bridge of `dev/bridge.mjs` on a site. */
 async function startBridge(site) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), "0"], {
-    env: { ...process.env, COUNTERSIGN: PROGRAM, COUNTERSIGN_DATA: site.data, COUNTERSIGN_SITE: site.uri },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), "0"],
+    {
+      env: { ...process.env, COUNTERSIGN: PROGRAM, COUNTERSIGN_DATA: site.data, COUNTERSIGN_SITE: site.uri },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const url = await line(child.stdout, (text) => /http:\S+/.exec(text)?.[0]);
   return {
     url,
@@ -135,20 +152,38 @@ async function startBridge(site) {
 }
 
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu"],
+  });
 }
 
 /** A page that counts what must not happen: script errors and violations of the content security policy. */
-export async function openPage(browser, { width = 1440, height = 900, scheme = "light", language = "en-GB" } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, locale: language, reducedMotion: "reduce", permissions: ["clipboard-write", "clipboard-read"] });
+export async function openPage(
+  browser,
+  { width = 1440, height = 900, scheme = "light", language = "en-GB" } = {},
+) {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: scheme,
+    locale: language,
+    reducedMotion: "reduce",
+    permissions: ["clipboard-write", "clipboard-read"],
+  });
   const page = await context.newPage();
   const faults = [];
   page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
   page.on("console", (message) => {
-    if (message.type() === "error" && !/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())) faults.push(`console: ${message.text()}`);
+    if (
+      message.type() === "error" &&
+      !/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())
+    )
+      faults.push(`console: ${message.text()}`);
   });
   await page.addInitScript(() => {
-    addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+    addEventListener("securitypolicyviolation", (event) =>
+      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`),
+    );
   });
   return { page, context, faults };
 }

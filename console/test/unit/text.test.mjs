@@ -17,7 +17,10 @@ function* texts(of, path = []) {
 }
 
 test("Both catalogues have the same keys, with the same parameters", () => {
-  const shape = (catalogue) => [...texts(catalogue)].map(([path, value]) => `${path}/${typeof value === "function" ? value.length : "text"}`).sort();
+  const shape = (catalogue) =>
+    [...texts(catalogue)]
+      .map(([path, value]) => `${path}/${typeof value === "function" ? value.length : "text"}`)
+      .sort();
   assert.deepEqual(shape(de), shape(en));
 });
 
@@ -33,10 +36,21 @@ test("No text is empty or has a space at its end", () => {
 
 test("Every text is used by a screen", () => {
   const source = fileURLToPath(new URL("../../src", import.meta.url));
-  const files = readdirSync(source, { recursive: true }).filter((name) => /\.tsx?$/.test(name) && !name.startsWith("text/"));
+  const files = readdirSync(source, { recursive: true }).filter(
+    (name) => /\.tsx?$/.test(name) && !name.startsWith("text/"),
+  );
   const code = files.map((name) => readFileSync(join(source, name), "utf8")).join("\n");
   // Tables of states and codes are looked up by the site's own words.
-  const looked = /^(states|failures|ended|proofs|screens|groups|roles)\.|\.(kinds|levels|strengths|strengthHelp|sources|sides|channels)\./;
-  const unused = [...texts(en)].map(([path]) => path).filter((path) => !looked.test(path) && !new RegExp(`\\b(${path.split(".").slice(-2).join("\\.")}|overview\\.${path.split(".").at(-1)})\\b`).test(code));
+  const looked =
+    /^(states|failures|ended|proofs|screens|groups|roles)\.|\.(kinds|levels|strengths|strengthHelp|sources|sides|channels)\./;
+  const unused = [...texts(en)]
+    .map(([path]) => path)
+    .filter(
+      (path) =>
+        !looked.test(path) &&
+        !new RegExp(
+          `\\b(${path.split(".").slice(-2).join("\\.")}|overview\\.${path.split(".").at(-1)})\\b`,
+        ).test(code),
+    );
   assert.deepEqual(unused, []);
 });

@@ -22,7 +22,9 @@ Result:
 
 test("An operation of the reference becomes a type with its parameters and its nested result", () => {
   assert.equal(read(PAGE)[0].name, "door.open");
-  const type = render(PAGE).replace(/\/\*\*.*?\*\/\n/g, "").replace(/\s+/g, " ");
+  const type = render(PAGE)
+    .replace(/\/\*\*.*?\*\/\n/g, "")
+    .replace(/\s+/g, " ");
   assert.match(type, /"door\.open": \{ params: \{ how\?: "wide" \| "narrow" \| null \| undefined; \};/);
   assert.match(type, /result: \{ doors: \{ id: string; size\?: number \| null \| undefined; \}\[\]; \}/);
 });

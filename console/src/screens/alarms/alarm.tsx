@@ -13,7 +13,11 @@ import { useText } from "../../text/catalogue";
 export function Alarm({ id }: { id: string }) {
   const text = useText();
   const { site, may, say } = useConsole();
-  const reading = useQuery("alarm.show", { id }, { on: ({ group, data }) => group === "alarm" && data["id"] === id });
+  const reading = useQuery(
+    "alarm.show",
+    { id },
+    { on: ({ group, data }) => group === "alarm" && data["id"] === id },
+  );
   const alarm = reading.data;
   return (
     <Page
@@ -55,18 +59,46 @@ export function Alarm({ id }: { id: string }) {
                 <Facts
                   facts={[
                     [text.alarms.severity, <StateTag state={shown.severity} />],
-                    [text.alarms.state, <StateTag state={shown.state === "open" ? "unacknowledged" : shown.state} />],
+                    [
+                      text.alarms.state,
+                      <StateTag state={shown.state === "open" ? "unacknowledged" : shown.state} />,
+                    ],
                     [text.alarms.raisedBy, shown.raised_by],
                     [text.alarms.to, shown.to === "admins" ? text.alarms.admins : shown.to],
                     [text.alarms.count, String(shown.count)],
                     [text.alarms.first, <Exact at={shown.first} />],
                     [text.alarms.last, <Exact at={shown.last} />],
-                    [text.alarms.acknowledgedBy, shown.acknowledged ? <>{shown.acknowledged.by}, <Exact at={shown.acknowledged.at} /></> : ""],
+                    [
+                      text.alarms.acknowledgedBy,
+                      shown.acknowledged ? (
+                        <>
+                          {shown.acknowledged.by}, <Exact at={shown.acknowledged.at} />
+                        </>
+                      ) : (
+                        ""
+                      ),
+                    ],
                     [text.alarms.escalates, shown.escalates ? <Exact at={shown.escalates} /> : ""],
                     [text.alarms.endedAt, shown.ended ? <Exact at={shown.ended} /> : ""],
-                    [text.alarms.messages, shown.deliveries ? text.alarms.messageCounts(shown.deliveries.sent, shown.deliveries.waiting, shown.deliveries.dead) : ""],
+                    [
+                      text.alarms.messages,
+                      shown.deliveries
+                        ? text.alarms.messageCounts(
+                            shown.deliveries.sent,
+                            shown.deliveries.waiting,
+                            shown.deliveries.dead,
+                          )
+                        : "",
+                    ],
                     [text.alarms.key, <code>{shown.key}</code>],
-                    [text.alarms.data, shown.data === undefined || shown.data === null ? "" : <code>{JSON.stringify(shown.data)}</code>],
+                    [
+                      text.alarms.data,
+                      shown.data === undefined || shown.data === null ? (
+                        ""
+                      ) : (
+                        <code>{JSON.stringify(shown.data)}</code>
+                      ),
+                    ],
                   ]}
                 />
               </div>
@@ -78,7 +110,15 @@ export function Alarm({ id }: { id: string }) {
                 id={({ name }) => name}
                 columns={[
                   { title: text.people.name, is: "name", cell: ({ name }) => name },
-                  { title: text.alarms.acknowledgedAt, cell: ({ acknowledged }) => (acknowledged ? <Time at={acknowledged} /> : <span class="soft">{text.alarms.notYet}</span>) },
+                  {
+                    title: text.alarms.acknowledgedAt,
+                    cell: ({ acknowledged }) =>
+                      acknowledged ? (
+                        <Time at={acknowledged} />
+                      ) : (
+                        <span class="soft">{text.alarms.notYet}</span>
+                      ),
+                  },
                 ]}
               />
             </Card>

@@ -27,7 +27,10 @@ function AlarmList() {
   const { site, may, say } = useConsole();
   const [state, setState] = useState<"open" | "acknowledged" | "over" | "all">("open");
   const [raising, raise] = useState(false);
-  const pages = usePages("alarm.list", state === "all" ? {} : { state }, { every: 30_000, on: ({ group }) => group === "alarm" });
+  const pages = usePages("alarm.list", state === "all" ? {} : { state }, {
+    every: 30_000,
+    on: ({ group }) => group === "alarm",
+  });
   return (
     <Page
       title={text.screens.alarms}
@@ -73,10 +76,24 @@ function AlarmList() {
             pages={pages}
             empty={<Empty title={text.alarms.none}>{text.alarms.noneAbout}</Empty>}
             columns={[
-              { title: text.alarms.text, is: "name", cell: (alarm) => <a href={to("alarms", alarm.id)}><Marked>{alarm.text}</Marked></a> },
+              {
+                title: text.alarms.text,
+                is: "name",
+                cell: (alarm) => (
+                  <a href={to("alarms", alarm.id)}>
+                    <Marked>{alarm.text}</Marked>
+                  </a>
+                ),
+              },
               { title: text.alarms.severity, cell: ({ severity }) => <StateTag state={severity} /> },
-              { title: text.alarms.state, cell: (alarm) => <StateTag state={alarm.state === "open" ? "unacknowledged" : alarm.state} /> },
-              { title: text.alarms.to, cell: (alarm) => (alarm.to === "admins" ? text.alarms.admins : alarm.to) },
+              {
+                title: text.alarms.state,
+                cell: (alarm) => <StateTag state={alarm.state === "open" ? "unacknowledged" : alarm.state} />,
+              },
+              {
+                title: text.alarms.to,
+                cell: (alarm) => (alarm.to === "admins" ? text.alarms.admins : alarm.to),
+              },
               { title: text.alarms.count, cell: ({ count }) => count },
               { title: text.alarms.last, cell: ({ last }) => <Time at={last} /> },
               {

@@ -18,7 +18,11 @@ export function Deliveries() {
   const [state, setState] = useState<"all" | "waiting" | "sent" | "dead" | "cancelled">("all");
   const pages = usePages("alarm.deliveries", state === "all" ? {} : { state }, { every: 10_000 });
   return (
-    <Page title={text.alarms.deliveries} about={text.alarms.deliveriesAbout} back={{ href: to("alarms"), words: text.screens.alarms }}>
+    <Page
+      title={text.alarms.deliveries}
+      about={text.alarms.deliveriesAbout}
+      back={{ href: to("alarms"), words: text.screens.alarms }}
+    >
       <section class="card">
         <div class="filters">
           <Select
@@ -41,12 +45,22 @@ export function Deliveries() {
           empty={<Empty title={text.alarms.noDeliveries}>{text.alarms.noDeliveriesAbout}</Empty>}
           columns={[
             { title: text.alarms.to, is: "name", cell: (delivery) => delivery.to },
-            { title: text.alarms.one, cell: ({ alarm }) => <a href={to("alarms", alarm)}>{text.overview.open}</a> },
+            {
+              title: text.alarms.one,
+              cell: ({ alarm }) => <a href={to("alarms", alarm)}>{text.overview.open}</a>,
+            },
             { title: text.alarms.channel, cell: ({ channel }) => text.alarms.channels[channel] },
             { title: text.alarms.state, cell: (delivery) => <StateTag state={delivery.state} /> },
             { title: text.alarms.attempts, cell: ({ attempts }) => attempts },
-            { title: text.alarms.due, cell: ({ due, state: now }) => (now === "waiting" ? <Time at={due} /> : <span class="soft">–</span>) },
-            { title: text.alarms.lastError, cell: ({ last_error }) => <span lang="en">{last_error ?? "–"}</span> },
+            {
+              title: text.alarms.due,
+              cell: ({ due, state: now }) =>
+                now === "waiting" ? <Time at={due} /> : <span class="soft">–</span>,
+            },
+            {
+              title: text.alarms.lastError,
+              cell: ({ last_error }) => <span lang="en">{last_error ?? "–"}</span>,
+            },
             {
               title: text.common.actions,
               is: "end",

@@ -5,6 +5,7 @@ import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { Check, Form, Input, Select } from "../../parts/form";
 import { Card, Facts } from "../../parts/page";
+import { ProofField } from "../../parts/proof-field";
 import { Shown } from "../../parts/states";
 import type { Params, Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -22,7 +23,11 @@ export function Preferences() {
       about={text.preferences.about}
       actions={
         reading.data ? (
-          <Button look="quiet" name={`${text.common.edit} ${text.preferences.title}`} onClick={() => edit(true)}>
+          <Button
+            look="quiet"
+            name={`${text.common.edit} ${text.preferences.title}`}
+            onClick={() => edit(true)}
+          >
             {text.common.edit}
           </Button>
         ) : null
@@ -33,9 +38,17 @@ export function Preferences() {
           <div class="body">
             <Facts
               facts={[
-                [text.preferences.channels, now.channels.length ? now.channels.map((channel) => text.alarms.channels[channel]).join(", ") : text.preferences.noChannels],
+                [
+                  text.preferences.channels,
+                  now.channels.length
+                    ? now.channels.map((channel) => text.alarms.channels[channel]).join(", ")
+                    : text.preferences.noChannels,
+                ],
                 [text.preferences.textTo, now.text_to],
-                [text.preferences.quiet, now.quiet_from ? `${now.quiet_from} – ${now.quiet_to ?? ""}` : text.preferences.noQuiet],
+                [
+                  text.preferences.quiet,
+                  now.quiet_from ? `${now.quiet_from} – ${now.quiet_to ?? ""}` : text.preferences.noQuiet,
+                ],
                 [text.preferences.zone, now.time_zone],
                 [text.preferences.language, now.language === "de" ? "Deutsch" : "English"],
               ]}
@@ -60,7 +73,12 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
   const [language, setLanguage] = useState(now.language);
   const [proof, setProof] = useState("");
   const doing = useDoing();
-  const wanted = [...now.channels.filter((channel) => (channel === "email" ? email : short)), ...(["email", "text"] as const).filter((channel) => !now.channels.includes(channel) && (channel === "email" ? email : short))];
+  const wanted = [
+    ...now.channels.filter((channel) => (channel === "email" ? email : short)),
+    ...(["email", "text"] as const).filter(
+      (channel) => !now.channels.includes(channel) && (channel === "email" ? email : short),
+    ),
+  ];
   const channels = wanted.join() !== now.channels.join();
   const proves = channels || textTo !== (now.text_to ?? "");
   return (
@@ -89,9 +107,21 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
           <Check label={text.alarms.channels.email} value={email} set={setEmail} />
           <Check label={text.alarms.channels.text} value={short} set={setShort} />
         </fieldset>
-        <Input label={text.preferences.textTo} field="text_to" help={text.preferences.textToHelp} value={textTo} set={setTextTo} />
+        <Input
+          label={text.preferences.textTo}
+          field="text_to"
+          help={text.preferences.textToHelp}
+          value={textTo}
+          set={setTextTo}
+        />
         <div class="two">
-          <Input label={text.preferences.quietFrom} field="quiet_from" type="time" value={from} set={setFrom} />
+          <Input
+            label={text.preferences.quietFrom}
+            field="quiet_from"
+            type="time"
+            value={from}
+            set={setFrom}
+          />
           <Input label={text.preferences.quietTo} field="quiet_to" type="time" value={until} set={setUntil} />
         </div>
         <Input label={text.preferences.zone} field="time_zone" value={zone} set={setZone} />
@@ -105,7 +135,7 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
             ["de", "Deutsch"],
           ]}
         />
-        {proves ? <Input label={text.common.proof} field="current" help={text.common.proofHelp} type="password" autocomplete="current-password" value={proof} set={setProof} /> : null}
+        {proves ? <ProofField value={proof} set={setProof} /> : null}
       </Form>
     </Dialog>
   );

@@ -19,13 +19,21 @@ export function RaiseAlarm({ close, done }: { close: () => void; done: () => voi
         doing={doing}
         button={text.alarms.raise}
         cancel={close}
-        send={() => site.call("alarm.raise", { to: to.trim(), text: words, severity, ...(key ? { key } : {}) })}
+        send={() =>
+          site.call("alarm.raise", { to: to.trim(), text: words, severity, ...(key ? { key } : {}) })
+        }
         done={() => {
           close();
           done();
         }}
       >
-        <Input label={text.alarms.text} field="text" help={text.alarms.textHelp} value={words} set={setWords} />
+        <Input
+          label={text.alarms.text}
+          field="text"
+          help={text.alarms.textHelp}
+          value={words}
+          set={setWords}
+        />
         <Input label={text.alarms.to} field="to" help={text.alarms.toHelp} value={to} set={setTo} />
         <Select
           label={text.alarms.severity}

@@ -3,9 +3,8 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
-import { Confirm } from "../../parts/confirm";
-import { Input } from "../../parts/form";
 import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
@@ -49,7 +48,11 @@ export function Application({ id }: { id: string }) {
             <Card
               title={text.applications.registration}
               actions={
-                <Button look="quiet" name={`${text.common.edit} ${text.applications.registration}`} onClick={() => edit(true)}>
+                <Button
+                  look="quiet"
+                  name={`${text.common.edit} ${text.applications.registration}`}
+                  onClick={() => edit(true)}
+                >
                   {text.common.edit}
                 </Button>
               }
@@ -58,12 +61,18 @@ export function Application({ id }: { id: string }) {
                 <Facts
                   facts={[
                     [text.applications.state, <StateTag state={app.state} />],
-                    [text.applications.mayCall, parties(app.may_call, text).join(", ") || text.applications.nothing],
+                    [
+                      text.applications.mayCall,
+                      parties(app.may_call, text).join(", ") || text.applications.nothing,
+                    ],
                     [text.applications.groups, app.groups.join(", ")],
                     [text.applications.edition, <code>{app.edition}</code>],
                     [text.applications.lifetime, text.applications.seconds(app.keys_last / 1000)],
                     [text.applications.service, app.service],
-                    [text.applications.authData, app.auth_data === null ? "" : <code>{JSON.stringify(app.auth_data)}</code>],
+                    [
+                      text.applications.authData,
+                      app.auth_data === null ? "" : <code>{JSON.stringify(app.auth_data)}</code>,
+                    ],
                     [text.people.createdAt, <Exact at={app.created} />],
                     [text.people.changedAt, <Exact at={app.changed} />],
                   ]}
@@ -84,10 +93,20 @@ export function Application({ id }: { id: string }) {
                 entries={app.keys}
                 id={({ fingerprint }) => fingerprint}
                 columns={[
-                  { title: text.applications.fingerprint, is: "name", cell: ({ fingerprint }) => <code class="break">{fingerprint}</code> },
-                  { title: text.applications.label, cell: ({ label }) => label || <span class="soft">–</span> },
+                  {
+                    title: text.applications.fingerprint,
+                    is: "name",
+                    cell: ({ fingerprint }) => <code class="break">{fingerprint}</code>,
+                  },
+                  {
+                    title: text.applications.label,
+                    cell: ({ label }) => label || <span class="soft">–</span>,
+                  },
                   { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
-                  { title: text.applications.retires, cell: ({ retires }) => (retires ? <Exact at={retires} /> : <span class="soft">–</span>) },
+                  {
+                    title: text.applications.retires,
+                    cell: ({ retires }) => (retires ? <Exact at={retires} /> : <span class="soft">–</span>),
+                  },
                 ]}
               />
             </Card>
@@ -103,59 +122,44 @@ export function Application({ id }: { id: string }) {
 
 function Danger({ app, reload }: { app: Shows; reload: () => void }) {
   const text = useText();
-  const { site, may, say } = useConsole();
-  const [reason, setReason] = useState("");
+  const { site, say } = useConsole();
   const { id } = app;
+  const then = (words: string, next: () => void) => () => {
+    say(words);
+    next();
+  };
   return (
-    <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
-      <div class="body">
-        <div class="buttons">
-          {app.state === "active" && may("app.lock") ? (
-            <Confirm
-              target={id}
-              typed={false}
-              title={text.people.lockTitle(id)}
-              explanation={text.applications.lockAbout}
-              act={() => site.call("app.lock", { id })}
-              done={() => {
-                say(text.people.locked(id));
-                reload();
-              }}
-            >
-              {text.people.lock}
-            </Confirm>
-          ) : null}
-          {may("lockdown.app") ? (
-            <Confirm
-              target={id}
-              title={text.people.lockdownTitle(id)}
-              explanation={text.applications.lockdownAbout}
-              fields={<Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />}
-              act={() => site.call("lockdown.app", { id, reason })}
-              done={() => {
-                say(text.lockdown.imposed(id));
-                reload();
-              }}
-            >
-              {text.people.lockdown}
-            </Confirm>
-          ) : null}
-          {may("app.delete") ? (
-            <Confirm
-              target={id}
-              title={text.people.deleteTitle(id)}
-              explanation={text.applications.deleteAbout}
-              act={() => site.call("app.delete", { id })}
-              done={() => {
-                say(text.people.deleted(id));
-                go("applications");
-              }}
-            >
-              {text.people.delete}
-            </Confirm>
-          ) : null}
-        </div>
-      </div>
-    </Card>
+    <Removals
+      target={id}
+      removals={[
+        {
+          needs: "app.lock",
+          when: app.state === "active",
+          light: true,
+          words: text.people.lock,
+          title: text.people.lockTitle(id),
+          about: text.applications.lockAbout,
+          act: () => site.call("app.lock", { id }),
+          done: then(text.people.locked(id), reload),
+        },
+        {
+          needs: "lockdown.app",
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(id),
+          about: text.applications.lockdownAbout,
+          act: (reason) => site.call("lockdown.app", { id, reason }),
+          done: then(text.lockdown.imposed(id), reload),
+        },
+        {
+          needs: "app.delete",
+          words: text.people.delete,
+          title: text.people.deleteTitle(id),
+          about: text.applications.deleteAbout,
+          act: () => site.call("app.delete", { id }),
+          done: then(text.people.deleted(id), () => go("applications")),
+        },
+      ]}
+    />
   );
 }

@@ -42,17 +42,29 @@ function ApplicationList() {
           pages={pages}
           empty={<Empty title={text.applications.none}>{text.applications.noneAbout}</Empty>}
           columns={[
-            { title: text.applications.id, is: "name", cell: ({ id }) => <a href={to("applications", id)}>{id}</a> },
+            {
+              title: text.applications.id,
+              is: "name",
+              cell: ({ id }) => <a href={to("applications", id)}>{id}</a>,
+            },
             { title: text.applications.state, cell: ({ state }) => <StateTag state={state} /> },
-            { title: text.applications.mayCall, cell: ({ may_call }) => parties(may_call, text).join(", ") || <span class="soft">{text.applications.nothing}</span> },
-            { title: text.applications.groups, cell: ({ groups }) => groups.join(", ") || <span class="soft">–</span> },
+            {
+              title: text.applications.mayCall,
+              cell: ({ may_call }) =>
+                parties(may_call, text).join(", ") || <span class="soft">{text.applications.nothing}</span>,
+            },
+            {
+              title: text.applications.groups,
+              cell: ({ groups }) => groups.join(", ") || <span class="soft">–</span>,
+            },
             { title: text.applications.edition, cell: ({ edition }) => <code>{edition}</code> },
             { title: text.applications.keys, cell: ({ keys }) => keys.length },
           ]}
         />
       </section>
-      {creating ? <CreateApplication close={() => create(false)} done={(id) => go("applications", id)} /> : null}
+      {creating ? (
+        <CreateApplication close={() => create(false)} done={(id) => go("applications", id)} />
+      ) : null}
     </Page>
   );
 }
-

@@ -32,7 +32,10 @@ export function CanCall({ consumer }: { consumer?: string }) {
         class="body"
         onSubmit={(event) => {
           event.preventDefault();
-          if (from && to) void doing.run(async () => setAnswer(await site.call("app.ticket", { consumer: from, provider: to })));
+          if (from && to)
+            void doing.run(async () =>
+              setAnswer(await site.call("app.ticket", { consumer: from, provider: to })),
+            );
         }}
       >
         <div class="can">
@@ -57,7 +60,8 @@ function Answer({ answer, from, to }: { answer: Result<"app.ticket">; from: stri
   if (!answer.granted) {
     return (
       <div class="note warn">
-        <strong>{text.applications.no(from, to)}</strong> <span lang="en">{sentence(answer.why_not ?? "")}</span>
+        <strong>{text.applications.no(from, to)}</strong>{" "}
+        <span lang="en">{sentence(answer.why_not ?? "")}</span>
       </div>
     );
   }

@@ -49,9 +49,29 @@ export function CreateApplication({ close, done }: { close: () => void; done: (i
           ]}
         />
         <FileField label={text.applications.keyFile} set={setKey} />
-        <Input label={text.applications.publicKey} field="public_keys" help={text.applications.publicKeyHelp} lines={4} mono value={key} set={setKey} />
-        <Input label={text.applications.mayCall} field="settings.may_call" help={text.applications.mayCallHelp} value={mayCall} set={setMayCall} />
-        <Input label={text.applications.groups} field="settings.groups" help={text.applications.groupsHelp} value={groups} set={setGroups} />
+        <Input
+          label={text.applications.publicKey}
+          field="public_keys"
+          help={text.applications.publicKeyHelp}
+          lines={4}
+          mono
+          value={key}
+          set={setKey}
+        />
+        <Input
+          label={text.applications.mayCall}
+          field="settings.may_call"
+          help={text.applications.mayCallHelp}
+          value={mayCall}
+          set={setMayCall}
+        />
+        <Input
+          label={text.applications.groups}
+          field="settings.groups"
+          help={text.applications.groupsHelp}
+          value={groups}
+          set={setGroups}
+        />
       </Form>
     </Dialog>
   );

@@ -21,7 +21,9 @@ export function EditApplication({ app, close, done }: Props & { app: Result<"app
   const [groups, setGroups] = useState(app.groups.join(", "));
   const [seconds, setSeconds] = useState(String(app.keys_last / 1000));
   const [service, setService] = useState(app.service ?? "");
-  const [data, setData] = useState(app.auth_data === null || app.auth_data === undefined ? "" : JSON.stringify(app.auth_data));
+  const [data, setData] = useState(
+    app.auth_data === null || app.auth_data === undefined ? "" : JSON.stringify(app.auth_data),
+  );
   const doing = useDoing();
   return (
     <Dialog title={text.people.editTitle(app.id)} close={close} wide>
@@ -45,11 +47,44 @@ export function EditApplication({ app, close, done }: Props & { app: Result<"app
           done();
         }}
       >
-        <Input label={text.applications.mayCall} field="settings.may_call" help={text.applications.mayCallHelp} value={mayCall} set={setMayCall} />
-        <Input label={text.applications.groups} field="settings.groups" help={text.applications.groupsHelp} value={groups} set={setGroups} />
-        <Input label={text.applications.lifetimeSeconds} field="settings.keys_last" help={text.applications.lifetimeHelp} type="number" value={seconds} set={setSeconds} />
-        <Input label={text.applications.service} field="settings.service" help={text.applications.serviceHelp} value={service} set={setService} />
-        <Input label={text.applications.authData} field="settings.auth_data" help={text.applications.authDataHelp} lines={3} mono value={data} set={setData} />
+        <Input
+          label={text.applications.mayCall}
+          field="settings.may_call"
+          help={text.applications.mayCallHelp}
+          value={mayCall}
+          set={setMayCall}
+        />
+        <Input
+          label={text.applications.groups}
+          field="settings.groups"
+          help={text.applications.groupsHelp}
+          value={groups}
+          set={setGroups}
+        />
+        <Input
+          label={text.applications.lifetimeSeconds}
+          field="settings.keys_last"
+          help={text.applications.lifetimeHelp}
+          type="number"
+          value={seconds}
+          set={setSeconds}
+        />
+        <Input
+          label={text.applications.service}
+          field="settings.service"
+          help={text.applications.serviceHelp}
+          value={service}
+          set={setService}
+        />
+        <Input
+          label={text.applications.authData}
+          field="settings.auth_data"
+          help={text.applications.authDataHelp}
+          lines={3}
+          mono
+          value={data}
+          set={setData}
+        />
       </Form>
     </Dialog>
   );
@@ -81,14 +116,26 @@ export function RotateKey({ id, close, done }: Props & { id: string }) {
         button={text.applications.rotate}
         cancel={close}
         send={async () => {
-          await site.call("app.rotate_key", { id, public_key: key, overlap: Number(overlap), ...(label ? { label } : {}) });
+          await site.call("app.rotate_key", {
+            id,
+            public_key: key,
+            overlap: Number(overlap),
+            ...(label ? { label } : {}),
+          });
           say(text.common.saved);
           close();
           done();
         }}
       >
         <FileField label={text.applications.keyFile} set={setKey} />
-        <Input label={text.applications.publicKey} field="public_key" lines={4} mono value={key} set={setKey} />
+        <Input
+          label={text.applications.publicKey}
+          field="public_key"
+          lines={4}
+          mono
+          value={key}
+          set={setKey}
+        />
         <Input label={text.applications.label} field="label" value={label} set={setLabel} />
         <Select
           label={text.applications.overlap}

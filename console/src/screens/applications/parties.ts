@@ -8,7 +8,8 @@ function isParty(value: unknown): value is Party {
 }
 
 /** The entries of `may_call` in words. */
-export const parties = (of: readonly unknown[], text: Text): string[] => of.filter(isParty).map((party) => ("app" in party ? party.app : text.applications.group(party.group)));
+export const parties = (of: readonly unknown[], text: Text): string[] =>
+  of.filter(isParty).map((party) => ("app" in party ? party.app : text.applications.group(party.group)));
 
 /** Reads `ledger, group:finance` as entries of `may_call`. */
 export const read = (typed: string): Party[] =>

@@ -18,7 +18,8 @@ type Entry = Result<"audit.list">["entries"][number];
 const PAGE = 50;
 
 /** Ids are long; the details have them whole. */
-const short = (target: string | null | undefined): string => (target && /^[0-9a-f-]{36}$/.test(target) ? `${target.slice(0, 8)}…${target.slice(-4)}` : (target ?? "–"));
+const short = (target: string | null | undefined): string =>
+  target && /^[0-9a-f-]{36}$/.test(target) ? `${target.slice(0, 8)}…${target.slice(-4)}` : (target ?? "–");
 
 /** The audit log, newest first: filtered, verified, exported. */
 export function Audit() {
@@ -49,7 +50,10 @@ export function Audit() {
       actions={
         <>
           {may("audit.verify") ? (
-            <Button busy={verifying.busy} onClick={() => void verifying.run(async () => setFound(await site.call("audit.verify", {})))}>
+            <Button
+              busy={verifying.busy}
+              onClick={() => void verifying.run(async () => setFound(await site.call("audit.verify", {})))}
+            >
               {verifying.busy ? text.audit.verifying : text.audit.verify}
             </Button>
           ) : null}
@@ -74,8 +78,20 @@ export function Audit() {
       <section class="card">
         <div class="filters">
           <Input label={text.audit.actor} field="actor" value={actor} set={filter(setActor)} />
-          <Input label={text.audit.operation} field="operation" value={operation} set={filter(setOperation)} placeholder="person.create" />
-          <Input label={text.audit.since} field="since" type="datetime-local" value={since} set={filter(setSince)} />
+          <Input
+            label={text.audit.operation}
+            field="operation"
+            value={operation}
+            set={filter(setOperation)}
+            placeholder="person.create"
+          />
+          <Input
+            label={text.audit.since}
+            field="since"
+            type="datetime-local"
+            value={since}
+            set={filter(setSince)}
+          />
         </div>
         <Shown reading={reading}>
           {({ entries, earlier }) =>
@@ -91,14 +107,25 @@ export function Audit() {
                     { title: text.audit.number, cell: ({ seq }) => seq },
                     { title: text.audit.time, cell: ({ time }) => <Exact at={time} /> },
                     { title: text.audit.actor, cell: (entry) => <span class="break">{entry.actor}</span> },
-                    { title: text.audit.operation, is: "name", cell: (entry) => <code>{entry.operation}</code> },
-                    { title: text.audit.target, cell: ({ target }) => <span class="break">{short(target)}</span> },
+                    {
+                      title: text.audit.operation,
+                      is: "name",
+                      cell: (entry) => <code>{entry.operation}</code>,
+                    },
+                    {
+                      title: text.audit.target,
+                      cell: ({ target }) => <span class="break">{short(target)}</span>,
+                    },
                     { title: text.audit.outcome, cell: ({ outcome }) => <StateTag state={outcome} /> },
                     {
                       title: text.common.actions,
                       is: "end",
                       cell: (entry) => (
-                        <Button look="quiet" name={`${text.audit.details} ${entry.seq}`} onClick={() => show(entry)}>
+                        <Button
+                          look="quiet"
+                          name={`${text.audit.details} ${entry.seq}`}
+                          onClick={() => show(entry)}
+                        >
                           {text.audit.details}
                         </Button>
                       ),
@@ -109,7 +136,11 @@ export function Audit() {
                   <Button look="quiet" off={trail.length === 0} onClick={() => setTrail(trail.slice(0, -1))}>
                     {text.audit.later}
                   </Button>
-                  <Button look="quiet" off={typeof earlier !== "number"} onClick={() => typeof earlier === "number" && setTrail([...trail, earlier])}>
+                  <Button
+                    look="quiet"
+                    off={typeof earlier !== "number"}
+                    onClick={() => typeof earlier === "number" && setTrail([...trail, earlier])}
+                  >
                     {text.audit.earlier}
                   </Button>
                 </div>
@@ -131,7 +162,8 @@ function Verified({ found }: { found: Result<"audit.verify"> }) {
     </p>
   ) : (
     <p class="note bad">
-      <strong>{text.audit.broken(found.broken ?? 0)}</strong> <span lang="en">{[found.problem, ...(found.flaws ?? [])].filter(Boolean).join("; ")}</span>
+      <strong>{text.audit.broken(found.broken ?? 0)}</strong>{" "}
+      <span lang="en">{[found.problem, ...(found.flaws ?? [])].filter(Boolean).join("; ")}</span>
     </p>
   );
 }
@@ -148,7 +180,10 @@ function Details({ entry, close }: { entry: Entry; close: () => void }) {
           [text.audit.operation, <code>{entry.operation}</code>],
           [text.audit.target, entry.target],
           [text.audit.outcome, <StateTag state={entry.outcome} />],
-          ...Object.entries(entry.details).map(([key, value]) => [key, <code>{typeof value === "string" ? value : JSON.stringify(value)}</code>] as const),
+          ...Object.entries(entry.details).map(
+            ([key, value]) =>
+              [key, <code>{typeof value === "string" ? value : JSON.stringify(value)}</code>] as const,
+          ),
           [text.audit.hash, <code>{entry.hash}</code>],
           [text.audit.previous, <code>{entry.previous}</code>],
         ]}

@@ -31,17 +31,50 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
         empty={<Empty title={text.devices.none}>{text.devices.noneAbout}</Empty>}
         columns={[
           { title: text.devices.name, is: "name", cell: ({ name }) => <strong>{name}</strong> },
-          ...(person ? [] : [{ title: text.devices.person, cell: (device: Device) => (device.person ? may("person.show") ? <a href={to("people", device.person)}>{device.person}</a> : device.person : "–") }]),
-          { title: text.devices.state, cell: ({ connected, last_seen }) => (connected ? <Tag mood="good">{text.states.connected}</Tag> : last_seen ? <Time at={last_seen} /> : <span class="soft">{text.devices.neverSeen}</span>) },
+          ...(person
+            ? []
+            : [
+                {
+                  title: text.devices.person,
+                  cell: (device: Device) =>
+                    device.person ? (
+                      may("person.show") ? (
+                        <a href={to("people", device.person)}>{device.person}</a>
+                      ) : (
+                        device.person
+                      )
+                    ) : (
+                      "–"
+                    ),
+                },
+              ]),
+          {
+            title: text.devices.state,
+            cell: ({ connected, last_seen }) =>
+              connected ? (
+                <Tag mood="good">{text.states.connected}</Tag>
+              ) : last_seen ? (
+                <Time at={last_seen} />
+              ) : (
+                <span class="soft">{text.devices.neverSeen}</span>
+              ),
+          },
           { title: text.devices.enrolled, cell: ({ created }) => <Time at={created} /> },
-          { title: text.devices.key, cell: ({ thumbprint }) => <code title={thumbprint}>{thumbprint.slice(0, 12)}…</code> },
+          {
+            title: text.devices.key,
+            cell: ({ thumbprint }) => <code title={thumbprint}>{thumbprint.slice(0, 12)}…</code>,
+          },
           {
             title: text.common.actions,
             is: "end",
             cell: (device) => (
               <>
                 {may("device.rename") ? (
-                  <Button look="quiet" name={`${text.devices.rename} ${device.name}`} onClick={() => rename(device)}>
+                  <Button
+                    look="quiet"
+                    name={`${text.devices.rename} ${device.name}`}
+                    onClick={() => rename(device)}
+                  >
                     {text.devices.rename}
                   </Button>
                 ) : null}

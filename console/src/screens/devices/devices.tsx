@@ -40,9 +40,19 @@ export function Devices() {
           pages={tickets}
           empty={<Empty title={text.tickets.none}>{text.tickets.noneAbout}</Empty>}
           columns={[
-            { title: text.tickets.person, is: "name", cell: ({ person }) => person ?? <span class="soft">–</span> },
-            { title: text.tickets.kind, cell: ({ kind }) => (text.tickets.kinds as Readonly<Record<string, string>>)[kind] ?? kind },
-            { title: text.tickets.state, cell: ({ state }) => <StateTag state={state === "open" ? "unused" : state} /> },
+            {
+              title: text.tickets.person,
+              is: "name",
+              cell: ({ person }) => person ?? <span class="soft">–</span>,
+            },
+            {
+              title: text.tickets.kind,
+              cell: ({ kind }) => (text.tickets.kinds as Readonly<Record<string, string>>)[kind] ?? kind,
+            },
+            {
+              title: text.tickets.state,
+              cell: ({ state }) => <StateTag state={state === "open" ? "unused" : state} />,
+            },
             { title: text.tickets.issued, cell: ({ issued }) => <Time at={issued} /> },
             { title: text.tickets.expires, cell: ({ expires }) => <Time at={expires} /> },
             {
@@ -50,7 +60,12 @@ export function Devices() {
               is: "end",
               cell: ({ id, state, person }) =>
                 state === "open" && may("ticket.revoke") ? (
-                  <Act look="quiet danger" name={`${text.tickets.revoke} ${person ?? ""}`} act={() => site.call("ticket.revoke", { id })} done={tickets.reload}>
+                  <Act
+                    look="quiet danger"
+                    name={`${text.tickets.revoke} ${person ?? ""}`}
+                    act={() => site.call("ticket.revoke", { id })}
+                    done={tickets.reload}
+                  >
                     {text.tickets.revoke}
                   </Act>
                 ) : null,

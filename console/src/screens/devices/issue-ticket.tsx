@@ -5,6 +5,7 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Form, Input, Select } from "../../parts/form";
+import { ProofField } from "../../parts/proof-field";
 import { Qr } from "../../parts/qr";
 import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
@@ -44,11 +45,19 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
             cancel={close}
             send={async () => {
               if (own) await site.prove(proof);
-              setTicket(await site.call("ticket.issue", { person: person.trim(), kind, expires_in: Number(hours) * 3600 }));
+              setTicket(
+                await site.call("ticket.issue", {
+                  person: person.trim(),
+                  kind,
+                  expires_in: Number(hours) * 3600,
+                }),
+              );
               done?.();
             }}
           >
-            {given ? null : <Input label={text.tickets.person} field="person" value={person} set={setPerson} />}
+            {given ? null : (
+              <Input label={text.tickets.person} field="person" value={person} set={setPerson} />
+            )}
             <Select
               label={text.tickets.valid}
               field="expires_in"
@@ -60,7 +69,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
                 ["168", text.tickets.days(7)],
               ]}
             />
-            {own ? <Input label={text.common.proof} field="current" help={text.common.proofHelp} type="password" autocomplete="current-password" value={proof} set={setProof} /> : null}
+            {own ? <ProofField value={proof} set={setProof} /> : null}
           </Form>
         </>
       )}
@@ -71,7 +80,17 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
 /** How often the state of a ticket that is on the screen is read, in milliseconds. */
 const WATCH = 1_500;
 
-function Issued({ ticket, kind, close, used }: { ticket: Result<"ticket.issue">; kind: Kind; close: () => void; used: () => void }) {
+function Issued({
+  ticket,
+  kind,
+  close,
+  used,
+}: {
+  ticket: Result<"ticket.issue">;
+  kind: Kind;
+  close: () => void;
+  used: () => void;
+}) {
   const text = useText();
   const list = useQuery("ticket.list", { person: ticket.person, limit: 1000 }, { every: WATCH });
   const now = list.data?.entries.find(({ id }) => id === ticket.id);
@@ -79,7 +98,10 @@ function Issued({ ticket, kind, close, used }: { ticket: Result<"ticket.issue">;
   useEffect(() => {
     if (state === "bound") used();
   }, [state]);
-  const command = kind === "device" ? `countersign enrol --id ${ticket.person} --device-name laptop` : `countersign passphrase set --id ${ticket.person}`;
+  const command =
+    kind === "device"
+      ? `countersign enrol --id ${ticket.person} --device-name laptop`
+      : `countersign passphrase set --id ${ticket.person}`;
   const page = `${location.origin}${location.pathname}#/ticket`;
   return (
     <>

@@ -21,7 +21,11 @@ export function KeyEvents() {
               { title: text.keys.event, is: "name", cell: ({ number }) => <strong>{number}</strong> },
               { title: text.keys.time, cell: ({ time }) => <Exact at={time} /> },
               { title: text.keys.siteKey, cell: ({ site_key }) => <code class="break">{site_key}</code> },
-              { title: text.keys.compromised, cell: ({ compromised_since }) => (compromised_since ? <Exact at={compromised_since} /> : <span class="soft">–</span>) },
+              {
+                title: text.keys.compromised,
+                cell: ({ compromised_since }) =>
+                  compromised_since ? <Exact at={compromised_since} /> : <span class="soft">–</span>,
+              },
             ]}
           />
         )}

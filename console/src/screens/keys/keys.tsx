@@ -39,7 +39,9 @@ export function Keys() {
       about={text.keys.about}
       actions={
         <>
-          {may("site.key_slot_test") ? <Button onClick={() => setOpen("test")}>{text.keys.test}</Button> : null}
+          {may("site.key_slot_test") ? (
+            <Button onClick={() => setOpen("test")}>{text.keys.test}</Button>
+          ) : null}
           {may("site.key_slot_add") ? <Button onClick={() => setOpen("add")}>{text.keys.add}</Button> : null}
           {may("site.key_passphrase") ? (
             <Button look="main" onClick={() => setOpen("passphrase")}>
@@ -52,8 +54,20 @@ export function Keys() {
       <Shown reading={reading}>
         {({ slots, next_slots }) => (
           <>
-            <Slots title={text.keys.current} about={text.keys.currentAbout} which="current" slots={slots} reload={reading.reload} />
-            <Slots title={text.keys.next} about={text.keys.nextAbout} which="next" slots={next_slots} reload={reading.reload} />
+            <Slots
+              title={text.keys.current}
+              about={text.keys.currentAbout}
+              which="current"
+              slots={slots}
+              reload={reading.reload}
+            />
+            <Slots
+              title={text.keys.next}
+              about={text.keys.nextAbout}
+              which="next"
+              slots={next_slots}
+              reload={reading.reload}
+            />
           </>
         )}
       </Shown>
@@ -61,7 +75,9 @@ export function Keys() {
       <Card title={text.keys.replace} about={text.keys.replaceAbout} look="stop">
         <div class="body">
           <div class="buttons">
-            {may("site.key_recovery") ? <Button onClick={() => setOpen("recovery")}>{text.keys.recovery}</Button> : null}
+            {may("site.key_recovery") ? (
+              <Button onClick={() => setOpen("recovery")}>{text.keys.recovery}</Button>
+            ) : null}
             {may("site.key_new") ? (
               <Button look="danger" onClick={() => setOpen("new")}>
                 {text.keys.newKey}
@@ -79,7 +95,19 @@ export function Keys() {
   );
 }
 
-function Slots({ title, about, which, slots, reload }: { title: string; about: string; which: Which; slots: readonly Slot[]; reload: () => void }) {
+function Slots({
+  title,
+  about,
+  which,
+  slots,
+  reload,
+}: {
+  title: string;
+  about: string;
+  which: Which;
+  slots: readonly Slot[];
+  reload: () => void;
+}) {
   const text = useText();
   const { site, may } = useConsole();
   return (
@@ -89,8 +117,15 @@ function Slots({ title, about, which, slots, reload }: { title: string; about: s
         entries={slots}
         id={({ slot }) => String(slot)}
         columns={[
-          { title: text.keys.slot, is: "name", cell: ({ slot }) => <strong>{text.keys.slotNumber(slot)}</strong> },
-          { title: text.keys.kind, cell: ({ kind }) => (text.keys.kinds as Readonly<Record<string, string>>)[kind] ?? kind },
+          {
+            title: text.keys.slot,
+            is: "name",
+            cell: ({ slot }) => <strong>{text.keys.slotNumber(slot)}</strong>,
+          },
+          {
+            title: text.keys.kind,
+            cell: ({ kind }) => (text.keys.kinds as Readonly<Record<string, string>>)[kind] ?? kind,
+          },
           { title: text.keys.created, cell: ({ created }) => <Exact at={created} /> },
           {
             title: text.common.actions,
@@ -170,7 +205,9 @@ function AddSlot({ close, done }: Opened) {
       >
         <KeyChoice which={which} set={setWhich} />
         <SecretFields legend={text.keys.newSecret} field="slot" value={slot} set={setSlot} fresh />
-        {which === "next" ? <SecretFields legend={text.keys.opensNext} field="secret" value={opens} set={setOpens} /> : null}
+        {which === "next" ? (
+          <SecretFields legend={text.keys.opensNext} field="secret" value={opens} set={setOpens} />
+        ) : null}
       </Form>
     </Dialog>
   );
@@ -247,14 +284,16 @@ function NewRecoveryCode({ close }: { close: () => void }) {
       ) : (
         <>
           <p class="soft">
-        <Marked>{text.keys.recoveryAbout}</Marked>
-      </p>
+            <Marked>{text.keys.recoveryAbout}</Marked>
+          </p>
           <Form
             doing={doing}
             button={text.keys.recovery}
             look="danger main"
             cancel={close}
-            send={async () => setMade(await site.call("site.key_recovery", old.value.trim() ? { secret: secretOf(old) } : {}))}
+            send={async () =>
+              setMade(await site.call("site.key_recovery", old.value.trim() ? { secret: secretOf(old) } : {}))
+            }
           >
             <SecretFields legend={text.keys.opensNextOptional} field="secret" value={old} set={setOld} />
           </Form>

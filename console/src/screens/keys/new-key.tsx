@@ -61,7 +61,14 @@ export function NewKey({ close, done }: { close: () => void; done: () => void })
           >
             <SecretFields legend={text.keys.opensNext} field="secrets" value={secret} set={setSecret} />
             <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
-            <Input label={text.keys.stolenSince} field="compromised_since" help={text.keys.stolenHelp} type="datetime-local" value={since} set={setSince} />
+            <Input
+              label={text.keys.stolenSince}
+              field="compromised_since"
+              help={text.keys.stolenHelp}
+              type="datetime-local"
+              value={since}
+              set={setSince}
+            />
             <Input label={text.common.typeName(own)} field={ZONE} value={zone} set={setZone} />
           </Form>
         </>

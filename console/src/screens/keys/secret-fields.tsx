@@ -8,7 +8,9 @@ export interface Typed {
 }
 
 /** The parameter of the operations. */
-export const secretOf = ({ kind, value }: Typed): Record<string, string> => ({ [kind]: kind === "passphrase" ? value : value.trim() });
+export const secretOf = ({ kind, value }: Typed): Record<string, string> => ({
+  [kind]: kind === "passphrase" ? value : value.trim(),
+});
 
 interface Props {
   legend: string;
@@ -31,7 +33,11 @@ export function SecretFields({ legend, field, value, set, fresh = false }: Props
         label={text.keys.kind}
         value={value.kind}
         set={(kind) => set({ kind, value: "" })}
-        options={[["passphrase", kinds.passphrase] as const, ...(fresh ? [] : [["recovery_code", kinds.recovery_code] as const]), ["slot_file", kinds.file] as const]}
+        options={[
+          ["passphrase", kinds.passphrase] as const,
+          ...(fresh ? [] : [["recovery_code", kinds.recovery_code] as const]),
+          ["slot_file", kinds.file] as const,
+        ]}
       />
       {value.kind === "slot_file" ? (
         <FileField label={kinds.file} set={(content) => set({ ...value, value: content })} />

@@ -59,7 +59,14 @@ function InForce({ site: entry, changed }: { site: NonNullable<Shows["site"]>; c
         />
         {local ? (
           <div class="buttons">
-            <Confirm look="" target={status?.zone ?? ""} title={text.lockdown.liftSite} explanation={text.lockdown.liftSiteAbout} act={() => site.call("lockdown.lift", { site: true })} done={changed}>
+            <Confirm
+              look=""
+              target={status?.zone ?? ""}
+              title={text.lockdown.liftSite}
+              explanation={text.lockdown.liftSiteAbout}
+              act={() => site.call("lockdown.lift", { site: true })}
+              done={changed}
+            >
               {text.lockdown.lift}
             </Confirm>
           </div>
@@ -83,10 +90,27 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
   const wanted = possible.includes(chosen) ? chosen : possible[0];
   if (!wanted || !may("lockdown.site")) return null;
   return (
-    <Card title={level ? text.lockdown.raise : text.lockdown.site} about={text.lockdown.siteAbout} look="stop">
+    <Card
+      title={level ? text.lockdown.raise : text.lockdown.site}
+      about={text.lockdown.siteAbout}
+      look="stop"
+    >
       <div class="body">
-        <Choices label={text.lockdown.level} value={wanted} set={choose} options={possible.map((each) => [each, text.lockdown.levels[each].name, text.lockdown.levels[each].about] as const)} />
-        <Input label={text.lockdown.reason} field="reason" help={text.lockdown.reasonHelp} value={reason} set={setReason} />
+        <Choices
+          label={text.lockdown.level}
+          value={wanted}
+          set={choose}
+          options={possible.map(
+            (each) => [each, text.lockdown.levels[each].name, text.lockdown.levels[each].about] as const,
+          )}
+        />
+        <Input
+          label={text.lockdown.reason}
+          field="reason"
+          help={text.lockdown.reasonHelp}
+          value={reason}
+          set={setReason}
+        />
         <div class="buttons">
           <Confirm
             look="danger main"

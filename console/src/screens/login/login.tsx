@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useDoing } from "../../app/queries";
 import { to } from "../../app/router";
 import { Brand } from "../../parts/brand";
@@ -7,15 +7,32 @@ import { Languages } from "../../parts/languages";
 import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
+interface Props {
+  site: Site;
+  /** Why a session ended. */
+  notice: string | undefined;
+  done: () => Promise<void>;
+  /** Name and pass phrase of a throw-away site, from the link that `countersign dev` prints. */
+  given?: readonly [name: string, passPhrase: string] | undefined;
+}
+
 /** Logs in. The client stretches the pass phrase in a worker, so the page stays responsive. */
-export function Login({ site, notice, done }: { site: Site; notice: string | undefined; done: () => Promise<void> }) {
+export function Login({ site, notice, done, given }: Props) {
   const text = useText();
-  const [name, setName] = useState("");
-  const [passPhrase, setPassPhrase] = useState("");
+  const [name, setName] = useState(given?.[0] ?? "");
+  const [passPhrase, setPassPhrase] = useState(given?.[1] ?? "");
   const doing = useDoing();
+  const form = useRef<HTMLDivElement>(null);
   useEffect(() => {
     document.title = `${text.login.title} · Countersign`;
   }, [text]);
+  useEffect(() => {
+    form.current?.querySelector("input")?.focus();
+    if (!given) return;
+    // The link works once: it stays neither in the address nor in the history.
+    history.replaceState(null, "", to());
+    form.current?.querySelector("form")?.requestSubmit();
+  }, []);
   return (
     <div class="alone">
       <main>
@@ -31,19 +48,28 @@ export function Login({ site, notice, done }: { site: Site; notice: string | und
           <h1>{text.login.title}</h1>
           <p class="soft">{text.login.about}</p>
         </div>
-        <Form
-          doing={doing}
-          button={doing.busy ? text.login.busy : text.login.button}
-          send={async () => {
-            if (!name.trim()) throw mistake(text.login.nameMissing, "name");
-            if (!passPhrase) throw mistake(text.login.passPhraseMissing, "passphrase");
-            await site.login(name.trim(), passPhrase);
-            await done();
-          }}
-        >
-          <Input label={text.login.name} field="name" value={name} set={setName} autocomplete="username" />
-          <Input label={text.login.passPhrase} field="passphrase" type="password" value={passPhrase} set={setPassPhrase} autocomplete="current-password" />
-        </Form>
+        <div ref={form}>
+          <Form
+            doing={doing}
+            button={doing.busy ? text.login.busy : text.login.button}
+            send={async () => {
+              if (!name.trim()) throw mistake(text.login.nameMissing, "name");
+              if (!passPhrase) throw mistake(text.login.passPhraseMissing, "passphrase");
+              await site.login(name.trim(), passPhrase);
+              await done();
+            }}
+          >
+            <Input label={text.login.name} field="name" value={name} set={setName} autocomplete="username" />
+            <Input
+              label={text.login.passPhrase}
+              field="passphrase"
+              type="password"
+              value={passPhrase}
+              set={setPassPhrase}
+              autocomplete="current-password"
+            />
+          </Form>
+        </div>
         <p>
           <a href={to("ticket")}>{text.login.haveTicket}</a>
         </p>

@@ -9,7 +9,15 @@ import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 /** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
-export function UseTicket({ site, ticket: given, done }: { site: Site; ticket: string; done: () => Promise<void> }) {
+export function UseTicket({
+  site,
+  ticket: given,
+  done,
+}: {
+  site: Site;
+  ticket: string;
+  done: () => Promise<void>;
+}) {
   const text = useText();
   const [ticket, setTicket] = useState(given);
   const [id, setId] = useState("");
@@ -43,8 +51,24 @@ export function UseTicket({ site, ticket: given, done }: { site: Site; ticket: s
             await done();
           }}
         >
-          <Input label={text.useTicket.ticket} field="ticket" help={text.useTicket.ticketHelp} lines={3} mono value={ticket} set={setTicket} placeholder="countersign://…" />
-          <Input label={text.login.name} field="id" help={text.useTicket.idHelp} value={id} set={setId} autocomplete="username" />
+          <Input
+            label={text.useTicket.ticket}
+            field="ticket"
+            help={text.useTicket.ticketHelp}
+            lines={3}
+            mono
+            value={ticket}
+            set={setTicket}
+            placeholder="countersign://…"
+          />
+          <Input
+            label={text.login.name}
+            field="id"
+            help={text.useTicket.idHelp}
+            value={id}
+            set={setId}
+            autocomplete="username"
+          />
           <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
         </Form>
         <p>

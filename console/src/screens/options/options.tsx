@@ -23,11 +23,16 @@ export function Options() {
     <Page title={text.screens.options} about={text.options.about}>
       <Shown reading={reading}>
         {({ options, floor }) => {
-          const offered = options.filter(({ rank }) => typeof rank === "number").sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
+          const offered = options
+            .filter(({ rank }) => typeof rank === "number")
+            .sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0));
           return (
             <>
               <Ranks offered={offered} reload={reading.reload} />
-              <Others options={options.filter(({ rank }) => typeof rank !== "number")} reload={reading.reload} />
+              <Others
+                options={options.filter(({ rank }) => typeof rank !== "number")}
+                reload={reading.reload}
+              />
               <FloorCard floor={floor as Floor} reload={reading.reload} />
             </>
           );
@@ -52,12 +57,16 @@ function Ranks({ offered, reload }: { offered: readonly Option[]; reload: () => 
     if (name === undefined || to < 0 || to >= names.length || from === to) return;
     const order = names.filter((_, at) => at !== from);
     order.splice(to, 0, name);
-    void doing.run(() => site.call("option.order", { names: order as Name[] })).then((ok) => {
-      if (!ok) return;
-      say(text.options.moved(name, to + 1));
-      reload();
-      requestAnimationFrame(() => list.current?.querySelector<HTMLElement>(`[data-name="${name}"] .grip`)?.focus());
-    });
+    void doing
+      .run(() => site.call("option.order", { names: order as Name[] }))
+      .then((ok) => {
+        if (!ok) return;
+        say(text.options.moved(name, to + 1));
+        reload();
+        requestAnimationFrame(() =>
+          list.current?.querySelector<HTMLElement>(`[data-name="${name}"] .grip`)?.focus(),
+        );
+      });
   };
 
   return (
@@ -108,10 +117,20 @@ function Ranks({ offered, reload }: { offered: readonly Option[]; reload: () => 
               <Strength of={option.strength} />
             </span>
             <span class="buttons">
-              <Button look="quiet" name={`${text.options.up} ${option.name}`} off={at === 0} onClick={() => move(at, at - 1)}>
+              <Button
+                look="quiet"
+                name={`${text.options.up} ${option.name}`}
+                off={at === 0}
+                onClick={() => move(at, at - 1)}
+              >
                 {text.options.up}
               </Button>
-              <Button look="quiet" name={`${text.options.down} ${option.name}`} off={at === offered.length - 1} onClick={() => move(at, at + 1)}>
+              <Button
+                look="quiet"
+                name={`${text.options.down} ${option.name}`}
+                off={at === offered.length - 1}
+                onClick={() => move(at, at + 1)}
+              >
                 {text.options.down}
               </Button>
               {may("option.disable") ? <Disable option={option} reload={reload} /> : null}
@@ -178,7 +197,15 @@ function Others({ options, reload }: { options: readonly Option[]; reload: () =>
                     {text.options.enable}
                   </Act>
                 ) : (
-                  <Confirm look="quiet" typed={false} target={option.name} title={text.options.enableTitle(option.name)} explanation={text.options.enableAbout} act={enable} done={reload}>
+                  <Confirm
+                    look="quiet"
+                    typed={false}
+                    target={option.name}
+                    title={text.options.enableTitle(option.name)}
+                    explanation={text.options.enableAbout}
+                    act={enable}
+                    done={reload}
+                  >
                     {text.options.enable}
                   </Confirm>
                 )}
@@ -201,7 +228,14 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
   return (
     <Card title={text.options.floor} about={text.options.floorAbout}>
       <div class="body">
-        <Choices label={text.options.weakest} value={chosen} set={choose} options={levels.map((level) => [level, text.options.strengths[level], text.options.strengthHelp[level]] as const)} />
+        <Choices
+          label={text.options.weakest}
+          value={chosen}
+          set={choose}
+          options={levels.map(
+            (level) => [level, text.options.strengths[level], text.options.strengthHelp[level]] as const,
+          )}
+        />
         <div class="buttons">
           {chosen === floor ? (
             <span class="soft small">{text.options.floorNow}</span>
@@ -211,7 +245,11 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
               look=""
               target={chosen}
               title={text.options.floorTitle(text.options.strengths[chosen])}
-              explanation={levels.indexOf(chosen) < levels.indexOf(floor) ? text.options.raiseAbout : text.options.lowerAbout}
+              explanation={
+                levels.indexOf(chosen) < levels.indexOf(floor)
+                  ? text.options.raiseAbout
+                  : text.options.lowerAbout
+              }
               fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
               act={() => site.call("option.floor", { floor: chosen, cut })}
               done={() => {

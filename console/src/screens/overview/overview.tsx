@@ -24,7 +24,11 @@ export function Overview() {
   const text = useText();
   const { me, may } = useConsole();
   const admin = me.role === "admin";
-  const status = useQuery("site.status", {}, { every: 10_000, on: ({ group }) => group === "lockdown" || group === "alarm" });
+  const status = useQuery(
+    "site.status",
+    {},
+    { every: 10_000, on: ({ group }) => group === "lockdown" || group === "alarm" },
+  );
   return (
     <Page title={text.screens.overview} about={text.overview.about}>
       <Shown reading={status}>
@@ -34,11 +38,23 @@ export function Overview() {
               <dl class="figures">
                 <div>
                   <dt>{text.overview.key}</dt>
-                  <dd>{site.sealed ? <Tag mood="bad">{text.overview.sealed}</Tag> : <Tag mood="good">{text.overview.unsealed}</Tag>}</dd>
+                  <dd>
+                    {site.sealed ? (
+                      <Tag mood="bad">{text.overview.sealed}</Tag>
+                    ) : (
+                      <Tag mood="good">{text.overview.unsealed}</Tag>
+                    )}
+                  </dd>
                 </div>
                 <div>
                   <dt>{text.screens.lockdown}</dt>
-                  <dd>{site.lockdown ? <Tag mood="bad">{text.lockdown.levels[site.lockdown].name}</Tag> : <Tag mood="good">{text.overview.noLockdown}</Tag>}</dd>
+                  <dd>
+                    {site.lockdown ? (
+                      <Tag mood="bad">{text.lockdown.levels[site.lockdown].name}</Tag>
+                    ) : (
+                      <Tag mood="good">{text.overview.noLockdown}</Tag>
+                    )}
+                  </dd>
                 </div>
                 {typeof site.sessions === "number" ? (
                   <div>
@@ -111,7 +127,8 @@ function Findings({ site }: { site: Status }) {
             <li key={at}>
               <Tag mood={finding.mood}>{finding.word}</Tag>
               <span>
-                {typeof finding.words === "string" ? <Marked>{finding.words}</Marked> : finding.words} {finding.where ? <a href={finding.where}>{text.overview.open}</a> : null}
+                {typeof finding.words === "string" ? <Marked>{finding.words}</Marked> : finding.words}{" "}
+                {finding.where ? <a href={finding.where}>{text.overview.open}</a> : null}
               </span>
             </li>
           ))}
@@ -125,20 +142,49 @@ function siteFindings(site: Status, text: Text): Finding[] {
   const { overview } = text;
   const findings: Finding[] = [];
   if (site.sealed) findings.push({ mood: "bad", word: overview.key, words: overview.sealedFinding });
-  if (site.lockdown) findings.push({ mood: "bad", word: text.screens.lockdown, words: overview.lockdownFinding, where: to("lockdown") });
-  if (site.locked_down) findings.push({ mood: "warn", word: text.screens.lockdown, words: overview.lockedDown(site.locked_down), where: to("lockdown") });
+  if (site.lockdown)
+    findings.push({
+      mood: "bad",
+      word: text.screens.lockdown,
+      words: overview.lockdownFinding,
+      where: to("lockdown"),
+    });
+  if (site.locked_down)
+    findings.push({
+      mood: "warn",
+      word: text.screens.lockdown,
+      words: overview.lockedDown(site.locked_down),
+      where: to("lockdown"),
+    });
   const delivery = site.delivery;
   if (delivery) {
-    if (!delivery.email && !delivery.text) findings.push({ mood: "plain", word: overview.delivery, words: overview.noChannel });
-    if (delivery.late) findings.push({ mood: "warn", word: overview.delivery, words: overview.late(delivery.oldest_error ?? ""), where: to("alarms", "deliveries") });
-    if (delivery.dead > 0) findings.push({ mood: "warn", word: overview.delivery, words: overview.dead(delivery.dead), where: to("alarms", "deliveries") });
+    if (!delivery.email && !delivery.text)
+      findings.push({ mood: "plain", word: overview.delivery, words: overview.noChannel });
+    if (delivery.late)
+      findings.push({
+        mood: "warn",
+        word: overview.delivery,
+        words: overview.late(delivery.oldest_error ?? ""),
+        where: to("alarms", "deliveries"),
+      });
+    if (delivery.dead > 0)
+      findings.push({
+        mood: "warn",
+        word: overview.delivery,
+        words: overview.dead(delivery.dead),
+        where: to("alarms", "deliveries"),
+      });
   }
   return findings;
 }
 
 function OpenAlarms() {
   const text = useText();
-  const alarms = useQuery("alarm.list", { state: "open", limit: 5 }, { every: 30_000, on: ({ group }) => group === "alarm" });
+  const alarms = useQuery(
+    "alarm.list",
+    { state: "open", limit: 5 },
+    { every: 30_000, on: ({ group }) => group === "alarm" },
+  );
   return (
     <Card title={text.overview.alarms} actions={<a href={to("alarms")}>{text.overview.allAlarms}</a>}>
       <Shown reading={alarms}>
@@ -151,9 +197,17 @@ function OpenAlarms() {
             <ul class="findings">
               {entries.map((alarm) => (
                 <li key={alarm.id}>
-                  <Tag mood={alarm.severity === "critical" ? "bad" : alarm.severity === "warning" ? "warn" : "plain"}>{text.states[alarm.severity]}</Tag>
+                  <Tag
+                    mood={
+                      alarm.severity === "critical" ? "bad" : alarm.severity === "warning" ? "warn" : "plain"
+                    }
+                  >
+                    {text.states[alarm.severity]}
+                  </Tag>
                   <span>
-                    <a href={to("alarms", alarm.id)}><Marked>{alarm.text}</Marked></a>{" "}
+                    <a href={to("alarms", alarm.id)}>
+                      <Marked>{alarm.text}</Marked>
+                    </a>{" "}
                     <span class="soft small">
                       <Time at={alarm.last} />
                     </span>

@@ -5,6 +5,7 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Form, Input } from "../../parts/form";
+import { ProofField } from "../../parts/proof-field";
 import { Qr } from "../../parts/qr";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
@@ -42,8 +43,14 @@ export function PeerTicket({ close, joined }: { close: () => void; joined: () =>
               setTicket(await site.call("peer.ticket", { person: person.trim() }));
             }}
           >
-            <Input label={text.peers.person} field="person" help={text.peers.personHelp} value={person} set={setPerson} />
-            {own ? <Input label={text.common.proof} field="current" help={text.common.proofHelp} type="password" autocomplete="current-password" value={proof} set={setProof} /> : null}
+            <Input
+              label={text.peers.person}
+              field="person"
+              help={text.peers.personHelp}
+              value={person}
+              set={setPerson}
+            />
+            {own ? <ProofField value={proof} set={setProof} /> : null}
           </Form>
         </>
       )}
@@ -110,9 +117,23 @@ export function JoinPeer({ close, done }: { close: () => void; done: () => void 
           done();
         }}
       >
-        <Input label={text.useTicket.ticket} field="ticket" lines={4} mono value={ticket} set={setTicket} placeholder="countersign://…" />
-        <Input label={text.peers.person} field="person" help={text.peers.personJoinHelp} value={person} set={setPerson} />
-        {own ? <Input label={text.common.proof} field="current" help={text.common.proofHelp} type="password" autocomplete="current-password" value={proof} set={setProof} /> : null}
+        <Input
+          label={text.useTicket.ticket}
+          field="ticket"
+          lines={4}
+          mono
+          value={ticket}
+          set={setTicket}
+          placeholder="countersign://…"
+        />
+        <Input
+          label={text.peers.person}
+          field="person"
+          help={text.peers.personJoinHelp}
+          value={person}
+          set={setPerson}
+        />
+        {own ? <ProofField value={proof} set={setProof} /> : null}
       </Form>
     </Dialog>
   );

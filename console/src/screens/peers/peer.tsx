@@ -1,11 +1,9 @@
-import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act } from "../../parts/button";
-import { Confirm } from "../../parts/confirm";
-import { Input } from "../../parts/form";
 import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { StateTag, Tag } from "../../parts/tag";
@@ -40,7 +38,12 @@ export function Peer({ site: id }: { site: string }) {
               actions={
                 <Act
                   look="quiet"
-                  act={() => site.call("peer.permit", { peer: id, allows: shown.allows.includes("messages") ? [] : ["messages"] })}
+                  act={() =>
+                    site.call("peer.permit", {
+                      peer: id,
+                      allows: shown.allows.includes("messages") ? [] : ["messages"],
+                    })
+                  }
                   done={reading.reload}
                 >
                   {shown.allows.includes("messages") ? text.peers.forbidMessages : text.peers.allowMessages}
@@ -50,9 +53,20 @@ export function Peer({ site: id }: { site: string }) {
               <div class="body">
                 <Facts
                   facts={[
-                    [text.peers.state, shown.in_lockdown ? <Tag mood="bad">{text.screens.lockdown}</Tag> : <StateTag state={shown.state} />],
+                    [
+                      text.peers.state,
+                      shown.in_lockdown ? (
+                        <Tag mood="bad">{text.screens.lockdown}</Tag>
+                      ) : (
+                        <StateTag state={shown.state} />
+                      ),
+                    ],
                     [text.peers.why, shown.why],
-                    [text.peers.connections, shown.connections.map((side) => text.peers.sides[side]).join(", ") || text.peers.notConnected],
+                    [
+                      text.peers.connections,
+                      shown.connections.map((side) => text.peers.sides[side]).join(", ") ||
+                        text.peers.notConnected,
+                    ],
                     [text.peers.allows, shown.allows.length ? text.peers.messages : text.peers.nothing],
                     [text.peers.address, <code>{shown.address}</code>],
                     [text.peers.joinedAt, <Exact at={shown.joined} />],
@@ -87,46 +101,55 @@ export function Peer({ site: id }: { site: string }) {
 
 function Danger({ peer, reload }: { peer: Shows; reload: () => void }) {
   const text = useText();
-  const { site, may, say } = useConsole();
-  const [reason, setReason] = useState("");
-  const { zone, state } = peer;
-  const field = <Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />;
+  const { site, say } = useConsole();
+  const { zone, state, site: id } = peer;
   return (
-    <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
-      <div class="body">
-        <div class="buttons">
-          {state === "active" && may("peer.suspend") ? (
-            <Confirm target={zone} typed={false} title={text.peers.suspendTitle(zone)} explanation={text.peers.suspendAbout} fields={field} act={() => site.call("peer.suspend", { peer: peer.site, reason })} done={reload}>
-              {text.peers.suspend}
-            </Confirm>
-          ) : null}
-          {!peer.in_lockdown && may("lockdown.peer") ? (
-            <Confirm
-              target={zone}
-              title={text.people.lockdownTitle(zone)}
-              explanation={text.peers.lockdownAbout}
-              fields={field}
-              act={() => site.call("lockdown.peer", { peer: peer.site, reason })}
-              done={() => {
-                say(text.lockdown.imposed(zone));
-                reload();
-              }}
-            >
-              {text.people.lockdown}
-            </Confirm>
-          ) : null}
-          {state !== "removed" && may("peer.remove") ? (
-            <Confirm target={zone} title={text.peers.removeTitle(zone)} explanation={text.peers.removeAbout} act={() => site.call("peer.remove", { peer: peer.site })} done={reload}>
-              {text.peers.remove}
-            </Confirm>
-          ) : null}
-          {state === "removed" && may("peer.forget") ? (
-            <Confirm target={zone} title={text.peers.forgetTitle(zone)} explanation={text.peers.forgetAbout} act={() => site.call("peer.forget", { peer: peer.site })} done={() => go("peers")}>
-              {text.peers.forget}
-            </Confirm>
-          ) : null}
-        </div>
-      </div>
-    </Card>
+    <Removals
+      target={zone}
+      removals={[
+        {
+          needs: "peer.suspend",
+          when: state === "active",
+          light: true,
+          reasoned: true,
+          words: text.peers.suspend,
+          title: text.peers.suspendTitle(zone),
+          about: text.peers.suspendAbout,
+          act: (reason) => site.call("peer.suspend", { peer: id, reason }),
+          done: reload,
+        },
+        {
+          needs: "lockdown.peer",
+          when: !peer.in_lockdown,
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(zone),
+          about: text.peers.lockdownAbout,
+          act: (reason) => site.call("lockdown.peer", { peer: id, reason }),
+          done: () => {
+            say(text.lockdown.imposed(zone));
+            reload();
+          },
+        },
+        {
+          needs: "peer.remove",
+          when: state !== "removed",
+          words: text.peers.remove,
+          title: text.peers.removeTitle(zone),
+          about: text.peers.removeAbout,
+          act: () => site.call("peer.remove", { peer: id }),
+          done: reload,
+        },
+        {
+          needs: "peer.forget",
+          when: state === "removed",
+          words: text.peers.forget,
+          title: text.peers.forgetTitle(zone),
+          about: text.peers.forgetAbout,
+          act: () => site.call("peer.forget", { peer: id }),
+          done: () => go("peers"),
+        },
+      ]}
+    />
   );
 }

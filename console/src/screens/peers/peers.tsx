@@ -46,11 +46,32 @@ function PeerList() {
           pages={pages}
           empty={<Empty title={text.peers.none}>{text.peers.noneAbout}</Empty>}
           columns={[
-            { title: text.peers.zone, is: "name", cell: ({ site, zone }) => <a href={to("peers", site)}>{zone}</a> },
+            {
+              title: text.peers.zone,
+              is: "name",
+              cell: ({ site, zone }) => <a href={to("peers", site)}>{zone}</a>,
+            },
             { title: text.peers.site, cell: ({ site }) => <code title={site}>{site.slice(0, 16)}…</code> },
-            { title: text.peers.state, cell: (peer) => (peer.in_lockdown ? <Tag mood="bad">{text.screens.lockdown}</Tag> : <StateTag state={peer.state} />) },
-            { title: text.peers.connections, cell: ({ connections }) => connections.map((side) => text.peers.sides[side]).join(", ") || <span class="soft">{text.peers.notConnected}</span> },
-            { title: text.peers.seen, cell: ({ last_seen }) => (last_seen ? <Time at={last_seen} /> : <span class="soft">–</span>) },
+            {
+              title: text.peers.state,
+              cell: (peer) =>
+                peer.in_lockdown ? (
+                  <Tag mood="bad">{text.screens.lockdown}</Tag>
+                ) : (
+                  <StateTag state={peer.state} />
+                ),
+            },
+            {
+              title: text.peers.connections,
+              cell: ({ connections }) =>
+                connections.map((side) => text.peers.sides[side]).join(", ") || (
+                  <span class="soft">{text.peers.notConnected}</span>
+                ),
+            },
+            {
+              title: text.peers.seen,
+              cell: ({ last_seen }) => (last_seen ? <Time at={last_seen} /> : <span class="soft">–</span>),
+            },
           ]}
         />
       </section>
@@ -107,7 +128,18 @@ function Server() {
           <div class="body">
             <Facts
               facts={[
-                [text.peers.state, server.wanted ? server.listens ? <Tag mood="good">{text.peers.running}</Tag> : <Tag mood="warn">{text.peers.notListening}</Tag> : <Tag mood="plain">{text.peers.off}</Tag>],
+                [
+                  text.peers.state,
+                  server.wanted ? (
+                    server.listens ? (
+                      <Tag mood="good">{text.peers.running}</Tag>
+                    ) : (
+                      <Tag mood="warn">{text.peers.notListening}</Tag>
+                    )
+                  ) : (
+                    <Tag mood="plain">{text.peers.off}</Tag>
+                  ),
+                ],
                 [text.peers.listens, server.listens],
                 [text.peers.address, server.address],
               ]}

@@ -10,7 +10,13 @@ export interface Contact {
   emails?: readonly string[] | null | undefined;
   telephones?: readonly { label: string; number: string }[] | null | undefined;
   postal_address?:
-    | { lines?: string[] | null | undefined; postal_code?: string | null | undefined; city?: string | null | undefined; region?: string | null | undefined; country?: string | null | undefined }
+    | {
+        lines?: string[] | null | undefined;
+        postal_code?: string | null | undefined;
+        city?: string | null | undefined;
+        region?: string | null | undefined;
+        country?: string | null | undefined;
+      }
     | null
     | undefined;
   language?: string | null | undefined;
@@ -32,7 +38,14 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
   const console = useConsole();
   const [editing, setEditing] = useState(false);
   const address = data.postal_address;
-  const lines = address ? [...(address.lines ?? []), [address.postal_code, address.city].filter(Boolean).join(" "), address.region, address.country].filter(Boolean) : [];
+  const lines = address
+    ? [
+        ...(address.lines ?? []),
+        [address.postal_code, address.city].filter(Boolean).join(" "),
+        address.region,
+        address.country,
+      ].filter(Boolean)
+    : [];
   const emails = data.emails ?? [];
   const telephones = data.telephones ?? [];
   const pairs = Object.entries(attributes ?? {});
@@ -41,7 +54,11 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
     <Card
       title={text.contact.title}
       actions={
-        <Button look="quiet" name={`${text.common.edit} ${text.contact.title}`} onClick={() => setEditing(true)}>
+        <Button
+          look="quiet"
+          name={`${text.common.edit} ${text.contact.title}`}
+          onClick={() => setEditing(true)}
+        >
           {text.common.edit}
         </Button>
       }
@@ -55,7 +72,16 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
           <Facts
             facts={[
               [text.contact.emails, emails.length ? <Lines of={emails} /> : ""],
-              [text.contact.telephones, telephones.length ? <Lines of={telephones.map(({ label, number }) => (label ? `${number} (${label})` : number))} /> : ""],
+              [
+                text.contact.telephones,
+                telephones.length ? (
+                  <Lines
+                    of={telephones.map(({ label, number }) => (label ? `${number} (${label})` : number))}
+                  />
+                ) : (
+                  ""
+                ),
+              ],
               [text.contact.address, lines.length ? <Lines of={lines as string[]} /> : ""],
               [text.contact.language, data.language],
               ...pairs.map(([key, value]) => [key, String(value)] as const),

@@ -6,7 +6,13 @@ import { Form, Input, Select } from "../../parts/form";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
-export function CreatePerson({ close, done }: { close: () => void; done: (made: Result<"person.create">) => void }) {
+export function CreatePerson({
+  close,
+  done,
+}: {
+  close: () => void;
+  done: (made: Result<"person.create">) => void;
+}) {
   const text = useText();
   const { site, say } = useConsole();
   const [name, setName] = useState("");
@@ -22,14 +28,26 @@ export function CreatePerson({ close, done }: { close: () => void; done: (made: 
         button={text.people.create}
         cancel={close}
         send={async () => {
-          const made = await site.call("person.create", { name: name.trim(), role, ...(fullName ? { full_name: fullName } : {}), ...(email ? { email } : {}) });
+          const made = await site.call("person.create", {
+            name: name.trim(),
+            role,
+            ...(fullName ? { full_name: fullName } : {}),
+            ...(email ? { email } : {}),
+          });
           say(text.people.created(made.name));
           done(made);
         }}
       >
         <Input label={text.people.name} field="name" help={text.people.nameHelp} value={name} set={setName} />
         <Input label={text.people.fullName} field="full_name" value={fullName} set={setFullName} />
-        <Input label={text.people.email} field="email" type="email" help={text.people.emailHelp} value={email} set={setEmail} />
+        <Input
+          label={text.people.email}
+          field="email"
+          type="email"
+          help={text.people.emailHelp}
+          value={email}
+          set={setEmail}
+        />
         <Select
           label={text.people.role}
           field="role"

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { useDoing } from "../../app/queries";
 import { Dialog } from "../../parts/dialog";
 import { Form, Input } from "../../parts/form";
+import { ProofField } from "../../parts/proof-field";
 import { mistake } from "../../site/contract";
 import { useText, type Text } from "../../text/catalogue";
 import type { Contact } from "./contact-card";
@@ -10,7 +11,13 @@ import type { Contact } from "./contact-card";
 export interface Changed {
   emails?: string[];
   telephones?: { label: string; number: string }[];
-  postal_address?: { lines: string[]; postal_code?: string; city?: string; region?: string; country?: string } | null;
+  postal_address?: {
+    lines: string[];
+    postal_code?: string;
+    city?: string;
+    region?: string;
+    country?: string;
+  } | null;
   language?: string | null;
   attributes?: Record<string, string | null>;
 }
@@ -34,7 +41,9 @@ export function EditContact({ data, attributes, own, close, save }: Props) {
   const address = data.postal_address;
   const start = {
     emails: (data.emails ?? []).join("\n"),
-    telephones: (data.telephones ?? []).map(({ label, number }) => (label ? `${label}: ${number}` : number)).join("\n"),
+    telephones: (data.telephones ?? [])
+      .map(({ label, number }) => (label ? `${label}: ${number}` : number))
+      .join("\n"),
     street: (address?.lines ?? []).join("\n"),
     code: address?.postal_code ?? "",
     city: address?.city ?? "",
@@ -52,25 +61,89 @@ export function EditContact({ data, attributes, own, close, save }: Props) {
   const proves = own && typed.emails !== start.emails;
   return (
     <Dialog title={text.contact.edit} close={close} wide>
-      <Form doing={doing} button={text.common.save} cancel={close} send={() => save(changes(start, typed, text), proves ? proof : undefined)}>
-        <Input label={text.contact.emails} field="emails" help={text.contact.emailsHelp} lines={2} value={typed.emails} set={change("emails")} />
-        {proves ? <Input label={text.common.proof} field="current" help={text.common.proofHelp} type="password" autocomplete="current-password" value={proof} set={setProof} /> : null}
-        <Input label={text.contact.telephones} field="telephones" help={text.contact.telephonesHelp} lines={2} value={typed.telephones} set={change("telephones")} />
-        <Input label={text.contact.street} field="postal_address.lines" lines={2} value={typed.street} set={change("street")} />
+      <Form
+        doing={doing}
+        button={text.common.save}
+        cancel={close}
+        send={() => save(changes(start, typed, text), proves ? proof : undefined)}
+      >
+        <Input
+          label={text.contact.emails}
+          field="emails"
+          help={text.contact.emailsHelp}
+          lines={2}
+          value={typed.emails}
+          set={change("emails")}
+        />
+        {proves ? <ProofField value={proof} set={setProof} /> : null}
+        <Input
+          label={text.contact.telephones}
+          field="telephones"
+          help={text.contact.telephonesHelp}
+          lines={2}
+          value={typed.telephones}
+          set={change("telephones")}
+        />
+        <Input
+          label={text.contact.street}
+          field="postal_address.lines"
+          lines={2}
+          value={typed.street}
+          set={change("street")}
+        />
         <div class="two">
-          <Input label={text.contact.code} field="postal_address.postal_code" value={typed.code} set={change("code")} />
-          <Input label={text.contact.city} field="postal_address.city" value={typed.city} set={change("city")} />
-          <Input label={text.contact.region} field="postal_address.region" value={typed.region} set={change("region")} />
-          <Input label={text.contact.country} field="postal_address.country" help={text.contact.countryHelp} value={typed.country} set={change("country")} />
+          <Input
+            label={text.contact.code}
+            field="postal_address.postal_code"
+            value={typed.code}
+            set={change("code")}
+          />
+          <Input
+            label={text.contact.city}
+            field="postal_address.city"
+            value={typed.city}
+            set={change("city")}
+          />
+          <Input
+            label={text.contact.region}
+            field="postal_address.region"
+            value={typed.region}
+            set={change("region")}
+          />
+          <Input
+            label={text.contact.country}
+            field="postal_address.country"
+            help={text.contact.countryHelp}
+            value={typed.country}
+            set={change("country")}
+          />
         </div>
-        <Input label={text.contact.language} field="language" help={text.contact.languageHelp} value={typed.language} set={change("language")} />
-        {attributes ? <Input label={text.contact.attributes} field="attributes" help={text.contact.attributesHelp} lines={3} value={typed.attributes} set={change("attributes")} /> : null}
+        <Input
+          label={text.contact.language}
+          field="language"
+          help={text.contact.languageHelp}
+          value={typed.language}
+          set={change("language")}
+        />
+        {attributes ? (
+          <Input
+            label={text.contact.attributes}
+            field="attributes"
+            help={text.contact.attributesHelp}
+            lines={3}
+            value={typed.attributes}
+            set={change("attributes")}
+          />
+        ) : null}
       </Form>
     </Dialog>
   );
 }
 
-type Typed = Record<"emails" | "telephones" | "street" | "code" | "city" | "region" | "country" | "language" | "attributes", string>;
+type Typed = Record<
+  "emails" | "telephones" | "street" | "code" | "city" | "region" | "country" | "language" | "attributes",
+  string
+>;
 
 function changes(start: Typed, typed: Typed, text: Text): Changed {
   const changed: Changed = {};
@@ -86,7 +159,13 @@ function changes(start: Typed, typed: Typed, text: Text): Changed {
     const { street, code, city, region, country } = typed;
     changed.postal_address = parts.every((part) => !typed[part].trim())
       ? null
-      : { lines: lines(street), ...(code ? { postal_code: code } : {}), ...(city ? { city } : {}), ...(region ? { region } : {}), ...(country ? { country } : {}) };
+      : {
+          lines: lines(street),
+          ...(code ? { postal_code: code } : {}),
+          ...(city ? { city } : {}),
+          ...(region ? { region } : {}),
+          ...(country ? { country } : {}),
+        };
   }
   if (typed.language !== start.language) changed.language = typed.language.trim() || null;
   if (typed.attributes !== start.attributes) {

@@ -7,7 +7,13 @@ import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 /** Loads a person from a dump. */
-export function LoadPerson({ close, done }: { close: () => void; done: (made: Result<"person.load">) => void }) {
+export function LoadPerson({
+  close,
+  done,
+}: {
+  close: () => void;
+  done: (made: Result<"person.load">) => void;
+}) {
   const text = useText();
   const { site, say } = useConsole();
   const [dump, setDump] = useState("");

@@ -46,7 +46,13 @@ export function PeopleList() {
       }
     >
       <div class="search">
-        <Input label={text.people.search} type="search" value={typed} set={setTyped} placeholder={text.people.searchHint} />
+        <Input
+          label={text.people.search}
+          type="search"
+          value={typed}
+          set={setTyped}
+          placeholder={text.people.searchHint}
+        />
       </div>
       <section class="card" aria-live="polite" aria-busy={prefix !== "" && found.data === undefined}>
         {prefix ? (
@@ -56,10 +62,16 @@ export function PeopleList() {
             <Table {...table} entries={found.data} />
           )
         ) : (
-          <List {...table} pages={pages} empty={<Empty title={text.people.none}>{text.people.noneAbout}</Empty>} />
+          <List
+            {...table}
+            pages={pages}
+            empty={<Empty title={text.people.none}>{text.people.noneAbout}</Empty>}
+          />
         )}
       </section>
-      {open === "create" ? <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} /> : null}
+      {open === "create" ? (
+        <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
+      ) : null}
       {open === "load" ? (
         <Dialog title={text.people.load} close={() => setOpen(undefined)} wide>
           <LoadPerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
@@ -85,7 +97,10 @@ function useSearch(prefix: string): { data: Account[] | undefined; reload: () =>
   useEffect(() => {
     if (reading.data) keep(reading.data);
   }, [reading.data]);
-  return { data: reading.data ?? kept?.filter(({ name }) => name.startsWith(prefix)), reload: reading.reload };
+  return {
+    data: reading.data ?? kept?.filter(({ name }) => name.startsWith(prefix)),
+    reload: reading.reload,
+  };
 }
 
 function useColumns(reload: () => void): Column<Account>[] {
@@ -102,9 +117,15 @@ function useColumns(reload: () => void): Column<Account>[] {
       is: "end",
       cell: ({ name, state }) => (
         <>
-          {ticketFor === name ? <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} /> : null}
+          {ticketFor === name ? (
+            <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
+          ) : null}
           {may("ticket.issue") && state === "active" ? (
-            <Button look="quiet" name={`${text.people.passPhraseTicket} ${name}`} onClick={() => setTicketFor(name)}>
+            <Button
+              look="quiet"
+              name={`${text.people.passPhraseTicket} ${name}`}
+              onClick={() => setTicketFor(name)}
+            >
               {text.people.passPhraseTicket}
             </Button>
           ) : null}
@@ -138,7 +159,12 @@ function useColumns(reload: () => void): Column<Account>[] {
             </Act>
           ) : null}
           {state === "disabled" && may("person.enable") ? (
-            <Act look="quiet" name={`${text.people.enable} ${name}`} act={() => site.call("person.enable", { name })} done={reload}>
+            <Act
+              look="quiet"
+              name={`${text.people.enable} ${name}`}
+              act={() => site.call("person.enable", { name })}
+              done={reload}
+            >
               {text.people.enable}
             </Act>
           ) : null}

@@ -3,10 +3,9 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
-import { Confirm } from "../../parts/confirm";
 import { save } from "../../parts/copy";
-import { Input } from "../../parts/form";
 import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
 import { StateTag } from "../../parts/tag";
 import { Exact } from "../../parts/time";
@@ -25,7 +24,11 @@ export function Person({ name }: { name: string }) {
   const text = useText();
   const reading = useQuery("person.show", { name });
   return (
-    <Page title={name} back={{ href: to("people"), words: text.screens.people }} actions={reading.data ? <Actions person={reading.data} reload={reading.reload} /> : null}>
+    <Page
+      title={name}
+      back={{ href: to("people"), words: text.screens.people }}
+      actions={reading.data ? <Actions person={reading.data} reload={reading.reload} /> : null}
+    >
       <Shown reading={reading}>
         {(person) => (
           <>
@@ -34,7 +37,13 @@ export function Person({ name }: { name: string }) {
               <ContactCard
                 data={person}
                 attributes={person.attributes ?? {}}
-                save={({ attributes, ...params }, { site }) => site.call("person.set_data", { name: person.name, ...params, ...(attributes ? { attributes } : {}) })}
+                save={({ attributes, ...params }, { site }) =>
+                  site.call("person.set_data", {
+                    name: person.name,
+                    ...params,
+                    ...(attributes ? { attributes } : {}),
+                  })
+                }
                 reload={reading.reload}
               />
             </div>
@@ -55,7 +64,9 @@ function Actions({ person, reload }: { person: Shows; reload: () => void }) {
   const { name, state } = person;
   return (
     <>
-      {ticket ? <IssueTicket person={name} kind={ticket} close={() => setTicket(undefined)} done={reload} /> : null}
+      {ticket ? (
+        <IssueTicket person={name} kind={ticket} close={() => setTicket(undefined)} done={reload} />
+      ) : null}
       {state === "active" ? (
         <>
           <Button onClick={() => setTicket("device")}>{text.devices.enrol}</Button>
@@ -97,13 +108,22 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
           {may("person.dump") ? (
             <Act
               look="quiet"
-              act={async () => save(`${person.name}.json`, JSON.stringify(await site.call("person.dump", { name: person.name }), null, 2))}
+              act={async () =>
+                save(
+                  `${person.name}.json`,
+                  JSON.stringify(await site.call("person.dump", { name: person.name }), null, 2),
+                )
+              }
             >
               {text.people.dumpAction}
             </Act>
           ) : null}
           {may("person.update") ? (
-            <Button look="quiet" name={`${text.common.edit} ${text.people.account}`} onClick={() => setEditing(true)}>
+            <Button
+              look="quiet"
+              name={`${text.common.edit} ${text.people.account}`}
+              onClick={() => setEditing(true)}
+            >
               {text.common.edit}
             </Button>
           ) : null}
@@ -116,79 +136,79 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
             [text.people.fullName, person.full_name],
             [text.people.role, text.roles[person.role]],
             [text.people.state, <StateTag state={person.state} />],
-            [text.people.passPhrase, person.passphrase_set ? <Exact at={person.passphrase_set} /> : text.people.noPassPhrase],
+            [
+              text.people.passPhrase,
+              person.passphrase_set ? <Exact at={person.passphrase_set} /> : text.people.noPassPhrase,
+            ],
             [text.people.createdAt, <Exact at={person.created} />],
             [text.people.changedAt, <Exact at={person.changed} />],
             [text.people.id, <code>{person.id}</code>],
           ]}
         />
       </div>
-      {editing ? <EditAccount person={person} close={() => setEditing(false)} done={(name) => (name === person.name ? reload() : go("people", name))} /> : null}
+      {editing ? (
+        <EditAccount
+          person={person}
+          close={() => setEditing(false)}
+          done={(name) => (name === person.name ? reload() : go("people", name))}
+        />
+      ) : null}
     </Card>
   );
 }
 
-/** What takes access away. Each explains itself and asks. */
 function Danger({ person, reload }: { person: Shows; reload: () => void }) {
   const text = useText();
-  const { site, may, say } = useConsole();
-  const [reason, setReason] = useState("");
+  const { site, say } = useConsole();
   const { name, state } = person;
+  const then = (words: string) => () => {
+    say(words);
+    reload();
+  };
   return (
-    <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
-      <div class="body">
-        <div class="buttons">
-          {state === "active" && may("person.lock") ? (
-            <Confirm
-              target={name}
-              typed={false}
-              title={text.people.lockTitle(name)}
-              explanation={text.people.lockAbout}
-              act={() => site.call("person.lock", { name })}
-              done={() => {
-                say(text.people.locked(name));
-                reload();
-              }}
-            >
-              {text.people.lock}
-            </Confirm>
-          ) : null}
-          {state !== "disabled" && may("person.disable") ? (
-            <Confirm target={name} title={text.people.disableTitle(name)} explanation={text.people.disableAbout} act={() => site.call("person.disable", { name })} done={reload}>
-              {text.people.disable}
-            </Confirm>
-          ) : null}
-          {may("lockdown.person") ? (
-            <Confirm
-              target={name}
-              title={text.people.lockdownTitle(name)}
-              explanation={text.people.lockdownAbout}
-              fields={<Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />}
-              act={() => site.call("lockdown.person", { name, reason })}
-              done={() => {
-                say(text.lockdown.imposed(name));
-                reload();
-              }}
-            >
-              {text.people.lockdown}
-            </Confirm>
-          ) : null}
-          {may("person.delete") ? (
-            <Confirm
-              target={name}
-              title={text.people.deleteTitle(name)}
-              explanation={text.people.deleteAbout}
-              act={() => site.call("person.delete", { name })}
-              done={() => {
-                say(text.people.deleted(name));
-                go("people");
-              }}
-            >
-              {text.people.delete}
-            </Confirm>
-          ) : null}
-        </div>
-      </div>
-    </Card>
+    <Removals
+      target={name}
+      removals={[
+        {
+          needs: "person.lock",
+          when: state === "active",
+          light: true,
+          words: text.people.lock,
+          title: text.people.lockTitle(name),
+          about: text.people.lockAbout,
+          act: () => site.call("person.lock", { name }),
+          done: then(text.people.locked(name)),
+        },
+        {
+          needs: "person.disable",
+          when: state !== "disabled",
+          words: text.people.disable,
+          title: text.people.disableTitle(name),
+          about: text.people.disableAbout,
+          act: () => site.call("person.disable", { name }),
+          done: reload,
+        },
+        {
+          needs: "lockdown.person",
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(name),
+          about: text.people.lockdownAbout,
+          act: (reason) => site.call("lockdown.person", { name, reason }),
+          done: then(text.lockdown.imposed(name)),
+        },
+        {
+          needs: "person.delete",
+          words: text.people.delete,
+          title: text.people.deleteTitle(name),
+          about: text.people.deleteAbout,
+          act: () => site.call("person.delete", { name }),
+          done: () => {
+            say(text.people.deleted(name));
+            go("people");
+          },
+        },
+      ]}
+    />
   );
 }

@@ -25,7 +25,9 @@ export function Profile() {
       about={text.profile.about}
       actions={
         <>
-          {may("ticket.issue") ? <Button onClick={() => setOpen("device")}>{text.devices.enrol}</Button> : null}
+          {may("ticket.issue") ? (
+            <Button onClick={() => setOpen("device")}>{text.devices.enrol}</Button>
+          ) : null}
           {may("self.passphrase_start") ? (
             <Button look="main" onClick={() => setOpen("passphrase")}>
               {text.profile.changePassPhrase}
@@ -49,12 +51,24 @@ export function Profile() {
             />
           </div>
         </Card>
-        <ContactCard data={me} own save={({ attributes: _, ...params }, { site }) => site.call("self.set_data", params)} reload={refresh} />
+        <ContactCard
+          data={me}
+          own
+          save={({ attributes: _, ...params }, { site }) => site.call("self.set_data", params)}
+          reload={refresh}
+        />
       </div>
       {may("device.list") ? <DeviceTable person={me.name} renewed={renewed} /> : null}
       {may("session.list") ? <SessionTable name={me.name} /> : null}
       {open === "passphrase" ? <ChangePassPhrase close={() => setOpen(undefined)} /> : null}
-      {open === "device" ? <IssueTicket kind="device" person={me.name} close={() => setOpen(undefined)} done={() => renew(renewed + 1)} /> : null}
+      {open === "device" ? (
+        <IssueTicket
+          kind="device"
+          person={me.name}
+          close={() => setOpen(undefined)}
+          done={() => renew(renewed + 1)}
+        />
+      ) : null}
     </Page>
   );
 }
@@ -79,7 +93,14 @@ function ChangePassPhrase({ close }: { close: () => void }) {
           close();
         }}
       >
-        <Input label={text.common.proof} field="current" type="password" autocomplete="current-password" value={current} set={setCurrent} />
+        <Input
+          label={text.common.proof}
+          field="current"
+          type="password"
+          autocomplete="current-password"
+          value={current}
+          set={setCurrent}
+        />
         <NewPassPhraseFields value={value} set={set} />
       </Form>
     </Dialog>

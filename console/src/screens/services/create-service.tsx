@@ -24,7 +24,11 @@ export function CreateService({ close, done }: { close: () => void; done: (name:
         button={text.services.create}
         cancel={close}
         send={async () => {
-          const made = await site.call("service.create", { name: name.trim(), ...(fullName ? { full_name: fullName } : {}), ...(certificate.trim() ? { certificate } : {}) });
+          const made = await site.call("service.create", {
+            name: name.trim(),
+            ...(fullName ? { full_name: fullName } : {}),
+            ...(certificate.trim() ? { certificate } : {}),
+          });
           say(text.people.created(made.name));
           done(made.name);
         }}
@@ -32,7 +36,15 @@ export function CreateService({ close, done }: { close: () => void; done: (name:
         <Input label={text.people.name} field="name" value={name} set={setName} />
         <Input label={text.people.fullName} field="full_name" value={fullName} set={setFullName} />
         <FileField label={text.services.certificateFile} set={setCertificate} />
-        <Input label={text.services.certificate} field="certificate" help={text.services.certificateHelp} lines={4} mono value={certificate} set={setCertificate} />
+        <Input
+          label={text.services.certificate}
+          field="certificate"
+          help={text.services.certificateHelp}
+          lines={4}
+          mono
+          value={certificate}
+          set={setCertificate}
+        />
       </Form>
     </Dialog>
   );
@@ -58,7 +70,15 @@ export function AddKey({ name, close, done }: { name: string; close: () => void;
         }}
       >
         <FileField label={text.services.certificateFile} set={setCertificate} />
-        <Input label={text.services.certificate} field="certificate" help={text.services.certificateHelp} lines={4} mono value={certificate} set={setCertificate} />
+        <Input
+          label={text.services.certificate}
+          field="certificate"
+          help={text.services.certificateHelp}
+          lines={4}
+          mono
+          value={certificate}
+          set={setCertificate}
+        />
         <Input label={text.applications.label} field="label" value={label} set={setLabel} />
       </Form>
     </Dialog>

@@ -4,8 +4,8 @@ import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
-import { Input } from "../../parts/form";
 import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
 import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
@@ -24,7 +24,11 @@ export function Service({ name }: { name: string }) {
   const [adding, add] = useState(false);
   const reading = useQuery("service.show", { name });
   return (
-    <Page title={name} back={{ href: to("services"), words: text.screens.services }} actions={reading.data ? <Return service={reading.data} reload={reading.reload} /> : null}>
+    <Page
+      title={name}
+      back={{ href: to("services"), words: text.screens.services }}
+      actions={reading.data ? <Return service={reading.data} reload={reading.reload} /> : null}
+    >
       <Shown reading={reading}>
         {(service) => (
           <>
@@ -57,8 +61,15 @@ export function Service({ name }: { name: string }) {
                   entries={service.keys}
                   id={({ thumbprint }) => thumbprint}
                   columns={[
-                    { title: text.services.thumbprint, is: "name", cell: ({ thumbprint }) => <code class="break">{thumbprint}</code> },
-                    { title: text.applications.label, cell: ({ label }) => label || <span class="soft">–</span> },
+                    {
+                      title: text.services.thumbprint,
+                      is: "name",
+                      cell: ({ thumbprint }) => <code class="break">{thumbprint}</code>,
+                    },
+                    {
+                      title: text.applications.label,
+                      cell: ({ label }) => label || <span class="soft">–</span>,
+                    },
                     { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
                     {
                       title: text.common.actions,
@@ -118,45 +129,52 @@ function Return({ service, reload }: { service: Shows; reload: () => void }) {
 
 function Danger({ service, reload }: { service: Shows; reload: () => void }) {
   const text = useText();
-  const { site, may, say } = useConsole();
-  const [reason, setReason] = useState("");
+  const { site, say } = useConsole();
   const { name, state } = service;
   return (
-    <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
-      <div class="body">
-        <div class="buttons">
-          {state === "active" && may("service.lock") ? (
-            <Confirm target={name} typed={false} title={text.people.lockTitle(name)} explanation={text.services.lockAbout} act={() => site.call("service.lock", { name })} done={reload}>
-              {text.people.lock}
-            </Confirm>
-          ) : null}
-          {state !== "disabled" && may("service.disable") ? (
-            <Confirm target={name} title={text.people.disableTitle(name)} explanation={text.services.disableAbout} act={() => site.call("service.disable", { name })} done={reload}>
-              {text.people.disable}
-            </Confirm>
-          ) : null}
-          {may("lockdown.service") ? (
-            <Confirm
-              target={name}
-              title={text.people.lockdownTitle(name)}
-              explanation={text.services.lockdownAbout}
-              fields={<Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />}
-              act={() => site.call("lockdown.service", { name, reason })}
-              done={() => {
-                say(text.lockdown.imposed(name));
-                reload();
-              }}
-            >
-              {text.people.lockdown}
-            </Confirm>
-          ) : null}
-          {may("service.delete") ? (
-            <Confirm target={name} title={text.people.deleteTitle(name)} explanation={text.services.deleteAbout} act={() => site.call("service.delete", { name })} done={() => go("services")}>
-              {text.people.delete}
-            </Confirm>
-          ) : null}
-        </div>
-      </div>
-    </Card>
+    <Removals
+      target={name}
+      removals={[
+        {
+          needs: "service.lock",
+          when: state === "active",
+          light: true,
+          words: text.people.lock,
+          title: text.people.lockTitle(name),
+          about: text.services.lockAbout,
+          act: () => site.call("service.lock", { name }),
+          done: reload,
+        },
+        {
+          needs: "service.disable",
+          when: state !== "disabled",
+          words: text.people.disable,
+          title: text.people.disableTitle(name),
+          about: text.services.disableAbout,
+          act: () => site.call("service.disable", { name }),
+          done: reload,
+        },
+        {
+          needs: "lockdown.service",
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(name),
+          about: text.services.lockdownAbout,
+          act: (reason) => site.call("lockdown.service", { name, reason }),
+          done: () => {
+            say(text.lockdown.imposed(name));
+            reload();
+          },
+        },
+        {
+          needs: "service.delete",
+          words: text.people.delete,
+          title: text.people.deleteTitle(name),
+          about: text.services.deleteAbout,
+          act: () => site.call("service.delete", { name }),
+          done: () => go("services"),
+        },
+      ]}
+    />
   );
 }

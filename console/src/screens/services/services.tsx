@@ -40,8 +40,15 @@ function ServiceList() {
           pages={pages}
           empty={<Empty title={text.services.none}>{text.services.noneAbout}</Empty>}
           columns={[
-            { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("services", name)}>{name}</a> },
-            { title: text.people.fullName, cell: ({ full_name }) => full_name || <span class="soft">–</span> },
+            {
+              title: text.people.name,
+              is: "name",
+              cell: ({ name }) => <a href={to("services", name)}>{name}</a>,
+            },
+            {
+              title: text.people.fullName,
+              cell: ({ full_name }) => full_name || <span class="soft">–</span>,
+            },
             { title: text.people.state, cell: ({ state }) => <StateTag state={state} /> },
             { title: text.people.createdAt, cell: ({ created }) => <Time at={created} /> },
           ]}

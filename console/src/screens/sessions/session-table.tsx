@@ -25,15 +25,34 @@ export function SessionTable({ name }: { name?: string }) {
         columns={[
           ...(name
             ? []
-            : [{ title: text.sessions.account, is: "name" as const, cell: (session: { name: string; role: string }) => (session.role === "service" ? session.name : <a href={to("people", session.name)}>{session.name}</a>) }]),
+            : [
+                {
+                  title: text.sessions.account,
+                  is: "name" as const,
+                  cell: (session: { name: string; role: string }) =>
+                    session.role === "service" ? (
+                      session.name
+                    ) : (
+                      <a href={to("people", session.name)}>{session.name}</a>
+                    ),
+                },
+              ]),
           { title: text.sessions.from, cell: ({ peer }) => <code class="break">{peer}</code> },
-          { title: text.sessions.proof, cell: ({ proof }) => (text.proofs as Readonly<Record<string, string>>)[proof] ?? proof },
+          {
+            title: text.sessions.proof,
+            cell: ({ proof }) => (text.proofs as Readonly<Record<string, string>>)[proof] ?? proof,
+          },
           { title: text.sessions.option, cell: ({ option }) => <code class="break">{option}</code> },
           { title: text.sessions.opened, cell: ({ opened }) => <Time at={opened} /> },
           { title: text.sessions.ends, cell: ({ ends }) => <Time at={ends} /> },
           {
             title: text.sessions.state,
-            cell: ({ id, connected }) => (id === own ? <Tag mood="good">{text.sessions.yours}</Tag> : <StateTag state={connected ? "connected" : "suspended"} />),
+            cell: ({ id, connected }) =>
+              id === own ? (
+                <Tag mood="good">{text.sessions.yours}</Tag>
+              ) : (
+                <StateTag state={connected ? "connected" : "suspended"} />
+              ),
           },
           {
             title: text.common.actions,

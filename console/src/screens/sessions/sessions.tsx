@@ -13,7 +13,10 @@ export function Sessions() {
   const text = useText();
   const { may } = useConsole();
   return (
-    <Page title={text.screens.sessions} about={may("penalty.list") ? text.sessions.about : text.sessions.aboutOwn}>
+    <Page
+      title={text.screens.sessions}
+      about={may("penalty.list") ? text.sessions.about : text.sessions.aboutOwn}
+    >
       <SessionTable />
       {may("penalty.list") ? <Penalties /> : null}
     </Page>
@@ -38,13 +41,21 @@ function Penalties() {
               columns={[
                 { title: text.penalties.source, is: "name", cell: ({ source }) => <code>{source}</code> },
                 { title: text.penalties.points, cell: ({ points }) => points },
-                { title: text.penalties.until, cell: ({ until }) => (until ? <Time at={until} /> : <span class="soft">–</span>) },
+                {
+                  title: text.penalties.until,
+                  cell: ({ until }) => (until ? <Time at={until} /> : <span class="soft">–</span>),
+                },
                 {
                   title: text.common.actions,
                   is: "end",
                   cell: ({ source }) =>
                     may("penalty.forget") ? (
-                      <Act look="quiet" name={`${text.penalties.forget} ${source}`} act={() => site.call("penalty.forget", { source })} done={reading.reload}>
+                      <Act
+                        look="quiet"
+                        name={`${text.penalties.forget} ${source}`}
+                        act={() => site.call("penalty.forget", { source })}
+                        done={reading.reload}
+                      >
                         {text.penalties.forget}
                       </Act>
                     ) : null,

@@ -14,7 +14,8 @@ import { useText } from "../../text/catalogue";
 type Setting = Result<"config.list">["settings"][number];
 
 const section = (key: string): string => (key.includes(".") ? key.slice(0, key.indexOf(".")) : "");
-const written = (value: unknown): string => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value));
+const written = (value: unknown): string =>
+  value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
 
 /** The settings of the site: value, origin, and a change while it runs. */
 export function Settings() {
@@ -25,7 +26,13 @@ export function Settings() {
     <Page title={text.screens.settings} about={text.settings.about}>
       <SiteDefaults />
       <div class="search">
-        <Input label={text.settings.search} type="search" value={search} set={setSearch} placeholder="limits.connections" />
+        <Input
+          label={text.settings.search}
+          type="search"
+          value={search}
+          set={setSearch}
+          placeholder="limits.connections"
+        />
       </div>
       <Shown reading={reading}>
         {({ settings }) => {
@@ -36,7 +43,12 @@ export function Settings() {
           ) : (
             <>
               {sections.map((name) => (
-                <Section key={name} name={name} settings={found.filter(({ key }) => section(key) === name)} reload={reading.reload} />
+                <Section
+                  key={name}
+                  name={name}
+                  settings={found.filter(({ key }) => section(key) === name)}
+                  reload={reading.reload}
+                />
               ))}
             </>
           );
@@ -46,7 +58,15 @@ export function Settings() {
   );
 }
 
-function Section({ name, settings, reload }: { name: string; settings: readonly Setting[]; reload: () => void }) {
+function Section({
+  name,
+  settings,
+  reload,
+}: {
+  name: string;
+  settings: readonly Setting[];
+  reload: () => void;
+}) {
   const text = useText();
   const { site, may } = useConsole();
   const [editing, edit] = useState<Setting>();
@@ -58,20 +78,42 @@ function Section({ name, settings, reload }: { name: string; settings: readonly 
         id={({ key }) => key}
         columns={[
           { title: text.settings.key, is: "name", cell: ({ key }) => <code class="break">{key}</code> },
-          { title: text.settings.value, cell: ({ value }) => (written(value) ? <code class="break">{written(value)}</code> : <span class="soft">{text.settings.unset}</span>) },
-          { title: text.settings.source, cell: ({ source }) => <Tag mood={source === "default" ? "plain" : ""}>{text.settings.sources[source]}</Tag> },
+          {
+            title: text.settings.value,
+            cell: ({ value }) =>
+              written(value) ? (
+                <code class="break">{written(value)}</code>
+              ) : (
+                <span class="soft">{text.settings.unset}</span>
+              ),
+          },
+          {
+            title: text.settings.source,
+            cell: ({ source }) => (
+              <Tag mood={source === "default" ? "plain" : ""}>{text.settings.sources[source]}</Tag>
+            ),
+          },
           {
             title: text.common.actions,
             is: "end",
             cell: (setting) => (
               <>
                 {setting.source === "database" && may("config.unset") ? (
-                  <Act look="quiet" name={`${text.settings.reset} ${setting.key}`} act={() => site.call("config.unset", { key: setting.key })} done={reload}>
+                  <Act
+                    look="quiet"
+                    name={`${text.settings.reset} ${setting.key}`}
+                    act={() => site.call("config.unset", { key: setting.key })}
+                    done={reload}
+                  >
                     {text.settings.reset}
                   </Act>
                 ) : null}
                 {setting.at_run_time && may("config.set") ? (
-                  <Button look="quiet" name={`${text.common.change} ${setting.key}`} onClick={() => edit(setting)}>
+                  <Button
+                    look="quiet"
+                    name={`${text.common.change} ${setting.key}`}
+                    onClick={() => edit(setting)}
+                  >
                     {text.common.change}
                   </Button>
                 ) : null}
@@ -109,14 +151,19 @@ function Edit({ setting, close, done }: { setting: Setting; close: () => void; d
         button={text.common.save}
         cancel={close}
         send={async () => {
-          await site.call("config.set", { key: setting.key, value: read(value, setting.value, text.settings.wrong) });
+          await site.call("config.set", {
+            key: setting.key,
+            value: read(value, setting.value, text.settings.wrong),
+          });
           say(text.common.saved);
           close();
           done();
         }}
       >
         <Input label={text.settings.value} field="value" mono value={value} set={setValue} />
-        {setting.source === "file" || setting.source === "environment" || setting.source === "flag" ? <p class="note warn">{text.settings.overrides(text.settings.sources[setting.source])}</p> : null}
+        {setting.source === "file" || setting.source === "environment" || setting.source === "flag" ? (
+          <p class="note warn">{text.settings.overrides(text.settings.sources[setting.source])}</p>
+        ) : null}
       </Form>
     </Dialog>
   );
@@ -148,14 +195,31 @@ function Lifetimes({ now, done }: { now: Result<"site.config">; done: () => void
         button={text.common.save}
         look=""
         row
-        send={() => site.call("site.config", { session_lifetime: Number(session), ...(key ? { key_lifetime: Number(key) } : {}) })}
+        send={() =>
+          site.call("site.config", {
+            session_lifetime: Number(session),
+            ...(key ? { key_lifetime: Number(key) } : {}),
+          })
+        }
         done={() => {
           say(text.common.saved);
           done();
         }}
       >
-        <Input label={text.settings.sessionLifetime} field="session_lifetime" type="number" value={session} set={setSession} />
-        <Input label={text.settings.keyLifetime} field="key_lifetime" type="number" value={key} set={setKey} />
+        <Input
+          label={text.settings.sessionLifetime}
+          field="session_lifetime"
+          type="number"
+          value={session}
+          set={setSession}
+        />
+        <Input
+          label={text.settings.keyLifetime}
+          field="key_lifetime"
+          type="number"
+          value={key}
+          set={setKey}
+        />
       </Form>
     </div>
   );

@@ -5,6 +5,7 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Check, Form, Input, Select } from "../../parts/form";
+import { ProofField } from "../../parts/proof-field";
 import { Waiting } from "../../parts/states";
 import type { Params } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -48,15 +49,33 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
         button={text.tokens.create}
         cancel={close}
         send={async () => {
-          const params: Params<"token.create"> = { operations: [...chosen].sort(), label, expires_in: Number(days) * 86_400 };
+          const params: Params<"token.create"> = {
+            operations: [...chosen].sort(),
+            label,
+            expires_in: Number(days) * 86_400,
+          };
           if (own) await site.prove(proof);
           else params.service = service.trim();
           setToken((await site.call("token.create", params)).token);
           done();
         }}
       >
-        <Input label={text.tokens.label} field="label" help={text.tokens.labelHelp} value={label} set={setLabel} />
-        {me.role === "admin" ? <Input label={text.tokens.service} field="service" help={text.tokens.serviceHelp} value={service} set={setService} /> : null}
+        <Input
+          label={text.tokens.label}
+          field="label"
+          help={text.tokens.labelHelp}
+          value={label}
+          set={setLabel}
+        />
+        {me.role === "admin" ? (
+          <Input
+            label={text.tokens.service}
+            field="service"
+            help={text.tokens.serviceHelp}
+            value={service}
+            set={setService}
+          />
+        ) : null}
         <Select
           label={text.tickets.valid}
           field="expires_in"
@@ -69,13 +88,21 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
           {offered.data ? (
             offered.data.operations.map(({ group, command, summary }) => {
               const name = `${group}.${command}`;
-              return <Check key={name} label={name} help={summary} value={chosen.has(name)} set={(wanted) => toggle(name, wanted)} />;
+              return (
+                <Check
+                  key={name}
+                  label={name}
+                  help={summary}
+                  value={chosen.has(name)}
+                  set={(wanted) => toggle(name, wanted)}
+                />
+              );
             })
           ) : (
             <Waiting words={text.common.reading} />
           )}
         </fieldset>
-        {own ? <Input label={text.common.proof} field="current" help={text.common.proofHelp} type="password" autocomplete="current-password" value={proof} set={setProof} /> : null}
+        {own ? <ProofField value={proof} set={setProof} /> : null}
       </Form>
     </Dialog>
   );

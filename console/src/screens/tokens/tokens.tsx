@@ -38,9 +38,20 @@ export function Tokens() {
           columns={[
             { title: text.tokens.label, is: "name", cell: ({ id, label }) => <strong>{label || id}</strong> },
             { title: text.tokens.account, cell: ({ account }) => account ?? <span class="soft">–</span> },
-            { title: text.tokens.operations, cell: ({ operations }) => <code class="break">{operations.join(" ")}</code> },
-            { title: text.tokens.expires, cell: ({ expired, expires }) => (expired ? <Tag mood="plain">{text.states.expired}</Tag> : <Time at={expires} />) },
-            { title: text.tokens.used, cell: ({ last_used }) => (last_used ? <Time at={last_used} /> : <span class="soft">{text.tokens.never}</span>) },
+            {
+              title: text.tokens.operations,
+              cell: ({ operations }) => <code class="break">{operations.join(" ")}</code>,
+            },
+            {
+              title: text.tokens.expires,
+              cell: ({ expired, expires }) =>
+                expired ? <Tag mood="plain">{text.states.expired}</Tag> : <Time at={expires} />,
+            },
+            {
+              title: text.tokens.used,
+              cell: ({ last_used }) =>
+                last_used ? <Time at={last_used} /> : <span class="soft">{text.tokens.never}</span>,
+            },
             {
               title: text.common.actions,
               is: "end",

@@ -5,11 +5,13 @@ export const accounts = {
     search: "Nach Namen suchen",
     searchHint: "Die ersten Buchstaben eines Namens",
     none: "Noch keine Personen",
-    noneAbout: "Legen Sie eine Person an und geben Sie ihr ein Ticket, mit dem sie ihre Passphrase selbst setzt.",
+    noneAbout:
+      "Legen Sie eine Person an und geben Sie ihr ein Ticket, mit dem sie ihre Passphrase selbst setzt.",
     notFound: (typed: string) => `Kein Name beginnt mit „${typed}“`,
     notFoundAbout: "Die Suche vergleicht den Anfang der Namen.",
     create: "Person anlegen",
-    createAbout: "Die Person kann sich anmelden, sobald eine Passphrase gesetzt ist. Geben Sie ihr dafür ein Ticket.",
+    createAbout:
+      "Die Person kann sich anmelden, sobald eine Passphrase gesetzt ist. Geben Sie ihr dafür ein Ticket.",
     created: (name: string) => `${name} ist angelegt.`,
     load: "Aus Abzug laden",
     loadAbout: "Legt eine Person aus einem Abzug dieser oder einer anderen Site an.",
@@ -34,20 +36,24 @@ export const accounts = {
     passPhraseTicket: "Ticket für Passphrase",
     lock: "Sperren",
     lockTitle: (name: string) => `${name} sperren?`,
-    lockAbout: "Die Person kann sich nicht anmelden, bis Sie das Konto entsperren. Offene Sitzungen enden sofort, Geräte und Tickets werden abgelehnt.",
+    lockAbout:
+      "Die Person kann sich nicht anmelden, bis Sie das Konto entsperren. Offene Sitzungen enden sofort, Geräte und Tickets werden abgelehnt.",
     locked: (name: string) => `${name} ist gesperrt.`,
     unlock: "Entsperren",
     unlocked: (name: string) => `${name} ist entsperrt.`,
     enable: "Aktivieren",
     disable: "Deaktivieren",
     disableTitle: (name: string) => `${name} deaktivieren?`,
-    disableAbout: "Für eine Person, die gegangen ist und deren Verlauf Sie behalten. Offene Sitzungen enden sofort. Sie können das Konto wieder aktivieren.",
+    disableAbout:
+      "Für eine Person, die gegangen ist und deren Verlauf Sie behalten. Offene Sitzungen enden sofort. Sie können das Konto wieder aktivieren.",
     lockdown: "Sperre verhängen",
     lockdownTitle: (name: string) => `Sperre gegen ${name} verhängen?`,
-    lockdownAbout: "Sitzungen und Verbindungen enden, Anmeldungen und Tickets werden abgelehnt, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
+    lockdownAbout:
+      "Sitzungen und Verbindungen enden, Anmeldungen und Tickets werden abgelehnt, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
     delete: "Löschen",
     deleteTitle: (name: string) => `${name} löschen?`,
-    deleteAbout: "Das Konto, seine Geräte und seine Daten werden gelöscht. Das lässt sich nicht rückgängig machen. Protokolleinträge bleiben.",
+    deleteAbout:
+      "Das Konto, seine Geräte und seine Daten werden gelöscht. Das lässt sich nicht rückgängig machen. Protokolleinträge bleiben.",
     deleted: (name: string) => `${name} ist gelöscht.`,
     danger: "Zugang entziehen",
     dangerAbout: "Jede dieser Aktionen wirkt sofort.",
@@ -76,7 +82,8 @@ export const accounts = {
   services: {
     about: "Programme, die sich mit einem eigenen Schlüssel anmelden.",
     create: "Dienst anlegen",
-    createAbout: "Erzeugen Sie mit `countersign key new` einen Schlüssel, wo der Dienst läuft. Nur die öffentliche Hälfte kommt hierher.",
+    createAbout:
+      "Erzeugen Sie mit `countersign key new` einen Schlüssel, wo der Dienst läuft. Nur die öffentliche Hälfte kommt hierher.",
     none: "Noch keine Dienste",
     noneAbout: "Ein Dienst ist ein Programm mit eigenem Schlüssel.",
     certificate: "Zertifikat",
@@ -91,8 +98,10 @@ export const accounts = {
     revokeTitle: "Diesen Schlüssel widerrufen?",
     revokeAbout: "Der Dienst kann sich damit nicht mehr anmelden, und die damit geöffneten Sitzungen enden.",
     lockAbout: "Der Dienst kann sich nicht anmelden, bis Sie ihn entsperren. Offene Sitzungen enden sofort.",
-    disableAbout: "Für einen Dienst, der nicht mehr gebraucht wird. Offene Sitzungen enden sofort. Sie können ihn wieder aktivieren.",
-    lockdownAbout: "Seine Sitzungen enden, Anmeldungen werden abgelehnt, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
+    disableAbout:
+      "Für einen Dienst, der nicht mehr gebraucht wird. Offene Sitzungen enden sofort. Sie können ihn wieder aktivieren.",
+    lockdownAbout:
+      "Seine Sitzungen enden, Anmeldungen werden abgelehnt, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
     deleteAbout: "Der Dienst und seine Schlüssel werden gelöscht. Das lässt sich nicht rückgängig machen.",
   },
   sessions: {
@@ -141,7 +150,8 @@ export const accounts = {
     renameTitle: (name: string) => `${name} umbenennen`,
     revoke: "Widerrufen",
     revokeTitle: (name: string) => `${name} widerrufen?`,
-    revokeAbout: "Seine Verbindungen enden sofort, und sein Schlüssel wird nie wieder angenommen. Melden Sie das Gerät neu an, um es wieder zu verwenden.",
+    revokeAbout:
+      "Seine Verbindungen enden sofort, und sein Schlüssel wird nie wieder angenommen. Melden Sie das Gerät neu an, um es wieder zu verwenden.",
     revoked: (name: string) => `${name} ist widerrufen.`,
   },
   tickets: {
@@ -162,7 +172,8 @@ export const accounts = {
     issue: "Ticket ausstellen",
     revoke: "Widerrufen",
     deviceAbout: "Das Gerät erzeugt seinen Schlüssel selbst. Mit dem Ticket meldet es ihn einmal an.",
-    passPhraseAbout: "Die Person setzt die Passphrase auf ihrem eigenen Rechner, damit Sie sie nicht erfahren. Eine frühere wird ersetzt, und ihre Sitzungen enden.",
+    passPhraseAbout:
+      "Die Person setzt die Passphrase auf ihrem eigenen Rechner, damit Sie sie nicht erfahren. Eine frühere wird ersetzt, und ihre Sitzungen enden.",
     once: "Das Ticket wird nur jetzt gezeigt. Geben Sie es nur der Person.",
     idNeeded: "Die Person braucht auch ihren Namen, den das Ticket nicht enthält:",
     qr: "QR-Code des Tickets",
@@ -175,7 +186,8 @@ export const accounts = {
     passPhraseSet: "Die Passphrase ist gesetzt.",
   },
   tokens: {
-    about: "Programme rufen die HTTP-Schnittstelle mit einem Token auf. Es erlaubt nur die Operationen, die es nennt.",
+    about:
+      "Programme rufen die HTTP-Schnittstelle mit einem Token auf. Es erlaubt nur die Operationen, die es nennt.",
     none: "Keine Zugriffstoken",
     noneAbout: "Ein Dienst, der seine Anfragen signiert, braucht keines.",
     create: "Token erzeugen",

@@ -40,7 +40,8 @@ export const alarms = {
     ended: "Der Alarm ist vorbei.",
     endedAt: "Beendet",
     messages: "Nachrichten",
-    messageCounts: (sent: number, waiting: number, dead: number) => `${sent} gesendet, ${waiting} wartend, ${dead} aufgegeben`,
+    messageCounts: (sent: number, waiting: number, dead: number) =>
+      `${sent} gesendet, ${waiting} wartend, ${dead} aufgegeben`,
     deliveries: "Zustellungen",
     deliveriesAbout: "Nachrichten über Alarme. Die Site wiederholt eine fehlgeschlagene 24 Stunden lang.",
     noDeliveries: "Keine Zustellungen",

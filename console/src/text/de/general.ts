@@ -28,7 +28,8 @@ export const general = {
     lost: "Die Verbindung zur Site ist unterbrochen. Die Konsole setzt Ihre Sitzung fort; was Sie sehen, kann veraltet sein.",
     lockdown: (level: string) => `Die Site ist gesperrt: ${level}.`,
     toLockdown: "Zur Sperre",
-    sealed: "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
+    sealed:
+      "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
   },
   common: {
     reading: "Die Site wird gelesen …",
@@ -64,7 +65,8 @@ export const general = {
   },
   useTicket: {
     title: "Passphrase mit einem Ticket setzen",
-    about: "Ein Admin hat Ihnen das Ticket gegeben, oder die Site hat es beim ersten Start ausgegeben. Das erste Ticket legt den ersten Admin an.",
+    about:
+      "Ein Admin hat Ihnen das Ticket gegeben, oder die Site hat es beim ersten Start ausgegeben. Das erste Ticket legt den ersten Admin an.",
     ticket: "Ticket",
     ticketHelp: "Eine Zeile, die mit countersign:// beginnt. Sie gilt einmal.",
     ticketMissing: "Fügen Sie das Ticket ein.",
@@ -76,7 +78,8 @@ export const general = {
   passPhrase: {
     first: "Neue Passphrase",
     again: "Neue Passphrase, noch einmal",
-    help: (count: number) => `Mindestens ${count} Zeichen. Mehrere Wörter sind leicht zu merken und schwer zu erraten.`,
+    help: (count: number) =>
+      `Mindestens ${count} Zeichen. Mehrere Wörter sind leicht zu merken und schwer zu erraten.`,
     short: (count: number) => `Verwenden Sie mindestens ${count} Zeichen.`,
     differ: "Die beiden Passphrasen sind verschieden. Geben Sie zweimal dieselbe ein.",
   },
@@ -109,7 +112,8 @@ export const general = {
     sessions: "Offene Sitzungen",
     entries: "Protokolleinträge",
     attention: "Aufmerksamkeit",
-    attentionAbout: "Was die Site meldet. `countersign doctor` auf ihrem Rechner prüft auch Platte, Uhr und Dateien.",
+    attentionAbout:
+      "Was die Site meldet. `countersign doctor` auf ihrem Rechner prüft auch Platte, Uhr und Dateien.",
     fine: "Nichts braucht Aufmerksamkeit",
     fineAbout: "Die Site ist entsiegelt, keine Sperre gilt, und Nachrichten über Alarme werden zugestellt.",
     peer: "Partner",
@@ -125,15 +129,27 @@ export const general = {
     httpListener: "HTTP",
     siteId: "Kennung der Site",
     uri: "URI der Site",
-    sealedFinding: "Die Site lehnt Anmeldungen und Tickets ab. Entsiegeln Sie sie auf ihrem Rechner mit `countersign site unseal`.",
+    sealedFinding:
+      "Die Site lehnt Anmeldungen und Tickets ab. Entsiegeln Sie sie auf ihrem Rechner mit `countersign site unseal`.",
     lockdownFinding: "Die ganze Site ist gesperrt.",
-    lockedDown: (count: number) => (count === 1 ? "1 Konto, Anwendung oder Partner ist gesperrt." : `${count} Konten, Anwendungen und Partner sind gesperrt.`),
+    lockedDown: (count: number) =>
+      count === 1
+        ? "1 Konto, Anwendung oder Partner ist gesperrt."
+        : `${count} Konten, Anwendungen und Partner sind gesperrt.`,
     noChannel: "Die Site hat weder Mailserver noch Webhook: Alarme erreichen nur offene Verbindungen.",
     late: (why: string) => `Eine Nachricht über einen Alarm wartet seit mehr als einer Stunde. ${why}`,
-    dead: (count: number) => (count === 1 ? "1 Nachricht über einen Alarm wurde aufgegeben." : `${count} Nachrichten über Alarme wurden aufgegeben.`),
+    dead: (count: number) =>
+      count === 1
+        ? "1 Nachricht über einen Alarm wurde aufgegeben."
+        : `${count} Nachrichten über Alarme wurden aufgegeben.`,
   },
   roles: { admin: "Admin", member: "Mitglied", service: "Dienst" },
-  proofs: { passphrase: "Passphrase", key: "Schlüssel", delivered_key: "Gelieferter Schlüssel", device: "Gerät" },
+  proofs: {
+    passphrase: "Passphrase",
+    key: "Schlüssel",
+    delivered_key: "Gelieferter Schlüssel",
+    device: "Gerät",
+  },
   states: {
     active: "Aktiv",
     locked: "Gesperrt",

@@ -1,7 +1,8 @@
 /** Encryption options, the site key, lockdown, the audit log, settings. */
 export const protection = {
   options: {
-    about: "Wie Sitzungen verschlüsselt werden. Site und Client verwenden die Option mit dem höchsten Rang, die beide haben.",
+    about:
+      "Wie Sitzungen verschlüsselt werden. Site und Client verwenden die Option mit dem höchsten Rang, die beide haben.",
     offered: "Im Angebot",
     offeredAbout: "Ziehen Sie, oder verwenden Sie am Griff die Pfeiltasten.",
     others: "Nicht im Angebot",
@@ -10,18 +11,22 @@ export const protection = {
     strengthHelp: {
       hybrid: "Sicher auch gegen Angreifer mit einem Quantenrechner.",
       classical: "Sicher gegen Angreifer ohne Quantenrechner.",
-      delivered: "Die Site speichert den verschlüsselten Schlüssel der Person; an einer gestohlenen Datenbank lässt sich raten.",
+      delivered:
+        "Die Site speichert den verschlüsselten Schlüssel der Person; an einer gestohlenen Datenbank lässt sich raten.",
     },
-    grip: (name: string, rank: number, count: number) => `${name}, Rang ${rank} von ${count}. Pfeiltasten verschieben es.`,
+    grip: (name: string, rank: number, count: number) =>
+      `${name}, Rang ${rank} von ${count}. Pfeiltasten verschieben es.`,
     moved: (name: string, rank: number) => `${name} hat jetzt Rang ${rank}.`,
     up: "Höher",
     down: "Tiefer",
     enable: "Aktivieren",
     enableTitle: (name: string) => `${name} aktivieren?`,
-    enableAbout: "Diese Option ist schwächer als die hybriden. Clients, die nichts Besseres haben, werden sie verwenden.",
+    enableAbout:
+      "Diese Option ist schwächer als die hybriden. Clients, die nichts Besseres haben, werden sie verwenden.",
     disable: "Deaktivieren",
     disableTitle: (name: string) => `${name} deaktivieren?`,
-    disableAbout: "Neue Sitzungen verwenden sie nicht. Offene behalten sie, bis ihre Schlüssel erneuert werden.",
+    disableAbout:
+      "Neue Sitzungen verwenden sie nicht. Offene behalten sie, bis ihre Schlüssel erneuert werden.",
     cut: "Sitzungen damit sofort beenden",
     cutHelp: "Beendet jede Sitzung, deren Option danach nicht im Angebot ist.",
     belowFloor: "Unter der Mindeststärke der Konfigurationsdatei",
@@ -30,12 +35,14 @@ export const protection = {
     weakest: "Die schwächste Option, die angeboten werden darf",
     floorNow: "Das gilt jetzt.",
     floorTitle: (strength: string) => `Mindeststärke auf „${strength}“ setzen?`,
-    raiseAbout: "Schwächere Optionen werden deaktiviert. Clients, die nichts Besseres haben, können sich nicht mehr anmelden.",
+    raiseAbout:
+      "Schwächere Optionen werden deaktiviert. Clients, die nichts Besseres haben, können sich nicht mehr anmelden.",
     lowerAbout: "Schwächere Optionen lassen sich dann aktivieren.",
     setFloor: "Mindeststärke setzen",
   },
   keys: {
-    about: "Der Schlüssel der Site ist verschlüsselt gespeichert. Jeder Platz ist ein Geheimnis, das ihn öffnet.",
+    about:
+      "Der Schlüssel der Site ist verschlüsselt gespeichert. Jeder Platz ist ein Geheimnis, das ihn öffnet.",
     current: "Schlüssel der Site",
     currentAbout: "Geheimnisse, die den benutzten Schlüssel öffnen.",
     next: "Nächster Schlüssel der Site",
@@ -49,7 +56,8 @@ export const protection = {
     secret: "Geheimnis",
     newSecret: "Neues Geheimnis",
     opensNext: "Ein Geheimnis, das den nächsten Schlüssel öffnet",
-    opensNextOptional: "Ein Geheimnis, das den nächsten Schlüssel öffnet, etwa der bisherige Code (freiwillig)",
+    opensNextOptional:
+      "Ein Geheimnis, das den nächsten Schlüssel öffnet, etwa der bisherige Code (freiwillig)",
     test: "Geheimnis prüfen",
     testAbout: "Probiert ein Geheimnis, ohne weitere Wirkung.",
     opens: (kind: string) => `Es öffnet den Schlüssel: ${kind}.`,
@@ -68,12 +76,16 @@ export const protection = {
     replace: "Schlüssel und Codes ersetzen",
     replaceAbout: "Halten Sie den Wiederherstellungscode bereit.",
     recovery: "Neuer Wiederherstellungscode",
-    recoveryAbout: "Der bisherige Code wird ungültig. Ohne ein Geheimnis des nächsten Schlüssels öffnet der neue Code nur den jetzigen.",
+    recoveryAbout:
+      "Der bisherige Code wird ungültig. Ohne ein Geheimnis des nächsten Schlüssels öffnet der neue Code nur den jetzigen.",
     recoveryCode: "Wiederherstellungscode",
-    recoveryOnce: "Der Code wird nur jetzt gezeigt. Schreiben Sie ihn auf und schließen Sie ihn weg, getrennt vom Rechner.",
-    recoveryCurrentOnly: "Er öffnet nur den jetzigen Schlüssel. Der bisherige Code öffnet weiter den nächsten.",
+    recoveryOnce:
+      "Der Code wird nur jetzt gezeigt. Schreiben Sie ihn auf und schließen Sie ihn weg, getrennt vom Rechner.",
+    recoveryCurrentOnly:
+      "Er öffnet nur den jetzigen Schlüssel. Der bisherige Code öffnet weiter den nächsten.",
     newKey: "Nächsten Schlüssel einsetzen",
-    newKeyAbout: "Der nächste Schlüssel wird zum Schlüssel der Site. Clients, Geräte und Partner folgen ohne neue Anmeldung.",
+    newKeyAbout:
+      "Der nächste Schlüssel wird zum Schlüssel der Site. Clients, Geräte und Partner folgen ohne neue Anmeldung.",
     stolenSince: "Der bisherige Schlüssel wurde gestohlen am",
     stolenHelp: "Nur wenn es so war: Was der bisherige Schlüssel danach signiert hat, wird ungültig.",
     made: (event: number) => `Die Site hat einen neuen Schlüssel, mit Schlüsselereignis ${event}.`,
@@ -87,9 +99,20 @@ export const protection = {
     siteInForce: "Die Site ist gesperrt",
     level: "Stufe",
     levels: {
-      enrolment: { name: "Keine Anmeldung von Neuem", about: "Lehnt neue Geräte, Konten, Anwendungen, Partner, Schlüssel und Passphrasen ab. Anmeldungen und Sitzungen gehen weiter." },
-      logins: { name: "Keine Anmeldungen", about: "Lehnt auch Anmeldungen, neue Verbindungen und Diensttickets ab. Offene Sitzungen gehen weiter." },
-      all: { name: "Alles", about: "Beendet jede Sitzung und Verbindung. Nur der lokale Adminzugang bleibt." },
+      enrolment: {
+        name: "Keine Anmeldung von Neuem",
+        about:
+          "Lehnt neue Geräte, Konten, Anwendungen, Partner, Schlüssel und Passphrasen ab. Anmeldungen und Sitzungen gehen weiter.",
+      },
+      logins: {
+        name: "Keine Anmeldungen",
+        about:
+          "Lehnt auch Anmeldungen, neue Verbindungen und Diensttickets ab. Offene Sitzungen gehen weiter.",
+      },
+      all: {
+        name: "Alles",
+        about: "Beendet jede Sitzung und Verbindung. Nur der lokale Adminzugang bleibt.",
+      },
     },
     reason: "Grund",
     reasonHelp: "Admins sehen ihn.",
@@ -104,9 +127,11 @@ export const protection = {
     lift: "Aufheben",
     lifted: (what: string) => `Die Sperre von ${what} ist aufgehoben.`,
     single: "Konten, Anwendungen und Partner",
-    singleAbout: "Verhängen Sie eine auf der Seite der Person, des Dienstes, der Anwendung oder des Partners.",
+    singleAbout:
+      "Verhängen Sie eine auf der Seite der Person, des Dienstes, der Anwendung oder des Partners.",
     none: "Keine Sperre gilt",
-    noneAbout: "Verwenden Sie eine, wenn ein Rechner gestohlen wurde, ein Dienst sich falsch verhält, oder während Sie einen Angriff untersuchen.",
+    noneAbout:
+      "Verwenden Sie eine, wenn ein Rechner gestohlen wurde, ein Dienst sich falsch verhält, oder während Sie einen Angriff untersuchen.",
     target: "Gesperrt",
     by: "Verhängt von",
     since: "Seit",
@@ -115,7 +140,8 @@ export const protection = {
     about: "Jede Änderung und Anmeldung, in einer Kette von Hashes.",
     verify: "Protokoll prüfen",
     verifying: "Wird geprüft …",
-    intact: (count: number) => `Alle ${count} Einträge sind unversehrt. Bewahren Sie den Hash des letzten anderswo auf:`,
+    intact: (count: number) =>
+      `Alle ${count} Einträge sind unversehrt. Bewahren Sie den Hash des letzten anderswo auf:`,
     broken: (entry: number) => `Eintrag ${entry} wurde verändert.`,
     export: "Exportieren",
     exported: "Das Protokoll ist exportiert.",
@@ -150,7 +176,13 @@ export const protection = {
     unset: "Nicht gesetzt",
     restart: "In der Datei, mit Neustart",
     source: "Aus",
-    sources: { flag: "Aufruf", environment: "Umgebung", file: "Datei", database: "Datenbank", default: "Vorgabe" },
+    sources: {
+      flag: "Aufruf",
+      environment: "Umgebung",
+      file: "Datei",
+      database: "Datenbank",
+      default: "Vorgabe",
+    },
     reset: "Auf Vorgabe zurücksetzen",
     wrong: "Der Wert hat nicht den Typ dieser Einstellung.",
     overrides: (source: string) => `Der Wert kommt aus: ${source}. Er geht dem vor, was Sie hier setzen.`,

@@ -3,7 +3,8 @@ export const trust = {
   applications: {
     about: "Programme, die einander über HTTP aufrufen und sich über die Site ausweisen.",
     create: "Anwendung eintragen",
-    createAbout: "Erzeugen Sie, wo die Anwendung läuft, mit `countersign key new` einen Schlüssel und schreiben Sie mit `countersign key party` die öffentliche Hälfte. Sie kommt hierher.",
+    createAbout:
+      "Erzeugen Sie, wo die Anwendung läuft, mit `countersign key new` einen Schlüssel und schreiben Sie mit `countersign key party` die öffentliche Hälfte. Sie kommt hierher.",
     created: (id: string) => `${id} ist eingetragen.`,
     none: "Noch keine Anwendungen",
     noneAbout: "Tragen Sie zwei ein und erlauben Sie der einen, die andere aufzurufen.",
@@ -26,7 +27,8 @@ export const trust = {
     added: "Hinzugefügt",
     retires: "Endet",
     rotate: "Schlüssel wechseln",
-    rotateAbout: "Die früheren Schlüssel gelten noch für die Übergangszeit, damit benutzte Tickets weiter gelten.",
+    rotateAbout:
+      "Die früheren Schlüssel gelten noch für die Übergangszeit, damit benutzte Tickets weiter gelten.",
     overlap: "Übergangszeit",
     atOnce: "Keine: frühere Schlüssel enden sofort",
     service: "Dienst",
@@ -36,8 +38,16 @@ export const trust = {
     authDataWrong: "Das ist kein JSON. Setzen Sie Text in Anführungszeichen.",
     lifetime: "Gültigkeit von Tickets",
     lifetimeSeconds: "Gültigkeit von Tickets in Sekunden",
-    lifetimeHelp: "1 Sekunde bis ein Tag. So lange gelten Tickets einer gesperrten Anwendung noch bei Anbietern ohne Sitzung.",
-    seconds: (count: number) => (count % 3600 === 0 ? (count === 3600 ? "1 Stunde" : `${count / 3600} Stunden`) : count % 60 === 0 ? `${count / 60} Minuten` : `${count} Sekunden`),
+    lifetimeHelp:
+      "1 Sekunde bis ein Tag. So lange gelten Tickets einer gesperrten Anwendung noch bei Anbietern ohne Sitzung.",
+    seconds: (count: number) =>
+      count % 3600 === 0
+        ? count === 3600
+          ? "1 Stunde"
+          : `${count / 3600} Stunden`
+        : count % 60 === 0
+          ? `${count / 60} Minuten`
+          : `${count} Sekunden`,
     cipher: "Chiffre",
     hash: "Hash",
     suite: "Verfahren",
@@ -50,18 +60,23 @@ export const trust = {
     ask: "Fragen",
     yes: (from: string, to: string) => `Ja: ${from} erhält Tickets für ${to}.`,
     no: (from: string, to: string) => `Nein: ${from} erhält kein Ticket für ${to}.`,
-    lockAbout: "Sie kann weder aufrufen noch aufgerufen werden, bis Sie sie entsperren. Anbieter mit Sitzung lehnen ihre früheren Tickets sofort ab.",
-    lockdownAbout: "Sie erhält keine Tickets, für sie gibt es keine, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
+    lockAbout:
+      "Sie kann weder aufrufen noch aufgerufen werden, bis Sie sie entsperren. Anbieter mit Sitzung lehnen ihre früheren Tickets sofort ab.",
+    lockdownAbout:
+      "Sie erhält keine Tickets, für sie gibt es keine, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
     deleteAbout: "Der Eintrag wird gelöscht. Das lässt sich nicht rückgängig machen.",
   },
   peers: {
     about: "Andere Sites, denen diese vertraut. Personen beider Seiten können einander Nachrichten senden.",
     none: "Noch keine Partner",
-    noneAbout: "Geben Sie einer Person der anderen Site ein Ticket, oder treten Sie ihr mit einem Ticket von dort bei.",
+    noneAbout:
+      "Geben Sie einer Person der anderen Site ein Ticket, oder treten Sie ihr mit einem Ticket von dort bei.",
     ticket: "Partnerticket",
-    ticketAbout: "Damit wird die andere Site einmal zum Partner. Geben Sie es dort einer Person auf einem Weg, dem Sie trauen.",
+    ticketAbout:
+      "Damit wird die andere Site einmal zum Partner. Geben Sie es dort einer Person auf einem Weg, dem Sie trauen.",
     join: "Einer Site beitreten",
-    joinAbout: "Sie haben ein Ticket von einer Person der anderen Site. Beide Sites merken sich den Schlüssel der anderen.",
+    joinAbout:
+      "Sie haben ein Ticket von einer Person der anderen Site. Beide Sites merken sich den Schlüssel der anderen.",
     person: "Person dieser Site",
     personHelp: "Die Person, die das Ticket gibt.",
     personJoinHelp: "Die Person, um deren Geschäft es geht.",
@@ -107,12 +122,15 @@ export const trust = {
     suspend: "Aussetzen",
     suspendTitle: (zone: string) => `${zone} aussetzen?`,
     suspendAbout: "Verbindungen enden, und keine wird angenommen oder geöffnet. Nachrichten warten.",
-    lockdownAbout: "Verbindungen enden, seine Tickets werden abgelehnt, Nachrichten warten, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
+    lockdownAbout:
+      "Verbindungen enden, seine Tickets werden abgelehnt, Nachrichten warten, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
     remove: "Entfernen",
     removeTitle: (zone: string) => `${zone} entfernen?`,
-    removeAbout: "Verbindungen enden, und kein Ticket macht diese Site wieder zum Partner, bis Sie sie vergessen.",
+    removeAbout:
+      "Verbindungen enden, und kein Ticket macht diese Site wieder zum Partner, bis Sie sie vergessen.",
     forget: "Vergessen",
     forgetTitle: (zone: string) => `${zone} vergessen?`,
-    forgetAbout: "Seine Nachrichten werden gelöscht, und ein Ticket kann diese Site wieder zum Partner machen.",
+    forgetAbout:
+      "Seine Nachrichten werden gelöscht, und ein Ticket kann diese Site wieder zum Partner machen.",
   },
 } as const;

@@ -34,20 +34,24 @@ export const accounts = {
     passPhraseTicket: "Pass phrase ticket",
     lock: "Lock",
     lockTitle: (name: string) => `Lock ${name}?`,
-    lockAbout: "The person cannot log in until you unlock the account. Open sessions end at once, and devices and tickets are refused.",
+    lockAbout:
+      "The person cannot log in until you unlock the account. Open sessions end at once, and devices and tickets are refused.",
     locked: (name: string) => `Locked ${name}.`,
     unlock: "Unlock",
     unlocked: (name: string) => `Unlocked ${name}.`,
     enable: "Enable",
     disable: "Disable",
     disableTitle: (name: string) => `Disable ${name}?`,
-    disableAbout: "For a person who has left and whose history you keep. Open sessions end at once. You can enable the account again.",
+    disableAbout:
+      "For a person who has left and whose history you keep. Open sessions end at once. You can enable the account again.",
     lockdown: "Lock down",
     lockdownTitle: (name: string) => `Put ${name} in lockdown?`,
-    lockdownAbout: "Sessions and connections end, logins and tickets are refused, and the admins get an alarm. It lasts until an admin lifts it.",
+    lockdownAbout:
+      "Sessions and connections end, logins and tickets are refused, and the admins get an alarm. It lasts until an admin lifts it.",
     delete: "Delete",
     deleteTitle: (name: string) => `Delete ${name}?`,
-    deleteAbout: "The account, its devices and its data are deleted. This cannot be undone. Audit entries stay.",
+    deleteAbout:
+      "The account, its devices and its data are deleted. This cannot be undone. Audit entries stay.",
     deleted: (name: string) => `Deleted ${name}.`,
     danger: "Take access away",
     dangerAbout: "Each of these takes effect at once.",
@@ -76,7 +80,8 @@ export const accounts = {
   services: {
     about: "Programs that log in with a key of their own.",
     create: "Create service",
-    createAbout: "Make a key with `countersign key new` where the service runs. Only its public half comes here.",
+    createAbout:
+      "Make a key with `countersign key new` where the service runs. Only its public half comes here.",
     none: "No services yet",
     noneAbout: "A service is a program with a key of its own.",
     certificate: "Certificate",
@@ -92,7 +97,8 @@ export const accounts = {
     revokeAbout: "The service can no longer log in with it, and the sessions that were opened with it end.",
     lockAbout: "The service cannot log in until you unlock it. Open sessions end at once.",
     disableAbout: "For a service that is no longer used. Open sessions end at once. You can enable it again.",
-    lockdownAbout: "Its sessions end and logins are refused, and the admins get an alarm. It lasts until an admin lifts it.",
+    lockdownAbout:
+      "Its sessions end and logins are refused, and the admins get an alarm. It lasts until an admin lifts it.",
     deleteAbout: "The service and its keys are deleted. This cannot be undone.",
   },
   sessions: {
@@ -141,7 +147,8 @@ export const accounts = {
     renameTitle: (name: string) => `Rename ${name}`,
     revoke: "Revoke",
     revokeTitle: (name: string) => `Revoke ${name}?`,
-    revokeAbout: "Its connections end at once and its key is never accepted again. To use the device again, enrol it anew.",
+    revokeAbout:
+      "Its connections end at once and its key is never accepted again. To use the device again, enrol it anew.",
     revoked: (name: string) => `Revoked ${name}.`,
   },
   tickets: {
@@ -162,7 +169,8 @@ export const accounts = {
     issue: "Issue ticket",
     revoke: "Revoke",
     deviceAbout: "The device makes its own key. The ticket lets it register that key once.",
-    passPhraseAbout: "The person sets the pass phrase on their own machine, so that you do not learn it. A previous one is replaced and their sessions end.",
+    passPhraseAbout:
+      "The person sets the pass phrase on their own machine, so that you do not learn it. A previous one is replaced and their sessions end.",
     once: "The ticket is shown this once. Give it to the person only.",
     idNeeded: "The person also needs their name, which the ticket does not contain:",
     qr: "QR code of the ticket",
@@ -175,7 +183,8 @@ export const accounts = {
     passPhraseSet: "The pass phrase is set.",
   },
   tokens: {
-    about: "Programs call the HTTP interface with a token. It permits the operations that it names, and no others.",
+    about:
+      "Programs call the HTTP interface with a token. It permits the operations that it names, and no others.",
     none: "No access tokens",
     noneAbout: "A service that signs its requests needs none.",
     create: "Create token",

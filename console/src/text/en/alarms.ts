@@ -40,7 +40,8 @@ export const alarms = {
     ended: "The alarm is over.",
     endedAt: "Ended",
     messages: "Messages",
-    messageCounts: (sent: number, waiting: number, dead: number) => `${sent} sent, ${waiting} waiting, ${dead} given up`,
+    messageCounts: (sent: number, waiting: number, dead: number) =>
+      `${sent} sent, ${waiting} waiting, ${dead} given up`,
     deliveries: "Deliveries",
     deliveriesAbout: "Messages about alarms. The site repeats a failed one for 24 hours.",
     noDeliveries: "No deliveries",

@@ -64,7 +64,8 @@ export const general = {
   },
   useTicket: {
     title: "Set a pass phrase with a ticket",
-    about: "An admin gave you the ticket, or the site printed it at its first launch. The first ticket creates the first admin.",
+    about:
+      "An admin gave you the ticket, or the site printed it at its first launch. The first ticket creates the first admin.",
     ticket: "Ticket",
     ticketHelp: "One line that begins with countersign://. It can be used once.",
     ticketMissing: "Paste the ticket.",
@@ -76,7 +77,8 @@ export const general = {
   passPhrase: {
     first: "New pass phrase",
     again: "New pass phrase, once more",
-    help: (count: number) => `At least ${count} characters. Several words are easy to remember and hard to guess.`,
+    help: (count: number) =>
+      `At least ${count} characters. Several words are easy to remember and hard to guess.`,
     short: (count: number) => `Use at least ${count} characters.`,
     differ: "The two pass phrases differ. Type the same one twice.",
   },
@@ -109,7 +111,8 @@ export const general = {
     sessions: "Open sessions",
     entries: "Audit entries",
     attention: "Attention",
-    attentionAbout: "What the site reports. Run `countersign doctor` on its machine to check disk, clock and files as well.",
+    attentionAbout:
+      "What the site reports. Run `countersign doctor` on its machine to check disk, clock and files as well.",
     fine: "Nothing needs attention",
     fineAbout: "The site is unsealed, no lockdown is in force, and messages about alarms are delivered.",
     peer: "Peer",
@@ -125,12 +128,19 @@ export const general = {
     httpListener: "HTTP",
     siteId: "Site id",
     uri: "URI of the site",
-    sealedFinding: "The site refuses logins and tickets. Unseal it on its machine with `countersign site unseal`.",
+    sealedFinding:
+      "The site refuses logins and tickets. Unseal it on its machine with `countersign site unseal`.",
     lockdownFinding: "The whole site is in lockdown.",
-    lockedDown: (count: number) => (count === 1 ? "1 account, application or peer is in lockdown." : `${count} accounts, applications and peers are in lockdown.`),
+    lockedDown: (count: number) =>
+      count === 1
+        ? "1 account, application or peer is in lockdown."
+        : `${count} accounts, applications and peers are in lockdown.`,
     noChannel: "The site has neither a mail server nor a webhook, so alarms reach open connections only.",
     late: (why: string) => `A message about an alarm has been waiting for more than an hour. ${why}`,
-    dead: (count: number) => (count === 1 ? "1 message about an alarm was given up." : `${count} messages about alarms were given up.`),
+    dead: (count: number) =>
+      count === 1
+        ? "1 message about an alarm was given up."
+        : `${count} messages about alarms were given up.`,
   },
   roles: { admin: "Admin", member: "Member", service: "Service" },
   proofs: { passphrase: "Pass phrase", key: "Key", delivered_key: "Delivered key", device: "Device" },

@@ -12,7 +12,8 @@ export const protection = {
       classical: "Secure against attackers without a quantum computer.",
       delivered: "The site stores the person's encrypted key, so a stolen database can be guessed at.",
     },
-    grip: (name: string, rank: number, count: number) => `${name}, rank ${rank} of ${count}. Arrow keys move it.`,
+    grip: (name: string, rank: number, count: number) =>
+      `${name}, rank ${rank} of ${count}. Arrow keys move it.`,
     moved: (name: string, rank: number) => `${name} now has rank ${rank}.`,
     up: "Up",
     down: "Down",
@@ -68,12 +69,14 @@ export const protection = {
     replace: "Replace keys and codes",
     replaceAbout: "Have the recovery code at hand.",
     recovery: "New recovery code",
-    recoveryAbout: "The previous code becomes invalid. Without a secret of the next key, the new code opens the current key only.",
+    recoveryAbout:
+      "The previous code becomes invalid. Without a secret of the next key, the new code opens the current key only.",
     recoveryCode: "recovery code",
     recoveryOnce: "The code is shown this once. Write it down and lock it away, apart from the machine.",
     recoveryCurrentOnly: "It opens the current key only. The previous code still opens the next key.",
     newKey: "Make the next key current",
-    newKeyAbout: "The next site key becomes the site key. Clients, devices and peers follow without enrolling again.",
+    newKeyAbout:
+      "The next site key becomes the site key. Clients, devices and peers follow without enrolling again.",
     stolenSince: "The previous key was stolen at",
     stolenHelp: "Only if it was: what the previous key signed after this time becomes void.",
     made: (event: number) => `The site has a new key, with key event ${event}.`,
@@ -87,9 +90,19 @@ export const protection = {
     siteInForce: "The site is in lockdown",
     level: "Level",
     levels: {
-      enrolment: { name: "No enrolment", about: "Refuses new devices, accounts, applications, peers, keys and pass phrases. Logins and sessions continue." },
-      logins: { name: "No logins", about: "Also refuses logins, new connections and service tickets. Open sessions continue." },
-      all: { name: "Everything", about: "Ends every session and connection. Only the local admin socket remains." },
+      enrolment: {
+        name: "No enrolment",
+        about:
+          "Refuses new devices, accounts, applications, peers, keys and pass phrases. Logins and sessions continue.",
+      },
+      logins: {
+        name: "No logins",
+        about: "Also refuses logins, new connections and service tickets. Open sessions continue.",
+      },
+      all: {
+        name: "Everything",
+        about: "Ends every session and connection. Only the local admin socket remains.",
+      },
     },
     reason: "Reason",
     reasonHelp: "Admins see it.",
@@ -106,7 +119,8 @@ export const protection = {
     single: "Accounts, applications and peers",
     singleAbout: "Impose one on the page of the person, service, application or peer.",
     none: "No lockdown is in force",
-    noneAbout: "Use one when a laptop was stolen, when a service misbehaves, or while you find out what an attacker did.",
+    noneAbout:
+      "Use one when a laptop was stolen, when a service misbehaves, or while you find out what an attacker did.",
     target: "In lockdown",
     by: "Imposed by",
     since: "Since",
@@ -150,7 +164,13 @@ export const protection = {
     unset: "Not set",
     restart: "In the file, with a restart",
     source: "From",
-    sources: { flag: "Flag", environment: "Environment", file: "File", database: "Database", default: "Default" },
+    sources: {
+      flag: "Flag",
+      environment: "Environment",
+      file: "File",
+      database: "Database",
+      default: "Default",
+    },
     reset: "Reset to default",
     wrong: "The value is not of the type of this setting.",
     overrides: (source: string) => `The value comes from: ${source}. It overrides what you set here.`,

@@ -3,7 +3,8 @@ export const trust = {
   applications: {
     about: "Programs that call each other over HTTP and authenticate through the site.",
     create: "Register application",
-    createAbout: "Where the application runs, make a key with `countersign key new` and write its public half with `countersign key party`. The public half comes here.",
+    createAbout:
+      "Where the application runs, make a key with `countersign key new` and write its public half with `countersign key party`. The public half comes here.",
     created: (id: string) => `Registered ${id}.`,
     none: "No applications yet",
     noneAbout: "Register two, then allow one to call the other.",
@@ -36,8 +37,16 @@ export const trust = {
     authDataWrong: "This is not JSON. Put text in quotation marks.",
     lifetime: "Ticket lifetime",
     lifetimeSeconds: "Ticket lifetime in seconds",
-    lifetimeHelp: "1 second to a day. A locked application's tickets stay valid that long at providers without a session.",
-    seconds: (count: number) => (count % 3600 === 0 ? (count === 3600 ? "1 hour" : `${count / 3600} hours`) : count % 60 === 0 ? `${count / 60} minutes` : `${count} seconds`),
+    lifetimeHelp:
+      "1 second to a day. A locked application's tickets stay valid that long at providers without a session.",
+    seconds: (count: number) =>
+      count % 3600 === 0
+        ? count === 3600
+          ? "1 hour"
+          : `${count / 3600} hours`
+        : count % 60 === 0
+          ? `${count / 60} minutes`
+          : `${count} seconds`,
     cipher: "Cipher",
     hash: "Hash",
     suite: "Suite",
@@ -50,8 +59,10 @@ export const trust = {
     ask: "Ask",
     yes: (from: string, to: string) => `Yes: ${from} gets tickets for ${to}.`,
     no: (from: string, to: string) => `No: ${from} gets no ticket for ${to}.`,
-    lockAbout: "It can neither call nor be called until you unlock it. Providers with a session refuse its earlier tickets at once.",
-    lockdownAbout: "It gets no tickets, there are none for it, and the admins get an alarm. It lasts until an admin lifts it.",
+    lockAbout:
+      "It can neither call nor be called until you unlock it. Providers with a session refuse its earlier tickets at once.",
+    lockdownAbout:
+      "It gets no tickets, there are none for it, and the admins get an alarm. It lasts until an admin lifts it.",
     deleteAbout: "The registration is deleted. This cannot be undone.",
   },
   peers: {
@@ -59,7 +70,8 @@ export const trust = {
     none: "No peers yet",
     noneAbout: "Give a ticket to a person of the other site, or join it with a ticket from there.",
     ticket: "Peer ticket",
-    ticketAbout: "The other site becomes a peer with it, once. Give it to a person there over a way that you trust.",
+    ticketAbout:
+      "The other site becomes a peer with it, once. Give it to a person there over a way that you trust.",
     join: "Join a site",
     joinAbout: "You got a ticket from a person of the other site. Both sites pin each other's keys.",
     person: "Person of this site",
@@ -107,7 +119,8 @@ export const trust = {
     suspend: "Suspend",
     suspendTitle: (zone: string) => `Suspend ${zone}?`,
     suspendAbout: "Connections end and none is accepted or opened. Messages wait.",
-    lockdownAbout: "Connections end, its tickets are refused, messages wait, and the admins get an alarm. It lasts until an admin lifts it.",
+    lockdownAbout:
+      "Connections end, its tickets are refused, messages wait, and the admins get an alarm. It lasts until an admin lifts it.",
     remove: "Remove",
     removeTitle: (zone: string) => `Remove ${zone}?`,
     removeAbout: "Connections end, and no ticket makes that site a peer again until you forget it.",
