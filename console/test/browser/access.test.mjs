@@ -92,6 +92,18 @@ test("In German every screen fits 320 px, and axe finds no violation", async () 
   await context.close();
 });
 
+test("On a tablet no screen is wider than the window", async () => {
+  const { page, context } = await openPage(browser, { width: 834, height: 1112 });
+  await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+  const found = [];
+  for (const [name, place] of Object.entries(staged.places)) {
+    await open(page, bridge.url, place);
+    if ((await tooWide(page)) > 0) found.push(name);
+  }
+  assert.deepEqual(found, []);
+  await context.close();
+});
+
 test("The language is chosen in the page, and is kept", async () => {
   const { page, context } = await openPage(browser);
   await page.goto(bridge.url);
