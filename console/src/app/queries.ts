@@ -15,6 +15,7 @@ export interface Renewal {
 }
 
 export interface Reading<T> {
+  /** The newest answer. While other parameters are read it is the previous one, so that nothing flickers. */
   data: T | undefined;
   failure: Refusal | undefined;
   reload: () => void;
@@ -25,10 +26,13 @@ export const asRefusal = (error: unknown): Refusal =>
     ? error
     : new Refusal("internal", error instanceof Error ? error.message : String(error));
 
-/** Runs `read` now, whenever `key` changes, and as `renewal` says. An older answer never replaces a newer one. */
+/**
+ * Runs `read` now, whenever `key` changes, and as `renewal` says. An older answer never replaces a newer one. A
+ * screen about another object is another component, so an answer is never shown under another object's name.
+ */
 export function useReading<T>(key: string, read: () => Promise<T>, renewal: Renewal = {}): Reading<T> {
   const { site } = useConsole();
-  const [state, set] = useState<{ key: string; data?: T; failure?: Refusal }>({ key });
+  const [state, set] = useState<{ key: string; data?: T; failure?: Refusal }>({ key: "" });
   const last = useRef(0);
   const reader = useRef(read);
   reader.current = read;
@@ -68,8 +72,7 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
     [site, reload],
   );
 
-  const current = state.key === key;
-  return { data: current ? state.data : undefined, failure: current ? state.failure : undefined, reload };
+  return { data: state.data, failure: state.failure, reload };
 }
 
 /** Calls an operation that only reads. */

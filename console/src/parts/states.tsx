@@ -73,9 +73,26 @@ export function Shown<T>({
   children: (data: T) => ComponentChildren;
 }) {
   const text = useText();
-  if (reading.data !== undefined) return <>{children(reading.data)}</>;
+  if (reading.data !== undefined) {
+    return (
+      <>
+        <Stale failure={reading.failure} />
+        {children(reading.data)}
+      </>
+    );
+  }
   if (reading.failure) return <Unread failure={reading.failure} again={reading.reload} />;
   return <Waiting words={text.common.reading} />;
+}
+
+/** Why what is shown could not be renewed. */
+export function Stale({ failure }: { failure: Refusal | undefined }) {
+  if (!failure) return null;
+  return (
+    <div class="stale">
+      <Failed failure={failure} />
+    </div>
+  );
 }
 
 export function Unread({ failure, again }: { failure: Refusal; again: () => void }) {

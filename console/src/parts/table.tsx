@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useText } from "../text/catalogue";
 import type { Pages } from "../app/queries";
 import { Button } from "./button";
-import { Unread, Waiting } from "./states";
+import { Stale, Unread, Waiting } from "./states";
 
 export interface Column<T> {
   /** The heading; unseen for the column of actions. */
@@ -70,6 +70,7 @@ export function List<T>({ pages, empty, ...table }: ListProps<T>) {
   if (pages.entries.length === 0) return <>{empty}</>;
   return (
     <>
+      <Stale failure={pages.failure} />
       <Table {...table} entries={pages.entries} />
       {pages.more ? (
         <div class="more">

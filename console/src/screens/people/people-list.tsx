@@ -1,13 +1,13 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { usePages, useReading } from "../../app/queries";
+import { usePages, useReading, type Reading } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Input } from "../../parts/form";
 import { Page } from "../../parts/page";
-import { Empty } from "../../parts/states";
+import { Empty, Shown, Waiting } from "../../parts/states";
 import { List, Table, type Column } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
 import type { Result } from "../../site/contract";
@@ -54,13 +54,20 @@ export function PeopleList() {
           placeholder={text.people.searchHint}
         />
       </div>
-      <section class="card" aria-live="polite" aria-busy={prefix !== "" && found.data === undefined}>
+      <section class="card" aria-busy={prefix !== "" && found.data?.prefix !== prefix}>
         {prefix ? (
-          found.data === undefined ? null : found.data.length === 0 ? (
-            <Empty title={text.people.notFound(prefix)}>{text.people.notFoundAbout}</Empty>
-          ) : (
-            <Table {...table} entries={found.data} />
-          )
+          <Shown reading={found}>
+            {({ prefix: asked, entries }) => {
+              // Until the answer arrives, what is left of the previous one.
+              const matches = entries.filter(({ name }) => name.startsWith(prefix));
+              if (matches.length > 0) return <Table {...table} entries={matches} />;
+              return asked === prefix ? (
+                <Empty title={text.people.notFound(prefix)}>{text.people.notFoundAbout}</Empty>
+              ) : (
+                <Waiting words={text.common.reading} />
+              );
+            }}
+          </Shown>
         ) : (
           <List
             {...table}
@@ -69,6 +76,9 @@ export function PeopleList() {
           />
         )}
       </section>
+      <p class="unseen" role="status">
+        {prefix && found.data?.prefix === prefix ? text.people.found(found.data.entries.length) : ""}
+      </p>
       {open === "create" ? (
         <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
       ) : null}
@@ -81,26 +91,23 @@ export function PeopleList() {
   );
 }
 
-/** The people whose names begin with `prefix`. Keeps the previous matches while the next are read. */
-function useSearch(prefix: string): { data: Account[] | undefined; reload: () => void } {
+interface Found {
+  prefix: string;
+  entries: Account[];
+}
+
+/** The people whose names begin with `prefix`. */
+function useSearch(prefix: string): Reading<Found> {
   const { site } = useConsole();
-  const [kept, keep] = useState<Account[]>();
-  const reading = useReading(
+  return useReading(
     `search ${prefix}`,
     async () => {
       const after = before(prefix);
       const { entries } = await site.call("person.list", { limit: 50, ...(after ? { after } : {}) });
-      return entries.filter(({ name }) => name.startsWith(prefix));
+      return { prefix, entries: entries.filter(({ name }) => name.startsWith(prefix)) };
     },
     { when: prefix !== "" },
   );
-  useEffect(() => {
-    if (reading.data) keep(reading.data);
-  }, [reading.data]);
-  return {
-    data: reading.data ?? kept?.filter(({ name }) => name.startsWith(prefix)),
-    reload: reading.reload,
-  };
 }
 
 function useColumns(reload: () => void): Column<Account>[] {

@@ -8,6 +8,7 @@ export const accounts = {
     noneAbout:
       "Legen Sie eine Person an und geben Sie ihr ein Ticket, mit dem sie ihre Passphrase selbst setzt.",
     notFound: (typed: string) => `Kein Name beginnt mit „${typed}“`,
+    found: (count: number) => (count === 1 ? "1 Person" : `${count} Personen`),
     notFoundAbout: "Die Suche vergleicht den Anfang der Namen.",
     create: "Person anlegen",
     createAbout:

@@ -7,6 +7,7 @@ export const accounts = {
     none: "No people yet",
     noneAbout: "Create a person, then give them a ticket with which they set their own pass phrase.",
     notFound: (typed: string) => `No name begins with “${typed}”`,
+    found: (count: number) => (count === 1 ? "1 person" : `${count} people`),
     notFoundAbout: "The search compares the beginning of names.",
     create: "Create person",
     createAbout: "The person can log in after a pass phrase has been set. Give them a ticket for that.",
