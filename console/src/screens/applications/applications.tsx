@@ -9,6 +9,7 @@ import { List } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { Application } from "./application";
+import { Broker } from "./broker";
 import { CanCall } from "./can-call";
 import { CreateApplication } from "./create-application";
 import { parties } from "./parties";
@@ -62,6 +63,7 @@ function ApplicationList() {
           ]}
         />
       </section>
+      {may("broker.key_list") ? <Broker /> : null}
       {creating ? (
         <CreateApplication close={() => create(false)} done={(id) => go("applications", id)} />
       ) : null}

@@ -66,6 +66,18 @@ export const trust = {
       "Sie erhält keine Tickets, für sie gibt es keine, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
     deleteAbout: "Der Eintrag wird gelöscht. Das lässt sich nicht rückgängig machen.",
   },
+  broker: {
+    title: "Schlüssel des Vermittlers",
+    about:
+      "Anwendungen öffnen und prüfen Tickets mit der Kennung und den öffentlichen Schlüsseln der Site. Sie brauchen alle.",
+    id: "Kennung des Vermittlers:",
+    publicKeys: "Öffentliche Schlüssel des Vermittlers",
+    add: "Schlüssel hinzufügen",
+    added: "Ein Schlüssel ist hinzugefügt. Geben Sie ihn den Anwendungen, bevor Sie den alten zurückziehen.",
+    retire: "Zurückziehen",
+    retireTitle: "Diesen Schlüssel zurückziehen?",
+    retireAbout: "Anwendungen, die keinen neueren Schlüssel kennen, erhalten keine Tickets mehr.",
+  },
   peers: {
     about: "Andere Sites, denen diese vertraut. Personen beider Seiten können einander Nachrichten senden.",
     none: "Noch keine Partner",

@@ -65,6 +65,18 @@ export const trust = {
       "It gets no tickets, there are none for it, and the admins get an alarm. It lasts until an admin lifts it.",
     deleteAbout: "The registration is deleted. This cannot be undone.",
   },
+  broker: {
+    title: "Keys of the broker",
+    about:
+      "An application opens and checks tickets with the site's id and public keys. It needs all of them.",
+    id: "Id of the broker:",
+    publicKeys: "public keys of the broker",
+    add: "Add key",
+    added: "A key is added. Give it to the applications before you retire the old one.",
+    retire: "Retire",
+    retireTitle: "Retire this key?",
+    retireAbout: "Applications that know no newer key get no tickets any more.",
+  },
   peers: {
     about: "Other sites that this one trusts. People of both can send each other messages.",
     none: "No peers yet",
