@@ -331,6 +331,38 @@ test("A secret of the site key is tested, and a wrong one is refused", async () 
   assert.equal(await page.getByRole("dialog").count(), 0);
 });
 
+test("An access token is made, used over HTTP, and revoked", async (context) => {
+  const { operations } = await site.call("operation.list");
+  if (!operations.some(({ group }) => group === "token")) {
+    context.skip("this program has no access tokens");
+    return;
+  }
+  const { page } = admin;
+  await site.run(["key", "new", "--out", "mailer.key"]);
+  await site.run(["service", "create", "mailer", "--public-key", "mailer.key.pub"]);
+  await visit(admin, "Access tokens");
+  await page.getByText("No access tokens").waitFor();
+  await page.getByRole("button", { name: "Create token" }).click();
+  await dialog(admin).getByLabel("Label").fill("the mail server");
+  await dialog(admin).getByLabel("Service").fill("mailer");
+  await dialog(admin).getByLabel("site.status", { exact: true }).check();
+  await dialog(admin).getByRole("button", { name: "Create token" }).click();
+  const token = (await dialog(admin).getByRole("textbox", { name: "token" }).innerText()).trim();
+  assert.match(token, /^cst_/);
+  await dialog(admin).getByRole("button", { name: "Close" }).click();
+  const row = page.getByRole("row").filter({ hasText: "the mail server" });
+  await row.getByText("site.status").waitFor();
+
+  const { listen } = await site.call("site.status");
+  const ask = () =>
+    fetch(`http://${listen.http}/api/v1/site`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await ask()).status, 200);
+  await row.getByRole("button", { name: /^Revoke/ }).click();
+  await dialog(admin).getByRole("button", { name: "Revoke" }).click();
+  await said(page, "Revoked the token.");
+  assert.equal((await ask()).status, 401);
+});
+
 test("A lockdown of a person and of the site is imposed, shown and lifted", async () => {
   const { page } = admin;
   await site.call("lockdown.person", { name: "tom", reason: "a drill" });
