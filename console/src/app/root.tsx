@@ -1,7 +1,7 @@
 /** Which of the three is shown: the resumption after a reload, the login, or the console. */
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { Waiting } from "../parts/states";
-import { Login } from "../screens/login/login";
+import { Login } from "../screens/login/screen";
 import { UseTicket } from "../screens/login/use-ticket";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";

@@ -1,20 +1,20 @@
 /** The screens, in the order of the navigation. One is shown if the caller may call its operation. */
 import type { ComponentType } from "preact";
-import { Alarms } from "../screens/alarms/alarms";
-import { Applications } from "../screens/applications/applications";
-import { Audit } from "../screens/audit/audit";
-import { Devices } from "../screens/devices/devices";
-import { Keys } from "../screens/keys/keys";
-import { Lockdown } from "../screens/lockdown/lockdown";
-import { Options } from "../screens/options/options";
-import { Overview } from "../screens/overview/overview";
-import { Peers } from "../screens/peers/peers";
-import { People } from "../screens/people/people";
-import { Profile } from "../screens/profile/profile";
-import { Services } from "../screens/services/services";
-import { Sessions } from "../screens/sessions/sessions";
-import { Settings } from "../screens/settings/settings";
-import { Tokens } from "../screens/tokens/tokens";
+import { Alarms } from "../screens/alarms/screen";
+import { Applications } from "../screens/applications/screen";
+import { Audit } from "../screens/audit/screen";
+import { Devices } from "../screens/devices/screen";
+import { Keys } from "../screens/keys/screen";
+import { Lockdown } from "../screens/lockdown/screen";
+import { Options } from "../screens/options/screen";
+import { Overview } from "../screens/overview/screen";
+import { Peers } from "../screens/peers/screen";
+import { People } from "../screens/people/screen";
+import { Profile } from "../screens/profile/screen";
+import { Services } from "../screens/services/screen";
+import { Sessions } from "../screens/sessions/screen";
+import { Settings } from "../screens/settings/screen";
+import { Tokens } from "../screens/tokens/screen";
 import type { Text } from "../text/catalogue";
 
 export interface Screen {
