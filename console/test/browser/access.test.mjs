@@ -67,6 +67,7 @@ for (const scheme of ["light", "dark"]) {
         for (const button of DIALOGS[name] ?? []) {
           await page.locator("main").getByRole("button", { name: button, exact: true }).click();
           await page.getByRole("dialog").waitFor();
+          await page.waitForFunction(() => !document.querySelector("dialog .waiting"));
           await look(`${name}, ${button}`);
           await page.keyboard.press("Escape");
           await page.getByRole("dialog").waitFor({ state: "detached" });

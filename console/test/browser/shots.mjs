@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, MEMBER, fill, introduce } from "./sample.mjs";
-import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+import { has, launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
 
 /** A filled site with a peer, the console on it, and the places of all screens of an admin. */
 export async function stage() {
@@ -26,6 +26,7 @@ export async function stage() {
     const places = {
       ...remote,
       ...(bridge.local ? { keys } : {}),
+      ...((await has(site, "token.list")) ? { tokens: "#/tokens" } : {}),
       alarm: `#/alarms/${alarm}`,
       peer: `#/peers/${peer}`,
     };
@@ -70,6 +71,7 @@ export const DIALOGS = {
   options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
   keys: ["Test a secret", "Add slot", "Set pass phrase", "New recovery code", "Make the next key current"],
   lockdown: ["Lock down local"],
+  tokens: ["Create token"],
   profile: ["Change pass phrase"],
 };
 
@@ -89,6 +91,7 @@ async function take(page, name, shot) {
     await page.locator("main").getByRole("button", { name: button, exact: true }).click();
     const dialog = page.getByRole("dialog");
     await dialog.waitFor();
+    await page.waitForFunction(() => !document.querySelector("dialog .waiting"));
     const issue = dialog.getByRole("button", { name: "Issue ticket" });
     if ((await issue.count()) && name !== "peers") {
       await issue.click();

@@ -151,6 +151,12 @@ async function startBridge(site) {
   };
 }
 
+/** Whether the site of this program has an operation. */
+export async function has(site, operation) {
+  const { operations } = await site.call("operation.list");
+  return operations.some(({ group, command }) => `${group}.${command}` === operation);
+}
+
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",

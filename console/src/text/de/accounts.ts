@@ -187,8 +187,7 @@ export const accounts = {
     passPhraseSet: "Die Passphrase ist gesetzt.",
   },
   tokens: {
-    about:
-      "Programme rufen die HTTP-Schnittstelle mit einem Token auf. Es erlaubt nur die Operationen, die es nennt.",
+    about: "Programme rufen die HTTP-Schnittstelle mit einem Token auf, für die Operationen, die es nennt.",
     none: "Keine Zugriffstoken",
     noneAbout: "Ein Dienst, der seine Anfragen signiert, braucht keines.",
     create: "Token erzeugen",

@@ -184,8 +184,7 @@ export const accounts = {
     passPhraseSet: "The pass phrase is set.",
   },
   tokens: {
-    about:
-      "Programs call the HTTP interface with a token. It permits the operations that it names, and no others.",
+    about: "Programs call the HTTP interface with a token, for the operations that it names.",
     none: "No access tokens",
     noneAbout: "A service that signs its requests needs none.",
     create: "Create token",
