@@ -194,7 +194,10 @@ function listen(session, answer) {
     },
   );
   session.watcher = child;
-  session.stop = () => child.kill();
+  session.stop = () => {
+    child.kill();
+    rmSync(folder, { recursive: true, force: true });
+  };
   let text = "";
   child.stdout.on("data", (piece) => {
     text += piece;
