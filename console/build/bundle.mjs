@@ -1,0 +1,119 @@
+// Bundles the console into static files with hashed names, and measures them.
+//
+//   node build/bundle.mjs         dist/: the product
+//   node build/bundle.mjs --dev   dist-dev/: the same screens on the bridge of dev/bridge.mjs
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const dev = process.argv.includes("--dev");
+const out = join(root, dev ? "dist-dev" : "dist");
+/** JavaScript, styles and the page, compressed with gzip. */
+const MAX_COMPRESSED = 90 * 1024;
+/** The same with the client in WebAssembly. */
+const MAX_COMPRESSED_WHOLE = 350 * 1024;
+
+/** What the server sends with each of the files. */
+const HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "permissions-policy": "camera=(), geolocation=(), microphone=()",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+
+/** What `scripts/build-web` writes. */
+const client = join(root, "../bindings/node/dist");
+const withClient = !dev && existsSync(join(client, "countersign_bg.wasm"));
+
+const digest = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/** Copies a file under a name with its digest. */
+function place(from, name) {
+  const bytes = readFileSync(from);
+  const hashed = name.replace(/(\.\w+)$/, `-${digest(bytes).slice(0, 8).toUpperCase()}$1`);
+  writeFileSync(join(out, hashed), bytes);
+  return hashed;
+}
+
+/** Bundles entry points, and returns the names of what was written. */
+async function bundle(entryPoints, more) {
+  const { metafile } = await build({
+    entryPoints: entryPoints.map((entry) => join(root, entry)),
+    outdir: out,
+    entryNames: "[name]-[hash]",
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    legalComments: "none",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    metafile: true,
+    logLevel: "warning",
+    ...more,
+  });
+  return Object.keys(metafile.outputs).map((path) => basename(path));
+}
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+
+let worker = "";
+if (withClient) {
+  const wasm = place(join(client, "countersign_bg.wasm"), "client.wasm");
+  [worker] = await bundle(["src/site/worker.ts"], {
+    alias: { "#client": join(client, "countersign.js") },
+    define: { WASM_FILE: JSON.stringify(wasm) },
+  });
+} else if (!dev) {
+  process.stderr.write(
+    "warning: there is no client in bindings/node/dist, so this console cannot log in: run scripts/build-web first\n",
+  );
+}
+const made = await bundle(["src/main.tsx", "src/style/console.css"], {
+  alias: { "#site": join(root, dev ? "dev/bridge-site.ts" : "src/site/web.ts") },
+  define: { WORKER_FILE: JSON.stringify(worker) },
+});
+const script = made.find((name) => name.endsWith(".js"));
+const style = made.find((name) => name.endsWith(".css"));
+const page = readFileSync(join(root, "src/index.html"), "utf8")
+  .replace("{{script}}", script)
+  .replace("{{style}}", style)
+  .replace("{{icon}}", place(join(root, "src/icon.svg"), "icon.svg"));
+writeFileSync(join(out, "index.html"), page);
+
+let total = 0;
+let whole = 0;
+const files = {};
+for (const name of readdirSync(out).sort()) {
+  const bytes = readFileSync(join(out, name));
+  const compressed = gzipSync(bytes, { level: 9 }).length;
+  files[name] = {
+    sha256: digest(bytes),
+    bytes: bytes.length,
+    // A hashed name never changes its content.
+    immutable: name !== "index.html",
+  };
+  whole += compressed;
+  if (extname(name) !== ".wasm") total += compressed;
+  process.stdout.write(`${String(bytes.length).padStart(8)} ${String(compressed).padStart(7)}  ${name}\n`);
+}
+writeFileSync(
+  join(out, "manifest.json"),
+  `${JSON.stringify({ client: withClient, headers: HEADERS, files }, null, 2)}\n`,
+);
+process.stdout.write(
+  `${total} bytes compressed without WebAssembly, of at most ${MAX_COMPRESSED}; ${whole} with it, of at most ${MAX_COMPRESSED_WHOLE}\n`,
+);
+if (total > MAX_COMPRESSED || whole > MAX_COMPRESSED_WHOLE) {
+  process.stderr.write("the console is too large: remove what it does not need\n");
+  process.exitCode = 1;
+}

@@ -1,0 +1,24 @@
+/** What every screen of a logged-in account can reach. */
+import { createContext } from "preact";
+import { useContext } from "preact/hooks";
+import type { Operation, Result, Site } from "../site/contract";
+
+export interface Console {
+  site: Site;
+  me: Result<"self.show">;
+  status: Result<"site.status"> | undefined;
+  /** Whether the caller may call an operation, as `operation list` answers. */
+  may: (operation: Operation) => boolean;
+  /** Says a short message in the corner and to screen readers. */
+  say: (message: string) => void;
+  /** Reads the account and the state of the site anew. */
+  refresh: () => void;
+}
+
+export const ConsoleContext = createContext<Console | undefined>(undefined);
+
+export function useConsole(): Console {
+  const value = useContext(ConsoleContext);
+  if (!value) throw new Error("a screen is outside the console");
+  return value;
+}

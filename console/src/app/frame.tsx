@@ -1,0 +1,188 @@
+/** The frame around a screen: navigation, banners about the connection and the site, short messages. */
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Brand } from "../parts/brand";
+import { Button } from "../parts/button";
+import { Languages } from "../parts/languages";
+import type { Connection, Operation, Result, Site } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { ConsoleContext, type Console } from "./context";
+import { useKeptFocus } from "./focus";
+import { to, usePlace } from "./router";
+import { SCREENS } from "./screens";
+
+interface Props {
+  site: Site;
+  entered: { me: Result<"self.show">; operations: ReadonlySet<Operation> };
+  connection: Connection;
+  refresh: () => void;
+  logout: () => Promise<void>;
+}
+
+/** How often the state of the site is read, in milliseconds. */
+const STATUS = 15_000;
+const SAID = 6_000;
+
+export function Frame({ site, entered, connection, refresh, logout }: Props) {
+  const text = useText();
+  const place = usePlace();
+  const [open, setOpen] = useState(false);
+  const [said, say] = useState("");
+  const [status, setStatus] = useState<Result<"site.status">>();
+  const [alarms, setAlarms] = useState(0);
+  const { me, operations } = entered;
+
+  const read = useCallback(() => {
+    site.call("site.status", {}).then(setStatus, () => {});
+    site.call("alarm.list", { state: "open", limit: 100 }).then(
+      ({ entries }) => setAlarms(entries.length),
+      () => {},
+    );
+  }, [site]);
+  useEffect(() => {
+    read();
+    const timer = setInterval(() => document.visibilityState === "visible" && read(), STATUS);
+    return () => clearInterval(timer);
+  }, [read]);
+
+  const context = useMemo<Console>(
+    () => ({
+      site,
+      me,
+      status,
+      may: (operation) => operations.has(operation),
+      say,
+      refresh: () => {
+        read();
+        refresh();
+      },
+    }),
+    [site, me, status, operations, read, refresh],
+  );
+
+  useEffect(
+    () =>
+      site.events(({ group, event, data }) => {
+        if (group === "alarm" || group === "lockdown") read();
+        if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
+      }),
+    [site, read, text],
+  );
+  useEffect(() => {
+    if (!said) return undefined;
+    const timer = setTimeout(() => say(""), SAID);
+    return () => clearTimeout(timer);
+  }, [said]);
+
+  const path = place[0] ?? "";
+  const allowed = useMemo(
+    () => SCREENS.filter(({ needs }) => operations.has(needs as Operation)),
+    [operations],
+  );
+  const screen =
+    allowed.find((candidate) => candidate.path === path) ??
+    allowed.find((candidate) => candidate.path === "");
+  const Shown = screen?.component;
+  const groups = [...new Set(allowed.map(({ group }) => group))];
+  const main = useRef<HTMLElement>(null);
+  useKeptFocus(main);
+  useEffect(() => setOpen(false), [place.join("/")]);
+
+  return (
+    <ConsoleContext.Provider value={context}>
+      <button
+        type="button"
+        class="skip"
+        onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}
+      >
+        {text.frame.skip}
+      </button>
+      <header class="top">
+        <a class="brand" href={to()}>
+          <Brand /> Countersign
+        </a>
+        <button
+          type="button"
+          class="button quiet"
+          aria-expanded={open}
+          aria-controls="screens"
+          onClick={() => setOpen(!open)}
+        >
+          {text.frame.menu}
+        </button>
+      </header>
+      <div class="frame">
+        <aside class="side" id="screens" aria-label={text.frame.menu} data-open={open}>
+          <div class="side-in">
+            <a class="brand" href={to()}>
+              <Brand />
+              <span>
+                Countersign <small>{status?.zone ?? "\u00a0"}</small>
+              </span>
+            </a>
+            <nav class="nav" aria-label={text.frame.screens}>
+              {groups.map((group) => (
+                <div key={group}>
+                  <h2>{text.groups[group]}</h2>
+                  <ul>
+                    {allowed
+                      .filter((candidate) => candidate.group === group)
+                      .map((candidate) => (
+                        <li key={candidate.path}>
+                          <a
+                            href={candidate.path ? to(candidate.path) : to()}
+                            aria-current={candidate === screen ? "page" : undefined}
+                          >
+                            {text.screens[candidate.title]}
+                            {candidate.path === "alarms" && alarms > 0 ? (
+                              <span class="count" aria-label={text.frame.openAlarms(alarms)}>
+                                {alarms > 99 ? "99+" : alarms}
+                              </span>
+                            ) : null}
+                          </a>
+                        </li>
+                      ))}
+                  </ul>
+                </div>
+              ))}
+            </nav>
+            <div class="side-end">
+              <p class="small break">{text.frame.loggedInAs(me.name)}</p>
+              <div class="buttons">
+                <Button look="quiet" onClick={() => void logout()}>
+                  {text.frame.logout}
+                </Button>
+              </div>
+              <Languages />
+            </div>
+          </div>
+        </aside>
+        <div>
+          {connection.state === "lost" ? (
+            <div class="banner warn" role="status">
+              {text.frame.lost}
+            </div>
+          ) : null}
+          {status?.lockdown ? (
+            <div class="banner bad" role="status">
+              <strong>{text.frame.lockdown(text.lockdown.levels[status.lockdown].name)}</strong>
+              {operations.has("lockdown.status") && path !== "lockdown" ? (
+                <a href={to("lockdown")}>{text.frame.toLockdown}</a>
+              ) : null}
+            </div>
+          ) : null}
+          {status?.sealed ? (
+            <div class="banner bad" role="status">
+              {text.frame.sealed}
+            </div>
+          ) : null}
+          <main class="screen" ref={main}>
+            {Shown ? <Shown key={`${path}/${place[1] ?? ""}`} place={place.slice(1)} /> : null}
+          </main>
+        </div>
+      </div>
+      <div class="said" role="status">
+        {said ? <p>{said}</p> : null}
+      </div>
+    </ConsoleContext.Provider>
+  );
+}

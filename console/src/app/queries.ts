@@ -1,0 +1,177 @@
+/** Reading operations: one result, or a list page by page. Events and timers renew them. */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { Refusal, type Operation, type Params, type Result, type SiteEvent } from "../site/contract";
+import { useConsole } from "./context";
+
+export interface Renewal {
+  /** Reads again after so many milliseconds, while the page is visible. */
+  every?: number;
+  /** Reads again when such an event arrives. */
+  on?: (event: SiteEvent) => boolean;
+  /** Reads again when this changes. */
+  after?: unknown;
+  /** `false`: does not read. */
+  when?: boolean;
+}
+
+export interface Reading<T> {
+  /** The newest answer. While other parameters are read it is the previous one, so that nothing flickers. */
+  data: T | undefined;
+  failure: Refusal | undefined;
+  reload: () => void;
+}
+
+export const asRefusal = (error: unknown): Refusal =>
+  error instanceof Refusal
+    ? error
+    : new Refusal("internal", error instanceof Error ? error.message : String(error));
+
+/**
+ * Runs `read` now, whenever `key` changes, and as `renewal` says. An older answer never replaces a newer one. A
+ * screen about another object is another component, so an answer is never shown under another object's name.
+ */
+export function useReading<T>(key: string, read: () => Promise<T>, renewal: Renewal = {}): Reading<T> {
+  const { site } = useConsole();
+  const [state, set] = useState<{ key: string; data?: T; failure?: Refusal }>({ key: "" });
+  const last = useRef(0);
+  const reader = useRef(read);
+  reader.current = read;
+  const wanted = useRef(renewal.on);
+  wanted.current = renewal.on;
+  const when = renewal.when ?? true;
+
+  const reload = useCallback(() => {
+    if (!when) return;
+    const turn = ++last.current;
+    reader.current().then(
+      (data) => turn === last.current && set({ key, data }),
+      (error: unknown) =>
+        turn === last.current &&
+        set((before) => {
+          const failure = asRefusal(error);
+          return before.key === key && before.data !== undefined
+            ? { key, data: before.data, failure }
+            : { key, failure };
+        }),
+    );
+  }, [key, when]);
+
+  useEffect(reload, [reload, renewal.after]);
+  useEffect(() => {
+    if (!renewal.every || !when) return undefined;
+    const timer = setInterval(() => document.visibilityState === "visible" && reload(), renewal.every);
+    return () => clearInterval(timer);
+  }, [reload, renewal.every, when]);
+  useEffect(
+    () =>
+      site.events((event) => {
+        // The site dropped events because this client did not read in time: anything may have changed.
+        const missed = event.group === "events" && event.event === "missed";
+        if (wanted.current && (missed || wanted.current(event))) reload();
+      }),
+    [site, reload],
+  );
+
+  return { data: state.data, failure: state.failure, reload };
+}
+
+/** Calls an operation that only reads. */
+export function useQuery<N extends Operation>(
+  operation: N,
+  params: Params<N>,
+  renewal: Renewal = {},
+): Reading<Result<N>> {
+  const { site } = useConsole();
+  return useReading(`${operation} ${JSON.stringify(params)}`, () => site.call(operation, params), renewal);
+}
+
+type Listing = {
+  [N in Operation]: Result<N> extends { entries: readonly unknown[]; next?: string | null | undefined }
+    ? N
+    : never;
+}[Operation];
+type Entry<N extends Listing> = Result<N> extends { entries: readonly (infer E)[] } ? E : never;
+
+export interface Pages<T> {
+  entries: readonly T[] | undefined;
+  /** Whether there are further entries. */
+  more: boolean;
+  showMore: () => void;
+  failure: Refusal | undefined;
+  reload: () => void;
+}
+
+const PAGE = 50;
+
+/** Lists entries by cursor. `reload` reads as many entries again as are shown. */
+export function usePages<N extends Listing>(
+  operation: N,
+  params: Params<N>,
+  renewal: Renewal = {},
+): Pages<Entry<N>> {
+  const { site } = useConsole();
+  const key = `${operation} ${JSON.stringify(params)}`;
+  const [count, setCount] = useState({ key, pages: 1 });
+  const pages = count.key === key ? count.pages : 1;
+  const reading = useReading(
+    key,
+    async () => {
+      const entries: Entry<N>[] = [];
+      let after: string | null | undefined;
+      for (let page = 0; page < pages; page += 1) {
+        const asked = { limit: PAGE, ...params, ...(after ? { after } : {}) } as Params<N>;
+        const answer = (await site.call(operation, asked)) as { entries: Entry<N>[]; next?: string | null };
+        entries.push(...answer.entries);
+        after = answer.next;
+        if (!after) break;
+      }
+      return { entries, more: Boolean(after) };
+    },
+    renewal,
+  );
+  const { reload } = reading;
+  useEffect(() => {
+    if (pages > 1) reload();
+  }, [pages, reload]);
+  return {
+    entries: reading.data?.entries,
+    more: reading.data?.more ?? false,
+    showMore: () => setCount({ key, pages: pages + 1 }),
+    failure: reading.failure,
+    reload,
+  };
+}
+
+export interface Doing {
+  busy: boolean;
+  failure: Refusal | undefined;
+  /** Runs a change. Keeps its failure, and answers whether it succeeded. */
+  run: (change: () => Promise<unknown>) => Promise<boolean>;
+  clear: () => void;
+}
+
+/** A change that the user asked for: its progress and its failure. */
+export function useDoing(): Doing {
+  const [state, set] = useState<{ busy: boolean; failure?: Refusal }>({ busy: false });
+  const busy = useRef(false);
+  return {
+    busy: state.busy,
+    failure: state.failure,
+    clear: () => set({ busy: false }),
+    run: async (change) => {
+      if (busy.current) return false;
+      busy.current = true;
+      set({ busy: true });
+      try {
+        await change();
+        set({ busy: false });
+        return true;
+      } catch (error) {
+        set({ busy: false, failure: asRefusal(error) });
+        return false;
+      } finally {
+        busy.current = false;
+      }
+    },
+  };
+}

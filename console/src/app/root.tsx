@@ -1,0 +1,93 @@
+/** Which of the three is shown: the resumption after a reload, the login, or the console. */
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { Waiting } from "../parts/states";
+import { Login } from "../screens/login/screen";
+import { UseTicket } from "../screens/login/use-ticket";
+import type { Connection, Operation, Result, Site } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { Frame } from "./frame";
+import { asRefusal } from "./queries";
+import { go, usePlace } from "./router";
+
+interface Entered {
+  me: Result<"self.show">;
+  operations: ReadonlySet<Operation>;
+}
+
+type State = { is: "resuming" } | { is: "out"; notice?: string } | { is: "in"; entered: Entered };
+
+/** What the site knows of the caller: the account, and the operations that it may call. */
+async function enter(site: Site): Promise<Entered> {
+  const [me, { operations }] = await Promise.all([
+    site.call("self.show", {}),
+    site.call("operation.list", {}),
+  ]);
+  return {
+    me,
+    operations: new Set(operations.map(({ group, command }) => `${group}.${command}` as Operation)),
+  };
+}
+
+/**
+ * `#/login/NAME/PASS-PHRASE`, as `countersign dev` prints it. It works on this machine only: elsewhere a link
+ * could log a person in to an account of an attacker.
+ */
+function throwAway([path, name, passPhrase]: readonly string[]): readonly [string, string] | undefined {
+  const here = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  return here && path === "login" && name && passPhrase ? [name, passPhrase] : undefined;
+}
+
+export function Root({ site }: { site: Site }) {
+  const text = useText();
+  const place = usePlace();
+  const [state, set] = useState<State>({ is: "resuming" });
+  const [connection, setConnection] = useState<Connection>({ state: "open" });
+
+  const inside = useCallback(async () => set({ is: "in", entered: await enter(site) }), [site]);
+  const outside = useCallback((notice?: string) => set(notice ? { is: "out", notice } : { is: "out" }), []);
+
+  useEffect(() => {
+    site.resume().then(
+      (resumed) => (resumed ? inside() : outside()),
+      (error: unknown) => outside(asRefusal(error).message),
+    );
+  }, [site, inside, outside]);
+
+  useEffect(
+    () =>
+      site.connection((now) => {
+        setConnection(now);
+        if (now.state !== "ended") return;
+        const known = (text.ended as Readonly<Record<string, string>>)[now.reason];
+        set((before) => (before.is === "in" ? { is: "out", notice: known ?? text.ended.other } : before));
+      }),
+    [site, text],
+  );
+
+  if (state.is === "resuming") {
+    return (
+      <div class="alone">
+        <main>
+          <Waiting words={text.login.resuming} />
+        </main>
+      </div>
+    );
+  }
+  if (state.is === "out") {
+    if (place[0] === "ticket") return <UseTicket site={site} ticket={place[1] ?? ""} done={inside} />;
+    return <Login site={site} notice={state.notice} done={inside} given={throwAway(place)} />;
+  }
+  return (
+    <Frame
+      site={site}
+      entered={state.entered}
+      connection={connection}
+      refresh={() => void inside().catch(() => {})}
+      logout={async () => {
+        outside(text.ended.logout);
+        go();
+        await site.logout();
+      }}
+    />
+  );
+}

@@ -1,0 +1,70 @@
+import type { ComponentChildren } from "preact";
+import { useDoing } from "../app/queries";
+import { Failed } from "./states";
+
+export type Look = "" | "main" | "danger" | "danger main" | "quiet" | "quiet danger" | "link";
+
+interface Props {
+  look?: Look;
+  children: ComponentChildren;
+  onClick?: () => void;
+  busy?: boolean;
+  type?: "button" | "submit";
+  /** A name for screen readers that says more than the visible words, which it begins with. */
+  name?: string;
+  off?: boolean;
+}
+
+/** A button. While it is busy it keeps its place and its focus, and does nothing. */
+export function Button({
+  look = "",
+  children,
+  onClick,
+  busy = false,
+  type = "button",
+  name,
+  off = false,
+}: Props) {
+  const stopped = busy || off;
+  return (
+    <button
+      type={type}
+      class={`button ${look}`}
+      aria-label={name}
+      aria-busy={busy}
+      aria-disabled={stopped}
+      onClick={(event) => {
+        if (stopped) event.preventDefault();
+        else onClick?.();
+      }}
+    >
+      {children}
+    </button>
+  );
+}
+
+interface ActProps {
+  look?: Look;
+  children: ComponentChildren;
+  name?: string;
+  act: () => Promise<unknown>;
+  done?: () => void;
+}
+
+/** A button that runs a change at once, and says beside itself why that failed. */
+export function Act({ look = "", children, name, act, done }: ActProps) {
+  const doing = useDoing();
+  return (
+    <span class="act">
+      <Button
+        look={look}
+        busy={doing.busy}
+        {...(name === undefined ? {} : { name })}
+        onClick={() => void doing.run(act).then((ok) => ok && done?.())}
+      >
+        {children}
+      </Button>
+      <Failed failure={doing.failure} />
+    </span>
+  );
+}

@@ -1,0 +1,82 @@
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { useDoing } from "../app/queries";
+import { mistake } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { Button, type Look } from "./button";
+import { Dialog } from "./dialog";
+import { Form, Input } from "./form";
+
+/** The field of the typed name, which is no parameter. */
+const TYPED = "typed name";
+
+interface Props {
+  /** The words on the button, and on the button of the dialog. */
+  children: string;
+  /** The name of what the action is for. The user types it if `typed`. */
+  target: string;
+  title: string;
+  /** What the action does, before it is done. */
+  explanation: ComponentChildren;
+  /** The user has to type the name: for what cannot be undone, or cuts others off. */
+  typed?: boolean;
+  look?: Look;
+  act: () => Promise<unknown>;
+  done?: () => void;
+  /** Further fields of the dialog. */
+  fields?: ComponentChildren;
+}
+
+/** A button whose action first explains itself and asks. */
+export function Confirm({
+  children,
+  target,
+  title,
+  explanation,
+  typed = true,
+  look = "danger",
+  act,
+  done,
+  fields,
+}: Props) {
+  const text = useText();
+  const [open, setOpen] = useState(false);
+  const [name, setName] = useState("");
+  const doing = useDoing();
+  const close = (): void => {
+    setOpen(false);
+    setName("");
+    doing.clear();
+  };
+  return (
+    <>
+      <Button look={look} name={`${children} ${target}`} onClick={() => setOpen(true)}>
+        {children}
+      </Button>
+      {open ? (
+        <Dialog title={title} close={close}>
+          <div>{explanation}</div>
+          <Form
+            doing={doing}
+            button={children}
+            look="danger main"
+            cancel={close}
+            send={async () => {
+              if (typed && name.trim() !== target) throw mistake(text.common.nameDiffers(target), TYPED);
+              await act();
+            }}
+            done={() => {
+              close();
+              done?.();
+            }}
+          >
+            {fields}
+            {typed ? (
+              <Input label={text.common.typeName(target)} field={TYPED} value={name} set={setName} />
+            ) : null}
+          </Form>
+        </Dialog>
+      ) : null}
+    </>
+  );
+}

@@ -1,0 +1,263 @@
+/** Forms. A failure that names a field is shown at the field, any other next to the button. */
+import type { ComponentChildren } from "preact";
+import { createContext } from "preact";
+import { useContext, useId } from "preact/hooks";
+import type { Doing } from "../app/queries";
+import { LOCAL, type Refusal } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { Button, type Look } from "./button";
+import { Failed, sentence } from "./states";
+
+interface Scope {
+  failure: Refusal | undefined;
+  /** Fields that the form shows, so that a failure at another field is shown next to the button. */
+  fields: Set<string>;
+}
+
+const FormScope = createContext<Scope>({ failure: undefined, fields: new Set() });
+
+interface FormProps {
+  doing: Doing;
+  send: () => Promise<unknown>;
+  done?: () => void;
+  button: string;
+  look?: Look;
+  /** Leaves the form without effect. */
+  cancel?: () => void;
+  /** Fields beside each other, with the button at their end. */
+  row?: boolean;
+  children: ComponentChildren;
+}
+
+export function Form({ doing, send, done, button, look = "main", cancel, row = false, children }: FormProps) {
+  const text = useText();
+  const fields = new Set<string>();
+  const { failure } = doing;
+  const scope = { failure, fields };
+  return (
+    <form
+      class={row ? "form row" : "form"}
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        const form = event.currentTarget;
+        void doing.run(send).then((ok) => {
+          if (ok) done?.();
+          else requestAnimationFrame(() => form.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
+        });
+      }}
+    >
+      <FormScope.Provider value={scope}>
+        {children}
+        <Rest scope={scope} />
+        <div class="buttons">
+          {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
+          <Button look={look} type="submit" busy={doing.busy}>
+            {button}
+          </Button>
+        </div>
+      </FormScope.Provider>
+    </form>
+  );
+}
+
+/** The failure, unless a field before this shows it. */
+function Rest({ scope }: { scope: Scope }) {
+  const shown = scope.failure?.field !== undefined && scope.fields.has(scope.failure.field);
+  return <Failed failure={shown ? undefined : scope.failure} />;
+}
+
+interface FieldProps {
+  label: string;
+  /** The parameter of the operation that the field fills, as failures name it. */
+  field?: string;
+  help?: ComponentChildren;
+  children: (input: { id: string; "aria-invalid"?: true; "aria-describedby"?: string }) => ComponentChildren;
+}
+
+function Field({ label, field, help, children }: FieldProps) {
+  const scope = useContext(FormScope);
+  const id = useId();
+  if (field) scope.fields.add(field);
+  const wrong = field !== undefined && scope.failure?.field === field ? scope.failure : undefined;
+  const described = [help ? `${id}-help` : "", wrong ? `${id}-wrong` : ""].filter(Boolean).join(" ");
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {children({
+        id,
+        ...(wrong ? { "aria-invalid": true as const } : {}),
+        ...(described ? { "aria-describedby": described } : {}),
+      })}
+      {help ? (
+        <span class="help" id={`${id}-help`}>
+          {help}
+        </span>
+      ) : null}
+      {wrong ? (
+        <span class="wrong" id={`${id}-wrong`} role="alert" lang={wrong.code === LOCAL ? undefined : "en"}>
+          {sentence(wrong.message)} {wrong.hint ? sentence(wrong.hint) : ""}
+        </span>
+      ) : null}
+    </div>
+  );
+}
+
+interface InputProps {
+  label: string;
+  field?: string;
+  help?: ComponentChildren;
+  value: string;
+  set: (value: string) => void;
+  type?: "text" | "password" | "email" | "tel" | "number" | "search" | "time" | "datetime-local";
+  autocomplete?: string;
+  mono?: boolean;
+  lines?: number;
+  placeholder?: string;
+}
+
+/** One line of text, or several with `lines`. */
+export function Input({
+  label,
+  field,
+  help,
+  value,
+  set,
+  type = "text",
+  autocomplete = "off",
+  mono = false,
+  lines,
+  placeholder,
+}: InputProps) {
+  const look = mono ? "input mono" : "input";
+  return (
+    <Field label={label} {...(field === undefined ? {} : { field })} help={help}>
+      {(input) =>
+        lines === undefined ? (
+          <input
+            {...input}
+            class={look}
+            type={type as "text"}
+            autocomplete={autocomplete}
+            spellcheck={false}
+            autocapitalize="none"
+            placeholder={placeholder}
+            value={value}
+            onInput={(event) => set(event.currentTarget.value)}
+          />
+        ) : (
+          <textarea
+            {...input}
+            class={look}
+            rows={lines}
+            spellcheck={false}
+            placeholder={placeholder}
+            value={value}
+            onInput={(event) => set(event.currentTarget.value)}
+          />
+        )
+      }
+    </Field>
+  );
+}
+
+interface SelectProps<T extends string> {
+  label: string;
+  field?: string;
+  help?: ComponentChildren;
+  value: T;
+  set: (value: T) => void;
+  options: readonly (readonly [T, string])[];
+}
+
+export function Select<T extends string>({ label, field, help, value, set, options }: SelectProps<T>) {
+  return (
+    <Field label={label} {...(field === undefined ? {} : { field })} help={help}>
+      {(input) => (
+        <select
+          {...input}
+          class="input"
+          value={value}
+          onChange={(event) => set(event.currentTarget.value as T)}
+        >
+          {options.map(([option, words]) => (
+            <option key={option} value={option} selected={option === value}>
+              {words}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+export function Check({
+  label,
+  help,
+  value,
+  set,
+}: {
+  label: string;
+  help?: string;
+  value: boolean;
+  set: (value: boolean) => void;
+}) {
+  const id = useId();
+  return (
+    <div class="check">
+      <input
+        id={id}
+        type="checkbox"
+        checked={value}
+        onChange={(event) => set(event.currentTarget.checked)}
+        aria-describedby={help ? `${id}-help` : undefined}
+      />
+      <div>
+        <label for={id}>{label}</label>
+        {help ? (
+          <div class="small soft" id={`${id}-help`}>
+            {help}
+          </div>
+        ) : null}
+      </div>
+    </div>
+  );
+}
+
+/** One of a few choices, each with an explanation. */
+export function Choices<T extends string>({
+  label,
+  value,
+  set,
+  options,
+}: {
+  label: string;
+  value: T;
+  set: (value: T) => void;
+  options: readonly (readonly [T, string, string])[];
+}) {
+  const id = useId();
+  return (
+    <fieldset class="choices">
+      <legend>{label}</legend>
+      {options.map(([option, words, help]) => (
+        <div class="check" key={option}>
+          <input
+            type="radio"
+            id={`${id}-${option}`}
+            name={id}
+            checked={option === value}
+            onChange={() => set(option)}
+            aria-describedby={`${id}-${option}-help`}
+          />
+          <div>
+            <label for={`${id}-${option}`}>{words}</label>
+            <div class="small soft" id={`${id}-${option}-help`}>
+              {help}
+            </div>
+          </div>
+        </div>
+      ))}
+    </fieldset>
+  );
+}

@@ -1,0 +1,95 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { Marked } from "./marked";
+
+interface Props {
+  title: string;
+  /** One sentence: what the screen is for. */
+  about?: string;
+  /** The way back to the list. */
+  back?: { href: string; words: string };
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+}
+
+/** The heading of a screen gets the focus when the screen opens, so that a screen reader reads it. */
+export function Page({ title, about, back, actions, children }: Props) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    document.title = `${title} · Countersign`;
+  }, [title]);
+  useEffect(() => {
+    scrollTo(0, 0);
+    heading.current?.focus({ preventScroll: true });
+  }, []);
+  return (
+    <>
+      <div class="head">
+        <div>
+          {back ? (
+            <p class="crumb">
+              <a href={back.href}>← {back.words}</a>
+            </p>
+          ) : null}
+          <h1 ref={heading} tabIndex={-1} class="break">
+            <Marked>{title}</Marked>
+          </h1>
+          {about ? (
+            <p>
+              <Marked>{about}</Marked>
+            </p>
+          ) : null}
+        </div>
+        {actions ? <div class="buttons">{actions}</div> : null}
+      </div>
+      {children}
+    </>
+  );
+}
+
+export function Card({
+  title,
+  about,
+  actions,
+  children,
+  look = "",
+}: {
+  title: string;
+  about?: string;
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+  look?: string;
+}) {
+  return (
+    <section class={`card ${look}`}>
+      <header>
+        <div>
+          <h2>{title}</h2>
+          {about ? (
+            <p>
+              <Marked>{about}</Marked>
+            </p>
+          ) : null}
+        </div>
+        {actions ? <div class="buttons">{actions}</div> : null}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** Names and values. Values that are absent are left out. */
+export function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }) {
+  return (
+    <dl class="facts">
+      {facts
+        .filter(([, value]) => value !== undefined && value !== null && value !== "")
+        .map(([name, value]) => (
+          <div key={name} class="fact">
+            <dt>{name}</dt>
+            <dd class="break">{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}

@@ -1,0 +1,59 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../app/context";
+import type { Operation } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { Confirm } from "./confirm";
+import { Input } from "./form";
+import { Card } from "./page";
+
+export interface Removal {
+  /** The operation that the caller needs. */
+  needs: Operation;
+  /** Whether the state allows it; the default is that it does. */
+  when?: boolean;
+  /** The words on the button. */
+  words: string;
+  title: string;
+  about: string;
+  /** It can be undone at once, so the name need not be typed. */
+  light?: boolean;
+  /** It takes a reason. */
+  reasoned?: boolean;
+  act: (reason: string) => Promise<unknown>;
+  done?: () => void;
+}
+
+/** The card of what takes access away from a person, a service, an application or a peer. */
+export function Removals({ target, removals }: { target: string; removals: readonly Removal[] }) {
+  const text = useText();
+  const { may } = useConsole();
+  const [reason, setReason] = useState("");
+  const possible = removals.filter(({ needs, when = true }) => when && may(needs));
+  if (possible.length === 0) return null;
+  return (
+    <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
+      <div class="body">
+        <div class="buttons">
+          {possible.map(({ needs, words, title, about, light = false, reasoned = false, act, done }) => (
+            <Confirm
+              key={needs}
+              target={target}
+              typed={!light}
+              title={title}
+              explanation={about}
+              fields={
+                reasoned ? (
+                  <Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />
+                ) : null
+              }
+              act={() => act(reason)}
+              {...(done ? { done } : {})}
+            >
+              {words}
+            </Confirm>
+          ))}
+        </div>
+      </div>
+    </Card>
+  );
+}

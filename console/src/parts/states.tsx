@@ -1,0 +1,108 @@
+/** What a screen shows beside its data: waiting, empty, failed. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { LOCAL, type Refusal } from "../site/contract";
+import { useLanguage, useText } from "../text/catalogue";
+import { Marked } from "./marked";
+
+/** Why an action failed, next to the button. The site's own words are English. */
+export function Failed({ failure }: { failure: Refusal | undefined }) {
+  const text = useText();
+  const language = useLanguage();
+  if (!failure) return null;
+  const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
+  return (
+    <p class="failure" role="alert">
+      {language === "en" || !known ? null : <>{known} </>}
+      <span lang={failure.code === LOCAL ? language : "en"}>
+        <Marked>{sentence(failure.message)}</Marked>
+      </span>
+      {failure.hint ? (
+        <span class="hint" lang="en">
+          <Marked>{sentence(failure.hint)}</Marked>
+        </span>
+      ) : null}
+    </p>
+  );
+}
+
+/** The site's messages begin with a small letter and end without a full stop. */
+export const sentence = (words: string): string => {
+  const first = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?…]$/.test(first) ? first : `${first}.`;
+};
+
+/** Says that something is being read, but only if that takes long enough to notice. */
+export function Waiting({ words }: { words: string }) {
+  const [late, set] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => set(true), 250);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <p class="waiting" role="status">
+      {late ? words : "\u00a0"}
+    </p>
+  );
+}
+
+export function Empty({
+  title,
+  children,
+  action,
+}: {
+  title: string;
+  children?: ComponentChildren;
+  action?: ComponentChildren;
+}) {
+  return (
+    <div class="empty">
+      <p class="title">{title}</p>
+      {children ? <p>{typeof children === "string" ? <Marked>{children}</Marked> : children}</p> : null}
+      {action}
+    </div>
+  );
+}
+
+/** Waiting, failed, empty, or the data. */
+export function Shown<T>({
+  reading,
+  children,
+}: {
+  reading: { data: T | undefined; failure: Refusal | undefined; reload: () => void };
+  children: (data: T) => ComponentChildren;
+}) {
+  const text = useText();
+  if (reading.data !== undefined) {
+    return (
+      <>
+        <Stale failure={reading.failure} />
+        {children(reading.data)}
+      </>
+    );
+  }
+  if (reading.failure) return <Unread failure={reading.failure} again={reading.reload} />;
+  return <Waiting words={text.common.reading} />;
+}
+
+/** Why what is shown could not be renewed. */
+export function Stale({ failure }: { failure: Refusal | undefined }) {
+  if (!failure) return null;
+  return (
+    <div class="stale">
+      <Failed failure={failure} />
+    </div>
+  );
+}
+
+export function Unread({ failure, again }: { failure: Refusal; again: () => void }) {
+  const text = useText();
+  return (
+    <div class="empty">
+      <Failed failure={failure} />
+      <button type="button" class="button quiet" onClick={again}>
+        {text.common.tryAgain}
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,46 @@
+import { useLanguage } from "../text/catalogue";
+
+/** The browser's locale if it is of the language, since it says how dates are written: en-GB, de-CH. */
+const localeOf = (language: string): string =>
+  navigator.languages.find((tag) => tag.slice(0, 2) === language) ?? language;
+
+const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** Within two days relative to now, otherwise the date. The exact time is in the title. */
+export function Time({ at }: { at: string | null | undefined }) {
+  const language = useLanguage();
+  if (!at) return null;
+  const date = new Date(at);
+  const exact = new Intl.DateTimeFormat(localeOf(language), {
+    dateStyle: "medium",
+    timeStyle: "medium",
+  }).format(date);
+  const seconds = Math.round((date.getTime() - Date.now()) / 1000);
+  const [unit, length] = STEPS.find(([, step]) => Math.abs(seconds) >= step) ?? ["second", 1];
+  const near = Math.abs(seconds) < 2 * 86_400;
+  const words = near
+    ? new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.trunc(seconds / length), unit)
+    : new Intl.DateTimeFormat(localeOf(language), { dateStyle: "medium" }).format(date);
+  return (
+    <time dateTime={at} title={exact}>
+      {words}
+    </time>
+  );
+}
+
+/** The date and the time to the second. */
+export function Exact({ at }: { at: string }) {
+  const language = useLanguage();
+  return (
+    <time dateTime={at}>
+      {new Intl.DateTimeFormat(localeOf(language), { dateStyle: "medium", timeStyle: "medium" }).format(
+        new Date(at),
+      )}
+    </time>
+  );
+}

@@ -1,0 +1,165 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useQuery } from "../../app/queries";
+import { go, to } from "../../app/router";
+import { Act, Button } from "../../parts/button";
+import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
+import { Shown } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { StateTag } from "../../parts/tag";
+import { Exact } from "../../parts/time";
+import type { Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+import { CanCall } from "./can-call";
+import { EditApplication, RotateKey } from "./edit-application";
+import { parties } from "./parties";
+
+type Shows = Result<"app.show">;
+
+export function Application({ id }: { id: string }) {
+  const text = useText();
+  const reading = useQuery("app.show", { id });
+  const [editing, edit] = useState(false);
+  const [rotating, rotate] = useState(false);
+  const { site, say } = useConsole();
+  return (
+    <Page
+      title={id}
+      back={{ href: to("applications"), words: text.screens.applications }}
+      actions={
+        reading.data?.state === "locked" ? (
+          <Act
+            look="main"
+            act={() => site.call("app.unlock", { id })}
+            done={() => {
+              say(text.people.unlocked(id));
+              reading.reload();
+            }}
+          >
+            {text.people.unlock}
+          </Act>
+        ) : null
+      }
+    >
+      <Shown reading={reading}>
+        {(app) => (
+          <>
+            <Card
+              title={text.applications.registration}
+              actions={
+                <Button
+                  look="quiet"
+                  name={`${text.common.edit} ${text.applications.registration}`}
+                  onClick={() => edit(true)}
+                >
+                  {text.common.edit}
+                </Button>
+              }
+            >
+              <div class="body">
+                <Facts
+                  facts={[
+                    [text.applications.state, <StateTag state={app.state} />],
+                    [
+                      text.applications.mayCall,
+                      parties(app.may_call, text).join(", ") || text.applications.nothing,
+                    ],
+                    [text.applications.groups, app.groups.join(", ")],
+                    [text.applications.edition, <code>{app.edition}</code>],
+                    [text.applications.lifetime, text.applications.seconds(app.keys_last / 1000)],
+                    [text.applications.service, app.service],
+                    [
+                      text.applications.authData,
+                      app.auth_data === null ? "" : <code>{JSON.stringify(app.auth_data)}</code>,
+                    ],
+                    [text.people.createdAt, <Exact at={app.created} />],
+                    [text.people.changedAt, <Exact at={app.changed} />],
+                  ]}
+                />
+              </div>
+            </Card>
+            <CanCall consumer={id} />
+            <Card
+              title={text.applications.keys}
+              actions={
+                <Button look="quiet" onClick={() => rotate(true)}>
+                  {text.applications.rotate}
+                </Button>
+              }
+            >
+              <Table
+                caption={text.applications.keys}
+                entries={app.keys}
+                id={({ fingerprint }) => fingerprint}
+                columns={[
+                  {
+                    title: text.applications.fingerprint,
+                    is: "name",
+                    cell: ({ fingerprint }) => <code class="break">{fingerprint}</code>,
+                  },
+                  {
+                    title: text.applications.label,
+                    cell: ({ label }) => label || <span class="soft">–</span>,
+                  },
+                  { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
+                  {
+                    title: text.applications.retires,
+                    cell: ({ retires }) => (retires ? <Exact at={retires} /> : <span class="soft">–</span>),
+                  },
+                ]}
+              />
+            </Card>
+            <Danger app={app} reload={reading.reload} />
+            {editing ? <EditApplication app={app} close={() => edit(false)} done={reading.reload} /> : null}
+            {rotating ? <RotateKey id={id} close={() => rotate(false)} done={reading.reload} /> : null}
+          </>
+        )}
+      </Shown>
+    </Page>
+  );
+}
+
+function Danger({ app, reload }: { app: Shows; reload: () => void }) {
+  const text = useText();
+  const { site, say } = useConsole();
+  const { id } = app;
+  const then = (words: string, next: () => void) => () => {
+    say(words);
+    next();
+  };
+  return (
+    <Removals
+      target={id}
+      removals={[
+        {
+          needs: "app.lock",
+          when: app.state === "active",
+          light: true,
+          words: text.people.lock,
+          title: text.people.lockTitle(id),
+          about: text.applications.lockAbout,
+          act: () => site.call("app.lock", { id }),
+          done: then(text.people.locked(id), reload),
+        },
+        {
+          needs: "lockdown.app",
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(id),
+          about: text.applications.lockdownAbout,
+          act: (reason) => site.call("lockdown.app", { id, reason }),
+          done: then(text.lockdown.imposed(id), reload),
+        },
+        {
+          needs: "app.delete",
+          words: text.people.delete,
+          title: text.people.deleteTitle(id),
+          about: text.applications.deleteAbout,
+          act: () => site.call("app.delete", { id }),
+          done: then(text.people.deleted(id), () => go("applications")),
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,198 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useDoing, useQuery } from "../../app/queries";
+import { Act, Button } from "../../parts/button";
+import { save } from "../../parts/copy";
+import { Dialog } from "../../parts/dialog";
+import { Input } from "../../parts/form";
+import { Facts, Page } from "../../parts/page";
+import { Empty, Failed, Shown } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { StateTag } from "../../parts/tag";
+import { Exact } from "../../parts/time";
+import type { Params, Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+type Entry = Result<"audit.list">["entries"][number];
+
+const PAGE = 50;
+
+/** Ids are long; the details have them whole. */
+const short = (target: string | null | undefined): string =>
+  target && /^[0-9a-f-]{36}$/.test(target) ? `${target.slice(0, 8)}…${target.slice(-4)}` : (target ?? "–");
+
+/** The audit log, newest first: filtered, verified, exported. */
+export function Audit() {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const [actor, setActor] = useState("");
+  const [operation, setOperation] = useState("");
+  const [since, setSince] = useState("");
+  const [trail, setTrail] = useState<readonly number[]>([]);
+  const [shown, show] = useState<Entry>();
+  const [found, setFound] = useState<Result<"audit.verify">>();
+  const verifying = useDoing();
+  const params: Params<"audit.list"> = { limit: PAGE };
+  if (actor.trim()) params.actor = actor.trim();
+  if (operation.trim()) params.operation = operation.trim();
+  if (since) params.since = new Date(since).toISOString();
+  const before = trail.at(-1);
+  if (before !== undefined) params.before = before;
+  const reading = useQuery("audit.list", params, before === undefined ? { every: 15_000 } : {});
+  const filter = (set: (value: string) => void) => (value: string) => {
+    setTrail([]);
+    set(value);
+  };
+  return (
+    <Page
+      title={text.screens.audit}
+      about={text.audit.about}
+      actions={
+        <>
+          {may("audit.verify") ? (
+            <Button
+              busy={verifying.busy}
+              onClick={() => void verifying.run(async () => setFound(await site.call("audit.verify", {})))}
+            >
+              {verifying.busy ? text.audit.verifying : text.audit.verify}
+            </Button>
+          ) : null}
+          {may("audit.export") ? (
+            <Act
+              act={async () => {
+                const { content } = await site.content("audit.export", {});
+                save("audit.jsonl", content);
+              }}
+              done={() => say(text.audit.exported)}
+            >
+              {text.audit.export}
+            </Act>
+          ) : null}
+        </>
+      }
+    >
+      <div aria-live="polite">
+        <Failed failure={verifying.failure} />
+        {found ? <Verified found={found} /> : null}
+      </div>
+      <section class="card">
+        <div class="filters">
+          <Input label={text.audit.actor} field="actor" value={actor} set={filter(setActor)} />
+          <Input
+            label={text.audit.operation}
+            field="operation"
+            value={operation}
+            set={filter(setOperation)}
+            placeholder="person.create"
+          />
+          <Input
+            label={text.audit.since}
+            field="since"
+            type="datetime-local"
+            value={since}
+            set={filter(setSince)}
+          />
+        </div>
+        <Shown reading={reading}>
+          {({ entries, earlier }) =>
+            entries.length === 0 ? (
+              <Empty title={text.audit.none}>{text.audit.noneAbout}</Empty>
+            ) : (
+              <>
+                <Table
+                  caption={text.screens.audit}
+                  entries={[...entries].reverse()}
+                  id={({ seq }) => String(seq)}
+                  columns={[
+                    { title: text.audit.number, cell: ({ seq }) => seq },
+                    { title: text.audit.time, cell: ({ time }) => <Exact at={time} /> },
+                    { title: text.audit.actor, cell: (entry) => <span class="break">{entry.actor}</span> },
+                    {
+                      title: text.audit.operation,
+                      is: "name",
+                      cell: (entry) => <code>{entry.operation}</code>,
+                    },
+                    {
+                      title: text.audit.target,
+                      cell: ({ target }) => <span class="break">{short(target)}</span>,
+                    },
+                    { title: text.audit.outcome, cell: ({ outcome }) => <StateTag state={outcome} /> },
+                    {
+                      title: text.common.actions,
+                      is: "end",
+                      cell: (entry) => (
+                        <Button
+                          look="quiet"
+                          name={`${text.audit.details} ${entry.seq}`}
+                          onClick={() => show(entry)}
+                        >
+                          {text.audit.details}
+                        </Button>
+                      ),
+                    },
+                  ]}
+                />
+                <div class="more">
+                  <Button look="quiet" off={trail.length === 0} onClick={() => setTrail(trail.slice(0, -1))}>
+                    {text.audit.later}
+                  </Button>
+                  <Button
+                    look="quiet"
+                    off={typeof earlier !== "number"}
+                    onClick={() => typeof earlier === "number" && setTrail([...trail, earlier])}
+                  >
+                    {text.audit.earlier}
+                  </Button>
+                </div>
+              </>
+            )
+          }
+        </Shown>
+      </section>
+      {shown ? <Details entry={shown} close={() => show(undefined)} /> : null}
+    </Page>
+  );
+}
+
+function Verified({ found }: { found: Result<"audit.verify"> }) {
+  const text = useText();
+  return found.intact ? (
+    <p class="note good">
+      {text.audit.intact(found.entries)} <code class="break">{found.head}</code>
+    </p>
+  ) : (
+    <p class="note bad">
+      <strong>{text.audit.broken(found.broken ?? 0)}</strong>{" "}
+      <span lang="en">{[found.problem, ...(found.flaws ?? [])].filter(Boolean).join("; ")}</span>
+    </p>
+  );
+}
+
+function Details({ entry, close }: { entry: Entry; close: () => void }) {
+  const text = useText();
+  return (
+    <Dialog title={text.audit.entry(entry.seq)} close={close} wide>
+      <Facts
+        facts={[
+          [text.audit.time, <Exact at={entry.time} />],
+          [text.audit.actor, entry.actor],
+          [text.audit.channel, <code>{entry.channel}</code>],
+          [text.audit.operation, <code>{entry.operation}</code>],
+          [text.audit.target, entry.target],
+          [text.audit.outcome, <StateTag state={entry.outcome} />],
+          ...Object.entries(entry.details).map(
+            ([key, value]) =>
+              [key, <code>{typeof value === "string" ? value : JSON.stringify(value)}</code>] as const,
+          ),
+          [text.audit.hash, <code>{entry.hash}</code>],
+          [text.audit.previous, <code>{entry.previous}</code>],
+        ]}
+      />
+      <div class="buttons">
+        <Button look="main" onClick={close}>
+          {text.common.close}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}

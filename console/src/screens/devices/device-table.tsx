@@ -1,0 +1,127 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useDoing, usePages } from "../../app/queries";
+import { to } from "../../app/router";
+import { Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
+import { Dialog } from "../../parts/dialog";
+import { Form, Input } from "../../parts/form";
+import { Card } from "../../parts/page";
+import { Empty } from "../../parts/states";
+import { List } from "../../parts/table";
+import { Tag } from "../../parts/tag";
+import { Time } from "../../parts/time";
+import type { Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+type Device = Result<"device.list">["entries"][number];
+
+/** Devices of one person, or of all. */
+export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?: number }) {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const [renaming, rename] = useState<Device>();
+  const pages = usePages("device.list", person ? { person } : {}, { every: 10_000, after: renewed });
+  return (
+    <Card title={text.screens.devices} about={text.devices.about}>
+      <List
+        caption={text.screens.devices}
+        id={({ id }) => id}
+        pages={pages}
+        empty={<Empty title={text.devices.none}>{text.devices.noneAbout}</Empty>}
+        columns={[
+          { title: text.devices.name, is: "name", cell: ({ name }) => <strong>{name}</strong> },
+          ...(person
+            ? []
+            : [
+                {
+                  title: text.devices.person,
+                  cell: (device: Device) =>
+                    device.person ? (
+                      may("person.show") ? (
+                        <a href={to("people", device.person)}>{device.person}</a>
+                      ) : (
+                        device.person
+                      )
+                    ) : (
+                      "–"
+                    ),
+                },
+              ]),
+          {
+            title: text.devices.state,
+            cell: ({ connected, last_seen }) =>
+              connected ? (
+                <Tag mood="good">{text.states.connected}</Tag>
+              ) : last_seen ? (
+                <Time at={last_seen} />
+              ) : (
+                <span class="soft">{text.devices.neverSeen}</span>
+              ),
+          },
+          { title: text.devices.enrolled, cell: ({ created }) => <Time at={created} /> },
+          {
+            title: text.devices.key,
+            cell: ({ thumbprint }) => <code title={thumbprint}>{thumbprint.slice(0, 12)}…</code>,
+          },
+          {
+            title: text.common.actions,
+            is: "end",
+            cell: (device) => (
+              <>
+                {may("device.rename") ? (
+                  <Button
+                    look="quiet"
+                    name={`${text.devices.rename} ${device.name}`}
+                    onClick={() => rename(device)}
+                  >
+                    {text.devices.rename}
+                  </Button>
+                ) : null}
+                {may("device.revoke") ? (
+                  <Confirm
+                    look="quiet danger"
+                    target={device.name}
+                    title={text.devices.revokeTitle(device.name)}
+                    explanation={text.devices.revokeAbout}
+                    act={() => site.call("device.revoke", { id: device.id })}
+                    done={() => {
+                      say(text.devices.revoked(device.name));
+                      pages.reload();
+                    }}
+                  >
+                    {text.devices.revoke}
+                  </Confirm>
+                ) : null}
+              </>
+            ),
+          },
+        ]}
+      />
+      {renaming ? <Rename device={renaming} close={() => rename(undefined)} done={pages.reload} /> : null}
+    </Card>
+  );
+}
+
+function Rename({ device, close, done }: { device: Device; close: () => void; done: () => void }) {
+  const text = useText();
+  const { site } = useConsole();
+  const [name, setName] = useState(device.name);
+  const doing = useDoing();
+  return (
+    <Dialog title={text.devices.renameTitle(device.name)} close={close}>
+      <Form
+        doing={doing}
+        button={text.common.save}
+        cancel={close}
+        send={() => site.call("device.rename", { id: device.id, name: name.trim() })}
+        done={() => {
+          close();
+          done();
+        }}
+      >
+        <Input label={text.devices.name} field="name" value={name} set={setName} />
+      </Form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,89 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { usePages } from "../../app/queries";
+import { Button } from "../../parts/button";
+import { Act } from "../../parts/button";
+import { Card, Page } from "../../parts/page";
+import { Empty } from "../../parts/states";
+import { List } from "../../parts/table";
+import { StateTag } from "../../parts/tag";
+import { Time } from "../../parts/time";
+import { useText } from "../../text/catalogue";
+import { DeviceTable } from "./device-table";
+import { IssueTicket } from "./issue-ticket";
+
+/** Devices and the tickets that enrol them. */
+export function Devices() {
+  const text = useText();
+  const { site, me, may } = useConsole();
+  const [issuing, issue] = useState(false);
+  const [renewed, renew] = useState(0);
+  const tickets = usePages("ticket.list", {}, { every: 10_000 });
+  const admin = me.role === "admin";
+  return (
+    <Page
+      title={text.screens.devices}
+      about={admin ? text.devices.screenAbout : text.devices.screenAboutOwn}
+      actions={
+        may("ticket.issue") ? (
+          <Button look="main" onClick={() => issue(true)}>
+            {text.devices.enrol}
+          </Button>
+        ) : null
+      }
+    >
+      <DeviceTable renewed={renewed} />
+      <Card title={text.tickets.title} about={text.tickets.about}>
+        <List
+          caption={text.tickets.title}
+          id={({ id }) => id}
+          pages={tickets}
+          empty={<Empty title={text.tickets.none}>{text.tickets.noneAbout}</Empty>}
+          columns={[
+            {
+              title: text.tickets.person,
+              is: "name",
+              cell: ({ person }) => person ?? <span class="soft">–</span>,
+            },
+            {
+              title: text.tickets.kind,
+              cell: ({ kind }) => (text.tickets.kinds as Readonly<Record<string, string>>)[kind] ?? kind,
+            },
+            {
+              title: text.tickets.state,
+              cell: ({ state }) => <StateTag state={state === "open" ? "unused" : state} />,
+            },
+            { title: text.tickets.issued, cell: ({ issued }) => <Time at={issued} /> },
+            { title: text.tickets.expires, cell: ({ expires }) => <Time at={expires} /> },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: ({ id, state, person }) =>
+                state === "open" && may("ticket.revoke") ? (
+                  <Act
+                    look="quiet danger"
+                    name={`${text.tickets.revoke} ${person ?? ""}`}
+                    act={() => site.call("ticket.revoke", { id })}
+                    done={tickets.reload}
+                  >
+                    {text.tickets.revoke}
+                  </Act>
+                ) : null,
+            },
+          ]}
+        />
+      </Card>
+      {issuing ? (
+        <IssueTicket
+          kind="device"
+          {...(admin ? {} : { person: me.name })}
+          close={() => issue(false)}
+          done={() => {
+            renew(renewed + 1);
+            tickets.reload();
+          }}
+        />
+      ) : null}
+    </Page>
+  );
+}

@@ -1,0 +1,189 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useQuery } from "../../app/queries";
+import { Act } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
+import { Copy } from "../../parts/copy";
+import { Choices, Input } from "../../parts/form";
+import { Card, Facts, Page } from "../../parts/page";
+import { Empty, Shown } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { Exact, Time } from "../../parts/time";
+import type { Params, Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+type Shows = Result<"lockdown.status">;
+type Entry = Shows["entries"][number];
+const LEVELS = ["enrolment", "logins", "all"] as const;
+type Level = (typeof LEVELS)[number];
+
+/** Lockdowns in force, and the lockdown of the whole site. */
+export function Lockdown() {
+  const text = useText();
+  const { refresh } = useConsole();
+  const reading = useQuery("lockdown.status", {}, { every: 15_000, on: ({ group }) => group === "lockdown" });
+  const changed = (): void => {
+    reading.reload();
+    refresh();
+  };
+  return (
+    <Page title={text.screens.lockdown} about={text.lockdown.about}>
+      <Shown reading={reading}>
+        {(now) => (
+          <>
+            {now.site ? <InForce site={now.site} changed={changed} /> : null}
+            <SiteLockdown {...(now.site?.level ? { level: now.site.level } : {})} changed={changed} />
+            <Single entries={now.entries} changed={changed} />
+          </>
+        )}
+      </Shown>
+    </Page>
+  );
+}
+
+function InForce({ site: entry, changed }: { site: NonNullable<Shows["site"]>; changed: () => void }) {
+  const text = useText();
+  const { site, status } = useConsole();
+  // Only the local admin socket lifts a lockdown of the site: who may unseal it is there.
+  const local = useConsole().may("site.unseal");
+  return (
+    <Card title={text.lockdown.siteInForce} look="stop">
+      <div class="body">
+        <Facts
+          facts={[
+            [text.lockdown.level, entry.level ? text.lockdown.levels[entry.level].name : ""],
+            [text.lockdown.by, entry.by],
+            [text.lockdown.since, <Exact at={entry.since} />],
+            [text.lockdown.reason, entry.reason],
+          ]}
+        />
+        {local ? (
+          <div class="buttons">
+            <Confirm
+              look=""
+              target={status?.zone ?? ""}
+              title={text.lockdown.liftSite}
+              explanation={text.lockdown.liftSiteAbout}
+              act={() => site.call("lockdown.lift", { site: true })}
+              done={changed}
+            >
+              {text.lockdown.lift}
+            </Confirm>
+          </div>
+        ) : (
+          <>
+            <p>{text.lockdown.liftLocally}</p>
+            <Copy name={text.tickets.command} value="countersign lockdown lift site" />
+          </>
+        )}
+      </div>
+    </Card>
+  );
+}
+
+function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }) {
+  const text = useText();
+  const { site, status, say, may } = useConsole();
+  const possible = LEVELS.filter((candidate) => !level || LEVELS.indexOf(candidate) > LEVELS.indexOf(level));
+  const [chosen, choose] = useState<Level>("logins");
+  const [reason, setReason] = useState("");
+  const wanted = possible.includes(chosen) ? chosen : possible[0];
+  if (!wanted || !may("lockdown.site")) return null;
+  return (
+    <Card
+      title={level ? text.lockdown.raise : text.lockdown.site}
+      about={text.lockdown.siteAbout}
+      look="stop"
+    >
+      <div class="body">
+        <Choices
+          label={text.lockdown.level}
+          value={wanted}
+          set={choose}
+          options={possible.map(
+            (each) => [each, text.lockdown.levels[each].name, text.lockdown.levels[each].about] as const,
+          )}
+        />
+        <Input
+          label={text.lockdown.reason}
+          field="reason"
+          help={text.lockdown.reasonHelp}
+          value={reason}
+          set={setReason}
+        />
+        <div class="buttons">
+          <Confirm
+            look="danger main"
+            target={status?.zone ?? ""}
+            title={text.lockdown.siteTitle(text.lockdown.levels[wanted].name)}
+            explanation={
+              <>
+                <p>{text.lockdown.levels[wanted].about}</p>
+                <p>{wanted === "all" ? text.lockdown.endsYours : text.lockdown.liftedLocally}</p>
+              </>
+            }
+            act={() => site.call("lockdown.site", { level: wanted, reason })}
+            done={() => {
+              say(text.lockdown.imposed(status?.zone ?? ""));
+              changed();
+            }}
+          >
+            {text.lockdown.impose}
+          </Confirm>
+        </div>
+      </div>
+    </Card>
+  );
+}
+
+/** What `lockdown lift` takes for an entry. The target begins with its kind. */
+function lifts({ target, peer }: Entry): Params<"lockdown.lift"> {
+  const [kind = "", ...name] = target.split(" ");
+  if (peer) return { peer };
+  const id = name.join(" ");
+  if (kind === "person") return { person: id };
+  if (kind === "service") return { service: id };
+  return { app: id };
+}
+
+function Single({ entries, changed }: { entries: readonly Entry[]; changed: () => void }) {
+  const text = useText();
+  const { site, say, may } = useConsole();
+  return (
+    <Card title={text.lockdown.single} about={text.lockdown.singleAbout}>
+      {entries.length === 0 ? (
+        <Empty title={text.lockdown.none}>{text.lockdown.noneAbout}</Empty>
+      ) : (
+        <Table
+          caption={text.lockdown.single}
+          entries={entries}
+          id={({ target, since }) => target + since}
+          columns={[
+            { title: text.lockdown.target, is: "name", cell: ({ target }) => <strong>{target}</strong> },
+            { title: text.lockdown.by, cell: ({ by }) => by },
+            { title: text.lockdown.since, cell: ({ since }) => <Time at={since} /> },
+            { title: text.lockdown.reason, cell: ({ reason }) => reason || <span class="soft">–</span> },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: (entry) =>
+                may("lockdown.lift") ? (
+                  <Act
+                    look="quiet"
+                    name={`${text.lockdown.lift} ${entry.target}`}
+                    act={() => site.call("lockdown.lift", lifts(entry))}
+                    done={() => {
+                      say(text.lockdown.lifted(entry.target));
+                      changed();
+                    }}
+                  >
+                    {text.lockdown.lift}
+                  </Act>
+                ) : null,
+            },
+          ]}
+        />
+      )}
+    </Card>
+  );
+}

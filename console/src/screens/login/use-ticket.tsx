@@ -1,0 +1,81 @@
+import { useEffect, useState } from "preact/hooks";
+import { useDoing } from "../../app/queries";
+import { go, to } from "../../app/router";
+import { Brand } from "../../parts/brand";
+import { Form, Input } from "../../parts/form";
+import { Languages } from "../../parts/languages";
+import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
+import { mistake, type Site } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+/** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
+export function UseTicket({
+  site,
+  ticket: given,
+  done,
+}: {
+  site: Site;
+  ticket: string;
+  done: () => Promise<void>;
+}) {
+  const text = useText();
+  const [ticket, setTicket] = useState(given);
+  const [id, setId] = useState("");
+  const [passPhrase, setPassPhrase] = useState({ first: "", again: "" });
+  const doing = useDoing();
+  useEffect(() => {
+    document.title = `${text.useTicket.title} · Countersign`;
+    // A ticket in the address stays neither in the history nor on the screen of a shared tab.
+    if (given) history.replaceState(null, "", to("ticket"));
+  }, []);
+  return (
+    <div class="alone">
+      <main>
+        <div class="brand">
+          <Brand /> Countersign
+        </div>
+        <div>
+          <h1>{text.useTicket.title}</h1>
+          <p class="soft">{text.useTicket.about}</p>
+        </div>
+        <Form
+          doing={doing}
+          button={doing.busy ? text.useTicket.busy : text.useTicket.button}
+          send={async () => {
+            if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
+            if (!id.trim()) throw mistake(text.login.nameMissing, "id");
+            checkNewPassPhrase(passPhrase, text);
+            await site.registerPassPhrase(ticket.trim(), id.trim(), passPhrase.first);
+            await site.login(id.trim(), passPhrase.first);
+            go();
+            await done();
+          }}
+        >
+          <Input
+            label={text.useTicket.ticket}
+            field="ticket"
+            help={text.useTicket.ticketHelp}
+            lines={3}
+            mono
+            value={ticket}
+            set={setTicket}
+            placeholder="countersign://…"
+          />
+          <Input
+            label={text.login.name}
+            field="id"
+            help={text.useTicket.idHelp}
+            value={id}
+            set={setId}
+            autocomplete="username"
+          />
+          <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
+        </Form>
+        <p>
+          <a href={to()}>{text.useTicket.back}</a>
+        </p>
+      </main>
+      <Languages />
+    </div>
+  );
+}

@@ -1,0 +1,152 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { usePages, useQuery } from "../../app/queries";
+import { to } from "../../app/router";
+import { Act, Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
+import { Card, Facts, Page } from "../../parts/page";
+import { Empty, Shown } from "../../parts/states";
+import { List } from "../../parts/table";
+import { StateTag, Tag } from "../../parts/tag";
+import { Time } from "../../parts/time";
+import { useText } from "../../text/catalogue";
+import { JoinPeer, PeerTicket } from "./introduce";
+import { Peer } from "./peer";
+
+export function Peers({ place }: { place: string[] }) {
+  return place[0] ? <Peer site={place[0]} /> : <PeerList />;
+}
+
+/** Other sites that this one trusts, and the server that they connect to. */
+function PeerList() {
+  const text = useText();
+  const { may } = useConsole();
+  const [open, setOpen] = useState<"ticket" | "join">();
+  const pages = usePages("peer.list", {}, { every: 10_000 });
+  return (
+    <Page
+      title={text.screens.peers}
+      about={text.peers.about}
+      actions={
+        <>
+          {may("peer.join") ? <Button onClick={() => setOpen("join")}>{text.peers.join}</Button> : null}
+          {may("peer.ticket") ? (
+            <Button look="main" onClick={() => setOpen("ticket")}>
+              {text.peers.ticket}
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <Server />
+      <section class="card">
+        <List
+          caption={text.screens.peers}
+          id={({ site }) => site}
+          pages={pages}
+          empty={<Empty title={text.peers.none}>{text.peers.noneAbout}</Empty>}
+          columns={[
+            {
+              title: text.peers.zone,
+              is: "name",
+              cell: ({ site, zone }) => <a href={to("peers", site)}>{zone}</a>,
+            },
+            { title: text.peers.site, cell: ({ site }) => <code title={site}>{site.slice(0, 16)}…</code> },
+            {
+              title: text.peers.state,
+              cell: (peer) =>
+                peer.in_lockdown ? (
+                  <Tag mood="bad">{text.screens.lockdown}</Tag>
+                ) : (
+                  <StateTag state={peer.state} />
+                ),
+            },
+            {
+              title: text.peers.connections,
+              cell: ({ connections }) =>
+                connections.map((side) => text.peers.sides[side]).join(", ") || (
+                  <span class="soft">{text.peers.notConnected}</span>
+                ),
+            },
+            {
+              title: text.peers.seen,
+              cell: ({ last_seen }) => (last_seen ? <Time at={last_seen} /> : <span class="soft">–</span>),
+            },
+          ]}
+        />
+      </section>
+      {open === "ticket" ? <PeerTicket close={() => setOpen(undefined)} joined={pages.reload} /> : null}
+      {open === "join" ? <JoinPeer close={() => setOpen(undefined)} done={pages.reload} /> : null}
+    </Page>
+  );
+}
+
+/** The peer server: started and stopped here. */
+function Server() {
+  const text = useText();
+  const { site, status, may, say } = useConsole();
+  const reading = useQuery("peer.status", {}, { every: 10_000 });
+  return (
+    <Card
+      title={text.peers.server}
+      about={text.peers.serverAbout}
+      actions={
+        reading.data ? (
+          reading.data.wanted ? (
+            may("peer.stop") ? (
+              <Confirm
+                target={status?.zone ?? ""}
+                typed={false}
+                title={text.peers.stopTitle}
+                explanation={text.peers.stopAbout}
+                act={() => site.call("peer.stop", {})}
+                done={() => {
+                  say(text.peers.stopped);
+                  reading.reload();
+                }}
+              >
+                {text.peers.stop}
+              </Confirm>
+            ) : null
+          ) : may("peer.start") ? (
+            <Act
+              look="main"
+              act={() => site.call("peer.start", {})}
+              done={() => {
+                say(text.peers.started);
+                reading.reload();
+              }}
+            >
+              {text.peers.start}
+            </Act>
+          ) : null
+        ) : null
+      }
+    >
+      <Shown reading={reading}>
+        {(server) => (
+          <div class="body">
+            <Facts
+              facts={[
+                [
+                  text.peers.state,
+                  server.wanted ? (
+                    server.listens ? (
+                      <Tag mood="good">{text.peers.running}</Tag>
+                    ) : (
+                      <Tag mood="warn">{text.peers.notListening}</Tag>
+                    )
+                  ) : (
+                    <Tag mood="plain">{text.peers.off}</Tag>
+                  ),
+                ],
+                [text.peers.listens, server.listens],
+                [text.peers.address, server.address],
+              ]}
+            />
+          </div>
+        )}
+      </Shown>
+    </Card>
+  );
+}

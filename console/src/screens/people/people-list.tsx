@@ -1,0 +1,182 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { usePages, useReading, type Reading } from "../../app/queries";
+import { go, to } from "../../app/router";
+import { Act, Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
+import { Dialog } from "../../parts/dialog";
+import { Input } from "../../parts/form";
+import { Page } from "../../parts/page";
+import { Empty, Shown, Waiting } from "../../parts/states";
+import { List, Table, type Column } from "../../parts/table";
+import { StateTag } from "../../parts/tag";
+import type { Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+import { IssueTicket } from "../devices/issue-ticket";
+import { CreatePerson } from "./create-person";
+import { LoadPerson } from "./load-person";
+import { before, normal } from "./prefix";
+
+type Account = Result<"person.list">["entries"][number];
+
+/** People, found by the beginning of their names. */
+export function PeopleList() {
+  const text = useText();
+  const { may } = useConsole();
+  const [typed, setTyped] = useState("");
+  const [open, setOpen] = useState<"create" | "load">();
+  const prefix = normal(typed);
+  const pages = usePages("person.list", {});
+  const found = useSearch(prefix);
+  const columns = useColumns(() => (prefix ? found.reload() : pages.reload()));
+  const table = { caption: text.screens.people, columns, id: ({ id }: Account) => id };
+  return (
+    <Page
+      title={text.screens.people}
+      about={text.people.about}
+      actions={
+        <>
+          {may("person.load") ? <Button onClick={() => setOpen("load")}>{text.people.load}</Button> : null}
+          {may("person.create") ? (
+            <Button look="main" onClick={() => setOpen("create")}>
+              {text.people.create}
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <div class="search">
+        <Input
+          label={text.people.search}
+          type="search"
+          value={typed}
+          set={setTyped}
+          placeholder={text.people.searchHint}
+        />
+      </div>
+      <section class="card" aria-busy={prefix !== "" && found.data?.prefix !== prefix}>
+        {prefix ? (
+          <Shown reading={found}>
+            {({ prefix: asked, entries }) => {
+              // Until the answer arrives, what is left of the previous one.
+              const matches = entries.filter(({ name }) => name.startsWith(prefix));
+              if (matches.length > 0) return <Table {...table} entries={matches} />;
+              return asked === prefix ? (
+                <Empty title={text.people.notFound(prefix)}>{text.people.notFoundAbout}</Empty>
+              ) : (
+                <Waiting words={text.common.reading} />
+              );
+            }}
+          </Shown>
+        ) : (
+          <List
+            {...table}
+            pages={pages}
+            empty={<Empty title={text.people.none}>{text.people.noneAbout}</Empty>}
+          />
+        )}
+      </section>
+      <p class="unseen" role="status">
+        {prefix && found.data?.prefix === prefix ? text.people.found(found.data.entries.length) : ""}
+      </p>
+      {open === "create" ? (
+        <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
+      ) : null}
+      {open === "load" ? (
+        <Dialog title={text.people.load} close={() => setOpen(undefined)} wide>
+          <LoadPerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
+        </Dialog>
+      ) : null}
+    </Page>
+  );
+}
+
+interface Found {
+  prefix: string;
+  entries: Account[];
+}
+
+/** The people whose names begin with `prefix`. */
+function useSearch(prefix: string): Reading<Found> {
+  const { site } = useConsole();
+  return useReading(
+    `search ${prefix}`,
+    async () => {
+      const after = before(prefix);
+      const { entries } = await site.call("person.list", { limit: 50, ...(after ? { after } : {}) });
+      return { prefix, entries: entries.filter(({ name }) => name.startsWith(prefix)) };
+    },
+    { when: prefix !== "" },
+  );
+}
+
+function useColumns(reload: () => void): Column<Account>[] {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const [ticketFor, setTicketFor] = useState<string>();
+  return [
+    { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("people", name)}>{name}</a> },
+    { title: text.people.fullName, cell: ({ full_name }) => full_name || <span class="soft">–</span> },
+    { title: text.people.role, cell: ({ role }) => text.roles[role] },
+    { title: text.people.state, cell: ({ state }) => <StateTag state={state} /> },
+    {
+      title: text.common.actions,
+      is: "end",
+      cell: ({ name, state }) => (
+        <>
+          {ticketFor === name ? (
+            <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
+          ) : null}
+          {may("ticket.issue") && state === "active" ? (
+            <Button
+              look="quiet"
+              name={`${text.people.passPhraseTicket} ${name}`}
+              onClick={() => setTicketFor(name)}
+            >
+              {text.people.passPhraseTicket}
+            </Button>
+          ) : null}
+          {state === "active" && may("person.lock") ? (
+            <Confirm
+              look="quiet danger"
+              typed={false}
+              target={name}
+              title={text.people.lockTitle(name)}
+              explanation={text.people.lockAbout}
+              act={() => site.call("person.lock", { name })}
+              done={() => {
+                say(text.people.locked(name));
+                reload();
+              }}
+            >
+              {text.people.lock}
+            </Confirm>
+          ) : null}
+          {state === "locked" && may("person.unlock") ? (
+            <Act
+              look="quiet"
+              name={`${text.people.unlock} ${name}`}
+              act={() => site.call("person.unlock", { name })}
+              done={() => {
+                say(text.people.unlocked(name));
+                reload();
+              }}
+            >
+              {text.people.unlock}
+            </Act>
+          ) : null}
+          {state === "disabled" && may("person.enable") ? (
+            <Act
+              look="quiet"
+              name={`${text.people.enable} ${name}`}
+              act={() => site.call("person.enable", { name })}
+              done={reload}
+            >
+              {text.people.enable}
+            </Act>
+          ) : null}
+        </>
+      ),
+    },
+  ];
+}

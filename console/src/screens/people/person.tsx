@@ -1,0 +1,214 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useQuery } from "../../app/queries";
+import { go, to } from "../../app/router";
+import { Act, Button } from "../../parts/button";
+import { save } from "../../parts/copy";
+import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
+import { Shown } from "../../parts/states";
+import { StateTag } from "../../parts/tag";
+import { Exact } from "../../parts/time";
+import type { Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+import { IssueTicket } from "../devices/issue-ticket";
+import { DeviceTable } from "../devices/device-table";
+import { SessionTable } from "../sessions/session-table";
+import { ContactCard } from "./contact-card";
+import { EditAccount } from "./edit-account";
+
+type Shows = Result<"person.show">;
+
+/** One person: data, devices, sessions, and what an admin can do. */
+export function Person({ name }: { name: string }) {
+  const text = useText();
+  const reading = useQuery("person.show", { name });
+  return (
+    <Page
+      title={name}
+      back={{ href: to("people"), words: text.screens.people }}
+      actions={reading.data ? <Actions person={reading.data} reload={reading.reload} /> : null}
+    >
+      <Shown reading={reading}>
+        {(person) => (
+          <>
+            <div class="two">
+              <AccountCard person={person} reload={reading.reload} />
+              <ContactCard
+                data={person}
+                attributes={person.attributes ?? {}}
+                save={({ attributes, ...params }, { site }) =>
+                  site.call("person.set_data", {
+                    name: person.name,
+                    ...params,
+                    ...(attributes ? { attributes } : {}),
+                  })
+                }
+                reload={reading.reload}
+              />
+            </div>
+            <DeviceTable person={person.name} />
+            <SessionTable name={person.name} />
+            <Danger person={person} reload={reading.reload} />
+          </>
+        )}
+      </Shown>
+    </Page>
+  );
+}
+
+function Actions({ person, reload }: { person: Shows; reload: () => void }) {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const [ticket, setTicket] = useState<"device" | "passphrase">();
+  const { name, state } = person;
+  return (
+    <>
+      {ticket ? (
+        <IssueTicket person={name} kind={ticket} close={() => setTicket(undefined)} done={reload} />
+      ) : null}
+      {state === "active" ? (
+        <>
+          <Button onClick={() => setTicket("device")}>{text.devices.enrol}</Button>
+          <Button look="main" onClick={() => setTicket("passphrase")}>
+            {text.people.passPhraseTicket}
+          </Button>
+        </>
+      ) : null}
+      {state === "locked" && may("person.unlock") ? (
+        <Act
+          look="main"
+          act={() => site.call("person.unlock", { name })}
+          done={() => {
+            say(text.people.unlocked(name));
+            reload();
+          }}
+        >
+          {text.people.unlock}
+        </Act>
+      ) : null}
+      {state === "disabled" && may("person.enable") ? (
+        <Act look="main" act={() => site.call("person.enable", { name })} done={reload}>
+          {text.people.enable}
+        </Act>
+      ) : null}
+    </>
+  );
+}
+
+function AccountCard({ person, reload }: { person: Shows; reload: () => void }) {
+  const text = useText();
+  const { site, may } = useConsole();
+  const [editing, setEditing] = useState(false);
+  return (
+    <Card
+      title={text.people.account}
+      actions={
+        <>
+          {may("person.dump") ? (
+            <Act
+              look="quiet"
+              act={async () =>
+                save(
+                  `${person.name}.json`,
+                  JSON.stringify(await site.call("person.dump", { name: person.name }), null, 2),
+                )
+              }
+            >
+              {text.people.dumpAction}
+            </Act>
+          ) : null}
+          {may("person.update") ? (
+            <Button
+              look="quiet"
+              name={`${text.common.edit} ${text.people.account}`}
+              onClick={() => setEditing(true)}
+            >
+              {text.common.edit}
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <div class="body">
+        <Facts
+          facts={[
+            [text.people.fullName, person.full_name],
+            [text.people.role, text.roles[person.role]],
+            [text.people.state, <StateTag state={person.state} />],
+            [
+              text.people.passPhrase,
+              person.passphrase_set ? <Exact at={person.passphrase_set} /> : text.people.noPassPhrase,
+            ],
+            [text.people.createdAt, <Exact at={person.created} />],
+            [text.people.changedAt, <Exact at={person.changed} />],
+            [text.people.id, <code>{person.id}</code>],
+          ]}
+        />
+      </div>
+      {editing ? (
+        <EditAccount
+          person={person}
+          close={() => setEditing(false)}
+          done={(name) => (name === person.name ? reload() : go("people", name))}
+        />
+      ) : null}
+    </Card>
+  );
+}
+
+function Danger({ person, reload }: { person: Shows; reload: () => void }) {
+  const text = useText();
+  const { site, say } = useConsole();
+  const { name, state } = person;
+  const then = (words: string) => () => {
+    say(words);
+    reload();
+  };
+  return (
+    <Removals
+      target={name}
+      removals={[
+        {
+          needs: "person.lock",
+          when: state === "active",
+          light: true,
+          words: text.people.lock,
+          title: text.people.lockTitle(name),
+          about: text.people.lockAbout,
+          act: () => site.call("person.lock", { name }),
+          done: then(text.people.locked(name)),
+        },
+        {
+          needs: "person.disable",
+          when: state !== "disabled",
+          words: text.people.disable,
+          title: text.people.disableTitle(name),
+          about: text.people.disableAbout,
+          act: () => site.call("person.disable", { name }),
+          done: reload,
+        },
+        {
+          needs: "lockdown.person",
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(name),
+          about: text.people.lockdownAbout,
+          act: (reason) => site.call("lockdown.person", { name, reason }),
+          done: then(text.lockdown.imposed(name)),
+        },
+        {
+          needs: "person.delete",
+          words: text.people.delete,
+          title: text.people.deleteTitle(name),
+          about: text.people.deleteAbout,
+          act: () => site.call("person.delete", { name }),
+          done: () => {
+            say(text.people.deleted(name));
+            go("people");
+          },
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,108 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useDoing } from "../../app/queries";
+import { Button } from "../../parts/button";
+import { Dialog } from "../../parts/dialog";
+import { Form, Input } from "../../parts/form";
+import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
+import { Card, Facts, Page } from "../../parts/page";
+import { Exact } from "../../parts/time";
+import { useText } from "../../text/catalogue";
+import { DeviceTable } from "../devices/device-table";
+import { IssueTicket } from "../devices/issue-ticket";
+import { ContactCard } from "../people/contact-card";
+import { SessionTable } from "../sessions/session-table";
+
+/** One's own account: data, pass phrase, devices, sessions. */
+export function Profile() {
+  const text = useText();
+  const { me, may, refresh } = useConsole();
+  const [open, setOpen] = useState<"passphrase" | "device">();
+  const [renewed, renew] = useState(0);
+  return (
+    <Page
+      title={text.screens.profile}
+      about={text.profile.about}
+      actions={
+        <>
+          {may("ticket.issue") ? (
+            <Button onClick={() => setOpen("device")}>{text.devices.enrol}</Button>
+          ) : null}
+          {may("self.passphrase_start") ? (
+            <Button look="main" onClick={() => setOpen("passphrase")}>
+              {text.profile.changePassPhrase}
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <div class="two">
+        <Card title={text.people.account}>
+          <div class="body">
+            <Facts
+              facts={[
+                [text.people.name, me.name],
+                [text.people.fullName, me.full_name],
+                [text.people.role, text.roles[me.role]],
+                [text.people.createdAt, <Exact at={me.created} />],
+                [text.profile.sessionEnds, me.expires ? <Exact at={me.expires} /> : ""],
+                [text.people.id, <code>{me.id}</code>],
+              ]}
+            />
+          </div>
+        </Card>
+        <ContactCard
+          data={me}
+          own
+          save={({ attributes: _, ...params }, { site }) => site.call("self.set_data", params)}
+          reload={refresh}
+        />
+      </div>
+      {may("device.list") ? <DeviceTable person={me.name} renewed={renewed} /> : null}
+      {may("session.list") ? <SessionTable name={me.name} /> : null}
+      {open === "passphrase" ? <ChangePassPhrase close={() => setOpen(undefined)} /> : null}
+      {open === "device" ? (
+        <IssueTicket
+          kind="device"
+          person={me.name}
+          close={() => setOpen(undefined)}
+          done={() => renew(renewed + 1)}
+        />
+      ) : null}
+    </Page>
+  );
+}
+
+function ChangePassPhrase({ close }: { close: () => void }) {
+  const text = useText();
+  const { site, say } = useConsole();
+  const [current, setCurrent] = useState("");
+  const [value, set] = useState({ first: "", again: "" });
+  const doing = useDoing();
+  return (
+    <Dialog title={text.profile.changePassPhrase} close={close}>
+      <p class="soft">{text.profile.changeAbout}</p>
+      <Form
+        doing={doing}
+        button={doing.busy ? text.login.busy : text.profile.changePassPhrase}
+        cancel={close}
+        send={async () => {
+          checkNewPassPhrase(value, text);
+          await site.changePassPhrase(current, value.first);
+          say(text.profile.changed);
+          close();
+        }}
+      >
+        <Input
+          label={text.common.proof}
+          field="current"
+          type="password"
+          autocomplete="current-password"
+          value={current}
+          set={setCurrent}
+        />
+        <NewPassPhraseFields value={value} set={set} />
+      </Form>
+    </Dialog>
+  );
+}

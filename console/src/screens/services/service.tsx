@@ -1,0 +1,180 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useQuery } from "../../app/queries";
+import { go, to } from "../../app/router";
+import { Act, Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
+import { Card, Facts, Page } from "../../parts/page";
+import { Removals } from "../../parts/removals";
+import { Empty, Shown } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { StateTag } from "../../parts/tag";
+import { Exact } from "../../parts/time";
+import type { Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+import { SessionTable } from "../sessions/session-table";
+import { AddKey } from "./create-service";
+
+type Shows = Result<"service.show">;
+
+/** One service: its keys and sessions. */
+export function Service({ name }: { name: string }) {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const [adding, add] = useState(false);
+  const reading = useQuery("service.show", { name });
+  return (
+    <Page
+      title={name}
+      back={{ href: to("services"), words: text.screens.services }}
+      actions={reading.data ? <Return service={reading.data} reload={reading.reload} /> : null}
+    >
+      <Shown reading={reading}>
+        {(service) => (
+          <>
+            <Card title={text.people.account}>
+              <div class="body">
+                <Facts
+                  facts={[
+                    [text.people.fullName, service.full_name],
+                    [text.people.state, <StateTag state={service.state} />],
+                    [text.people.createdAt, <Exact at={service.created} />],
+                    [text.people.id, <code>{service.id}</code>],
+                  ]}
+                />
+              </div>
+            </Card>
+            <Card
+              title={text.services.keys}
+              about={text.services.keysAbout}
+              actions={
+                <Button look="quiet" onClick={() => add(true)}>
+                  {text.services.addKey}
+                </Button>
+              }
+            >
+              {service.keys.length === 0 ? (
+                <Empty title={text.services.noKeys}>{text.services.noKeysAbout}</Empty>
+              ) : (
+                <Table
+                  caption={text.services.keys}
+                  entries={service.keys}
+                  id={({ thumbprint }) => thumbprint}
+                  columns={[
+                    {
+                      title: text.services.thumbprint,
+                      is: "name",
+                      cell: ({ thumbprint }) => <code class="break">{thumbprint}</code>,
+                    },
+                    {
+                      title: text.applications.label,
+                      cell: ({ label }) => label || <span class="soft">–</span>,
+                    },
+                    { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
+                    {
+                      title: text.common.actions,
+                      is: "end",
+                      cell: ({ thumbprint }) =>
+                        may("key.revoke") ? (
+                          <Confirm
+                            look="quiet danger"
+                            target={thumbprint.slice(0, 8)}
+                            title={text.services.revokeTitle}
+                            explanation={text.services.revokeAbout}
+                            act={() => site.call("key.revoke", { name, thumbprint })}
+                            done={() => {
+                              say(text.common.saved);
+                              reading.reload();
+                            }}
+                          >
+                            {text.devices.revoke}
+                          </Confirm>
+                        ) : null,
+                    },
+                  ]}
+                />
+              )}
+            </Card>
+            <SessionTable name={service.name} />
+            <Danger service={service} reload={reading.reload} />
+            {adding ? <AddKey name={name} close={() => add(false)} done={reading.reload} /> : null}
+          </>
+        )}
+      </Shown>
+    </Page>
+  );
+}
+
+/** Gives access back. */
+function Return({ service, reload }: { service: Shows; reload: () => void }) {
+  const text = useText();
+  const { site } = useConsole();
+  const { name, state } = service;
+  if (state === "locked") {
+    return (
+      <Act look="main" act={() => site.call("service.unlock", { name })} done={reload}>
+        {text.people.unlock}
+      </Act>
+    );
+  }
+  if (state === "disabled") {
+    return (
+      <Act look="main" act={() => site.call("service.enable", { name })} done={reload}>
+        {text.people.enable}
+      </Act>
+    );
+  }
+  return null;
+}
+
+function Danger({ service, reload }: { service: Shows; reload: () => void }) {
+  const text = useText();
+  const { site, say } = useConsole();
+  const { name, state } = service;
+  return (
+    <Removals
+      target={name}
+      removals={[
+        {
+          needs: "service.lock",
+          when: state === "active",
+          light: true,
+          words: text.people.lock,
+          title: text.people.lockTitle(name),
+          about: text.services.lockAbout,
+          act: () => site.call("service.lock", { name }),
+          done: reload,
+        },
+        {
+          needs: "service.disable",
+          when: state !== "disabled",
+          words: text.people.disable,
+          title: text.people.disableTitle(name),
+          about: text.services.disableAbout,
+          act: () => site.call("service.disable", { name }),
+          done: reload,
+        },
+        {
+          needs: "lockdown.service",
+          reasoned: true,
+          words: text.people.lockdown,
+          title: text.people.lockdownTitle(name),
+          about: text.services.lockdownAbout,
+          act: (reason) => site.call("lockdown.service", { name, reason }),
+          done: () => {
+            say(text.lockdown.imposed(name));
+            reload();
+          },
+        },
+        {
+          needs: "service.delete",
+          words: text.people.delete,
+          title: text.people.deleteTitle(name),
+          about: text.services.deleteAbout,
+          act: () => site.call("service.delete", { name }),
+          done: () => go("services"),
+        },
+      ]}
+    />
+  );
+}

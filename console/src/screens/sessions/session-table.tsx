@@ -1,0 +1,82 @@
+import { useConsole } from "../../app/context";
+import { usePages } from "../../app/queries";
+import { to } from "../../app/router";
+import { Confirm } from "../../parts/confirm";
+import { Card } from "../../parts/page";
+import { Empty } from "../../parts/states";
+import { List } from "../../parts/table";
+import { StateTag, Tag } from "../../parts/tag";
+import { Time } from "../../parts/time";
+import { useText } from "../../text/catalogue";
+
+/** Open sessions: of one account, or of all. The list renews itself. */
+export function SessionTable({ name }: { name?: string }) {
+  const text = useText();
+  const { site, me, may, say } = useConsole();
+  const pages = usePages("session.list", name ? { name } : {}, { every: 5_000 });
+  const own = me.session;
+  return (
+    <Card title={name ? text.screens.sessions : text.overview.sessions} about={text.sessions.live}>
+      <List
+        caption={text.screens.sessions}
+        id={({ id }) => id}
+        pages={pages}
+        empty={<Empty title={text.sessions.none}>{text.sessions.noneAbout}</Empty>}
+        columns={[
+          ...(name
+            ? []
+            : [
+                {
+                  title: text.sessions.account,
+                  is: "name" as const,
+                  cell: (session: { name: string; role: string }) =>
+                    session.role === "service" ? (
+                      session.name
+                    ) : (
+                      <a href={to("people", session.name)}>{session.name}</a>
+                    ),
+                },
+              ]),
+          { title: text.sessions.from, cell: ({ peer }) => <code class="break">{peer}</code> },
+          {
+            title: text.sessions.proof,
+            cell: ({ proof }) => (text.proofs as Readonly<Record<string, string>>)[proof] ?? proof,
+          },
+          { title: text.sessions.option, cell: ({ option }) => <code class="break">{option}</code> },
+          { title: text.sessions.opened, cell: ({ opened }) => <Time at={opened} /> },
+          { title: text.sessions.ends, cell: ({ ends }) => <Time at={ends} /> },
+          {
+            title: text.sessions.state,
+            cell: ({ id, connected }) =>
+              id === own ? (
+                <Tag mood="good">{text.sessions.yours}</Tag>
+              ) : (
+                <StateTag state={connected ? "connected" : "suspended"} />
+              ),
+          },
+          {
+            title: text.common.actions,
+            is: "end",
+            cell: (session) =>
+              may("session.cut") && session.id !== own ? (
+                <Confirm
+                  look="quiet danger"
+                  typed={false}
+                  target={session.name}
+                  title={text.sessions.cutTitle(session.name)}
+                  explanation={text.sessions.cutAbout}
+                  act={() => site.call("session.cut", { id: session.id })}
+                  done={() => {
+                    say(text.sessions.wasCut(session.name));
+                    pages.reload();
+                  }}
+                >
+                  {text.sessions.cut}
+                </Confirm>
+              ) : null,
+          },
+        ]}
+      />
+    </Card>
+  );
+}

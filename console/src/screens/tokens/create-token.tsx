@@ -1,0 +1,109 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { useDoing, useQuery } from "../../app/queries";
+import { Button } from "../../parts/button";
+import { Copy } from "../../parts/copy";
+import { Dialog } from "../../parts/dialog";
+import { Check, Form, Input, Select } from "../../parts/form";
+import { ProofField } from "../../parts/proof-field";
+import { Waiting } from "../../parts/states";
+import type { Params } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+/** Creates a token for oneself or for a service, limited to named operations, and shows it once. */
+export function CreateToken({ close, done }: { close: () => void; done: () => void }) {
+  const text = useText();
+  const { site, me } = useConsole();
+  const [service, setService] = useState("");
+  const [label, setLabel] = useState("");
+  const [days, setDays] = useState("30");
+  const [chosen, choose] = useState<ReadonlySet<string>>(new Set());
+  const [proof, setProof] = useState("");
+  const [token, setToken] = useState("");
+  const doing = useDoing();
+  const offered = useQuery("operation.list", {});
+  const own = !service.trim();
+  const toggle = (name: string, wanted: boolean): void => {
+    const next = new Set(chosen);
+    if (wanted) next.add(name);
+    else next.delete(name);
+    choose(next);
+  };
+  if (token) {
+    return (
+      <Dialog title={text.tokens.create} close={close} wide>
+        <p class="note warn">{text.tokens.once}</p>
+        <Copy name={text.tokens.token} value={token} />
+        <div class="buttons">
+          <Button look="main" onClick={close}>
+            {text.common.close}
+          </Button>
+        </div>
+      </Dialog>
+    );
+  }
+  return (
+    <Dialog title={text.tokens.create} close={close} wide>
+      <Form
+        doing={doing}
+        button={text.tokens.create}
+        cancel={close}
+        send={async () => {
+          const params: Params<"token.create"> = {
+            operations: [...chosen].sort(),
+            label,
+            expires_in: Number(days) * 86_400,
+          };
+          if (own) await site.prove(proof);
+          else params.service = service.trim();
+          setToken((await site.call("token.create", params)).token);
+          done();
+        }}
+      >
+        <Input
+          label={text.tokens.label}
+          field="label"
+          help={text.tokens.labelHelp}
+          value={label}
+          set={setLabel}
+        />
+        {me.role === "admin" ? (
+          <Input
+            label={text.tokens.service}
+            field="service"
+            help={text.tokens.serviceHelp}
+            value={service}
+            set={setService}
+          />
+        ) : null}
+        <Select
+          label={text.tickets.valid}
+          field="expires_in"
+          value={days}
+          set={setDays}
+          options={["1", "7", "30", "90"].map((count) => [count, text.tickets.days(Number(count))] as const)}
+        />
+        <fieldset class="choices scroll">
+          <legend>{text.tokens.operations}</legend>
+          {offered.data ? (
+            offered.data.operations.map(({ group, command, summary }) => {
+              const name = `${group}.${command}`;
+              return (
+                <Check
+                  key={name}
+                  label={name}
+                  help={summary}
+                  value={chosen.has(name)}
+                  set={(wanted) => toggle(name, wanted)}
+                />
+              );
+            })
+          ) : (
+            <Waiting words={text.common.reading} />
+          )}
+        </fieldset>
+        {own ? <ProofField value={proof} set={setProof} /> : null}
+      </Form>
+    </Dialog>
+  );
+}

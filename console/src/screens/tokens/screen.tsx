@@ -1,0 +1,82 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { usePages } from "../../app/queries";
+import { Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
+import { Page } from "../../parts/page";
+import { Empty } from "../../parts/states";
+import { List } from "../../parts/table";
+import { Tag } from "../../parts/tag";
+import { Time } from "../../parts/time";
+import { useText } from "../../text/catalogue";
+import { CreateToken } from "./create-token";
+
+/** Access tokens, with which programs call the HTTP interface. */
+export function Tokens() {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const [creating, create] = useState(false);
+  const pages = usePages("token.list", {});
+  return (
+    <Page
+      title={text.screens.tokens}
+      about={text.tokens.about}
+      actions={
+        may("token.create") ? (
+          <Button look="main" onClick={() => create(true)}>
+            {text.tokens.create}
+          </Button>
+        ) : null
+      }
+    >
+      <section class="card">
+        <List
+          caption={text.screens.tokens}
+          id={({ id }) => id}
+          pages={pages}
+          empty={<Empty title={text.tokens.none}>{text.tokens.noneAbout}</Empty>}
+          columns={[
+            { title: text.tokens.label, is: "name", cell: ({ id, label }) => <strong>{label || id}</strong> },
+            { title: text.tokens.account, cell: ({ account }) => account ?? <span class="soft">–</span> },
+            {
+              title: text.tokens.operations,
+              cell: ({ operations }) => <code class="break">{operations.join(" ")}</code>,
+            },
+            {
+              title: text.tokens.expires,
+              cell: ({ expired, expires }) =>
+                expired ? <Tag mood="plain">{text.states.expired}</Tag> : <Time at={expires} />,
+            },
+            {
+              title: text.tokens.used,
+              cell: ({ last_used }) =>
+                last_used ? <Time at={last_used} /> : <span class="soft">{text.tokens.never}</span>,
+            },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: ({ id, label }) =>
+                may("token.revoke") ? (
+                  <Confirm
+                    look="quiet danger"
+                    typed={false}
+                    target={label || id}
+                    title={text.tokens.revokeTitle(label || id)}
+                    explanation={text.tokens.revokeAbout}
+                    act={() => site.call("token.revoke", { id })}
+                    done={() => {
+                      say(text.tokens.revoked);
+                      pages.reload();
+                    }}
+                  >
+                    {text.devices.revoke}
+                  </Confirm>
+                ) : null,
+            },
+          ]}
+        />
+      </section>
+      {creating ? <CreateToken close={() => create(false)} done={pages.reload} /> : null}
+    </Page>
+  );
+}

@@ -1,0 +1,75 @@
+/**
+ * The connection to a site, as the screens see it.
+ *
+ * The console is a client of the session protocol. Every implementation logs in, calls operations,
+ * receives events and resumes its session after a lost connection. The screens know nothing else of
+ * the site: names and shapes of operations come from the site's own reference.
+ */
+import type { Operations } from "../generated/operations";
+
+export type Operation = keyof Operations;
+export type Params<N extends Operation> = Operations[N]["params"];
+export type Result<N extends Operation> = Operations[N]["result"];
+
+/** A message of the site that was not asked for, such as `alarm` `raised`. */
+export interface SiteEvent {
+  group: string;
+  event: string;
+  data: Record<string, unknown>;
+}
+
+/** What became of the connection. */
+export type Connection =
+  | { state: "open" }
+  /** The connection was lost. The client tries to resume the session. */
+  | { state: "lost"; attempt: number }
+  /** The session is over. `reason` is the site's word for it, such as `cut` or `expired`. */
+  | { state: "ended"; reason: string };
+
+/** A failed operation: the members of the site's failure. */
+export class Refusal extends Error {
+  constructor(
+    /** A stable name, such as `not_found`. */
+    readonly code: string,
+    message: string,
+    /** What the caller can do. */
+    readonly hint?: string | undefined,
+    /** The path of the parameter that is wrong. */
+    readonly field?: string | undefined,
+    /** After how many milliseconds the caller may repeat the operation. */
+    readonly retryAfter?: number | undefined,
+  ) {
+    super(message);
+    this.name = "Refusal";
+  }
+}
+
+/** The code of a failure that the console itself found, in the language of the screen. */
+export const LOCAL = "local";
+
+/** Input that the console refuses before it asks the site. */
+export const mistake = (message: string, field?: string): Refusal =>
+  new Refusal(LOCAL, message, undefined, field);
+
+export interface Site {
+  /** Logs in with a pass phrase. It stays in this client; the site never receives it. */
+  login(name: string, passPhrase: string): Promise<void>;
+  /** Sets a pass phrase with a ticket. `id` is the person's name, which the ticket does not contain. */
+  registerPassPhrase(ticket: string, id: string, passPhrase: string): Promise<void>;
+  /** Replaces the pass phrase of the person who is logged in. */
+  changePassPhrase(current: string, next: string): Promise<void>;
+  /** Proves the pass phrase again, which a change of one's own credentials needs. Valid for one change. */
+  prove(passPhrase: string): Promise<void>;
+  /** Calls an operation. Throws a `Refusal` if the site refuses it. */
+  call<N extends Operation>(operation: N, params: Params<N>): Promise<Result<N>>;
+  /** Calls an operation whose result comes with content. */
+  content<N extends Operation>(operation: N, params: Params<N>): Promise<{ data: Result<N>; content: Blob }>;
+  /** Continues the session of this tab after a reload. `false` if there is none. */
+  resume(): Promise<boolean>;
+  /** Ends the session. */
+  logout(): Promise<void>;
+  /** Subscribes to events. Returns the function that ends the subscription. */
+  events(listener: (event: SiteEvent) => void): () => void;
+  /** Subscribes to the state of the connection, beginning with the present one. */
+  connection(listener: (connection: Connection) => void): () => void;
+}

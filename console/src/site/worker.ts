@@ -1,0 +1,135 @@
+/**
+ * The worker that runs the client in WebAssembly. The pass phrase is stretched here, so the page stays
+ * responsive meanwhile.
+ */
+import init, { Site, type Session } from "#client";
+import type { Calls, Failure, Name, Report, Request } from "./messages";
+
+/** How often it is checked whether the session would be resumed with other bytes than before, in milliseconds. */
+const RESUMPTION = 2_000;
+
+const scope = self as unknown as {
+  postMessage: (report: Report) => void;
+  onmessage: ((message: MessageEvent<Request>) => void) | null;
+};
+let site: Site | undefined;
+let session: Session | undefined;
+let sockets = 0;
+let told = "";
+
+const tell = (report: Report): void => scope.postMessage(report);
+
+/** Opens a WebSocket, and tells the page when the connection is lost and when another one is open. */
+function open(url: string, protocol: string): WebSocket {
+  const socket = new WebSocket(url, protocol);
+  const number = ++sockets;
+  socket.addEventListener("open", () => session && tell({ is: "open" }));
+  // A socket that was replaced says nothing about the session.
+  socket.addEventListener("close", () => session && number === sockets && tell({ is: "lost" }));
+  return socket;
+}
+
+function known(): Site {
+  if (!site) throw new Error("the worker is not connected to a site");
+  return site;
+}
+
+function opened(): Session {
+  if (!session) throw Object.assign(new Error("you are not logged in"), { code: "not_logged_in" });
+  return session;
+}
+
+function keep(): void {
+  if (!session) return;
+  const bytes = session.resumption();
+  const now = bytes.join();
+  if (now === told) return;
+  told = now;
+  tell({ is: "resumption", bytes, known: site?.known });
+}
+
+function begin(begun: Session): null {
+  session = begun;
+  begun.onEvent(({ group, event, data }) => tell({ is: "event", group, event, data }));
+  void begun.ended().then((reason) => {
+    if (session !== begun) return;
+    session = undefined;
+    told = "";
+    tell({ is: "ended", reason });
+  });
+  tell({ is: "open" });
+  keep();
+  return null;
+}
+
+const functions: { [N in Name]: (...args: Calls[N]["args"]) => Promise<Calls[N]["result"]> } = {
+  async connect(place) {
+    await init({ module_or_path: new URL(WASM_FILE, import.meta.url) });
+    site = new Site(place.url, place.uri, open);
+    if (place.known !== undefined) site.expect(place.known);
+    return null;
+  },
+  login: async (name, passPhrase) => begin(await known().login(name, passPhrase)),
+  resume: async (resumption) => begin(await known().resume(resumption)),
+  async registerPassPhrase(ticket, id, passPhrase) {
+    await known().registerPassphrase(ticket, id, passPhrase);
+    return null;
+  },
+  async changePassPhrase(current, next) {
+    await opened().changePassphrase(current, next);
+    return null;
+  },
+  async prove(passPhrase) {
+    await opened().provePassphrase(passPhrase);
+    return null;
+  },
+  call: (operation, params) => opened().call(operation, params),
+  async content(operation, params) {
+    const reply = await opened().stream(operation, params, undefined);
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    const content = reply.takeContent();
+    for (let piece = await content?.next(); piece !== undefined; piece = await content?.next())
+      pieces.push(new Uint8Array(piece));
+    return { data: reply.data, content: new Blob(pieces) };
+  },
+  async logout() {
+    const ending = session;
+    session = undefined;
+    await ending?.logout();
+    return null;
+  },
+};
+
+function failureOf(error: unknown): Failure {
+  const {
+    message = String(error),
+    code = "internal",
+    hint,
+    field,
+    retryAfterMs,
+  } = (error ?? {}) as Partial<Error> & {
+    code?: string;
+    hint?: string;
+    field?: string;
+    retryAfterMs?: number;
+  };
+  return {
+    code,
+    message,
+    ...(hint ? { hint } : {}),
+    ...(field ? { field } : {}),
+    ...(retryAfterMs ? { retryAfter: retryAfterMs } : {}),
+  };
+}
+
+scope.onmessage = ({ data: { id, name, args } }) => {
+  const run = functions[name] as (...args: unknown[]) => Promise<unknown>;
+  run(...args).then(
+    (value) => {
+      tell({ is: "result", id, value });
+      keep();
+    },
+    (error: unknown) => tell({ is: "failure", id, failure: failureOf(error) }),
+  );
+};
+setInterval(keep, RESUMPTION);

@@ -1,0 +1,164 @@
+// Accessibility of every screen and of its dialogs: axe-core in both schemes and at both widths, in both
+// languages, and the main job with the keyboard alone.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { ADMIN } from "./sample.mjs";
+import { DIALOGS, open, stage } from "./shots.mjs";
+import { logIn, openPage } from "./site.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+let staged, bridge, browser;
+
+before(async () => {
+  staged = await stage();
+  ({ bridge, browser } = staged);
+});
+
+after(() => staged?.stop());
+
+/** The violations on the page, each in one line. axe runs in the world of the test, past the content security policy. */
+async function violations(page) {
+  const session = await page.context().newCDPSession(page);
+  const { frameTree } = await session.send("Page.getFrameTree");
+  const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", {
+    frameId: frameTree.frame.id,
+  });
+  await session.send("Runtime.evaluate", { expression: axe, contextId });
+  const { result, exceptionDetails } = await session.send("Runtime.evaluate", {
+    expression: `axe.run(document, { runOnly: ${JSON.stringify(TAGS)} }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map((node) => id + " " + node.target.join(" ") + " " + (node.any[0]?.message ?? ""))))`,
+    contextId,
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  await session.detach();
+  assert.equal(exceptionDetails, undefined);
+  return result.value;
+}
+
+const tooWide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+for (const scheme of ["light", "dark"]) {
+  for (const width of [1440, 320]) {
+    test(`axe finds no violation on any screen, ${scheme}, ${width} px wide`, async () => {
+      const { page, context, faults } = await openPage(browser, {
+        width,
+        height: width === 320 ? 640 : 900,
+        scheme,
+      });
+      const found = [];
+      const look = async (name) => {
+        for (const violation of await violations(page)) found.push(`${name}: ${violation}`);
+        if ((await tooWide(page)) > 0) found.push(`${name}: wider than the window`);
+      };
+      await page.goto(bridge.url);
+      await page.locator("h1").waitFor();
+      await look("login");
+      await page.goto(`${bridge.url}#/ticket`);
+      await page.getByRole("heading", { name: /ticket/ }).waitFor();
+      await look("ticket");
+      await page.goto(bridge.url);
+      await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+      for (const [name, place] of Object.entries(staged.places)) {
+        await open(page, bridge.url, place);
+        await look(name);
+        for (const button of DIALOGS[name] ?? []) {
+          await page.locator("main").getByRole("button", { name: button, exact: true }).click();
+          await page.getByRole("dialog").waitFor();
+          await page.waitForFunction(() => !document.querySelector("dialog .waiting"));
+          await look(`${name}, ${button}`);
+          await page.keyboard.press("Escape");
+          await page.getByRole("dialog").waitFor({ state: "detached" });
+        }
+      }
+      assert.deepEqual([...found, ...faults], []);
+      await context.close();
+    });
+  }
+}
+
+test("In German every screen fits 320 px, and axe finds no violation", async () => {
+  const { page, context } = await openPage(browser, { width: 320, height: 640, language: "de-DE" });
+  await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+  await page.getByRole("heading", { name: "Überblick", level: 1 }).waitFor();
+  const found = [];
+  for (const [name, place] of Object.entries(staged.places)) {
+    await open(page, bridge.url, place);
+    if ((await tooWide(page)) > 0) found.push(`${name}: wider than the window`);
+    for (const violation of await violations(page)) found.push(`${name}: ${violation}`);
+  }
+  assert.deepEqual(found, []);
+  await context.close();
+});
+
+test("On a tablet no screen is wider than the window", async () => {
+  const { page, context } = await openPage(browser, { width: 834, height: 1112 });
+  await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+  const found = [];
+  for (const [name, place] of Object.entries(staged.places)) {
+    await open(page, bridge.url, place);
+    if ((await tooWide(page)) > 0) found.push(name);
+  }
+  assert.deepEqual(found, []);
+  await context.close();
+});
+
+test("The language is chosen in the page, and is kept", async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(bridge.url);
+  await page.getByRole("button", { name: "Deutsch" }).click();
+  await page.getByRole("heading", { name: "Anmelden" }).waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.lang), "de");
+  await page.reload();
+  await page.getByRole("heading", { name: "Anmelden" }).waitFor();
+  await context.close();
+});
+
+test("The keyboard alone logs in, creates a person, locks and unlocks them", async () => {
+  const { page, context } = await openPage(browser);
+  const { keyboard } = page;
+  /** Presses Tab until the focused element has this name. */
+  const tabTo = async (name) => {
+    for (let step = 0; step < 80; step += 1) {
+      const now = await page.evaluate(() => {
+        const element = document.activeElement;
+        return (
+          element?.getAttribute("aria-label") ?? element?.labels?.[0]?.innerText ?? element?.textContent ?? ""
+        );
+      });
+      if (now.trim() === name) return;
+      await keyboard.press("Tab");
+    }
+    assert.fail(`Tab does not reach ${name}`);
+  };
+  await page.goto(bridge.url);
+  await tabTo("Name");
+  await keyboard.type(ADMIN.name);
+  await tabTo("Pass phrase");
+  await keyboard.type(ADMIN.passPhrase);
+  await keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  await tabTo("People");
+  await keyboard.press("Enter");
+  await page.getByRole("heading", { name: "People", level: 1 }).waitFor();
+  await tabTo("Create person");
+  await keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await keyboard.type("zoe");
+  await keyboard.press("Enter");
+  await page.getByRole("heading", { name: "zoe@local", level: 1 }).waitFor();
+  await tabTo("Lock zoe@local");
+  await keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await tabTo("Lock");
+  await keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Unlock" }).waitFor();
+  await page.waitForFunction(() => document.activeElement !== document.body);
+  await tabTo("Unlock");
+  await keyboard.press("Enter");
+  await page.getByRole("button", { name: "Pass phrase ticket" }).waitFor();
+  await context.close();
+});

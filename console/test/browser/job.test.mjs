@@ -1,0 +1,426 @@
+// The admin's job and the member's, on a real site, in a browser. The tests run in this order and share the site.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { PRODUCT, has, launch, openPage, startConsole, startSite } from "./site.mjs";
+
+const ADMIN = { name: "maria", passPhrase: "correct horse battery staple" };
+const MEMBER = { name: "tom", passPhrase: "a pass phrase of tom's own" };
+/** All bytes that the browsers sent. */
+const sent = [];
+let site, bridge, browser, admin, member;
+
+before(async () => {
+  site = await startSite();
+  bridge = await startConsole(site, (bytes) => sent.push(bytes));
+  browser = await launch();
+  admin = await openPage(browser);
+  member = await openPage(browser);
+});
+
+after(async () => {
+  await browser?.close();
+  await bridge?.stop();
+  await site?.stop();
+});
+
+/**
+ * The payloads of WebSocket frames, which a browser masks with 4 bytes each. A frame is looked for at every byte
+ * that can begin a binary one, so none is missed.
+ */
+function unmasked(bytes) {
+  const out = [];
+  for (let at = 0; at + 14 < bytes.length; at += 1) {
+    if (bytes[at] !== 0x82 || (bytes[at + 1] & 0x80) === 0) continue;
+    const short = bytes[at + 1] & 0x7f;
+    const from = at + 2 + (short === 126 ? 2 : short === 127 ? 8 : 0);
+    const length =
+      short === 126
+        ? bytes.readUInt16BE(at + 2)
+        : short === 127
+          ? Number(bytes.readBigUInt64BE(at + 2))
+          : short;
+    const mask = bytes.subarray(from, from + 4);
+    if (length > 1 << 20) continue;
+    out.push(bytes.subarray(from + 4, from + 4 + length).map((byte, index) => byte ^ mask[index % 4]));
+  }
+  return Buffer.concat(out);
+}
+
+const said = (page, words) => page.locator(".said").getByText(words).waitFor();
+const visit = async ({ page }, name) => {
+  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.locator("main h1").waitFor();
+};
+const dialog = ({ page }) => page.getByRole("dialog");
+
+test("The ticket of the first launch creates the first admin, who is logged in", async () => {
+  const { page } = admin;
+  await page.goto(bridge.url);
+  await page.getByRole("link", { name: /I have a ticket/ }).click();
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByText("Paste the ticket.").waitFor();
+  await page.getByLabel("Ticket").fill(site.ticket);
+  await page.getByLabel("Name").fill(ADMIN.name);
+  await page.getByLabel("New pass phrase", { exact: true }).fill("short");
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByText("Use at least 12 characters.").waitFor();
+  await page.getByLabel("New pass phrase", { exact: true }).fill(ADMIN.passPhrase);
+  await page.getByLabel("New pass phrase, once more").fill(ADMIN.passPhrase);
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  await page.getByText("Logged in as maria@local").waitFor();
+});
+
+test("A wrong pass phrase is refused next to the button, and the name stays", async () => {
+  const { page } = member;
+  await page.goto(bridge.url);
+  await page.getByLabel("Name").fill("maria");
+  await page.getByLabel("Pass phrase").fill("a wrong pass phrase");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").waitFor();
+  assert.equal(await page.getByLabel("Name").inputValue(), "maria");
+});
+
+test("The link of a throw-away site logs in by itself, and does not stay in the address", async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(`${bridge.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
+  await page.getByText("Logged in as maria@local").waitFor();
+  assert.ok(!page.url().includes("login"));
+  await context.close();
+});
+
+test("A person is created, and a mistake in a field is shown at the field", async () => {
+  const { page } = admin;
+  await visit(admin, "People");
+  await page.getByRole("button", { name: "Create person" }).click();
+  await dialog(admin).getByLabel("Name", { exact: true }).fill("not a name");
+  await dialog(admin).getByRole("button", { name: "Create person" }).click();
+  const name = dialog(admin).getByLabel("Name", { exact: true });
+  await page.locator('[aria-invalid="true"]').waitFor();
+  assert.equal(await name.getAttribute("aria-invalid"), "true");
+  await name.fill(MEMBER.name);
+  await dialog(admin).getByLabel("Full name").fill("Tom Baker");
+  await dialog(admin).getByRole("button", { name: "Create person" }).click();
+  await page.getByRole("heading", { name: "tom@local", level: 1 }).waitFor();
+});
+
+test("A pass phrase ticket is handed over with a QR code, and the page sees its use", async () => {
+  const { page } = admin;
+  await page.getByRole("button", { name: "Pass phrase ticket" }).click();
+  await dialog(admin).getByRole("button", { name: "Issue ticket" }).click();
+  await dialog(admin).getByRole("img", { name: "QR code of the ticket" }).waitFor();
+  const ticket = await dialog(admin).getByRole("textbox", { name: "Ticket", exact: true }).innerText();
+  assert.match(ticket, /^countersign:\/\//);
+
+  await member.page.goto(`${bridge.url}#/ticket/${encodeURIComponent(ticket)}`);
+  await member.page.reload();
+  await member.page.getByLabel("Name").fill(MEMBER.name);
+  assert.ok(!member.page.url().includes(encodeURIComponent(ticket)), "the ticket stayed in the address");
+  await member.page.getByLabel("New pass phrase", { exact: true }).fill(MEMBER.passPhrase);
+  await member.page.getByLabel("New pass phrase, once more").fill(MEMBER.passPhrase);
+  await member.page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await member.page.getByText("Logged in as tom@local").waitFor();
+
+  await dialog(admin).getByText("The pass phrase is set.").waitFor();
+  await dialog(admin).getByRole("button", { name: "Close" }).click();
+});
+
+test("A member sees the screens of a member and no others", async () => {
+  const links = await member.page.getByRole("navigation").getByRole("link").allInnerTexts();
+  const tokens = (await has(site, "token.list")) ? ["Access tokens"] : [];
+  assert.deepEqual(
+    links.map((text) => text.trim()),
+    ["Overview", "Alarms", "Sessions", "Devices", ...tokens, "Your account"],
+  );
+});
+
+test("A device enrols while the page watches", async () => {
+  const { page } = admin;
+  await page.getByRole("button", { name: "Enrol device" }).click();
+  await dialog(admin).getByRole("button", { name: "Issue ticket" }).click();
+  const ticket = await dialog(admin).getByRole("textbox", { name: "Ticket", exact: true }).innerText();
+  await site.run(["enrol", "-", "--id", "tom@local", "--device-name", "pocket phone"], {}, ticket);
+  await dialog(admin).getByText("The device is enrolled.").waitFor();
+  await dialog(admin).getByText("pocket phone").waitFor();
+  await dialog(admin).getByRole("button", { name: "Close" }).click();
+  await page.getByRole("cell", { name: "pocket phone", exact: true }).waitFor();
+});
+
+test("A device is revoked only after its name was typed", async () => {
+  const { page } = admin;
+  await page.getByRole("button", { name: "Revoke pocket phone" }).click();
+  await dialog(admin).getByRole("button", { name: "Revoke" }).click();
+  await dialog(admin).getByText("The name differs. Type pocket phone.").waitFor();
+  await dialog(admin).getByLabel("Type pocket phone to confirm").fill("pocket phone");
+  await dialog(admin).getByRole("button", { name: "Revoke" }).click();
+  await said(page, "Revoked pocket phone.");
+  await page.getByText("No devices").waitFor();
+});
+
+test("An alarm arrives live and is acknowledged", async () => {
+  await visit(member, "Alarms");
+  await member.page.getByText("No alarms").waitFor();
+  await visit(admin, "Alarms");
+  await admin.page.getByRole("button", { name: "Raise alarm" }).click();
+  await dialog(admin).getByLabel("What happened").fill("The coffee is cold.");
+  await dialog(admin).getByLabel("To").fill("tom");
+  await dialog(admin).getByRole("button", { name: "Raise alarm" }).click();
+  await said(member.page, "New alarm: The coffee is cold.");
+  await member.page.getByRole("cell", { name: "The coffee is cold.", exact: true }).waitFor();
+  await member.page.getByRole("button", { name: "Acknowledge: The coffee is cold." }).click();
+  await member.page.getByText("No alarms").waitFor();
+});
+
+test("A reload resumes the session", async () => {
+  await member.page.reload();
+  await member.page.getByRole("heading", { name: "Alarms", level: 1 }).waitFor();
+});
+
+test("A session that an admin cuts says why", async () => {
+  const { page } = admin;
+  await visit(admin, "Sessions");
+  const row = page.getByRole("row").filter({ hasText: "tom@local" });
+  await row.getByRole("button", { name: "Cut" }).first().click();
+  await dialog(admin).getByRole("button", { name: "Cut" }).click();
+  await said(page, "Cut a session of tom@local.");
+  await member.page.getByText("Your session was cut").waitFor();
+  await member.page.getByRole("heading", { name: "Log in" }).waitFor();
+});
+
+test("A locked person cannot log in until unlocked", async () => {
+  const { page } = admin;
+  await visit(admin, "People");
+  await page.getByLabel("Search by name").fill("To");
+  const row = page.getByRole("row").filter({ hasText: "tom@local" });
+  await row.getByRole("button", { name: "Lock tom@local" }).click();
+  await dialog(admin).getByRole("button", { name: "Lock" }).click();
+  await row.getByText("Locked").waitFor();
+  await member.page.getByLabel("Name").fill(MEMBER.name);
+  await member.page.getByLabel("Pass phrase").fill(MEMBER.passPhrase);
+  await member.page.getByRole("button", { name: "Log in" }).click();
+  await member.page.getByRole("alert").waitFor();
+  await row.getByRole("button", { name: "Unlock" }).click();
+  await row.getByText("Active").waitFor();
+});
+
+test("Encryption options are ranked with the keyboard and with the pointer", async () => {
+  const { page } = admin;
+  await visit(admin, "Encryption options");
+  const order = () =>
+    page.locator("ol.ranks li").evaluateAll((items) => items.map((item) => item.dataset.name));
+  const first = await order();
+  await page.locator("ol.ranks .grip").first().focus();
+  await page.keyboard.press("ArrowDown");
+  await said(page, `${first[0]} now has rank 2.`);
+  await page.waitForFunction(
+    (name) => document.querySelectorAll("ol.ranks li")[1].dataset.name === name,
+    first[0],
+  );
+  assert.equal(await page.evaluate(() => document.activeElement.closest("li")?.dataset.name), first[0]);
+  await page.locator("ol.ranks .grip").nth(1).dragTo(page.locator("ol.ranks li").first());
+  await page.waitForFunction(
+    (name) => document.querySelectorAll("ol.ranks li")[0].dataset.name === name,
+    first[0],
+  );
+  assert.deepEqual(await order(), first);
+});
+
+test("The audit log is filtered, verified and exported", async () => {
+  const { page } = admin;
+  await visit(admin, "Audit log");
+  await page.getByLabel("Operation").fill("option.order");
+  await page.getByRole("cell", { name: "option.order", exact: true }).first().waitFor();
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll("td.name")].every((cell) => cell.textContent === "option.order"),
+  );
+  assert.equal(await page.locator("td.name").count(), 2);
+  await page.getByRole("button", { name: "Verify the log" }).click();
+  await page.getByText(/^All \d+ entries are intact/).waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Export" }).click(),
+  ]);
+  assert.equal(download.suggestedFilename(), "audit.jsonl");
+  const stream = await download.createReadStream();
+  let text = "";
+  for await (const piece of stream) text += piece;
+  const entries = text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    entries.map(({ seq }) => seq),
+    entries.map((_, at) => at + 1),
+  );
+});
+
+test("An application is registered and the console says why it may not call another", async () => {
+  const { page } = admin;
+  for (const id of ["billing", "ledger"]) {
+    await site.run(["key", "new", "--out", `${id}.key`]);
+    await site.run(["key", "party", `${id}.key`, "--out", `${id}.party`]);
+    await visit(admin, "Applications");
+    await page.getByRole("button", { name: "Register application" }).click();
+    await dialog(admin).getByLabel("Application", { exact: true }).fill(id);
+    await dialog(admin).getByLabel("File of the public key").setInputFiles(`${site.folder}/${id}.party`);
+    await dialog(admin).getByLabel("Public key", { exact: true }).and(page.locator("textarea")).waitFor();
+    await page.waitForFunction(() => document.querySelector("dialog textarea").value.includes("PARTY KEY"));
+    await dialog(admin).getByRole("button", { name: "Register application" }).click();
+    await page.getByRole("heading", { name: id, level: 1 }).waitFor();
+  }
+  await visit(admin, "Applications");
+  await page.getByLabel("Consumer").selectOption("billing");
+  await page.getByLabel("Provider").selectOption("ledger");
+  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByText("No: billing gets no ticket for ledger.").waitFor();
+  await site.call("app.update", { id: "billing", allow: [{ app: "ledger" }] });
+  await page.getByRole("button", { name: "Ask" }).click();
+  await page.getByText("Yes: billing gets tickets for ledger.").waitFor();
+});
+
+test("The peer server is started and stopped", async () => {
+  const { page } = admin;
+  await visit(admin, "Peers");
+  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByText("Running").waitFor();
+  await page.getByRole("button", { name: /^Stop/ }).click();
+  await dialog(admin).getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Stopped", { exact: true }).waitFor();
+});
+
+test("A setting is changed while the site runs and reset to its default", async () => {
+  const { page } = admin;
+  await visit(admin, "Settings");
+  const { settings } = await site.call("config.list");
+  const { key, value } = settings.find((setting) => setting.at_run_time && typeof setting.value === "number");
+  await page.getByLabel("Search settings").fill(key);
+  await page.getByRole("button", { name: `Change ${key}`, exact: true }).click();
+  await dialog(admin).getByLabel("Value").fill("many");
+  await dialog(admin).getByRole("button", { name: "Save" }).click();
+  await dialog(admin).getByText("The value is not of the type of this setting.").waitFor();
+  await dialog(admin)
+    .getByLabel("Value")
+    .fill(String(value + 1));
+  await dialog(admin).getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: `Reset to default ${key}` }).click();
+  await page
+    .getByRole("row")
+    .filter({ has: page.getByText(key, { exact: true }) })
+    .getByText("Default")
+    .waitFor();
+});
+
+test("A secret of the site key is tested, and a wrong one is refused", async () => {
+  const { page } = admin;
+  if (!bridge.local) {
+    assert.equal(
+      await page.getByRole("link", { name: "Site key" }).count(),
+      0,
+      "only a local admin sees the slots",
+    );
+    return;
+  }
+  await visit(admin, "Site key");
+  await page.getByRole("button", { name: "Test a secret" }).click();
+  await dialog(admin).getByLabel("Pass phrase", { exact: true }).fill("not this one at all");
+  await dialog(admin).getByRole("button", { name: "Test a secret" }).click();
+  await dialog(admin).getByRole("alert").waitFor();
+  await dialog(admin).getByLabel("Pass phrase", { exact: true }).fill("the pass phrase of the site key");
+  await dialog(admin).getByRole("button", { name: "Test a secret" }).click();
+  await dialog(admin).getByText("It opens the key: Pass phrase.").waitFor();
+  await page.keyboard.press("Escape");
+  assert.equal(await page.getByRole("dialog").count(), 0);
+});
+
+test("An access token is made, used over HTTP, and revoked", async (context) => {
+  if (!(await has(site, "token.create"))) {
+    context.skip("this program has no access tokens");
+    return;
+  }
+  const { page } = admin;
+  await site.run(["key", "new", "--out", "mailer.key"]);
+  await site.run(["service", "create", "mailer", "--public-key", "mailer.key.pub"]);
+  await visit(admin, "Access tokens");
+  await page.getByText("No access tokens").waitFor();
+  await page.getByRole("button", { name: "Create token" }).click();
+  await dialog(admin).getByLabel("Label").fill("the mail server");
+  await dialog(admin).getByLabel("Service").fill("mailer");
+  await dialog(admin).getByLabel("site.status", { exact: true }).check();
+  await dialog(admin).getByRole("button", { name: "Create token" }).click();
+  const token = (await dialog(admin).getByRole("textbox", { name: "token" }).innerText()).trim();
+  assert.match(token, /^cst_/);
+  await dialog(admin).getByRole("button", { name: "Close" }).click();
+  const row = page.getByRole("row").filter({ hasText: "the mail server" });
+  await row.getByText("site.status").waitFor();
+
+  const { listen } = await site.call("site.status");
+  const ask = () =>
+    fetch(`http://${listen.http}/api/v1/site`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await ask()).status, 200);
+  await row.getByRole("button", { name: /^Revoke/ }).click();
+  await dialog(admin).getByRole("button", { name: "Revoke" }).click();
+  await said(page, "Revoked the token.");
+  assert.equal((await ask()).status, 401);
+});
+
+test("A lockdown of a person and of the site is imposed, shown and lifted", async () => {
+  const { page } = admin;
+  await site.call("lockdown.person", { name: "tom", reason: "a drill" });
+  await visit(admin, "Lockdown");
+  await page.getByRole("cell", { name: "person tom@local", exact: true }).waitFor();
+  await page.getByRole("button", { name: "Lift person tom@local" }).click();
+  await page.getByText("No lockdown is in force").waitFor();
+
+  await page.getByLabel("No enrolment").check();
+  await page.getByLabel("Reason").fill("a drill");
+  await page.getByRole("button", { name: "Lock down local" }).click();
+  await dialog(admin).getByLabel("Type local to confirm").fill("local");
+  await dialog(admin).getByRole("button", { name: "Lock down" }).click();
+  await page.getByText("The site is in lockdown: No enrolment.").waitFor();
+  if (bridge.local) {
+    await page.getByRole("button", { name: "Lift local" }).click();
+    await dialog(admin).getByLabel("Type local to confirm").fill("local");
+    await dialog(admin).getByRole("button", { name: "Lift" }).click();
+  } else {
+    const command = await page.getByRole("textbox", { name: "command" }).innerText();
+    await site.run(command.trim().split(" ").slice(1));
+  }
+  await page.getByText("The site is in lockdown: No enrolment.").waitFor({ state: "detached" });
+});
+
+test("A lost connection is shown, and the console recovers by itself", async () => {
+  const { page } = admin;
+  await visit(admin, "Overview");
+  await (bridge.local ? page.context().setOffline(true) : bridge.interrupt());
+  await visit(admin, "People");
+  await page.getByText("The connection to the site was lost.").waitFor();
+  await (bridge.local ? page.context().setOffline(false) : bridge.restore());
+  await page.getByText("The connection to the site was lost.").waitFor({ state: "detached" });
+  await page.getByRole("cell", { name: "tom@local", exact: true }).waitFor();
+});
+
+test(
+  "No pass phrase is in what the browsers sent",
+  { skip: PRODUCT ? false : "the bridge gets the pass phrase; build the product with scripts/build-web" },
+  () => {
+    const bytes = Buffer.concat([...sent, unmasked(Buffer.concat(sent))]);
+    assert.ok(bytes.length > 10_000);
+    for (const { passPhrase } of [ADMIN, MEMBER]) {
+      for (const form of [
+        passPhrase,
+        encodeURIComponent(passPhrase),
+        Buffer.from(passPhrase).toString("base64"),
+        Buffer.from(passPhrase).toString("hex"),
+      ]) {
+        assert.equal(bytes.indexOf(form), -1, `the pass phrase was sent as ${form}`);
+      }
+    }
+  },
+);
+
+test("Nothing failed in the pages, and the content security policy was not violated", () => {
+  assert.deepEqual(
+    [...admin.faults, ...member.faults].filter((fault) => !/ERR_INTERNET_DISCONNECTED/.test(fault)),
+    [],
+  );
+});

@@ -1,0 +1,149 @@
+// Takes screenshots of all screens: `node test/browser/shots.mjs FOLDER [SCREEN…]`, in both schemes, 320 and 1440 px wide.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { ADMIN, MEMBER, fill, introduce } from "./sample.mjs";
+import { has, launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+
+/** A filled site with a peer, the console on it, and the places of all screens of an admin. */
+export async function stage() {
+  const stops = [];
+  const started = async (starting, stop = (it) => it.stop()) => {
+    const it = await starting;
+    stops.unshift(() => stop(it));
+    return it;
+  };
+  const stop = async () => {
+    for (const each of stops) await each();
+  };
+  try {
+    const site = await started(startSite());
+    const other = await started(startSite("example.org"));
+    const alarm = await fill(site);
+    const peer = await introduce(site, other);
+    const bridge = await started(startConsole(site));
+    const browser = await started(launch(), (it) => it.close());
+    const { keys, ...remote } = PLACES;
+    const places = {
+      ...remote,
+      ...(bridge.local ? { keys } : {}),
+      ...((await has(site, "token.list")) ? { tokens: "#/tokens" } : {}),
+      alarm: `#/alarms/${alarm}`,
+      peer: `#/peers/${peer}`,
+    };
+    return { site, bridge, browser, places, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const PLACES = {
+  overview: "#/",
+  alarms: "#/alarms",
+  deliveries: "#/alarms/deliveries",
+  people: "#/people",
+  person: "#/people/ada@local",
+  services: "#/services",
+  service: "#/services/mailer@local",
+  sessions: "#/sessions",
+  devices: "#/devices",
+  applications: "#/applications",
+  application: "#/applications/billing",
+  peers: "#/peers",
+  options: "#/options",
+  keys: "#/keys",
+  lockdown: "#/lockdown",
+  audit: "#/audit",
+  settings: "#/settings",
+  profile: "#/profile",
+};
+
+/** Buttons that open a dialog, by screen. */
+export const DIALOGS = {
+  people: ["Create person", "Load from dump", "Pass phrase ticket ada@local", "Lock ada@local"],
+  person: ["Edit Account", "Edit Contact data", "Enrol device", "Delete ada@local"],
+  alarms: ["Raise alarm", "Edit How your alarms arrive"],
+  services: ["Create service"],
+  service: ["Add key"],
+  applications: ["Register application"],
+  application: ["Edit Registration", "Rotate key"],
+  peers: ["Peer ticket", "Join a site"],
+  options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
+  keys: ["Test a secret", "Add slot", "Set pass phrase", "New recovery code", "Make the next key current"],
+  lockdown: ["Lock down local"],
+  tokens: ["Create token"],
+  profile: ["Change pass phrase"],
+};
+
+/** Opens a screen and waits until nothing on it is being read. */
+export async function open(page, url, place) {
+  await page.goto(`${url}${place}`);
+  await page.locator("h1").first().waitFor();
+  await page.waitForFunction(() => !document.querySelector("main .waiting"), undefined, { timeout: 20_000 });
+}
+
+const slug = (name) => name.toLowerCase().replaceAll(/[^a-z]+/g, "-");
+
+/** Takes a screen and the dialogs that its buttons open. */
+async function take(page, name, shot) {
+  await shot(name);
+  for (const button of DIALOGS[name] ?? []) {
+    await page.locator("main").getByRole("button", { name: button, exact: true }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.waitFor();
+    await page.waitForFunction(() => !document.querySelector("dialog .waiting"));
+    const issue = dialog.getByRole("button", { name: "Issue ticket" });
+    if ((await issue.count()) && name !== "peers") {
+      await issue.click();
+      await dialog.getByRole("img").waitFor();
+    }
+    await shot(`${name}-${slug(button)}`, false);
+    await page.keyboard.press("Escape");
+  }
+}
+
+async function takeAll({ browser, bridge, places }, folder, only) {
+  for (const scheme of ["light", "dark"]) {
+    for (const width of [1440, 320]) {
+      const { page, context, faults } = await openPage(browser, {
+        width,
+        height: width === 320 ? 640 : 900,
+        scheme,
+      });
+      const shot = (name, fullPage = true) =>
+        page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`), fullPage });
+      await page.goto(bridge.url);
+      await page.locator("h1").waitFor();
+      await shot("login");
+      await page.goto(`${bridge.url}#/ticket`);
+      await page.getByRole("heading", { name: /ticket/ }).waitFor();
+      await shot("ticket");
+      await page.goto(bridge.url);
+      await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+      for (const [name, place] of Object.entries(places)) {
+        if (only.length && !only.includes(name)) continue;
+        await open(page, bridge.url, place);
+        await take(page, name, shot);
+      }
+      if (faults.length) process.stdout.write(`${faults.join("\n")}\n`);
+      await context.close();
+    }
+  }
+  const { page } = await openPage(browser, { language: "de-DE" });
+  await logIn(page, bridge.url, MEMBER.name, MEMBER.passPhrase);
+  for (const name of ["overview", "alarms", "devices", "profile"]) {
+    await open(page, bridge.url, PLACES[name]);
+    await page.screenshot({ path: join(folder, `member-${name}-german-1440.png`), fullPage: true });
+  }
+}
+
+if (process.argv[1]?.endsWith("shots.mjs")) {
+  const [folder = "test/shots", ...only] = process.argv.slice(2);
+  mkdirSync(folder, { recursive: true });
+  const staged = await stage();
+  try {
+    await takeAll(staged, folder, only);
+  } finally {
+    await staged.stop();
+  }
+}

@@ -1,0 +1,203 @@
+// A real site in a temporary folder, the console on it, and a browser.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serve } from "../../dev/serve.mjs";
+
+/** The program; `COUNTERSIGN` names another one. */
+export const PROGRAM =
+  process.env.COUNTERSIGN ?? fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
+const LISTEN = ["session", "device", "http", "peer"].flatMap((of) => [`--${of}-listen`, "127.0.0.1:0"]);
+
+/** Reads lines until one answers. Rejects if the stream ends first. */
+async function line(stream, wanted) {
+  for await (const text of createInterface({ input: stream })) {
+    const found = wanted(text);
+    if (found !== undefined) return found;
+  }
+  throw new Error("the program ended before it was ready");
+}
+
+/** Starts a site. `zone` is that of its account names. */
+export async function startSite(zone = "local") {
+  const folder = mkdtempSync(join(tmpdir(), "console-site-"));
+  const file = (name, content) => {
+    writeFileSync(join(folder, name), content, { mode: 0o600 });
+    return join(folder, name);
+  };
+  const passphrase = file("passphrase", "the pass phrase of the site key");
+  const data = join(folder, "site");
+  const child = spawn(
+    PROGRAM,
+    ["serve", "--new", "--json", "--zone", zone, "--data", data, "--passphrase-file", passphrase, ...LISTEN],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  const [ticket, uri] = await Promise.all([
+    line(child.stdout, (text) => JSON.parse(text).admin_ticket),
+    line(child.stderr, (text) => /^The site is at (\S+)/.exec(text)?.[1]),
+  ]);
+  child.stdout.resume();
+  child.stderr.resume();
+
+  /** Calls one operation at the admin socket. */
+  async function call(operation, params = {}) {
+    const [group, command] = operation.split(".");
+    const socket = net.connect(join(data, "admin.sock"));
+    socket.end(`${JSON.stringify({ id: 1, group, command, params })}\n`);
+    const result = JSON.parse(await line(socket, (text) => text));
+    if (result.code !== 0) throw new Error(`${operation}: ${JSON.stringify(result.data)}`);
+    return result.data;
+  }
+
+  /** Runs the command line. */
+  async function run(words, env = {}, input = "") {
+    const process_ = spawn(PROGRAM, [...words, "--yes"], {
+      env: {
+        ...process.env,
+        COUNTERSIGN_SITE: uri,
+        COUNTERSIGN_DATA: data,
+        COUNTERSIGN_CONFIG_HOME: join(folder, "config"),
+        ...env,
+      },
+      stdio: ["pipe", "pipe", "pipe"],
+      cwd: folder,
+    });
+    let out = "";
+    let err = "";
+    process_.stdout.on("data", (piece) => (out += piece));
+    process_.stderr.on("data", (piece) => (err += piece));
+    process_.stdin.end(input);
+    const [code] = await once(process_, "close");
+    if (code !== 0) throw new Error(`countersign ${words.join(" ")}: ${err}`);
+    return out;
+  }
+
+  return {
+    folder,
+    data,
+    uri,
+    ticket,
+    file,
+    call,
+    run,
+    /** Creates a person with a pass phrase. */
+    async person(name, passPhrase, more = {}) {
+      await call("person.create", { name, ...more });
+      await run(["person", "passphrase", name, "--passphrase-file", file(`new-${name}`, passPhrase)]);
+    },
+    async stop() {
+      child.kill();
+      await once(child, "close");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Whether `dist/` has the client in WebAssembly: then the tests use the product, otherwise the bridge. */
+export const PRODUCT = (() => {
+  try {
+    return (
+      JSON.parse(readFileSync(new URL("../../dist/manifest.json", import.meta.url), "utf8")).client === true
+    );
+  } catch {
+    return false;
+  }
+})();
+
+/** The console on a site. `local`: it also calls operations of a local admin, as the bridge does. */
+export async function startConsole(site, sent) {
+  if (!PRODUCT) return { local: true, ...(await startBridge(site)) };
+  const { listen } = await site.call("site.status");
+  const options = { listener: listen.http, uri: site.uri, sent };
+  let server = await serve(options);
+  const { url, port } = server;
+  return {
+    local: false,
+    url,
+    stop: () => server.stop(),
+    /** Cuts all connections, and accepts none until `restore`. */
+    interrupt: () => server.stop(),
+    async restore() {
+      server = await serve({ ...options, port });
+    },
+  };
+}
+
+/** The bridge of `dev/bridge.mjs` on a site. */
+async function startBridge(site) {
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), "0"],
+    {
+      env: { ...process.env, COUNTERSIGN: PROGRAM, COUNTERSIGN_DATA: site.data, COUNTERSIGN_SITE: site.uri },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  const url = await line(child.stdout, (text) => /http:\S+/.exec(text)?.[0]);
+  return {
+    url,
+    async stop() {
+      child.kill();
+      await once(child, "close");
+    },
+  };
+}
+
+/** Whether the site of this program has an operation. */
+export async function has(site, operation) {
+  const { operations } = await site.call("operation.list");
+  return operations.some(({ group, command }) => `${group}.${command}` === operation);
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu"],
+  });
+}
+
+/** A page that counts what must not happen: script errors and violations of the content security policy. */
+export async function openPage(
+  browser,
+  { width = 1440, height = 900, scheme = "light", language = "en-GB" } = {},
+) {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: scheme,
+    locale: language,
+    reducedMotion: "reduce",
+    permissions: ["clipboard-write", "clipboard-read"],
+  });
+  const page = await context.newPage();
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
+  page.on("console", (message) => {
+    if (
+      message.type() === "error" &&
+      !/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())
+    )
+      faults.push(`console: ${message.text()}`);
+  });
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) =>
+      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`),
+    );
+  });
+  return { page, context, faults };
+}
+
+export async function logIn(page, url, name, passPhrase) {
+  await page.goto(url);
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel(/^(Pass phrase|Passphrase)$/).fill(passPhrase);
+  await page.getByRole("button", { name: /^(Log in|Anmelden)$/ }).click();
+  await page.locator("main.screen h1").waitFor();
+}
