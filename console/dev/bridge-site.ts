@@ -11,9 +11,9 @@ import {
   type Site,
   type SiteEvent,
 } from "../src/site/contract";
+import { arrive, leave } from "../src/site/resumption";
+import { served } from "../src/site/served";
 import { Subscribers } from "../src/site/subscribers";
-
-const KEY = "bridge-session";
 
 interface Failure {
   code: string;
@@ -28,6 +28,11 @@ class BridgeSite implements Site {
   private readonly states = new Subscribers<Connection>();
   private state: Connection = { state: "open" };
   private stream: EventSource | undefined;
+  private session = "";
+
+  constructor() {
+    addEventListener("pagehide", () => this.session && leave(this.session));
+  }
 
   private set(state: Connection): void {
     this.state = state;
@@ -35,7 +40,7 @@ class BridgeSite implements Site {
   }
 
   private async ask<T>(path: string, body: unknown): Promise<T> {
-    const session = sessionStorage.getItem(KEY) ?? "";
+    const { session } = this;
     const again = async (attempt: number): Promise<Response> => {
       try {
         const answer = await fetch(`/bridge/${path}`, {
@@ -54,7 +59,7 @@ class BridgeSite implements Site {
     const answer = await again(1);
     const value = (await answer.json()) as { failure?: Failure; ended?: string; data?: T };
     if (value.ended) {
-      sessionStorage.removeItem(KEY);
+      this.session = "";
       this.set({ state: "ended", reason: value.ended });
     }
     if (value.failure) {
@@ -64,26 +69,36 @@ class BridgeSite implements Site {
     return value.data as T;
   }
 
+  async isTemporary(): Promise<boolean> {
+    return (await served()).dev === true;
+  }
+
+  /** The command line checks the key of the site. */
+  async knowsKey(): Promise<boolean> {
+    return false;
+  }
+
+  async forgetKey(): Promise<void> {}
+
   async login(name: string, passPhrase: string): Promise<void> {
-    sessionStorage.setItem(KEY, await this.ask<string>("login", { name, passPhrase }));
+    this.session = await this.ask<string>("login", { name, passPhrase });
     this.open();
   }
 
   private open(): void {
     this.set({ state: "open" });
     this.stream?.close();
-    this.stream = new EventSource(`/bridge/events?session=${sessionStorage.getItem(KEY) ?? ""}`);
+    this.stream = new EventSource(`/bridge/events?session=${this.session}`);
     this.stream.onmessage = (message) => {
       const event = JSON.parse(message.data as string) as SiteEvent | { ended: string };
       if ("ended" in event) {
-        sessionStorage.removeItem(KEY);
+        this.session = "";
         this.stream?.close();
         this.set({ state: "ended", reason: event.ended });
       } else this.heard.tell(event);
     };
     this.stream.onerror = () => {
-      if (this.state.state !== "ended" && sessionStorage.getItem(KEY))
-        this.set({ state: "lost", attempt: 1 });
+      if (this.state.state !== "ended" && this.session) this.set({ state: "lost", attempt: 1 });
     };
     this.stream.onopen = () => {
       if (this.state.state === "lost") this.set({ state: "open" });
@@ -119,7 +134,13 @@ class BridgeSite implements Site {
   }
 
   async resume(): Promise<boolean> {
-    if (!sessionStorage.getItem(KEY)) return false;
+    const left = arrive();
+    if (!left) return false;
+    this.session = left.secret;
+    if (!left.reloaded) {
+      await this.logout();
+      throw new Refusal("tab_left", "this tab was closed or left, so its session was ended");
+    }
     try {
       await this.ask("resume", {});
       this.open();
@@ -130,9 +151,10 @@ class BridgeSite implements Site {
   }
 
   async logout(): Promise<void> {
-    await this.ask("logout", {});
+    const asked = this.ask("logout", {});
+    this.session = "";
     this.stream?.close();
-    sessionStorage.removeItem(KEY);
+    await asked;
   }
 
   events(listener: (event: SiteEvent) => void): () => void {

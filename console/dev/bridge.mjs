@@ -243,6 +243,11 @@ async function respond(request, answer) {
     answer.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
     return;
   }
+  if (url.pathname === "/site.json") {
+    answer.writeHead(200, { "content-type": "application/json" });
+    answer.end(JSON.stringify({ uri: COUNTERSIGN_SITE, dev: true }));
+    return;
+  }
   const path = normalize(url.pathname === "/" ? "/index.html" : url.pathname);
   const body = readFileSync(join(files, path));
   answer

@@ -20,8 +20,11 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-/** Starts the server. `sent` is called with all bytes that the browser sends. */
-export async function serve({ listener, uri, port = 0, sent = () => {} }) {
+/**
+ * Starts the server. `sent` is called with all bytes that the browser sends. `dev`: the site is a temporary one, whose
+ * link logs in by itself.
+ */
+export async function serve({ listener, uri, port = 0, dev = false, sent = () => {} }) {
   const manifest = JSON.parse(readFileSync(join(files, "manifest.json"), "utf8"));
   const sockets = new Set();
   const server = http.createServer((request, answer) => {
@@ -33,7 +36,7 @@ export async function serve({ listener, uri, port = 0, sent = () => {} }) {
     if (name === "site.json") {
       answer
         .writeHead(200, { ...manifest.headers, "content-type": "application/json" })
-        .end(JSON.stringify({ uri }));
+        .end(JSON.stringify({ uri, dev }));
     } else if (Object.hasOwn(manifest.files, name)) {
       const cache = manifest.files[name].immutable ? "public, max-age=31536000, immutable" : "no-cache";
       answer

@@ -2,6 +2,7 @@
 import { connect } from "#site";
 import { render } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { watchAddress } from "./app/arrival";
 import { Root } from "./app/root";
 import { CATALOGUES, Words, preferred, remember, type Language } from "./text/catalogue";
 
@@ -30,4 +31,10 @@ function Start() {
 }
 
 const place = document.getElementById("console");
-if (place) render(<Start />, place);
+if (place) {
+  watchAddress();
+  // The browser may keep a page that was left, and show it again to the next person. Nothing is left on it.
+  addEventListener("pagehide", () => render(null, place));
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+  render(<Start />, place);
+}

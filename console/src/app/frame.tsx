@@ -2,12 +2,15 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Brand } from "../parts/brand";
 import { Button } from "../parts/button";
+import { Dialog } from "../parts/dialog";
 import { Languages } from "../parts/languages";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { ConsoleContext, type Console } from "./context";
+import { useArrival } from "./arrival";
 import { useKeptFocus } from "./focus";
-import { to, usePlace } from "./router";
+import { useIdle } from "./idle";
+import { go, to, usePlace } from "./router";
 import { SCREENS } from "./screens";
 
 interface Props {
@@ -15,7 +18,8 @@ interface Props {
   entered: { me: Result<"self.show">; operations: ReadonlySet<Operation> };
   connection: Connection;
   refresh: () => void;
-  logout: () => Promise<void>;
+  /** Ends the session. `notice` says why, on the login. */
+  logout: (notice: string) => Promise<void>;
 }
 
 /** How often the state of the site is read, in milliseconds. */
@@ -72,6 +76,12 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
     const timer = setTimeout(() => say(""), SAID);
     return () => clearTimeout(timer);
   }, [said]);
+
+  const leftAlone = useIdle(() => void logout(text.ended.unattended));
+  useArrival(["ticket", "login"], ({ is }) => {
+    go();
+    say(is === "ticket" ? text.frame.ticketIgnored : text.frame.loginIgnored);
+  });
 
   const path = place[0] ?? "";
   const allowed = useMemo(
@@ -148,7 +158,7 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
             <div class="side-end">
               <p class="small break">{text.frame.loggedInAs(me.name)}</p>
               <div class="buttons">
-                <Button look="quiet" onClick={() => void logout()}>
+                <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
                   {text.frame.logout}
                 </Button>
               </div>
@@ -180,6 +190,15 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
           </main>
         </div>
       </div>
+      {leftAlone ? (
+        <Dialog title={text.frame.leftAlone} close={() => {}}>
+          <p>{text.frame.leftAloneAbout}</p>
+          <div class="buttons">
+            <Button onClick={() => void logout(text.ended.logout)}>{text.frame.logout}</Button>
+            <Button look="main">{text.frame.stay}</Button>
+          </div>
+        </Dialog>
+      ) : null}
       <div class="said" role="status">
         {said ? <p>{said}</p> : null}
       </div>

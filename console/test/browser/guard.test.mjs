@@ -4,7 +4,8 @@ import { once } from "node:events";
 import http from "node:http";
 import { after, before, test } from "node:test";
 import { ADMIN } from "./sample.mjs";
-import { launch, openPage, startConsole, startSite } from "./site.mjs";
+import { serve } from "../../dev/serve.mjs";
+import { PRODUCT, launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
 
 let site, served, browser;
 
@@ -56,3 +57,153 @@ test("The page can make no policy of trusted types but its own", async () => {
   assert.equal(made, false);
   await context.close();
 });
+
+/** Waits until something is the case. */
+async function until(is) {
+  while (!(await is())) await new Promise(setImmediate);
+}
+
+const storage = (page) => page.evaluate(() => ({ ...sessionStorage }));
+
+test("A session ends when its tab was left, and a reload resumes it", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  assert.deepEqual(await storage(page), {}, "a secret is in the storage while the page is open");
+  await page.reload();
+  await page.getByText("Logged in as maria@local").waitFor();
+  assert.deepEqual(await storage(page), {});
+
+  await page.goto("about:blank");
+  await page.goBack();
+  await page.getByText("This tab was closed or left").waitFor();
+  if (!served.local) await until(async () => (await site.call("session.list")).entries.length === 0);
+  assert.deepEqual(await storage(page), {});
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await context.close();
+});
+
+test("Nothing is on a page that the browser keeps after it was left", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  const left = await page.evaluate(() => {
+    dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+    return document.getElementById("console").innerHTML;
+  });
+  assert.equal(left, "");
+  await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+  await page.getByText("Logged in as maria@local").waitFor();
+  await context.close();
+});
+
+test("A link with a pass phrase logs in to temporary sites only, and elsewhere fills in the name", async () => {
+  const { page, context } = await openPage(browser);
+  await page.route("**/site.json", async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), dev: undefined } });
+  });
+  const told = page.waitForResponse("**/site.json");
+  await page.goto(`${served.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
+  await page.waitForFunction((name) => document.querySelector("input").value === name, ADMIN.name);
+  await (await told).finished();
+  await page.evaluate(() => new Promise(requestAnimationFrame));
+  assert.equal(await page.getByLabel("Pass phrase").inputValue(), "");
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  assert.equal(new URL(page.url()).hash, "#/");
+  await context.close();
+});
+
+test("A ticket leaves the address before it is used, also when it comes to a console that is logged in", async () => {
+  const { page, context } = await openPage(browser);
+  const ticket = "countersign://127.0.0.1:4747/e#abc";
+  const link = `${served.url}#/ticket/${encodeURIComponent(ticket)}`;
+  await page.goto(link);
+  await page.waitForFunction((text) => document.querySelector("textarea")?.value === text, ticket);
+  assert.equal(new URL(page.url()).hash, "#/ticket");
+  await logIn(page, `${served.url}#/`, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(link);
+  await page.getByText("The ticket of the link was not used").waitFor();
+  assert.equal(new URL(page.url()).hash, "#/");
+  await context.close();
+});
+
+test("A console without input says so, and then logs out", async () => {
+  const { page, context } = await openPage(browser);
+  await page.clock.install();
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await page.clock.fastForward("14:30");
+  await page.getByRole("button", { name: "Stay logged in" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.clock.fastForward("14:30");
+  await page.getByRole("dialog").waitFor();
+  await page.clock.fastForward("00:31");
+  await page.getByText("There was no input for 15 minutes").waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await context.close();
+});
+
+test("A logout leaves nothing of the account in the page, in its storage and in its address", async () => {
+  const { page, context, faults } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(`${served.url}#/people/maria@local`);
+  await page.getByRole("heading", { name: "maria@local", level: 1 }).waitFor();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByText("You logged out.").waitFor();
+  const left = await page.evaluate(() =>
+    [document.documentElement.outerHTML, location.href, JSON.stringify(sessionStorage)].join(" "),
+  );
+  assert.ok(!left.includes("maria"), left);
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test(
+  "What a browser knows of one site is not expected of another on the same address, and can be forgotten",
+  { skip: PRODUCT ? false : "the bridge knows no keys; build the product with scripts/build-web" },
+  async () => {
+    const other = await startSite("example.org");
+    const { page, context } = await openPage(browser);
+    const known = () => page.evaluate(() => ({ ...localStorage }));
+    const login = async (of, port) => {
+      const { listen } = await of.call("site.status");
+      const server = await serve({ listener: listen.http, uri: of.uri, port });
+      await logIn(page, server.url, ADMIN.name, ADMIN.passPhrase);
+      return server;
+    };
+    try {
+      await other.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+      const first = await login(site, 0);
+      const [[, ofFirst]] = Object.entries(await known());
+      await first.stop();
+      const second = await login(other, first.port);
+      await page.getByRole("button", { name: "Log out" }).click();
+
+      const [[entry]] = Object.entries(await known()).filter(([, text]) => text !== ofFirst);
+      const replace = (text) =>
+        page.evaluate(([key, value]) => localStorage.setItem(key, value), [entry, text]);
+      await replace("of another version");
+      await logIn(page, second.url, ADMIN.name, ADMIN.passPhrase);
+      assert.notEqual((await known())[entry], "of another version");
+      await page.getByRole("button", { name: "Log out" }).click();
+
+      await replace(ofFirst);
+      await page.reload();
+      await page.getByLabel("Name", { exact: true }).fill(ADMIN.name);
+      await page.getByLabel("Pass phrase").fill(ADMIN.passPhrase);
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.getByText("This browser remembers a key of this site").waitFor();
+      await page.getByRole("button", { name: "Forget the remembered key" }).click();
+      await page.getByText("The remembered key is forgotten.").waitFor();
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.getByText("Logged in as maria@example.org").waitFor();
+      await second.stop();
+    } finally {
+      await context.close();
+      await other.stop();
+    }
+  },
+);

@@ -116,7 +116,7 @@ export const PRODUCT = (() => {
 export async function startConsole(site, sent) {
   if (!PRODUCT) return { local: true, ...(await startBridge(site)) };
   const { listen } = await site.call("site.status");
-  const options = { listener: listen.http, uri: site.uri, sent };
+  const options = { listener: listen.http, uri: site.uri, dev: true, sent };
   let server = await serve(options);
   const { url, port } = server;
   return {

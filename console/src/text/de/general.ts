@@ -30,6 +30,13 @@ export const general = {
     toLockdown: "Zur Sperre",
     sealed:
       "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
+    ticketIgnored:
+      "Das Ticket aus dem Link wurde nicht benutzt, denn Sie sind angemeldet. Melden Sie sich ab, um damit eine Passphrase zu setzen.",
+    loginIgnored: "Der Link wurde nicht benutzt, denn Sie sind angemeldet.",
+    leftAlone: "Sind Sie noch da?",
+    leftAloneAbout:
+      "Seit 14 Minuten gab es keine Eingabe. Die Konsole meldet Sie in einer Minute ab, wenn Sie nicht weiterarbeiten.",
+    stay: "Angemeldet bleiben",
   },
   common: {
     reading: "Die Site wird gelesen …",
@@ -62,6 +69,12 @@ export const general = {
     passPhraseMissing: "Geben Sie Ihre Passphrase ein.",
     haveTicket: "Ich habe ein Ticket und möchte meine Passphrase setzen",
     resuming: "Ihre Sitzung wird fortgesetzt …",
+  },
+  rememberedKey: {
+    about:
+      "Dieser Browser kennt einen Schlüssel der Site, und die Site zeigt einen, der nicht auf ihn folgt. Entweder wurde die Site aus einer älteren Sicherung wiederhergestellt, oder ein anderer Rechner antwortet mit einem alten Schlüssel. Fragen Sie den Betreiber der Site, bevor Sie den bekannten Schlüssel vergessen.",
+    forget: "Bekannten Schlüssel vergessen",
+    forgotten: "Der bekannte Schlüssel ist vergessen. Melden Sie sich neu an.",
   },
   useTicket: {
     title: "Passphrase mit einem Ticket setzen",
@@ -100,6 +113,10 @@ export const general = {
     option_disabled: "Die Verschlüsselung dieser Sitzung wird nicht mehr angeboten. Melden Sie sich neu an.",
     not_proved: "Die Passphrase wurde nicht rechtzeitig bewiesen. Melden Sie sich neu an.",
     lost: "Die Verbindung war zu lange unterbrochen. Melden Sie sich neu an.",
+    tab_left:
+      "Dieser Tab wurde geschlossen oder verlassen, deshalb wurde seine Sitzung beendet. Melden Sie sich neu an.",
+    unattended:
+      "15 Minuten lang gab es keine Eingabe, deshalb hat die Konsole Sie abgemeldet. Melden Sie sich neu an.",
     other: "Ihre Sitzung ist beendet. Melden Sie sich neu an.",
   },
   overview: {

@@ -29,6 +29,13 @@ export const general = {
     lockdown: (level: string) => `The site is in lockdown: ${level}.`,
     toLockdown: "Open lockdown",
     sealed: "The site is sealed. It refuses logins and tickets until a local admin unseals it.",
+    ticketIgnored:
+      "The ticket of the link was not used: you are logged in. Log out to set a pass phrase with it.",
+    loginIgnored: "The link was not used: you are logged in.",
+    leftAlone: "Are you still here?",
+    leftAloneAbout:
+      "There was no input for 14 minutes. The console logs you out within a minute unless you continue.",
+    stay: "Stay logged in",
   },
   common: {
     reading: "Reading from the site…",
@@ -61,6 +68,12 @@ export const general = {
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
     resuming: "Resuming your session…",
+  },
+  rememberedKey: {
+    about:
+      "This browser remembers a key of this site, and the site shows one that does not follow from it. The site was restored from an older backup, or another machine answers with an old key. Ask the site's operator before you forget the remembered key.",
+    forget: "Forget the remembered key",
+    forgotten: "The remembered key is forgotten. Log in again.",
   },
   useTicket: {
     title: "Set a pass phrase with a ticket",
@@ -99,6 +112,8 @@ export const general = {
     option_disabled: "The encryption of this session is no longer offered. Log in again.",
     not_proved: "The pass phrase was not proved in time. Log in again.",
     lost: "The connection was lost for too long. Log in again.",
+    tab_left: "This tab was closed or left, so its session was ended. Log in again.",
+    unattended: "There was no input for 15 minutes, so the console logged you out. Log in again.",
     other: "Your session ended. Log in again.",
   },
   overview: {
