@@ -207,3 +207,78 @@ test(
     }
   },
 );
+
+test("A service worker that another program left on the address is removed", async () => {
+  const { page, context } = await openPage(browser);
+  const before = http.createServer(({ url }, answer) => {
+    const script = url === "/sw.js";
+    answer.writeHead(200, { "content-type": script ? "text/javascript" : "text/html" });
+    answer.end(script ? "onfetch = (event) => event.respondWith(fetch(event.request))" : "<p>before</p>");
+  });
+  await once(before.listen(0, "127.0.0.1"), "listening");
+  const { port } = before.address();
+  await page.goto(`http://127.0.0.1:${port}/`);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register("/sw.js");
+    await navigator.serviceWorker.ready;
+  });
+  before.closeAllConnections();
+  await once(before.close(), "close");
+
+  const now = await serve({ listener: "127.0.0.1:1", uri: site.uri, port });
+  await page.goto(now.url);
+  await page.waitForFunction(
+    async () =>
+      navigator.serviceWorker.controller === null &&
+      (await navigator.serviceWorker.getRegistrations()).length === 0,
+  );
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await context.close();
+  await now.stop();
+});
+
+test("A ticket can be removed from the clipboard", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await site.call("person.create", { name: "clara" });
+  await page.goto(`${served.url}#/people/clara@local`);
+  await page.getByRole("button", { name: "Pass phrase ticket" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Issue ticket" }).click();
+  await dialog.getByRole("button", { name: "Copy Ticket" }).click();
+  const clear = dialog.getByRole("button", { name: "Clear clipboard" });
+  await clear.waitFor();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^countersign:/);
+  await clear.click();
+  await dialog.getByText("Cleared").first().waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "");
+  await context.close();
+});
+
+test("No field but those for a name or one's own pass phrase lets the browser store what is typed", async () => {
+  const { page, context } = await openPage(browser);
+  const fields = () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll("input:not([type=radio], [type=checkbox], [type=file]), textarea")].map(
+        ({ autocomplete, type }) => [type, autocomplete],
+      ),
+    );
+  await page.goto(`${served.url}#/ticket`);
+  await page.getByRole("heading", { name: /ticket/ }).waitFor();
+  assert.deepEqual(await fields(), [
+    ["textarea", "off"],
+    ["text", "username"],
+    ["password", "new-password"],
+    ["password", "new-password"],
+  ]);
+  await logIn(page, `${served.url}#/`, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(`${served.url}#/profile`);
+  await page.getByRole("button", { name: "Change pass phrase" }).click();
+  assert.deepEqual(await fields(), [
+    ["text", "username"],
+    ["password", "current-password"],
+    ["password", "new-password"],
+    ["password", "new-password"],
+  ]);
+  await context.close();
+});

@@ -269,11 +269,11 @@ function NewRecoveryCode({ close }: { close: () => void }) {
   const [made, setMade] = useState<Result<"site.key_recovery">>();
   const doing = useDoing();
   return (
-    <Dialog title={text.keys.recovery} close={close} wide>
+    <Dialog title={text.keys.recovery} close={close} wide stays={made !== undefined}>
       {made ? (
         <>
           <p class="note warn">{text.keys.recoveryOnce}</p>
-          <Copy name={text.keys.recoveryCode} value={made.recovery_code} />
+          <Copy name={text.keys.recoveryCode} value={made.recovery_code} secret />
           {typeof made.next_slot === "number" ? null : <p class="note">{text.keys.recoveryCurrentOnly}</p>}
           <div class="buttons">
             <Button look="main" onClick={close}>

@@ -46,7 +46,8 @@ export function SecretFields({ legend, field, value, set, fresh = false }: Props
           label={kinds[value.kind]}
           field={`${field}.${value.kind}`}
           type="password"
-          autocomplete={fresh ? "new-password" : "off"}
+          // With any other word a password manager offers the account's pass phrase, which the site must not get.
+          autocomplete={fresh ? "new-password" : "one-time-code"}
           value={value.value}
           set={(typed) => set({ ...value, value: typed })}
         />

@@ -50,6 +50,8 @@ export const general = {
     actions: "Aktionen",
     copy: "Kopieren",
     copied: "Kopiert",
+    clear: "Zwischenablage leeren",
+    cleared: "Geleert",
     notCopied: "Bitte von Hand kopieren",
     showMore: "Mehr anzeigen",
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,

@@ -49,6 +49,8 @@ export const general = {
     actions: "Actions",
     copy: "Copy",
     copied: "Copied",
+    clear: "Clear clipboard",
+    cleared: "Cleared",
     notCopied: "Select and copy by hand",
     showMore: "Show more",
     firstEntries: (count: number) => `The first ${count} entries`,
