@@ -6,8 +6,9 @@ import { Dialog } from "../parts/dialog";
 import { Languages } from "../parts/languages";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
-import { ConsoleContext, type Console } from "./context";
 import { useArrival } from "./arrival";
+import { coalesced } from "./coalesced";
+import { ConsoleContext, type Console } from "./context";
 import { useKeptFocus } from "./focus";
 import { useIdle } from "./idle";
 import { go, to, usePlace } from "./router";
@@ -35,13 +36,18 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
   const [alarms, setAlarms] = useState(0);
   const { me, operations } = entered;
 
-  const read = useCallback(() => {
-    site.call("site.status", {}).then(setStatus, () => {});
-    site.call("alarm.list", { state: "open", limit: 100 }).then(
-      ({ entries }) => setAlarms(entries.length),
-      () => {},
-    );
-  }, [site]);
+  const look = useCallback(
+    () =>
+      Promise.all([
+        site.call("site.status", {}).then(setStatus, () => {}),
+        site.call("alarm.list", { state: "open", limit: 100 }).then(
+          ({ entries }) => setAlarms(entries.length),
+          () => {},
+        ),
+      ]),
+    [site],
+  );
+  const read = useCallback(() => void look(), [look]);
   useEffect(() => {
     read();
     const timer = setInterval(() => document.visibilityState === "visible" && read(), STATUS);
@@ -63,14 +69,17 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
     [site, me, status, operations, read, refresh],
   );
 
-  useEffect(
-    () =>
-      site.events(({ group, event, data }) => {
-        if (group === "alarm" || group === "lockdown") read();
-        if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
-      }),
-    [site, read, text],
-  );
+  useEffect(() => {
+    const { ask, stop } = coalesced(look);
+    const end = site.events(({ group, event, data }) => {
+      if (group === "alarm" || group === "lockdown") ask();
+      if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
+    });
+    return () => {
+      stop();
+      end();
+    };
+  }, [site, look, text]);
   useEffect(() => {
     if (!said) return undefined;
     const timer = setTimeout(() => say(""), SAID);

@@ -57,7 +57,7 @@ export const general = {
     typeName: (name: string) => `Type ${name} to confirm`,
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
     proof: "Your pass phrase",
-    proofHelp: "This change needs a fresh proof that you are the account's owner.",
+    proofHelp: "The site asks for your pass phrase again before this change.",
   },
   login: {
     title: "Log in",
@@ -65,7 +65,7 @@ export const general = {
     name: "Name",
     passPhrase: "Pass phrase",
     button: "Log in",
-    busy: "Stretching the pass phrase…",
+    busy: "Deriving a key from the pass phrase…",
     nameMissing: "Enter your name at the site, such as maria.",
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
@@ -201,7 +201,7 @@ export const general = {
     internal: "The site failed.",
     not_authenticated: "Name or pass phrase is wrong, or the account may not log in.",
     wrong_passphrase: "The pass phrase is wrong.",
-    unreachable: "The site was not reached.",
-    lost: "The connection was lost. The site may have done it: look before you try again.",
+    unreachable: "The site cannot be reached.",
+    lost: "The connection was lost. The site may have carried out the action: check before you repeat it.",
   },
 } as const;
