@@ -11,6 +11,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isOwn } from "./own-pages.mjs";
 
 const { COUNTERSIGN = "countersign", COUNTERSIGN_DATA = "./site", COUNTERSIGN_SITE } = process.env;
 const files = fileURLToPath(new URL("../dist-dev/", import.meta.url));
@@ -222,6 +223,10 @@ function listen(session, answer) {
 }
 
 async function respond(request, answer) {
+  if (!isOwn(request, server.address().port, request.method !== "GET")) {
+    answer.writeHead(421, { connection: "close" }).end();
+    return;
+  }
   const url = new URL(request.url, "http://localhost");
   if (url.pathname === "/bridge/events") {
     const session = sessions.get(url.searchParams.get("session"));

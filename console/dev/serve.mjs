@@ -9,6 +9,7 @@ import http from "node:http";
 import net from "node:net";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isOwn } from "./own-pages.mjs";
 
 const files = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES = {
@@ -24,6 +25,7 @@ export async function serve({ listener, uri, port = 0, sent = () => {} }) {
   const manifest = JSON.parse(readFileSync(join(files, "manifest.json"), "utf8"));
   const sockets = new Set();
   const server = http.createServer((request, answer) => {
+    if (!isOwn(request, server.address().port)) return answer.writeHead(421, { connection: "close" }).end();
     const { pathname } = new URL(request.url, "http://localhost");
     sent(Buffer.from(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`));
     request.on("data", sent);
@@ -44,6 +46,8 @@ export async function serve({ listener, uri, port = 0, sent = () => {} }) {
     socket.on("close", () => sockets.delete(socket));
   });
   server.on("upgrade", (request, client, head) => {
+    if (!isOwn(request, server.address().port, true))
+      return client.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
     const { hostname, port: at } = new URL(`http://${listener}`);
     const site = net.connect(Number(at), hostname, () => {
       const lines = ["GET /session HTTP/1.1"];
