@@ -10,11 +10,11 @@ import { logIn, openPage } from "./site.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-let staged, bridge, browser;
+let staged, console_, browser;
 
 before(async () => {
   staged = await stage();
-  ({ bridge, browser } = staged);
+  ({ console_, browser } = staged);
 });
 
 after(() => staged?.stop());
@@ -53,16 +53,16 @@ for (const scheme of ["light", "dark"]) {
         for (const violation of await violations(page)) found.push(`${name}: ${violation}`);
         if ((await tooWide(page)) > 0) found.push(`${name}: wider than the window`);
       };
-      await page.goto(bridge.url);
+      await page.goto(console_.url);
       await page.locator("h1").waitFor();
       await look("login");
-      await page.goto(`${bridge.url}#/ticket`);
+      await page.goto(`${console_.url}#/ticket`);
       await page.getByRole("heading", { name: /ticket/ }).waitFor();
       await look("ticket");
-      await page.goto(bridge.url);
-      await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+      await page.goto(console_.url);
+      await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
       for (const [name, place] of Object.entries(staged.places)) {
-        await open(page, bridge.url, place);
+        await open(page, console_.url, place);
         await look(name);
         for (const button of DIALOGS[name] ?? []) {
           await page.locator("main").getByRole("button", { name: button, exact: true }).click();
@@ -81,11 +81,11 @@ for (const scheme of ["light", "dark"]) {
 
 test("In German every screen fits 320 px, and axe finds no violation", async () => {
   const { page, context } = await openPage(browser, { width: 320, height: 640, language: "de-DE" });
-  await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
   await page.getByRole("heading", { name: "Überblick", level: 1 }).waitFor();
   const found = [];
   for (const [name, place] of Object.entries(staged.places)) {
-    await open(page, bridge.url, place);
+    await open(page, console_.url, place);
     if ((await tooWide(page)) > 0) found.push(`${name}: wider than the window`);
     for (const violation of await violations(page)) found.push(`${name}: ${violation}`);
   }
@@ -95,10 +95,10 @@ test("In German every screen fits 320 px, and axe finds no violation", async () 
 
 test("On a tablet no screen is wider than the window", async () => {
   const { page, context } = await openPage(browser, { width: 834, height: 1112 });
-  await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
   const found = [];
   for (const [name, place] of Object.entries(staged.places)) {
-    await open(page, bridge.url, place);
+    await open(page, console_.url, place);
     if ((await tooWide(page)) > 0) found.push(name);
   }
   assert.deepEqual(found, []);
@@ -107,7 +107,7 @@ test("On a tablet no screen is wider than the window", async () => {
 
 test("The language is chosen in the page, and is kept", async () => {
   const { page, context } = await openPage(browser);
-  await page.goto(bridge.url);
+  await page.goto(console_.url);
   await page.getByRole("button", { name: "Deutsch" }).click();
   await page.getByRole("heading", { name: "Anmelden" }).waitFor();
   assert.equal(await page.evaluate(() => document.documentElement.lang), "de");
@@ -133,7 +133,7 @@ test("The keyboard alone logs in, creates a person, locks and unlocks them", asy
     }
     assert.fail(`Tab does not reach ${name}`);
   };
-  await page.goto(bridge.url);
+  await page.goto(console_.url);
   await tabTo("Name");
   await keyboard.type(ADMIN.name);
   await tabTo("Pass phrase");

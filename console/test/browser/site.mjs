@@ -1,14 +1,14 @@
 // A real site in a temporary folder, the console on it, and a browser.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { serve } from "../../dev/serve.mjs";
+import { record } from "./recorder.mjs";
 
 /** The program; `COUNTERSIGN` names another one. */
 export const PROGRAM =
@@ -101,60 +101,14 @@ export async function startSite(zone = "local") {
   };
 }
 
-/** Whether `dist/` has the client in WebAssembly: then the tests use the product, otherwise the bridge. */
-export const PRODUCT = (() => {
-  try {
-    return (
-      JSON.parse(readFileSync(new URL("../../dist/manifest.json", import.meta.url), "utf8")).client === true
-    );
-  } catch {
-    return false;
-  }
-})();
-
-/** The console on a site. `local`: it also calls operations of a local admin, as the bridge does. */
-export async function startConsole(site, sent) {
-  if (!PRODUCT) return { local: true, ...(await startBridge(site)) };
+/** The console of a site, as the program serves it. `recorded` gets all bytes that browsers send. */
+export async function startConsole(site, recorded) {
   const { listen } = await site.call("site.status");
-  const options = { listener: listen.http, uri: site.uri, sent };
-  let server = await serve(options);
-  const { url, port } = server;
-  return {
-    local: false,
-    url,
-    stop: () => server.stop(),
-    /** Cuts all connections, and accepts none until `restore`. */
-    interrupt: () => server.stop(),
-    async restore() {
-      server = await serve({ ...options, port });
-    },
-  };
-}
-
-/** The bridge of `dev/bridge.mjs` on a site. */
-async function startBridge(site) {
-  const child = spawn(
-    process.execPath,
-    [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), "0"],
-    {
-      env: { ...process.env, COUNTERSIGN: PROGRAM, COUNTERSIGN_DATA: site.data, COUNTERSIGN_SITE: site.uri },
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  const url = await line(child.stdout, (text) => /http:\S+/.exec(text)?.[0]);
-  return {
-    url,
-    async stop() {
-      child.kill();
-      await once(child, "close");
-    },
-  };
-}
-
-/** Whether the site of this program has an operation. */
-export async function has(site, operation) {
-  const { operations } = await site.call("operation.list");
-  return operations.some(({ group, command }) => `${group}.${command}` === operation);
+  const console_ = await record(listen.http, recorded);
+  const { status } = await fetch(console_.url);
+  if (status !== 200)
+    throw new Error("the program has no console: run `scripts/build-web`, `npm run build` and `cargo build`");
+  return console_;
 }
 
 export function launch() {
