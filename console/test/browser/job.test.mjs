@@ -1,16 +1,26 @@
 // The admin's job and the member's, on a real site, in a browser. The tests run in this order and share the site.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, openPage, startConsole, startSite } from "./site.mjs";
+import {
+  launch,
+  logIn,
+  openPage,
+  registers,
+  startConsole,
+  startDev,
+  startRelay,
+  startSite,
+} from "./site.mjs";
 
 const ADMIN = { name: "maria", passPhrase: "correct horse battery staple" };
 const MEMBER = { name: "tom", passPhrase: "a pass phrase of tom's own" };
 /** All bytes that the browsers sent. */
 const sent = [];
-let site, console_, browser, admin, member;
+let site, console_, browser, admin, member, byTicket;
 
 before(async () => {
   site = await startSite();
+  byTicket = await registers(site);
   console_ = await startConsole(site, (bytes) => sent.push(bytes));
   browser = await launch();
   admin = await openPage(browser);
@@ -53,8 +63,19 @@ const visit = async ({ page }, name) => {
 };
 const dialog = ({ page }) => page.getByRole("dialog");
 
+/** Sets a pass phrase with a ticket on the command line, where the site does not do it over a WebSocket. */
+async function setOutside({ name, passPhrase }, ticket) {
+  const file = site.file(`new-${name}`, passPhrase);
+  await site.run(["passphrase", "set", "-", "--id", name, "--new-passphrase-file", file], {}, ticket);
+}
+
 test("The ticket of the first launch creates the first admin, who is logged in", async () => {
   const { page } = admin;
+  if (!byTicket) {
+    await setOutside(ADMIN, site.ticket);
+    await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+    return;
+  }
   await page.goto(console_.url);
   await page.getByRole("link", { name: /I have a ticket/ }).click();
   await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
@@ -81,12 +102,27 @@ test("A wrong pass phrase is refused next to the button, and the name stays", as
   assert.equal(await page.getByLabel("Name").inputValue(), "maria");
 });
 
-test("The link of a throw-away site logs in by itself, and does not stay in the address", async () => {
-  const { page, context } = await openPage(browser);
-  await page.goto(`${console_.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
-  await page.getByText("Logged in as maria@local").waitFor();
+test("The link of a temporary site logs in by itself, and does not stay in the address", async () => {
+  const dev = await startDev();
+  const { page, context, faults } = await openPage(browser);
+  await page.goto(dev.link);
+  await page.getByText("Logged in as dev@local").waitFor();
   assert.ok(!page.url().includes("login"));
+  assert.deepEqual(faults, []);
   await context.close();
+  await dev.stop();
+});
+
+test("The console on the user's own machine logs in, and resumes after a reload", async () => {
+  const relay = await startRelay(site);
+  const { page, context, faults } = await openPage(browser);
+  await logIn(page, relay.url, ADMIN.name, ADMIN.passPhrase);
+  await page.getByText("Logged in as maria@local").waitFor();
+  await page.reload();
+  await page.getByText("Logged in as maria@local").waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+  await relay.stop();
 });
 
 test("A person is created, and a mistake in a field is shown at the field", async () => {
@@ -112,6 +148,13 @@ test("A pass phrase ticket is handed over with a QR code, and the page sees its 
   const ticket = await dialog(admin).getByRole("textbox", { name: "Ticket", exact: true }).innerText();
   assert.match(ticket, /^countersign:\/\//);
 
+  if (!byTicket) {
+    await setOutside(MEMBER, ticket);
+    await logIn(member.page, console_.url, MEMBER.name, MEMBER.passPhrase);
+    await dialog(admin).getByText("The pass phrase is set.").waitFor();
+    await dialog(admin).getByRole("button", { name: "Close" }).click();
+    return;
+  }
   await member.page.goto(`${console_.url}#/ticket/${encodeURIComponent(ticket)}`);
   await member.page.reload();
   await member.page.getByLabel("Name").fill(MEMBER.name);
@@ -376,6 +419,7 @@ test("No pass phrase is in what the browsers sent", () => {
       encodeURIComponent(passPhrase),
       Buffer.from(passPhrase).toString("base64"),
       Buffer.from(passPhrase).toString("hex"),
+      Buffer.from(passPhrase, "utf16le"),
     ]) {
       assert.equal(bytes.indexOf(form), -1, `the pass phrase was sent as ${form}`);
     }

@@ -101,6 +101,19 @@ export async function startSite(zone = "local") {
   };
 }
 
+/** Starts a temporary site. Returns the link that it prints. */
+export async function startDev() {
+  const child = spawn(PROGRAM, ["dev", "--json", ...LISTEN], { stdio: ["ignore", "pipe", "ignore"] });
+  const link = await line(child.stdout, (text) => JSON.parse(text).console);
+  return {
+    link,
+    async stop() {
+      child.kill();
+      await once(child, "close");
+    },
+  };
+}
+
 /** The console of a site, as the program serves it. `recorded` gets all bytes that browsers send. */
 export async function startConsole(site, recorded) {
   const { listen } = await site.call("site.status");
@@ -109,6 +122,36 @@ export async function startConsole(site, recorded) {
   if (status !== 200)
     throw new Error("the program has no console: run `scripts/build-web`, `npm run build` and `cargo build`");
   return console_;
+}
+
+/** Whether the site sets pass phrases with tickets over a WebSocket. */
+export async function registers(site) {
+  const { listen } = await site.call("site.status");
+  const { hostname, port } = new URL(`http://${listen.http}`);
+  const socket = net.connect(Number(port), hostname);
+  socket.write(
+    `GET /session HTTP/1.1\r\nhost: ${listen.http}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+      "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" +
+      "sec-websocket-protocol: countersign.registration.1\r\n\r\n",
+  );
+  const status = await line(socket, (text) => text);
+  socket.destroy();
+  return status.includes(" 101 ");
+}
+
+/** Starts `countersign console` for a site. Returns the URL that it prints. */
+export async function startRelay(site) {
+  const child = spawn(PROGRAM, ["console", "--site", site.uri, "--output", "jsonl"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const url = await line(child.stdout, (text) => JSON.parse(text).url);
+  return {
+    url,
+    async stop() {
+      child.kill("SIGINT");
+      await once(child, "close");
+    },
+  };
 }
 
 export function launch() {
@@ -150,6 +193,11 @@ export async function openPage(
 
 export async function logIn(page, url, name, passPhrase) {
   await page.goto(url);
+  await fillLogin(page, name, passPhrase);
+}
+
+/** Fills in the login that the page shows. */
+export async function fillLogin(page, name, passPhrase) {
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel(/^(Pass phrase|Passphrase)$/).fill(passPhrase);
   await page.getByRole("button", { name: /^(Log in|Anmelden)$/ }).click();

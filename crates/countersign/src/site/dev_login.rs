@@ -37,7 +37,7 @@ pub(super) async fn show(
     let passphrase = HEXLOWER.encode(&passphrase);
     let link = link.login(NAME, &passphrase);
     create(site, passphrase).await?;
-    let text = format!("The console; this link logs you in as {NAME}:\n\n    {link}\n\n");
+    let text = format!("Open the web console as the admin {NAME}:\n\n    {link}\n\n");
     let data = json!({ "folder": folder.display().to_string(), "console": link });
     // The lines before it, on the same terminal.
     let _ = tokio::task::spawn_blocking(log::flush).await;
