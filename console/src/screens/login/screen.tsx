@@ -4,12 +4,13 @@ import { to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 interface Props {
   site: Site;
-  /** Why a session ended. */
+  /** Why a session ended, or why the site accepts no login. */
   notice: string | undefined;
   done: () => Promise<void>;
   /** Name and pass phrase of a throw-away site, from the link that `countersign dev` prints. */
@@ -41,7 +42,7 @@ export function Login({ site, notice, done, given }: Props) {
         </div>
         {notice ? (
           <p class="note" role="status">
-            {notice}
+            <Marked>{notice}</Marked>
           </p>
         ) : null}
         <div>
