@@ -38,8 +38,8 @@ export function Root({ site }: { site: Site }) {
   const outside = useCallback((notice?: string) => set(notice ? { is: "out", notice } : { is: "out" }), []);
 
   useEffect(() => {
-    site.resume().then(
-      (resumed) => (resumed ? inside() : outside()),
+    Promise.all([site.resume(), site.closed()]).then(
+      ([resumed, closed]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
       (error: unknown) => {
         const { code, message } = asRefusal(error);
         outside(code === "tab_left" ? text.ended.tab_left : message);
@@ -68,7 +68,7 @@ export function Root({ site }: { site: Site }) {
     );
   }
   if (state.is === "out") {
-    if (place[0] === "ticket") return <UseTicket site={site} done={inside} />;
+    if (place[0] === "ticket") return <UseTicket site={site} notice={state.notice} done={inside} />;
     return <Login site={site} notice={state.notice} done={inside} />;
   }
   return (

@@ -1,9 +1,13 @@
 /** `site.json`, by which the server of the page names its site. */
-import { Refusal } from "./contract";
+import { Refusal, type Closed } from "./contract";
 
 export interface Served {
   /** The URI of the site, which pins the site's key. */
   uri: string;
+  /** The site's WebSocket, relative to the page. */
+  session: string;
+  /** Why the site accepts no login. */
+  closed?: Closed;
   /** The site is a temporary one of `countersign dev`, whose link logs in by itself. */
   dev?: boolean;
 }

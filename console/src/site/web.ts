@@ -2,6 +2,7 @@
 import { ClientWorker, type News } from "./client-worker";
 import {
   Refusal,
+  type Closed,
   type Connection,
   type Operation,
   type Params,
@@ -29,8 +30,9 @@ async function begin(hear: (news: News, uri: string, from: ClientWorker) => void
       "this console was built without the client",
       "run `scripts/build-web`, and build the console again",
     );
-  const { uri } = await served();
-  const url = new URL("/session", location.href);
+  const { uri, session } = await served();
+  const url = new URL(session, document.baseURI);
+  url.hash = "";
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const known = recall(uri);
   const client: ClientWorker = new ClientWorker((news) => hear(news, uri, client));
@@ -146,6 +148,10 @@ class WebSite implements Site {
   async forgetKey(): Promise<void> {
     forget((await served()).uri);
     this.drop()?.close();
+  }
+
+  async closed(): Promise<Closed | undefined> {
+    return (await served()).closed;
   }
 
   async login(name: string, passPhrase: string): Promise<void> {

@@ -4,8 +4,7 @@ import { once } from "node:events";
 import http from "node:http";
 import { after, before, test } from "node:test";
 import { ADMIN } from "./sample.mjs";
-import { serve } from "../../dev/serve.mjs";
-import { PRODUCT, launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
 
 let site, served, browser;
 
@@ -20,27 +19,6 @@ after(async () => {
   await browser?.close();
   await served?.stop();
   await site?.stop();
-});
-
-/** The status of a request with any headers. */
-async function status(path, headers, method = "GET") {
-  const request = http.request(new URL(path, served.url), { method, headers }).end();
-  const [answer] = await Promise.race([once(request, "response"), once(request, "upgrade")]);
-  request.destroy();
-  return answer.statusCode;
-}
-
-test("The server of the page answers neither other names nor other pages", async () => {
-  const { host } = new URL(served.url);
-  assert.equal(await status("/", { host }), 200);
-  assert.equal(await status("/", { host: `evil.example:${new URL(served.url).port}` }), 421);
-  assert.equal(await status("/", { host, origin: "http://evil.example" }), 421);
-  const upgrade = { connection: "upgrade", upgrade: "websocket", "sec-websocket-version": "13" };
-  const [path, method, more, refused] = served.local
-    ? ["/bridge/login", "POST", {}, 421]
-    : ["/session", "GET", upgrade, 403];
-  assert.equal(await status(path, { host, origin: "http://evil.example", ...more }, method), refused);
-  assert.equal(await status(path, { host, ...more }, method), refused);
 });
 
 test("The page can make no policy of trusted types but its own", async () => {
@@ -76,7 +54,7 @@ test("A session ends when its tab was left, and a reload resumes it", async () =
   await page.goto("about:blank");
   await page.goBack();
   await page.getByText("This tab was closed or left").waitFor();
-  if (!served.local) await until(async () => (await site.call("session.list")).entries.length === 0);
+  await until(async () => (await site.call("session.list")).entries.length === 0);
   assert.deepEqual(await storage(page), {});
   await page.reload();
   await page.getByRole("heading", { name: "Log in" }).waitFor();
@@ -98,10 +76,6 @@ test("Nothing is on a page that the browser keeps after it was left", async () =
 
 test("A link with a pass phrase logs in to temporary sites only, and elsewhere fills in the name", async () => {
   const { page, context } = await openPage(browser);
-  await page.route("**/site.json", async (route) => {
-    const answer = await route.fetch();
-    await route.fulfill({ response: answer, json: { ...(await answer.json()), dev: undefined } });
-  });
   const told = page.waitForResponse("**/site.json");
   await page.goto(`${served.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
   await page.waitForFunction((name) => document.querySelector("input").value === name, ADMIN.name);
@@ -161,52 +135,47 @@ test("A logout leaves nothing of the account in the page, in its storage and in 
   await context.close();
 });
 
-test(
-  "What a browser knows of one site is not expected of another on the same address, and can be forgotten",
-  { skip: PRODUCT ? false : "the bridge knows no keys; build the product with scripts/build-web" },
-  async () => {
-    const other = await startSite("example.org");
-    const { page, context } = await openPage(browser);
-    const known = () => page.evaluate(() => ({ ...localStorage }));
-    const login = async (of, port) => {
-      const { listen } = await of.call("site.status");
-      const server = await serve({ listener: listen.http, uri: of.uri, port });
-      await logIn(page, server.url, ADMIN.name, ADMIN.passPhrase);
-      return server;
-    };
-    try {
-      await other.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
-      const first = await login(site, 0);
-      const [[, ofFirst]] = Object.entries(await known());
-      await first.stop();
-      const second = await login(other, first.port);
-      await page.getByRole("button", { name: "Log out" }).click();
+test("What a browser knows of one site is not expected of another on the same address, and can be forgotten", async () => {
+  const other = await startSite("example.org");
+  const { page, context } = await openPage(browser);
+  const known = () => page.evaluate(() => ({ ...localStorage }));
+  const login = async (of, port) => {
+    const server = await startConsole(of, undefined, port);
+    await logIn(page, server.url, ADMIN.name, ADMIN.passPhrase);
+    return server;
+  };
+  try {
+    await other.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+    const first = await login(site, 0);
+    const [[, ofFirst]] = Object.entries(await known());
+    await first.stop();
+    const second = await login(other, first.port);
+    await page.getByRole("button", { name: "Log out" }).click();
 
-      const [[entry]] = Object.entries(await known()).filter(([, text]) => text !== ofFirst);
-      const replace = (text) =>
-        page.evaluate(([key, value]) => localStorage.setItem(key, value), [entry, text]);
-      await replace("of another version");
-      await logIn(page, second.url, ADMIN.name, ADMIN.passPhrase);
-      assert.notEqual((await known())[entry], "of another version");
-      await page.getByRole("button", { name: "Log out" }).click();
+    const [[entry]] = Object.entries(await known()).filter(([, text]) => text !== ofFirst);
+    const replace = (text) =>
+      page.evaluate(([key, value]) => localStorage.setItem(key, value), [entry, text]);
+    await replace("of another version");
+    await logIn(page, second.url, ADMIN.name, ADMIN.passPhrase);
+    assert.notEqual((await known())[entry], "of another version");
+    await page.getByRole("button", { name: "Log out" }).click();
 
-      await replace(ofFirst);
-      await page.reload();
-      await page.getByLabel("Name", { exact: true }).fill(ADMIN.name);
-      await page.getByLabel("Pass phrase").fill(ADMIN.passPhrase);
-      await page.getByRole("button", { name: "Log in" }).click();
-      await page.getByText("This browser remembers a key of this site").waitFor();
-      await page.getByRole("button", { name: "Forget the remembered key" }).click();
-      await page.getByText("The remembered key is forgotten.").waitFor();
-      await page.getByRole("button", { name: "Log in" }).click();
-      await page.getByText("Logged in as maria@example.org").waitFor();
-      await second.stop();
-    } finally {
-      await context.close();
-      await other.stop();
-    }
-  },
-);
+    await replace(ofFirst);
+    await page.reload();
+    await page.getByLabel("Name", { exact: true }).fill(ADMIN.name);
+    await page.getByLabel("Pass phrase").fill(ADMIN.passPhrase);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("This browser remembers a key of this site").waitFor();
+    await page.getByRole("button", { name: "Forget the remembered key" }).click();
+    await page.getByText("The remembered key is forgotten.").waitFor();
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("Logged in as maria@example.org").waitFor();
+    await second.stop();
+  } finally {
+    await context.close();
+    await other.stop();
+  }
+});
 
 test("A service worker that another program left on the address is removed", async () => {
   const { page, context } = await openPage(browser);
@@ -225,7 +194,7 @@ test("A service worker that another program left on the address is removed", asy
   before.closeAllConnections();
   await once(before.close(), "close");
 
-  const now = await serve({ listener: "127.0.0.1:1", uri: site.uri, port });
+  const now = await startConsole(site, undefined, port);
   await page.goto(now.url);
   await page.waitForFunction(
     async () =>

@@ -80,6 +80,7 @@ pub(crate) struct Listen {
     pub(crate) http_forwarded: bool,
     #[serde(deserialize_with = "origin::list")]
     pub(crate) http_origins: Vec<String>,
+    pub(crate) console: bool,
     pub(crate) public_host: Option<PublicHost>,
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) device: Option<SocketAddr>,
@@ -99,6 +100,7 @@ impl Default for Listen {
             http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
             http_forwarded: false,
             http_origins: Vec::new(),
+            console: true,
             http_proxies: vec![
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -1,8 +1,7 @@
 //! Starts and stops a server with its listeners.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::Future;
+mod tasks;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,12 +13,12 @@ use countersign_net::proxies::Proxies;
 use countersign_proto::uri::{BadSiteUri, SiteUri};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{info, warn};
 
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, reject};
 use crate::connection;
+use crate::console_files::ConsoleFiles;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, TooFew, fit};
 use crate::device;
@@ -30,6 +29,7 @@ use crate::public_address::{PublicAddress, reachable};
 use crate::reloader::Reloader;
 use crate::self_check;
 use crate::shared::Shared;
+use tasks::Tasks;
 
 /// Why a server could not start. No listener or file is left open.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,7 @@ pub struct Builder {
     peer_address: PublicAddress,
     proxies: Proxies,
     http_origins: Vec<String>,
+    console: Option<ConsoleFiles>,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
     public_host: Option<String>,
@@ -174,6 +175,13 @@ impl Builder {
     #[must_use]
     pub fn http_origins(mut self, origins: Vec<String>) -> Self {
         self.http_origins = origins;
+        self
+    }
+
+    /// Serves the web console below `/console/` of the HTTP listener. Default: not served.
+    #[must_use]
+    pub fn console(mut self, files: Option<ConsoleFiles>) -> Self {
+        self.console = files;
         self
     }
 
@@ -270,7 +278,8 @@ impl Builder {
         let proxies = self.proxies;
         let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
-        let shared = Arc::new(shared.with_origins(self.http_origins));
+        let shared = shared.with_origins(self.http_origins);
+        let shared = Arc::new(shared.with_console(self.console));
         // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
@@ -362,35 +371,6 @@ impl Builder {
     }
 }
 
-/// The tasks that the server requires, with their names.
-#[derive(Default)]
-struct Tasks {
-    running: JoinSet<io::Result<Infallible>>,
-    names: HashMap<Id, &'static str>,
-}
-
-impl Tasks {
-    fn spawn(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = io::Result<Infallible>> + Send + 'static,
-    ) {
-        self.names.insert(self.running.spawn(task).id(), name);
-    }
-
-    /// Waits until a task ends.
-    async fn ended(&mut self) -> Ended {
-        let (id, cause) = match self.running.join_next_with_id().await {
-            Some(Ok((_, Ok(never)))) => match never {},
-            Some(Ok((id, Err(error)))) => (id, error.to_string()),
-            Some(Err(error)) => (JoinError::id(&error), error.to_string()),
-            None => return std::future::pending().await,
-        };
-        let task = self.names.get(&id).copied().unwrap_or("a task");
-        Ended { task, cause }
-    }
-}
-
 /// Binds a listener. Returns it with its address, which has the actual port.
 fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
     let Some(address) = address else {
@@ -430,6 +410,7 @@ impl Server {
             peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
             http_origins: Vec::new(),
+            console: None,
             admin_socket: None,
             data_folder: None,
             public_host: None,

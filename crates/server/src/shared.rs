@@ -14,6 +14,7 @@ use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::error;
 
+use crate::console_files::ConsoleFiles;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits};
 use crate::resumptions::Resumptions;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     proxies: RwLock<Arc<Proxies>>,
     /// Origins whose pages may open sessions over HTTP.
     origins: Vec<String>,
+    /// The files of the web console; `None` if it is not served.
+    console: Option<ConsoleFiles>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
@@ -58,6 +61,7 @@ impl Shared {
             site,
             proxies: RwLock::new(Arc::new(proxies)),
             origins: Vec::new(),
+            console: None,
             stopping,
             known: Arc::new(StaticKeyCache::default()),
             resumptions: Resumptions::default(),
@@ -91,6 +95,17 @@ impl Shared {
     /// The origins whose pages may open sessions.
     pub(crate) fn origins(&self) -> &[String] {
         &self.origins
+    }
+
+    /// Serves the web console.
+    pub(crate) fn with_console(mut self, files: Option<ConsoleFiles>) -> Self {
+        self.console = files;
+        self
+    }
+
+    /// The files of the web console, if it is served.
+    pub(crate) fn console(&self) -> Option<&ConsoleFiles> {
+        self.console.as_ref()
     }
 
     /// Adds a cache of keys. `clear` empties it when the site was sealed.

@@ -5,13 +5,14 @@ import { to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { RememberedKey } from "./remembered-key";
 
 interface Props {
   site: Site;
-  /** Why a session ended. */
+  /** Why a session ended, or why the site accepts no login. */
   notice: string | undefined;
   done: () => Promise<void>;
 }
@@ -53,7 +54,7 @@ export function Login({ site, notice, done }: Props) {
         </div>
         {notice ? (
           <p class="note" role="status">
-            {notice}
+            <Marked>{notice}</Marked>
           </p>
         ) : null}
         <div>

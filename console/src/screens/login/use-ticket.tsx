@@ -5,13 +5,23 @@ import { go, to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { RememberedKey } from "./remembered-key";
 
 /** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
-export function UseTicket({ site, done }: { site: Site; done: () => Promise<void> }) {
+export function UseTicket({
+  site,
+  notice,
+  done,
+}: {
+  site: Site;
+  /** Why the site accepts no login. */
+  notice: string | undefined;
+  done: () => Promise<void>;
+}) {
   const text = useText();
   const [ticket, setTicket] = useState("");
   const [id, setId] = useState("");
@@ -27,6 +37,11 @@ export function UseTicket({ site, done }: { site: Site; done: () => Promise<void
         <div class="brand">
           <Brand /> Countersign
         </div>
+        {notice ? (
+          <p class="note" role="status">
+            <Marked>{notice}</Marked>
+          </p>
+        ) : null}
         <div>
           <h1>{text.useTicket.title}</h1>
           <p class="soft">{text.useTicket.about}</p>

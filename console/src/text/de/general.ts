@@ -71,6 +71,12 @@ export const general = {
     passPhraseMissing: "Geben Sie Ihre Passphrase ein.",
     haveTicket: "Ich habe ein Ticket und möchte meine Passphrase setzen",
     resuming: "Ihre Sitzung wird fortgesetzt …",
+    closed: {
+      sealed:
+        "Die Site ist versiegelt und nimmt keine Anmeldungen an. Ein Betreiber öffnet sie mit `countersign site unseal`.",
+      lockdown:
+        "Die Site ist gesperrt und nimmt keine Anmeldungen an. Ihr Betreiber sieht den Grund mit `countersign lockdown status`.",
+    },
   },
   rememberedKey: {
     about:

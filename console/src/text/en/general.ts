@@ -70,6 +70,12 @@ export const general = {
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
     resuming: "Resuming your session…",
+    closed: {
+      sealed:
+        "The site is sealed and accepts no logins. An operator unseals it with `countersign site unseal`.",
+      lockdown:
+        "The site is in lockdown and accepts no logins. Its operator sees the reason with `countersign lockdown status`.",
+    },
   },
   rememberedKey: {
     about:

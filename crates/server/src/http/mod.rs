@@ -8,6 +8,7 @@
 //! GET  /.well-known/countersign       the site's id and keys, signed with the site key
 //! *    /api/v1/…                      operations
 //! GET  /session                       a WebSocket that carries a session
+//! GET  /console/…                     the files of the web console
 //! ```
 //!
 //! Messages are signed, and encrypted if they are secret, so that TLS is not required and a proxy may forward
@@ -17,6 +18,7 @@
 mod api;
 mod authenticate;
 mod body;
+mod console;
 mod reply;
 mod route;
 mod stalled;
@@ -50,6 +52,8 @@ use crate::shared::Shared;
 use api::Api;
 use body::ReplyBody;
 use stalled::Stalled;
+
+pub use console::{ConsoleRelay, RelayError};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;

@@ -128,6 +128,24 @@ pub(super) fn foreign_origin() -> Reply {
     )
 }
 
+/// The request names another host than that of the listener.
+pub(super) fn misdirected() -> Reply {
+    named(
+        StatusCode::MISDIRECTED_REQUEST,
+        "misdirected",
+        "open the console at the address that `countersign console` printed",
+    )
+}
+
+/// The relay does not reach the site.
+pub(super) fn unreachable() -> Reply {
+    named(
+        StatusCode::BAD_GATEWAY,
+        "unreachable",
+        "the site cannot be reached; check its address and that it runs",
+    )
+}
+
 /// The site is overloaded, the source has a penalty, or the store failed.
 pub(super) fn busy() -> Reply {
     let mut reply = named(

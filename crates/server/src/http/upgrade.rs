@@ -37,7 +37,7 @@ pub(super) struct Accepted {
 
 /// Why a request opens no WebSocket.
 #[derive(Debug, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     /// It is no upgrade to version 13 of WebSocket with our subprotocol.
     NotUpgrade,
     /// A page of another origin sent it.
@@ -63,8 +63,16 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
             *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(accepted);
             reply::web_socket(&accept, SESSION_SUBPROTOCOL)
         }
-        Err(Refused::NotUpgrade) => reply::upgrade_required(),
-        Err(Refused::Origin) => reply::foreign_origin(),
+        Err(refused) => refused.reply(),
+    }
+}
+
+impl Refused {
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::NotUpgrade => reply::upgrade_required(),
+            Self::Origin => reply::foreign_origin(),
+        }
     }
 }
 
@@ -110,7 +118,7 @@ pub(super) async fn serve(
 }
 
 /// The key of a request to upgrade.
-fn key<'h>(headers: &'h HeaderMap, origins: &[String]) -> Result<&'h str, Refused> {
+pub(super) fn key<'h>(headers: &'h HeaderMap, origins: &[String]) -> Result<&'h str, Refused> {
     let is_upgrade = lists(headers, CONNECTION, |one| {
         one.eq_ignore_ascii_case("upgrade")
     }) && lists(headers, header::UPGRADE, |one| {

@@ -10,6 +10,7 @@
 mod admin;
 mod after_rotations;
 mod api;
+mod console;
 mod content;
 mod counted;
 mod delivered;

@@ -101,6 +101,12 @@ fn the_guide_to_the_api_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_guide_to_the_console_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/guide/console.md", folder.path());
+}
+
+#[test]
 fn the_guide_on_two_sites_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
     with_cargo(folder.path());
@@ -188,6 +194,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "protect-an-http-service.md",
         "enrol-a-device.md",
         "call-the-api.md",
+        "console.md",
         "connect-two-sites.md",
         "alarms.md",
         "people.md",
