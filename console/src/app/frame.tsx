@@ -48,12 +48,6 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
     [site],
   );
   const read = useCallback(() => void look(), [look]);
-  useEffect(() => {
-    read();
-    const timer = setInterval(() => document.visibilityState === "visible" && read(), STATUS);
-    return () => clearInterval(timer);
-  }, [read]);
-
   const context = useMemo<Console>(
     () => ({
       site,
@@ -71,15 +65,24 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
 
   useEffect(() => {
     const { ask, stop } = coalesced(look);
-    const end = site.events(({ group, event, data }) => {
+    ask();
+    const timer = setInterval(() => document.visibilityState === "visible" && ask(), STATUS);
+    const end = site.events(({ group }) => {
       if (group === "alarm" || group === "lockdown") ask();
-      if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
     });
     return () => {
+      clearInterval(timer);
       stop();
       end();
     };
-  }, [site, look, text]);
+  }, [site, look]);
+  useEffect(
+    () =>
+      site.events(({ group, event, data }) => {
+        if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
+      }),
+    [site, text],
+  );
   useEffect(() => {
     if (!said) return undefined;
     const timer = setTimeout(() => say(""), SAID);

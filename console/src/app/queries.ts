@@ -60,22 +60,23 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
 
   useEffect(reload, [reload, renewal.after]);
   useEffect(() => {
-    if (!renewal.every || !when) return undefined;
-    const timer = setInterval(() => document.visibilityState === "visible" && reload(), renewal.every);
-    return () => clearInterval(timer);
-  }, [reload, renewal.every, when]);
-  useEffect(() => {
+    // One read at a time, however long it takes: while the connection is lost it waits.
     const { ask, stop } = coalesced(run);
+    const timer =
+      renewal.every && when
+        ? setInterval(() => document.visibilityState === "visible" && ask(), renewal.every)
+        : undefined;
     const end = site.events((event) => {
       // The site dropped events because this client did not read in time: anything may have changed.
       const missed = event.group === "events" && event.event === "missed";
       if (wanted.current && (missed || wanted.current(event))) ask();
     });
     return () => {
+      clearInterval(timer);
       stop();
       end();
     };
-  }, [site, run]);
+  }, [site, run, renewal.every, when]);
 
   return { data: state.data, failure: state.failure, reload };
 }

@@ -42,7 +42,8 @@ export function Root({ site }: { site: Site }) {
       ([resumed, closed]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
       (error: unknown) => {
         const { code, message } = asRefusal(error);
-        outside(code === "tab_left" ? text.ended.tab_left : message);
+        const known = (text.ended as Readonly<Record<string, string>>)[code];
+        outside(known ?? message);
       },
     );
   }, [site, inside, outside]);
@@ -80,7 +81,8 @@ export function Root({ site }: { site: Site }) {
       logout={async (notice) => {
         outside(notice);
         leave();
-        await site.logout();
+        // The page has forgotten the session anyway.
+        await site.logout().catch(() => outside(text.ended.unreached));
       }}
     />
   );

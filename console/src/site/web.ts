@@ -194,16 +194,20 @@ class WebSite implements Site {
     const left = arrive();
     if (!left) return false;
     if (!left.reloaded) {
-      void end(left.secret).catch(() => {});
-      throw new Refusal("tab_left", "this tab was closed or left, so its session was ended");
+      const ended = await end(left.secret).then(
+        () => true,
+        (error: unknown) => !isUnreached(error),
+      );
+      throw ended
+        ? new Refusal("tab_left", "this tab was closed or left, so its session was ended")
+        : new Refusal("unreached", "the site was not reached to end the session of this tab");
     }
     try {
       await (await this.connect()).ask("resume", stored(left.secret));
       return true;
     } catch (error) {
       // The session has ended meanwhile. Anything else, such as no network, is told, and a reload tries again.
-      if (error instanceof Refusal && !["unreachable", "timeout", "closed"].includes(error.code))
-        return false;
+      if (error instanceof Refusal && !isUnreached(error)) return false;
       this.keep(stored(left.secret));
       throw error;
     }
@@ -224,6 +228,9 @@ class WebSite implements Site {
     return this.states.add(listener);
   }
 }
+
+const isUnreached = (error: unknown): boolean =>
+  error instanceof Refusal && ["unreachable", "timeout", "closed"].includes(error.code);
 
 /** A wrong pass phrase is shown at its field. */
 function atField(error: unknown): never {

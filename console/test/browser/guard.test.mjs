@@ -251,3 +251,17 @@ test("No field but those for a name or one's own pass phrase lets the browser st
   ]);
   await context.close();
 });
+
+test("A logout that does not reach the site says so", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  served.interrupt();
+  await page.getByText("The connection to the site was lost.").waitFor();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByText("The site was not reached").waitFor();
+  served.restore();
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  assert.deepEqual(await storage(page), {});
+  await context.close();
+});

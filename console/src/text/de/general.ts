@@ -123,6 +123,8 @@ export const general = {
     lost: "Die Verbindung war zu lange unterbrochen. Melden Sie sich neu an.",
     tab_left:
       "Dieser Tab wurde geschlossen oder verlassen, deshalb wurde seine Sitzung beendet. Melden Sie sich neu an.",
+    unreached:
+      "Die Site war nicht erreichbar und hält die Sitzung noch bis zu deren Grenzen pausiert. Dieser Browser hat sie vergessen.",
     unattended:
       "15 Minuten lang gab es keine Eingabe, deshalb hat die Konsole Sie abgemeldet. Melden Sie sich neu an.",
     other: "Ihre Sitzung ist beendet. Melden Sie sich neu an.",

@@ -121,6 +121,8 @@ export const general = {
     not_proved: "The pass phrase was not proved in time. Log in again.",
     lost: "The connection was lost for too long. Log in again.",
     tab_left: "This tab was closed or left, so its session was ended. Log in again.",
+    unreached:
+      "The site was not reached, so it keeps the session suspended up to its limits. This browser has forgotten it.",
     unattended: "There was no input for 15 minutes, so the console logged you out. Log in again.",
     other: "Your session ended. Log in again.",
   },
