@@ -9,6 +9,7 @@ use countersign_http_auth::{
     Application, AuthenticatedApp, Consumer, ConsumerBuilder, ConsumerError, Provider, Responder,
     Site,
 };
+use countersign_net::lines::Lines;
 use countersign_proto::broker::v2::Refusal;
 use countersign_testkit::harness::time::{self, until};
 use serde_json::{Value, json};
@@ -182,6 +183,16 @@ async fn requests_for_a_peer_that_is_down_end_with_an_error_until_it_is_back() {
     .await;
 }
 
+/// The next operation that asks for a ticket, after what a site tells each new peer.
+async fn asked(lines: &mut Lines<crate::peer_side::Stream>) -> Value {
+    loop {
+        let operation = crate::peer_side::next(lines).await.unwrap();
+        if operation["command"] == "foreign_ticket" {
+            return operation;
+        }
+    }
+}
+
 /// A peer that takes the operation and never answers.
 // PEER-43
 #[tokio::test]
@@ -190,8 +201,7 @@ async fn a_peer_that_does_not_answer_keeps_no_request_waiting() {
     let mut lines = crate::peer_side::connected(&world.b, &world.a).await;
     let call = world.calls();
     let silent = async {
-        let operation = crate::peer_side::next(&mut lines).await.unwrap();
-        assert_eq!(operation["command"], "foreign_ticket");
+        let operation = asked(&mut lines).await;
         assert_eq!(operation["params"]["consumer"], "billing@a.example");
         // No answer.
         time::pass(Duration::from_secs(8)).await;
@@ -220,7 +230,7 @@ async fn an_answer_of_a_peer_that_is_no_ticket_for_the_request_is_refused() {
     ] {
         let call = world.calls();
         let answer = async {
-            let operation = crate::peer_side::next(&mut lines).await.unwrap();
+            let operation = asked(&mut lines).await;
             let result = json!({ "id": operation["id"], "code": 0, "data": data });
             lines.send(format!("{result}\n").as_bytes()).await.unwrap();
         };

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use countersign_core::engine::ClientAddress;
 use countersign_proto::peer::PeerTicket;
 use countersign_testkit::harness::time::{pass, settle, until};
 use serde_json::json;
@@ -36,9 +37,17 @@ struct State {
 }
 
 impl Relay {
+    /// A relay that the site announces as its own address.
     async fn before(side: &Side) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let announced = ClientAddress {
+            host: "127.0.0.1".to_owned(),
+            port,
+        };
+        let site = &side.served.site;
+        let bound = site.endpoints().peer_listener.unwrap();
+        site.announce_peer(Some((bound, announced)));
         let state = Arc::new(State {
             whole: AtomicUsize::new(usize::MAX),
             allowed: AtomicUsize::new(0),

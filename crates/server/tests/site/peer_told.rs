@@ -1,9 +1,10 @@
 //! What two peers tell each other: their state, their new addresses, and why a connection ends.
 
+use countersign_core::engine::ClientAddress;
 use countersign_testkit::harness::time::until;
 use serde_json::{Value, json};
 
-use crate::peer_side::{Side, connected, line, peers};
+use crate::peer_side::{Side, connected, line, peers, sites};
 
 async fn show(of: &Side, peer: &str) -> Value {
     of.admin("peer.show", json!({ "peer": peer })).await
@@ -78,6 +79,27 @@ async fn a_new_address_is_told_with_the_next_connection() {
     b.send("ada@a.example", "again").await;
     a.received(2).await;
     assert_eq!(audits(&a, "peer.address").await, 1);
+}
+
+/// A site that accepted a join believed that the other one knew its address, but the ticket named
+/// the earlier one: messages to it waited for ever at that address.
+// PEER-32
+#[tokio::test]
+async fn an_address_that_changed_after_the_ticket_is_told() {
+    let (a, b) = sites().await;
+    let ticket = a.ticket().await;
+    let endpoints = a.served.site.endpoints();
+    let (bound, was) = (endpoints.peer_listener.unwrap(), endpoints.peer.unwrap());
+    let is = ClientAddress {
+        host: "localhost".to_owned(),
+        ..was.clone()
+    };
+    a.served.site.announce_peer(Some((bound, is.clone())));
+    b.join(&ticket).await.unwrap();
+    assert_eq!(show(&b, "a.example").await["address"], was.to_string());
+    a.send("bob@b.example", "hello").await;
+    until(async || show(&b, "a.example").await["address"] == is.to_string()).await;
+    assert_eq!(b.received(1).await, ["hello"]);
 }
 
 // PEER-34
