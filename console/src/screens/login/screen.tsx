@@ -6,6 +6,7 @@ import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
 import { Marked } from "../../parts/marked";
 import { mistake, type Site } from "../../site/contract";
+import { isRelay } from "../../site/relay";
 import { useText } from "../../text/catalogue";
 
 interface Props {
@@ -71,9 +72,15 @@ export function Login({ site, notice, done, given }: Props) {
             />
           </Form>
         </div>
-        <p>
-          <a href={to("ticket")}>{text.login.haveTicket}</a>
-        </p>
+        {isRelay() ? (
+          <p class="soft">
+            <Marked>{text.login.ticketElsewhere}</Marked>
+          </p>
+        ) : (
+          <p>
+            <a href={to("ticket")}>{text.login.haveTicket}</a>
+          </p>
+        )}
       </main>
       <Languages />
     </div>
