@@ -20,6 +20,7 @@ mod device_endings;
 mod devices;
 mod endings;
 mod foreign_tickets;
+mod health;
 mod hostile;
 mod http;
 mod http_v1;
