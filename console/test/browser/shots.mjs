@@ -48,6 +48,7 @@ const PLACES = {
   application: "#/applications/billing",
   peers: "#/peers",
   options: "#/options",
+  keys: "#/keys",
   tokens: "#/tokens",
   lockdown: "#/lockdown",
   audit: "#/audit",

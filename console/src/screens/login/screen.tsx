@@ -7,6 +7,7 @@ import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
 import { Marked } from "../../parts/marked";
 import { mistake, type Site } from "../../site/contract";
+import { isRelay } from "../../site/relay";
 import { useText } from "../../text/catalogue";
 import { RememberedKey } from "./remembered-key";
 
@@ -83,9 +84,15 @@ export function Login({ site, notice, done }: Props) {
           </Form>
           <RememberedKey site={site} failure={doing.failure} />
         </div>
-        <p>
-          <a href={to("ticket")}>{text.login.haveTicket}</a>
-        </p>
+        {isRelay() ? (
+          <p class="soft">
+            <Marked>{text.login.ticketElsewhere}</Marked>
+          </p>
+        ) : (
+          <p>
+            <a href={to("ticket")}>{text.login.haveTicket}</a>
+          </p>
+        )}
       </main>
       <Languages />
     </div>

@@ -129,7 +129,7 @@ export const accounts = {
     about: "Adressen mit fehlgeschlagenen Anmeldungen oder anderem Missbrauch.",
     none: "Keine Quelle wird abgewiesen",
     noneAbout:
-      "Die Site weist Adressen ab, von denen zu viele Anmeldungen fehlschlagen. Die Dauer verdoppelt sich jedes Mal.",
+      "Die Site weist Adressen ab, von denen zu viele Anmeldungen fehlschlagen. Jede weitere Abweisung dauert doppelt so lange.",
     source: "Quelle",
     points: "Punkte",
     until: "Abgewiesen bis",

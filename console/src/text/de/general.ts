@@ -70,6 +70,8 @@ export const general = {
     nameMissing: "Geben Sie Ihren Namen bei der Site ein, zum Beispiel maria.",
     passPhraseMissing: "Geben Sie Ihre Passphrase ein.",
     haveTicket: "Ich habe ein Ticket und möchte meine Passphrase setzen",
+    ticketElsewhere:
+      "Ein Ticket verwenden Sie mit `countersign passphrase set --id NAME` oder in der Konsole der Site selbst.",
     resuming: "Ihre Sitzung wird fortgesetzt …",
     closed: {
       sealed:

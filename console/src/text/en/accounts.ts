@@ -126,7 +126,7 @@ export const accounts = {
     about: "Addresses with failed logins or other abuse.",
     none: "No source is refused",
     noneAbout:
-      "The site refuses addresses from which too many logins fail. The time doubles with each failure.",
+      "The site refuses addresses from which too many logins fail. Each further penalty lasts twice as long.",
     source: "Source",
     points: "Points",
     until: "Refused until",

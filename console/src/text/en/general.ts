@@ -69,6 +69,8 @@ export const general = {
     nameMissing: "Enter your name at the site, such as maria.",
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
+    ticketElsewhere:
+      "To use a ticket, run `countersign passphrase set --id NAME`, or open the site's own console.",
     resuming: "Resuming your session…",
     closed: {
       sealed:

@@ -27,17 +27,13 @@ const OPENER: &str = if cfg!(target_os = "macos") {
 
 #[derive(Debug, Args)]
 pub(crate) struct Console {
-    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it. Without it, the site of a
-    /// profile.
+    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it [default: the site of this
+    /// device's profile].
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: Option<SiteUri>,
-    /// The profile of this device whose site it is [default: the default profile].
-    #[arg(
-        long,
-        env = "COUNTERSIGN_PROFILE",
-        value_name = "NAME",
-        conflicts_with = "site"
-    )]
+    /// The profile of this device whose site it is; overrides --site [default: the default profile]. [env:
+    /// COUNTERSIGN_PROFILE]
+    #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     #[command(flatten)]
     folder: ProfilesFolder,
@@ -68,9 +64,9 @@ pub(crate) fn run(common: &Common, console: &Console) -> Result<(), Failure> {
     }
     let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
     runtime.block_on(async {
-        let site = match &console.site {
-            Some(site) => site.clone(),
-            None => site_of_profile(common, console).await?,
+        let site = match (&console.profile, &console.site) {
+            (None, Some(site)) => site.clone(),
+            _ => site_of_profile(common, console).await?,
         };
         let relay = ConsoleRelay::bind(console.listen, files, &site).map_err(refused)?;
         let url = relay.url();
@@ -101,7 +97,10 @@ pub(crate) fn run(common: &Common, console: &Console) -> Result<(), Failure> {
 
 /// Asks the site of a profile for its URI, over the connection of this device.
 async fn site_of_profile(common: &Common, console: &Console) -> Result<SiteUri, Failure> {
-    let device = Device::read(common, &console.folder, console.profile.as_deref())?;
+    let variable = std::env::var("COUNTERSIGN_PROFILE").unwrap_or_default();
+    let variable = Some(variable.trim()).filter(|name| !name.is_empty());
+    let profile = console.profile.as_deref().or(variable);
+    let device = Device::read(common, &console.folder, profile)?;
     let link = device.connect().await?;
     let status = link.call::<_, Value>("site", "status", &json!({})).await;
     link.close().await;

@@ -288,6 +288,19 @@ static OTHER_SETTINGS: &[Setting] = &[
         warning: "",
     },
     Setting {
+        section: "listen",
+        key: "health",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "as `session`, with another port; `\"\"` serves neither health nor metrics",
+            default: Preset::Is("\"\""),
+        },
+        applies: Applies::Restart,
+        what: "The address of `/livez`, `/readyz` and `/metrics`, such as `127.0.0.1:4751`. \
+               `--health-listen` and COUNTERSIGN_HEALTH_LISTEN override it.",
+        warning: "Every client that reaches the address can read the counts, without a credential.",
+    },
+    Setting {
         section: "site",
         key: "zone",
         kind: Kind::Other {

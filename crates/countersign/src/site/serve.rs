@@ -359,6 +359,7 @@ pub(super) async fn start(
         .device_address(device_host, device_port)
         .peer(config.listen.peer)
         .peer_address(peer_host, peer_port)
+        .health(config.listen.health)
         .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
         .data_folder(folder.path())
@@ -378,6 +379,7 @@ fn start_hint(error: &StartError, config: &Config) -> String {
             let flag = match Some(*address) {
                 address if address == config.listen.device => "--device-listen",
                 address if address == config.listen.http => "--http-listen",
+                address if address == config.listen.health => "--health-listen",
                 _ => "--session-listen",
             };
             format!("choose another address with {flag}; port 0 takes a free one")

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::dev::{DEV, Process, wait_for};
+use crate::devices::{Device, site_with_ada, uri};
 use crate::running::{Running, command};
 
 /// Whether this program was built with the console.
@@ -151,6 +152,22 @@ fn the_console_on_this_machine_is_served_until_a_signal() {
     assert_eq!(refused.code, 2, "{}", refused.err);
     // Without a site and without a profile.
     assert_eq!(site.run(&["console"]).code, 2);
+}
+
+#[test]
+fn the_console_of_a_profile_is_that_of_its_site() {
+    if !has_console() {
+        return;
+    }
+    let site = site_with_ada();
+    let phone = Device::new(&site, "phone");
+    assert_eq!(phone.enrol(&uri(&site), "ada@local", &[]).code, 0);
+    let mut console = phone.command(&["console", "--json"]);
+    console.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut console = Process::start(&mut console);
+    let output = console.output();
+    let mut shown = serde_json::Deserializer::from_reader(output).into_iter::<Value>();
+    assert_eq!(shown.next().unwrap().unwrap()["site"], site.uri);
 }
 
 #[test]

@@ -140,8 +140,12 @@ impl Peer {
 
     /// The network whose turn at public-key work the request uses.
     fn network(&self) -> Source {
-        let connection = Source::from(self.connection.address.ip());
-        self.source.unwrap_or(connection).network()
+        self.source.unwrap_or(self.proxy()).network()
+    }
+
+    /// The other end of the connection.
+    fn proxy(&self) -> Source {
+        self.connection.address.ip().into()
     }
 
     /// A request of an application was verified.
@@ -234,7 +238,9 @@ async fn serve(
         let (connection, api, shared) = answering.clone();
         async move {
             let peer = Peer::of(&request, &connection, &shared);
-            Ok::<_, Infallible>(route::answer(request, &peer, &api, &shared).await)
+            let reply = route::answer(request, &peer, &api, &shared).await;
+            shared.meters.responded(reply.status());
+            Ok::<_, Infallible>(reply)
         }
     });
     let serving = http1::Builder::new()

@@ -14,8 +14,8 @@ pub(super) type Reply = Response<ReplyBody>;
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
 /// A response with a body.
-pub(super) fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(ReplyBody::from(body));
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: impl Into<ReplyBody>) -> Reply {
+    let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     let fields = reply.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -22,17 +22,22 @@ use crate::symmetric::{Registered, call, register};
 const SOON: Duration = Duration::from_secs(60);
 
 /// Two sites that are peers, of which both allow the call, and the address of the provider.
-struct World {
-    a: Side,
-    b: Side,
+pub(super) struct World {
+    pub(super) a: Side,
+    pub(super) b: Side,
     billing: Registered,
     provider: Provider,
-    address: String,
+    pub(super) address: String,
 }
 
 impl World {
     async fn new() -> Self {
         let (a, b) = peers().await;
+        Self::of(a, b).await
+    }
+
+    /// The applications of two sites that are peers.
+    pub(super) async fn of(a: Side, b: Side) -> Self {
         let ledger = register(&b.served, "ledger").await;
         // Site A has an application with the id of the provider, which billing does not mean.
         a.served.create_application("ledger", json!({})).await;
@@ -65,13 +70,13 @@ impl World {
         }
     }
 
-    fn builder(&self) -> ConsumerBuilder {
+    pub(super) fn builder(&self) -> ConsumerBuilder {
         Consumer::builder(self.billing.application.clone(), known(&self.a))
             .calls("ledger@b.example", self.address.parse().unwrap())
     }
 
     /// Calls with a new consumer, which needs a new ticket.
-    async fn calls(&self) -> Result<(u16, String), ConsumerError> {
+    pub(super) async fn calls(&self) -> Result<(u16, String), ConsumerError> {
         let consumer = self.builder().build().unwrap();
         timeout(SOON, call(&consumer, &self.address)).await.unwrap()
     }
@@ -102,7 +107,7 @@ async fn serve(provider: &Provider) -> String {
     format!("http://{address}")
 }
 
-fn refused(refusal: Refusal) -> Result<(u16, String), ConsumerError> {
+pub(super) fn refused(refusal: Refusal) -> Result<(u16, String), ConsumerError> {
     Err(ConsumerError::Refused {
         responder: Responder::Site,
         status: refusal.status(),
