@@ -156,7 +156,6 @@ test("A pass phrase ticket is handed over with a QR code, and the page sees its 
     return;
   }
   await member.page.goto(`${console_.url}#/ticket/${encodeURIComponent(ticket)}`);
-  await member.page.reload();
   await member.page.getByLabel("Name").fill(MEMBER.name);
   assert.ok(!member.page.url().includes(encodeURIComponent(ticket)), "the ticket stayed in the address");
   await member.page.getByLabel("New pass phrase", { exact: true }).fill(MEMBER.passPhrase);

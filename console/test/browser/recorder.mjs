@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import net from "node:net";
 
-/** Starts the proxy. `recorded` is called with all bytes that the browser sends. */
-export async function record(listener, recorded = () => {}) {
+/** Starts the proxy. `recorded` is called with all bytes that the browser sends. Port 0 takes a free port. */
+export async function record(listener, recorded = () => {}, ownPort = 0) {
   const [host, port] = [listener.slice(0, listener.lastIndexOf(":")), listener.split(":").at(-1)];
   const sockets = new Set();
   let cut = false;
@@ -25,13 +25,14 @@ export async function record(listener, recorded = () => {}) {
     browser.on("data", recorded);
     browser.pipe(site).pipe(browser);
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(ownPort, "127.0.0.1");
   await once(server, "listening");
   const destroyAll = () => {
     for (const socket of sockets) socket.destroy();
   };
   return {
     url: `http://127.0.0.1:${server.address().port}/console/`,
+    port: server.address().port,
     /** Cuts all connections, and closes new ones until `restore`. */
     interrupt() {
       cut = true;

@@ -115,9 +115,9 @@ export async function startDev() {
 }
 
 /** The console of a site, as the program serves it. `recorded` gets all bytes that browsers send. */
-export async function startConsole(site, recorded) {
+export async function startConsole(site, recorded, port) {
   const { listen } = await site.call("site.status");
-  const console_ = await record(listen.http, recorded);
+  const console_ = await record(listen.http, recorded, port);
   const { status } = await fetch(console_.url);
   if (status !== 200)
     throw new Error("the program has no console: run `scripts/build-web`, `npm run build` and `cargo build`");
@@ -179,7 +179,7 @@ export async function openPage(
   page.on("console", (message) => {
     if (
       message.type() === "error" &&
-      !/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())
+      !/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())
     )
       faults.push(`console: ${message.text()}`);
   });

@@ -5,7 +5,7 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Form, Input, Select } from "../../parts/form";
-import { ProofField } from "../../parts/proof-field";
+import { ProofField, isOwnName } from "../../parts/proof-field";
 import { Qr } from "../../parts/qr";
 import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
@@ -32,7 +32,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
   const [proof, setProof] = useState("");
   const [ticket, setTicket] = useState<Result<"ticket.issue">>();
   const doing = useDoing();
-  const own = person === me.name;
+  const own = isOwnName(person, me.name);
   return (
     <Dialog title={kind === "device" ? text.devices.enrol : text.people.passPhraseTicket} close={close} wide>
       {ticket ? (
@@ -125,7 +125,7 @@ function Issued({
             <p>
               {text.tickets.idNeeded} <strong>{ticket.person}</strong>
             </p>
-            <Copy name={text.tickets.ticket} value={ticket.uri} />
+            <Copy name={text.tickets.ticket} value={ticket.uri} secret />
             <p class="small soft">{text.tickets.commandAbout}</p>
             <Copy name={text.tickets.command} value={command} />
             {kind === "passphrase" && !isRelay() ? (

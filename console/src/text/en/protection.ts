@@ -1,7 +1,7 @@
 /** Encryption options, the site key, lockdown, the audit log, settings. */
 export const protection = {
   options: {
-    about: "How sessions are encrypted. The site and a client use the highest ranked option that both have.",
+    about: "How sessions are encrypted. Site and client use the highest ranked option that both support.",
     offered: "On offer",
     offeredAbout: "Drag to rank, or use the arrow keys on the grip.",
     others: "Not on offer",
@@ -10,7 +10,8 @@ export const protection = {
     strengthHelp: {
       hybrid: "Secure against attackers with a quantum computer as well.",
       classical: "Secure against attackers without a quantum computer.",
-      delivered: "The site stores the person's encrypted key, so a stolen database can be guessed at.",
+      delivered:
+        "The site stores the person's encrypted key. A thief of the database can test guesses at the pass phrase.",
     },
     grip: (name: string, rank: number, count: number) =>
       `${name}, rank ${rank} of ${count}. Arrow keys move it.`,
@@ -19,19 +20,21 @@ export const protection = {
     down: "Down",
     enable: "Enable",
     enableTitle: (name: string) => `Enable ${name}?`,
-    enableAbout: "This option is weaker than the hybrid ones. Clients that have nothing better will use it.",
+    enableAbout:
+      "This option is weaker than the hybrid ones. Clients that support no stronger option will use it.",
     disable: "Disable",
     disableTitle: (name: string) => `Disable ${name}?`,
     disableAbout: "New sessions do not use it. Open ones keep it until their keys are renewed.",
     cut: "Cut sessions with it now",
     cutHelp: "Ends every session whose option is not on offer afterwards.",
+    tooWeak: "Weaker than the minimum",
     belowFloor: "Below the floor of the configuration file",
     floor: "Minimum strength",
     floorAbout: "No weaker option can be enabled.",
     weakest: "The weakest option that may be offered",
-    floorNow: "This is the minimum now.",
+    floorNow: "This minimum is in force.",
     floorTitle: (strength: string) => `Set the minimum strength to ${strength}?`,
-    raiseAbout: "Weaker options are disabled. Clients that have nothing better can no longer log in.",
+    raiseAbout: "Weaker options are disabled. Clients that support no stronger option can no longer log in.",
     lowerAbout: "Weaker options may then be enabled.",
     setFloor: "Set minimum",
   },
@@ -55,10 +58,10 @@ export const protection = {
     },
   },
   lockdown: {
-    about: "Refuses an account, an application, a peer or everyone, until an admin lifts it.",
+    about: "A lockdown refuses an account, an application, a peer or everyone until an admin lifts it.",
     site: "Lock down the whole site",
     raise: "Raise the lockdown",
-    siteAbout: "Only a local admin on the site's machine lifts it.",
+    siteAbout: "Only a local admin on the site's machine can lift it.",
     siteInForce: "The site is in lockdown",
     level: "Level",
     levels: {
@@ -77,7 +80,7 @@ export const protection = {
       },
     },
     reason: "Reason",
-    reasonHelp: "Admins see it.",
+    reasonHelp: "Admins see the reason.",
     impose: "Lock down",
     imposed: (what: string) => `${what} is in lockdown.`,
     siteTitle: (level: string) => `Lock down the site: ${level}?`,
@@ -87,7 +90,7 @@ export const protection = {
     lift: "Lift",
     lifted: (what: string) => `Lifted the lockdown of ${what}.`,
     single: "Accounts, applications and peers",
-    singleAbout: "Impose one on the page of the person, service, application or peer.",
+    singleAbout: "To impose one, open the page of the person, service, application or peer.",
     none: "No lockdown is in force",
     noneAbout:
       "Use one when a laptop was stolen, when a service misbehaves, or while you find out what an attacker did.",
@@ -96,7 +99,7 @@ export const protection = {
     since: "Since",
   },
   audit: {
-    about: "Every change and login, in a chain of hashes.",
+    about: "Every change and every login. Each entry contains the hash of the entry before it.",
     verify: "Verify the log",
     verifying: "Verifying…",
     intact: (count: number) => `All ${count} entries are intact. Store the hash of the last one elsewhere:`,
