@@ -55,7 +55,7 @@ function PeerList() {
               title: text.peers.site,
               cell: ({ site }) => (
                 <code class="whole" title={site}>
-                  {site.slice(0, 16)}…
+                  {site.slice(0, 12)}…
                 </code>
               ),
             },

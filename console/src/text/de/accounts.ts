@@ -128,7 +128,8 @@ export const accounts = {
     title: "Abgewiesene Quellen",
     about: "Adressen mit fehlgeschlagenen Anmeldungen oder anderem Missbrauch.",
     none: "Keine Quelle wird abgewiesen",
-    noneAbout: "Die Site weist Adressen ab, die zu oft scheitern; die Dauer verdoppelt sich.",
+    noneAbout:
+      "Die Site weist Adressen ab, von denen zu viele Anmeldungen fehlschlagen. Jede weitere Abweisung dauert doppelt so lange.",
     source: "Quelle",
     points: "Punkte",
     until: "Abgewiesen bis",

@@ -3,9 +3,9 @@ export const protection = {
   options: {
     about:
       "Wie Sitzungen verschlüsselt werden. Site und Client verwenden die Option mit dem höchsten Rang, die beide unterstützen.",
-    offered: "Im Angebot",
+    offered: "Angeboten",
     offeredAbout: "Ordnen Sie mit der Maus, oder am Griff mit den Pfeiltasten.",
-    others: "Nicht im Angebot",
+    others: "Nicht angeboten",
     othersAbout: "Neue Sitzungen verwenden diese nicht.",
     strengths: { hybrid: "Hybrid", classical: "Klassisch", delivered: "Gelieferter Schlüssel" },
     strengthHelp: {
@@ -17,8 +17,8 @@ export const protection = {
     grip: (name: string, rank: number, count: number) =>
       `${name}, Rang ${rank} von ${count}. Pfeiltasten verschieben es.`,
     moved: (name: string, rank: number) => `${name} hat jetzt Rang ${rank}.`,
-    up: "Nach oben",
-    down: "Nach unten",
+    up: "Auf",
+    down: "Ab",
     enable: "Aktivieren",
     enableTitle: (name: string) => `${name} aktivieren?`,
     enableAbout:
@@ -28,7 +28,7 @@ export const protection = {
     disableAbout:
       "Neue Sitzungen verwenden sie nicht. Offene behalten sie, bis ihre Schlüssel erneuert werden.",
     cut: "Sitzungen damit sofort beenden",
-    cutHelp: "Beendet jede Sitzung, deren Option danach nicht im Angebot ist.",
+    cutHelp: "Beendet jede Sitzung, deren Option dann nicht mehr angeboten wird.",
     tooWeak: "Schwächer als die Mindeststärke",
     belowFloor: "Unter der Mindeststärke der Konfigurationsdatei",
     floor: "Mindeststärke",
@@ -86,12 +86,13 @@ export const protection = {
       },
     },
     reason: "Grund",
-    reasonHelp: "Admins sehen ihn.",
-    impose: "Sperren",
-    imposed: (what: string) => `${what} ist gesperrt.`,
-    siteTitle: (level: string) => `Die Site sperren: ${level}?`,
-    endsYours: "Auch Ihre Sitzung endet. Nur ein Admin auf dem Rechner der Site kann die Sperre aufheben.",
-    liftedLocally: "Nur ein Admin auf dem Rechner der Site kann die Sperre aufheben.",
+    reasonHelp: "Admins sehen den Grund.",
+    impose: "Notsperre verhängen",
+    imposed: (what: string) => `Für ${what} gilt eine Notsperre.`,
+    siteTitle: (level: string) => `Notsperre für die Site verhängen: ${level}?`,
+    endsYours:
+      "Auch Ihre eigene Sitzung endet. Nur ein lokaler Admin auf dem Rechner der Site kann die Notsperre aufheben.",
+    liftedLocally: "Nur ein lokaler Admin auf dem Rechner der Site kann die Notsperre aufheben.",
     liftLocally: "Heben Sie sie auf dem Rechner der Site auf:",
     lift: "Aufheben",
     lifted: (what: string) => `Die Notsperre für ${what} ist aufgehoben.`,
@@ -144,7 +145,7 @@ export const protection = {
     value: "Wert",
     unset: "Nicht gesetzt",
     restart: "In der Datei, mit Neustart",
-    source: "Aus",
+    source: "Herkunft",
     sources: {
       flag: "Kommandozeile",
       environment: "Umgebung",

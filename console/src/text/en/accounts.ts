@@ -122,10 +122,11 @@ export const accounts = {
     wasCut: (name: string) => `Cut a session of ${name}.`,
   },
   penalties: {
-    title: "Held-off sources",
+    title: "Refused sources",
     about: "Addresses with failed logins or other abuse.",
-    none: "No source is held off",
-    noneAbout: "The site holds off addresses that fail too often, for a time that doubles.",
+    none: "No source is refused",
+    noneAbout:
+      "The site refuses addresses from which too many logins fail. Each further penalty lasts twice as long.",
     source: "Source",
     points: "Points",
     until: "Refused until",

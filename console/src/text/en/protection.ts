@@ -2,9 +2,9 @@
 export const protection = {
   options: {
     about: "How sessions are encrypted. Site and client use the highest ranked option that both support.",
-    offered: "On offer",
+    offered: "Offered",
     offeredAbout: "Drag to rank, or use the arrow keys on the grip.",
-    others: "Not on offer",
+    others: "Not offered",
     othersAbout: "New sessions do not use these.",
     strengths: { hybrid: "Hybrid", classical: "Classical", delivered: "Delivered key" },
     strengthHelp: {
@@ -26,7 +26,7 @@ export const protection = {
     disableTitle: (name: string) => `Disable ${name}?`,
     disableAbout: "New sessions do not use it. Open ones keep it until their keys are renewed.",
     cut: "Cut sessions with it now",
-    cutHelp: "Ends every session whose option is not on offer afterwards.",
+    cutHelp: "Ends every session whose option is no longer offered.",
     tooWeak: "Weaker than the minimum",
     belowFloor: "Below the floor of the configuration file",
     floor: "Minimum strength",
@@ -136,7 +136,7 @@ export const protection = {
     value: "Value",
     unset: "Not set",
     restart: "In the file, with a restart",
-    source: "From",
+    source: "Source",
     sources: {
       flag: "Flag",
       environment: "Environment",
