@@ -5,7 +5,7 @@
  * receives events and resumes its session after a lost connection. The screens know nothing else of
  * the site: names and shapes of operations come from the site's own reference.
  */
-import type { Operations } from "../generated/operations";
+import type { Operations } from "../../../bindings/node/operations";
 
 export type Operation = keyof Operations;
 export type Params<N extends Operation> = Operations[N]["params"];

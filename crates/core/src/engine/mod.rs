@@ -101,7 +101,7 @@ pub(crate) use peers::{HeadRefused, PeerTold, Witness};
 pub use raise::{NewAlarm, Raised};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
-pub use registration::{Begun, StartedRegistration};
+pub use registration::{Begun, RegistrationOrigin, StartedRegistration};
 pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use system_alarms::{MAX_BACKUP_AGE, Observed};

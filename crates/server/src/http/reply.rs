@@ -111,7 +111,7 @@ pub(super) fn upgrade_required() -> Reply {
     let mut reply = named(
         StatusCode::UPGRADE_REQUIRED,
         "upgrade-required",
-        "this path is a WebSocket (RFC 6455) with the subprotocol countersign.session.1",
+        "this path is a WebSocket (RFC 6455) with the subprotocol countersign.session.1 or countersign.registration.1",
     );
     let fields = reply.headers_mut();
     fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));

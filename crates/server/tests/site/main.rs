@@ -49,6 +49,7 @@ mod raw;
 mod resuming;
 mod rotation;
 mod sealed;
+mod sealed_channel;
 mod session_web_socket;
 mod sessions;
 mod stored_keys;

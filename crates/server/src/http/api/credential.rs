@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use countersign_core::access::Caller;
 use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::Site;
+use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
 use countersign_proto::signed_request::{AHEAD, MAX_AGE, RequestParts, RequestSignature};
@@ -162,6 +163,10 @@ async fn signed(
     nonces: &Nonces,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
+    // The key of a service needs no earlier session: the request is its login.
+    if !shared.site.permits(Activity::ServiceLogin) {
+        return Err(Problem::lockdown());
+    }
     let parts = parts(head, peer, shared)?;
     let turn = shared.logins.turn(peer.network()).await;
     let _turn = turn.ok_or_else(Problem::busy)?;

@@ -64,14 +64,14 @@ pub(super) fn with(
 ) -> Reply {
     let unsent = ReplyBody::unsent(data.to_owned(), running.answered(data.len()));
     let mut reply = reply::reply(status, JSON, unsent);
-    let data: Value = serde_json::from_str(data).unwrap_or_default();
     let fields = reply.headers_mut();
-    if let Some(tag) = entity_tag(&data) {
+    if let Some(tag) = entity_tag(data) {
         fields.extend(HeaderValue::from_str(&tag).map(|tag| (ETAG, tag)));
     }
     let creates = entry.rest().route().and_then(|route| route.creates);
-    let params: Value = serde_json::from_str(operation.params.get()).unwrap_or_default();
-    let location = creates.and_then(|path| location(path, &data, &params));
+    let parsed = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let location =
+        creates.and_then(|path| location(path, &parsed(data), &parsed(operation.params.get())));
     if let Some(location) = location {
         fields.extend(HeaderValue::from_str(&location).map(|value| (LOCATION, value)));
     }

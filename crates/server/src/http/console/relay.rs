@@ -40,6 +40,7 @@ use tracing::debug;
 
 use super::super::reply::{self, Reply};
 use super::super::stalled::Stalled;
+use super::super::upgrade::Subprotocol;
 use super::super::{FIELDS, HEAD, upgrade};
 use super::{METHODS, SITE, ServedSite, file};
 use crate::connection::WebSocketBytes;
@@ -225,7 +226,9 @@ impl Console {
             .then(|| upgrade::key(request.headers(), &[format!("http://{}", self.host)]))
             .unwrap_or(Err(upgrade::Refused::NotUpgrade));
         let accept = match key {
-            Ok(key) => derive_accept_key(key.as_bytes()),
+            Ok((key, Subprotocol::Session)) => derive_accept_key(key.as_bytes()),
+            // The session port of the site has no such channel.
+            Ok((_, Subprotocol::Registration)) => return upgrade::Refused::NotUpgrade.reply(),
             Err(refused) => return refused.reply(),
         };
         let site = match connected(&self.site).await {

@@ -13,7 +13,7 @@ use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, python, time};
 use serde_json::{Map, Value, json};
 
-use super::client::{Reply, raw, with_admin};
+use super::client::{Program, Reply, raw, with_admin};
 
 const HOST: &str = "site.example:4749";
 const ALARM: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
@@ -217,6 +217,23 @@ async fn a_wrong_signature_is_refused() {
         send(&served, ("POST", TARGET), &half, ALARM).await.status,
         401
     );
+}
+
+/// A signed request is a login: the key of a service needs no earlier session or token.
+#[tokio::test]
+async fn a_lockdown_of_logins_refuses_signed_requests_and_tokens_go_on() {
+    let served = with_admin(TestSite::builder()).await;
+    started(&served).await;
+    let program = Program::robot(&served, &["alarm.raise"]).await;
+    let fields = signed(&[request(&served, &served.robot, "one")]).remove(0);
+    let level = json!({ "level": "logins" });
+    served.admin("lockdown.site", level).await;
+    let refused = send(&served, ("POST", TARGET), &fields, ALARM).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "lockdown"));
+    assert_eq!(program.call("POST", "/alarms", ALARM).await.status, 200);
+    served.admin("lockdown.lift", json!({ "site": true })).await;
+    let raised = send(&served, ("POST", TARGET), &fields, ALARM).await;
+    assert_eq!(raised.status, 200, "{raised:?}");
 }
 
 /// `If-Match` and `Idempotency-Key` change what a request does. What carries the request could remove,
