@@ -7,6 +7,7 @@
     reason = "the program stops at an error"
 )]
 
+mod requests;
 mod sites;
 
 use std::fs;
@@ -53,6 +54,8 @@ fn main() {
     sites::key_events();
     sites::devices();
     sites::peers();
+    requests::tokens();
+    requests::signed();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {

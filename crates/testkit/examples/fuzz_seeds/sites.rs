@@ -11,7 +11,7 @@ use countersign_proto::enrolment::{
     EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
 };
 use countersign_proto::peer::{
-    AuditHead, AuditReceipt, JoinRequest, Joining, PeerHello, PeerTicket, PeerWelcome,
+    AuditHead, AuditReceipt, JoinRequest, Joining, PeerEnd, PeerHello, PeerTicket, PeerWelcome,
     SignedAuditHead, WitnessedHead,
 };
 use countersign_proto::risp::Value;
@@ -20,6 +20,7 @@ use countersign_proto::site_identity::{KeyEventsRequest, SignedKeyEvent, SiteId}
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::put;
 use countersign_testkit::site::{Site, key_event};
+use serde_json::json;
 
 use super::write;
 
@@ -146,15 +147,6 @@ pub(super) fn peers() {
     );
     let reply = KeyEventsRequest::answer(Site::new().settings.key_events.page(0, 4));
     write("peer_join", "events", [b"\x10", reply.as_slice()].concat());
-    for (name, line) in [
-        (
-            "operation",
-            r#"{"id":1,"group":"peer","command":"ping","params":{}}"#,
-        ),
-        ("result", r#"{"id":1,"code":0,"data":{"reports":[]}}"#),
-    ] {
-        write("peer_line", name, line);
-    }
     let head = AuditHead {
         site,
         event: 0,
@@ -166,8 +158,72 @@ pub(super) fn peers() {
     let receipt = AuditReceipt::new(&head, (SiteId([5; 32]), 0), &next, 1_772_366_400_100);
     write("audit_head", "head", head.to_bytes());
     write("audit_head", "receipt", receipt.to_bytes());
-    let witnessed = serde_json::to_vec(&WitnessedHead { head, receipt }).unwrap();
-    write("audit_head", "witnessed", witnessed);
+    let witnessed = WitnessedHead { head, receipt };
+    let text = serde_json::to_vec(&witnessed).unwrap();
+    write("audit_head", "witnessed", text);
+    lines_of_peers(&witnessed);
+}
+
+/// A line of each kind between peers.
+fn lines_of_peers(witnessed: &WitnessedHead) {
+    let id = "019523d0-5c00-7000-8000-000000000001";
+    let message = json!({
+        "id": id,
+        "number": 1_772_366_400_000_u64,
+        "from": "ada@a.example",
+        "to": "bob@b.example",
+        "text": "Hello.",
+        "sent": "2026-03-01T12:00:00.000Z",
+    });
+    let ticket = json!({
+        "consumer": "billing@a.example",
+        "provider": "ledger@b.example",
+        "nonce": "AAAAAAAAAAAAAAAAAAAAAA",
+        "key": null,
+        "lasts": 3_600_000,
+    });
+    let void = json!({ "consumers": ["billing@a.example"] });
+    for (group, command, params) in [
+        ("peer", "ping", json!({})),
+        ("peer", "deliver", json!({ "messages": [message] })),
+        (
+            "peer",
+            "address",
+            json!({ "host": "a.example", "port": 4_750 }),
+        ),
+        (
+            "peer",
+            "audit_head",
+            json!({ "head": witnessed.head, "all": true }),
+        ),
+        ("broker", "foreign_ticket", ticket),
+        ("broker", "foreign_void", void),
+    ] {
+        let line = json!({ "id": 1, "group": group, "command": command, "params": params });
+        write("peer_line", command, line.to_string());
+    }
+    let report = json!({ "id": id, "state": "refused", "why": "there is no such recipient" });
+    let status = json!({
+        "time": "2026-03-01T12:00:00.000Z",
+        "version": "0.1.0",
+        "lockdown": "logins",
+    });
+    let held = [witnessed];
+    let state = json!({ "state": "countersigned", "receipt": witnessed.receipt, "held": held });
+    for (name, data) in [
+        ("reports", json!({ "reports": [report] })),
+        ("status", status),
+        ("head_reply", state),
+        (
+            "ticket_refused",
+            json!({ "ticket": { "refused": "not-allowed" } }),
+        ),
+    ] {
+        let line = json!({ "id": 1, "code": 0, "data": data });
+        write("peer_line", name, line.to_string());
+    }
+    let last = PeerEnd::Lockdown.to_line();
+    write("peer_line", "end", last.trim_ascii_end());
 }
 
 pub(super) fn key_events() {
