@@ -28,14 +28,20 @@ export function Dialog({
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
+  // Without this the second Escape closes the dialog even if its `cancel` was prevented.
+  useEffect(() => {
+    if (!stays) return undefined;
+    const ignore = (event: KeyboardEvent): void => {
+      if (event.key === "Escape") event.preventDefault();
+    };
+    addEventListener("keydown", ignore, { capture: true });
+    return () => removeEventListener("keydown", ignore, { capture: true });
+  }, [stays]);
   return (
     <dialog
       ref={element}
       class={wide ? "wide" : ""}
       aria-labelledby={heading}
-      onKeyDown={(event) => {
-        if (stays && event.key === "Escape") event.preventDefault();
-      }}
       onCancel={(event) => {
         event.preventDefault();
         if (!stays) close();

@@ -265,3 +265,23 @@ test("A logout that does not reach the site says so", async () => {
   assert.deepEqual(await storage(page), {});
   await context.close();
 });
+
+test("A token, which is shown once, does not vanish with Escape", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(`${served.url}#/tokens`);
+  await page.getByRole("button", { name: "Create token" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Label").fill("a script");
+  await dialog.getByLabel("alarm.list", { exact: true }).check();
+  await dialog.getByLabel("Your pass phrase").fill(ADMIN.passPhrase);
+  await dialog.getByRole("button", { name: "Create token" }).click();
+  const token = dialog.getByRole("textbox", { name: "token" });
+  await token.waitFor();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  assert.ok(await token.isVisible());
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await context.close();
+});
