@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
+use crate::faults::disk::disk_is_full;
 use crate::running::Running;
 
 /// One of two sites.
@@ -116,4 +117,34 @@ fn messages_arrive_once_and_in_order_although_either_site_is_killed() {
     for side in [&ada, &bob] {
         assert_eq!(side.site.run(&["audit", "verify"]).code, 0);
     }
+}
+
+/// The disk of the recipient's site is full while messages arrive. It acknowledges none of them, so that they
+/// stay at the sender's site, which sends them again; each arrives once when there is room.
+// PEER-20
+#[test]
+fn messages_to_a_site_with_a_full_disk_wait_and_arrive_once_and_in_order() {
+    let mut ada = Side::new("a.example", "ada", 4753);
+    let bob = Side::new("b.example", "bob", 4754);
+    bob.join(&ada);
+    let wait = |count: usize| while bob.received().len() < count {};
+    ada.send("bob@b.example", 1);
+    wait(1);
+    disk_is_full(&bob.site, true);
+    ada.send("bob@b.example", 20);
+    // The peer has answered, and not that it took them.
+    let state = || {
+        let output = ada.site.run(&["peer", "doctor", "--json"]);
+        output.json()["findings"][1]["state"].clone()
+    };
+    while state() == "active" {}
+    assert_eq!(bob.received().len(), 1);
+    let waiting = ada.succeeds(&["peer", "outbox", "ada"]);
+    assert_eq!(waiting["entries"].as_array().unwrap().len(), 20);
+    disk_is_full(&bob.site, false);
+    wait(21);
+    assert_eq!(bob.received(), ada.sent);
+    assert_eq!(bob.site.run(&["audit", "verify"]).code, 0);
+    let checked = bob.succeeds(&["peer", "list"]);
+    assert_eq!(checked["entries"][0]["state"], "active");
 }

@@ -36,7 +36,7 @@ fn run_limited(folder: &Path, blocks: &str, words: &[&str]) -> CommandOutput {
 }
 
 /// Sets or removes a file size limit of one byte for the site's process.
-fn disk_is_full(site: &Running, full: bool) {
+pub(crate) fn disk_is_full(site: &Running, full: bool) {
     let maximum = getrlimit(Resource::Fsize).maximum;
     let current = if full { Some(1) } else { maximum };
     let process = Pid::from_raw(site.process());

@@ -2,7 +2,7 @@
 
 pub(crate) mod clock;
 mod descriptors;
-mod disk;
+pub(crate) mod disk;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,87 @@
+//! Properties of signed requests (RFC 9421): what is read is bounded, and no change of what is signed verifies.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use countersign_crypto::secret::Secret;
+use countersign_crypto::sign::SigningKey;
+use countersign_proto::signed_request::{RequestParts, RequestSignature, RequestSignatureError};
+use data_encoding::BASE64;
+use proptest::prelude::*;
+
+const TAG: &str = "c2l0ZQ";
+const NOW: u64 = 1_772_366_400;
+
+fn key(byte: u8) -> SigningKey {
+    SigningKey::from_secret(&Secret::from_bytes([byte; 32]))
+}
+
+/// The parameters of a signature with this nonce.
+fn parameters(nonce: &str) -> String {
+    let (covered, keyid) = (r#""@method" "@target-uri""#, "07".repeat(32));
+    let expires = NOW + 60;
+    format!(
+        "({covered});created={NOW};expires={expires};nonce=\"{nonce}\";keyid=\"{keyid}\";tag=\"{TAG}\""
+    )
+}
+
+/// A request with this method and path.
+fn request<'a>(method: &'a str, path: &'a str) -> RequestParts<'a> {
+    RequestParts {
+        method,
+        scheme: "https",
+        authority: "site.example",
+        path,
+        query: None,
+        content_digest: None,
+    }
+}
+
+/// The field `signature` of that request.
+fn signature(method: &str, path: &str, parameters: &str) -> String {
+    let base = format!(
+        "\"@method\": {method}\n\"@target-uri\": https://site.example{path}\n\"@signature-params\": {parameters}"
+    );
+    format!("any=:{}:", BASE64.encode(&key(7).sign(base.as_bytes()).0))
+}
+
+proptest! {
+    #[test]
+    fn any_fields_are_read_or_refused_and_verify_with_no_key(
+        input in ".{0,200}",
+        signature in ".{0,200}",
+    ) {
+        for input in [input.clone(), format!("any={}{input}", parameters("n"))] {
+            if let Ok(read) = RequestSignature::read(&input, &signature, TAG) {
+                prop_assert!((1..=128).contains(&read.nonce().len()));
+                let verified = read.verify(&key(7).verifying(), &request("GET", "/"), NOW);
+                prop_assert_eq!(verified, Err(RequestSignatureError::NotVerified));
+            }
+        }
+    }
+
+    #[test]
+    fn a_signature_is_that_of_one_request_one_nonce_and_one_key(
+        method in "[A-Z]{1,8}",
+        path in "/[a-z0-9/]{0,30}",
+        nonce in "[a-zA-Z0-9]{1,128}",
+        other in "[A-Z]{1,8}",
+    ) {
+        let signed = parameters(&nonce);
+        let field = signature(&method, &path, &signed);
+        let read = RequestSignature::read(&format!("any={signed}"), &field, TAG).unwrap();
+        prop_assert_eq!(read.nonce(), nonce.as_str());
+        let verify = |byte, parts: &RequestParts<'_>| read.verify(&key(byte).verifying(), parts, NOW);
+        prop_assert_eq!(verify(7, &request(&method, &path)), Ok(()));
+        let refused = Err(RequestSignatureError::NotVerified);
+        prop_assert_eq!(verify(8, &request(&method, &path)), refused);
+        prop_assert_eq!(verify(7, &request(&method, &format!("{path}x"))), refused);
+        if other != method {
+            prop_assert_eq!(verify(7, &request(&other, &path)), refused);
+        }
+        let replayed = format!("any={}", parameters(&format!("{nonce}x")));
+        if let Ok(replayed) = RequestSignature::read(&replayed, &field, TAG) {
+            let verified = replayed.verify(&key(7).verifying(), &request(&method, &path), NOW);
+            prop_assert_eq!(verified, refused);
+        }
+    }
+}
