@@ -34,6 +34,7 @@ mod connection;
 mod counting;
 mod device;
 mod events;
+mod line_output;
 mod listeners;
 mod lookups;
 mod operations;
