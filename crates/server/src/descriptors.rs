@@ -21,6 +21,10 @@ const FILES: usize = 24;
 const ADMIN_SOCKET: usize = 64;
 /// The least number of connections to the admin socket, however few descriptors there are.
 const ADMIN_SOCKET_LEAST: usize = 4;
+/// The greatest number of connections that the site opens to peers. Peers take turns if there are more.
+const PEERS: usize = 128;
+/// The least number of connections to peers, however few descriptors there are.
+const PEERS_LEAST: usize = 4;
 /// The least number of connections with which a site starts.
 const CONNECTIONS_LEAST: usize = 16;
 
@@ -45,7 +49,10 @@ pub struct Reserve {
     pub connections: usize,
     /// Connections to the admin socket.
     pub admin_socket: usize,
-    /// The database, files, the health listener, joins of other sites, and the descriptors that were open when this was counted.
+    /// Connections that this site opens to peers. Those that peers open count as clients.
+    pub peers: usize,
+    /// The database, files, the health listener, joins of other sites, and the descriptors that were open when
+    /// this was counted.
     pub other: usize,
 }
 
@@ -62,15 +69,17 @@ impl Reserve {
         let other = open + DATABASE + FILES + health::PLACES + MAX_JOINS;
         let left = allowed.saturating_sub(other);
         let admin_socket = (left / 16).clamp(ADMIN_SOCKET_LEAST, ADMIN_SOCKET);
-        let connections = left.saturating_sub(admin_socket);
+        let peers = (left / 16).clamp(PEERS_LEAST, PEERS);
+        let connections = left.saturating_sub(admin_socket + peers);
         if connections < CONNECTIONS_LEAST {
-            let needed = other + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
+            let needed = other + ADMIN_SOCKET_LEAST + PEERS_LEAST + CONNECTIONS_LEAST;
             return Err(TooFew { allowed, needed });
         }
         Ok(Self {
             allowed,
             connections,
             admin_socket,
+            peers,
             other,
         })
     }
@@ -121,6 +130,7 @@ pub(crate) fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
         proxied,
         unauthenticated = fitting.unauthenticated,
         admin_socket = reserve.admin_socket,
+        peers = reserve.peers,
         other = reserve.other,
         "file descriptors of this process and their use"
     );
@@ -145,9 +155,10 @@ mod tests {
     fn limits_fit_the_descriptors_of_the_process() {
         let reserve = Reserve::of(1_024, 30).unwrap();
         let limits = reserve.lower(&Limits::default());
-        let taken =
-            limits.connections + limits.proxied_connections + reserve.admin_socket + reserve.other;
+        let clients = limits.connections + limits.proxied_connections;
+        let taken = clients + reserve.admin_socket + reserve.peers + reserve.other;
         assert_eq!(taken, 1_024);
+        assert!(reserve.peers >= 32 && limits.connections >= 512);
         assert!(limits.unauthenticated * 2 <= limits.connections);
         assert!(limits.unauthenticated_per_source * 4 <= limits.unauthenticated);
         assert!(limits.sessions_per_account < limits.connections);
@@ -171,7 +182,7 @@ mod tests {
     #[test]
     fn too_few_descriptors_are_an_error() {
         let other = 30 + DATABASE + FILES + health::PLACES + MAX_JOINS;
-        let least = other + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
+        let least = other + ADMIN_SOCKET_LEAST + PEERS_LEAST + CONNECTIONS_LEAST;
         let limits = Reserve::of(least, 30).unwrap().lower(&Limits::default());
         assert!(limits.unauthenticated_per_source >= 1 && limits.connections_per_source >= 1);
         let refused = Reserve::of(least - 1, 30).unwrap_err();

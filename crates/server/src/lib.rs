@@ -37,6 +37,7 @@ mod device;
 mod entity_tag;
 mod events;
 mod health;
+mod line_output;
 mod listeners;
 mod lookups;
 mod meters;

@@ -334,7 +334,7 @@ impl Builder {
             connections: connections.clone(),
             clients: clients.clone(),
         };
-        let peers = PeerServer::new(&shared, &peer_address);
+        let peers = PeerServer::new(&shared, &peer_address, reserve.peers);
         tasks.spawn("the peer server", peers.run(peer_address, listening));
         tasks.spawn(
             "the task that closes expired sessions",

@@ -19,7 +19,7 @@ use countersign_core::id::{
     AccessTokenId, AccountId, AlarmId, DeliveryId, DeviceId, MessageId, TicketId,
 };
 use countersign_core::page::Page;
-use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
+use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer, VoidAtPeer};
 use countersign_core::store::{
     AccessTokens, Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet,
     ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
@@ -31,7 +31,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::TokenHash;
 use countersign_proto::name::{AccountName, Zone};
-use countersign_proto::peer::WitnessedHead;
+use countersign_proto::peer::{SignedAuditHead, WitnessedHead};
 use countersign_proto::site_identity::SiteId;
 
 /// A fault of a commit.
@@ -230,6 +230,7 @@ delegate! { Peers {
     inbox(account: AccountId, page: &Page<u64>) -> Vec<(u64, InboxMessage)>;
     inbox_count(account: AccountId) -> u64;
     last_received(peer: SiteId, other: &AccountName, own: AccountId) -> LastReceived;
+    void_at_peers() -> Vec<VoidAtPeer>;
     audit_heads(peer: SiteId, side: LogSide, limit: u32) -> Vec<WitnessedHead>;
 } }
 
@@ -246,4 +247,5 @@ delegate! { AuditLog {
     audit(page: &Page<u64>) -> Vec<AuditEntry>;
     audit_search(search: &AuditSearch) -> Vec<AuditEntry>;
     audit_head() -> ChainHead;
+    audit_signatures(limit: u32) -> Vec<SignedAuditHead>;
 } }

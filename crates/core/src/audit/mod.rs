@@ -38,6 +38,10 @@ use crate::timestamp::Timestamp;
 /// How many entries are read at once during verification: a few hundred KiB.
 pub(crate) const PAGE_SIZE: u32 = 1000;
 
+/// The most signatures of the site over its own log that are stored, the newest. Each covers all
+/// entries before it.
+pub const MAX_SIGNATURES: u32 = 256;
+
 const LABEL: &[u8; 27] = b"countersign audit entry/1\0\0";
 
 /// The account or the component of the site that acted, with its name at that time.

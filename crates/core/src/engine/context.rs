@@ -12,7 +12,8 @@ use crate::engine::{Refusal, Site};
 use crate::id::AccountId;
 use crate::json;
 use crate::lockdown::{Activity, OperationKind};
-use crate::store::{Change, ChangeSet, Committed, Notice};
+use crate::peers::VoidAtPeer;
+use crate::store::{Change, ChangeSet, Committed, Notice, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -250,9 +251,19 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Returns the changes with one more notice.
+    /// Returns the changes with one more notice. What a peer is to be told is stored too: the site
+    /// may stop before it reaches the peer.
     #[must_use]
     pub fn and(mut self, notice: Notice) -> Self {
+        if let Notice::VoidAtPeer { peer, consumer, at } = &notice {
+            let void = VoidAtPeer {
+                peer: *peer,
+                consumer: consumer.clone(),
+                at: *at,
+            };
+            let change = PeerChange::Void(Box::new(void));
+            self.changes.push(Change::Peer(change));
+        }
         self.notices.push(notice);
         self
     }

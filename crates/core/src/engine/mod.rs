@@ -53,6 +53,7 @@ mod registration;
 pub mod rest;
 mod runtime;
 mod script;
+mod signing;
 mod system_alarms;
 mod table;
 mod ticket;
@@ -92,10 +93,10 @@ pub use new_site::{NewSite, SiteError};
 pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
 pub use parts::Parts;
 pub use peers::{
-    AskError, DeliveryReport, HeadOffer, HeadReply, HeadState, Incoming, IncomingState, MAX_BATCH,
-    MAX_JOINS, NewPeerConnection, OfferedHead, Outgoing, OwnSide, PeerAddressNotice, PeerBreach,
-    PeerConnection, PeerDirection, PeerPlan, PeerProblem, PeerServerState, PeerStatus,
-    PeerTransport, TransportError,
+    AskError, DeliveryReport, FollowedEvents, HeadOffer, HeadReply, HeadState, Incoming,
+    IncomingState, MAX_BATCH, MAX_JOINS, NewPeerConnection, OfferedHead, Outgoing, OwnSide,
+    PeerAddressNotice, PeerBackoff, PeerBreach, PeerConnection, PeerDirection, PeerPlan,
+    PeerProblem, PeerServerState, PeerStatus, PeerTransport, TransportError,
 };
 pub(crate) use peers::{HeadRefused, PeerTold, Witness};
 pub use raise::{NewAlarm, Raised};
@@ -104,6 +105,7 @@ pub use refusal::Refusal;
 pub use registration::{Begun, RegistrationOrigin, StartedRegistration};
 pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
+pub(crate) use signing::SignedLog;
 pub use system_alarms::{MAX_BACKUP_AGE, Observed};
 pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
 pub use unseal::{SecretError, SlotList, UnsealError};

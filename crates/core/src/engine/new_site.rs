@@ -159,7 +159,9 @@ impl Site {
             .await?
             .ok_or(SiteError::NoSite)?;
         check_offer(&record.offer, parts.floor)?;
-        Ok(Self::assemble(parts, record, None))
+        let site = Self::assemble(parts, record, None);
+        site.recall_voids().await?;
+        Ok(site)
     }
 }
 

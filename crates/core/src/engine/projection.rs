@@ -4,6 +4,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use countersign_proto::peer::SignedAuditHead;
+
+use crate::audit::ChainHead;
 use crate::engine::peers::PEER_SERVER;
 use crate::engine::record::{LOCKDOWNS, SITE_KEY};
 use crate::engine::{Site, WeakSite};
@@ -34,6 +37,10 @@ impl Observer for Projection {
             site.sessions().cut_where(CloseReason::Cut, |_| true);
             resume_unwind(panic)
         })
+    }
+
+    fn sign(&self, set: &ChangeSet, end: ChainHead) -> Option<SignedAuditHead> {
+        self.0.upgrade()?.signed_end(set, end)
     }
 }
 
@@ -201,11 +208,13 @@ fn peers(site: &Site, change: &PeerChange) {
         PeerChange::Insert(peer) | PeerChange::Update(peer) => site.peer_changed(peer),
         PeerChange::Send(_) => site.wake_peers(),
         PeerChange::Forget { site: of, .. } => site.forget_told(*of),
+        PeerChange::ToldVoid(told) => site.told_void(told),
         PeerChange::See { .. }
         | PeerChange::Delivered { .. }
         | PeerChange::Undeliverable { .. }
         | PeerChange::Witness { .. }
         | PeerChange::VoidHeads { .. }
+        | PeerChange::Void(_)
         | PeerChange::Receive(_)
         | PeerChange::DiscardSent { .. }
         | PeerChange::DiscardWaiting { .. }

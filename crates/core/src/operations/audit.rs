@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use countersign_proto::peer::AuditHead;
 use data_encoding::HEXLOWER;
 use futures_util::stream;
 use schemars::JsonSchema;
@@ -14,7 +15,7 @@ use crate::access::{Channel, Role};
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, PAGE_SIZE};
 use crate::content::{Content, ContentBroken};
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Context, Entry, Refusal, Site, Witness};
+use crate::engine::{Answer, Context, Entry, Refusal, SignedLog, Site, Witness};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::throttle::Rate;
@@ -303,7 +304,8 @@ struct Verify {
 /// The result of the verification.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Verified {
-    /// Whether the whole hash chain is intact, the database is undamaged, and no peer saw another log.
+    /// Whether the whole hash chain is intact, the database is undamaged, and neither the site signed
+    /// nor a peer saw another log.
     intact: bool,
     /// The number of entries that are intact, counted from the first.
     entries: u64,
@@ -319,9 +321,36 @@ struct Verified {
     /// The damage found in the database; absent when there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flaws: Vec<String>,
+    /// The last entry that the site signed; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<SignedEntry>,
+    /// The number of the first entry that is not as the site signed it; absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike_signed: Option<u64>,
     /// What each peer saw; absent unless it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     peers: Option<Vec<Witness>>,
+}
+
+/// An entry that the site signed with its key, and with it all entries before.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SignedEntry {
+    /// Its number.
+    entry: u64,
+    /// When the site signed it.
+    at: Timestamp,
+    /// The number of the key event whose key signed.
+    key_event: u64,
+}
+
+impl From<AuditHead> for SignedEntry {
+    fn from(head: AuditHead) -> Self {
+        Self {
+            entry: head.seq,
+            at: Timestamp::from_millis(head.time),
+            key_event: head.event,
+        }
+    }
 }
 
 async fn verify(context: Context, params: Verify) -> Result<Answer<Verified>, Refusal> {
@@ -345,6 +374,8 @@ async fn verify(context: Context, params: Verify) -> Result<Answer<Verified>, Re
         audit::verify_chain(end, |page| async move { store.audit(&page).await }).await?;
     // A damaged database may still hold an intact chain, so both are checked.
     let flaws = store.flaws().await?;
+    let SignedLog { newest, differs } = context.site().signed_log().await?;
+    let signed = newest.map(SignedEntry::from);
     let peers = match asked {
         Some(wanted) => Some(context.site().witnesses(wanted).await?),
         None => None,
@@ -364,17 +395,26 @@ async fn verify(context: Context, params: Verify) -> Result<Answer<Verified>, Re
     let witnesses = peers.as_deref().unwrap_or_default();
     let contradicted = witnesses.iter().any(|peer| peer.differs.is_some());
     let mut output = vec![output];
+    output.extend(signed.as_ref().map(|signed| {
+        let SignedEntry { entry, at, .. } = signed;
+        format!("The site signed the log up to entry {entry} at {at}.")
+    }));
+    output.extend(differs.map(|entry| {
+        format!("The log was altered: entry {entry} is not as the site signed it, or is missing.")
+    }));
     output.extend(witnesses.iter().map(Witness::line));
     if asked.is_some() && witnesses.is_empty() {
         output.push("No peer has countersigned an entry of this log.".to_owned());
     }
     Ok(Answer::new(Verified {
-        intact: broken.is_none() && flaws.is_empty() && !contradicted,
+        intact: broken.is_none() && flaws.is_empty() && differs.is_none() && !contradicted,
         entries: head.seq,
         head: HEXLOWER.encode(&head.hash),
         broken: broken.map(|broken| broken.seq),
         problem: broken.map(|broken| broken.problem.to_string()),
         flaws,
+        signed,
+        unlike_signed: differs,
         peers,
     })
     .with_output(output.join("\n")))

@@ -16,6 +16,7 @@
 
 mod message;
 mod sealed_text;
+mod void;
 
 use std::fmt;
 
@@ -32,6 +33,7 @@ pub use message::{
     MessageText, MessageTextError, OutboxMessage, SendState,
 };
 pub use sealed_text::SealedText;
+pub use void::{MAX_VOID_AT_PEER, VoidAtPeer};
 
 /// The most peers of a site, tombstones included. Each is a row and, while messages wait for it, a
 /// connection.
@@ -145,6 +147,16 @@ pub enum PeerPermission {
 impl PeerPermission {
     /// All of them, which a new peer has.
     pub const ALL: [Self; 3] = [Self::Messages, Self::AuditHeads, Self::Tickets];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::AuditHeads => "audit_heads",
+            Self::Tickets => "tickets",
+        }
+    }
 }
 
 impl PeerState {

@@ -1,6 +1,7 @@
 //! Reading the audit log.
 
 use async_trait::async_trait;
+use countersign_proto::peer::SignedAuditHead;
 
 use super::StoreError;
 use crate::audit::{AuditEntry, AuditSearch, ChainHead};
@@ -18,4 +19,8 @@ pub trait AuditLog: Send + Sync {
 
     /// Returns the end of the audit chain.
     async fn audit_head(&self) -> Result<ChainHead, StoreError>;
+
+    /// Returns the signatures of the site over its own log, the newest first: at most
+    /// [`MAX_SIGNATURES`](crate::audit::MAX_SIGNATURES).
+    async fn audit_signatures(&self, limit: u32) -> Result<Vec<SignedAuditHead>, StoreError>;
 }

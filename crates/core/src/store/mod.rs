@@ -27,7 +27,9 @@ mod settings;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use countersign_proto::peer::SignedAuditHead;
 
+use crate::audit::ChainHead;
 use crate::content::Content;
 
 pub use access_tokens::{
@@ -100,6 +102,13 @@ pub trait Store:
 pub trait Observer: Send + Sync {
     /// Handles a set that is on disk. Must not block, because the next change set waits for it.
     fn committed(&self, set: &ChangeSet) -> Effects;
+
+    /// Signs the end of the audit log after the entry of this set; `None` if the set needs no
+    /// signature. The store writes the signature in the transaction of the set, which may still
+    /// fail. Must not block.
+    fn sign(&self, _set: &ChangeSet, _end: ChainHead) -> Option<SignedAuditHead> {
+        None
+    }
 }
 
 /// The effects of an observer on a committed set.

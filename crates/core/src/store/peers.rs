@@ -8,7 +8,7 @@ use countersign_proto::site_identity::SiteId;
 use super::StoreError;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
-use crate::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
+use crate::peers::{InboxMessage, LogSide, OutboxMessage, Peer, VoidAtPeer};
 use crate::timestamp::Timestamp;
 
 /// Reads peers and messages.
@@ -86,6 +86,9 @@ pub trait Peers: Send + Sync {
         other: &AccountName,
         own: AccountId,
     ) -> Result<LastReceived, StoreError>;
+
+    /// The void tickets of which peers are to be told.
+    async fn void_at_peers(&self) -> Result<Vec<VoidAtPeer>, StoreError>;
 
     /// The newest heads of one side's audit log that the other side countersigned, by their number.
     async fn audit_heads(
@@ -185,6 +188,12 @@ pub enum PeerChange {
         /// When the key was stolen. Heads with a later receipt are deleted.
         since: Timestamp,
     },
+    /// A peer is to be told that tickets are void. Forgets those that have ended since. Changes
+    /// nothing if the peer is gone, or if
+    /// [`MAX_VOID_AT_PEER`](crate::peers::MAX_VOID_AT_PEER) others wait for it.
+    Void(Box<VoidAtPeer>),
+    /// A peer was told that these tickets are void. Those that became void again since stay.
+    ToldVoid(Vec<VoidAtPeer>),
     /// Deletes a message from the outbox of a person. [`StoreError::NotFound`] if it is not there.
     DiscardSent {
         /// The message.
@@ -223,6 +232,8 @@ impl PeerChange {
             | Self::Delivered { .. }
             | Self::Witness { .. }
             | Self::Undeliverable { .. }
+            | Self::Void(_)
+            | Self::ToldVoid(_)
             | Self::VoidHeads { .. } => None,
         }
     }

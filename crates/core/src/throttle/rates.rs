@@ -70,7 +70,7 @@ pub enum Rate {
 
 impl Rate {
     /// Returns the size of the burst and the interval in milliseconds.
-    const fn limits(self) -> (u64, u64) {
+    pub(crate) const fn limits(self) -> (u64, u64) {
         match self {
             // At most a quarter of a processor: an operation takes up to some milliseconds.
             Self::PublicKey(_) => (64, 125),

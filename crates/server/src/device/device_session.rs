@@ -19,13 +19,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::info;
 
-use super::output::Output;
 use super::stream::DeviceStream;
 use super::web_socket::Closing;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::events::EventQueue;
 use crate::limits::Limits;
+use crate::line_output::Output;
 use crate::shared::Shared;
 
 /// The greatest length of a line in bytes, without its line end.
@@ -82,7 +82,7 @@ impl DeviceSession {
         let (reader, writer) = tokio::io::split(stream);
         let exchange = Exchange {
             caller: Arc::new(info.caller()),
-            output: Output::new(writer, &welcome(&limits)),
+            output: Output::new(writer, welcome(&limits).to_line()),
             running: Running::new(),
             kept_room: 0,
             in_flight: Vec::new(),

@@ -10,7 +10,6 @@
 mod device_session;
 mod enrolling;
 mod new_connection;
-mod output;
 mod registering;
 mod sealed;
 mod stream;

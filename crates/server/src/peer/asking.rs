@@ -22,6 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::PeerServer;
+use super::outgoing::RESULT_TIMEOUT;
 use crate::clock;
 
 /// The time for a result, a connection included. A consumer waits 10 s for a ticket.
@@ -31,8 +32,6 @@ const MAX_WAITING: usize = 64;
 /// The most operations that wait for results on one connection. The peer takes 16 at a time, some of
 /// which are messages.
 const MAX_SENT: usize = 8;
-/// A connection on which a result does not come for so long ends.
-const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The ids of operations begin here; those that carry messages have smaller ones.
 const FIRST_ID: u64 = 1 << 32;
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{PeerPlan, PeerProblem};
+use countersign_core::engine::{PeerBackoff, PeerPlan, PeerProblem};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerEnd, PeerWelcome};
@@ -31,9 +31,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// This site closes its connection after so long without anything to do.
 const QUIET: Duration = Duration::from_secs(20);
-/// The most connections that this site opens at a time. They are not counted as clients, and each
-/// holds a descriptor: without a limit, many peers that keep them open would leave none for files.
-const MAX_OUTGOING: usize = 128;
 /// How long the task waits at most before it looks at the outbox again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -72,7 +69,7 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
         backoff.retain(|site, wait| awaited.contains(site) || wait.until > now());
         let mut next = now() + LOOK_AGAIN;
         for site in after(last, awaited) {
-            if open.len() >= MAX_OUTGOING {
+            if open.len() >= server.max_outgoing {
                 break;
             }
             if held.contains_key(&site) {
@@ -108,9 +105,12 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
                 if let Ok((site, at, dialed)) = ended {
                     open.retain(|other| *other != site);
                     match dialed {
-                        Dialed::Useful => drop(backoff.remove(&site)),
+                        Dialed::Useful => {
+                            backoff.remove(&site);
+                            shared.site.peer_waits_no_more(site);
+                        }
                         Dialed::Failed => {
-                            failed(&mut backoff, site);
+                            shared.site.peer_waits(site, failed(&mut backoff, site));
                             server.asks.fail(site, "it cannot be reached");
                         }
                         Dialed::Held => {
@@ -131,7 +131,8 @@ fn after(last: Option<SiteId>, mut peers: Vec<SiteId>) -> Vec<SiteId> {
     peers
 }
 
-fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) {
+/// Lets the next attempt at a peer wait, and returns how long.
+fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) -> PeerBackoff {
     let failures = backoff.get(&site).map_or(0, |wait| wait.failures) + 1;
     let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(10).saturating_sub(1));
     let wait = doubled.min(LONGEST_WAIT);
@@ -142,6 +143,9 @@ fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) {
     let wait = wait / 2 + (wait / 2).mul_f64(f64::from(drawn) / 255.0);
     let until = now() + wait;
     backoff.insert(site, Backoff { failures, until });
+    let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let next = clock::now().plus_millis(wait);
+    PeerBackoff { failures, next }
 }
 
 /// The result of an attempt.

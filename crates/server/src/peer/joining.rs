@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use countersign_core::engine::{OwnSide, PeerProblem, TransportError};
+use countersign_core::engine::{FollowedEvents, OwnSide, PeerProblem, TransportError};
 use countersign_core::id::AccountId;
 use countersign_core::store::StoreError;
 use countersign_crypto::entropy::SystemEntropy;
@@ -40,6 +40,8 @@ pub(super) enum DialError {
     Refused,
     #[error("it is no active peer, or its key events contradict what is known of it")]
     Contradiction,
+    #[error("this site followed as many new keys of it as it may for now")]
+    TooManyKeys,
     #[error(transparent)]
     Connection(#[from] io::Error),
     #[error(transparent)]
@@ -70,6 +72,8 @@ impl DialError {
             Self::Refused => PeerProblem::NotAccepted,
             Self::Contradiction | Self::Events(_) => PeerProblem::KeyEvents,
             Self::Hello(_) | Self::Join(_) => PeerProblem::Malformed { why },
+            // Recorded when the events were not followed.
+            Self::TooManyKeys => return None,
             Self::Sealed | Self::Busy | Self::Store(_) => return None,
         })
     }
@@ -149,8 +153,11 @@ async fn store(known: KnownSite, page: &[u8], shared: &Shared) -> Result<(), Dia
     let followed = shared
         .site
         .follow_key_events(known.id(), &events, clock::now());
-    followed.await?.ok_or(DialError::Contradiction)?;
-    Ok(())
+    match followed.await? {
+        FollowedEvents::Known(_) => Ok(()),
+        FollowedEvents::TooOften => Err(DialError::TooManyKeys),
+        FollowedEvents::Refused => Err(DialError::Contradiction),
+    }
 }
 
 /// The newest key of the site that had the key of a ticket.

@@ -16,7 +16,7 @@ use countersign_proto::operation::{Operation, Outcome};
 use countersign_proto::peer::{PeerEnd, PeerLine};
 use countersign_proto::site_identity::SiteId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
+use tokio::io::{AsyncReadExt, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -26,6 +26,7 @@ use super::PeerServer;
 use super::asking::{Asking, NextAsk};
 use super::outgoing::{Answered, Next, Outgoing};
 use crate::clock;
+use crate::line_output::Output;
 use crate::shared::{Shared, log_trouble};
 
 /// The greatest length of a line in bytes, without its line end: 32 messages of 4 KiB, each
@@ -129,7 +130,7 @@ pub(super) async fn run(
     let mut link = Link {
         shared: open.shared.clone(),
         caller: Arc::new(open.connection.caller.clone()),
-        output: Output::new(writer),
+        output: Output::new(writer, Vec::new()),
         outgoing: Outgoing::new(&open.server, &open.shared, site),
         asking: Asking::new(open.server.asks.of(site)),
         running: Running::new(),
@@ -143,7 +144,10 @@ pub(super) async fn run(
     link.running.clear();
     let end = log_trouble(open.shared.site.end_for_peer(site, reason).await);
     if let Ok(Some(end)) = end {
-        link.output.bytes.extend(end.to_line());
+        let _ = link.output.put(|out| {
+            out.extend(end.to_line());
+            Ok(())
+        });
     }
     let _ = timeout(GOODBYE_TIMEOUT, link.output.finish()).await;
     info!(%site, %reason, "the connection with a peer ended");
@@ -169,7 +173,7 @@ async fn count(shared: &Shared, site: SiteId, breach: PeerBreach) {
 struct Link {
     shared: Arc<Shared>,
     caller: Arc<Caller>,
-    output: Output,
+    output: Output<WriteHalf<TlsStream<TcpStream>>>,
     outgoing: Outgoing,
     /// The operations of this site that wait for results.
     asking: Asking,
@@ -316,71 +320,6 @@ impl Link {
             true => Some(CloseReason::ProtocolFault),
             false => self.output.put(|out| put_outcome(out, &outcome, false)),
         }
-    }
-}
-
-/// The lines that are not sent yet.
-struct Output {
-    writer: WriteHalf<TlsStream<TcpStream>>,
-    bytes: Vec<u8>,
-    sent: usize,
-    /// Whether TLS may hold bytes that the socket has not taken.
-    is_unflushed: bool,
-}
-
-impl Output {
-    fn new(writer: WriteHalf<TlsStream<TcpStream>>) -> Self {
-        Self {
-            writer,
-            bytes: Vec::new(),
-            sent: 0,
-            is_unflushed: false,
-        }
-    }
-
-    fn unsent(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    fn is_pending(&self) -> bool {
-        self.unsent() > 0 || self.is_unflushed
-    }
-
-    /// Adds a line. One that cannot be encoded ends the connection.
-    fn put(
-        &mut self,
-        encode: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
-    ) -> Option<CloseReason> {
-        let failed = encode(&mut self.bytes).is_err();
-        failed.then_some(CloseReason::ConnectionLost)
-    }
-
-    /// Sends some of the bytes. No byte is lost or sent twice if the future is dropped.
-    async fn write(&mut self) -> io::Result<()> {
-        let unsent = self.bytes.get(self.sent..).unwrap_or_default();
-        if unsent.is_empty() {
-            self.writer.flush().await?;
-            self.is_unflushed = false;
-            // An idle connection keeps no buffer.
-            (self.bytes, self.sent) = (Vec::new(), 0);
-            return Ok(());
-        }
-        match self.writer.write(unsent).await? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            wrote => {
-                self.sent += wrote;
-                self.is_unflushed = true;
-                Ok(())
-            }
-        }
-    }
-
-    /// Sends what is unsent and ends the stream.
-    async fn finish(&mut self) -> io::Result<()> {
-        while self.is_pending() {
-            self.write().await?;
-        }
-        AsyncWriteExt::shutdown(&mut self.writer).await
     }
 }
 

@@ -72,6 +72,9 @@ pub(crate) struct PeerServer {
     asks: Asks,
     /// Wakes the task that connects to peers.
     dialer: Notify,
+    /// The most connections that this site opens at a time. They are not counted as clients, and each
+    /// holds a descriptor of the reserve.
+    max_outgoing: usize,
 }
 
 /// Where the peer server listens, and under which address peers reach it.
@@ -89,8 +92,12 @@ pub(crate) struct Listening {
 }
 
 impl PeerServer {
-    /// Becomes the transport of the site.
-    pub(crate) fn new(shared: &Arc<Shared>, address: &PeerAddress) -> Arc<Self> {
+    /// Becomes the transport of the site. It opens at most so many connections at a time.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        address: &PeerAddress,
+        max_outgoing: usize,
+    ) -> Arc<Self> {
         let state = match address.listen {
             Some(_) => PeerServerState::Stopped,
             None => PeerServerState::NotConfigured,
@@ -105,6 +112,7 @@ impl PeerServer {
             heads: watch::Sender::new(0),
             asks: Asks::default(),
             dialer: Notify::new(),
+            max_outgoing,
         });
         let cached = server.acceptors.clone();
         shared.add_cache(move || cached.clear());

@@ -33,8 +33,8 @@ use super::{PeerServer, Sending};
 use crate::clock;
 use crate::shared::{Shared, log_trouble};
 
-/// How long a peer may take for a result.
-const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a peer may take for a result; then the connection ends.
+pub(super) const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long this site waits after a peer did not take all messages of a batch.
 const LATER: Duration = Duration::from_secs(5);
 

@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use countersign_core::access::Channel;
 use countersign_core::audit::{
-    Actor, AuditDraft, AuditEntry, AuditOutcome, AuditSearch, ChainHead,
+    Actor, AuditDraft, AuditEntry, AuditOutcome, AuditSearch, ChainHead, MAX_SIGNATURES,
 };
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
 use countersign_core::store::{AuditLog, StoreError};
 use countersign_core::timestamp::Timestamp;
+use countersign_proto::peer::SignedAuditHead;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnection;
 
@@ -62,7 +63,41 @@ impl AuditLog for SqliteStore {
     async fn audit_head(&self) -> Result<ChainHead, StoreError> {
         head(&self.readers).await
     }
+
+    async fn audit_signatures(&self, limit: u32) -> Result<Vec<SignedAuditHead>, StoreError> {
+        let query = sqlx::query("SELECT head FROM audit_signature ORDER BY seq DESC LIMIT ?");
+        many(&self.readers, query.bind(limit), |columns| {
+            let head = SignedAuditHead::from_bytes(columns.take()?);
+            head.map_err(|error| damaged(&error))
+        })
+        .await
+    }
 }
+
+/// Stores signatures over the log, and forgets the oldest ones above the limit.
+pub(super) async fn sign(
+    connection: &mut SqliteConnection,
+    signatures: &[SignedAuditHead],
+) -> Result<(), sqlx::Error> {
+    if signatures.is_empty() {
+        return Ok(());
+    }
+    SIGN.execute(connection, signatures, |row, signed| {
+        row.put(super::row::signed(signed.head().seq))?;
+        row.put(signed.to_bytes())
+    })
+    .await?;
+    let forget = "DELETE FROM audit_signature WHERE (seq, head) NOT IN \
+                  (SELECT seq, head FROM audit_signature ORDER BY seq DESC LIMIT ?)";
+    let forget = sqlx::query(forget).bind(MAX_SIGNATURES);
+    forget.execute(connection).await.map(|_| ())
+}
+
+const SIGN: Many = Many {
+    before: "INSERT OR IGNORE INTO audit_signature (seq, head) VALUES ",
+    row: "(?,?)",
+    after: "",
+};
 
 pub(super) async fn page_of(
     readers: &SqlitePool,

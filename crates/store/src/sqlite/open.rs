@@ -32,7 +32,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 16] = [
+pub(super) const LAYOUTS: [(&str, &str); 17] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -75,6 +75,10 @@ pub(super) const LAYOUTS: [(&str, &str); 16] = [
     (
         "accepted_pairs",
         include_str!("../../migrations/0016_accepted_pairs.sql"),
+    ),
+    (
+        "signatures_and_voids",
+        include_str!("../../migrations/0017_signatures_and_voids.sql"),
     ),
 ];
 

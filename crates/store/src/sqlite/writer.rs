@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::store::{Change, ChangeSet, Committed, Effects, Observer, StoreError};
+use countersign_proto::peer::SignedAuditHead;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -109,6 +110,20 @@ impl Writer {
             let _ = task.await;
         }
     }
+}
+
+/// The signature over the log that a set asks for. A panic is a bug, but must not end the writing task.
+fn signed(
+    observer: &Arc<dyn Observer>,
+    set: &ChangeSet,
+    end: ChainHead,
+) -> Option<SignedAuditHead> {
+    let signed = catch_unwind(AssertUnwindSafe(|| observer.sign(set, end)));
+    signed.unwrap_or_else(|_| {
+        let operation = &set.audit.operation;
+        tracing::error!(%operation, "the audit log was not signed: the observer panicked");
+        None
+    })
 }
 
 fn closed() -> StoreError {
@@ -203,9 +218,7 @@ impl Task {
 
     /// Passes the committed sets to the observer, in their order.
     fn observed(&self, sets: &[ChangeSet], answers: &mut [Answer]) {
-        let observer = self.observer.read();
-        let observer = observer.unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(observer) = observer else {
+        let Some(observer) = self.observer() else {
             return;
         };
         for (set, answer) in sets.iter().zip(answers) {
@@ -220,6 +233,11 @@ impl Task {
                 Effects::default()
             });
         }
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        let observer = self.observer.read();
+        observer.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes the sets in one transaction that overwrites what it replaces with zeros.
@@ -269,12 +287,15 @@ impl Task {
         };
         let mut head = self.head;
         let mut entries: Vec<AuditEntry> = Vec::with_capacity(sets.len());
+        let mut signatures = Vec::new();
+        let observer = self.observer();
         let answers = sets
             .iter()
             .zip(decided)
             .map(|(set, decision)| {
                 decision.map(|()| {
                     entries.push(head.append(set.audit.clone()));
+                    signatures.extend(observer.as_ref().and_then(|site| signed(site, set, head)));
                     Committed {
                         audit_seq: head.seq,
                         effects: Effects::default(),
@@ -283,6 +304,7 @@ impl Task {
             })
             .collect();
         audit::append(&mut self.connection, &entries).await?;
+        audit::sign(&mut self.connection, &signatures).await?;
         self.execute("COMMIT").await?;
         self.head = head;
         Ok(answers)

@@ -12,10 +12,12 @@
 mod access_tokens;
 mod alarm_limits;
 mod alarms;
+mod audit_signatures;
 mod concurrency;
 mod devices;
 mod durability;
 mod peer_heads;
+mod peer_voids;
 mod peers;
 mod person_data;
 mod sample;
@@ -29,10 +31,12 @@ use countersign_core::store::Store;
 pub use access_tokens::*;
 pub use alarm_limits::*;
 pub use alarms::*;
+pub use audit_signatures::*;
 pub use concurrency::*;
 pub use devices::*;
 pub use durability::*;
 pub use peer_heads::*;
+pub use peer_voids::*;
 pub use peers::*;
 pub use person_data::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
@@ -106,6 +110,7 @@ macro_rules! keeps_the_contract {
             a_deleted_account_and_a_forgotten_peer_take_their_messages_along
             the_newest_heads_of_each_side_of_a_peer_are_kept
             of_two_heads_of_a_peer_with_one_number_one_is_stored
+            void_tickets_wait_until_the_peer_was_told_or_they_have_ended
             the_data_of_a_person_is_read_back_with_the_account
             the_data_of_a_person_is_changed_at_the_current_revision_of_the_account_only
             a_deleted_account_takes_its_data_along
@@ -114,6 +119,7 @@ macro_rules! keeps_the_contract {
             the_audit_chain_continues_after_reopening
             an_altered_audit_entry_is_found
             a_removed_audit_entry_is_found
+            a_signature_is_stored_with_the_entry_that_it_covers
         }
     };
     ($under_test:expr; $($promise:ident)*) => {

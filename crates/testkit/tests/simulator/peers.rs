@@ -332,7 +332,8 @@ impl Peers {
             let followed = dials
                 .site
                 .follow_key_events(accepts.id(), &events, dials.now);
-            assert_eq!(followed.await.unwrap().unwrap().keys().signing, key);
+            let known = followed.await.unwrap().known().unwrap();
+            assert_eq!(known.keys().signing, key);
         }
         let new = NewPeerConnection {
             hello: plan.hello,

@@ -2,8 +2,8 @@
 //! tells its providers.
 //!
 //! ```text
-//! change set with a notice ──▶ waits in memory ──▶ `broker foreign_void` ──▶ event for the providers
-//!                                  │                  (at the peer)
+//! change set with a notice ──▶ waits, also in the store ──▶ `broker foreign_void` ──▶ event for the
+//!                                  │                           (at the peer)         providers
 //!                                  ▼ after the longest lifetime of a ticket: forgotten
 //! ```
 
@@ -15,16 +15,16 @@ use countersign_proto::broker::v2::limits::MAX_FOREIGN_TICKET;
 use countersign_proto::site_identity::SiteId;
 use serde_json::json;
 
+use crate::access::Caller;
+use crate::audit::AuditDraft;
 use crate::engine::Site;
+use crate::peers::{MAX_VOID_AT_PEER, VoidAtPeer};
 use crate::sessions::Audience;
-use crate::store::{Notice, StoreError};
+use crate::store::{Change, ChangeSet, Notice, PeerChange, StoreError};
 use crate::timestamp::Timestamp;
 
 /// The most consumers in one operation `broker foreign_void`.
 pub(crate) const MAX_VOID_NAMES: usize = 64;
-/// The most consumers whose void tickets wait to be told to one peer. Tickets of further ones end
-/// with their lifetime, at most an hour.
-const MAX_WAITING: usize = 4_096;
 
 /// The consumers whose void tickets wait to be told to each peer, and since when.
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Site {
             let mut voids = self.voids();
             voids.prune(at);
             let names = voids.waiting.entry(peer).or_default();
-            if names.len() < MAX_WAITING || names.contains_key(consumer) {
+            if names.len() < MAX_VOID_AT_PEER || names.contains_key(consumer) {
                 names.insert(consumer.clone(), at);
             }
         }
@@ -88,17 +88,41 @@ impl Site {
         {
             return false;
         }
+        let void = |(consumer, at)| VoidAtPeer { peer, consumer, at };
+        let told: Vec<_> = batch.into_iter().map(void).collect();
+        let audit = AuditDraft {
+            target: Some(peer.to_string()),
+            details: json!({ "consumers": told.len() }).to_string(),
+            ..AuditDraft::done(&Caller::site(), "peer.void_told", now)
+        };
+        let change = Change::Peer(PeerChange::ToldVoid(told));
+        // Otherwise they are told again.
+        let set = ChangeSet::new(vec![change], audit);
+        self.store().commit(set).await.is_ok()
+    }
+
+    /// A peer was told that these tickets are void.
+    pub(in crate::engine) fn told_void(&self, told: &[VoidAtPeer]) {
         let mut voids = self.voids();
-        if let Some(waiting) = voids.waiting.get_mut(&peer) {
-            for (name, at) in &batch {
-                // Tickets that became void meanwhile are told again.
-                if waiting.get(name) == Some(at) {
-                    waiting.remove(name);
-                }
+        for VoidAtPeer { peer, consumer, at } in told {
+            // Tickets that became void meanwhile are told again.
+            if let Some(waiting) = voids.waiting.get_mut(peer)
+                && waiting.get(consumer) == Some(at)
+            {
+                waiting.remove(consumer);
             }
         }
-        voids.prune(now);
-        true
+        voids.waiting.retain(|_, names| !names.is_empty());
+    }
+
+    /// Reads which peers are to be told, at the start of the site.
+    pub(in crate::engine) async fn recall_voids(&self) -> Result<(), StoreError> {
+        let stored = self.store().void_at_peers().await?;
+        let mut voids = self.voids();
+        for VoidAtPeer { peer, consumer, at } in stored {
+            voids.waiting.entry(peer).or_default().insert(consumer, at);
+        }
+        Ok(())
     }
 
     fn voids(&self) -> MutexGuard<'_, Voids> {

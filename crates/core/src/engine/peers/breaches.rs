@@ -85,7 +85,29 @@ impl Faults {
     }
 }
 
+/// The breaches of a peer that count now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerFaults {
+    /// Their weight.
+    pub(crate) weight: u32,
+    /// The weight at which the peer is suspended.
+    pub(crate) limit: u32,
+    /// When the first of them was.
+    pub(crate) since: Timestamp,
+}
+
 impl Site {
+    /// The breaches of a peer within an hour; `None` if there are none.
+    pub(crate) fn peer_faults(&self, site: SiteId, now: Timestamp) -> Option<PeerFaults> {
+        let faults = lock(&self.peering().faults).get(&site).copied()?;
+        let counts = now < faults.since.plus_millis(FAULTS_WITHIN) || faults.are_too_many();
+        counts.then_some(PeerFaults {
+            weight: faults.weight,
+            limit: MAX_FAULTS,
+            since: faults.since,
+        })
+    }
+
     /// Counts a breach of the protocol by a peer, over all its connections. If the breaches within
     /// an hour are too many, the connections of the peer end and it is suspended, with an alarm to
     /// the admins.

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
+use super::following::FollowedEvents;
 use super::{PeerProblem, Site, lock};
 use crate::access::{Caller, Channel};
 use crate::audit::coalesced::Occurrence;
@@ -147,10 +148,10 @@ impl Site {
         let Some(peer) = peer else {
             return Ok(None);
         };
-        let Some(peer) = self
+        let followed = self
             .follow_peer(peer, &hello.events, Some(key), now)
-            .await?
-        else {
+            .await?;
+        let Some(peer) = followed.known() else {
             return Ok(None);
         };
         if peer.known.keys().signing != key || self.suspend_if_overdue(peer.site(), now).await? {
@@ -207,11 +208,13 @@ impl Site {
         let Some(peer) = peer.filter(Peer::is_active) else {
             return Ok(None);
         };
-        let followed = self.follow_peer(peer, events, Some(key), now).await?;
-        let followed = followed.filter(|peer| peer.known.keys().signing == key);
-        let Some(peer) = followed else {
-            self.peer_problem(site, PeerProblem::KeyEvents, now);
-            return Ok(None);
+        let peer = match self.follow_peer(peer, events, Some(key), now).await? {
+            FollowedEvents::Known(peer) if peer.known.keys().signing == key => peer,
+            FollowedEvents::TooOften => return Ok(None),
+            FollowedEvents::Known(_) | FollowedEvents::Refused => {
+                self.peer_problem(site, PeerProblem::KeyEvents, now);
+                return Ok(None);
+            }
         };
         self.forget_reach_problem(site);
         self.register_peer(&peer, PeerDirection::Outgoing, cut, now)

@@ -29,37 +29,65 @@ pub(super) fn is_fork(
     }
 }
 
+/// What became of key events of a peer.
+#[derive(Debug)]
+pub enum FollowedEvents<T> {
+    /// This site followed them, or knew them.
+    Known(T),
+    /// This site followed as many new keys of the peer as it may for now. This is no fault of the
+    /// peer: its events are public, so that another client may have sent them.
+    TooOften,
+    /// The site is no active peer, an event is missing, or one contradicts what is known.
+    Refused,
+}
+
+impl<T> FollowedEvents<T> {
+    /// What is known of the peer afterwards; `None` if the events were not followed.
+    #[must_use]
+    pub fn known(self) -> Option<T> {
+        match self {
+            Self::Known(known) => Some(known),
+            Self::TooOften | Self::Refused => None,
+        }
+    }
+}
+
 impl Site {
-    /// Follows key events of a peer and stores the newest one. `None` if they contradict what is
-    /// known, if one is missing, or if the peer replaced its key too often. `proven` is the key that
-    /// the sender of the events proved. Contradictions raise an alarm if [`is_fork`].
+    /// Follows key events of a peer and stores the newest one. `proven` is the key that the sender of
+    /// the events proved. Contradictions raise an alarm if [`is_fork`].
     pub(super) async fn follow_peer(
         &self,
         peer: Peer,
         events: &[SignedKeyEvent],
         proven: Option<VerifyingKey>,
         now: Timestamp,
-    ) -> Result<Option<Peer>, StoreError> {
+    ) -> Result<FollowedEvents<Peer>, StoreError> {
         let newest = peer.known.newest().event().number;
         let goes_on = events.iter().any(|event| event.event().number > newest);
         let rate = Rate::FollowedKeys(peer.site());
-        // Asked before anything is verified. It is no breach of the peer's: its events are public, so
-        // that another client may have sent them.
+        let too_often = || {
+            self.peer_problem(peer.site(), PeerProblem::NewKeysWait, now);
+            Ok(FollowedEvents::TooOften)
+        };
+        // Asked before anything is verified.
         if goes_on && self.throttle().rates().wait(rate, now).is_some() {
-            return Ok(None);
+            return too_often();
         }
         match peer.known.advance(events) {
-            Ok(known) if known == peer.known => Ok(Some(peer)),
+            Ok(known) if known == peer.known => Ok(FollowedEvents::Known(peer)),
             // Counted again: another connection may have been faster.
-            Ok(_) if self.throttle().rates().take(rate, now).is_err() => Ok(None),
-            Ok(known) => self.store_key_event(peer, known, now).await.map(Some),
+            Ok(_) if self.throttle().rates().take(rate, now).is_err() => too_often(),
+            Ok(known) => {
+                let followed = self.store_key_event(peer, known, now).await?;
+                Ok(FollowedEvents::Known(followed))
+            }
             Err(error) => {
                 if is_fork(&peer.known, events, &error, proven) {
                     self.report_peer(&peer, PeerAlarm::Fork);
                     self.peer_problem(peer.site(), PeerProblem::Forked, now);
                     self.audit_fork(&peer, &error, now).await?;
                 }
-                Ok(None)
+                Ok(FollowedEvents::Refused)
             }
         }
     }
@@ -86,8 +114,7 @@ impl Site {
         self.store().commit(set).await.map(|_| ())
     }
 
-    /// Follows key events that a peer sent before it proved its key. Returns what is known of it
-    /// afterwards; `None` if it is no active peer or the events contradict what is known.
+    /// Follows key events that a peer sent before it proved its key.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
@@ -96,13 +123,16 @@ impl Site {
         site: SiteId,
         events: &[SignedKeyEvent],
         now: Timestamp,
-    ) -> Result<Option<KnownSite>, StoreError> {
+    ) -> Result<FollowedEvents<KnownSite>, StoreError> {
         let peer = self.store().peer(site).await?;
         let Some(peer) = peer.filter(Peer::is_active) else {
-            return Ok(None);
+            return Ok(FollowedEvents::Refused);
         };
-        let followed = self.follow_peer(peer, events, None, now).await?;
-        Ok(followed.map(|peer| peer.known))
+        Ok(match self.follow_peer(peer, events, None, now).await? {
+            FollowedEvents::Known(peer) => FollowedEvents::Known(peer.known),
+            FollowedEvents::TooOften => FollowedEvents::TooOften,
+            FollowedEvents::Refused => FollowedEvents::Refused,
+        })
     }
 
     async fn store_key_event(

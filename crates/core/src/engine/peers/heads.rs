@@ -253,7 +253,7 @@ impl Site {
     }
 
     /// Whether the log has the entry with that number and hash.
-    pub(super) async fn log_has(&self, head: &AuditHead) -> Result<bool, StoreError> {
+    pub(in crate::engine) async fn log_has(&self, head: &AuditHead) -> Result<bool, StoreError> {
         let page = Page {
             after: Some(head.seq.saturating_sub(1)),
             limit: 1,

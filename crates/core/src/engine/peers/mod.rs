@@ -13,6 +13,7 @@
 
 mod accepting;
 mod arrivals;
+mod attempts;
 mod breaches;
 mod connections;
 mod countersigning;
@@ -42,10 +43,12 @@ use super::foreign::Voids;
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
+pub use attempts::PeerBackoff;
 pub use breaches::PeerBreach;
 pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub(crate) use countersigning::HeadRefused;
+pub use following::FollowedEvents;
 pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
 pub use joining::MAX_JOINS;
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
@@ -128,6 +131,8 @@ pub(crate) struct Peering {
     transport: RwLock<Option<Arc<dyn PeerTransport>>>,
     /// Why messages do not reach peers.
     problems: Mutex<HashMap<SiteId, problems::Problems>>,
+    /// When the next attempts at peers are made that could not be reached.
+    backoffs: Mutex<attempts::Backoffs>,
     /// Messages that peers asked to wait.
     held: Mutex<held::HeldPairs>,
     /// The persons for whom this site joins others now.

@@ -20,6 +20,8 @@ pub enum PeerProblem {
     NotAccepted,
     /// Its key events do not follow from those that are known.
     KeyEvents,
+    /// This site followed as many new keys of the peer as it may for now, and waits.
+    NewKeysWait,
     /// A holder of its key made key events that contradict those that are known.
     Forked,
     /// It sent what the protocol does not allow.
@@ -45,6 +47,7 @@ impl PeerProblem {
             Self::OtherKey => "other_key",
             Self::NotAccepted => "not_accepted",
             Self::KeyEvents => "key_events",
+            Self::NewKeysWait => "new_keys_wait",
             Self::Forked => "forked",
             Self::Malformed { .. } => "malformed",
             Self::NotPermitted => "messages_not_permitted",
@@ -65,6 +68,9 @@ impl PeerProblem {
             }
             Self::KeyEvents => {
                 "its key events do not follow from those that this site verified".to_owned()
+            }
+            Self::NewKeysWait => {
+                "this site followed as many new keys of it as it may for now".to_owned()
             }
             Self::Forked => {
                 "its key signed key events that contradict those that this site verified".to_owned()
@@ -95,6 +101,9 @@ impl PeerProblem {
             }
             Self::KeyEvents => {
                 "ask its operator over another path for its newest key, then join it again with a ticket"
+            }
+            Self::NewKeysWait => {
+                "wait up to an hour, this site connects again by itself; `peer show` lists the limits"
             }
             Self::Forked => {
                 "`peer suspend` it, and ask its operator over another path whether its key was stolen"
@@ -133,6 +142,7 @@ impl Site {
             | PeerProblem::OtherKey
             | PeerProblem::NotAccepted
             | PeerProblem::KeyEvents
+            | PeerProblem::NewKeysWait
             | PeerProblem::Malformed { .. } => problems.reach = Some((problem, now)),
         }
     }

@@ -137,6 +137,7 @@ impl Site {
     /// A peer was forgotten.
     pub(crate) fn forget_told(&self, site: SiteId) {
         lock(&self.peering().told).0.remove(&site);
+        self.peer_waits_no_more(site);
     }
 
     /// The address of this site, if it is another one than the peer was told.

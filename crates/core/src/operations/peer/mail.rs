@@ -101,7 +101,12 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
         at: now,
         state: SendState::Waiting,
     };
-    let details = json!({ "message": id, "to": message.other, "peer": message.peer });
+    let details = json!({
+        "message": id,
+        "to": message.other,
+        "peer": message.peer,
+        "session": context.caller().session,
+    });
     let output = format!("The message {id} waits for the peer {}.", peer.zone);
     let change = Change::Peer(PeerChange::Send(Box::new(message)));
     context

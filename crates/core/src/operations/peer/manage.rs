@@ -45,8 +45,7 @@ pub(super) async fn list(
 
 pub(super) async fn show(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
     let peer = params.peer.find(&context).await?;
-    let (site, id) = (context.site(), peer.site());
-    let view = PeerView::of(site, peer).with_heads(site, id).await?;
+    let view = PeerView::whole(context.site(), peer, context.now()).await?;
     let text = view.text();
     Ok(Answer::new(view).with_output(text))
 }

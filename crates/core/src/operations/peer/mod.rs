@@ -6,7 +6,9 @@
 //! the group `broker`.
 
 mod heads;
+mod health;
 mod introduce;
+mod limits;
 mod mail;
 mod manage;
 mod notices;

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
+use super::health::{PeerHealth, PeerTrouble};
 use crate::engine::{Answer, Context, PeerServerState, Refusal};
-use crate::lockdown::{Activity, LockdownTarget};
+use crate::lockdown::Activity;
 use crate::operations::NoParams;
 use crate::page::Page;
-use crate::peers::{MAX_PEERS, Peer, PeerState};
+use crate::peers::{MAX_PEERS, Peer};
 
 /// The peer server.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -103,8 +104,8 @@ struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
     /// The state of the peer server; that of a peer as in `peer list`, or the name of the problem with
-    /// an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `forked`, `malformed`,
-    /// `messages_not_permitted` or `messages_not_taken`.
+    /// an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`,
+    /// `malformed`, `messages_not_permitted` or `messages_not_taken`.
     state: String,
     /// What is wrong; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,39 +171,19 @@ fn of_server(context: &Context, status: &Status) -> Finding {
 }
 
 fn of_peer(context: &Context, peer: &Peer) -> Finding {
-    let site = context.site();
-    let lockdowns = site.lockdowns();
-    let in_lockdown = lockdowns.of(&LockdownTarget::Peer(peer.site()));
-    let mut state = peer.state.as_str();
-    let (cause, next) = match &peer.state {
-        PeerState::Active | PeerState::Suspended { .. } if in_lockdown.is_some() => (
-            in_lockdown.map(|on| {
-                let (by, reason) = (&on.imposed.by, on.imposed.reason.as_str());
-                format!("{by} put it in lockdown: {reason}")
-            }),
-            Some("`lockdown lift` once the reason is gone"),
-        ),
-        PeerState::Suspended { by, why, .. } => (
-            Some(format!("{by} suspended it: {why}")),
-            Some("`peer resume` once the reason is gone"),
-        ),
-        // A tombstone is what an admin wanted.
-        PeerState::Removed { .. } => (None, None),
-        PeerState::Active => match site.last_peer_problem(peer.site()) {
-            Some((problem, at)) => {
-                state = problem.as_str();
-                let cause = problem.cause(&peer.address());
-                (Some(format!("{cause} ({at})")), Some(problem.next_step()))
-            }
-            None => (None, None),
-        },
-    };
+    let PeerHealth { state, trouble } = PeerHealth::of(context.site(), peer);
+    let (cause, next) = trouble
+        .map(|PeerTrouble { cause, next, at }| {
+            let at = at.map_or_else(String::new, |at| format!(" ({at})"));
+            (format!("{cause}{at}"), next.to_owned())
+        })
+        .unzip();
     Finding {
         of: peer.site().to_string(),
         zone: Some(peer.zone.to_string()),
         state: state.to_owned(),
         cause,
-        next: next.map(str::to_owned),
+        next,
     }
 }
 

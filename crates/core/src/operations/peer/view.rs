@@ -5,7 +5,9 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Context, PeerDirection, PeerStatus, PeerTold, Refusal, Site};
+use super::health::{PeerHealth, PeerTrouble};
+use super::limits::{BreachesView, LimitView};
+use crate::engine::{Context, PeerBackoff, PeerDirection, PeerStatus, PeerTold, Refusal, Site};
 use crate::lockdown::LockdownTarget;
 use crate::peers::{LogSide, Peer, PeerPermission, PeerState};
 use crate::timestamp::Timestamp;
@@ -58,6 +60,12 @@ pub(super) struct PeerView {
     /// Why it is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// What is wrong, as `peer doctor` says; absent if nothing is, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<TroubleView>,
+    /// The next attempt to reach it; absent if nothing delays one, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff: Option<BackoffView>,
     /// Since when it is suspended or removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
@@ -73,6 +81,12 @@ pub(super) struct PeerView {
     introductions: Vec<IntroductionView>,
     /// What it may ask this site for.
     allows: Vec<PeerPermission>,
+    /// Its limits; absent in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<LimitView>,
+    /// Its breaches of the protocol within an hour; absent if there are none, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaches: Option<BreachesView>,
     /// When it became a peer.
     joined: Timestamp,
     /// When a connection was opened last, to a minute.
@@ -96,6 +110,29 @@ pub(super) struct PeerView {
     sent: u64,
     /// How many messages this site accepted from it.
     received: u64,
+}
+
+/// What is wrong with a peer.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TroubleView {
+    /// The state in `peer doctor`: that of the peer, or the name of the problem.
+    state: &'static str,
+    /// The cause.
+    cause: String,
+    /// What to do.
+    next: &'static str,
+    /// When the problem was seen last; absent for what an admin did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+}
+
+/// How long this site waits before it tries again to reach a peer.
+#[derive(Debug, Serialize, JsonSchema)]
+struct BackoffView {
+    /// The attempts that failed since the last success.
+    failures: u32,
+    /// The time of the next attempt, if something waits for the peer then.
+    next: Timestamp,
 }
 
 /// What a peer told of itself.
@@ -180,6 +217,10 @@ impl PeerView {
             }),
             countersigned: None,
             witnessed: None,
+            trouble: None,
+            backoff: None,
+            limits: Vec::new(),
+            breaches: None,
             allows: peer.allows,
             joined: peer.joined,
             last_seen: peer.last_seen,
@@ -188,8 +229,34 @@ impl PeerView {
         }
     }
 
+    /// The view of one peer, with what lists leave out.
+    pub(super) async fn whole(site: &Site, peer: Peer, now: Timestamp) -> Result<Self, Refusal> {
+        let id = peer.site();
+        let PeerHealth { state, trouble } = PeerHealth::of(site, &peer);
+        let trouble = trouble.map(|PeerTrouble { cause, next, at }| TroubleView {
+            state,
+            cause,
+            next,
+            at,
+        });
+        let backoff = site.peer_backoff(id, now).filter(|_| peer.is_active());
+        let faults = site.peer_faults(id, now);
+        let whole = Self {
+            trouble,
+            backoff: backoff.map(|PeerBackoff { failures, next }| BackoffView { failures, next }),
+            limits: LimitView::all(site, id, now),
+            breaches: faults.map(|faults| BreachesView {
+                weight: faults.weight,
+                limit: faults.limit,
+                since: faults.since,
+            }),
+            ..Self::of(site, peer)
+        };
+        whole.with_heads(site, id).await
+    }
+
     /// The same with the newest heads of the audit logs.
-    pub(super) async fn with_heads(mut self, site: &Site, peer: SiteId) -> Result<Self, Refusal> {
+    async fn with_heads(mut self, site: &Site, peer: SiteId) -> Result<Self, Refusal> {
         let newest = async |side| {
             let heads = site.store().audit_heads(peer, side, 1).await?;
             Ok::<_, Refusal>(heads.first().map(|head| HeadView {
@@ -235,6 +302,22 @@ impl PeerView {
         if self.in_lockdown {
             lines.push("lockdown      yes; `lockdown status` shows why".to_owned());
         }
+        if let Some(trouble) = &self.trouble {
+            let at = trouble.at.map_or_else(String::new, |at| format!(" ({at})"));
+            let TroubleView {
+                state, cause, next, ..
+            } = trouble;
+            lines.push(format!("problem       {state}: {cause}{at}"));
+            lines.push(format!("next step     {next}"));
+        }
+        if let Some(BackoffView { failures, next }) = &self.backoff {
+            let times = if *failures == 1 {
+                "failure"
+            } else {
+                "failures"
+            };
+            lines.push(format!("next attempt  {next}, after {failures} {times}"));
+        }
         lines.push(format!("address       {}", self.address));
         lines.push(format!("key event     {}", self.key_event));
         for introduction in &self.introductions {
@@ -270,6 +353,23 @@ impl PeerView {
             "messages      {} sent, {} received",
             self.sent, self.received
         ));
+        let allows: Vec<_> = self.allows.iter().map(|allowed| allowed.as_str()).collect();
+        let allows = match allows.is_empty() {
+            true => "nothing; `peer permit` changes it".to_owned(),
+            false => allows.join(", "),
+        };
+        lines.push(format!("may ask for   {allows}"));
+        let limits = self.limits.iter().map(LimitView::line);
+        lines.extend(limits.map(|limit| format!("limit         {limit}")));
+        if let Some(breaches) = &self.breaches {
+            let BreachesView {
+                weight,
+                limit,
+                since,
+            } = breaches;
+            let suspended = format!("suspended at {limit} within an hour");
+            lines.push(format!("breaches      {weight} since {since}; {suspended}"));
+        }
         lines.join("\n")
     }
 }

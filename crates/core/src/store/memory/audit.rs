@@ -1,14 +1,15 @@
 //! The audit log.
 
 use async_trait::async_trait;
+use countersign_proto::peer::SignedAuditHead;
 
 use super::MemoryStore;
-use crate::audit::{AuditDraft, AuditEntry, AuditFilter, AuditSearch, ChainHead};
+use crate::audit::{AuditDraft, AuditEntry, AuditFilter, AuditSearch, ChainHead, MAX_SIGNATURES};
 use crate::page::Page;
 use crate::store::{AuditLog, StoreError};
 
 #[derive(Debug, Default)]
-pub(super) struct AuditRows(pub(super) Vec<AuditEntry>);
+pub(super) struct AuditRows(pub(super) Vec<AuditEntry>, Vec<SignedAuditHead>);
 
 impl AuditRows {
     /// Appends an entry and returns its number.
@@ -19,7 +20,14 @@ impl AuditRows {
         seq
     }
 
-    fn head(&self) -> ChainHead {
+    /// Stores a signature, and forgets the oldest one above the limit.
+    pub(super) fn sign(&mut self, signed: SignedAuditHead) {
+        self.1.push(signed);
+        let above = self.1.len().saturating_sub(MAX_SIGNATURES as usize);
+        self.1.drain(..above);
+    }
+
+    pub(super) fn head(&self) -> ChainHead {
         self.0.last().map_or(ChainHead::EMPTY, |entry| ChainHead {
             seq: entry.seq,
             hash: entry.hash,
@@ -72,5 +80,13 @@ impl AuditLog for MemoryStore {
 
     async fn audit_head(&self) -> Result<ChainHead, StoreError> {
         self.read(|rows| rows.audit.head()).await
+    }
+
+    async fn audit_signatures(&self, limit: u32) -> Result<Vec<SignedAuditHead>, StoreError> {
+        self.read(|rows| {
+            let newest_first = rows.audit.1.iter().rev();
+            newest_first.take(limit as usize).copied().collect()
+        })
+        .await
     }
 }

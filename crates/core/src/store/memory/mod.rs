@@ -114,8 +114,19 @@ impl MemoryStore {
     /// Writes a set and calls the observer.
     fn write(&self, set: &ChangeSet) -> Result<Committed, StoreError> {
         let _in_order = lock(&self.stored.commits);
-        let audit_seq = self.rows().write(set)?;
         let observer = lock(&self.observer).clone();
+        let audit_seq = {
+            let mut rows = self.rows();
+            let audit_seq = rows.write(set)?;
+            let end = rows.audit.head();
+            let sign = |observer: Arc<dyn Observer>| {
+                catch_unwind(AssertUnwindSafe(|| observer.sign(set, end))).ok()?
+            };
+            if let Some(signed) = observer.clone().and_then(sign) {
+                rows.audit.sign(signed);
+            }
+            audit_seq
+        };
         let effects = observer.map_or_else(Effects::default, |observer| {
             // A panic of the observer is a fault of the program, and the store must continue to
             // work.

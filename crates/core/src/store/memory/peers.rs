@@ -2,14 +2,19 @@
 
 mod queries;
 
+use countersign_proto::broker::v2::foreign::ForeignName;
+use countersign_proto::broker::v2::limits::MAX_FOREIGN_TICKET;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
-use crate::peers::{InboxMessage, LogSide, MAX_HEADS, OutboxMessage, Peer, SendState};
+use crate::peers::{
+    InboxMessage, LogSide, MAX_HEADS, MAX_VOID_AT_PEER, OutboxMessage, Peer, SendState, VoidAtPeer,
+};
 use crate::store::{LastReceived, MAX_RECENT, PeerChange, StoreError, Thing, Unique};
+use crate::timestamp::Timestamp;
 
 /// A pair of persons: of a peer, and of this site.
 type Pair = (SiteId, AccountName, AccountId);
@@ -42,6 +47,8 @@ pub(super) struct PeerRows {
     last: Rows<(), u64>,
     /// By peer, side, number and hash.
     heads: Rows<HeadKey, WitnessedHead>,
+    /// By peer and consumer: since when its tickets are void.
+    voids: Rows<(SiteId, ForeignName), Timestamp>,
 }
 
 impl PeerRows {
@@ -126,6 +133,19 @@ impl PeerRows {
                 }
                 Ok(())
             }
+            PeerChange::Void(void) => {
+                self.void(void);
+                Ok(())
+            }
+            PeerChange::ToldVoid(told) => {
+                for VoidAtPeer { peer, consumer, at } in told {
+                    let key = (*peer, consumer.clone());
+                    if self.voids.get(&key) == Some(at) {
+                        self.voids.remove(&key);
+                    }
+                }
+                Ok(())
+            }
             PeerChange::DiscardSent { id, own } => {
                 let at = self.sent(*id, |message| message.own == *own);
                 self.outbox.remove(&at.ok_or(NO_MESSAGE)?);
@@ -144,6 +164,22 @@ impl PeerRows {
                 self.inbox.remove(&at);
                 Ok(())
             }
+        }
+    }
+
+    fn void(&mut self, void: &VoidAtPeer) {
+        let ended = |at: &Timestamp| void.at >= at.plus_millis(MAX_FOREIGN_TICKET);
+        let gone = self.voids.after(None).filter(|(_, at)| ended(at));
+        let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
+        gone.iter().for_each(|key| self.voids.remove(key));
+        let key = (void.peer, void.consumer.clone());
+        let waiting = self
+            .voids
+            .after(None)
+            .filter(|((peer, _), _)| *peer == void.peer);
+        let has_room = waiting.count() < MAX_VOID_AT_PEER || self.voids.get(&key).is_some();
+        if has_room && self.peers.get(&void.peer).is_some() {
+            self.voids.put(key, void.at);
         }
     }
 
@@ -182,6 +218,12 @@ impl PeerRows {
             let keys = self.heads_of(site, side);
             keys.iter().for_each(|key| self.heads.remove(key));
         }
+        let voids = self
+            .voids
+            .after(None)
+            .filter(|((peer, _), _)| *peer == site);
+        let voids: Vec<_> = voids.map(|(key, _)| key.clone()).collect();
+        voids.iter().for_each(|key| self.voids.remove(key));
         Ok(())
     }
 
@@ -304,6 +346,7 @@ impl PeerRows {
         self.inbox.commit();
         self.last.commit();
         self.heads.commit();
+        self.voids.commit();
     }
 
     pub(super) fn roll_back(&mut self) {
@@ -313,5 +356,6 @@ impl PeerRows {
         self.inbox.roll_back();
         self.last.roll_back();
         self.heads.roll_back();
+        self.voids.roll_back();
     }
 }

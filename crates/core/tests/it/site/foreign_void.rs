@@ -142,6 +142,21 @@ async fn what_a_peer_is_to_be_told_waits_until_it_can_be_reached() {
     assert_eq!(a.site.peers_to_tell(later), []);
 }
 
+/// A site that stopped before it reached the peer forgot what the peer was to be told, and the peer's
+/// providers accepted the tickets of a locked application until they expired.
+// BRK-96
+#[tokio::test]
+async fn what_a_peer_is_to_be_told_waits_also_when_the_site_stops() {
+    let world = World::allowed().await;
+    let (a, b) = (&world.sites.a, &world.sites.b);
+    world.sites.link.store(false, Ordering::Relaxed);
+    a.admin("app.lock", json!({ "id": "billing" })).await;
+    assert_eq!(a.restarted().await.peers_to_tell(NOW), [b.site.id()]);
+    world.sites.link.store(true, Ordering::Relaxed);
+    assert!(tell(a).await);
+    assert_eq!(a.restarted().await.peers_to_tell(NOW), []);
+}
+
 /// A peer speaks for its own applications, also in what it declares void.
 // PEER-41
 #[tokio::test]

@@ -2,12 +2,13 @@
 
 mod heads;
 mod messages;
+mod voids;
 mod write;
 
 use async_trait::async_trait;
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::page::Page;
-use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer};
+use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer, VoidAtPeer};
 use countersign_core::store::{LastReceived, Peers, StoreError, Withheld};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::{AccountName, Zone};
@@ -166,6 +167,10 @@ impl Peers for SqliteStore {
             }
         });
         Ok(found.await?.unwrap_or_default())
+    }
+
+    async fn void_at_peers(&self) -> Result<Vec<VoidAtPeer>, StoreError> {
+        voids::all(self).await
     }
 
     async fn audit_heads(

@@ -8,7 +8,7 @@ use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::SiteId;
 use sqlx::sqlite::SqliteConnection;
 
-use super::heads;
+use super::{heads, voids};
 use crate::sqlite::failure::{Failure, document, expect, not_found, stale};
 use crate::sqlite::row::signed;
 
@@ -109,6 +109,8 @@ pub(in crate::sqlite) async fn apply(
             heads::put(connection, *peer, *side, head).await
         }
         PeerChange::VoidHeads { peer, since } => heads::void(connection, *peer, *since).await,
+        PeerChange::Void(void) => voids::put(connection, void).await,
+        PeerChange::ToldVoid(told) => voids::told(connection, told).await,
         PeerChange::DiscardSent { id, own } => discard(connection, DISCARD_SENT, *id, *own).await,
         PeerChange::DiscardWaiting { own } => {
             sqlx::query(DISCARD_WAITING)

@@ -10,7 +10,7 @@ use countersign_proto::site_identity::SiteId;
 use super::super::MemoryStore;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
-use crate::peers::{InboxMessage, LogSide, OutboxMessage, Peer, SendState};
+use crate::peers::{InboxMessage, LogSide, OutboxMessage, Peer, SendState, VoidAtPeer};
 use crate::store::{LastReceived, Peers, StoreError, Withheld};
 
 fn is_sent_now(message: &OutboxMessage, withheld: &Withheld) -> bool {
@@ -195,6 +195,19 @@ impl Peers for MemoryStore {
         self.read(|rows| {
             let pair = rows.peers.pairs.get(&(peer, other.clone(), own));
             pair.map(|pair| pair.received.clone()).unwrap_or_default()
+        })
+        .await
+    }
+
+    async fn void_at_peers(&self) -> Result<Vec<VoidAtPeer>, StoreError> {
+        self.read(|rows| {
+            let voids = rows.peers.voids.after(None);
+            let void = |((peer, consumer), at): (&(SiteId, _), &_)| VoidAtPeer {
+                peer: *peer,
+                consumer: Clone::clone(consumer),
+                at: *at,
+            };
+            voids.map(void).collect()
         })
         .await
     }

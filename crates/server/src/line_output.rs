@@ -1,13 +1,12 @@
-//! The lines that the site sends on a device connection.
+//! The lines that the site sends on a connection with a device or a peer.
 
 use std::io;
 
 use countersign_core::sessions::CloseReason;
-use countersign_proto::device::DeviceWelcome;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// The lines that are not sent yet.
-pub(super) struct Output<W> {
+pub(crate) struct Output<W> {
     writer: W,
     bytes: Vec<u8>,
     sent: usize,
@@ -16,28 +15,28 @@ pub(super) struct Output<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Output<W> {
-    /// Begins with the welcome.
-    pub(super) fn new(writer: W, welcome: &DeviceWelcome) -> Self {
+    /// Begins with these bytes.
+    pub(crate) fn new(writer: W, first: impl Into<Vec<u8>>) -> Self {
         Self {
             writer,
-            bytes: welcome.to_line().into_bytes(),
+            bytes: first.into(),
             sent: 0,
             is_unflushed: false,
         }
     }
 
     /// The number of bytes that the stream has not taken.
-    pub(super) fn unsent(&self) -> usize {
+    pub(crate) fn unsent(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
     /// Whether there is something to write or to flush.
-    pub(super) fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.unsent() > 0 || self.is_unflushed
     }
 
     /// Adds a line. An outcome or event that cannot be encoded ends the connection.
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Option<CloseReason> {
@@ -47,7 +46,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
     }
 
     /// Sends some of the bytes. No byte is lost or sent twice if the future is dropped.
-    pub(super) async fn write(&mut self) -> io::Result<()> {
+    pub(crate) async fn write(&mut self) -> io::Result<()> {
         let unsent = self.bytes.get(self.sent..).unwrap_or_default();
         if unsent.is_empty() {
             self.writer.flush().await?;
@@ -67,7 +66,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
     }
 
     /// Sends what is unsent and ends the stream.
-    pub(super) async fn finish(&mut self) -> io::Result<()> {
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
         while self.is_pending() {
             self.write().await?;
         }
@@ -82,14 +81,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_put_is_sent_once_and_in_order_after_the_welcome() {
+    async fn what_is_put_is_sent_once_and_in_order_after_the_first_bytes() {
         let (near, mut far) = tokio::io::duplex(7);
-        let welcome = DeviceWelcome {
-            idle_seconds: 900,
-            line_bytes: 1 << 20,
-            in_flight: 64,
-        };
-        let mut output = Output::new(near, &welcome);
+        let mut output = Output::new(near, "welcome\n");
         for line in ["one\n", "two\n"] {
             let put = output.put(|out| {
                 out.extend_from_slice(line.as_bytes());
@@ -105,6 +99,6 @@ mod tests {
         let mut read = String::new();
         let (_, arrived) = tokio::join!(sending, far.read_to_string(&mut read));
         arrived.unwrap();
-        assert_eq!(read, format!("{}one\ntwo\n", welcome.to_line()));
+        assert_eq!(read, "welcome\none\ntwo\n");
     }
 }

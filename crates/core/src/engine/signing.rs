@@ -1,0 +1,99 @@
+//! The signatures of the site over its own audit log.
+//!
+//! ```text
+//! change set ──▶ writer: entry appended ──▶ asks for a signature ──▶ one transaction, one sync
+//!                                             │ no change of lockdowns and no site key: none
+//!                                             │ sealed: none; the unsealing is signed
+//! ```
+//!
+//! A signature covers the head of the chain, and with it every entry up to the number that it names.
+
+use countersign_crypto::site_key::SiteKey;
+use countersign_proto::peer::{AuditHead, SignedAuditHead};
+use countersign_proto::site_identity::{SignedKeyEvent, statement_counts};
+
+use super::Site;
+use super::record::LOCKDOWNS;
+use crate::audit::{ChainHead, MAX_SIGNATURES};
+use crate::store::{Change, ChangeSet, Notice, StoreError};
+
+/// What the signatures of the site say about its audit log.
+#[derive(Debug, Default)]
+pub(crate) struct SignedLog {
+    /// The newest head that the site signed and that is in the log.
+    pub(crate) newest: Option<AuditHead>,
+    /// The first entry that is not as the site signed it.
+    pub(crate) differs: Option<u64>,
+}
+
+impl Site {
+    /// Signs the end of the audit log after this set, if the set changes lockdowns, unseals the site
+    /// or replaces its key. `None` otherwise, and while the site is sealed.
+    pub(super) fn signed_end(&self, set: &ChangeSet, end: ChainHead) -> Option<SignedAuditHead> {
+        let changes_lockdowns = set
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::PutSetting { name, .. } if *name == LOCKDOWNS));
+        let own = || self.unsealed_keys().map(|keys| keys.key.clone());
+        let key = set.notices.iter().find_map(|notice| match notice {
+            Notice::Unsealed(key) | Notice::KeyReplaced(key) => Some(key.clone()),
+            _ => None,
+        });
+        let key = match changes_lockdowns {
+            true => key.or_else(own)?,
+            false => key?,
+        };
+        let head = AuditHead {
+            site: self.id(),
+            event: self.event_of(&key, set)?,
+            seq: end.seq,
+            hash: end.hash,
+            time: set.audit.time.millis(),
+        };
+        Some(SignedAuditHead::new(head, &key))
+    }
+
+    /// The number of the newest key event, if this is its key, or of the one after it, if the set
+    /// makes this the site key.
+    fn event_of(&self, key: &SiteKey, set: &ChangeSet) -> Option<u64> {
+        let events = self.key_events();
+        let newest = events.last()?.event();
+        let replaces = |notice: &Notice| matches!(notice, Notice::KeyReplaced(_));
+        match set.notices.iter().any(replaces) {
+            true => newest.number.checked_add(1),
+            false => (newest.keys == key.public()).then_some(newest.number),
+        }
+    }
+
+    /// Compares the log with what the site signed. Signatures that a thief of a replaced key may
+    /// have made count for nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub(crate) async fn signed_log(&self) -> Result<SignedLog, StoreError> {
+        let events = self.key_events();
+        let mut log = SignedLog::default();
+        for signed in self.store().audit_signatures(MAX_SIGNATURES).await? {
+            let head = signed.head();
+            let mut signers = events.iter().map(SignedKeyEvent::event);
+            let signer = signers
+                .find(|event| event.number == head.event)
+                .filter(|event| signed.verify(&event.keys.signing).is_ok())
+                .filter(|_| head.site == self.id());
+            let counts = signer.map(|event| statement_counts(&events, &event.keys, head.time));
+            if counts == Some(false) {
+                continue;
+            }
+            // Without a signer, the database was changed.
+            if signer.is_some() && self.log_has(head).await? {
+                log.newest = log
+                    .newest
+                    .filter(|newest| newest.seq > head.seq)
+                    .or(Some(*head));
+            } else {
+                log.differs = Some(log.differs.map_or(head.seq, |first| first.min(head.seq)));
+            }
+        }
+        Ok(log)
+    }
+}

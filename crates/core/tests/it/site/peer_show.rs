@@ -1,0 +1,126 @@
+//! What `peer show` says of a peer, as text and as JSON.
+
+use std::sync::Arc;
+
+use countersign_core::access::Caller;
+use countersign_core::engine::{PeerBackoff, PeerBreach, PeerProblem};
+use countersign_proto::operation::Operation;
+use countersign_testkit::harness::{TestPeer, TestSite};
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+/// A site with a peer.
+async fn with_peer() -> (TestSite, Arc<TestPeer>) {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    test.site
+        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
+    test.admin("peer.start", json!({})).await;
+    let peer = test.peer("ada").await;
+    (test, peer)
+}
+
+/// The text of `peer show` without its columns, and the JSON.
+async fn show(test: &TestSite) -> (Vec<String>, Value) {
+    let params = to_raw_value(&json!({ "peer": "b.example" })).unwrap();
+    let operation = Operation::new(1, "peer", "show", params);
+    let caller = Caller::admin_socket();
+    let outcome = test.site.run(&caller, &operation, test.now()).await;
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = outcome.output.lines().map(words).collect();
+    (text, serde_json::from_str(outcome.data.get()).unwrap())
+}
+
+fn has(text: &[String], line: &str) -> bool {
+    text.iter().any(|has| has == line)
+}
+
+/// The text had neither what a peer may ask for, nor its limits, nor why messages wait.
+#[tokio::test]
+async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_limits() {
+    let (test, peer) = with_peer().await;
+    let (site, now) = (peer.known().id(), test.now());
+    let (text, shown) = show(&test).await;
+    assert!(has(&text, "may ask for messages, audit_heads, tickets"));
+    assert!(has(
+        &text,
+        "limit operations: 256 at once, then one every 100 ms"
+    ));
+    assert!(has(&text, "limit new_keys: 8 at once, then one every 1 h"));
+    assert_eq!(shown["limits"].as_array().unwrap().len(), 9);
+    for absent in ["trouble", "backoff", "breaches"] {
+        assert_eq!(shown[absent], Value::Null);
+    }
+
+    let why = "no route".to_owned();
+    let problem = PeerProblem::Unreachable { why };
+    test.site.peer_problem(site, problem, now);
+    let backoff = PeerBackoff {
+        failures: 3,
+        next: now.plus_seconds(4),
+    };
+    test.site.peer_waits(site, backoff);
+    let breach = test.site.peer_fault(site, PeerBreach::Line, now);
+    breach.await.unwrap();
+    let allows = json!({ "peer": "b.example", "allows": [] });
+    test.admin("peer.permit", allows).await;
+    let (text, shown) = show(&test).await;
+    let next = now.plus_seconds(4);
+    assert!(has(
+        &text,
+        &format!("next attempt {next}, after 3 failures")
+    ));
+    assert!(has(&text, "may ask for nothing; `peer permit` changes it"));
+    let breaches = format!("breaches 10 since {now}; suspended at 300 within an hour");
+    assert!(has(&text, &breaches), "{text:?}");
+    let problem = text.iter().find(|line| line.starts_with("problem "));
+    assert!(
+        problem
+            .unwrap()
+            .contains("unreachable: it could not be reached at")
+    );
+    assert!(
+        text.iter()
+            .any(|line| line.starts_with("next step check its address"))
+    );
+    assert_eq!(shown["trouble"]["state"], "unreachable");
+    assert_eq!(shown["backoff"]["failures"], 3);
+    assert_eq!(shown["breaches"]["weight"], 10);
+
+    test.site.peer_waits_no_more(site);
+    let (text, _) = show(&test).await;
+    assert!(!text.iter().any(|line| line.starts_with("next attempt")));
+}
+
+/// New keys that this site does not follow for now, because of its own limit, showed as key events
+/// that do not follow from the known ones: as a fault of the peer.
+#[tokio::test]
+async fn new_keys_above_the_limit_of_this_site_are_no_fault_of_the_peer() {
+    let (test, peer) = with_peer().await;
+    let (site, now) = (peer.known().id(), test.now());
+    let reached = async |peer: &TestPeer, now| {
+        let key = peer.key().public().signing;
+        let cut = Box::new(|_| {});
+        let reached = test.site.peer_reached(site, key, &peer.events, cut, now);
+        let reached = reached.await.unwrap();
+        reached.is_some_and(|connection| {
+            test.site.close_peer(&connection);
+            true
+        })
+    };
+    let mut newest = (*peer).clone();
+    for _ in 0..8 {
+        newest = newest.rotated();
+        assert!(reached(&newest, now).await);
+    }
+    let ninth = newest.rotated();
+    assert!(!reached(&ninth, now).await);
+    let (text, shown) = show(&test).await;
+    assert_eq!(shown["state"], "active");
+    assert_eq!(shown["trouble"]["state"], "new_keys_wait");
+    let limit = "limit new_keys: 8 at once, then one every 1 h; the next one in 1 h";
+    assert!(has(&text, limit), "{text:?}");
+    assert!(reached(&ninth, now.plus_seconds(3_600)).await);
+    assert_eq!(show(&test).await.1["trouble"], Value::Null);
+}

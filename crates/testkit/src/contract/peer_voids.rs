@@ -1,0 +1,54 @@
+//! Void tickets of which peers are to be told.
+
+use countersign_core::peers::{MAX_VOID_AT_PEER, VoidAtPeer};
+use countersign_core::store::{Change, PeerChange};
+use countersign_proto::broker::v2::limits::MAX_FOREIGN_TICKET;
+use countersign_proto::site_identity::SiteId;
+
+use super::StoreUnderTest;
+use super::peers::{ada, insert, peer};
+use super::sample::commit;
+use crate::harness::NOW;
+
+pub async fn void_tickets_wait_until_the_peer_was_told_or_they_have_ended(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let (one, two) = (peer(1, "b.example", &ada), peer(2, "c.example", &ada));
+    commit(&*store, [insert(&one), insert(&two)]).await.unwrap();
+    let void = |peer: SiteId, number: usize, after: u64| VoidAtPeer {
+        peer,
+        consumer: format!("app{number}@a.example").parse().unwrap(),
+        at: NOW.plus_millis(after),
+    };
+    let put = |void: &VoidAtPeer| Change::Peer(PeerChange::Void(Box::new(void.clone())));
+    let (of_one, of_two) = (void(one.site(), 1, 0), void(two.site(), 1, 0));
+    // A site that is no peer is never told.
+    let unknown = void(SiteId([9; 32]), 1, 0);
+    let changes = [put(&of_one), put(&of_two), put(&unknown)];
+    commit(&*store, changes).await.unwrap();
+    let again = under_test.open().await;
+    let stored = async || {
+        let mut stored = again.void_at_peers().await.unwrap();
+        stored.sort();
+        stored
+    };
+    let mut both = [of_one.clone(), of_two.clone()];
+    both.sort();
+    assert_eq!(stored().await, both);
+
+    // Tickets that became void again stay when the peer was told of the earlier ones.
+    let later = void(one.site(), 1, 1);
+    let told = Change::Peer(PeerChange::ToldVoid(vec![of_one, of_two]));
+    commit(&*again, [put(&later), told]).await.unwrap();
+    assert_eq!(stored().await, [later]);
+    let ended = void(two.site(), 1, 1 + MAX_FOREIGN_TICKET);
+    commit(&*again, [put(&ended)]).await.unwrap();
+    assert_eq!(stored().await, std::slice::from_ref(&ended));
+
+    let many = (1..=MAX_VOID_AT_PEER + 1).map(|number| put(&void(two.site(), number, 0)));
+    let many: Vec<_> = many.collect();
+    commit(&*again, many).await.unwrap();
+    assert_eq!(stored().await.len(), MAX_VOID_AT_PEER);
+}
