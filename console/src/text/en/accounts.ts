@@ -105,7 +105,7 @@ export const accounts = {
   sessions: {
     about: "Who is connected now, and from where.",
     aboutOwn: "Where you are logged in.",
-    live: "Renewed every few seconds.",
+    live: "The list is updated every few seconds.",
     none: "No open sessions",
     noneAbout: "A login opens one.",
     account: "Account",
@@ -115,7 +115,7 @@ export const accounts = {
     opened: "Opened",
     ends: "Ends",
     state: "State",
-    yours: "This one",
+    yours: "This session",
     cut: "Cut",
     cutTitle: (name: string) => `Cut this session of ${name}?`,
     cutAbout: "It ends at once, with what it is doing. The account can log in again.",
@@ -132,7 +132,7 @@ export const accounts = {
     forget: "Admit again",
   },
   devices: {
-    about: "Keys of their own, without a pass phrase.",
+    about: "Each device logs in with a key of its own, without a pass phrase.",
     screenAbout: "Phones and laptops with a key of their own, and the tickets that enrol them.",
     screenAboutOwn: "Your phones and laptops with a key of their own.",
     none: "No devices",

@@ -41,7 +41,7 @@ pub(super) struct Accepted {
 
 /// What a WebSocket carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subprotocol {
+pub(super) enum Subprotocol {
     Session,
     /// A sealed channel, over which a pass phrase is set with a ticket.
     Registration,
@@ -67,7 +67,7 @@ impl Subprotocol {
 
 /// Why a request opens no WebSocket.
 #[derive(Debug, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     /// It is no upgrade to version 13 of WebSocket with one of our subprotocols.
     NotUpgrade,
     /// A page of another origin sent it.
@@ -94,8 +94,16 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
             *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(accepted);
             reply::web_socket(&accept, carries.name())
         }
-        Err(Refused::NotUpgrade) => reply::upgrade_required(),
-        Err(Refused::Origin) => reply::foreign_origin(),
+        Err(refused) => refused.reply(),
+    }
+}
+
+impl Refused {
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::NotUpgrade => reply::upgrade_required(),
+            Self::Origin => reply::foreign_origin(),
+        }
     }
 }
 
@@ -146,7 +154,10 @@ pub(super) async fn serve(
 }
 
 /// The key of a request to upgrade, and what it offers.
-fn key<'h>(headers: &'h HeaderMap, origins: &[String]) -> Result<(&'h str, Subprotocol), Refused> {
+pub(super) fn key<'h>(
+    headers: &'h HeaderMap,
+    origins: &[String],
+) -> Result<(&'h str, Subprotocol), Refused> {
     let is_upgrade = lists(headers, CONNECTION, |one| {
         one.eq_ignore_ascii_case("upgrade")
     }) && lists(headers, header::UPGRADE, |one| {
