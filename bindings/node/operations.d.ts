@@ -1072,7 +1072,7 @@ export interface Operations {
   /** Adds an RSA key for applications of edition `serveros-v1`: a new one, or the given one. */
   "broker.new_v1_key": {
     params: {
-      /** How many previous keys to keep, so that applications can change over: 0 to 3, default 0. */
+      /** How many previous keys to keep, so that applications can change over: 0 to 3, default 1. After a theft of the key, use 0. */
       keep?: number | null | undefined;
       /** An existing private key in PEM, to migrate from another master: unencrypted RSA of 2,048 to 8,192 bits, as PKCS #8 or PKCS #1. Without it the site generates a key. Accepted at the admin socket only, because an attacker who knows the key can pose as the site. */
       private_key?: string | null | undefined;

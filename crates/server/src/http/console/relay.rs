@@ -40,7 +40,6 @@ use tracing::debug;
 
 use super::super::reply::{self, Reply};
 use super::super::stalled::Stalled;
-use super::super::upgrade::Subprotocol;
 use super::super::{FIELDS, HEAD, upgrade};
 use super::{METHODS, SITE, ServedSite, file};
 use crate::connection::WebSocketBytes;
@@ -226,9 +225,11 @@ impl Console {
             .then(|| upgrade::key(request.headers(), &[format!("http://{}", self.host)]))
             .unwrap_or(Err(upgrade::Refused::NotUpgrade));
         let accept = match key {
-            Ok((key, Subprotocol::Session)) => derive_accept_key(key.as_bytes()),
-            // The session port of the site has no such channel.
-            Ok((_, Subprotocol::Registration)) => return upgrade::Refused::NotUpgrade.reply(),
+            Ok((key, upgrade::Subprotocol::Session)) => derive_accept_key(key.as_bytes()),
+            // The session port of the site carries sessions alone.
+            Ok((_, upgrade::Subprotocol::Registration)) => {
+                return upgrade::Refused::NotUpgrade.reply();
+            }
             Err(refused) => return refused.reply(),
         };
         let site = match connected(&self.site).await {
