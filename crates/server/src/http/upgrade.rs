@@ -5,8 +5,9 @@
 //! the address of the person who looks at it, and come from inside the site's network.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Once, PoisonError};
 
+use countersign_core::throttle::Source;
 use countersign_net::proxies::{self, Proxies};
 use countersign_proto::session::SESSION_SUBPROTOCOL;
 use data_encoding::BASE64;
@@ -21,18 +22,30 @@ use hyper::{Request, Version};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::reply::{self, Reply};
 use super::{Connection, Peer};
+use crate::admission::Admitted;
 use crate::connection::{self, WebSocketBytes};
 use crate::shared::Shared;
+
+/// Fields that proxies add to requests: a request with one of them was forwarded.
+const FORWARDED: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 /// A request to upgrade that was answered.
 pub(super) struct Accepted {
     on: OnUpgrade,
     /// The client that a trusted proxy named.
     client: Option<IpAddr>,
+    /// The place of the session, if it does not keep that of the connection.
+    place: Option<Admitted>,
 }
 
 /// Why a request opens no WebSocket.
@@ -54,18 +67,51 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
         .unwrap_or(Err(Refused::NotUpgrade));
     match key.map(|key| derive_accept_key(key.as_bytes())) {
         Ok(accept) => {
-            let proxies = shared.proxies();
-            let accepted = Accepted {
-                client: client(request.headers(), peer.connection.address, &proxies),
-                on: on(&mut request),
+            let (connection, proxies) = (&peer.connection, shared.proxies());
+            let client = client(request.headers(), connection.address, &proxies);
+            if client.is_none() && peer.is_proxied(shared) && !is_local(&request, connection) {
+                warn_once();
+                return reply::client_unknown();
+            }
+            let admitted = connection.admitted.lock();
+            let place = admitted
+                .unwrap_or_else(PoisonError::into_inner)
+                .for_session(client.map(Source::from));
+            let place = match place {
+                Ok(place) => place,
+                Err(reason) => {
+                    debug!(peer = %connection.address, %reason, "a session was rejected");
+                    return reply::busy();
+                }
             };
-            let upgrade = peer.connection.upgrade.lock();
-            *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(accepted);
+            let on = on(&mut request);
+            let upgrade = connection.upgrade.lock();
+            *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(Accepted { on, client, place });
             reply::web_socket(&accept, SESSION_SUBPROTOCOL)
         }
         Err(Refused::NotUpgrade) => reply::upgrade_required(),
         Err(Refused::Origin) => reply::foreign_origin(),
     }
+}
+
+/// Whether a client on this machine may have sent the request itself, although proxies on this machine
+/// are trusted. If all clients of a proxy counted as one, an attacker among them would close logins for
+/// all; so a proxy has to name them.
+fn is_local(request: &Request<Incoming>, connection: &Connection) -> bool {
+    let headers = request.headers();
+    connection.address.ip().to_canonical().is_loopback()
+        && !FORWARDED.iter().any(|field| headers.contains_key(*field))
+}
+
+/// Tells the operator once why sessions through the proxy are refused.
+fn warn_once() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        warn!(
+            "a session through a trusted proxy was refused, because the site does not know its client; \
+             set listen.http_forwarded = true if the proxy sets x-forwarded-for"
+        );
+    });
 }
 
 /// The client that a trusted proxy names.
@@ -96,14 +142,15 @@ pub(super) async fn serve(
             return;
         }
     };
-    let mut admitted = connection
-        .admitted
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    admitted.return_ended(ended);
     if let Some(client) = accepted.client {
         address.set_ip(client);
-        admitted.count_for(client.into(), shared.site.throttle().clone());
+    }
+    let admitted = connection.admitted.into_inner();
+    let mut admitted = admitted.unwrap_or_else(PoisonError::into_inner);
+    match accepted.place {
+        // The place of the connection is free from here on.
+        Some(place) => admitted = place,
+        None => admitted.return_ended(ended),
     }
     let socket = WebSocketBytes::over(TokioIo::new(upgraded)).await;
     connection::serve(socket, address, admitted, shared).await;

@@ -23,7 +23,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::operations::{PIECE, site};
 
 /// A request to open a session at the HTTP listener.
-fn request(address: SocketAddr) -> Request {
+pub(crate) fn request(address: SocketAddr) -> Request {
     let mut request = format!("ws://{address}/session")
         .into_client_request()
         .unwrap();
@@ -40,7 +40,7 @@ async fn open(served: &ServedSite) -> WebSocketStream<TcpStream> {
 }
 
 /// The status of the response to a request that opens no WebSocket.
-async fn refused(served: &ServedSite, change: impl FnOnce(&mut Request)) -> u16 {
+pub(crate) async fn refused(served: &ServedSite, change: impl FnOnce(&mut Request)) -> u16 {
     let address = served.server.http_address().unwrap();
     let socket = TcpStream::connect(address).await.unwrap();
     let mut request = request(address);
@@ -53,6 +53,15 @@ async fn refused(served: &ServedSite, change: impl FnOnce(&mut Request)) -> u16 
 
 /// The URI of a bridge: it puts what arrives into messages of at most `most` bytes.
 async fn bridge(served: &ServedSite, most: usize) -> SiteUri {
+    bridge_with(served, most, |_| {}).await
+}
+
+/// A bridge whose requests to open WebSockets are changed.
+pub(crate) async fn bridge_with(
+    served: &ServedSite,
+    most: usize,
+    change: impl Fn(&mut Request) + Copy + Send + 'static,
+) -> SiteUri {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let address = served.server.http_address().unwrap();
@@ -60,7 +69,9 @@ async fn bridge(served: &ServedSite, most: usize) -> SiteUri {
         while let Ok((client, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let socket = TcpStream::connect(address).await.unwrap();
-                let (socket, _) = client_async(request(address), socket).await.unwrap();
+                let mut request = request(address);
+                change(&mut request);
+                let (socket, _) = client_async(request, socket).await.unwrap();
                 let (mut to_site, mut from_site) = socket.split();
                 let (mut from_client, mut to_client) = client.into_split();
                 let sending = async {
