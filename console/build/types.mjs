@@ -3,7 +3,7 @@
 // The source is `docs/reference/operations.md`, which the site generates from its table of
 // operations and which a test of the site keeps current. So a screen that names a field that the
 // site does not have does not compile.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const page = fileURLToPath(new URL("../../docs/reference/operations.md", import.meta.url));
@@ -70,8 +70,5 @@ export function render(text) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   mkdirSync(new URL(".", `file://${out}`), { recursive: true });
-  let text = readFileSync(page, "utf8");
-  const tokens = fileURLToPath(new URL("tokens.md", import.meta.url));
-  if (!text.includes("### token create") && existsSync(tokens)) text += readFileSync(tokens, "utf8");
-  writeFileSync(out, render(text));
+  writeFileSync(out, render(readFileSync(page, "utf8")));
 }

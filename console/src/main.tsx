@@ -1,5 +1,5 @@
 /** The start of the console. */
-import { connect } from "#site";
+import { connect } from "./site/web";
 import { render } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Root } from "./app/root";

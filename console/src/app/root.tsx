@@ -47,8 +47,8 @@ export function Root({ site }: { site: Site }) {
   const outside = useCallback((notice?: string) => set(notice ? { is: "out", notice } : { is: "out" }), []);
 
   useEffect(() => {
-    site.resume().then(
-      (resumed) => (resumed ? inside() : outside()),
+    Promise.all([site.resume(), site.closed()]).then(
+      ([resumed, closed]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
       (error: unknown) => outside(asRefusal(error).message),
     );
   }, [site, inside, outside]);
@@ -74,7 +74,8 @@ export function Root({ site }: { site: Site }) {
     );
   }
   if (state.is === "out") {
-    if (place[0] === "ticket") return <UseTicket site={site} ticket={place[1] ?? ""} done={inside} />;
+    if (place[0] === "ticket")
+      return <UseTicket site={site} ticket={place[1] ?? ""} notice={state.notice} done={inside} />;
     return <Login site={site} notice={state.notice} done={inside} given={throwAway(place)} />;
   }
   return (

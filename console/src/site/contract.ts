@@ -26,6 +26,9 @@ export type Connection =
   /** The session is over. `reason` is the site's word for it, such as `cut` or `expired`. */
   | { state: "ended"; reason: string };
 
+/** Why a site accepts no login of a person. */
+export type Closed = "sealed" | "lockdown";
+
 /** A failed operation: the members of the site's failure. */
 export class Refusal extends Error {
   constructor(
@@ -52,6 +55,8 @@ export const mistake = (message: string, field?: string): Refusal =>
   new Refusal(LOCAL, message, undefined, field);
 
 export interface Site {
+  /** Asks the server of the page why the site accepts no login now; `undefined` if it accepts logins. */
+  closed(): Promise<Closed | undefined>;
   /** Logs in with a pass phrase. It stays in this client; the site never receives it. */
   login(name: string, passPhrase: string): Promise<void>;
   /** Sets a pass phrase with a ticket. `id` is the person's name, which the ticket does not contain. */

@@ -1,6 +1,7 @@
 /** The product's `Site`: the client in WebAssembly, in a worker, over a WebSocket of the server of this page. */
 import {
   Refusal,
+  type Closed,
   type Connection,
   type Operation,
   type Params,
@@ -17,9 +18,24 @@ const KNOWN = "countersign-known";
 /** Operations that only read: they are repeated when the connection was lost under them. */
 const READS = /\.(list|show|status|doctor|deliveries|key_events|key_slots)$/;
 
-/** The page's server writes it: the URI of its site, which pins the site's key. */
+/** `site.json`, which the page's server writes. */
 interface Served {
+  /** The URI of the site, which pins the site's key. */
   uri: string;
+  /** The site's WebSocket, relative to the page. */
+  session: string;
+  /** Why the site accepts no login. */
+  closed?: Closed;
+}
+
+async function served(): Promise<Served> {
+  const answer = await fetch(new URL("site.json", document.baseURI));
+  if (!answer.ok)
+    throw new Refusal(
+      "unreachable",
+      `the server of this page does not name its site (HTTP ${answer.status})`,
+    );
+  return (await answer.json()) as Served;
 }
 
 /** The one script that the page may start as a worker. */
@@ -147,17 +163,16 @@ class WebSite implements Site {
       );
     this.worker = worker();
     this.worker.onmessage = ({ data }: MessageEvent<Report>) => this.hear(data);
-    const answer = await fetch(new URL("site.json", document.baseURI));
-    if (!answer.ok)
-      throw new Refusal(
-        "unreachable",
-        `the server of this page does not name its site (HTTP ${answer.status})`,
-      );
-    const { uri } = (await answer.json()) as Served;
-    const url = new URL("/session", location.href);
+    const { uri, session } = await served();
+    const url = new URL(session, document.baseURI);
+    url.hash = "";
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const known = localStorage.getItem(KNOWN);
     return known === null ? { url: url.href, uri } : { url: url.href, uri, known };
+  }
+
+  async closed(): Promise<Closed | undefined> {
+    return (await served()).closed;
   }
 
   async login(name: string, passPhrase: string): Promise<void> {

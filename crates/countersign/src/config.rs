@@ -80,6 +80,7 @@ pub(crate) struct Listen {
     pub(crate) http_forwarded: bool,
     #[serde(deserialize_with = "origin::list")]
     pub(crate) http_origins: Vec<String>,
+    pub(crate) console: bool,
     pub(crate) public_host: Option<PublicHost>,
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) device: Option<SocketAddr>,
@@ -88,6 +89,8 @@ pub(crate) struct Listen {
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) peer_address: Option<DeviceAddress>,
+    #[serde(deserialize_with = "address_or_none")]
+    pub(crate) health: Option<SocketAddr>,
     #[serde(deserialize_with = "delivery::public_url")]
     pub(crate) public_url: Option<PublicUrl>,
 }
@@ -99,6 +102,7 @@ impl Default for Listen {
             http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
             http_forwarded: false,
             http_origins: Vec::new(),
+            console: true,
             http_proxies: vec![
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -109,6 +113,7 @@ impl Default for Listen {
             device_address: None,
             peer: Some(SocketAddr::from(([0, 0, 0, 0], 4750))),
             peer_address: None,
+            health: None,
             public_url: None,
         }
     }
@@ -122,6 +127,7 @@ impl Listen {
             ("http", self.http),
             ("device", self.device),
             ("peer", self.peer),
+            ("health", self.health),
         ];
         let mut checked: Vec<(&str, SocketAddr)> = Vec::new();
         for (key, address) in listeners {
@@ -367,6 +373,7 @@ mod tests {
             ("device = \"[::]:4747\"", "same port"),
             ("device = \"127.0.0.1:4749\"", "same port"),
             ("device = \"224.0.0.1:4748\"", "multicast"),
+            ("health = \"127.0.0.1:4749\"", "same port"),
             (
                 "http_forwarded = true\nhttp_proxies = []",
                 "needs at least one",

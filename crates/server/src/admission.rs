@@ -107,6 +107,16 @@ impl Admission {
         }
     }
 
+    /// The number of connections, with the sessions of proxies, and how many are unauthenticated.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let (connections, unauthenticated) = self.places.count();
+        let (more, unauthenticated_more) = match &self.group {
+            Group::Proxies { unnamed, .. } => unnamed.places.count(),
+            Group::Clients(_) | Group::ProxiedSessions(_) => (0, 0),
+        };
+        (connections + more, unauthenticated + unauthenticated_more)
+    }
+
     /// Makes room when no descriptor is left: evicts connections of these admissions, beginning with the one
     /// that has most.
     pub(crate) fn room(admissions: [&Self; 2]) -> Arc<DescriptorReserve> {

@@ -1,8 +1,5 @@
 //! Starts and stops a server with its listeners.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,15 +11,16 @@ use countersign_net::proxies::Proxies;
 use countersign_proto::uri::{BadSiteUri, SiteUri};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{info, warn};
 
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, reject};
 use crate::connection;
+use crate::console_files::ConsoleFiles;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, TooFew, fit};
 use crate::device;
+use crate::health::Health;
 use crate::http;
 use crate::limits::Limits;
 use crate::peer::{Listening, PeerAddress, PeerServer};
@@ -30,6 +28,7 @@ use crate::public_address::{PublicAddress, reachable};
 use crate::reloader::Reloader;
 use crate::self_check;
 use crate::shared::Shared;
+use crate::tasks::{Ended, Tasks};
 
 /// Why a server could not start. No listener or file is left open.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +69,6 @@ pub enum StartError {
     Descriptors(#[from] TooFew),
 }
 
-/// A required task ended. End the process, so that its supervisor starts it again: a site must not continue
-/// without one of its listeners.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{task} ended unexpectedly: {cause}")]
-pub struct Ended {
-    /// The name of the task.
-    pub task: &'static str,
-    /// The error of the operating system, or the panic.
-    pub cause: String,
-}
-
 /// The configuration of a server, from [`Server::builder`].
 pub struct Builder {
     site: Site,
@@ -88,12 +76,14 @@ pub struct Builder {
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
     device: Option<SocketAddr>,
+    health: Option<SocketAddr>,
     enrolment_address: PublicAddress,
     device_address: PublicAddress,
     peer: Option<SocketAddr>,
     peer_address: PublicAddress,
     proxies: Proxies,
     http_origins: Vec<String>,
+    console: Option<ConsoleFiles>,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
     public_host: Option<String>,
@@ -162,6 +152,14 @@ impl Builder {
         self
     }
 
+    /// Serves health and metrics on this address; port 0 takes a free port. Every client that reaches it
+    /// can read them. Default: not served.
+    #[must_use]
+    pub fn health(mut self, address: Option<SocketAddr>) -> Self {
+        self.health = address;
+        self
+    }
+
     /// Sets the trusted proxies in front of the HTTP listener. Default: none.
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
@@ -174,6 +172,13 @@ impl Builder {
     #[must_use]
     pub fn http_origins(mut self, origins: Vec<String>) -> Self {
         self.http_origins = origins;
+        self
+    }
+
+    /// Serves the web console below `/console/` of the HTTP listener. Default: not served.
+    #[must_use]
+    pub fn console(mut self, files: Option<ConsoleFiles>) -> Self {
+        self.console = files;
         self
     }
 
@@ -216,6 +221,7 @@ impl Builder {
         let session = listen(self.session)?;
         let http = listen(self.http)?;
         let device = listen(self.device)?;
+        let health = listen(self.health)?;
         let admin = match &self.admin_socket {
             Some(path) => {
                 Some(
@@ -230,6 +236,7 @@ impl Builder {
         let session_address = session.as_ref().map(|(_, bound)| *bound);
         let http_address = http.as_ref().map(|(_, bound)| *bound);
         let device_address = device.as_ref().map(|(_, bound)| *bound);
+        let health_address = health.as_ref().map(|(_, bound)| *bound);
         let public_host = self.public_host.as_deref();
         let of_devices = |configured: PublicAddress| {
             let address = device_address.map(|bound| configured.or_of(public_host, bound));
@@ -271,7 +278,8 @@ impl Builder {
         let proxies = self.proxies;
         let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
-        let shared = Arc::new(shared.with_origins(self.http_origins));
+        let shared = shared.with_origins(self.http_origins);
+        let shared = Arc::new(shared.with_console(self.console));
         // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
@@ -314,6 +322,14 @@ impl Builder {
                 device::accept(listener, room.clone(), connections, shared, clients.clone());
             tasks.spawn("the device listener", accept);
         }
+        if let Some((listener, address)) = health {
+            info!(%address, "listening for health checks");
+            let admissions = [clients.clone(), proxies.clone()];
+            let folder = self.data_folder.clone();
+            let health = Health::new(&shared, folder, tasks.any_ended(), admissions);
+            let accept = health.accept(listener, room.clone(), connections.clone());
+            tasks.spawn("the health listener", accept);
+        }
         let listening = Listening {
             room: room.clone(),
             connections: connections.clone(),
@@ -355,40 +371,12 @@ impl Builder {
             session_address,
             http_address,
             device_address,
+            health_address,
             stop,
             tasks,
             connections,
             reloader,
         })
-    }
-}
-
-/// The tasks that the server requires, with their names.
-#[derive(Default)]
-struct Tasks {
-    running: JoinSet<io::Result<Infallible>>,
-    names: HashMap<Id, &'static str>,
-}
-
-impl Tasks {
-    fn spawn(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = io::Result<Infallible>> + Send + 'static,
-    ) {
-        self.names.insert(self.running.spawn(task).id(), name);
-    }
-
-    /// Waits until a task ends.
-    async fn ended(&mut self) -> Ended {
-        let (id, cause) = match self.running.join_next_with_id().await {
-            Some(Ok((_, Ok(never)))) => match never {},
-            Some(Ok((id, Err(error)))) => (id, error.to_string()),
-            Some(Err(error)) => (JoinError::id(&error), error.to_string()),
-            None => return std::future::pending().await,
-        };
-        let task = self.names.get(&id).copied().unwrap_or("a task");
-        Ended { task, cause }
     }
 }
 
@@ -409,6 +397,7 @@ pub struct Server {
     session_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
     device_address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: Tasks,
     connections: Connections,
@@ -425,12 +414,14 @@ impl Server {
             session: None,
             http: None,
             device: None,
+            health: None,
             enrolment_address: PublicAddress::default(),
             device_address: PublicAddress::default(),
             peer: None,
             peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
             http_origins: Vec::new(),
+            console: None,
             admin_socket: None,
             data_folder: None,
             public_host: None,
@@ -454,6 +445,12 @@ impl Server {
     #[must_use]
     pub fn device_address(&self) -> Option<SocketAddr> {
         self.device_address
+    }
+
+    /// The address of the health listener, with the actual port.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
     }
 
     /// Changes the limits and the trusted proxies, as [`Reloader::reload`].
@@ -482,7 +479,7 @@ impl Server {
     /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
     /// operations that run, at most [`Limits::shutdown_timeout`].
     pub async fn stop(mut self) {
-        self.tasks.running.shutdown().await;
+        self.tasks.stop().await;
         let _ = self.stop.send(true);
         if !self
             .connections

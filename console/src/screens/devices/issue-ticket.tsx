@@ -10,6 +10,7 @@ import { Qr } from "../../parts/qr";
 import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
+import { isRelay } from "../../site/relay";
 import { useText } from "../../text/catalogue";
 
 type Kind = "device" | "passphrase";
@@ -127,7 +128,7 @@ function Issued({
             <Copy name={text.tickets.ticket} value={ticket.uri} />
             <p class="small soft">{text.tickets.commandAbout}</p>
             <Copy name={text.tickets.command} value={command} />
-            {kind === "passphrase" ? (
+            {kind === "passphrase" && !isRelay() ? (
               <>
                 <p class="small soft">{text.tickets.pageAbout}</p>
                 <Copy name={text.tickets.page} value={page} />

@@ -4,12 +4,14 @@ import { to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { mistake, type Site } from "../../site/contract";
+import { isRelay } from "../../site/relay";
 import { useText } from "../../text/catalogue";
 
 interface Props {
   site: Site;
-  /** Why a session ended. */
+  /** Why a session ended, or why the site accepts no login. */
   notice: string | undefined;
   done: () => Promise<void>;
   /** Name and pass phrase of a throw-away site, from the link that `countersign dev` prints. */
@@ -41,7 +43,7 @@ export function Login({ site, notice, done, given }: Props) {
         </div>
         {notice ? (
           <p class="note" role="status">
-            {notice}
+            <Marked>{notice}</Marked>
           </p>
         ) : null}
         <div>
@@ -70,9 +72,15 @@ export function Login({ site, notice, done, given }: Props) {
             />
           </Form>
         </div>
-        <p>
-          <a href={to("ticket")}>{text.login.haveTicket}</a>
-        </p>
+        {isRelay() ? (
+          <p class="soft">
+            <Marked>{text.login.ticketElsewhere}</Marked>
+          </p>
+        ) : (
+          <p>
+            <a href={to("ticket")}>{text.login.haveTicket}</a>
+          </p>
+        )}
       </main>
       <Languages />
     </div>

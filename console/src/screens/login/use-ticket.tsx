@@ -4,6 +4,7 @@ import { go, to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -12,10 +13,13 @@ import { useText } from "../../text/catalogue";
 export function UseTicket({
   site,
   ticket: given,
+  notice,
   done,
 }: {
   site: Site;
   ticket: string;
+  /** Why the site accepts no login. */
+  notice: string | undefined;
   done: () => Promise<void>;
 }) {
   const text = useText();
@@ -34,6 +38,11 @@ export function UseTicket({
         <div class="brand">
           <Brand /> Countersign
         </div>
+        {notice ? (
+          <p class="note" role="status">
+            <Marked>{notice}</Marked>
+          </p>
+        ) : null}
         <div>
           <h1>{text.useTicket.title}</h1>
           <p class="soft">{text.useTicket.about}</p>

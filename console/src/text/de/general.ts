@@ -61,7 +61,15 @@ export const general = {
     nameMissing: "Geben Sie Ihren Namen bei der Site ein, zum Beispiel maria.",
     passPhraseMissing: "Geben Sie Ihre Passphrase ein.",
     haveTicket: "Ich habe ein Ticket und möchte meine Passphrase setzen",
+    ticketElsewhere:
+      "Ein Ticket verwenden Sie mit `countersign passphrase set --id NAME` oder in der Konsole der Site selbst.",
     resuming: "Ihre Sitzung wird fortgesetzt …",
+    closed: {
+      sealed:
+        "Die Site ist versiegelt und nimmt keine Anmeldungen an. Ein Betreiber öffnet sie mit `countersign site unseal`.",
+      lockdown:
+        "Die Site ist gesperrt und nimmt keine Anmeldungen an. Ihr Betreiber sieht den Grund mit `countersign lockdown status`.",
+    },
   },
   useTicket: {
     title: "Passphrase mit einem Ticket setzen",

@@ -60,7 +60,15 @@ export const general = {
     nameMissing: "Enter your name at the site, such as maria.",
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
+    ticketElsewhere:
+      "To use a ticket, run `countersign passphrase set --id NAME`, or open the site's own console.",
     resuming: "Resuming your session…",
+    closed: {
+      sealed:
+        "The site is sealed and accepts no logins. An operator unseals it with `countersign site unseal`.",
+      lockdown:
+        "The site is in lockdown and accepts no logins. Its operator sees the reason with `countersign lockdown status`.",
+    },
   },
   useTicket: {
     title: "Set a pass phrase with a ticket",

@@ -8,7 +8,7 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpGrant, Role};
+use super::{HttpCredential, HttpGrant, Role};
 use crate::id::{AccountId, SessionId};
 
 /// The channel on which an operation arrived. Apart from access control, it matters only to the
@@ -75,6 +75,23 @@ impl fmt::Display for Channel {
     }
 }
 
+/// How an operation arrived, for its audit entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Arrival {
+    /// The channel.
+    pub channel: Channel,
+    /// The credential of a request to the API.
+    pub credential: Option<HttpCredential>,
+}
+
+impl Arrival {
+    /// A ticket request over HTTP, whose application signed it with its own key.
+    pub const TICKET_REQUEST: Self = Self {
+        channel: Channel::Http,
+        credential: None,
+    };
+}
+
 /// The caller of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -127,6 +144,15 @@ impl Caller {
             role: Role::Service,
             peer: Some(site),
             ..Self::at(Channel::Peer, format!("peer {zone}"))
+        }
+    }
+
+    /// Returns how the operation arrived.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival {
+        Arrival {
+            channel: self.channel,
+            credential: self.grant.as_ref().map(|grant| grant.credential),
         }
     }
 

@@ -17,6 +17,17 @@ pub enum HttpCredential {
     Key(Thumbprint),
 }
 
+impl HttpCredential {
+    /// Returns the credential as a detail of an audit entry: the name of the detail, and its text.
+    #[must_use]
+    pub fn as_detail(&self) -> (&'static str, String) {
+        match self {
+            Self::Token(id) => ("access_token", id.to_string()),
+            Self::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
+        }
+    }
+}
+
 /// What a credential permits over HTTP. It becomes void when the credential or its account is
 /// changed; then it must be read again.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::access::{Caller, HttpCredential, Scope};
+use crate::access::{Caller, Scope};
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::content::Content;
 use crate::engine::{Refusal, Site};
@@ -174,10 +174,7 @@ impl Context {
             return Ok(serde_json::to_string(&details)?);
         };
         let mut details = serde_json::to_value(&details)?;
-        let (name, credential) = match grant.credential {
-            HttpCredential::Token(id) => ("access_token", id.to_string()),
-            HttpCredential::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
-        };
+        let (name, credential) = grant.credential.as_detail();
         if let Some(details) = details.as_object_mut() {
             details.insert(name.to_owned(), credential.into());
         }

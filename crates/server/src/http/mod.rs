@@ -8,6 +8,7 @@
 //! GET  /.well-known/countersign       the site's id and keys, signed with the site key
 //! *    /api/v1/…                      operations
 //! GET  /session                       a WebSocket that carries a session
+//! GET  /console/…                     the files of the web console
 //! ```
 //!
 //! Messages are signed, and encrypted if they are secret, so that TLS is not required and a proxy may forward
@@ -17,6 +18,7 @@
 mod api;
 mod authenticate;
 mod body;
+mod console;
 mod reply;
 mod route;
 mod stalled;
@@ -50,6 +52,8 @@ use crate::shared::Shared;
 use api::Api;
 use body::ReplyBody;
 use stalled::Stalled;
+
+pub use console::{ConsoleRelay, RelayError};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;
@@ -136,8 +140,12 @@ impl Peer {
 
     /// The network whose turn at public-key work the request uses.
     fn network(&self) -> Source {
-        let connection = Source::from(self.connection.address.ip());
-        self.source.unwrap_or(connection).network()
+        self.source.unwrap_or(self.proxy()).network()
+    }
+
+    /// The other end of the connection.
+    fn proxy(&self) -> Source {
+        self.connection.address.ip().into()
     }
 
     /// A request of an application was verified.
@@ -230,7 +238,9 @@ async fn serve(
         let (connection, api, shared) = answering.clone();
         async move {
             let peer = Peer::of(&request, &connection, &shared);
-            Ok::<_, Infallible>(route::answer(request, &peer, &api, &shared).await)
+            let reply = route::answer(request, &peer, &api, &shared).await;
+            shared.meters.responded(reply.status());
+            Ok::<_, Infallible>(reply)
         }
     });
     let serving = http1::Builder::new()

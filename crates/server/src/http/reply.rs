@@ -14,8 +14,8 @@ pub(super) type Reply = Response<ReplyBody>;
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
 /// A response with a body.
-pub(super) fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(ReplyBody::from(body));
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: impl Into<ReplyBody>) -> Reply {
+    let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     let fields = reply.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -135,6 +135,24 @@ pub(super) fn foreign_origin() -> Reply {
         StatusCode::FORBIDDEN,
         "foreign-origin",
         "pages of this origin may not open sessions; an operator can allow it with listen.http_origins",
+    )
+}
+
+/// The request names another host than that of the listener.
+pub(super) fn misdirected() -> Reply {
+    named(
+        StatusCode::MISDIRECTED_REQUEST,
+        "misdirected",
+        "open the console at the address that `countersign console` printed",
+    )
+}
+
+/// The relay does not reach the site.
+pub(super) fn unreachable() -> Reply {
+    named(
+        StatusCode::BAD_GATEWAY,
+        "unreachable",
+        "the site cannot be reached; check its address and that it runs",
     )
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Accepted {
 
 /// Why a request opens no WebSocket.
 #[derive(Debug, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     /// It is no upgrade to version 13 of WebSocket with our subprotocol.
     NotUpgrade,
     /// A page of another origin sent it.
@@ -62,9 +62,10 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
     if peer.is_refused(shared) {
         return reply::busy();
     }
-    let key = (request.version() == Version::HTTP_11)
-        .then(|| key(request.headers(), shared.origins()))
-        .unwrap_or(Err(Refused::NotUpgrade));
+    let key = match request.version() {
+        Version::HTTP_11 => key(request.headers(), shared.origins()),
+        _ => Err(Refused::NotUpgrade),
+    };
     match key.map(|key| derive_accept_key(key.as_bytes())) {
         Ok(accept) => {
             let (connection, proxies) = (&peer.connection, shared.proxies());
@@ -89,8 +90,16 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
             *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(Accepted { on, client, place });
             reply::web_socket(&accept, SESSION_SUBPROTOCOL)
         }
-        Err(Refused::NotUpgrade) => reply::upgrade_required(),
-        Err(Refused::Origin) => reply::foreign_origin(),
+        Err(refused) => refused.reply(),
+    }
+}
+
+impl Refused {
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::NotUpgrade => reply::upgrade_required(),
+            Self::Origin => reply::foreign_origin(),
+        }
     }
 }
 
@@ -157,7 +166,7 @@ pub(super) async fn serve(
 }
 
 /// The key of a request to upgrade.
-fn key<'h>(headers: &'h HeaderMap, origins: &[String]) -> Result<&'h str, Refused> {
+pub(super) fn key<'h>(headers: &'h HeaderMap, origins: &[String]) -> Result<&'h str, Refused> {
     let is_upgrade = lists(headers, CONNECTION, |one| {
         one.eq_ignore_ascii_case("upgrade")
     }) && lists(headers, header::UPGRADE, |one| {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use countersign_client::{CallError, Connector, LoginAs};
+use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{Goodbye, LoginError};
 use countersign_proto::uri::SiteUri;
@@ -24,9 +25,11 @@ use crate::operations::{PIECE, site};
 
 /// A request to open a session at the HTTP listener.
 pub(crate) fn request(address: SocketAddr) -> Request {
-    let mut request = format!("ws://{address}/session")
-        .into_client_request()
-        .unwrap();
+    request_of(&format!("ws://{address}/session"))
+}
+
+fn request_of(url: &str) -> Request {
+    let mut request = url.into_client_request().unwrap();
     let protocol = HeaderValue::from_static("countersign.session.1");
     let fields = request.headers_mut();
     fields.insert("sec-websocket-protocol", protocol);
@@ -51,6 +54,22 @@ pub(crate) async fn refused(served: &ServedSite, change: impl FnOnce(&mut Reques
     }
 }
 
+/// The status of the response to a request with this URL and origin.
+pub(crate) async fn open_at(url: &str, origin: Option<&str>) -> u16 {
+    let mut request = request_of(url);
+    if let Some(origin) = origin {
+        let origin = HeaderValue::from_str(origin).unwrap();
+        request.headers_mut().insert("origin", origin);
+    }
+    let address = request.uri().authority().unwrap().as_str();
+    let socket = TcpStream::connect(address).await.unwrap();
+    match client_async(request, socket).await {
+        Ok((_, response)) => response.status().as_u16(),
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// The URI of a bridge: it puts what arrives into messages of at most `most` bytes.
 async fn bridge(served: &ServedSite, most: usize) -> SiteUri {
     bridge_with(served, most, |_| {}).await
@@ -60,17 +79,36 @@ async fn bridge(served: &ServedSite, most: usize) -> SiteUri {
 pub(crate) async fn bridge_with(
     served: &ServedSite,
     most: usize,
-    change: impl Fn(&mut Request) + Copy + Send + 'static,
+    change: impl Fn(&mut Request) + Send + 'static,
+) -> SiteUri {
+    let address = served.server.http_address().unwrap();
+    let make = move || {
+        let mut request = request(address);
+        change(&mut request);
+        request
+    };
+    bridge_by(make, *served.uri.site_key(), most).await
+}
+
+/// A bridge to the WebSocket at this URL.
+pub(crate) async fn bridge_to(url: String, site_key: SitePublicKey, most: usize) -> SiteUri {
+    bridge_by(move || request_of(&url), site_key, most).await
+}
+
+/// A bridge that opens WebSockets with these requests.
+async fn bridge_by(
+    make: impl Fn() -> Request + Send + 'static,
+    site_key: SitePublicKey,
+    most: usize,
 ) -> SiteUri {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let address = served.server.http_address().unwrap();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
+            let request = make();
             tokio::spawn(async move {
+                let address = request.uri().authority().unwrap().as_str();
                 let socket = TcpStream::connect(address).await.unwrap();
-                let mut request = request(address);
-                change(&mut request);
                 let (socket, _) = client_async(request, socket).await.unwrap();
                 let (mut to_site, mut from_site) = socket.split();
                 let (mut from_client, mut to_client) = client.into_split();
@@ -98,7 +136,7 @@ pub(crate) async fn bridge_with(
             });
         }
     });
-    SiteUri::new("127.0.0.1", port, *served.uri.site_key()).unwrap()
+    SiteUri::new("127.0.0.1", port, site_key).unwrap()
 }
 
 fn maria() -> LoginAs {

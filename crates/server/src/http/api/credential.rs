@@ -1,7 +1,8 @@
 //! Who sends a request: the credential in its head.
 //!
 //! ```text
-//! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token
+//! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token, if it is cached
+//!                                ─▶ turn ─▶ grant of the token from the store
 //! signature, signature-input  ─▶ form ─▶ turn at public-key work ─▶ grant of the key ─▶ signature
 //!                                ─▶ time ─▶ nonce is new; the content is compared when it was read
 //! ```
@@ -139,8 +140,18 @@ async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, P
     let Some(token) = token else {
         return Err(refused(peer, shared));
     };
-    let found = log_trouble(shared.site.token_caller(&token, clock::now()).await);
-    match found.map_err(|_| Problem::busy())? {
+    let cached = shared.site.cached_token_caller(&token, clock::now());
+    let found = match cached {
+        Some(caller) => Some(caller),
+        None => {
+            // A read of the store, which any client can cause: the networks take turns.
+            let turn = shared.logins.turn(peer.network()).await;
+            let _turn = turn.ok_or_else(Problem::busy)?;
+            let read = shared.site.token_caller(&token, clock::now()).await;
+            log_trouble(read).map_err(|_| Problem::busy())?
+        }
+    };
+    match found {
         Some(caller) => {
             peer.authenticated(shared);
             Ok(caller)
@@ -199,6 +210,8 @@ fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestPar
         path: head.uri.path(),
         query: head.uri.query(),
         content_digest: single(&head.headers, "content-digest")?,
+        if_match: single(&head.headers, "if-match")?,
+        idempotency_key: single(&head.headers, "idempotency-key")?,
     })
 }
 
@@ -213,8 +226,9 @@ fn bearer(field: &str) -> Option<&str> {
 /// Counts an invalid credential against its source.
 fn refused(peer: &Peer, shared: &Shared) -> Problem {
     peer.punish(Abuse::NotAuthenticated, shared);
-    if let Some(source) = peer.source {
-        counting::api_request_failed(shared, source);
+    match peer.source {
+        Some(source) => counting::api_request_failed(shared, source),
+        None => counting::proxied_request_failed(shared, peer.proxy()),
     }
     Problem::not_authenticated(true)
 }

@@ -35,7 +35,8 @@ pub(super) fn to(
         return Err(Problem::of_outcome(outcome));
     }
     let Some(content) = content else {
-        return Ok(with(entry, operation, status(entry), outcome.data.get()));
+        let data = outcome.data.get();
+        return Ok(with(entry, operation, (status(entry), data), running));
     };
     let mut reply = Reply::new(ReplyBody::content(content, running));
     let fields = reply.headers_mut();
@@ -54,9 +55,15 @@ pub(super) fn status(entry: &Entry) -> StatusCode {
     }
 }
 
-/// The response with the data of a result.
-pub(super) fn with(entry: &Entry, operation: &Operation, status: StatusCode, data: &str) -> Reply {
-    let mut reply = reply::reply(status, JSON, data.to_owned());
+/// The response with the data of a result. It counts as unsent until the client has read it.
+pub(super) fn with(
+    entry: &Entry,
+    operation: &Operation,
+    (status, data): (StatusCode, &str),
+    running: Running,
+) -> Reply {
+    let unsent = ReplyBody::unsent(data.to_owned(), running.answered(data.len()));
+    let mut reply = reply::reply(status, JSON, unsent);
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     let fields = reply.headers_mut();
     if let Some(tag) = entity_tag(&data) {

@@ -210,6 +210,39 @@ async fn an_account_has_a_limit_on_requests_that_run() {
     time::until(async || robot.call("GET", "/self", "").await.status == 200).await;
 }
 
+fn large() -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Entry::new("test", "large")
+        .summary("Returns more than the buffers of a connection hold.")
+        .allow(&Role::ALL)
+        .rest(RestMethod::Post, "/large")
+        .handler(|_, _: Nothing| async { Ok(Answer::new("x".repeat(32 << 20))) })
+}
+
+/// A response that its client did not read was counted no more once it was made: an account had as many
+/// of them in memory as connections.
+#[tokio::test]
+async fn an_account_whose_responses_are_not_read_gets_no_more_of_them() {
+    let site = TestSite::builder().operations(|| vec![large()]);
+    let served = site.serve().await;
+    let robot = Program::robot(&served, &["test.large", "self.show"]).await;
+    let address = served.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = robot.request("POST", "/large", &[], "");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 15];
+    socket.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    let refused = robot.call("GET", "/self", "").await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "busy"));
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() > 32 << 20);
+    time::until(async || robot.call("GET", "/self", "").await.status == 200).await;
+}
+
 #[tokio::test]
 async fn pages_of_other_origins_may_call_if_an_admin_named_them() {
     let served = TestSite::builder().serve().await;
