@@ -1,9 +1,20 @@
 //! Admits connections: by the limits of [`countersign_net::admission`] and the penalties of sources.
+//!
+//! ```text
+//! TCP, HTTP, devices, peers ─────────────────────────────▶ clients
+//! HTTP from a trusted proxy ──▶ proxies
+//!                                 │ upgrade to a session
+//!                                 ├── the proxy names the client ──▶ clients
+//!                                 └── it names none ──▶ proxied sessions
+//! ```
+
+mod account_shares;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use countersign_core::id::AccountId;
 use countersign_core::throttle::{Abuse, Source, Throttle};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
@@ -13,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::debug;
 
+use self::account_shares::{AccountShares, Held};
 use crate::clock;
 use crate::limits::Limits;
 
@@ -45,64 +57,102 @@ impl From<Rejected> for NotAdmitted {
 
 /// Admits connections.
 pub(crate) struct Admission {
-    /// The penalties that are checked and recorded; `None` for trusted proxies.
-    throttle: Option<Arc<Throttle>>,
+    group: Group,
     places: Arc<admission::Admission<Source>>,
+}
+
+/// The connections that an admission counts together.
+enum Group {
+    /// Clients with a source, which may have a penalty.
+    Clients(Arc<Throttle>),
+    /// HTTP connections of trusted proxies.
+    Proxies {
+        /// The admission of sessions whose client the proxy names.
+        named: Arc<Admission>,
+        /// The admission of the other sessions.
+        unnamed: Arc<Admission>,
+    },
+    /// Sessions whose client a trusted proxy does not name. Each account has a share of them.
+    ProxiedSessions(Arc<AccountShares>),
 }
 
 impl Admission {
     /// The admission of clients, with these limits and the penalties of the site.
     pub(crate) fn new(limits: &Limits, throttle: Arc<Throttle>) -> Arc<Self> {
-        Arc::new(Self {
-            throttle: Some(throttle),
-            places: admission::Admission::new(of_clients(limits)),
-        })
+        Self::of(Group::Clients(throttle), limits)
     }
 
     /// The admission of trusted proxies: a limit of their own, which other clients cannot use up, and no
-    /// penalties, since a proxy forwards the requests of others.
-    pub(crate) fn for_proxies(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
-            throttle: None,
-            places: admission::Admission::new(of_proxies(limits)),
-        })
+    /// penalties, since a proxy forwards the requests of others. A connection that becomes a session
+    /// gives its place back, so that sessions, which last, leave the places to requests.
+    pub(crate) fn for_proxies(limits: &Limits, clients: Arc<Self>) -> Arc<Self> {
+        let accounts = AccountShares::new(limits.proxied_sessions);
+        let unnamed = Self::of(Group::ProxiedSessions(accounts), limits);
+        let named = clients;
+        Self::of(Group::Proxies { named, unnamed }, limits)
+    }
+
+    fn of(group: Group, limits: &Limits) -> Arc<Self> {
+        let places = admission::Admission::new(group.limits(limits));
+        Arc::new(Self { group, places })
     }
 
     /// Changes the limits.
     pub(crate) fn keep_to(&self, limits: &Limits) {
-        self.places.set_limits(match self.throttle {
-            Some(_) => of_clients(limits),
-            None => of_proxies(limits),
-        });
+        self.places.set_limits(self.group.limits(limits));
+        match &self.group {
+            Group::Clients(_) => {}
+            Group::Proxies { unnamed, .. } => unnamed.keep_to(limits),
+            Group::ProxiedSessions(accounts) => accounts.keep_to(limits.proxied_sessions),
+        }
     }
 
-    /// The number of connections, and how many of them are unauthenticated.
+    /// The number of connections, with the sessions of proxies, and how many are unauthenticated.
     pub(crate) fn count(&self) -> (usize, usize) {
-        self.places.count()
+        let (connections, unauthenticated) = self.places.count();
+        let (more, unauthenticated_more) = match &self.group {
+            Group::Proxies { unnamed, .. } => unnamed.places.count(),
+            Group::Clients(_) | Group::ProxiedSessions(_) => (0, 0),
+        };
+        (connections + more, unauthenticated + unauthenticated_more)
     }
 
     /// Makes room when no descriptor is left: evicts connections of these admissions, beginning with the one
     /// that has most.
     pub(crate) fn room(admissions: [&Self; 2]) -> Arc<DescriptorReserve> {
-        DescriptorReserve::new(admissions.map(|one| one.places.clone()).into())
+        let sessions = admissions.iter().filter_map(|one| match &one.group {
+            Group::Proxies { unnamed, .. } => Some(unnamed.places.clone()),
+            Group::Clients(_) | Group::ProxiedSessions(_) => None,
+        });
+        let all = admissions.iter().map(|one| one.places.clone());
+        DescriptorReserve::new(all.chain(sessions).collect())
     }
 
     /// Admits a connection at the current time.
     ///
     /// # Errors
     /// [`NotAdmitted`]: close the connection at once.
-    pub(crate) fn admit_from(&self, peer: SocketAddr) -> Result<Admitted, NotAdmitted> {
+    pub(crate) fn admit_from(self: &Arc<Self>, peer: SocketAddr) -> Result<Admitted, NotAdmitted> {
+        self.admit_now(peer.ip().into())
+    }
+
+    fn admit_now(self: &Arc<Self>, from: Source) -> Result<Admitted, NotAdmitted> {
         let random = u32::from_be_bytes(fresh(&mut SystemEntropy));
-        self.admit(peer.ip().into(), clock::now(), random)
+        self.admit(from, clock::now(), random)
     }
 
     /// Admits a connection, counted until the returned value is dropped. `random` is uniformly random.
     ///
     /// # Errors
     /// [`NotAdmitted`]: close the connection at once.
-    fn admit(&self, from: Source, now: Timestamp, random: u32) -> Result<Admitted, NotAdmitted> {
-        let penalty = |throttle: &Arc<Throttle>| throttle.penalties().refused_until(from, now);
-        if self.throttle.as_ref().and_then(penalty).is_some() {
+    fn admit(
+        self: &Arc<Self>,
+        from: Source,
+        now: Timestamp,
+        random: u32,
+    ) -> Result<Admitted, NotAdmitted> {
+        let penalty = |throttle: &Throttle| throttle.penalties().refused_until(from, now);
+        if self.throttle().and_then(penalty).is_some() {
             return Err(NotAdmitted::Penalized);
         }
         let origin = Origin {
@@ -111,32 +161,83 @@ impl Admission {
         };
         Ok(Admitted {
             place: self.places.admit(origin, random)?,
-            throttle: self.throttle.clone(),
+            admission: self.clone(),
             source: from,
+            is_authenticated: false,
+            held: None,
             returned: None,
         })
+    }
+
+    /// The penalties that are checked and recorded; `None` behind trusted proxies, where a source is
+    /// that of the proxy.
+    fn throttle(&self) -> Option<&Throttle> {
+        match &self.group {
+            Group::Clients(throttle) => Some(throttle),
+            Group::Proxies { .. } | Group::ProxiedSessions(_) => None,
+        }
+    }
+}
+
+impl Group {
+    fn limits(&self, limits: &Limits) -> admission::Limits {
+        match self {
+            Self::Clients(_) => of_clients(limits),
+            Self::Proxies { .. } => of_proxies(limits.proxied_connections),
+            Self::ProxiedSessions(_) => of_proxied_sessions(limits.proxied_sessions),
+        }
     }
 }
 
 /// A connection that was admitted.
 pub(crate) struct Admitted {
     place: admission::Admitted<Source>,
-    throttle: Option<Arc<Throttle>>,
+    admission: Arc<Admission>,
     source: Source,
+    is_authenticated: bool,
+    /// The place among the proxied sessions of its account.
+    held: Option<Held>,
     /// The receiver of the eviction, if it was taken and given back.
     returned: Option<oneshot::Receiver<()>>,
 }
 
 impl Admitted {
-    /// The source of the connection.
+    /// The source of the connection, which may be that of a trusted proxy.
     pub(crate) fn source(&self) -> Source {
         self.source
     }
 
-    /// Counts what the client does from here on for this source, which a trusted proxy named.
-    pub(crate) fn count_for(&mut self, source: Source, throttle: Arc<Throttle>) {
-        self.source = source;
-        self.throttle = Some(throttle);
+    /// The source of the client; `None` if a trusted proxy forwards the connection and names none.
+    pub(crate) fn client(&self) -> Option<Source> {
+        self.admission.throttle().map(|_| self.source)
+    }
+
+    /// The place of a session that begins on this HTTP connection, for the client that a trusted proxy
+    /// named; `None` if the connection keeps its place. A request with a credential authenticated the
+    /// connection and not the session, so the session begins in a place that may be evicted.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`]: refuse the session.
+    pub(crate) fn for_session(&self, named: Option<Source>) -> Result<Option<Self>, NotAdmitted> {
+        let (admission, source) = match (&self.admission.group, named) {
+            (Group::Proxies { named, .. }, Some(client)) => (named, client),
+            (Group::Proxies { unnamed, .. }, None) => (unnamed, self.source),
+            // The address became that of a proxy after the connection began.
+            (_, Some(client)) => (&self.admission, client),
+            (_, None) if self.is_authenticated => (&self.admission, self.source),
+            (_, None) => return Ok(None),
+        };
+        admission.admit_now(source).map(Some)
+    }
+
+    /// Takes a place of this account for its session until the connection ends. Returns `false` if the
+    /// account has as many sessions of this kind as it may have.
+    pub(crate) fn hold_for(&mut self, account: AccountId) -> bool {
+        let Group::ProxiedSessions(accounts) = &self.admission.group else {
+            return true;
+        };
+        self.held = accounts.hold(account);
+        self.held.is_some()
     }
 
     /// Becomes ready when the connection is evicted; at most once.
@@ -169,8 +270,9 @@ impl Admitted {
 
     /// The client is authenticated: the connection is never evicted.
     pub(crate) fn authenticated(&mut self) {
+        self.is_authenticated = true;
         self.place.authenticated();
-        if let Some(throttle) = &self.throttle {
+        if let Some(throttle) = self.admission.throttle() {
             throttle
                 .penalties()
                 .authenticated(self.source(), clock::now());
@@ -179,7 +281,7 @@ impl Admitted {
 
     /// Records abuse by the source.
     pub(crate) fn punish(&self, abuse: Abuse, now: Timestamp) {
-        if let Some(throttle) = &self.throttle {
+        if let Some(throttle) = self.admission.throttle() {
             throttle.penalties().record_abuse(self.source(), abuse, now);
         }
     }
@@ -204,8 +306,7 @@ fn of_clients(limits: &Limits) -> admission::Limits {
 }
 
 /// The limits of trusted proxies: only their number in total is limited.
-fn of_proxies(limits: &Limits) -> admission::Limits {
-    let share = limits.proxied_connections;
+fn of_proxies(share: usize) -> admission::Limits {
     admission::Limits {
         connections: share,
         per_source: usize::MAX,
@@ -217,6 +318,16 @@ fn of_proxies(limits: &Limits) -> admission::Limits {
     }
 }
 
+/// The limits of sessions whose client is unknown: half of the places stay for those that have logged in.
+fn of_proxied_sessions(share: usize) -> admission::Limits {
+    let unauthenticated = (share / 2).max(1);
+    admission::Limits {
+        unauthenticated,
+        early: unauthenticated,
+        ..of_proxies(share)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +336,7 @@ mod tests {
 
     impl Admission {
         /// A connection that random early drop spares.
-        fn from(&self, last: u8) -> Result<Admitted, NotAdmitted> {
+        fn from(self: &Arc<Self>, last: u8) -> Result<Admitted, NotAdmitted> {
             self.admit(Source::V4([192, 0, 2, last].into()), NOW, u32::MAX)
         }
     }
@@ -239,7 +350,7 @@ mod tests {
             ..Limits::default()
         };
         let clients = Admission::new(&limits, Arc::default());
-        let proxies = Admission::for_proxies(&limits);
+        let proxies = Admission::for_proxies(&limits, clients.clone());
         let idle: Vec<Admitted> = (0..25).map(|_| clients.from(1).unwrap()).collect();
         for _ in 0..16 {
             idle[0].punish(Abuse::Malformed, NOW);
@@ -266,5 +377,86 @@ mod tests {
         let later = NOW.plus_millis(15_000);
         let source = admitted.source();
         assert!(admission.admit(source, later, u32::MAX).is_ok());
+    }
+
+    /// A member opened sessions through the proxy until no request of others had a place: REST, tickets
+    /// and the console were closed for all.
+    #[test]
+    fn sessions_through_a_proxy_take_no_place_of_requests() {
+        let limits = Limits {
+            proxied_connections: 4,
+            proxied_sessions: 16,
+            ..Limits::default()
+        };
+        let clients = Admission::new(&limits, Arc::default());
+        let proxies = Admission::for_proxies(&limits, clients.clone());
+        let session = |named: Option<u8>| {
+            let connection = proxies.from(1).unwrap();
+            let named = named.map(|last| Source::V4([203, 0, 113, last].into()));
+            let session = connection.for_session(named).map(Option::unwrap);
+            session.map(|mut session| {
+                session.authenticated();
+                session
+            })
+        };
+        // With a named client it counts as a connection of that client does.
+        let named = session(Some(7)).unwrap();
+        assert_eq!(named.client(), Some(named.source()));
+        assert_eq!(clients.places.count(), (1, 0));
+        // Without, one account gets an eighth of the places.
+        let (account, other) = (
+            AccountId::from_bytes([1; 16]),
+            AccountId::from_bytes([2; 16]),
+        );
+        let mut open = Vec::new();
+        for _ in 0..2 {
+            open.push(session(None).unwrap());
+            assert!(open.last_mut().unwrap().hold_for(account));
+        }
+        let mut third = session(None).unwrap();
+        assert_eq!(third.client(), None);
+        assert!(!third.hold_for(account) && third.hold_for(other));
+        open.pop();
+        assert!(session(None).unwrap().hold_for(account));
+        // All places of such sessions are taken, and each request still has one.
+        open.extend((0..14).map(|_| session(None).unwrap()));
+        assert_eq!(session(None).err(), Some(NotAdmitted::Full));
+        let requests: Vec<_> = (0..4).map(|_| proxies.from(1).unwrap()).collect();
+        assert_eq!((requests.len(), proxies.places.count()), (4, (4, 4)));
+        assert!(clients.from(2).is_ok());
+    }
+
+    /// Attempts to log in filled the places of sessions through the proxy.
+    #[test]
+    fn logins_through_a_proxy_leave_half_of_the_places_to_sessions() {
+        let limits = Limits {
+            proxied_sessions: 8,
+            ..Limits::default()
+        };
+        let proxies = Admission::for_proxies(&limits, Admission::new(&limits, Arc::default()));
+        let attempt = || proxies.from(1).unwrap().for_session(None).unwrap().unwrap();
+        let mut attempts: Vec<_> = (0..9).map(|_| attempt()).collect();
+        for attempt in &mut attempts[5..] {
+            attempt.authenticated();
+        }
+        let mut evicted = attempts[..5]
+            .iter_mut()
+            .map(|attempt| attempt.ended().unwrap().try_recv().is_ok());
+        assert!(evicted.all(|evicted| evicted));
+    }
+
+    /// A request with a token authenticated the connection, and the session that began on it could
+    /// never be evicted.
+    #[test]
+    fn a_session_begins_unauthenticated_after_a_request_with_a_credential() {
+        let clients = Admission::new(&Limits::default(), Arc::default());
+        let mut connection = clients.from(1).unwrap();
+        assert!(connection.for_session(None).unwrap().is_none());
+        connection.authenticated();
+        let mut session = connection.for_session(None).unwrap().unwrap();
+        drop(connection);
+        assert_eq!(clients.places.count(), (1, 1));
+        assert!(clients.places.evict());
+        assert!(session.ended().unwrap().try_recv().is_ok());
     }
 }

@@ -30,7 +30,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// called, it is logged and counted as a failed login, whatever ended it.
 pub(crate) struct PendingLogin {
     shared: Arc<Shared>,
-    address: IpAddr,
+    /// The client's address; `None` if a trusted proxy names none.
+    address: Option<IpAddr>,
     source: Source,
     name: String,
     succeeded: bool,
@@ -38,7 +39,12 @@ pub(crate) struct PendingLogin {
 
 impl PendingLogin {
     /// `name` is the account name, or `key` and the thumbprint of a service's key.
-    pub(crate) fn new(shared: Arc<Shared>, address: IpAddr, source: Source, name: String) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        address: Option<IpAddr>,
+        source: Source,
+        name: String,
+    ) -> Self {
         Self {
             shared,
             address,
@@ -59,15 +65,24 @@ impl Drop for PendingLogin {
         if self.succeeded {
             return;
         }
-        login_failed(self.address, &self.name);
         let outcome = AuditOutcome::Failed;
         let failed = Occurrence::of_source(self.source, Channel::Session, "session.login", outcome);
-        self.shared.note(failed.with("name", self.name.as_str()));
+        let failed = failed.with("name", self.name.as_str());
+        self.shared.note(match self.address {
+            Some(_) => failed,
+            None => failed.with("through", "trusted proxy"),
+        });
+        login_failed(self.address, &self.name);
     }
 }
 
-fn login_failed(source: IpAddr, name: &str) {
-    info!(source = %source.to_canonical(), ?name, "login failed");
+/// Logs a failed login. No line names a trusted proxy as the source: a program that reads the log
+/// would ban all its clients.
+fn login_failed(source: Option<IpAddr>, name: &str) {
+    match source {
+        Some(source) => info!(source = %source.to_canonical(), ?name, "login failed"),
+        None => info!(?name, "login failed through a trusted proxy"),
+    }
 }
 
 /// Logs and counts an HTTP request that failed verification.
@@ -275,9 +290,9 @@ mod tests {
     fn fail2ban_reads_the_lines_of_failed_logins_and_requests() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let log = logged(|| {
-            login_failed(address("192.0.2.7"), "maria@example.org");
-            login_failed(address("::ffff:192.0.2.8"), "maria@example.org");
-            login_failed(address("2001:db8::1"), "maria@example.org");
+            login_failed(Some(address("192.0.2.7")), "maria@example.org");
+            login_failed(Some(address("::ffff:192.0.2.8")), "maria@example.org");
+            login_failed(Some(address("2001:db8::1")), "maria@example.org");
             request_failed_line(Source::from(address("192.0.2.9")));
             request_failed_line(Source::from(address("2001:db8:0:1::7")));
             api_request_failed_line(Source::from(address("192.0.2.11")));
@@ -297,11 +312,24 @@ mod tests {
         assert_eq!(banned_in_journal(&log), expected, "{log}");
     }
 
+    /// A member who failed logins over a WebSocket had fail2ban ban the proxy on 127.0.0.1, and with it
+    /// all its clients.
+    #[test]
+    fn no_line_of_a_failed_login_names_a_trusted_proxy() {
+        let log = logged(|| login_failed(None, "maria@example.org"));
+        assert!(
+            log.contains("login failed through a trusted proxy"),
+            "{log}"
+        );
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert_eq!((banned(&log).len(), banned_in_journal(&log).len()), (0, 0));
+    }
+
     /// With a line end in a name, an attacker could forge a log line and have any address banned.
     #[test]
     fn no_name_forges_a_log_line() {
         let forged = "x\"\n2026-03-01T12:00:00Z  INFO login failed source=198.51.100.1 name=\"y\u{2028}\u{202e}";
-        let log = logged(|| login_failed("192.0.2.7".parse().unwrap(), forged));
+        let log = logged(|| login_failed("192.0.2.7".parse().ok(), forged));
         assert_eq!(log.lines().count(), 1, "{log}");
         assert_eq!(banned(&log), ["192.0.2.7"], "{log}");
         assert!(

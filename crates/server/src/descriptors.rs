@@ -92,25 +92,33 @@ impl Reserve {
     pub fn lower(&self, limits: &Limits) -> Limits {
         let asked = limits
             .connections
-            .saturating_add(limits.proxied_connections);
+            .saturating_add(limits.proxied_connections)
+            .saturating_add(limits.proxied_sessions);
         if asked <= self.connections {
             return limits.clone();
         }
         let proxied = limits.proxied_connections.min(self.connections / 8);
-        let connections = limits.connections.min(self.connections - proxied);
+        let proxied_sessions = limits.proxied_sessions.min(self.connections / 8);
+        let left = self.connections - proxied - proxied_sessions;
+        let connections = limits.connections.min(left);
         let unauthenticated = limits.unauthenticated.min(connections / 2);
         let sessions_per_account = limits.sessions_per_account.min(connections / 2);
+        // A share of a limit that fits stays as it was set: a share of a low one would be nothing.
+        let is_lower = unauthenticated < limits.unauthenticated;
+        let share = |limit: usize, part: usize| match is_lower {
+            true => limit.min(unauthenticated / part),
+            false => limit,
+        };
         Limits {
             proxied_connections: proxied,
+            proxied_sessions,
             connections,
             connections_per_source: limits.connections_per_source.min(connections / 4),
             connections_per_network: limits.connections_per_network.min(connections / 2),
             unauthenticated,
-            unauthenticated_per_source: limits.unauthenticated_per_source.min(unauthenticated / 4),
-            unauthenticated_per_network: limits
-                .unauthenticated_per_network
-                .min(unauthenticated / 2),
-            unauthenticated_early_drop: limits.unauthenticated_early_drop.min(unauthenticated / 2),
+            unauthenticated_per_source: share(limits.unauthenticated_per_source, 4),
+            unauthenticated_per_network: share(limits.unauthenticated_per_network, 2),
+            unauthenticated_early_drop: share(limits.unauthenticated_early_drop, 2),
             sessions_per_account,
             suspended_sessions_per_account: limits
                 .suspended_sessions_per_account
@@ -128,6 +136,7 @@ pub(crate) fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
         files = reserve.allowed,
         connections,
         proxied,
+        proxied_sessions = fitting.proxied_sessions,
         unauthenticated = fitting.unauthenticated,
         admin_socket = reserve.admin_socket,
         peers = reserve.peers,
@@ -155,8 +164,9 @@ mod tests {
     fn limits_fit_the_descriptors_of_the_process() {
         let reserve = Reserve::of(1_024, 30).unwrap();
         let limits = reserve.lower(&Limits::default());
-        let clients = limits.connections + limits.proxied_connections;
-        let taken = clients + reserve.admin_socket + reserve.peers + reserve.other;
+        let proxied = limits.proxied_connections + limits.proxied_sessions;
+        let own = reserve.admin_socket + reserve.peers + reserve.other;
+        let taken = limits.connections + proxied + own;
         assert_eq!(taken, 1_024);
         assert!(reserve.peers >= 32 && limits.connections >= 512);
         assert!(limits.unauthenticated * 2 <= limits.connections);
@@ -166,13 +176,31 @@ mod tests {
         assert!(reserve.admin_socket >= 32 && reserve.other >= 30 + DATABASE + FILES);
     }
 
+    /// With `unauthenticated = 2` and few descriptors no source could connect: it was allowed a quarter
+    /// of two connections.
+    #[test]
+    fn a_low_limit_on_unauthenticated_connections_closes_no_source_out() {
+        let configured = Limits {
+            unauthenticated: 2,
+            unauthenticated_early_drop: 2,
+            ..Limits::default()
+        };
+        let limits = Reserve::of(1_024, 30).unwrap().lower(&configured);
+        assert_eq!(
+            (limits.unauthenticated, limits.unauthenticated_early_drop),
+            (2, 2)
+        );
+        assert_eq!(limits.unauthenticated_per_source, 256);
+    }
+
     #[test]
     fn limits_that_fit_are_not_changed() {
         let reserve = Reserve::of(30_000, 30).unwrap();
         assert_eq!(reserve.lower(&Limits::default()), Limits::default());
         let exactly = Limits {
-            connections: reserve.connections - 5,
+            connections: reserve.connections - 9,
             proxied_connections: 5,
+            proxied_sessions: 4,
             ..Limits::default()
         };
         assert_eq!(reserve.lower(&exactly), exactly);

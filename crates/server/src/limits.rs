@@ -13,6 +13,10 @@ pub struct Limits {
     /// HTTP connections of trusted proxies, counted apart from `connections`: other clients with a
     /// proxy's address cannot use them up and so close HTTP for the applications behind the proxy.
     pub proxied_connections: usize,
+    /// Sessions over WebSockets whose client a trusted proxy does not name, counted apart from the
+    /// others: they last, and so would leave no place to requests. Half of the places stay for those
+    /// that have logged in, and an account has an eighth.
+    pub proxied_sessions: usize,
     /// Connections from one source (an IPv4 address or an IPv6 /64): one host cannot take all.
     pub connections_per_source: usize,
     /// Connections from one network (an IPv4 address or an IPv6 /48): one customer of a provider may
@@ -84,6 +88,7 @@ impl Default for Limits {
         Self {
             connections: 24_000,
             proxied_connections: 1_024,
+            proxied_sessions: 1_024,
             connections_per_source: 1_024,
             connections_per_network: 4_096,
             unauthenticated: 4_096,

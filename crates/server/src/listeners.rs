@@ -272,6 +272,7 @@ impl Builder {
         let mut limits = self.limits;
         if http.is_none() {
             limits.proxied_connections = 0;
+            limits.proxied_sessions = 0;
         }
         let limits = fit(&limits, &reserve);
         let proxies = self.proxies;
@@ -282,7 +283,7 @@ impl Builder {
         // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
-        let proxies = Admission::for_proxies(&limits);
+        let proxies = Admission::for_proxies(&limits, clients.clone());
         let room = Admission::room([&clients, &proxies]);
         let mut tasks = Tasks::default();
         let connections = Connections::default();

@@ -30,6 +30,7 @@ impl Reloader {
         };
         if !self.serves_http {
             limits.proxied_connections = 0;
+            limits.proxied_sessions = 0;
         }
         let limits = fit(&limits, &self.reserve);
         for admission in &self.admissions {

@@ -8,6 +8,8 @@
 //! one per network. This bounds the rate of all guesses for a name, and no single network can keep
 //! a new device out.
 
+mod unnamed;
+
 use std::collections::HashMap;
 
 use super::{Source, make_room, since};
@@ -78,6 +80,8 @@ struct Name {
     failures: Failures,
     /// The networks of which an unknown source waits, and until when.
     waiting: Vec<(Source, Timestamp)>,
+    /// Until when attempts wait whose client a trusted proxy did not name.
+    unnamed: Vec<Timestamp>,
 }
 
 impl Failures {
@@ -158,7 +162,8 @@ impl LoginThrottle {
         let mut delay = match (own_delay, known) {
             (0, _) => 0,
             // An attacker who shares a known source must not keep the owner out, so attempts do not
-            // queue. The penalties of the source bound its guesses.
+            // queue. The penalties of the source bound its guesses; clients that share a trusted proxy
+            // have no source.
             (_, true) => own_delay.min(limits.max_delay),
             (_, false) => queued + own_delay.min(limits.max_delay),
         };
@@ -168,13 +173,7 @@ impl LoginThrottle {
         // A known source changes nothing that others share, whether its login succeeds or fails.
         // Otherwise a probe from another source could tell from its delay that the owner logged in.
         if !known {
-            make_room(&mut self.names, &pair.0, limits.max_entries, |name| {
-                name.failures.severity(now, &limits)
-            });
-            let shared = self.names.entry(pair.0).or_insert_with(|| Name {
-                failures: none,
-                waiting: Vec::new(),
-            });
+            let shared = entry_of(&mut self.names, pair.0, now, &limits);
             let failures = shared.failures.count_at(now, &limits);
             let shared_delay = doubling(
                 limits.first_delay,
@@ -241,6 +240,26 @@ impl Name {
         self.waiting.push((network, until));
         Ok(())
     }
+}
+
+/// Returns what unknown sources share for this name.
+fn entry_of<'a>(
+    names: &'a mut HashMap<String, Name>,
+    name: String,
+    now: Timestamp,
+    limits: &LoginThrottleLimits,
+) -> &'a mut Name {
+    make_room(names, &name, limits.max_entries, |name| {
+        name.failures.severity(now, limits)
+    });
+    names.entry(name).or_insert_with(|| Name {
+        failures: Failures {
+            count: 0,
+            last: now,
+        },
+        waiting: Vec::new(),
+        unnamed: Vec::new(),
+    })
 }
 
 /// Returns 0 for the first `free` failures, then `first`, then twice as much for each further

@@ -1,6 +1,7 @@
 //! A login attempt: passes bytes between the socket and the protocol, and does its lookups.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(super) struct LoginAttempt<'a> {
     peer: IpAddr,
     admitted: &'a Admitted,
     source: Source,
+    /// The source of the client; `None` if a trusted proxy names none.
+    client: Option<Source>,
     shared: &'a Arc<Shared>,
     /// The account name, while a pass phrase is being verified.
     name: Option<String>,
@@ -58,6 +61,7 @@ impl<'a> LoginAttempt<'a> {
             peer,
             admitted,
             source: admitted.source(),
+            client: admitted.client(),
             shared,
             name: None,
             credential: None,
@@ -75,6 +79,9 @@ impl<'a> LoginAttempt<'a> {
         let mut out = Vec::new();
         loop {
             match socket.read_buf(inbox.tail(READ_AT_A_TIME)).await {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(Closed::Unreadable);
+                }
                 Ok(0) | Err(_) if attempt.is_none() && inbox.is_empty() => {
                     return Err(Closed::Silently);
                 }
@@ -134,7 +141,7 @@ impl<'a> LoginAttempt<'a> {
                         name: self.name.take(),
                         credential: self.credential.take(),
                         pending: self.pending.take(),
-                        source: self.source,
+                        client: self.client,
                     };
                     return Ok(Step::Done(Authenticated::Login(Box::new(login))));
                 }
@@ -236,15 +243,20 @@ impl<'a> LoginAttempt<'a> {
     fn begins(&mut self, name: String) {
         if self.pending.is_none() {
             let shared = self.shared.clone();
-            self.pending = Some(PendingLogin::new(shared, self.peer, self.source, name));
+            let address = self.client.map(|_| self.peer);
+            self.pending = Some(PendingLogin::new(shared, address, self.source, name));
         }
     }
 
     /// Registers the attempt at the login throttle and waits for the delay that it requires.
     async fn slow_down(&mut self, name: String, socket: &mut impl Socket) -> Result<(), Closed> {
+        let now = clock::now();
         let wait = {
             let mut logins = self.shared.site.throttle().logins();
-            logins.attempt(&name, self.source, clock::now())
+            match self.client {
+                Some(source) => logins.attempt(&name, source, now),
+                None => logins.attempt_of_unnamed(&name, now),
+            }
         };
         let wait = wait.map_err(|_| Closed::TooManyOfName)?;
         self.name = Some(name.clone());
@@ -255,7 +267,11 @@ impl<'a> LoginAttempt<'a> {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait)) => Ok(()),
             () = poll_fn(|context| socket.poll_closed(context)) => {
-                self.shared.site.throttle().logins().left(&name, self.source);
+                let mut logins = self.shared.site.throttle().logins();
+                match self.client {
+                    Some(source) => logins.left(&name, source),
+                    None => logins.unnamed_left(&name, now.plus_millis(wait)),
+                }
                 Err(Closed::ByClient)
             }
         }

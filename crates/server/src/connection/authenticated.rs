@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use countersign_core::accounts::CredentialId;
 use countersign_core::engine::Decision;
-use countersign_core::id::SessionId;
+use countersign_core::id::{AccountId, SessionId};
 use countersign_core::sessions::{CloseReason, Resume, SessionInfo};
 use countersign_core::throttle::{Abuse, Source};
 use countersign_proto::session::limits::UNAUTHENTICATED_BYTES;
@@ -43,23 +43,32 @@ pub(super) struct Login {
     /// The credential with which the pass phrase was verified.
     pub(super) credential: Option<CredentialId>,
     pub(super) pending: Option<PendingLogin>,
-    pub(super) source: Source,
+    /// The source of the client, if it is known.
+    pub(super) client: Option<Source>,
 }
 
 /// A client that has received a positive reply to its request to resume.
 pub(super) struct Resuming {
     session: server::ServerSession,
     id: SessionId,
+    account: AccountId,
     attempt: u64,
     /// The messages in its first packet.
     received: Vec<FromClient>,
 }
 
 impl Login {
+    /// The account that logged in.
+    pub(super) fn account(&self) -> AccountId {
+        AccountId::from_bytes(self.authenticated.account().0)
+    }
+
     /// Opens the session, unless the account was locked or deleted meanwhile or has too many sessions.
+    /// `has_place` says whether its connection has a place among those of the account.
     pub(super) async fn open(
         self: Box<Self>,
         peer: SocketAddr,
+        has_place: bool,
         socket: &mut impl Socket,
         inbox: Inbox,
         shared: &Arc<Shared>,
@@ -68,23 +77,28 @@ impl Login {
             authenticated,
             name,
             credential,
-            source,
+            client,
             pending,
         } = *self;
         let (event_sender, events) = event_queue();
         let (cut_sender, cut) = oneshot::channel();
         let mut out = Vec::new();
-        let decision = shared
-            .open_session(&authenticated, credential, peer, event_sender, cut_sender)
-            .await;
+        let decision = match has_place {
+            true => {
+                shared
+                    .open_session(&authenticated, credential, peer, event_sender, cut_sender)
+                    .await
+            }
+            false => Ok(Decision::TooMany),
+        };
         // If the limit on sessions is reached or the store fails, the login itself has succeeded.
         if !matches!(decision, Ok(Decision::Refused)) {
             if let Some(pending) = pending {
                 pending.succeeded();
             }
-            if let Some(name) = &name {
+            if let (Some(name), Some(client)) = (&name, client) {
                 let mut logins = shared.site.throttle().logins();
-                logins.succeeded(name, source, clock::now());
+                logins.succeeded(name, client, clock::now());
             }
         }
         let error = match decision {
@@ -115,6 +129,11 @@ impl Login {
 }
 
 impl Resuming {
+    /// The account of the session.
+    pub(super) const fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// Verifies that the client may resume its session, and writes the reply and the welcome to `out`.
     ///
     /// # Errors
@@ -135,6 +154,7 @@ impl Resuming {
         Ok(Self {
             session,
             id: info.id,
+            account: info.account,
             attempt,
             received: Vec::new(),
         })
@@ -183,6 +203,7 @@ impl Resuming {
         let Self {
             mut session,
             id,
+            account: _,
             attempt,
             received,
         } = *self;

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use countersign_core::sessions::CloseReason;
 use countersign_proto::session::{Inbox, WireError};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -83,7 +84,7 @@ async fn log_in<S: Socket>(
             if let Some(abuse) = closed.abuse() {
                 admitted.punish(abuse, clock::now());
             }
-            closed.send_error(&mut socket).await;
+            closed.end(&mut socket).await;
             None
         }
     }
@@ -102,8 +103,8 @@ async fn session_of(
     // A shutdown does not wait for a login attempt.
     let mut ended = std::pin::pin!(async {
         tokio::select! {
-            () = wait_for_eviction(evicted.as_mut()) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = wait_for_eviction(&mut evicted) => Closed::Evicted,
+            _ = stopping.wait_for(|stopping| *stopping) => Closed::Unserved(WireError::Busy),
         }
     });
     let attempt = LoginAttempt::new(peer.ip(), admitted, shared);
@@ -111,13 +112,14 @@ async fn session_of(
         authenticated = timeout(shared.limits().unauthenticated_timeout, attempt.run(socket, &mut inbox)) => {
             authenticated.unwrap_or(Err(Closed::TooSlow))?
         }
-        () = &mut ended => return Err(Closed::Unserved(WireError::Busy)),
+        closed = &mut ended => return Err(closed),
     };
     // An authenticated client is neither timed out nor evicted.
     match authenticated {
         Authenticated::Login(login) => {
             admitted.authenticated();
-            login.open(peer, socket, inbox, shared).await
+            let may_open = admitted.hold_for(login.account());
+            login.open(peer, may_open, socket, inbox, shared).await
         }
         Authenticated::Resuming(resuming) => {
             let confirmed = resuming.confirm(socket, &mut inbox);
@@ -125,9 +127,12 @@ async fn session_of(
                 confirmed = timeout(shared.limits().unauthenticated_timeout, confirmed) => {
                     confirmed.unwrap_or(Err(Closed::Silently))?
                 }
-                () = &mut ended => return Err(Closed::Silently),
+                _ = &mut ended => return Err(Closed::Silently),
             };
             admitted.authenticated();
+            if !admitted.hold_for(confirmed.account()) {
+                return Err(Closed::Silently);
+            }
             confirmed.resume(peer, socket, inbox, shared).await
         }
     }
@@ -160,11 +165,13 @@ async fn run_session(
 }
 
 /// Waits until the connection is evicted; for ever if it never is.
-pub(crate) async fn wait_for_eviction(ended: Option<&mut tokio::sync::oneshot::Receiver<()>>) {
-    if let Some(ended) = ended
-        && ended.await.is_ok()
-    {
-        return;
+pub(crate) async fn wait_for_eviction(ended: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(receiver) = ended {
+        if receiver.await.is_ok() {
+            return;
+        }
+        // The sender is gone, and a receiver that has told so panics when it is polled again.
+        *ended = None;
     }
     std::future::pending::<()>().await;
 }

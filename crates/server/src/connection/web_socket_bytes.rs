@@ -23,8 +23,9 @@ pub(crate) struct WebSocketBytes<S> {
     socket: WebSocketStream<S>,
     /// A message that was received and not read completely.
     input: Bytes,
-    /// The length of a message that was passed on and is not sent completely.
-    sending: Option<usize>,
+    /// The bytes of a message that was passed on and is not sent completely. The caller has not been
+    /// told that they are written.
+    sending: Option<Bytes>,
     /// A ping was received, and the connection has not taken its pong yet.
     owes_pong: bool,
     /// Why what arrives cannot be read any more: the code for the client.
@@ -65,11 +66,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
                 Some(Ok(Message::Binary(bytes))) => self.input = bytes,
                 Some(Ok(Message::Ping(_))) => self.owes_pong = true,
                 Some(Ok(Message::Text(_))) => {
-                    return Poll::Ready(Err(self.refuse(
-                        context,
-                        CloseCode::Unsupported,
-                        io::Error::other("a message must be binary"),
-                    )));
+                    return Poll::Ready(Err(
+                        self.refuse(CloseCode::Unsupported, "a message must be binary".into())
+                    ));
                 }
                 Some(Ok(Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
                 None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
@@ -84,29 +83,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
                         Error::Capacity(_) => CloseCode::Size,
                         _ => CloseCode::Protocol,
                     };
-                    return Poll::Ready(Err(self.refuse(context, code, io::Error::other(error))));
+                    return Poll::Ready(Err(self.refuse(code, error.into())));
                 }
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Sends the code, if the connection takes it: the reader of a login that cannot be read closes the
-    /// connection without another word.
     fn refuse(
         &mut self,
-        context: &mut Context<'_>,
         code: CloseCode,
-        error: io::Error,
+        problem: Box<dyn std::error::Error + Send + Sync>,
     ) -> io::Error {
-        self.has_ended = true;
         self.fault = Some(code);
-        if !self.has_closed {
-            let sent = Pin::new(&mut self.socket).start_send(close(code));
-            self.has_closed = sent.is_ok();
-            let _ = Pin::new(&mut self.socket).poll_flush(context);
-        }
-        error
+        self.has_ended = true;
+        io::Error::new(io::ErrorKind::InvalidData, problem)
     }
 
     /// Takes at most `most` bytes of the input.
@@ -143,27 +134,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketBytes<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketBytes<S> {
     /// Reports bytes as written when the connection has taken their message: nothing flushes later.
+    ///
+    /// A caller may drop a write that waits and write something else, such as an error after a timeout.
+    /// The message of the dropped write is then completed before the new one begins.
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let length = match self.sending {
-            Some(length) => length,
-            None => {
-                ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(failed)?;
-                let (part, _) = bytes.split_at(bytes.len().min(MAX_SESSION_MESSAGE));
-                let message = Message::binary(Bytes::copy_from_slice(part));
-                Pin::new(&mut self.socket)
-                    .start_send(message)
-                    .map_err(failed)?;
-                self.sending = Some(part.len());
-                part.len()
-            }
-        };
+        let continues = |sending: &Bytes| bytes.starts_with(sending);
+        if !self.sending.as_ref().is_some_and(continues) {
+            // Flushes what a dropped write left.
+            ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
+            let (part, _) = bytes.split_at(bytes.len().min(MAX_SESSION_MESSAGE));
+            let part = Bytes::copy_from_slice(part);
+            Pin::new(&mut self.socket)
+                .start_send(Message::binary(part.clone()))
+                .map_err(failed)?;
+            self.sending = Some(part);
+        }
         ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
-        self.sending = None;
-        Poll::Ready(Ok(length))
+        let sent = self.sending.take();
+        Poll::Ready(Ok(sent.map_or(0, |sent| sent.len())))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -356,5 +348,24 @@ mod tests {
         arrived += received(&mut far).len();
         assert_eq!(written, MAX_SESSION_MESSAGE);
         assert_eq!(arrived, MAX_SESSION_MESSAGE + 4);
+    }
+
+    /// A login that timed out while its reply waited was followed by an error. The error's write
+    /// reported the length of the reply, and `write_all` panicked.
+    // SES-87
+    #[test]
+    fn a_write_after_a_dropped_one_reports_its_own_length() {
+        let (mut bytes, mut far) = web_socket();
+        let reply = vec![7; MAX_SESSION_MESSAGE];
+        assert!(bytes.write(&reply).now_or_never().is_none());
+        let mut arrived = received(&mut far);
+        let mut error = Box::pin(bytes.write_all(b"ERROR"));
+        while error.as_mut().now_or_never().is_none() {
+            arrived.extend(received(&mut far));
+        }
+        arrived.extend(received(&mut far));
+        let length = u16::try_from(MAX_SESSION_MESSAGE).unwrap().to_be_bytes();
+        let expected = [&[0x82, 126], &length[..], &reply, &[0x82, 5], b"ERROR"].concat();
+        assert_eq!(arrived, expected);
     }
 }

@@ -260,7 +260,7 @@ async fn serve(
     };
     let done = tokio::select! {
         done = serving.as_mut() => done,
-        () = wait_for_eviction(ended.as_mut()) => return,
+        () = wait_for_eviction(&mut ended) => return,
         () = unauthenticated => finish(serving.as_mut()).await,
         _ = stop => finish(serving.as_mut()).await,
     };

@@ -106,6 +106,16 @@ pub(super) fn web_socket(accept: &str, subprotocol: &'static str) -> Reply {
     reply
 }
 
+/// A session through a trusted proxy that does not name the client.
+pub(super) fn client_unknown() -> Reply {
+    named(
+        StatusCode::FORBIDDEN,
+        "client-unknown",
+        "a proxy forwarded this request, and the site does not know the client; the operator of the \
+         site can set listen.http_forwarded if the proxy sets x-forwarded-for",
+    )
+}
+
 /// The path is a WebSocket, and the request opens none.
 pub(super) fn upgrade_required() -> Reply {
     let mut reply = named(

@@ -6,8 +6,9 @@
 //! the address of the person who looks at it, and come from inside the site's network.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Once, PoisonError};
 
+use countersign_core::throttle::Source;
 use countersign_net::proxies::{self, Proxies};
 use countersign_proto::enrolment::channel::CHANNEL_SUBPROTOCOL;
 use countersign_proto::session::SESSION_SUBPROTOCOL;
@@ -23,13 +24,23 @@ use hyper::{Request, Version};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::reply::{self, Reply};
 use super::{Connection, Peer};
+use crate::admission::Admitted;
 use crate::connection::{self, WebSocketBytes};
 use crate::device;
 use crate::shared::Shared;
+
+/// Fields that proxies add to requests: a request with one of them was forwarded.
+const FORWARDED: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 /// A request to upgrade that was answered.
 pub(super) struct Accepted {
@@ -37,6 +48,8 @@ pub(super) struct Accepted {
     carries: Subprotocol,
     /// The client that a trusted proxy named.
     client: Option<IpAddr>,
+    /// The place of the session, if it does not keep that of the connection.
+    place: Option<Admitted>,
 }
 
 /// What a WebSocket carries.
@@ -79,18 +92,36 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
     if peer.is_refused(shared) {
         return reply::busy();
     }
-    let key = (request.version() == Version::HTTP_11)
-        .then(|| key(request.headers(), shared.origins()))
-        .unwrap_or(Err(Refused::NotUpgrade));
+    let key = match request.version() {
+        Version::HTTP_11 => key(request.headers(), shared.origins()),
+        _ => Err(Refused::NotUpgrade),
+    };
     match key.map(|(key, carries)| (derive_accept_key(key.as_bytes()), carries)) {
         Ok((accept, carries)) => {
-            let proxies = shared.proxies();
+            let (connection, proxies) = (&peer.connection, shared.proxies());
+            let client = client(request.headers(), connection.address, &proxies);
+            if client.is_none() && peer.is_proxied(shared) && !is_local(&request, connection) {
+                warn_once();
+                return reply::client_unknown();
+            }
+            let admitted = connection.admitted.lock();
+            let place = admitted
+                .unwrap_or_else(PoisonError::into_inner)
+                .for_session(client.map(Source::from));
+            let place = match place {
+                Ok(place) => place,
+                Err(reason) => {
+                    debug!(peer = %connection.address, %reason, "a session was rejected");
+                    return reply::busy();
+                }
+            };
             let accepted = Accepted {
-                client: client(request.headers(), peer.connection.address, &proxies),
                 on: on(&mut request),
                 carries,
+                client,
+                place,
             };
-            let upgrade = peer.connection.upgrade.lock();
+            let upgrade = connection.upgrade.lock();
             *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(accepted);
             reply::web_socket(&accept, carries.name())
         }
@@ -105,6 +136,26 @@ impl Refused {
             Self::Origin => reply::foreign_origin(),
         }
     }
+}
+
+/// Whether a client on this machine may have sent the request itself, although proxies on this machine
+/// are trusted. If all clients of a proxy counted as one, an attacker among them would close logins for
+/// all; so a proxy has to name them.
+fn is_local(request: &Request<Incoming>, connection: &Connection) -> bool {
+    let headers = request.headers();
+    connection.address.ip().to_canonical().is_loopback()
+        && !FORWARDED.iter().any(|field| headers.contains_key(*field))
+}
+
+/// Tells the operator once why sessions through the proxy are refused.
+fn warn_once() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        warn!(
+            "a session through a trusted proxy was refused, because the site does not know its client; \
+             set listen.http_forwarded = true if the proxy sets x-forwarded-for"
+        );
+    });
 }
 
 /// The client that a trusted proxy names.
@@ -135,14 +186,15 @@ pub(super) async fn serve(
             return;
         }
     };
-    let mut admitted = connection
-        .admitted
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    admitted.return_ended(ended);
     if let Some(client) = accepted.client {
         address.set_ip(client);
-        admitted.count_for(client.into(), shared.site.throttle().clone());
+    }
+    let admitted = connection.admitted.into_inner();
+    let mut admitted = admitted.unwrap_or_else(PoisonError::into_inner);
+    match accepted.place {
+        // The place of the connection is free from here on.
+        Some(place) => admitted = place,
+        None => admitted.return_ended(ended),
     }
     let socket = WebSocketBytes::over(TokioIo::new(upgraded)).await;
     match accepted.carries {

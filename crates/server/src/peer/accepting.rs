@@ -56,8 +56,8 @@ pub(super) async fn serve(
 ) {
     let began = Instant::from_std(clock::monotonic());
     let refusal_time = shared.limits().refusal_time;
-    let evicted = Box::pin(admitted.evicted());
-    let asked = Box::pin(ask(socket, &admitted, evicted, &shared, &acceptors)).await;
+    let mut evicted = Box::pin(admitted.evicted());
+    let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
     match asked {
         Ok(Asked::Join(stream, sealed)) => {
             Box::pin(join(stream, &sealed, &admitted, &shared)).await;
@@ -66,7 +66,12 @@ pub(super) async fn serve(
             // A site that was sealed meanwhile closes without a reply.
             if let Some(settings) = shared.login_settings() {
                 let page = settings.key_events.page(asked.0, MAX_EVENTS_IN_LINE);
-                reply(&mut stream, &KeyEventsRequest::answer(page), &shared).await;
+                let line = KeyEventsRequest::answer(page);
+                // An evicted connection is counted no longer, so it is not kept for the reply.
+                tokio::select! {
+                    () = reply(&mut stream, &line, &shared) => {}
+                    () = evicted => {}
+                }
             }
             // A point, as for a client that asks for key events and nothing else: the handshake is
             // public-key work.

@@ -44,6 +44,7 @@ mod peer_side;
 mod peer_told;
 mod peers;
 mod pressure;
+mod proxied_sessions;
 mod proxy;
 mod raw;
 mod resuming;

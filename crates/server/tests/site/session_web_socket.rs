@@ -24,7 +24,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::operations::{PIECE, site};
 
 /// A request to open a session at the HTTP listener.
-fn request(address: SocketAddr) -> Request {
+pub(crate) fn request(address: SocketAddr) -> Request {
     request_of(&format!("ws://{address}/session"))
 }
 
@@ -43,7 +43,7 @@ async fn open(served: &ServedSite) -> WebSocketStream<TcpStream> {
 }
 
 /// The status of the response to a request that opens no WebSocket.
-async fn refused(served: &ServedSite, change: impl FnOnce(&mut Request)) -> u16 {
+pub(crate) async fn refused(served: &ServedSite, change: impl FnOnce(&mut Request)) -> u16 {
     let address = served.server.http_address().unwrap();
     let socket = TcpStream::connect(address).await.unwrap();
     let mut request = request(address);
@@ -72,18 +72,40 @@ pub(crate) async fn open_at(url: &str, origin: Option<&str>) -> u16 {
 
 /// The URI of a bridge: it puts what arrives into messages of at most `most` bytes.
 async fn bridge(served: &ServedSite, most: usize) -> SiteUri {
+    bridge_with(served, most, |_| {}).await
+}
+
+/// A bridge whose requests to open WebSockets are changed.
+pub(crate) async fn bridge_with(
+    served: &ServedSite,
+    most: usize,
+    change: impl Fn(&mut Request) + Send + 'static,
+) -> SiteUri {
     let address = served.server.http_address().unwrap();
-    let url = format!("ws://{address}/session");
-    bridge_to(url, *served.uri.site_key(), most).await
+    let make = move || {
+        let mut request = request(address);
+        change(&mut request);
+        request
+    };
+    bridge_by(make, *served.uri.site_key(), most).await
 }
 
 /// A bridge to the WebSocket at this URL.
 pub(crate) async fn bridge_to(url: String, site_key: SitePublicKey, most: usize) -> SiteUri {
+    bridge_by(move || request_of(&url), site_key, most).await
+}
+
+/// A bridge that opens WebSockets with these requests.
+async fn bridge_by(
+    make: impl Fn() -> Request + Send + 'static,
+    site_key: SitePublicKey,
+    most: usize,
+) -> SiteUri {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let request = request_of(&url);
+            let request = make();
             tokio::spawn(async move {
                 let address = request.uri().authority().unwrap().as_str();
                 let socket = TcpStream::connect(address).await.unwrap();

@@ -109,6 +109,15 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         "HTTP connections from trusted proxies (`listen.http_proxies`), in addition to `connections`."
     ),
     limit!(
+        "proxied_sessions",
+        1..,
+        "connections",
+        proxied_sessions,
+        "Sessions over WebSockets whose client a trusted proxy does not name, in addition to \
+         `connections`. An account may have an eighth of them. Sessions whose client the proxy names \
+         (`listen.http_forwarded`) count as connections of that client."
+    ),
+    limit!(
         "unauthenticated",
         1..,
         "connections",

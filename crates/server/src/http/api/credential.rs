@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Every invalid credential gets the same response. Text that cannot be a token is refused without
-//! a read of the store, and a signature by an unknown key is verified with another key, so that the
-//! time does not tell which keys exist.
+//! a read of the store. A signature by an unknown key is verified with another key, and no signed
+//! request is refused before the time for refusals: a key in use is cached and an unknown one is
+//! read from the store, and the time must not tell which keys exist.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,6 +23,7 @@ use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWi
 use countersign_proto::signed_request::{AHEAD, MAX_AGE, RequestParts, RequestSignature};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
+use tokio::time::Instant;
 
 use super::super::Peer;
 use super::problem::Problem;
@@ -94,7 +96,12 @@ pub(super) async fn sender(
             let tag = shared.site.id().to_string();
             let read = RequestSignature::read(input, signature, &tag);
             let signature = read.map_err(|_| refused(peer, shared))?;
-            signed(head, signature, peer, nonces, shared).await
+            let began = Instant::from_std(clock::monotonic());
+            let sender = signed(head, signature, peer, nonces, shared).await;
+            if sender.is_err() {
+                tokio::time::sleep_until(began + shared.limits().refusal_time).await;
+            }
+            sender
         }
         (None, _, _) => Err(refused(peer, shared)),
         (Some(_), _, _) => Err(Problem::bad_request(

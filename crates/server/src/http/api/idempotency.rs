@@ -10,7 +10,7 @@
 //!
 //! The key is recorded in the same transaction as the change, so that no crash leads to a second
 //! change. The answer itself is kept in memory alone: it may contain a ticket or a token, which the
-//! site does not store.
+//! site does not store. When there are too many, the account with most of them loses its oldest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,8 +69,15 @@ pub(crate) struct KeyedRequests(Mutex<Entries>);
 #[derive(Default)]
 struct Entries {
     requests: HashMap<Name, (KeyedRequest, State)>,
-    /// The answers in the order in which they came.
-    answers: BTreeMap<u64, Name>,
+    answers: Answers,
+}
+
+/// The names of the requests that have an answer.
+#[derive(Default)]
+struct Answers {
+    /// By account, in the order in which they came. No account has none.
+    of_accounts: HashMap<AccountId, BTreeMap<u64, Name>>,
+    count: usize,
     next: u64,
 }
 
@@ -183,7 +190,7 @@ impl KeyedRequests {
             }
             Some((_, State::Answered(_, number, _))) => {
                 let number = *number;
-                entries.answers.remove(&number);
+                entries.answers.remove(keyed.name.0, number);
             }
             None => {}
         }
@@ -195,6 +202,38 @@ impl KeyedRequests {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // The maps are consistent whenever the lock is free, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers {
+    /// Adds an answer; returns its number.
+    fn add(&mut self, name: Name) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.count += 1;
+        let own = self.of_accounts.entry(name.0).or_default();
+        own.insert(number, name);
+        number
+    }
+
+    /// Removes an answer; returns its name.
+    fn remove(&mut self, account: AccountId, number: u64) -> Option<Name> {
+        let own = self.of_accounts.get_mut(&account)?;
+        let name = own.remove(&number)?;
+        if own.is_empty() {
+            self.of_accounts.remove(&account);
+        }
+        self.count -= 1;
+        Some(name)
+    }
+
+    /// Removes the oldest answer of the account that has most, so that no account takes the answers of
+    /// others.
+    fn pop(&mut self) -> Option<Name> {
+        let accounts = self.of_accounts.iter();
+        let (account, own) = accounts.max_by_key(|(_, own)| own.len())?;
+        let (number, _) = own.first_key_value()?;
+        self.remove(*account, *number)
     }
 }
 
@@ -211,14 +250,12 @@ impl Begun {
         let data = SecretText::from(data.to_owned());
         let answer = Arc::new(KeptAnswer { status, data });
         let mut entries = self.all.entries();
-        if entries.answers.len() >= MAX_ANSWERS
-            && let Some((_, oldest)) = entries.answers.pop_first()
+        if entries.answers.count >= MAX_ANSWERS
+            && let Some(oldest) = entries.answers.pop()
         {
             entries.requests.remove(&oldest);
         }
-        let number = entries.next;
-        entries.next += 1;
-        entries.answers.insert(number, self.keyed.name);
+        let number = entries.answers.add(self.keyed.name);
         let answered = (self.keyed, State::Answered(now, number, answer));
         entries.requests.insert(self.keyed.name, answered);
     }
@@ -251,4 +288,40 @@ fn other_request() -> Problem {
         "use a new key for a new request",
     );
     problem.of_field("idempotency-key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(account: u8, number: usize) -> Name {
+        let account = AccountId::from_bytes([account; 16]);
+        (account, sha256(&number.to_be_bytes()))
+    }
+
+    /// 2,048 cheap changes of one account pushed out the answers of all others: a repeated
+    /// `ticket.issue` got 409 and never its ticket.
+    #[test]
+    fn an_account_with_many_answers_pushes_out_its_own() {
+        let mut answers = Answers::default();
+        let honest = answers.add(name(1, 0));
+        let mut last = 0;
+        for number in 0..10 * MAX_ANSWERS {
+            if answers.count >= MAX_ANSWERS {
+                assert_eq!(answers.pop(), Some(name(2, number + 1 - MAX_ANSWERS)));
+            }
+            last = answers.add(name(2, number));
+        }
+        assert_eq!(answers.count, MAX_ANSWERS);
+        assert_eq!(answers.remove(name(1, 0).0, honest), Some(name(1, 0)));
+        assert_eq!(
+            answers.remove(name(2, 0).0, last).map(|name| name.0),
+            Some(name(2, 0).0)
+        );
+        assert_eq!(answers.remove(name(1, 0).0, honest), None);
+        assert_eq!(
+            (answers.count, answers.of_accounts.len()),
+            (MAX_ANSWERS - 2, 1)
+        );
+    }
 }

@@ -5,5 +5,6 @@ mod conditional;
 mod credentials;
 mod description;
 mod operations;
+mod refusal_time;
 mod requests;
 mod signed;
