@@ -28,8 +28,10 @@ pub mod descriptors;
 mod http;
 pub mod limits;
 
+mod acceptors;
 mod admin;
 mod admission;
+mod certificate_source;
 mod connection;
 mod counting;
 mod device;
@@ -41,11 +43,14 @@ mod peer;
 mod public_address;
 mod queue;
 mod reloader;
+mod required_tasks;
 mod resumptions;
 mod self_check;
 mod sessions;
 mod shared;
 
+pub use certificate_source::{BadHttpCertificate, HttpTls};
 pub use countersign_net::proxies::Proxies;
-pub use listeners::{Builder, Ended, Server, StartError};
+pub use listeners::{Builder, Server, StartError};
 pub use reloader::Reloader;
+pub use required_tasks::Ended;

@@ -1,24 +1,22 @@
 //! Starts and stops a server with its listeners.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::engine::{Endpoints, Site};
+use countersign_core::sessions::CloseReason;
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
 use countersign_proto::uri::{BadSiteUri, SiteUri};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{info, warn};
 
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, reject};
+use crate::certificate_source::{BadHttpCertificate, CertificateSource, HttpTls};
 use crate::connection;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, TooFew, fit};
@@ -28,6 +26,7 @@ use crate::limits::Limits;
 use crate::peer::{Listening, PeerAddress, PeerServer};
 use crate::public_address::{PublicAddress, reachable};
 use crate::reloader::Reloader;
+use crate::required_tasks::{Ended, Tasks};
 use crate::self_check;
 use crate::shared::Shared;
 
@@ -57,6 +56,16 @@ pub enum StartError {
         /// The host.
         host: String,
     },
+    /// The HTTP listener is for other machines and has no TLS, and no proxy of another machine is
+    /// trusted: clients would send their credentials in the clear.
+    #[error("{address} is an address for other machines, and HTTP on it would have no TLS")]
+    NoTls {
+        /// The address of the HTTP listener.
+        address: SocketAddr,
+    },
+    /// The certificate of the HTTP listener cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] BadHttpCertificate),
     /// The admin socket cannot be created.
     #[error("cannot create the admin socket {path}: {cause}", path = path.display())]
     AdminSocket {
@@ -68,17 +77,6 @@ pub enum StartError {
     /// This process may open too few files.
     #[error(transparent)]
     Descriptors(#[from] TooFew),
-}
-
-/// A required task ended. End the process, so that its supervisor starts it again: a site must not continue
-/// without one of its listeners.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{task} ended unexpectedly: {cause}")]
-pub struct Ended {
-    /// The name of the task.
-    pub task: &'static str,
-    /// The error of the operating system, or the panic.
-    pub cause: String,
 }
 
 /// The configuration of a server, from [`Server::builder`].
@@ -94,6 +92,7 @@ pub struct Builder {
     peer_address: PublicAddress,
     proxies: Proxies,
     http_origins: Vec<String>,
+    http_tls: HttpTls,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
     public_host: Option<String>,
@@ -177,6 +176,13 @@ impl Builder {
         self
     }
 
+    /// Sets whether the HTTP listener has TLS. Default: [`HttpTls::Off`].
+    #[must_use]
+    pub fn http_tls(mut self, tls: HttpTls) -> Self {
+        self.http_tls = tls;
+        self
+    }
+
     /// Serves the admin socket at this path. Default: not served.
     #[must_use]
     pub fn admin_socket(mut self, path: &Path) -> Self {
@@ -214,6 +220,13 @@ impl Builder {
     pub async fn start(self) -> Result<Server, StartError> {
         let reserve = Reserve::count()?;
         let session = listen(self.session)?;
+        let certificate = match self.http {
+            Some(address) => {
+                expect_tls(address, &self.http_tls, &self.proxies)?;
+                CertificateSource::open(&self.http_tls)?
+            }
+            None => None,
+        };
         let http = listen(self.http)?;
         let device = listen(self.device)?;
         let admin = match &self.admin_socket {
@@ -256,6 +269,7 @@ impl Builder {
                 .map(|uri| uri.to_string()),
             session: session_address,
             http: http_address,
+            http_protection: certificate.as_ref().map(CertificateSource::protection),
             device_listener: device_address,
             enrolment,
             device: device_connection,
@@ -270,7 +284,11 @@ impl Builder {
         let proxies = self.proxies;
         let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
-        let shared = Arc::new(shared.with_origins(self.http_origins));
+        let shared = Arc::new(
+            shared
+                .with_origins(self.http_origins)
+                .with_certificate(certificate),
+        );
         // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
@@ -362,32 +380,14 @@ impl Builder {
     }
 }
 
-/// The tasks that the server requires, with their names.
-#[derive(Default)]
-struct Tasks {
-    running: JoinSet<io::Result<Infallible>>,
-    names: HashMap<Id, &'static str>,
-}
-
-impl Tasks {
-    fn spawn(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = io::Result<Infallible>> + Send + 'static,
-    ) {
-        self.names.insert(self.running.spawn(task).id(), name);
-    }
-
-    /// Waits until a task ends.
-    async fn ended(&mut self) -> Ended {
-        let (id, cause) = match self.running.join_next_with_id().await {
-            Some(Ok((_, Ok(never)))) => match never {},
-            Some(Ok((id, Err(error)))) => (id, error.to_string()),
-            Some(Err(error)) => (JoinError::id(&error), error.to_string()),
-            None => return std::future::pending().await,
-        };
-        let task = self.names.get(&id).copied().unwrap_or("a task");
-        Ended { task, cause }
+/// Refuses a listener without TLS for other machines, unless a proxy of another machine is trusted: one of
+/// this machine reaches a loopback address.
+fn expect_tls(address: SocketAddr, tls: &HttpTls, proxies: &Proxies) -> Result<(), StartError> {
+    let is_local = |ip: &IpAddr| ip.to_canonical().is_loopback();
+    let is_proxied = proxies.addresses.iter().any(|proxy| !is_local(proxy));
+    match is_local(&address.ip()) || is_proxied || *tls != HttpTls::Off {
+        true => Ok(()),
+        false => Err(StartError::NoTls { address }),
     }
 }
 
@@ -430,6 +430,7 @@ impl Server {
             peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
             http_origins: Vec::new(),
+            http_tls: HttpTls::default(),
             admin_socket: None,
             data_folder: None,
             public_host: None,
@@ -481,8 +482,10 @@ impl Server {
     /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
     /// operations that run, at most [`Limits::shutdown_timeout`].
     pub async fn stop(mut self) {
-        self.tasks.running.shutdown().await;
+        self.tasks.shutdown().await;
         let _ = self.stop.send(true);
+        let events = self.shared.site.events();
+        events.end_streams(CloseReason::SiteStopping, |_| true);
         if !self
             .connections
             .end(self.shared.limits().shutdown_timeout)

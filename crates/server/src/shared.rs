@@ -14,6 +14,7 @@ use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::error;
 
+use crate::certificate_source::CertificateSource;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits};
 use crate::resumptions::Resumptions;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     proxies: RwLock<Arc<Proxies>>,
     /// Origins whose pages may open sessions over HTTP.
     origins: Vec<String>,
+    /// The certificate of the HTTP listener; `None` if it has no TLS.
+    http_certificate: Option<CertificateSource>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
@@ -58,6 +61,7 @@ impl Shared {
             site,
             proxies: RwLock::new(Arc::new(proxies)),
             origins: Vec::new(),
+            http_certificate: None,
             stopping,
             known: Arc::new(StaticKeyCache::default()),
             resumptions: Resumptions::default(),
@@ -93,6 +97,17 @@ impl Shared {
         &self.origins
     }
 
+    /// Serves HTTP over TLS with a certificate.
+    pub(crate) fn with_certificate(mut self, source: Option<CertificateSource>) -> Self {
+        self.http_certificate = source;
+        self
+    }
+
+    /// The certificate of the HTTP listener; `None` if it has no TLS.
+    pub(crate) const fn http_certificate(&self) -> Option<&CertificateSource> {
+        self.http_certificate.as_ref()
+    }
+
     /// Adds a cache of keys. `clear` empties it when the site was sealed.
     pub(crate) fn add_cache(&self, clear: impl Fn() + Send + Sync + 'static) {
         let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,6 +125,9 @@ impl Shared {
         for clear in &*caches {
             clear();
         }
+        if let Some(source) = &self.http_certificate {
+            source.forget_keys();
+        }
     }
 
     /// Changes the limits and the trusted proxies.
@@ -120,6 +138,9 @@ impl Shared {
         delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));
+        if let Some(source) = &self.http_certificate {
+            source.reload(&self.site);
+        }
         replace(&self.limits, limits);
         replace(&self.proxies, proxies);
     }

@@ -8,7 +8,7 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpGrant, Role};
+use super::{HttpCredential, HttpGrant, Role};
 use crate::id::{AccountId, SessionId};
 
 /// The channel on which an operation arrived. Apart from access control, it matters only to the
@@ -128,6 +128,15 @@ impl Caller {
             peer: Some(site),
             ..Self::at(Channel::Peer, format!("peer {zone}"))
         }
+    }
+
+    /// Returns whether a device calls, over its own connection or over HTTP.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        let grant = self.grant.as_ref();
+        let over_http =
+            grant.is_some_and(|grant| matches!(grant.credential, HttpCredential::Device(_)));
+        over_http || self.channel == Channel::Device
     }
 
     const fn at(channel: Channel, name: String) -> Self {

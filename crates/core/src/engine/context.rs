@@ -177,6 +177,7 @@ impl Context {
         let (name, credential) = match grant.credential {
             HttpCredential::Token(id) => ("access_token", id.to_string()),
             HttpCredential::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
+            HttpCredential::Device(id) => ("device", id.to_string()),
         };
         if let Some(details) = details.as_object_mut() {
             details.insert(name.to_owned(), credential.into());

@@ -128,6 +128,15 @@ pub(super) fn foreign_origin() -> Reply {
     )
 }
 
+/// A request that the site does not read as one.
+pub(super) fn malformed(status: StatusCode) -> Reply {
+    named(
+        status,
+        "malformed",
+        "the request has too many fields, two lengths, or two authorities",
+    )
+}
+
 /// The site is overloaded, the source has a penalty, or the store failed.
 pub(super) fn busy() -> Reply {
     let mut reply = named(
