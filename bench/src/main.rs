@@ -39,12 +39,13 @@ type Mode = (&'static str, fn() -> Result<()>);
 /// A benchmark: its name on the command line, and the function that runs it.
 type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 11] = [
+const BENCHMARKS: [Benchmark; 12] = [
     ("risp", risp::run),
     ("noise", noise::run),
     ("packets", packets::run),
     ("person", person::run),
     ("broker", broker::run),
+    ("api", http::api::run),
     ("authenticate", http::authenticate::run),
     ("provider", http::provider::run),
     ("operations", operations::run),
@@ -54,7 +55,9 @@ const BENCHMARKS: [Benchmark; 11] = [
 ];
 
 fn main() -> ExitCode {
-    let modes: [Mode; 2] = [
+    let modes: [Mode; 4] = [
+        (http::api::MODE, http::api::serve),
+        (http::api::PEER_MODE, http::api::serve_peer),
         (http::authenticate::MODE, http::authenticate::serve),
         (http::provider::MODE, http::provider::serve),
     ];

@@ -16,13 +16,13 @@ function load() {
 }
 
 async function compile() {
+  const wasm = new URL('./dist/countersign_bg.wasm', import.meta.url);
   if (!isNode) {
-    return init();
+    return init({ module_or_path: wasm });
   }
   // Node does not fetch files.
   const { readFile } = await import('node:fs/promises');
-  const wasm = await readFile(new URL('./dist/countersign_bg.wasm', import.meta.url));
-  return init({ module_or_path: wasm });
+  return init({ module_or_path: await readFile(wasm) });
 }
 
 /** The WebSocket of the engine. Before version 22, Node has none. */

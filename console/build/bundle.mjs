@@ -1,7 +1,4 @@
-// Bundles the console into static files with hashed names, and measures them.
-//
-//   node build/bundle.mjs         dist/: the product
-//   node build/bundle.mjs --dev   dist-dev/: the same screens on the bridge of dev/bridge.mjs
+// Bundles the console into static files with hashed names in `dist/`, and measures them.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -10,17 +7,28 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const dev = process.argv.includes("--dev");
-const out = join(root, dev ? "dist-dev" : "dist");
+const out = join(root, "dist");
 /** JavaScript, styles and the page, compressed with gzip. */
 const MAX_COMPRESSED = 90 * 1024;
-/** The same with the client in WebAssembly. */
-const MAX_COMPRESSED_WHOLE = 350 * 1024;
+/** The same with the client in WebAssembly, which has most of it. */
+const MAX_COMPRESSED_WHOLE = 512 * 1024;
 
 /** What the server sends with each of the files. */
 const HEADERS = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'",
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "require-trusted-types-for 'script'",
+    // The one policy that the page makes, once: it admits the file of its worker (src/site/web.ts).
+    "trusted-types countersign-worker",
+  ].join("; "),
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
   "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -31,7 +39,7 @@ const HEADERS = {
 
 /** What `scripts/build-web` writes. */
 const client = join(root, "../bindings/node/dist");
-const withClient = !dev && existsSync(join(client, "countersign_bg.wasm"));
+const withClient = existsSync(join(client, "countersign_bg.wasm"));
 
 const digest = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -63,8 +71,9 @@ async function bundle(entryPoints, more) {
   return Object.keys(metafile.outputs).map((path) => basename(path));
 }
 
-rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
+// The folder itself stays: the build of the binary watches it.
+for (const name of readdirSync(out)) if (!name.startsWith(".")) rmSync(join(out, name), { recursive: true });
 
 let worker = "";
 if (withClient) {
@@ -73,13 +82,12 @@ if (withClient) {
     alias: { "#client": join(client, "countersign.js") },
     define: { WASM_FILE: JSON.stringify(wasm) },
   });
-} else if (!dev) {
+} else {
   process.stderr.write(
     "warning: there is no client in bindings/node/dist, so this console cannot log in: run scripts/build-web first\n",
   );
 }
 const made = await bundle(["src/main.tsx", "src/style/console.css"], {
-  alias: { "#site": join(root, dev ? "dev/bridge-site.ts" : "src/site/web.ts") },
   define: { WORKER_FILE: JSON.stringify(worker) },
 });
 const script = made.find((name) => name.endsWith(".js"));
@@ -94,8 +102,12 @@ let total = 0;
 let whole = 0;
 const files = {};
 for (const name of readdirSync(out).sort()) {
+  if (name.startsWith(".")) continue;
   const bytes = readFileSync(join(out, name));
-  const compressed = gzipSync(bytes, { level: 9 }).length;
+  const zipped = gzipSync(bytes, { level: 9 });
+  const compressed = zipped.length;
+  // A server that embeds the files compresses nothing itself.
+  writeFileSync(join(out, `${name}.gz`), zipped);
   files[name] = {
     sha256: digest(bytes),
     bytes: bytes.length,

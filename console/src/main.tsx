@@ -1,8 +1,10 @@
 /** The start of the console. */
-import { connect } from "#site";
+import { connect } from "./site/web";
 import { render } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { watchAddress } from "./app/arrival";
 import { Root } from "./app/root";
+import { removeServiceWorkers } from "./site/service-workers";
 import { CATALOGUES, Words, preferred, remember, type Language } from "./text/catalogue";
 
 function Start() {
@@ -30,4 +32,11 @@ function Start() {
 }
 
 const place = document.getElementById("console");
-if (place) render(<Start />, place);
+if (place) {
+  watchAddress();
+  void removeServiceWorkers().catch(() => {});
+  // The browser may keep a page that was left, and show it again to the next person. Nothing is left on it.
+  addEventListener("pagehide", () => render(null, place));
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+  render(<Start />, place);
+}

@@ -22,6 +22,12 @@ impl Process {
         Self::start(Command::new(std::env::current_exe()?).arg(mode))
     }
 
+    /// Starts this program in the given mode, with further arguments.
+    pub(crate) fn own_with(mode: &str, arguments: &[String]) -> Result<Self> {
+        let program = std::env::current_exe()?;
+        Self::start(Command::new(program).arg(mode).args(arguments))
+    }
+
     /// Starts a script of `peers/` with Node.
     pub(crate) fn peer(script: &str) -> Result<Self> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/");

@@ -2,12 +2,16 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Brand } from "../parts/brand";
 import { Button } from "../parts/button";
+import { Dialog } from "../parts/dialog";
 import { Languages } from "../parts/languages";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
+import { useArrival } from "./arrival";
+import { coalesced } from "./coalesced";
 import { ConsoleContext, type Console } from "./context";
 import { useKeptFocus } from "./focus";
-import { to, usePlace } from "./router";
+import { useIdle } from "./idle";
+import { go, to, usePlace } from "./router";
 import { SCREENS } from "./screens";
 
 interface Props {
@@ -15,7 +19,8 @@ interface Props {
   entered: { me: Result<"self.show">; operations: ReadonlySet<Operation> };
   connection: Connection;
   refresh: () => void;
-  logout: () => Promise<void>;
+  /** Ends the session. `notice` says why, on the login. */
+  logout: (notice: string) => Promise<void>;
 }
 
 /** How often the state of the site is read, in milliseconds. */
@@ -31,19 +36,18 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
   const [alarms, setAlarms] = useState(0);
   const { me, operations } = entered;
 
-  const read = useCallback(() => {
-    site.call("site.status", {}).then(setStatus, () => {});
-    site.call("alarm.list", { state: "open", limit: 100 }).then(
-      ({ entries }) => setAlarms(entries.length),
-      () => {},
-    );
-  }, [site]);
-  useEffect(() => {
-    read();
-    const timer = setInterval(() => document.visibilityState === "visible" && read(), STATUS);
-    return () => clearInterval(timer);
-  }, [read]);
-
+  const look = useCallback(
+    () =>
+      Promise.all([
+        site.call("site.status", {}).then(setStatus, () => {}),
+        site.call("alarm.list", { state: "open", limit: 100 }).then(
+          ({ entries }) => setAlarms(entries.length),
+          () => {},
+        ),
+      ]),
+    [site],
+  );
+  const read = useCallback(() => void look(), [look]);
   const context = useMemo<Console>(
     () => ({
       site,
@@ -59,19 +63,37 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
     [site, me, status, operations, read, refresh],
   );
 
+  useEffect(() => {
+    const { ask, stop } = coalesced(look);
+    ask();
+    const timer = setInterval(() => document.visibilityState === "visible" && ask(), STATUS);
+    const end = site.events(({ group }) => {
+      if (group === "alarm" || group === "lockdown") ask();
+    });
+    return () => {
+      clearInterval(timer);
+      stop();
+      end();
+    };
+  }, [site, look]);
   useEffect(
     () =>
       site.events(({ group, event, data }) => {
-        if (group === "alarm" || group === "lockdown") read();
         if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
       }),
-    [site, read, text],
+    [site, text],
   );
   useEffect(() => {
     if (!said) return undefined;
     const timer = setTimeout(() => say(""), SAID);
     return () => clearTimeout(timer);
   }, [said]);
+
+  const leftAlone = useIdle(() => void logout(text.ended.unattended));
+  useArrival(["ticket", "login"], ({ is }) => {
+    go();
+    say(is === "ticket" ? text.frame.ticketIgnored : text.frame.loginIgnored);
+  });
 
   const path = place[0] ?? "";
   const allowed = useMemo(
@@ -148,7 +170,7 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
             <div class="side-end">
               <p class="small break">{text.frame.loggedInAs(me.name)}</p>
               <div class="buttons">
-                <Button look="quiet" onClick={() => void logout()}>
+                <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
                   {text.frame.logout}
                 </Button>
               </div>
@@ -180,6 +202,15 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
           </main>
         </div>
       </div>
+      {leftAlone ? (
+        <Dialog title={text.frame.leftAlone} close={() => {}}>
+          <p>{text.frame.leftAloneAbout}</p>
+          <div class="buttons">
+            <Button onClick={() => void logout(text.ended.logout)}>{text.frame.logout}</Button>
+            <Button look="main">{text.frame.stay}</Button>
+          </div>
+        </Dialog>
+      ) : null}
       <div class="said" role="status">
         {said ? <p>{said}</p> : null}
       </div>

@@ -1,6 +1,7 @@
 /** Reading operations: one result, or a list page by page. Events and timers renew them. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { Refusal, type Operation, type Params, type Result, type SiteEvent } from "../site/contract";
+import { coalesced } from "./coalesced";
 import { useConsole } from "./context";
 
 export interface Renewal {
@@ -40,10 +41,10 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
   wanted.current = renewal.on;
   const when = renewal.when ?? true;
 
-  const reload = useCallback(() => {
+  const run = useCallback(async () => {
     if (!when) return;
     const turn = ++last.current;
-    reader.current().then(
+    await reader.current().then(
       (data) => turn === last.current && set({ key, data }),
       (error: unknown) =>
         turn === last.current &&
@@ -55,22 +56,27 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
         }),
     );
   }, [key, when]);
+  const reload = useCallback(() => void run(), [run]);
 
   useEffect(reload, [reload, renewal.after]);
   useEffect(() => {
-    if (!renewal.every || !when) return undefined;
-    const timer = setInterval(() => document.visibilityState === "visible" && reload(), renewal.every);
-    return () => clearInterval(timer);
-  }, [reload, renewal.every, when]);
-  useEffect(
-    () =>
-      site.events((event) => {
-        // The site dropped events because this client did not read in time: anything may have changed.
-        const missed = event.group === "events" && event.event === "missed";
-        if (wanted.current && (missed || wanted.current(event))) reload();
-      }),
-    [site, reload],
-  );
+    // One read at a time, however long it takes: while the connection is lost it waits.
+    const { ask, stop } = coalesced(run);
+    const timer =
+      renewal.every && when
+        ? setInterval(() => document.visibilityState === "visible" && ask(), renewal.every)
+        : undefined;
+    const end = site.events((event) => {
+      // The site dropped events because this client did not read in time: anything may have changed.
+      const missed = event.group === "events" && event.event === "missed";
+      if (wanted.current && (missed || wanted.current(event))) ask();
+    });
+    return () => {
+      clearInterval(timer);
+      stop();
+      end();
+    };
+  }, [site, run, renewal.every, when]);
 
   return { data: state.data, failure: state.failure, reload };
 }

@@ -7,7 +7,7 @@ import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Frame } from "./frame";
 import { asRefusal } from "./queries";
-import { go, usePlace } from "./router";
+import { leave, usePlace } from "./router";
 
 interface Entered {
   me: Result<"self.show">;
@@ -28,15 +28,6 @@ async function enter(site: Site): Promise<Entered> {
   };
 }
 
-/**
- * `#/login/NAME/PASS-PHRASE`, as `countersign dev` prints it. It works on this machine only: elsewhere a link
- * could log a person in to an account of an attacker.
- */
-function throwAway([path, name, passPhrase]: readonly string[]): readonly [string, string] | undefined {
-  const here = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
-  return here && path === "login" && name && passPhrase ? [name, passPhrase] : undefined;
-}
-
 export function Root({ site }: { site: Site }) {
   const text = useText();
   const place = usePlace();
@@ -47,9 +38,13 @@ export function Root({ site }: { site: Site }) {
   const outside = useCallback((notice?: string) => set(notice ? { is: "out", notice } : { is: "out" }), []);
 
   useEffect(() => {
-    site.resume().then(
-      (resumed) => (resumed ? inside() : outside()),
-      (error: unknown) => outside(asRefusal(error).message),
+    Promise.all([site.resume(), site.closed()]).then(
+      ([resumed, closed]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
+      (error: unknown) => {
+        const { code, message } = asRefusal(error);
+        const known = (text.ended as Readonly<Record<string, string>>)[code];
+        outside(known ?? message);
+      },
     );
   }, [site, inside, outside]);
 
@@ -74,8 +69,8 @@ export function Root({ site }: { site: Site }) {
     );
   }
   if (state.is === "out") {
-    if (place[0] === "ticket") return <UseTicket site={site} ticket={place[1] ?? ""} done={inside} />;
-    return <Login site={site} notice={state.notice} done={inside} given={throwAway(place)} />;
+    if (place[0] === "ticket") return <UseTicket site={site} notice={state.notice} done={inside} />;
+    return <Login site={site} notice={state.notice} done={inside} />;
   }
   return (
     <Frame
@@ -83,10 +78,11 @@ export function Root({ site }: { site: Site }) {
       entered={state.entered}
       connection={connection}
       refresh={() => void inside().catch(() => {})}
-      logout={async () => {
-        outside(text.ended.logout);
-        go();
-        await site.logout();
+      logout={async (notice) => {
+        outside(notice);
+        leave();
+        // The page has forgotten the session anyway.
+        await site.logout().catch(() => outside(text.ended.unreached));
       }}
     />
   );

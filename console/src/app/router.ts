@@ -2,22 +2,27 @@
 import { useEffect, useState } from "preact/hooks";
 
 export const here = (): string[] =>
-  location.hash
-    .replace(/^#\/?/, "")
-    .split("/")
-    .filter(Boolean)
-    .map((part) => {
-      try {
-        return decodeURIComponent(part);
-      } catch {
-        return part;
-      }
-    });
+  location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decoded);
+
+/** Text that is no encoding stands for itself. */
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
 
 export const to = (...parts: string[]): string => `#/${parts.map(encodeURIComponent).join("/")}`;
 
 export function go(...parts: string[]): void {
   location.hash = to(...parts);
+}
+
+/** Goes to the first screen, without a way back to the present one. */
+export function leave(): void {
+  history.replaceState(null, "", to());
+  dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
 export function usePlace(): string[] {

@@ -38,7 +38,7 @@ export const SCREENS: readonly Screen[] = [
   { path: "applications", title: "applications", group: "trust", needs: "app.list", component: Applications },
   { path: "peers", title: "peers", group: "trust", needs: "peer.list", component: Peers },
   { path: "options", title: "options", group: "protection", needs: "option.order", component: Options },
-  { path: "keys", title: "keys", group: "protection", needs: "site.key_slots", component: Keys },
+  { path: "keys", title: "keys", group: "protection", needs: "site.config", component: Keys },
   { path: "lockdown", title: "lockdown", group: "protection", needs: "lockdown.status", component: Lockdown },
   { path: "audit", title: "audit", group: "protection", needs: "audit.list", component: Audit },
   { path: "settings", title: "settings", group: "protection", needs: "config.list", component: Settings },

@@ -7,11 +7,14 @@ export function Dialog({
   close,
   children,
   wide = false,
+  stays = false,
 }: {
   title: string;
   close: () => void;
   children: ComponentChildren;
   wide?: boolean;
+  /** Escape does not close it: it shows what is shown once. */
+  stays?: boolean;
 }) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
@@ -30,9 +33,12 @@ export function Dialog({
       ref={element}
       class={wide ? "wide" : ""}
       aria-labelledby={heading}
+      onKeyDown={(event) => {
+        if (stays && event.key === "Escape") event.preventDefault();
+      }}
       onCancel={(event) => {
         event.preventDefault();
-        close();
+        if (!stays) close();
       }}
     >
       <div class="inside">

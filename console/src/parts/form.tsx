@@ -109,8 +109,9 @@ interface InputProps {
   help?: ComponentChildren;
   value: string;
   set: (value: string) => void;
-  type?: "text" | "password" | "email" | "tel" | "number" | "search" | "time" | "datetime-local";
+  /** What a browser may fill in and store; nothing by default. */
   autocomplete?: string;
+  type?: "text" | "password" | "email" | "tel" | "number" | "search" | "time" | "datetime-local";
   mono?: boolean;
   lines?: number;
   placeholder?: string;
@@ -150,6 +151,7 @@ export function Input({
             {...input}
             class={look}
             rows={lines}
+            autocomplete={autocomplete}
             spellcheck={false}
             placeholder={placeholder}
             value={value}
@@ -158,6 +160,21 @@ export function Input({
         )
       }
     </Field>
+  );
+}
+
+/** Tells a password manager whose pass phrase the form is about. */
+export function AccountName({ name }: { name: string }) {
+  return (
+    <input
+      class="unseen"
+      type="text"
+      autocomplete="username"
+      value={name}
+      readOnly
+      tabIndex={-1}
+      aria-hidden
+    />
   );
 }
 

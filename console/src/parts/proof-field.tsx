@@ -1,18 +1,37 @@
+import { useConsole } from "../app/context";
 import { useText } from "../text/catalogue";
-import { Input } from "./form";
+import { AccountName, Input } from "./form";
 
 /** One's own pass phrase, which a change of one's own credentials needs. */
-export function ProofField({ value, set }: { value: string; set: (value: string) => void }) {
+export function ProofField({
+  value,
+  set,
+  help = true,
+}: {
+  value: string;
+  set: (value: string) => void;
+  help?: boolean;
+}) {
   const text = useText();
+  const { me } = useConsole();
   return (
-    <Input
-      label={text.common.proof}
-      field="current"
-      help={text.common.proofHelp}
-      type="password"
-      autocomplete="current-password"
-      value={value}
-      set={set}
-    />
+    <>
+      <AccountName name={me.name} />
+      <Input
+        label={text.common.proof}
+        field="current"
+        help={help ? text.common.proofHelp : undefined}
+        type="password"
+        autocomplete="current-password"
+        value={value}
+        set={set}
+      />
+    </>
   );
+}
+
+/** Whether a typed name is that of the account `own`, with or without its zone. */
+export function isOwnName(typed: string, own: string): boolean {
+  const name = typed.trim().toLowerCase();
+  return name === own || name === own.slice(0, own.lastIndexOf("@"));
 }

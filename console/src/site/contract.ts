@@ -5,7 +5,7 @@
  * receives events and resumes its session after a lost connection. The screens know nothing else of
  * the site: names and shapes of operations come from the site's own reference.
  */
-import type { Operations } from "../generated/operations";
+import type { Operations } from "../../../bindings/node/operations";
 
 export type Operation = keyof Operations;
 export type Params<N extends Operation> = Operations[N]["params"];
@@ -25,6 +25,9 @@ export type Connection =
   | { state: "lost"; attempt: number }
   /** The session is over. `reason` is the site's word for it, such as `cut` or `expired`. */
   | { state: "ended"; reason: string };
+
+/** Why a site accepts no login of a person. */
+export type Closed = "sealed" | "lockdown";
 
 /** A failed operation: the members of the site's failure. */
 export class Refusal extends Error {
@@ -52,6 +55,14 @@ export const mistake = (message: string, field?: string): Refusal =>
   new Refusal(LOCAL, message, undefined, field);
 
 export interface Site {
+  /** Asks the server of the page why the site accepts no login now; `undefined` if it accepts logins. */
+  closed(): Promise<Closed | undefined>;
+  /** Whether the site is a temporary one of `countersign dev`, whose link logs in by itself. */
+  isTemporary(): Promise<boolean>;
+  /** Whether this browser remembers a key of the site, with which its key has to agree. */
+  knowsKey(): Promise<boolean>;
+  /** Forgets the remembered key, so that the next login accepts any key that the URI of the site pins. */
+  forgetKey(): Promise<void>;
   /** Logs in with a pass phrase. It stays in this client; the site never receives it. */
   login(name: string, passPhrase: string): Promise<void>;
   /** Sets a pass phrase with a ticket. `id` is the person's name, which the ticket does not contain. */
@@ -64,7 +75,10 @@ export interface Site {
   call<N extends Operation>(operation: N, params: Params<N>): Promise<Result<N>>;
   /** Calls an operation whose result comes with content. */
   content<N extends Operation>(operation: N, params: Params<N>): Promise<{ data: Result<N>; content: Blob }>;
-  /** Continues the session of this tab after a reload. `false` if there is none. */
+  /**
+   * Continues the session of this tab after a reload. `false` if there is none. After anything else than a reload the
+   * session ends, and the refusal is `tab_left`.
+   */
   resume(): Promise<boolean>;
   /** Ends the session. */
   logout(): Promise<void>;

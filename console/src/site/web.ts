@@ -1,6 +1,8 @@
 /** The product's `Site`: the client in WebAssembly, in a worker, over a WebSocket of the server of this page. */
+import { ClientWorker, type News } from "./client-worker";
 import {
   Refusal,
+  type Closed,
   type Connection,
   type Operation,
   type Params,
@@ -8,60 +10,66 @@ import {
   type Site,
   type SiteEvent,
 } from "./contract";
-import type { Calls, Name, Place, Report, Request } from "./messages";
+import { forget, recall, remember } from "./known-sites";
+import { arrive, leave } from "./resumption";
+import { served } from "./served";
 import { Subscribers } from "./subscribers";
-
-const RESUMPTION = "countersign-resumption";
-const KNOWN = "countersign-known";
 
 /** Operations that only read: they are repeated when the connection was lost under them. */
 const READS = /\.(list|show|status|doctor|deliveries|key_events|key_slots)$/;
-
-/** The page's server writes it: the URI of its site, which pins the site's key. */
-interface Served {
-  uri: string;
-}
-
-/** The one script that the page may start as a worker. */
-function worker(): Worker {
-  const url = new URL(WORKER_FILE, import.meta.url).href;
-  interface Policies {
-    createPolicy: (
-      name: string,
-      rules: { createScriptURL: (url: string) => string },
-    ) => { createScriptURL: (url: string) => string };
-  }
-  const policies = (globalThis as { trustedTypes?: Policies }).trustedTypes;
-  const policy = policies?.createPolicy("countersign-worker", {
-    createScriptURL: (wanted) => {
-      if (wanted !== url) throw new TypeError("another script than the worker");
-      return wanted;
-    },
-  });
-  return new Worker(policy ? policy.createScriptURL(url) : url, { type: "module" });
-}
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
 const stored = (text: string): Uint8Array => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
+/** Starts a worker and tells it where the site is. */
+async function begin(hear: (news: News, uri: string, from: ClientWorker) => void): Promise<ClientWorker> {
+  if (!WORKER_FILE)
+    throw new Refusal(
+      "no_client",
+      "this console was built without the client",
+      "run `scripts/build-web`, and build the console again",
+    );
+  const { uri, session } = await served();
+  const url = new URL(session, document.baseURI);
+  url.hash = "";
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const known = recall(uri);
+  const client: ClientWorker = new ClientWorker((news) => hear(news, uri, client));
+  try {
+    await client.ask("connect", { url: url.href, uri, ...(known === undefined ? {} : { known }) });
+    return client;
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/** Ends a session that was left behind. Without the site it ends by its own limits. */
+async function end(secret: string): Promise<void> {
+  const client = await begin(() => {});
+  try {
+    await client.ask("resume", stored(secret));
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+  await client.logout();
+}
+
 class WebSite implements Site {
-  private worker: Worker | undefined;
   private readonly heard = new Subscribers<SiteEvent>();
   private readonly states = new Subscribers<Connection>();
-  private readonly waiting = new Map<
-    number,
-    { resolve: (value: unknown) => void; reject: (failure: Refusal) => void }
-  >();
   private readonly reopened = new Set<() => void>();
   private state: Connection = { state: "open" };
+  private connected: Promise<ClientWorker> | undefined;
+  private client: ClientWorker | undefined;
+  /** What resumes the session after a reload. */
   private resumption: Uint8Array | undefined;
-  private count = 0;
-  private connected: Promise<unknown> | undefined;
 
   constructor() {
     addEventListener("pagehide", () => {
-      if (this.resumption) sessionStorage.setItem(RESUMPTION, textOf(this.resumption));
+      if (this.resumption) leave(textOf(this.resumption));
     });
   }
 
@@ -74,24 +82,12 @@ class WebSite implements Site {
     }
   }
 
-  private hear(report: Report): void {
-    switch (report.is) {
-      case "result":
-        this.waiting.get(report.id)?.resolve(report.value);
-        this.waiting.delete(report.id);
-        break;
-      case "failure": {
-        const { code, message, hint, field, retryAfter } = report.failure;
-        this.waiting.get(report.id)?.reject(new Refusal(code, message, hint, field, retryAfter));
-        this.waiting.delete(report.id);
-        break;
-      }
+  private hear(news: News, uri: string, from: ClientWorker): void {
+    // The worker of a session that is over may still talk.
+    if (from !== this.client) return;
+    switch (news.is) {
       case "event":
-        this.heard.tell({
-          group: report.group,
-          event: report.event,
-          data: report.data as Record<string, unknown>,
-        });
+        this.heard.tell({ group: news.group, event: news.event, data: news.data as Record<string, unknown> });
         break;
       case "open":
         this.set({ state: "open" });
@@ -100,88 +96,84 @@ class WebSite implements Site {
         this.set({ state: "lost", attempt: this.state.state === "lost" ? this.state.attempt + 1 : 1 });
         break;
       case "ended":
-        this.forget();
-        this.set({ state: "ended", reason: report.reason });
+        this.drop()?.close();
+        this.set({ state: "ended", reason: news.reason });
         break;
       case "resumption":
-        this.resumption = report.bytes;
-        if (report.known !== undefined) localStorage.setItem(KNOWN, report.known);
+        this.keep(news.bytes);
+        if (news.known !== undefined) remember(uri, news.known);
         break;
     }
   }
 
-  private forget(): void {
-    this.resumption = undefined;
-    sessionStorage.removeItem(RESUMPTION);
+  private keep(resumption: Uint8Array | undefined): void {
+    this.resumption?.fill(0);
+    this.resumption = resumption;
   }
 
-  private ask<N extends Name>(name: N, ...args: Calls[N]["args"]): Promise<Calls[N]["result"]> {
-    const request: Request = { id: ++this.count, name, args };
-    // Secrets are moved to the worker, not copied.
-    const moved = (args as readonly unknown[])
-      .filter((value) => value instanceof Uint8Array)
-      .map(({ buffer }) => buffer as ArrayBuffer);
-    return new Promise<unknown>((resolve, reject) => {
-      this.waiting.set(request.id, { resolve, reject });
-      this.worker?.postMessage(request, moved);
-    }) as Promise<Calls[N]["result"]>;
+  /** Forgets the session. */
+  private drop(): ClientWorker | undefined {
+    const { client } = this;
+    this.keep(undefined);
+    this.client = undefined;
+    this.connected = undefined;
+    return client;
   }
 
-  /** Tells the worker where the site is, once. */
-  private connect(): Promise<unknown> {
-    this.connected ??= this.place()
-      .then((place) => this.ask("connect", place))
-      .catch((error: unknown) => {
+  private connect(): Promise<ClientWorker> {
+    this.connected ??= begin((...news) => this.hear(...news)).then(
+      (client) => (this.client = client),
+      (error: unknown) => {
         this.connected = undefined;
         throw error;
-      });
+      },
+    );
     return this.connected;
   }
 
-  private async place(): Promise<Place> {
-    if (!WORKER_FILE)
-      throw new Refusal(
-        "no_client",
-        "this console was built without the client",
-        "run `scripts/build-web`, and build the console again",
-      );
-    this.worker = worker();
-    this.worker.onmessage = ({ data }: MessageEvent<Report>) => this.hear(data);
-    const answer = await fetch(new URL("site.json", document.baseURI));
-    if (!answer.ok)
-      throw new Refusal(
-        "unreachable",
-        `the server of this page does not name its site (HTTP ${answer.status})`,
-      );
-    const { uri } = (await answer.json()) as Served;
-    const url = new URL("/session", location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const known = localStorage.getItem(KNOWN);
-    return known === null ? { url: url.href, uri } : { url: url.href, uri, known };
+  /** The client of the present session. */
+  private opened(): ClientWorker {
+    if (!this.client) throw new Refusal("not_logged_in", "you are not logged in");
+    return this.client;
+  }
+
+  async isTemporary(): Promise<boolean> {
+    return (await served()).dev === true;
+  }
+
+  async knowsKey(): Promise<boolean> {
+    return recall((await served()).uri) !== undefined;
+  }
+
+  async forgetKey(): Promise<void> {
+    forget((await served()).uri);
+    this.drop()?.close();
+  }
+
+  async closed(): Promise<Closed | undefined> {
+    return (await served()).closed;
   }
 
   async login(name: string, passPhrase: string): Promise<void> {
-    await this.connect();
-    await this.ask("login", name, bytesOf(passPhrase));
+    await (await this.connect()).ask("login", name, bytesOf(passPhrase));
   }
 
   async registerPassPhrase(ticket: string, id: string, passPhrase: string): Promise<void> {
-    await this.connect();
-    await this.ask("registerPassPhrase", ticket, id, bytesOf(passPhrase));
+    await (await this.connect()).ask("registerPassPhrase", ticket, id, bytesOf(passPhrase));
   }
 
   async changePassPhrase(current: string, next: string): Promise<void> {
-    await this.ask("changePassPhrase", bytesOf(current), bytesOf(next)).catch(atField);
+    await this.opened().ask("changePassPhrase", bytesOf(current), bytesOf(next)).catch(atField);
   }
 
   async prove(passPhrase: string): Promise<void> {
-    await this.ask("prove", bytesOf(passPhrase)).catch(atField);
+    await this.opened().ask("prove", bytesOf(passPhrase)).catch(atField);
   }
 
   async call<N extends Operation>(operation: N, params: Params<N>): Promise<Result<N>> {
     for (;;) {
       try {
-        return (await this.ask("call", operation, params)) as Result<N>;
+        return (await this.opened().ask("call", operation, params)) as Result<N>;
       } catch (error) {
         if (!(error instanceof Refusal) || error.code !== "lost" || !READS.test(operation)) throw error;
         if (this.state.state === "ended") throw error;
@@ -194,29 +186,37 @@ class WebSite implements Site {
     operation: N,
     params: Params<N>,
   ): Promise<{ data: Result<N>; content: Blob }> {
-    return (await this.ask("content", operation, params)) as { data: Result<N>; content: Blob };
+    const answer = await this.opened().ask("content", operation, params);
+    return answer as { data: Result<N>; content: Blob };
   }
 
   async resume(): Promise<boolean> {
-    const text = sessionStorage.getItem(RESUMPTION);
-    sessionStorage.removeItem(RESUMPTION);
-    if (text === null) return false;
+    const left = arrive();
+    if (!left) return false;
+    if (!left.reloaded) {
+      const ended = await end(left.secret).then(
+        () => true,
+        (error: unknown) => !isUnreached(error),
+      );
+      throw ended
+        ? new Refusal("tab_left", "this tab was closed or left, so its session was ended")
+        : new Refusal("unreached", "the site was not reached to end the session of this tab");
+    }
     try {
-      await this.connect();
-      await this.ask("resume", stored(text));
+      await (await this.connect()).ask("resume", stored(left.secret));
       return true;
     } catch (error) {
-      // The session has ended meanwhile. Anything else, such as no network, is told.
-      if (error instanceof Refusal && !["unreachable", "timeout", "closed"].includes(error.code))
-        return false;
-      sessionStorage.setItem(RESUMPTION, text);
+      // The session has ended meanwhile. Anything else, such as no network, is told, and a reload tries again.
+      if (error instanceof Refusal && !isUnreached(error)) return false;
+      this.keep(stored(left.secret));
       throw error;
     }
   }
 
   async logout(): Promise<void> {
-    this.forget();
-    if (this.worker) await this.ask("logout");
+    const client = this.drop();
+    this.set({ state: "ended", reason: "done" });
+    await client?.logout();
   }
 
   events(listener: (event: SiteEvent) => void): () => void {
@@ -228,6 +228,9 @@ class WebSite implements Site {
     return this.states.add(listener);
   }
 }
+
+const isUnreached = (error: unknown): boolean =>
+  error instanceof Refusal && ["unreachable", "timeout", "closed"].includes(error.code);
 
 /** A wrong pass phrase is shown at its field. */
 function atField(error: unknown): never {

@@ -1,6 +1,4 @@
 // People, services, applications, devices and alarms for the screens, made through the site's own operations.
-import { has } from "./site.mjs";
-
 export const ADMIN = { name: "maria", passPhrase: "correct horse battery staple" };
 export const MEMBER = { name: "tom", passPhrase: "a pass phrase of tom's own" };
 
@@ -86,13 +84,11 @@ export async function fill(site) {
     text: "An invoice waits for your approval.",
   });
   await site.call("lockdown.person", { name: "emil", reason: "the laptop was stolen" });
-  if (await has(site, "token.create")) {
-    await site.call("token.create", {
-      service: "mailer",
-      operations: ["alarm.raise", "alarm.over"],
-      label: "the mail server",
-    });
-  }
+  await site.call("token.create", {
+    service: "mailer",
+    operations: ["alarm.raise", "alarm.over"],
+    label: "the mail server",
+  });
   const { entries } = await site.call("alarm.list", { limit: 1 });
   return entries[0].id;
 }

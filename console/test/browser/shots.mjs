@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ADMIN, MEMBER, fill, introduce } from "./sample.mjs";
-import { has, launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
 
 /** A filled site with a peer, the console on it, and the places of all screens of an admin. */
 export async function stage() {
@@ -20,17 +20,14 @@ export async function stage() {
     const other = await started(startSite("example.org"));
     const alarm = await fill(site);
     const peer = await introduce(site, other);
-    const bridge = await started(startConsole(site));
+    const console_ = await started(startConsole(site));
     const browser = await started(launch(), (it) => it.close());
-    const { keys, ...remote } = PLACES;
     const places = {
-      ...remote,
-      ...(bridge.local ? { keys } : {}),
-      ...((await has(site, "token.list")) ? { tokens: "#/tokens" } : {}),
+      ...PLACES,
       alarm: `#/alarms/${alarm}`,
       peer: `#/peers/${peer}`,
     };
-    return { site, bridge, browser, places, stop };
+    return { site, console_, browser, places, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -52,6 +49,7 @@ const PLACES = {
   peers: "#/peers",
   options: "#/options",
   keys: "#/keys",
+  tokens: "#/tokens",
   lockdown: "#/lockdown",
   audit: "#/audit",
   settings: "#/settings",
@@ -69,7 +67,6 @@ export const DIALOGS = {
   application: ["Edit Registration", "Rotate key"],
   peers: ["Peer ticket", "Join a site"],
   options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
-  keys: ["Test a secret", "Add slot", "Set pass phrase", "New recovery code", "Make the next key current"],
   lockdown: ["Lock down local"],
   tokens: ["Create token"],
   profile: ["Change pass phrase"],
@@ -102,7 +99,7 @@ async function take(page, name, shot) {
   }
 }
 
-async function takeAll({ browser, bridge, places }, folder, only) {
+async function takeAll({ browser, console_, places }, folder, only) {
   for (const scheme of ["light", "dark"]) {
     for (const width of [1440, 320]) {
       const { page, context, faults } = await openPage(browser, {
@@ -112,17 +109,17 @@ async function takeAll({ browser, bridge, places }, folder, only) {
       });
       const shot = (name, fullPage = true) =>
         page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`), fullPage });
-      await page.goto(bridge.url);
+      await page.goto(console_.url);
       await page.locator("h1").waitFor();
       await shot("login");
-      await page.goto(`${bridge.url}#/ticket`);
+      await page.goto(`${console_.url}#/ticket`);
       await page.getByRole("heading", { name: /ticket/ }).waitFor();
       await shot("ticket");
-      await page.goto(bridge.url);
-      await logIn(page, bridge.url, ADMIN.name, ADMIN.passPhrase);
+      await page.goto(console_.url);
+      await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
       for (const [name, place] of Object.entries(places)) {
         if (only.length && !only.includes(name)) continue;
-        await open(page, bridge.url, place);
+        await open(page, console_.url, place);
         await take(page, name, shot);
       }
       if (faults.length) process.stdout.write(`${faults.join("\n")}\n`);
@@ -130,9 +127,9 @@ async function takeAll({ browser, bridge, places }, folder, only) {
     }
   }
   const { page } = await openPage(browser, { language: "de-DE" });
-  await logIn(page, bridge.url, MEMBER.name, MEMBER.passPhrase);
+  await logIn(page, console_.url, MEMBER.name, MEMBER.passPhrase);
   for (const name of ["overview", "alarms", "devices", "profile"]) {
-    await open(page, bridge.url, PLACES[name]);
+    await open(page, console_.url, PLACES[name]);
     await page.screenshot({ path: join(folder, `member-${name}-german-1440.png`), fullPage: true });
   }
 }

@@ -1,14 +1,14 @@
 // A real site in a temporary folder, the console on it, and a browser.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { serve } from "../../dev/serve.mjs";
+import { record } from "./recorder.mjs";
 
 /** The program; `COUNTERSIGN` names another one. */
 export const PROGRAM =
@@ -101,49 +101,12 @@ export async function startSite(zone = "local") {
   };
 }
 
-/** Whether `dist/` has the client in WebAssembly: then the tests use the product, otherwise the bridge. */
-export const PRODUCT = (() => {
-  try {
-    return (
-      JSON.parse(readFileSync(new URL("../../dist/manifest.json", import.meta.url), "utf8")).client === true
-    );
-  } catch {
-    return false;
-  }
-})();
-
-/** The console on a site. `local`: it also calls operations of a local admin, as the bridge does. */
-export async function startConsole(site, sent) {
-  if (!PRODUCT) return { local: true, ...(await startBridge(site)) };
-  const { listen } = await site.call("site.status");
-  const options = { listener: listen.http, uri: site.uri, sent };
-  let server = await serve(options);
-  const { url, port } = server;
+/** Starts a temporary site. Returns the link that it prints. */
+export async function startDev() {
+  const child = spawn(PROGRAM, ["dev", "--json", ...LISTEN], { stdio: ["ignore", "pipe", "ignore"] });
+  const link = await line(child.stdout, (text) => JSON.parse(text).console);
   return {
-    local: false,
-    url,
-    stop: () => server.stop(),
-    /** Cuts all connections, and accepts none until `restore`. */
-    interrupt: () => server.stop(),
-    async restore() {
-      server = await serve({ ...options, port });
-    },
-  };
-}
-
-/** The bridge of `dev/bridge.mjs` on a site. */
-async function startBridge(site) {
-  const child = spawn(
-    process.execPath,
-    [fileURLToPath(new URL("../../dev/bridge.mjs", import.meta.url)), "0"],
-    {
-      env: { ...process.env, COUNTERSIGN: PROGRAM, COUNTERSIGN_DATA: site.data, COUNTERSIGN_SITE: site.uri },
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  const url = await line(child.stdout, (text) => /http:\S+/.exec(text)?.[0]);
-  return {
-    url,
+    link,
     async stop() {
       child.kill();
       await once(child, "close");
@@ -151,10 +114,44 @@ async function startBridge(site) {
   };
 }
 
-/** Whether the site of this program has an operation. */
-export async function has(site, operation) {
-  const { operations } = await site.call("operation.list");
-  return operations.some(({ group, command }) => `${group}.${command}` === operation);
+/** The console of a site, as the program serves it. `recorded` gets all bytes that browsers send. */
+export async function startConsole(site, recorded, port) {
+  const { listen } = await site.call("site.status");
+  const console_ = await record(listen.http, recorded, port);
+  const { status } = await fetch(console_.url);
+  if (status !== 200)
+    throw new Error("the program has no console: run `scripts/build-web`, `npm run build` and `cargo build`");
+  return console_;
+}
+
+/** Whether the site sets pass phrases with tickets over a WebSocket. */
+export async function registers(site) {
+  const { listen } = await site.call("site.status");
+  const { hostname, port } = new URL(`http://${listen.http}`);
+  const socket = net.connect(Number(port), hostname);
+  socket.write(
+    `GET /session HTTP/1.1\r\nhost: ${listen.http}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+      "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" +
+      "sec-websocket-protocol: countersign.registration.1\r\n\r\n",
+  );
+  const status = await line(socket, (text) => text);
+  socket.destroy();
+  return status.includes(" 101 ");
+}
+
+/** Starts `countersign console` for a site. Returns the URL that it prints. */
+export async function startRelay(site) {
+  const child = spawn(PROGRAM, ["console", "--site", site.uri, "--output", "jsonl"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const url = await line(child.stdout, (text) => JSON.parse(text).url);
+  return {
+    url,
+    async stop() {
+      child.kill("SIGINT");
+      await once(child, "close");
+    },
+  };
 }
 
 export function launch() {
@@ -182,7 +179,7 @@ export async function openPage(
   page.on("console", (message) => {
     if (
       message.type() === "error" &&
-      !/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())
+      !/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(message.text())
     )
       faults.push(`console: ${message.text()}`);
   });
@@ -196,6 +193,11 @@ export async function openPage(
 
 export async function logIn(page, url, name, passPhrase) {
   await page.goto(url);
+  await fillLogin(page, name, passPhrase);
+}
+
+/** Fills in the login that the page shows. */
+export async function fillLogin(page, name, passPhrase) {
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel(/^(Pass phrase|Passphrase)$/).fill(passPhrase);
   await page.getByRole("button", { name: /^(Log in|Anmelden)$/ }).click();

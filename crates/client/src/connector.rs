@@ -278,6 +278,12 @@ impl Connector {
         }
     }
 
+    /// What opens connections to the site.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) const fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
     async fn socket(&self) -> Result<(Reader, Writer), ConnectError> {
         let connected = self.dialer.connect().await;
         connected.map_err(|cause| ConnectError::Unreachable {

@@ -13,12 +13,13 @@ use countersign_crypto::passphrase::{
 };
 use countersign_crypto::sealed_identity::{self, SealedIdentityError};
 use countersign_crypto::secret::Passphrase;
-use countersign_proto::session::fresh;
+use countersign_proto::session::{LoginError, fresh};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::CallError;
+use crate::connector::LoginAs;
+use crate::error::{CallError, ConnectError};
 use crate::handle::Client;
 use crate::platform;
 
@@ -31,6 +32,10 @@ pub enum CredentialError {
     /// An operation failed. After [`CallError::Lost`] it is unknown whether the change was made.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// There is no login to unseal the identity with, which a session that another program opened
+    /// needs.
+    #[error(transparent)]
+    Connection(#[from] ConnectError),
     /// The current pass phrase is wrong.
     #[error("the current pass phrase is wrong")]
     WrongPassphrase,
@@ -220,12 +225,38 @@ impl Client {
         present: &Passphrase,
         new: &Passphrase,
     ) -> Result<PassphraseChanged, CredentialError> {
-        let identity = self.identity().ok_or(CredentialError::NoPassphrase)?;
+        let Some(identity) = self.identity() else {
+            return self.change_without_identity(present, new).await;
+        };
         match self.delivered() {
             Some(_) => self.prove_key(identity).await,
             None => self.prove_passphrase(present).await,
         }?;
         self.register(new, identity, false).await
+    }
+
+    /// Changes the pass phrase in a session that another program opened: another login unseals the
+    /// identity, which the site gives in a login alone.
+    async fn change_without_identity(
+        &self,
+        present: &Passphrase,
+        new: &Passphrase,
+    ) -> Result<PassphraseChanged, CredentialError> {
+        let name = self.welcome().account.parse();
+        let name = name.map_err(|_| CredentialError::InvalidResponse("account"))?;
+        let login = self
+            .connector()
+            .connect(LoginAs::person(name, present.clone()));
+        let other = login.await.map_err(|error| match error {
+            ConnectError::Login(LoginError::NotAuthenticated) => CredentialError::WrongPassphrase,
+            error => CredentialError::Connection(error),
+        })?;
+        let identity = other.identity().ok_or(CredentialError::NoPassphrase)?;
+        self.prove_passphrase(present).await?;
+        let changed = self.register(new, identity, false).await;
+        // The change has ended it, if there was one.
+        let _ = other.end().await;
+        changed
     }
 
     /// Registers the same pass phrase again, if the site asks for it because it has a newer OPAQUE

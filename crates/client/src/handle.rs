@@ -100,7 +100,13 @@ impl Client {
         self.welcome.borrow().clone()
     }
 
-    /// The person's identity, unsealed with the pass phrase; `None` for a service.
+    /// What connected this client.
+    pub(crate) const fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The person's identity, unsealed with the pass phrase; `None` for a service, and in a
+    /// session that another program opened.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()

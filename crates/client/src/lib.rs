@@ -29,7 +29,6 @@ mod content;
 mod credentials;
 mod error;
 mod handle;
-#[cfg(all(feature = "device", not(target_arch = "wasm32")))]
 pub mod passphrase_ticket;
 mod platform;
 mod renewal;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+#[path = "reference/typescript.rs"]
+mod typescript;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -103,6 +106,13 @@ fn the_description_of_the_api_is_up_to_date() {
     let document = rest::document(&operations::table().unwrap());
     let wanted = serde_json::to_string_pretty(&document).unwrap() + "\n";
     is_up_to_date("openapi.json", &wanted);
+}
+
+/// The npm package has the types of this table.
+#[test]
+fn the_types_of_operations_are_up_to_date() {
+    let wanted = typescript::declarations(&operations::table().unwrap());
+    is_up_to_date("../../bindings/node/operations.d.ts", &wanted);
 }
 
 #[test]

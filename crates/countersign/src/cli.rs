@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    alarm, app, audit, backup, broker, call, config, device, enrol, key, lockdown, login,
+    alarm, app, audit, backup, broker, call, config, console, device, enrol, key, lockdown, login,
     operation, option, passphrase, peer, penalty, person, profile, service, session, signing, site,
     ticket, token,
 };
@@ -15,7 +15,8 @@ use crate::exit;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output::{Format, report};
-use crate::site::serve::{Dev, Serve};
+use crate::site::dev::Dev;
+use crate::site::serve::Serve;
 
 /// The authentication authority and secure-session system that a team runs on its own machines.
 #[derive(Debug, Parser)]
@@ -161,6 +162,8 @@ pub(crate) enum Noun {
     /// The configuration: its file, and settings of the running site.
     #[command(subcommand)]
     Config(config::Verb),
+    /// Serves the web console of a site on this machine, from the files of this program.
+    Console(console::Console),
     /// Logs in and runs one operation.
     Call(call::Call),
     /// Logs in and reads operations from a prompt.

@@ -85,6 +85,7 @@ pub(crate) struct Listen {
     pub(crate) http_tls: HttpEncryption,
     pub(crate) http_certificate: Option<PathBuf>,
     pub(crate) http_key: Option<PathBuf>,
+    pub(crate) console: bool,
     pub(crate) public_host: Option<PublicHost>,
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) device: Option<SocketAddr>,
@@ -93,6 +94,8 @@ pub(crate) struct Listen {
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) peer_address: Option<DeviceAddress>,
+    #[serde(deserialize_with = "address_or_none")]
+    pub(crate) health: Option<SocketAddr>,
     #[serde(deserialize_with = "delivery::public_url")]
     pub(crate) public_url: Option<PublicUrl>,
 }
@@ -107,6 +110,7 @@ impl Default for Listen {
             http_tls: HttpEncryption::Off,
             http_certificate: None,
             http_key: None,
+            console: true,
             http_proxies: vec![
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -117,6 +121,7 @@ impl Default for Listen {
             device_address: None,
             peer: Some(SocketAddr::from(([0, 0, 0, 0], 4750))),
             peer_address: None,
+            health: None,
             public_url: None,
         }
     }
@@ -130,6 +135,7 @@ impl Listen {
             ("http", self.http),
             ("device", self.device),
             ("peer", self.peer),
+            ("health", self.health),
         ];
         let mut checked: Vec<(&str, SocketAddr)> = Vec::new();
         for (key, address) in listeners {
@@ -375,6 +381,7 @@ mod tests {
             ("device = \"[::]:4747\"", "same port"),
             ("device = \"127.0.0.1:4749\"", "same port"),
             ("device = \"224.0.0.1:4748\"", "multicast"),
+            ("health = \"127.0.0.1:4749\"", "same port"),
             (
                 "http_forwarded = true\nhttp_proxies = []",
                 "needs at least one",

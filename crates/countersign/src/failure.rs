@@ -112,10 +112,12 @@ impl From<PassphraseTicketError> for Failure {
     fn from(error: PassphraseTicketError) -> Self {
         use RegistrationError as Dialog;
         let (exit, code, hint) = match &error {
-            PassphraseTicketError::Connection(DeviceError::KeyEvents(_)) => {
+            PassphraseTicketError::Connection(DeviceError::KeyEvents(_))
+            | PassphraseTicketError::Channel(ConnectError::Login(LoginError::KeyEvents(_))) => {
                 (Exit::NotAuthenticated, "key_events", KEY_EVENTS_HINT)
             }
             PassphraseTicketError::Connection(DeviceError::WrongSite { .. })
+            | PassphraseTicketError::Channel(ConnectError::Login(_))
             | PassphraseTicketError::Dialog(Dialog::AnotherSite) => (
                 Exit::NotAuthenticated,
                 "wrong_site",
@@ -137,7 +139,7 @@ impl From<PassphraseTicketError> for Failure {
                 "protocol",
                 "check that client and site have the same version",
             ),
-            PassphraseTicketError::Connection(_) => (
+            PassphraseTicketError::Connection(_) | PassphraseTicketError::Channel(_) => (
                 Exit::Unreachable,
                 "unreachable",
                 "check that the site is running and that the ticket is complete",
@@ -211,6 +213,7 @@ impl From<CredentialError> for Failure {
     fn from(error: CredentialError) -> Self {
         match error {
             CredentialError::Call(error) => error.into(),
+            CredentialError::Connection(error) => error.into(),
             CredentialError::WrongPassphrase => {
                 Self::new(Exit::NotAuthenticated, "not_authenticated", error)
             }

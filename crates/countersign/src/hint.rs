@@ -54,13 +54,14 @@ const OF_PROGRAMS: [&str; 11] = [
 ];
 
 /// Commands that do not use a site's folder.
-const WITHOUT_FOLDER: [&str; 12] = [
+const WITHOUT_FOLDER: [&str; 13] = [
     "alarm test",
     "alarm watch",
     "app call",
     "call",
     "completions",
     "config example",
+    "console",
     "dev",
     "enrol",
     "key",

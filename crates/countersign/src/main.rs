@@ -18,9 +18,11 @@ mod backup;
 mod cli;
 mod commands;
 mod config;
+mod console_link;
 mod content;
 mod credential;
 mod duration;
+mod embedded_console;
 mod escape;
 mod exit;
 mod failure;
@@ -64,7 +66,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let common = &cli.common;
     match cli.noun {
         Noun::Serve(serve) => site::serve::serve(common, serve),
-        Noun::Dev(listen) => site::serve::dev(common, listen),
+        Noun::Dev(listen) => site::dev::dev(common, listen),
         Noun::Site(verb) => commands::site::run(common, &verb),
         Noun::Person(verb) => commands::person::run(common, verb),
         Noun::Passphrase(verb) => commands::passphrase::run(common, verb),
@@ -90,6 +92,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Backup(verb) => commands::backup::run(common, &verb),
         Noun::Doctor => return commands::doctor::run(common),
         Noun::Config(verb) => commands::config::run(common, verb),
+        Noun::Console(console) => commands::console::run(common, &console),
         Noun::Call(call) => commands::call::call(common, &call),
         Noun::Shell(login) => commands::shell::run(common, &login),
         Noun::Completions { shell } => {

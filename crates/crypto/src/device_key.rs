@@ -9,21 +9,23 @@
 //!   P-256     the curve by its name (RFC 5480), uncompressed point    91 bytes in all
 //! ```
 //!
-//! Signing with P-256 draws on AWS-LC's own generator, which takes no entropy from outside.
+//! Signing with P-256 draws on AWS-LC's own generator, which takes no entropy from outside. In
+//! WebAssembly there is no private key of a device, and a public key on P-256 is unsupported.
 
 mod form;
+#[cfg(not(target_arch = "wasm32"))]
 mod identity;
+mod p256;
 
 use std::fmt;
-
-use aws_lc_rs::signature::{self, UnparsedPublicKey};
 
 use crate::{
     certificate::Thumbprint,
     hash::sha256,
-    sign::{BadSignature, VerifyingKey},
+    sign::{BadSignature, Signature, VerifyingKey},
 };
 
+#[cfg(not(target_arch = "wasm32"))]
 pub use identity::{DeviceIdentity, DeviceIdentityError, MAX_DEVICE_KEY_FILE};
 
 /// The longest `SubjectPublicKeyInfo` that is read, in bytes. The longest accepted one has 91; the
@@ -123,17 +125,15 @@ impl DeviceKey {
     /// # Errors
     /// [`BadSignature`] for every other message, key or signature, without saying which is wrong.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let (_, point) = form::parts(&self.spki).map_err(|_| BadSignature)?;
-        match self.algorithm {
-            DeviceAlgorithm::Ed25519 => {
-                UnparsedPublicKey::new(&signature::ED25519, point).verify(message, signature)
-            }
-            DeviceAlgorithm::EcdsaP256 => {
-                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, point)
-                    .verify(message, signature)
-            }
+        if let Some(key) = self.ed25519() {
+            let signature = signature.try_into().map_err(|_| BadSignature)?;
+            return key.verify(message, &Signature(signature));
         }
-        .map_err(|_| BadSignature)
+        let (_, point) = form::parts(&self.spki).map_err(|_| BadSignature)?;
+        match p256::verify(point, message, signature) {
+            true => Ok(()),
+            false => Err(BadSignature),
+        }
     }
 
     fn checked(algorithm: DeviceAlgorithm, point: &[u8]) -> Result<Self, DeviceKeyError> {

@@ -33,7 +33,6 @@ pub mod agreement;
 pub mod base62;
 pub mod certificate;
 // AWS-LC alone has ECDSA over P-256. A device is a native program.
-#[cfg(not(target_arch = "wasm32"))]
 pub mod device_key;
 pub mod entropy;
 pub mod file_signature;

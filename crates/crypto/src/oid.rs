@@ -9,12 +9,10 @@ use der::asn1::ObjectIdentifier;
 pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// A public key on an elliptic curve; the parameters name the curve (RFC 5480, section 2.1.1).
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
 /// The curve P-256 (RFC 5480, section 2.1.1.1).
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
 /// ECDSA with SHA-256 (RFC 5758, section 3.2).

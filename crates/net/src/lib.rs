@@ -6,6 +6,7 @@
 //!
 //! - [`content`]: the content of operations and results.
 //! - [`lines`]: JSON lines over a stream.
+//! - [`sealed_stream`]: a sealed channel over a stream, for pass phrases without TLS.
 //! - `listener`, `admission`, `descriptors`, `proxies`: accepting and limiting connections. They
 //!   need the feature `listener`, which clients do not enable.
 //! - `tls`: TLS 1.3 between a site and its devices, with pinned keys. With the feature `tls`.
@@ -25,6 +26,7 @@
 
 pub mod content;
 pub mod lines;
+pub mod sealed_stream;
 
 #[cfg(feature = "listener")]
 pub mod admission;

@@ -31,7 +31,6 @@ pub(crate) fn deserialize<'de, const MAX: usize, D: Deserializer<'de>>(
 }
 
 /// Exactly `N` bytes.
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn array<'de, const N: usize, D: Deserializer<'de>>(
     from: D,
 ) -> Result<[u8; N], D::Error> {

@@ -34,8 +34,6 @@
 pub mod broker;
 pub mod clock;
 pub mod device;
-// A browser has no device key and no TLS of its own.
-#[cfg(not(target_arch = "wasm32"))]
 pub mod enrolment;
 pub mod lines;
 pub mod name;

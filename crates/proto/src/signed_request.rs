@@ -8,8 +8,8 @@
 //! signature: any=:…:
 //! ```
 //!
-//! The signature must cover method, authority, the whole target, and the digest of the content if
-//! there is content. The tag is the id of the site, so that a request to one site is none to
+//! The signature must cover method, authority, the whole target, the digest of the content if there
+//! is content, and the fields that change what the request does ([`RequestParts`] has each). The tag is the id of the site, so that a request to one site is none to
 //! another at which the service has the same key. Nothing of the request is trusted before the
 //! signature is verified; the content is compared with its digest after that.
 
@@ -33,6 +33,8 @@ const MAX_NONCE: usize = 128;
 /// The algorithm, if it is named (RFC 9421, section 6.2.2).
 const ALGORITHM: &str = "ed25519";
 const DIGEST: &str = "content-digest";
+const IF_MATCH: &str = "if-match";
+const KEY: &str = "idempotency-key";
 
 /// The parts of a request that a signature can cover.
 pub struct RequestParts<'a> {
@@ -48,6 +50,18 @@ pub struct RequestParts<'a> {
     pub query: Option<&'a str>,
     /// The digest of the content as sent (RFC 9530).
     pub content_digest: Option<&'a str>,
+    /// The field `if-match` as sent.
+    pub if_match: Option<&'a str>,
+    /// The field `idempotency-key` as sent.
+    pub idempotency_key: Option<&'a str>,
+}
+
+impl RequestParts<'_> {
+    /// The fields that a signature must cover if the request has them: without one of them, or with
+    /// another value, the request would have another effect.
+    fn fields(&self) -> [(&'static str, Option<&str>); 2] {
+        [(IF_MATCH, self.if_match), (KEY, self.idempotency_key)]
+    }
 }
 
 /// Why a signature is not accepted.
@@ -142,6 +156,7 @@ impl RequestSignature {
     /// Verifies that this request was signed recently with the key. `now` is in seconds since 1970.
     ///
     /// # Errors
+    /// [`RequestSignatureError::Fields`] if the request has a field that must be covered and is not,
     /// [`RequestSignatureError::NotVerified`], and [`RequestSignatureError::Clock`] once that was
     /// verified.
     pub fn verify(
@@ -150,6 +165,10 @@ impl RequestSignature {
         request: &RequestParts<'_>,
         now: u64,
     ) -> Result<(), RequestSignatureError> {
+        let mut given = request.fields().into_iter();
+        if given.any(|(name, value)| value.is_some() && !self.has(name)) {
+            return Err(RequestSignatureError::Fields);
+        }
         let base = self
             .base(request)
             .ok_or(RequestSignatureError::NotVerified)?;
@@ -169,12 +188,15 @@ impl RequestSignature {
     /// Content that is empty needs no digest.
     #[must_use]
     pub fn covers(&self, request: &RequestParts<'_>, content: &[u8]) -> bool {
-        let is_signed = self.components.iter().any(|name| name == DIGEST);
         match request.content_digest {
-            Some(field) if is_signed => is_digest_of(field, content),
+            Some(field) if self.has(DIGEST) => is_digest_of(field, content),
             Some(_) => false,
             None => content.is_empty(),
         }
+    }
+
+    fn has(&self, component: &str) -> bool {
+        self.components.iter().any(|name| name == component)
     }
 
     /// The signature base (RFC 9421, section 2.5); `None` if the request lacks a component.
@@ -209,6 +231,8 @@ fn value(name: &str, request: &RequestParts<'_>) -> Option<String> {
         "@request-target" => format!("{}{query}", request.path),
         "@target-uri" => format!("{}://{authority}{}{query}", request.scheme, request.path),
         DIGEST => request.content_digest?.to_owned(),
+        IF_MATCH => request.if_match?.to_owned(),
+        KEY => request.idempotency_key?.to_owned(),
         _ => return None,
     })
 }
@@ -250,199 +274,4 @@ fn dictionary(field: &str) -> Result<Dictionary, RequestSignatureError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use countersign_crypto::secret::Secret;
-    use countersign_crypto::sign::SigningKey;
-    use data_encoding::BASE64;
-
-    use super::*;
-
-    const TAG: &str = "c2l0ZQ";
-    const NOW: u64 = 1_772_366_400;
-
-    fn key() -> SigningKey {
-        SigningKey::from_secret(&Secret::from_bytes([7; 32]))
-    }
-
-    fn parts() -> RequestParts<'static> {
-        RequestParts {
-            method: "POST",
-            scheme: "https",
-            authority: "Site.example",
-            path: "/api/v1/alarms",
-            query: Some("a=1"),
-            content_digest: Some("sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:"),
-        }
-    }
-
-    fn input(components: &str, created: u64, expires: u64) -> String {
-        let id = "07".repeat(32);
-        format!(
-            "({components});created={created};expires={expires};nonce=\"n\";keyid=\"{id}\";tag=\"{TAG}\""
-        )
-    }
-
-    /// The fields of a signature over the base that RFC 9421 defines for these lines.
-    fn signed(input: &str, lines: &[&str]) -> (String, String) {
-        let base = format!("{}\n\"@signature-params\": {input}", lines.join("\n"));
-        let signature = BASE64.encode(&key().sign(base.as_bytes()).0);
-        (format!("any={input}"), format!("any=:{signature}:"))
-    }
-
-    fn read(fields: &(String, String)) -> Result<RequestSignature, RequestSignatureError> {
-        RequestSignature::read(&fields.0, &fields.1, TAG)
-    }
-
-    #[test]
-    fn a_signature_over_the_whole_request_is_verified() {
-        let covered = r#""@method" "@authority" "@target-uri" "content-digest""#;
-        let digest = format!("\"content-digest\": {}", parts().content_digest.unwrap());
-        let lines = [
-            "\"@method\": POST",
-            "\"@authority\": site.example",
-            "\"@target-uri\": https://site.example/api/v1/alarms?a=1",
-            &digest,
-        ];
-        let fields = signed(&input(covered, NOW, NOW + 60), &lines);
-        let read = read(&fields).unwrap();
-        let verifying = key().verifying();
-        assert_eq!(read.verify(&verifying, &parts(), NOW), Ok(()));
-        assert_eq!((read.nonce(), read.created()), ("n", NOW));
-        // RFC 9530 has the digest of `{}`.
-        assert!(read.covers(&parts(), b"{}"));
-        assert!(!read.covers(&parts(), b"{ }"));
-        let not_verified = Err(RequestSignatureError::NotVerified);
-        for changed in [
-            RequestParts {
-                method: "PUT",
-                ..parts()
-            },
-            RequestParts {
-                scheme: "http",
-                ..parts()
-            },
-            RequestParts {
-                authority: "other.example",
-                ..parts()
-            },
-            RequestParts {
-                path: "/api/v1/alarms/",
-                ..parts()
-            },
-            RequestParts {
-                query: None,
-                ..parts()
-            },
-            RequestParts {
-                query: Some("a=1&b"),
-                ..parts()
-            },
-            RequestParts {
-                content_digest: None,
-                ..parts()
-            },
-            RequestParts {
-                content_digest: Some("sha-256=:AAAA:"),
-                ..parts()
-            },
-            RequestParts {
-                method: "POST\n",
-                ..parts()
-            },
-        ] {
-            assert_eq!(read.verify(&verifying, &changed, NOW), not_verified);
-        }
-        let other = SigningKey::from_secret(&Secret::from_bytes([8; 32])).verifying();
-        assert_eq!(read.verify(&other, &parts(), NOW), not_verified);
-    }
-
-    #[test]
-    fn a_signature_is_valid_for_a_short_time() {
-        let covered = r#""@method" "@authority" "@request-target""#;
-        let lines = [
-            "\"@method\": POST",
-            "\"@authority\": site.example",
-            "\"@request-target\": /api/v1/alarms?a=1",
-        ];
-        let verified = |created, expires, now| {
-            let read = read(&signed(&input(covered, created, expires), &lines)).unwrap();
-            read.verify(&key().verifying(), &parts(), now)
-        };
-        for (created, expires, now) in [
-            (NOW, NOW + 300, NOW + 60),
-            (NOW + 1, NOW + 61, NOW),
-            (NOW, NOW, NOW),
-        ] {
-            assert_eq!(verified(created, expires, now), Ok(()));
-        }
-        for (created, expires, now) in [
-            (NOW, NOW + 300, NOW + 61),
-            (NOW, NOW + 10, NOW + 11),
-            (NOW, NOW + 301, NOW),
-            (NOW + 2, NOW + 70, NOW),
-            (NOW, NOW - 1, NOW),
-        ] {
-            let refused = Err(RequestSignatureError::Clock);
-            assert_eq!(verified(created, expires, now), refused);
-        }
-    }
-
-    #[test]
-    fn a_signature_that_covers_too_little_is_refused() {
-        let refused = |covered: &str| {
-            let fields = signed(&input(covered, NOW, NOW + 60), &[]);
-            assert_eq!(
-                read(&fields),
-                Err(RequestSignatureError::Fields),
-                "{covered}"
-            );
-        };
-        for covered in [
-            "",
-            r#""@method" "@authority""#,
-            r#""@method" "@authority" "@path""#,
-            r#""@method" "@path" "@query""#,
-            r#""@authority" "@target-uri""#,
-            r#""@method" "@method" "@target-uri""#,
-            r#""@method";req "@target-uri""#,
-            r#"method "@target-uri""#,
-        ] {
-            refused(covered);
-        }
-        let fields = signed(
-            &input(r#""@method" "@target-uri" "x-other""#, NOW, NOW),
-            &[],
-        );
-        let read = read(&fields).unwrap();
-        let verified = read.verify(&key().verifying(), &parts(), NOW);
-        assert_eq!(verified, Err(RequestSignatureError::NotVerified));
-    }
-
-    #[test]
-    fn malformed_fields_are_refused() {
-        let whole = input(r#""@method" "@target-uri""#, NOW, NOW + 60);
-        let right = signed(&whole, &[]);
-        assert!(read(&right).is_ok());
-        let refused = |input: &str, signature: &str| {
-            let read = RequestSignature::read(input, signature, TAG);
-            assert_eq!(read, Err(RequestSignatureError::Fields), "{input}");
-        };
-        for (part, other) in [
-            (TAG, "b3RoZXI"),
-            (";nonce=\"n\"", ""),
-            (";nonce=\"n\"", ";nonce=\"\""),
-            (";created=", ";creatde="),
-            (";expires=", ";expires=\"1\";x="),
-            (";keyid=\"07", ";keyid=\"0"),
-            (";tag=", ";alg=\"rsa-v1_5-sha256\";tag="),
-            ("any=", "any"),
-        ] {
-            refused(&right.0.replacen(part, other, 1), &right.1);
-        }
-        refused(&right.0, "other=:AAAA:");
-        refused(&right.0, "any=:AAAA:");
-        refused(&right.0, "any=1");
-        refused(&format!("{}, again={whole}", right.0), &right.1);
-        refused(&format!("{}{}", right.0, " ".repeat(FIELD)), &right.1);
-    }
-}
+mod tests;

@@ -76,6 +76,11 @@ impl Admission {
         });
     }
 
+    /// The number of connections, and how many of them are unauthenticated.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        self.places.count()
+    }
+
     /// Makes room when no descriptor is left: evicts connections of these admissions, beginning with the one
     /// that has most.
     pub(crate) fn room(admissions: [&Self; 2]) -> Arc<DescriptorReserve> {

@@ -5,6 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use countersign_core::engine::{HttpProtection, Site};
 use countersign_crypto::secret::SecretBytes;
+use countersign_net::proxies::Proxies;
 use countersign_net::tls::{Acceptor, BadCertificate, Https};
 use tracing::{error, info};
 
@@ -38,6 +40,16 @@ pub enum HttpTls {
         /// The file of the key.
         key: PathBuf,
     },
+}
+
+impl HttpTls {
+    /// Whether no credential crosses a network in the clear: there is TLS, the listener is for this machine, or a
+    /// proxy of another machine is trusted. One of this machine reaches a loopback address.
+    pub(crate) fn protects(&self, address: SocketAddr, proxies: &Proxies) -> bool {
+        let is_local = |ip: &IpAddr| ip.to_canonical().is_loopback();
+        let is_proxied = proxies.addresses.iter().any(|proxy| !is_local(proxy));
+        *self != Self::Off || is_local(&address.ip()) || is_proxied
+    }
 }
 
 /// A certificate of the HTTP listener that cannot be used.

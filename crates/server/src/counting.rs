@@ -98,6 +98,14 @@ fn api_request_failed_line(source: Source) {
     info!(%source, "API request failed");
 }
 
+/// Counts a request of the API with an invalid credential, whose client the trusted proxy did not
+/// name. No line names the proxy: a program that reads the log must not ban it.
+pub(crate) fn proxied_request_failed(shared: &Shared, proxy: Source) {
+    let outcome = AuditOutcome::Failed;
+    let failed = Occurrence::of_source(proxy, Channel::Http, "http.request", outcome);
+    shared.note(failed.with("through", "trusted proxy"));
+}
+
 fn penalty_began(source: Source, until: impl std::fmt::Display) {
     info!(%source, %until, "penalty began");
 }
@@ -110,6 +118,7 @@ pub(crate) fn unseal_failed(name: &str) {
 impl Shared {
     /// Counts an event. Its audit entry is written soon.
     pub(crate) fn note(&self, occurrence: Occurrence) {
+        self.meters.failed(occurrence.operation());
         self.site.count(occurrence, clock::now());
         self.noted.notify_one();
     }

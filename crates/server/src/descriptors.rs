@@ -9,6 +9,7 @@ use countersign_net::descriptors::open;
 pub use countersign_net::descriptors::{allowed, raise};
 use tracing::{info, warn};
 
+use crate::health;
 use crate::limits::Limits;
 
 /// Descriptors that SQLite may need in addition to those that it has: a file and a write-ahead log for each of
@@ -44,7 +45,7 @@ pub struct Reserve {
     pub connections: usize,
     /// Connections to the admin socket.
     pub admin_socket: usize,
-    /// The database, files, joins of other sites, and the descriptors that were open when this was counted.
+    /// The database, files, the health listener, joins of other sites, and the descriptors that were open when this was counted.
     pub other: usize,
 }
 
@@ -58,7 +59,7 @@ impl Reserve {
     }
 
     fn of(allowed: usize, open: usize) -> Result<Self, TooFew> {
-        let other = open + DATABASE + FILES + MAX_JOINS;
+        let other = open + DATABASE + FILES + health::PLACES + MAX_JOINS;
         let left = allowed.saturating_sub(other);
         let admin_socket = (left / 16).clamp(ADMIN_SOCKET_LEAST, ADMIN_SOCKET);
         let connections = left.saturating_sub(admin_socket);
@@ -169,7 +170,8 @@ mod tests {
     /// With the least number of descriptors, every limit is at least one; with one less, it is an error.
     #[test]
     fn too_few_descriptors_are_an_error() {
-        let least = 30 + DATABASE + FILES + MAX_JOINS + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
+        let other = 30 + DATABASE + FILES + health::PLACES + MAX_JOINS;
+        let least = other + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
         let limits = Reserve::of(least, 30).unwrap().lower(&Limits::default());
         assert!(limits.unauthenticated_per_source >= 1 && limits.connections_per_source >= 1);
         let refused = Reserve::of(least - 1, 30).unwrap_err();

@@ -1,7 +1,6 @@
 //! Starts and stops a server with its listeners.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,75 +8,29 @@ use countersign_core::engine::{Endpoints, Site};
 use countersign_core::sessions::CloseReason;
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
-use countersign_proto::uri::{BadSiteUri, SiteUri};
+use countersign_proto::uri::SiteUri;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, reject};
-use crate::certificate_source::{BadHttpCertificate, CertificateSource, HttpTls};
+use crate::certificate_source::{CertificateSource, HttpTls};
 use crate::connection;
+use crate::console_files::ConsoleFiles;
 use crate::delivery::{Channels, Worker};
-use crate::descriptors::{Reserve, TooFew, fit};
+use crate::descriptors::{Reserve, fit};
 use crate::device;
+use crate::health::Health;
 use crate::http;
 use crate::limits::Limits;
 use crate::peer::{Listening, PeerAddress, PeerServer};
 use crate::public_address::{PublicAddress, reachable};
 use crate::reloader::Reloader;
-use crate::required_tasks::{Ended, Tasks};
 use crate::self_check;
 use crate::shared::Shared;
-
-/// Why a server could not start. No listener or file is left open.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address of a listener is in use or not an address of this machine. Choose another address; port
-    /// 0 takes a free port.
-    #[error("cannot listen on {address}: {cause}")]
-    Listen {
-        /// The requested address.
-        address: SocketAddr,
-        /// The error of the operating system.
-        cause: io::Error,
-    },
-    /// The public host is not valid in a URI.
-    #[error("the public host {host}: {cause}")]
-    PublicHost {
-        /// The public host.
-        host: String,
-        /// The error in it.
-        cause: BadSiteUri,
-    },
-    /// The host that tickets name for devices is not valid in a URI.
-    #[error("the device host {host} is neither a DNS name nor an IP address")]
-    DeviceHost {
-        /// The host.
-        host: String,
-    },
-    /// The HTTP listener is for other machines and has no TLS, and no proxy of another machine is
-    /// trusted: clients would send their credentials in the clear.
-    #[error("{address} is an address for other machines, and HTTP on it would have no TLS")]
-    NoTls {
-        /// The address of the HTTP listener.
-        address: SocketAddr,
-    },
-    /// The certificate of the HTTP listener cannot be used.
-    #[error(transparent)]
-    Certificate(#[from] BadHttpCertificate),
-    /// The admin socket cannot be created.
-    #[error("cannot create the admin socket {path}: {cause}", path = path.display())]
-    AdminSocket {
-        /// The path of the socket. A path longer than about 100 bytes is not possible.
-        path: PathBuf,
-        /// The error of the operating system.
-        cause: io::Error,
-    },
-    /// This process may open too few files.
-    #[error(transparent)]
-    Descriptors(#[from] TooFew),
-}
+use crate::start_error::StartError;
+use crate::tasks::{Ended, Tasks};
 
 /// The configuration of a server, from [`Server::builder`].
 pub struct Builder {
@@ -86,6 +39,7 @@ pub struct Builder {
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
     device: Option<SocketAddr>,
+    health: Option<SocketAddr>,
     enrolment_address: PublicAddress,
     device_address: PublicAddress,
     peer: Option<SocketAddr>,
@@ -93,6 +47,7 @@ pub struct Builder {
     proxies: Proxies,
     http_origins: Vec<String>,
     http_tls: HttpTls,
+    console: Option<ConsoleFiles>,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
     public_host: Option<String>,
@@ -161,6 +116,14 @@ impl Builder {
         self
     }
 
+    /// Serves health and metrics on this address; port 0 takes a free port. Every client that reaches it
+    /// can read them. Default: not served.
+    #[must_use]
+    pub fn health(mut self, address: Option<SocketAddr>) -> Self {
+        self.health = address;
+        self
+    }
+
     /// Sets the trusted proxies in front of the HTTP listener. Default: none.
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
@@ -180,6 +143,13 @@ impl Builder {
     #[must_use]
     pub fn http_tls(mut self, tls: HttpTls) -> Self {
         self.http_tls = tls;
+        self
+    }
+
+    /// Serves the web console below `/console/` of the HTTP listener. Default: not served.
+    #[must_use]
+    pub fn console(mut self, files: Option<ConsoleFiles>) -> Self {
+        self.console = files;
         self
     }
 
@@ -222,13 +192,16 @@ impl Builder {
         let session = listen(self.session)?;
         let certificate = match self.http {
             Some(address) => {
-                expect_tls(address, &self.http_tls, &self.proxies)?;
+                if !self.http_tls.protects(address, &self.proxies) {
+                    return Err(StartError::NoTls { address });
+                }
                 CertificateSource::open(&self.http_tls)?
             }
             None => None,
         };
         let http = listen(self.http)?;
         let device = listen(self.device)?;
+        let health = listen(self.health)?;
         let admin = match &self.admin_socket {
             Some(path) => {
                 Some(
@@ -243,6 +216,7 @@ impl Builder {
         let session_address = session.as_ref().map(|(_, bound)| *bound);
         let http_address = http.as_ref().map(|(_, bound)| *bound);
         let device_address = device.as_ref().map(|(_, bound)| *bound);
+        let health_address = health.as_ref().map(|(_, bound)| *bound);
         let public_host = self.public_host.as_deref();
         let of_devices = |configured: PublicAddress| {
             let address = device_address.map(|bound| configured.or_of(public_host, bound));
@@ -284,11 +258,9 @@ impl Builder {
         let proxies = self.proxies;
         let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
-        let shared = Arc::new(
-            shared
-                .with_origins(self.http_origins)
-                .with_certificate(certificate),
-        );
+        let shared = shared.with_origins(self.http_origins);
+        let shared = shared.with_certificate(certificate);
+        let shared = Arc::new(shared.with_console(self.console));
         // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
@@ -331,6 +303,14 @@ impl Builder {
                 device::accept(listener, room.clone(), connections, shared, clients.clone());
             tasks.spawn("the device listener", accept);
         }
+        if let Some((listener, address)) = health {
+            info!(%address, "listening for health checks");
+            let admissions = [clients.clone(), proxies.clone()];
+            let folder = self.data_folder.clone();
+            let health = Health::new(&shared, folder, tasks.any_ended(), admissions);
+            let accept = health.accept(listener, room.clone(), connections.clone());
+            tasks.spawn("the health listener", accept);
+        }
         let listening = Listening {
             room: room.clone(),
             connections: connections.clone(),
@@ -372,22 +352,12 @@ impl Builder {
             session_address,
             http_address,
             device_address,
+            health_address,
             stop,
             tasks,
             connections,
             reloader,
         })
-    }
-}
-
-/// Refuses a listener without TLS for other machines, unless a proxy of another machine is trusted: one of
-/// this machine reaches a loopback address.
-fn expect_tls(address: SocketAddr, tls: &HttpTls, proxies: &Proxies) -> Result<(), StartError> {
-    let is_local = |ip: &IpAddr| ip.to_canonical().is_loopback();
-    let is_proxied = proxies.addresses.iter().any(|proxy| !is_local(proxy));
-    match is_local(&address.ip()) || is_proxied || *tls != HttpTls::Off {
-        true => Ok(()),
-        false => Err(StartError::NoTls { address }),
     }
 }
 
@@ -408,6 +378,7 @@ pub struct Server {
     session_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
     device_address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: Tasks,
     connections: Connections,
@@ -424,6 +395,7 @@ impl Server {
             session: None,
             http: None,
             device: None,
+            health: None,
             enrolment_address: PublicAddress::default(),
             device_address: PublicAddress::default(),
             peer: None,
@@ -431,6 +403,7 @@ impl Server {
             proxies: Proxies::default(),
             http_origins: Vec::new(),
             http_tls: HttpTls::default(),
+            console: None,
             admin_socket: None,
             data_folder: None,
             public_host: None,
@@ -454,6 +427,12 @@ impl Server {
     #[must_use]
     pub fn device_address(&self) -> Option<SocketAddr> {
         self.device_address
+    }
+
+    /// The address of the health listener, with the actual port.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
     }
 
     /// Changes the limits and the trusted proxies, as [`Reloader::reload`].
@@ -482,7 +461,7 @@ impl Server {
     /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
     /// operations that run, at most [`Limits::shutdown_timeout`].
     pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+        self.tasks.stop().await;
         let _ = self.stop.send(true);
         let events = self.shared.site.events();
         events.end_streams(CloseReason::SiteStopping, |_| true);

@@ -42,7 +42,22 @@ impl Shared {
         operation: &Operation,
         carried: Carried,
     ) -> (Outcome, Option<Content>) {
+        let begun = clock::monotonic();
         let entry = self.site.table().find(&operation.group, &operation.command);
+        let ran = self.run_in_turn(entry, caller, operation, carried).await;
+        let lasted = clock::monotonic().saturating_duration_since(begun);
+        let entry = entry.map(|entry| &**entry);
+        self.meters.ran(entry, ran.0.code, lasted);
+        ran
+    }
+
+    async fn run_in_turn(
+        &self,
+        entry: Option<&Arc<Entry>>,
+        caller: &Caller,
+        operation: &Operation,
+        carried: Carried,
+    ) -> (Outcome, Option<Content>) {
         // Costly operations take turns, so that processors stay free for logins. The turn is held by the
         // work, which may outlive its caller.
         let turn = match entry.is_some_and(|entry| entry.is_costly()) {

@@ -92,6 +92,11 @@ impl<K: Copy + Eq> FairQueue<K> {
         turn.await.ok()
     }
 
+    /// The number of work items that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state().waiting
+    }
+
     fn state(&self) -> MutexGuard<'_, State<K>> {
         // No code under the lock panics in the middle of a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) async fn run(folder: Option<PathBuf>, shared: Arc<Shared>) -> io::Res
     loop {
         tokio::time::sleep(EVERY).await;
         let observed = Observed {
-            disk: folder.as_ref().and_then(disk),
+            disk: folder.as_deref().and_then(disk),
             idle_timeout: u64::try_from(shared.limits().idle_timeout.as_millis())
                 .unwrap_or(u64::MAX),
         };
@@ -39,7 +39,8 @@ pub(crate) async fn run(folder: Option<PathBuf>, shared: Arc<Shared>) -> io::Res
     }
 }
 
-fn disk(folder: &PathBuf) -> Option<DiskSpace> {
+/// The space of the file system of a folder; `None` if it is unknown.
+pub(crate) fn disk(folder: &Path) -> Option<DiskSpace> {
     let found = rustix::fs::statvfs(folder);
     let found = found
         .inspect_err(|problem| warn!(%problem, "the free space of the disk is unknown"))
@@ -59,6 +60,6 @@ mod tests {
     fn the_space_of_a_folder_is_that_of_its_file_system() {
         let space = disk(&std::env::temp_dir()).unwrap();
         assert!(space.total > 0 && space.free <= space.total);
-        assert_eq!(disk(&PathBuf::from("/no/such/folder")), None);
+        assert_eq!(disk(Path::new("/no/such/folder")), None);
     }
 }

@@ -7,15 +7,16 @@ use countersign_core::engine::Site;
 use countersign_core::id::AccountId;
 use countersign_core::sessions::{CloseReason, CutHook};
 use countersign_core::site_key::UnsealedKeys;
-use countersign_core::store::StoreError;
 use countersign_crypto::noise::StaticKeyCache;
 use countersign_net::proxies::Proxies;
 use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
-use tracing::error;
 
 use crate::certificate_source::CertificateSource;
+use crate::console_files::ConsoleFiles;
 use crate::limits::Limits;
+use crate::meters::Meters;
+pub(crate) use crate::meters::log_trouble;
 use crate::queue::{FairQueue, QueueLimits};
 use crate::resumptions::Resumptions;
 
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     origins: Vec<String>,
     /// The certificate of the HTTP listener; `None` if it has no TLS.
     http_certificate: Option<CertificateSource>,
+    /// The files of the web console; `None` if it is not served.
+    console: Option<ConsoleFiles>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
@@ -37,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) logins: Arc<FairQueue>,
     /// The queue of costly operations, by account. Operations of the admin socket have the group `None`.
     pub(crate) operations: Arc<FairQueue<Option<AccountId>>>,
+    pub(crate) meters: Meters,
     /// Notified when an event was counted.
     pub(crate) noted: Notify,
     /// What clears the caches of listeners that hold keys of the site.
@@ -62,12 +66,14 @@ impl Shared {
             proxies: RwLock::new(Arc::new(proxies)),
             origins: Vec::new(),
             http_certificate: None,
+            console: None,
             stopping,
             known: Arc::new(StaticKeyCache::default()),
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
             logins,
             operations,
+            meters: Meters::default(),
             noted: Notify::new(),
             caches: Mutex::default(),
             limits: RwLock::new(Arc::new(limits)),
@@ -106,6 +112,17 @@ impl Shared {
     /// The certificate of the HTTP listener; `None` if it has no TLS.
     pub(crate) const fn http_certificate(&self) -> Option<&CertificateSource> {
         self.http_certificate.as_ref()
+    }
+
+    /// Serves the web console.
+    pub(crate) fn with_console(mut self, files: Option<ConsoleFiles>) -> Self {
+        self.console = files;
+        self
+    }
+
+    /// The files of the web console, if it is served.
+    pub(crate) fn console(&self) -> Option<&ConsoleFiles> {
+        self.console.as_ref()
     }
 
     /// Adds a cache of keys. `clear` empties it when the site was sealed.
@@ -159,12 +176,4 @@ pub(crate) fn hook(cut: oneshot::Sender<CloseReason>) -> CutHook {
     Box::new(move |reason| {
         let _ = cut.send(reason);
     })
-}
-
-/// Logs the error of a store operation.
-pub(crate) fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
-    if let Err(trouble) = &result {
-        error!(%trouble, "the store failed");
-    }
-    result
 }

@@ -3,7 +3,9 @@
 
 use std::fmt::Display;
 
+use countersign_client::passphrase_ticket::PassphraseTicketError;
 use countersign_client::{CallError, ConnectError, CredentialError};
+use countersign_proto::enrolment::passphrase::client::RegistrationError;
 use countersign_proto::session::LoginError;
 use js_sys::{Error, Reflect};
 use wasm_bindgen::prelude::*;
@@ -13,9 +15,10 @@ const TYPES: &str = r#"
 /** What every function of this module throws. */
 export interface CountersignError extends Error {
   name: "CountersignError";
-  /** `usage`: an argument. `connection`: the site was not reached. `login`: no session was opened.
+  /** `usage`: an argument. `connection`: the site was not reached. `login`: no session was opened,
+   *  or no ticket was sent, because of the site. `ticket`: the site did not accept a ticket.
    *  `operation`: the site refused the operation. `session`: the session has ended. */
-  kind: "usage" | "connection" | "login" | "operation" | "session";
+  kind: "usage" | "connection" | "login" | "ticket" | "operation" | "session";
   /** A stable name of the cause. */
   code: string;
   hint?: string;
@@ -80,6 +83,24 @@ const fn code_of_login(error: &LoginError) -> &'static str {
     }
 }
 
+/// A pass phrase was not set with a ticket.
+pub(crate) fn of_ticket(error: &PassphraseTicketError) -> JsValue {
+    let dialog = match error {
+        PassphraseTicketError::Channel(error) => return of_connecting(error),
+        PassphraseTicketError::Opaque(_) => return usage(error),
+        PassphraseTicketError::Dialog(dialog) => dialog,
+        _ => return Failure::new("ticket", "credential", error).into(),
+    };
+    let (kind, code) = match dialog {
+        RegistrationError::WrongKind(_) => return usage(error),
+        RegistrationError::Refused => ("ticket", "refused"),
+        RegistrationError::Broken => ("connection", "broken"),
+        RegistrationError::AnotherSite => ("login", "wrong_site"),
+        _ => ("ticket", "protocol"),
+    };
+    Failure::new(kind, code, error).into()
+}
+
 /// An operation has no result, or a failed one.
 pub(crate) fn of_call(error: &CallError) -> JsValue {
     match error {
@@ -115,6 +136,7 @@ pub(crate) fn of_call(error: &CallError) -> JsValue {
 pub(crate) fn of_credential(error: &CredentialError) -> JsValue {
     match error {
         CredentialError::Call(error) => of_call(error),
+        CredentialError::Connection(error) => of_connecting(error),
         CredentialError::WrongPassphrase => {
             Failure::new("operation", "wrong_passphrase", error).into()
         }

@@ -112,6 +112,22 @@ impl Session {
         Uint8Array::from(stored.expose().as_slice())
     }
 
+    /// Proves the person's pass phrase again. The proof authorises one change of a credential within
+    /// two minutes, such as `token create`. After failed proofs it waits as long as the site demands.
+    ///
+    /// # Errors
+    /// A failure of kind `operation`, with the code `wrong_passphrase` if it is wrong, which counts as
+    /// a failed login; of kind `session` or `usage`.
+    #[wasm_bindgen(js_name = provePassphrase)]
+    pub async fn prove_passphrase(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "string | Uint8Array")] passphrase: JsValue,
+    ) -> Result<(), JsValue> {
+        let passphrase = passphrase_input::take(&passphrase)?;
+        let proved = self.client.prove_passphrase(&passphrase).await;
+        proved.map_err(|error| failure::of_credential(&error))
+    }
+
     /// Changes the person's pass phrase. Other sessions of the account end.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use countersign_client::{Connector, LoginAs};
 use countersign_crypto::secret::Secret;
+use countersign_proto::enrolment::EnrolmentTicket;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::client::Resumption;
 use countersign_proto::uri::SiteUri;
@@ -76,6 +77,31 @@ impl Site {
         client
             .map(Session::over)
             .map_err(|error| failure::of_connecting(&error))
+    }
+
+    /// Sets the pass phrase of the person `name` with a ticket, which is a URI; with the ticket of
+    /// the first admin, creates the admin with this name. The pass phrase is not sent. Bytes are
+    /// overwritten once they are read; a string cannot be.
+    ///
+    /// # Errors
+    /// A failure of kind `ticket` or `login` if the site does not accept it; else of kind
+    /// `connection` or `usage`. After the code `broken` it is unknown whether the pass phrase was
+    /// set: log in with it to find out.
+    #[wasm_bindgen(js_name = registerPassphrase)]
+    pub async fn register_passphrase(
+        &self,
+        ticket: String,
+        name: String,
+        #[wasm_bindgen(unchecked_param_type = "string | Uint8Array")] passphrase: JsValue,
+    ) -> Result<(), JsValue> {
+        let passphrase = passphrase_input::take(&passphrase)?;
+        let ticket: EnrolmentTicket = ticket.parse().map_err(|error| usage(&error))?;
+        let name: AccountName = name.parse().map_err(|error| usage(&error))?;
+        let set = self
+            .connector
+            .set_passphrase_with_ticket(&ticket, &name, &passphrase)
+            .await;
+        set.map(drop).map_err(|error| failure::of_ticket(&error))
     }
 
     /// Resumes the session of which `Session.resumption` returned this. The bytes are overwritten.

@@ -19,7 +19,13 @@ const PAGE = 50;
 
 /** Ids are long; the details have them whole. */
 const short = (target: string | null | undefined): string =>
-  target && /^[0-9a-f-]{36}$/.test(target) ? `${target.slice(0, 8)}…${target.slice(-4)}` : (target ?? "–");
+  target && /^[\w-]{30,}$/.test(target) ? `${target.slice(0, 8)}…${target.slice(-4)}` : (target ?? "–");
+
+/** The time in the form of the site; nothing for one that a date cannot have. */
+const stamp = (typed: string): string | undefined => {
+  const time = new Date(typed);
+  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+};
 
 /** The audit log, newest first: filtered, verified, exported. */
 export function Audit() {
@@ -35,7 +41,8 @@ export function Audit() {
   const params: Params<"audit.list"> = { limit: PAGE };
   if (actor.trim()) params.actor = actor.trim();
   if (operation.trim()) params.operation = operation.trim();
-  if (since) params.since = new Date(since).toISOString();
+  const from = stamp(since);
+  if (from) params.since = from;
   const before = trail.at(-1);
   if (before !== undefined) params.before = before;
   const reading = useQuery("audit.list", params, before === undefined ? { every: 15_000 } : {});

@@ -62,7 +62,11 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
           { title: text.devices.enrolled, cell: ({ created }) => <Time at={created} /> },
           {
             title: text.devices.key,
-            cell: ({ thumbprint }) => <code title={thumbprint}>{thumbprint.slice(0, 12)}…</code>,
+            cell: ({ thumbprint }) => (
+              <code class="whole" title={thumbprint}>
+                {thumbprint.slice(0, 12)}…
+              </code>
+            ),
           },
           {
             title: text.common.actions,

@@ -5,11 +5,12 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Form, Input, Select } from "../../parts/form";
-import { ProofField } from "../../parts/proof-field";
+import { ProofField, isOwnName } from "../../parts/proof-field";
 import { Qr } from "../../parts/qr";
 import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
+import { isRelay } from "../../site/relay";
 import { useText } from "../../text/catalogue";
 
 type Kind = "device" | "passphrase";
@@ -31,7 +32,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
   const [proof, setProof] = useState("");
   const [ticket, setTicket] = useState<Result<"ticket.issue">>();
   const doing = useDoing();
-  const own = person === me.name;
+  const own = isOwnName(person, me.name);
   return (
     <Dialog title={kind === "device" ? text.devices.enrol : text.people.passPhraseTicket} close={close} wide>
       {ticket ? (
@@ -124,10 +125,10 @@ function Issued({
             <p>
               {text.tickets.idNeeded} <strong>{ticket.person}</strong>
             </p>
-            <Copy name={text.tickets.ticket} value={ticket.uri} />
+            <Copy name={text.tickets.ticket} value={ticket.uri} secret />
             <p class="small soft">{text.tickets.commandAbout}</p>
             <Copy name={text.tickets.command} value={command} />
-            {kind === "passphrase" ? (
+            {kind === "passphrase" && !isRelay() ? (
               <>
                 <p class="small soft">{text.tickets.pageAbout}</p>
                 <Copy name={text.tickets.page} value={page} />

@@ -31,7 +31,7 @@ export function Lockdown() {
       <Shown reading={reading}>
         {(now) => (
           <>
-            {now.site ? <InForce site={now.site} changed={changed} /> : null}
+            {now.site ? <InForce site={now.site} /> : null}
             <SiteLockdown {...(now.site?.level ? { level: now.site.level } : {})} changed={changed} />
             <Single entries={now.entries} changed={changed} />
           </>
@@ -41,11 +41,8 @@ export function Lockdown() {
   );
 }
 
-function InForce({ site: entry, changed }: { site: NonNullable<Shows["site"]>; changed: () => void }) {
+function InForce({ site: entry }: { site: NonNullable<Shows["site"]> }) {
   const text = useText();
-  const { site, status } = useConsole();
-  // Only the local admin socket lifts a lockdown of the site: who may unseal it is there.
-  const local = useConsole().may("site.unseal");
   return (
     <Card title={text.lockdown.siteInForce} look="stop">
       <div class="body">
@@ -57,25 +54,8 @@ function InForce({ site: entry, changed }: { site: NonNullable<Shows["site"]>; c
             [text.lockdown.reason, entry.reason],
           ]}
         />
-        {local ? (
-          <div class="buttons">
-            <Confirm
-              look=""
-              target={status?.zone ?? ""}
-              title={text.lockdown.liftSite}
-              explanation={text.lockdown.liftSiteAbout}
-              act={() => site.call("lockdown.lift", { site: true })}
-              done={changed}
-            >
-              {text.lockdown.lift}
-            </Confirm>
-          </div>
-        ) : (
-          <>
-            <p>{text.lockdown.liftLocally}</p>
-            <Copy name={text.tickets.command} value="countersign lockdown lift site" />
-          </>
-        )}
+        <p>{text.lockdown.liftLocally}</p>
+        <Copy name={text.tickets.command} value="countersign lockdown lift site" />
       </div>
     </Card>
   );

@@ -1,38 +1,52 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useArrival } from "../../app/arrival";
 import { useDoing } from "../../app/queries";
 import { to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { mistake, type Site } from "../../site/contract";
+import { isRelay } from "../../site/relay";
 import { useText } from "../../text/catalogue";
+import { RememberedKey } from "./remembered-key";
 
 interface Props {
   site: Site;
-  /** Why a session ended. */
+  /** Why a session ended, or why the site accepts no login. */
   notice: string | undefined;
   done: () => Promise<void>;
-  /** Name and pass phrase of a throw-away site, from the link that `countersign dev` prints. */
-  given?: readonly [name: string, passPhrase: string] | undefined;
 }
 
+/** Names by which a browser reaches this machine. */
+const isHere = (host: string): boolean =>
+  ["127.0.0.1", "[::1]", "localhost"].includes(host) || host.endsWith(".localhost");
+
 /** Logs in. The client stretches the pass phrase in a worker, so the page stays responsive. */
-export function Login({ site, notice, done, given }: Props) {
+export function Login({ site, notice, done }: Props) {
   const text = useText();
-  const [name, setName] = useState(given?.[0] ?? "");
-  const [passPhrase, setPassPhrase] = useState(given?.[1] ?? "");
+  const [name, setName] = useState("");
+  const [passPhrase, setPassPhrase] = useState("");
   const doing = useDoing();
   const form = useRef<HTMLDivElement>(null);
   useEffect(() => {
     document.title = `${text.login.title} · Countersign`;
   }, [text]);
-  useEffect(() => {
-    form.current?.querySelector("input")?.focus();
-    if (!given) return;
-    // The link works once: it stays neither in the address nor in the history.
-    history.replaceState(null, "", to());
-    form.current?.querySelector("form")?.requestSubmit();
-  }, []);
+  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  // The link of `countersign dev` logs in by itself. Any other page can make such a link, so everywhere else it fills
+  // in no more than the name: a person must not work in an account of an attacker.
+  useArrival(["login"], (arrival) => {
+    setName(arrival.name);
+    if (!arrival.passPhrase || !isHere(location.hostname)) return;
+    void site.isTemporary().then(
+      (temporary) => temporary && void doing.run(() => enter(arrival.name, arrival.passPhrase)),
+      () => {},
+    );
+  });
+  const enter = async (as: string, typed: string): Promise<void> => {
+    await site.login(as.trim(), typed);
+    await done();
+  };
   return (
     <div class="alone">
       <main>
@@ -41,7 +55,7 @@ export function Login({ site, notice, done, given }: Props) {
         </div>
         {notice ? (
           <p class="note" role="status">
-            {notice}
+            <Marked>{notice}</Marked>
           </p>
         ) : null}
         <div>
@@ -55,8 +69,7 @@ export function Login({ site, notice, done, given }: Props) {
             send={async () => {
               if (!name.trim()) throw mistake(text.login.nameMissing, "name");
               if (!passPhrase) throw mistake(text.login.passPhraseMissing, "passphrase");
-              await site.login(name.trim(), passPhrase);
-              await done();
+              await enter(name, passPhrase);
             }}
           >
             <Input label={text.login.name} field="name" value={name} set={setName} autocomplete="username" />
@@ -69,10 +82,17 @@ export function Login({ site, notice, done, given }: Props) {
               autocomplete="current-password"
             />
           </Form>
+          <RememberedKey site={site} failure={doing.failure} />
         </div>
-        <p>
-          <a href={to("ticket")}>{text.login.haveTicket}</a>
-        </p>
+        {isRelay() ? (
+          <p class="soft">
+            <Marked>{text.login.ticketElsewhere}</Marked>
+          </p>
+        ) : (
+          <p>
+            <a href={to("ticket")}>{text.login.haveTicket}</a>
+          </p>
+        )}
       </main>
       <Languages />
     </div>

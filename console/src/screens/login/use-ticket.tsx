@@ -1,39 +1,47 @@
 import { useEffect, useState } from "preact/hooks";
+import { useArrival } from "../../app/arrival";
 import { useDoing } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
 import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { mistake, type Site } from "../../site/contract";
 import { useText } from "../../text/catalogue";
+import { RememberedKey } from "./remembered-key";
 
 /** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
 export function UseTicket({
   site,
-  ticket: given,
+  notice,
   done,
 }: {
   site: Site;
-  ticket: string;
+  /** Why the site accepts no login. */
+  notice: string | undefined;
   done: () => Promise<void>;
 }) {
   const text = useText();
-  const [ticket, setTicket] = useState(given);
+  const [ticket, setTicket] = useState("");
   const [id, setId] = useState("");
   const [passPhrase, setPassPhrase] = useState({ first: "", again: "" });
   const doing = useDoing();
   useEffect(() => {
     document.title = `${text.useTicket.title} · Countersign`;
-    // A ticket in the address stays neither in the history nor on the screen of a shared tab.
-    if (given) history.replaceState(null, "", to("ticket"));
-  }, []);
+  }, [text]);
+  useArrival(["ticket"], (arrival) => setTicket(arrival.ticket));
   return (
     <div class="alone">
       <main>
         <div class="brand">
           <Brand /> Countersign
         </div>
+        {notice ? (
+          <p class="note" role="status">
+            <Marked>{notice}</Marked>
+          </p>
+        ) : null}
         <div>
           <h1>{text.useTicket.title}</h1>
           <p class="soft">{text.useTicket.about}</p>
@@ -71,6 +79,7 @@ export function UseTicket({
           />
           <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
         </Form>
+        <RememberedKey site={site} failure={doing.failure} />
         <p>
           <a href={to()}>{text.useTicket.back}</a>
         </p>

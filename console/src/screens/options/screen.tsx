@@ -15,6 +15,11 @@ type Option = Shows["options"][number];
 type Name = Params<"option.enable">["name"];
 type Floor = Params<"option.floor">["floor"];
 
+/** From the strongest to the weakest. */
+const LEVELS = ["hybrid", "classical", "delivered"] as const;
+const isWeaker = (strength: string, floor: string): boolean =>
+  (LEVELS as readonly string[]).indexOf(strength) > (LEVELS as readonly string[]).indexOf(floor);
+
 /** Encryption options: the admin ranks them, enables and disables them, and sets the floor. */
 export function Options() {
   const text = useText();
@@ -31,6 +36,7 @@ export function Options() {
               <Ranks offered={offered} reload={reading.reload} />
               <Others
                 options={options.filter(({ rank }) => typeof rank !== "number")}
+                floor={floor}
                 reload={reading.reload}
               />
               <FloorCard floor={floor as Floor} reload={reading.reload} />
@@ -173,7 +179,15 @@ function Disable({ option, reload }: { option: Option; reload: () => void }) {
   );
 }
 
-function Others({ options, reload }: { options: readonly Option[]; reload: () => void }) {
+function Others({
+  options,
+  floor,
+  reload,
+}: {
+  options: readonly Option[];
+  floor: string;
+  reload: () => void;
+}) {
   const text = useText();
   const { site, may } = useConsole();
   if (options.length === 0) return null;
@@ -192,7 +206,9 @@ function Others({ options, reload }: { options: readonly Option[]; reload: () =>
                 {option.enabled ? <span class="soft small">{text.options.belowFloor}</span> : null}
               </span>
               <span class="buttons">
-                {option.enabled || !may("option.enable") ? null : option.strength === "hybrid" ? (
+                {option.enabled || !may("option.enable") ? null : isWeaker(option.strength, floor) ? (
+                  <span class="soft small">{text.options.tooWeak}</span>
+                ) : option.strength === "hybrid" ? (
                   <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={reload}>
                     {text.options.enable}
                   </Act>
@@ -224,7 +240,6 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
   const [chosen, choose] = useState<Floor>(floor);
   const [cut, setCut] = useState(false);
   if (!may("option.floor")) return null;
-  const levels = ["hybrid", "classical", "delivered"] as const;
   return (
     <Card title={text.options.floor} about={text.options.floorAbout}>
       <div class="body">
@@ -232,7 +247,7 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
           label={text.options.weakest}
           value={chosen}
           set={choose}
-          options={levels.map(
+          options={LEVELS.map(
             (level) => [level, text.options.strengths[level], text.options.strengthHelp[level]] as const,
           )}
         />
@@ -245,11 +260,7 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
               look=""
               target={chosen}
               title={text.options.floorTitle(text.options.strengths[chosen])}
-              explanation={
-                levels.indexOf(chosen) < levels.indexOf(floor)
-                  ? text.options.raiseAbout
-                  : text.options.lowerAbout
-              }
+              explanation={isWeaker(floor, chosen) ? text.options.raiseAbout : text.options.lowerAbout}
               fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
               act={() => site.call("option.floor", { floor: chosen, cut })}
               done={() => {

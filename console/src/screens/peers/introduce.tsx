@@ -5,7 +5,7 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Form, Input } from "../../parts/form";
-import { ProofField } from "../../parts/proof-field";
+import { ProofField, isOwnName } from "../../parts/proof-field";
 import { Qr } from "../../parts/qr";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
@@ -19,7 +19,7 @@ export function PeerTicket({ close, joined }: { close: () => void; joined: () =>
   const [proof, setProof] = useState("");
   const [ticket, setTicket] = useState<Result<"peer.ticket">>();
   const doing = useDoing();
-  const own = person.trim() === me.name;
+  const own = isOwnName(person, me.name);
   return (
     <Dialog title={text.peers.ticket} close={close} wide>
       {ticket ? (
@@ -83,7 +83,7 @@ function Watch({ ticket, joined }: { ticket: Result<"peer.ticket">; joined: () =
           <Qr value={ticket.qr_uri} name={text.tickets.qr} />
           <div>
             <p>{text.tickets.once}</p>
-            <Copy name={text.tickets.ticket} value={ticket.uri} />
+            <Copy name={text.tickets.ticket} value={ticket.uri} secret />
             <p class="small soft">{text.tickets.commandAbout}</p>
             <Copy name={text.tickets.command} value="countersign peer join" />
           </div>
@@ -101,7 +101,7 @@ export function JoinPeer({ close, done }: { close: () => void; done: () => void 
   const [person, setPerson] = useState(me.name);
   const [proof, setProof] = useState("");
   const doing = useDoing();
-  const own = person.trim() === me.name;
+  const own = isOwnName(person, me.name);
   return (
     <Dialog title={text.peers.join} close={close} wide>
       <p class="soft">{text.peers.joinAbout}</p>

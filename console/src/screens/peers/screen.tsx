@@ -51,7 +51,14 @@ function PeerList() {
               is: "name",
               cell: ({ site, zone }) => <a href={to("peers", site)}>{zone}</a>,
             },
-            { title: text.peers.site, cell: ({ site }) => <code title={site}>{site.slice(0, 16)}…</code> },
+            {
+              title: text.peers.site,
+              cell: ({ site }) => (
+                <code class="whole" title={site}>
+                  {site.slice(0, 12)}…
+                </code>
+              ),
+            },
             {
               title: text.peers.state,
               cell: (peer) =>

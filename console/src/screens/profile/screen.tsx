@@ -3,9 +3,10 @@ import { useConsole } from "../../app/context";
 import { useDoing } from "../../app/queries";
 import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
-import { Form, Input } from "../../parts/form";
+import { Form } from "../../parts/form";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { Card, Facts, Page } from "../../parts/page";
+import { ProofField } from "../../parts/proof-field";
 import { Exact } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { DeviceTable } from "../devices/device-table";
@@ -93,14 +94,7 @@ function ChangePassPhrase({ close }: { close: () => void }) {
           close();
         }}
       >
-        <Input
-          label={text.common.proof}
-          field="current"
-          type="password"
-          autocomplete="current-password"
-          value={current}
-          set={setCurrent}
-        />
+        <ProofField value={current} set={setCurrent} help={false} />
         <NewPassPhraseFields value={value} set={set} />
       </Form>
     </Dialog>

@@ -31,9 +31,9 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   };
   if (token) {
     return (
-      <Dialog title={text.tokens.create} close={close} wide>
+      <Dialog title={text.tokens.create} close={close} wide stays>
         <p class="note warn">{text.tokens.once}</p>
-        <Copy name={text.tokens.token} value={token} />
+        <Copy name={text.tokens.token} value={token} secret />
         <div class="buttons">
           <Button look="main" onClick={close}>
             {text.common.close}

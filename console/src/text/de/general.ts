@@ -12,7 +12,7 @@ export const general = {
     peers: "Partner",
     options: "Verschlüsselung",
     keys: "Schlüssel der Site",
-    lockdown: "Sperre",
+    lockdown: "Notsperre",
     audit: "Protokoll",
     settings: "Einstellungen",
     profile: "Ihr Konto",
@@ -26,13 +26,20 @@ export const general = {
     logout: "Abmelden",
     openAlarms: (count: number) => (count === 1 ? "1 offener Alarm" : `${count} offene Alarme`),
     lost: "Die Verbindung zur Site ist unterbrochen. Die Konsole setzt Ihre Sitzung fort; was Sie sehen, kann veraltet sein.",
-    lockdown: (level: string) => `Die Site ist gesperrt: ${level}.`,
-    toLockdown: "Zur Sperre",
+    lockdown: (level: string) => `Für die Site gilt eine Notsperre: ${level}.`,
+    toLockdown: "Zur Notsperre",
     sealed:
       "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
+    ticketIgnored:
+      "Das Ticket aus dem Link wurde nicht benutzt, denn Sie sind angemeldet. Melden Sie sich ab, um damit eine Passphrase zu setzen.",
+    loginIgnored: "Der Link wurde nicht benutzt, denn Sie sind angemeldet.",
+    leftAlone: "Sind Sie noch da?",
+    leftAloneAbout:
+      "Seit 14 Minuten gab es keine Eingabe. Die Konsole meldet Sie in einer Minute ab, wenn Sie nicht weiterarbeiten.",
+    stay: "Angemeldet bleiben",
   },
   common: {
-    reading: "Die Site wird gelesen …",
+    reading: "Wird geladen …",
     tryAgain: "Erneut versuchen",
     cancel: "Abbrechen",
     close: "Schließen",
@@ -43,13 +50,15 @@ export const general = {
     actions: "Aktionen",
     copy: "Kopieren",
     copied: "Kopiert",
+    clear: "Zwischenablage leeren",
+    cleared: "Geleert",
     notCopied: "Bitte von Hand kopieren",
     showMore: "Mehr anzeigen",
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,
     proof: "Ihre Passphrase",
-    proofHelp: "Diese Änderung verlangt einen neuen Beweis, dass Ihnen das Konto gehört.",
+    proofHelp: "Vor dieser Änderung verlangt die Site Ihre Passphrase noch einmal.",
   },
   login: {
     title: "Anmelden",
@@ -57,11 +66,25 @@ export const general = {
     name: "Name",
     passPhrase: "Passphrase",
     button: "Anmelden",
-    busy: "Die Passphrase wird gestreckt …",
+    busy: "Aus der Passphrase wird ein Schlüssel abgeleitet …",
     nameMissing: "Geben Sie Ihren Namen bei der Site ein, zum Beispiel maria.",
     passPhraseMissing: "Geben Sie Ihre Passphrase ein.",
     haveTicket: "Ich habe ein Ticket und möchte meine Passphrase setzen",
+    ticketElsewhere:
+      "Ein Ticket verwenden Sie mit `countersign passphrase set --id NAME` oder in der Konsole der Site selbst.",
     resuming: "Ihre Sitzung wird fortgesetzt …",
+    closed: {
+      sealed:
+        "Die Site ist versiegelt und nimmt keine Anmeldungen an. Ein Betreiber öffnet sie mit `countersign site unseal`.",
+      lockdown:
+        "Die Site ist gesperrt und nimmt keine Anmeldungen an. Ihr Betreiber sieht den Grund mit `countersign lockdown status`.",
+    },
+  },
+  rememberedKey: {
+    about:
+      "Dieser Browser kennt einen Schlüssel der Site, und die Site zeigt einen, der nicht auf ihn folgt. Entweder wurde die Site aus einer älteren Sicherung wiederhergestellt, oder ein anderer Rechner antwortet mit einem alten Schlüssel. Fragen Sie den Betreiber der Site, bevor Sie den bekannten Schlüssel vergessen.",
+    forget: "Bekannten Schlüssel vergessen",
+    forgotten: "Der bekannte Schlüssel ist vergessen. Melden Sie sich neu an.",
   },
   useTicket: {
     title: "Passphrase mit einem Ticket setzen",
@@ -88,7 +111,7 @@ export const general = {
     cut: "Ihre Sitzung wurde von einem Admin beendet. Melden Sie sich neu an.",
     expired: "Ihre Sitzung ist abgelaufen. Melden Sie sich neu an.",
     locked: "Ihr Konto wurde gesperrt. Fragen Sie einen Admin der Site.",
-    lockdown: "Eine Sperre hat Ihre Sitzung beendet.",
+    lockdown: "Eine Notsperre hat Ihre Sitzung beendet.",
     done: "Sie haben sich abgemeldet.",
     stopping: "Die Site hält an. Melden Sie sich neu an, wenn sie wieder läuft.",
     idle: "Die Verbindung war zu lange untätig. Melden Sie sich neu an.",
@@ -100,22 +123,29 @@ export const general = {
     option_disabled: "Die Verschlüsselung dieser Sitzung wird nicht mehr angeboten. Melden Sie sich neu an.",
     not_proved: "Die Passphrase wurde nicht rechtzeitig bewiesen. Melden Sie sich neu an.",
     lost: "Die Verbindung war zu lange unterbrochen. Melden Sie sich neu an.",
+    tab_left:
+      "Dieser Tab wurde geschlossen oder verlassen, deshalb wurde seine Sitzung beendet. Melden Sie sich neu an.",
+    unreached:
+      "Die Site war nicht erreichbar und hält die Sitzung noch bis zu deren Grenzen pausiert. Dieser Browser hat sie vergessen.",
+    unattended:
+      "15 Minuten lang gab es keine Eingabe, deshalb hat die Konsole Sie abgemeldet. Melden Sie sich neu an.",
     other: "Ihre Sitzung ist beendet. Melden Sie sich neu an.",
   },
   overview: {
-    about: "Der Zustand der Site und was Ihre Aufmerksamkeit braucht.",
-    figures: "Zahlen",
+    about: "Der Zustand der Site und was zu tun ist.",
+    figures: "Kennzahlen",
     key: "Schlüssel der Site",
     sealed: "Versiegelt",
     unsealed: "Entsiegelt",
     noLockdown: "Keine",
     sessions: "Offene Sitzungen",
     entries: "Protokolleinträge",
-    attention: "Aufmerksamkeit",
+    attention: "Handlungsbedarf",
     attentionAbout:
-      "Was die Site meldet. `countersign doctor` auf ihrem Rechner prüft auch Platte, Uhr und Dateien.",
-    fine: "Nichts braucht Aufmerksamkeit",
-    fineAbout: "Die Site ist entsiegelt, keine Sperre gilt, und Nachrichten über Alarme werden zugestellt.",
+      "Was die Site meldet. `countersign doctor` auf ihrem Rechner prüft auch Festplatte, Uhr und Dateien.",
+    fine: "Kein Handlungsbedarf",
+    fineAbout:
+      "Die Site ist entsiegelt, keine Notsperre gilt, und Nachrichten über Alarme werden zugestellt.",
     peer: "Partner",
     delivery: "Alarme",
     open: "Öffnen",
@@ -131,11 +161,11 @@ export const general = {
     uri: "URI der Site",
     sealedFinding:
       "Die Site lehnt Anmeldungen und Tickets ab. Entsiegeln Sie sie auf ihrem Rechner mit `countersign site unseal`.",
-    lockdownFinding: "Die ganze Site ist gesperrt.",
+    lockdownFinding: "Für die ganze Site gilt eine Notsperre.",
     lockedDown: (count: number) =>
       count === 1
-        ? "1 Konto, Anwendung oder Partner ist gesperrt."
-        : `${count} Konten, Anwendungen und Partner sind gesperrt.`,
+        ? "Für 1 Konto, Anwendung oder Partner gilt eine Notsperre."
+        : `Für ${count} Konten, Anwendungen und Partner gilt eine Notsperre.`,
     noChannel: "Die Site hat weder Mailserver noch Webhook: Alarme erreichen nur offene Verbindungen.",
     late: (why: string) => `Eine Nachricht über einen Alarm wartet seit mehr als einer Stunde. ${why}`,
     dead: (count: number) =>
@@ -155,7 +185,7 @@ export const general = {
     locked: "Gesperrt",
     disabled: "Deaktiviert",
     connected: "Verbunden",
-    suspended: "Ausgesetzt",
+    suspended: "Pausiert",
     removed: "Entfernt",
     open: "Offen",
     unused: "Unbenutzt",
@@ -181,16 +211,16 @@ export const general = {
     malformed: "Die Anfrage war fehlerhaft.",
     unknown_operation: "Die Site kennt diese Operation nicht.",
     invalid_params: "Die Eingabe ist ungültig.",
-    not_permitted: "Das dürfen Sie nicht.",
-    not_found: "Das gibt es nicht.",
+    not_permitted: "Dazu sind Sie nicht berechtigt.",
+    not_found: "Das wurde nicht gefunden.",
     conflict: "Das gibt es schon, oder es wurde zuvor geändert.",
     sealed: "Die Site ist versiegelt.",
     busy: "Die Site ist ausgelastet.",
-    lockdown: "Eine Sperre lehnt das ab.",
-    internal: "Die Site hat versagt.",
+    lockdown: "Eine Notsperre verhindert das.",
+    internal: "In der Site ist ein Fehler aufgetreten.",
     not_authenticated: "Name oder Passphrase ist falsch, oder das Konto darf sich nicht anmelden.",
     wrong_passphrase: "Die Passphrase ist falsch.",
-    unreachable: "Die Site wurde nicht erreicht.",
-    lost: "Die Verbindung wurde unterbrochen. Vielleicht hat die Site es getan: Sehen Sie nach, bevor Sie es wiederholen.",
+    unreachable: "Die Site ist nicht erreichbar.",
+    lost: "Die Verbindung wurde unterbrochen. Vielleicht hat die Site die Aktion ausgeführt: Prüfen Sie das, bevor Sie sie wiederholen.",
   },
 } as const;

@@ -63,7 +63,7 @@ export const trust = {
     lockAbout:
       "Sie kann weder aufrufen noch aufgerufen werden, bis Sie sie entsperren. Anbieter mit Sitzung lehnen ihre früheren Tickets sofort ab.",
     lockdownAbout:
-      "Sie erhält keine Tickets, für sie gibt es keine, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
+      "Sie erhält keine Tickets, für sie gibt es keine, und die Admins erhalten einen Alarm. Die Notsperre gilt, bis ein Admin sie aufhebt.",
     deleteAbout: "Der Eintrag wird gelöscht. Das lässt sich nicht rückgängig machen.",
   },
   broker: {
@@ -82,20 +82,20 @@ export const trust = {
     about: "Andere Sites, denen diese vertraut. Personen beider Seiten können einander Nachrichten senden.",
     none: "Noch keine Partner",
     noneAbout:
-      "Geben Sie einer Person der anderen Site ein Ticket, oder treten Sie ihr mit einem Ticket von dort bei.",
+      "Geben Sie einer Person der anderen Site ein Ticket, oder verbinden Sie sich mit einem Ticket von dort.",
     ticket: "Partnerticket",
     ticketAbout:
-      "Damit wird die andere Site einmal zum Partner. Geben Sie es dort einer Person auf einem Weg, dem Sie trauen.",
-    join: "Einer Site beitreten",
+      "Mit diesem Ticket, das einmal gilt, wird die andere Site zum Partner. Geben Sie es einer Person dort auf einem Weg, dem Sie vertrauen.",
+    join: "Mit einer Site verbinden",
     joinAbout:
       "Sie haben ein Ticket von einer Person der anderen Site. Beide Sites merken sich den Schlüssel der anderen.",
     person: "Person dieser Site",
-    personHelp: "Die Person, die das Ticket gibt.",
-    personJoinHelp: "Die Person, um deren Geschäft es geht.",
+    personHelp: "Die Person, die das Ticket übergibt.",
+    personJoinHelp: "Die Person, die für diesen Partner verantwortlich ist.",
     joined: "Die andere Site ist jetzt ein Partner.",
     isPeer: (zone: string) => `${zone} ist jetzt ein Partner.`,
     server: "Partnerserver",
-    serverAbout: "Mit ihm verbinden sich Partner. Er startet mit der Site, bis Sie ihn anhalten.",
+    serverAbout: "Mit ihm verbinden sich Partner. Einmal gestartet, startet er auch mit der Site.",
     start: "Starten",
     started: "Der Partnerserver ist gestartet.",
     stop: "Anhalten",
@@ -131,11 +131,11 @@ export const trust = {
     other: "Person des Partners",
     at: "Wann",
     resume: "Fortsetzen",
-    suspend: "Aussetzen",
-    suspendTitle: (zone: string) => `${zone} aussetzen?`,
+    suspend: "Pausieren",
+    suspendTitle: (zone: string) => `${zone} pausieren?`,
     suspendAbout: "Verbindungen enden, und keine wird angenommen oder geöffnet. Nachrichten warten.",
     lockdownAbout:
-      "Verbindungen enden, seine Tickets werden abgelehnt, Nachrichten warten, und die Admins erhalten einen Alarm. Sie gilt, bis ein Admin sie aufhebt.",
+      "Verbindungen enden, seine Tickets werden abgelehnt, Nachrichten warten, und die Admins erhalten einen Alarm. Die Notsperre gilt, bis ein Admin sie aufhebt.",
     remove: "Entfernen",
     removeTitle: (zone: string) => `${zone} entfernen?`,
     removeAbout:

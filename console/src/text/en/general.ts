@@ -29,6 +29,13 @@ export const general = {
     lockdown: (level: string) => `The site is in lockdown: ${level}.`,
     toLockdown: "Open lockdown",
     sealed: "The site is sealed. It refuses logins and tickets until a local admin unseals it.",
+    ticketIgnored:
+      "The ticket of the link was not used: you are logged in. Log out to set a pass phrase with it.",
+    loginIgnored: "The link was not used: you are logged in.",
+    leftAlone: "Are you still here?",
+    leftAloneAbout:
+      "There was no input for 14 minutes. The console logs you out within a minute unless you continue.",
+    stay: "Stay logged in",
   },
   common: {
     reading: "Reading from the site…",
@@ -42,13 +49,15 @@ export const general = {
     actions: "Actions",
     copy: "Copy",
     copied: "Copied",
+    clear: "Clear clipboard",
+    cleared: "Cleared",
     notCopied: "Select and copy by hand",
     showMore: "Show more",
     firstEntries: (count: number) => `The first ${count} entries`,
     typeName: (name: string) => `Type ${name} to confirm`,
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
     proof: "Your pass phrase",
-    proofHelp: "This change needs a fresh proof that you are the account's owner.",
+    proofHelp: "The site asks for your pass phrase again before this change.",
   },
   login: {
     title: "Log in",
@@ -56,11 +65,25 @@ export const general = {
     name: "Name",
     passPhrase: "Pass phrase",
     button: "Log in",
-    busy: "Stretching the pass phrase…",
+    busy: "Deriving a key from the pass phrase…",
     nameMissing: "Enter your name at the site, such as maria.",
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
+    ticketElsewhere:
+      "To use a ticket, run `countersign passphrase set --id NAME`, or open the site's own console.",
     resuming: "Resuming your session…",
+    closed: {
+      sealed:
+        "The site is sealed and accepts no logins. An operator unseals it with `countersign site unseal`.",
+      lockdown:
+        "The site is in lockdown and accepts no logins. Its operator sees the reason with `countersign lockdown status`.",
+    },
+  },
+  rememberedKey: {
+    about:
+      "This browser remembers a key of this site, and the site shows one that does not follow from it. The site was restored from an older backup, or another machine answers with an old key. Ask the site's operator before you forget the remembered key.",
+    forget: "Forget the remembered key",
+    forgotten: "The remembered key is forgotten. Log in again.",
   },
   useTicket: {
     title: "Set a pass phrase with a ticket",
@@ -99,6 +122,10 @@ export const general = {
     option_disabled: "The encryption of this session is no longer offered. Log in again.",
     not_proved: "The pass phrase was not proved in time. Log in again.",
     lost: "The connection was lost for too long. Log in again.",
+    tab_left: "This tab was closed or left, so its session was ended. Log in again.",
+    unreached:
+      "The site was not reached, so it keeps the session suspended up to its limits. This browser has forgotten it.",
+    unattended: "There was no input for 15 minutes, so the console logged you out. Log in again.",
     other: "Your session ended. Log in again.",
   },
   overview: {
@@ -184,7 +211,7 @@ export const general = {
     internal: "The site failed.",
     not_authenticated: "Name or pass phrase is wrong, or the account may not log in.",
     wrong_passphrase: "The pass phrase is wrong.",
-    unreachable: "The site was not reached.",
-    lost: "The connection was lost. The site may have done it: look before you try again.",
+    unreachable: "The site cannot be reached.",
+    lost: "The connection was lost. The site may have carried out the action: check before you repeat it.",
   },
 } as const;

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use countersign_proto::enrolment::channel::CHANNEL_SUBPROTOCOL;
+use countersign_proto::session::SESSION_SUBPROTOCOL;
 use js_sys::{Function, Promise};
 use tokio::io::{ReadHalf, WriteHalf};
 use wasm_bindgen::prelude::*;
@@ -52,8 +54,13 @@ impl Dialer {
 
     /// Opens a connection.
     pub(crate) async fn connect(&self) -> io::Result<(Reader, Writer)> {
-        let socket = JavascriptSocket::open(&self.open, &self.url).await?;
+        let socket = JavascriptSocket::open(&self.open, &self.url, SESSION_SUBPROTOCOL).await?;
         Ok(tokio::io::split(socket))
+    }
+
+    /// Opens a connection for a sealed channel.
+    pub(crate) async fn connect_to_register(&self) -> io::Result<JavascriptSocket> {
+        JavascriptSocket::open(&self.open, &self.url, CHANNEL_SUBPROTOCOL).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use countersign_proto::session::{MAX_SESSION_MESSAGE, SESSION_SUBPROTOCOL};
+use countersign_proto::session::MAX_SESSION_MESSAGE;
 use js_sys::{ArrayBuffer, Function, Uint8Array};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wasm_bindgen::prelude::*;
@@ -65,11 +65,11 @@ impl State {
 
 impl JavascriptSocket {
     /// Calls `open` with the URL and the subprotocol, and waits until the connection is open.
-    pub(super) async fn open(open: &Function, url: &str) -> io::Result<Self> {
+    pub(super) async fn open(open: &Function, url: &str, protocol: &str) -> io::Result<Self> {
         let made = open.call2(
             &JsValue::NULL,
             &JsValue::from_str(url),
-            &JsValue::from_str(SESSION_SUBPROTOCOL),
+            &JsValue::from_str(protocol),
         );
         let socket: WebSocket = made.map_err(|error| failed(&error))?.unchecked_into();
         socket.set_binary_type(BinaryType::Arraybuffer);

@@ -75,6 +75,23 @@ impl fmt::Display for Channel {
     }
 }
 
+/// How an operation arrived, for its audit entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Arrival {
+    /// The channel.
+    pub channel: Channel,
+    /// The credential of a request to the API.
+    pub credential: Option<HttpCredential>,
+}
+
+impl Arrival {
+    /// A ticket request over HTTP, whose application signed it with its own key.
+    pub const TICKET_REQUEST: Self = Self {
+        channel: Channel::Http,
+        credential: None,
+    };
+}
+
 /// The caller of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -137,6 +154,15 @@ impl Caller {
         let over_http =
             grant.is_some_and(|grant| matches!(grant.credential, HttpCredential::Device(_)));
         over_http || self.channel == Channel::Device
+    }
+
+    /// Returns how the operation arrived.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival {
+        Arrival {
+            channel: self.channel,
+            credential: self.grant.as_ref().map(|grant| grant.credential),
+        }
     }
 
     const fn at(channel: Channel, name: String) -> Self {

@@ -19,6 +19,18 @@ pub enum HttpCredential {
     Device(DeviceId),
 }
 
+impl HttpCredential {
+    /// Returns the credential as a detail of an audit entry: the name of the detail, and its text.
+    #[must_use]
+    pub fn as_detail(&self) -> (&'static str, String) {
+        match self {
+            Self::Token(id) => ("access_token", id.to_string()),
+            Self::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
+            Self::Device(id) => ("device", id.to_string()),
+        }
+    }
+}
+
 /// What a credential permits over HTTP. It becomes void when the credential or its account is
 /// changed; then it must be read again.
 #[derive(Debug)]

@@ -4,6 +4,6 @@ mod caller;
 mod grant;
 mod policy;
 
-pub use caller::{Caller, Channel};
+pub use caller::{Arrival, Caller, Channel};
 pub use grant::{HttpCredential, HttpGrant};
 pub use policy::{Access, Role, Scope};

@@ -47,12 +47,19 @@ impl PublicUrl {
     /// The limit on its length in bytes.
     const MAX_BYTES: usize = 200;
 
+    /// The text, without a final `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The place of the alarm in the web console.
     fn page_of(&self, item: Item<'_>) -> String {
-        format!("{}/alarms/{}", self.0, item.alarm.id)
+        format!("{}/console/#/alarms/{}", self.0, item.alarm.id)
     }
 
     fn list(&self) -> String {
-        format!("{}/alarms", self.0)
+        format!("{}/console/#/alarms", self.0)
     }
 }
 
@@ -359,7 +366,7 @@ mod tests {
             "[example.org] Warning: The disk is nearly full.\n\n\
              - Warning: The disk is nearly full.\n  Raised by site at 2026-03-01 12:00 UTC.\n\n\
              To see and acknowledge it, log in:\n\
-             https://site.example/alarms/01010101-0101-0101-0101-010101010101\n"
+             https://site.example/console/#/alarms/01010101-0101-0101-0101-010101010101\n"
         );
         assert!(written.html.contains("<html lang=\"en\">"));
         let all = [written.subject, written.text, written.html, written.short].concat();

@@ -2,8 +2,8 @@
 //! penalties, tickets.
 //!
 //! The first event of a kind in a window is written at once. Later ones are counted and written as
-//! one entry with their count when the window ends. The *kind* of an event is its actor, channel,
-//! operation, target and outcome.
+//! one entry with their count when the window ends. The *kind* of an event is its actor, how it
+//! arrived, its operation, target and outcome.
 //!
 //! ```text
 //! event ──▶ first of its kind in this window? ──yes──▶ entry at once, if the limit permits
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::{Actor, AuditDraft, AuditOutcome};
-use crate::access::{Caller, Channel};
+use crate::access::{Arrival, Caller, Channel};
 use crate::applications::ApplicationId;
 use crate::throttle::Source;
 use crate::timestamp::Timestamp;
@@ -60,7 +60,7 @@ pub struct Occurrence {
 struct Kind {
     share: Share,
     actor: Actor,
-    channel: Channel,
+    arrival: Arrival,
     operation: String,
     target: Option<String>,
     outcome: AuditOutcome,
@@ -91,7 +91,7 @@ impl Occurrence {
         Self::new(
             Share::Known,
             Actor::from(caller),
-            caller.channel,
+            caller.arrival(),
             operation,
             outcome,
         )
@@ -101,7 +101,7 @@ impl Occurrence {
     #[must_use]
     pub fn of_application(
         id: &ApplicationId,
-        channel: Channel,
+        arrival: Arrival,
         operation: impl Into<String>,
         outcome: AuditOutcome,
     ) -> Self {
@@ -109,7 +109,7 @@ impl Occurrence {
             account: None,
             name: format!("application {id}"),
         };
-        Self::new(Share::Known, actor, channel, operation, outcome)
+        Self::new(Share::Known, actor, arrival, operation, outcome)
     }
 
     /// Makes an event of a source that did not authenticate.
@@ -124,13 +124,17 @@ impl Occurrence {
             account: None,
             name: source.to_string(),
         };
-        Self::new(Share::Source, actor, channel, operation, outcome)
+        let arrival = Arrival {
+            channel,
+            credential: None,
+        };
+        Self::new(Share::Source, actor, arrival, operation, outcome)
     }
 
     fn new(
         share: Share,
         actor: Actor,
-        channel: Channel,
+        arrival: Arrival,
         operation: impl Into<String>,
         outcome: AuditOutcome,
     ) -> Self {
@@ -138,7 +142,7 @@ impl Occurrence {
             kind: Kind {
                 share,
                 actor,
-                channel,
+                arrival,
                 operation: operation.into(),
                 target: None,
                 outcome,
@@ -146,6 +150,12 @@ impl Occurrence {
             details: Map::new(),
             times: 1,
         }
+    }
+
+    /// Returns the operation.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.kind.operation
     }
 
     /// Returns the event with a target, which is part of its kind. Do not use a value that an
@@ -203,6 +213,10 @@ impl Counted {
             ..
         } = self.counter;
         let mut details = self.counter.details.clone();
+        if let Some(credential) = &self.kind.arrival.credential {
+            let (name, credential) = credential.as_detail();
+            details.insert(name.to_owned(), credential.into());
+        }
         if unwritten > 1 {
             details.insert("count".to_owned(), json!(unwritten));
             details.insert("since".to_owned(), json!(since));
@@ -210,7 +224,7 @@ impl Counted {
         AuditDraft {
             time: last,
             actor: self.kind.actor.clone(),
-            channel: self.kind.channel,
+            channel: self.kind.arrival.channel,
             operation: self.kind.operation.clone(),
             target: self.kind.target.clone(),
             outcome: self.kind.outcome,
@@ -342,6 +356,7 @@ impl Coalesced {
         if of_actor >= MAX_COUNTERS_PER_ACTOR {
             kind.operation = OTHERS.to_owned();
             kind.target = None;
+            kind.arrival.credential = None;
             // An actor has at most one such counter per channel and outcome in addition.
             return kind;
         }
@@ -417,6 +432,10 @@ fn others(kind: &Kind) -> Kind {
         actor: Actor {
             account: None,
             name: OTHERS.to_owned(),
+        },
+        arrival: Arrival {
+            credential: None,
+            ..kind.arrival
         },
         operation: OTHERS.to_owned(),
         target: None,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::access::{Caller, HttpCredential, Scope};
+use crate::access::{Caller, Scope};
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::content::Content;
 use crate::engine::{Refusal, Site};
@@ -50,7 +50,7 @@ impl ContentSlot {
     }
 }
 /// A change that is committed together with the first change set of the operation. An
-/// initialisation script records its progress in this way. initialisation script has come.
+/// initialisation script records its progress in this way.
 #[derive(Clone, Default)]
 pub(crate) struct Rider(Option<Arc<Mutex<Option<Change>>>>);
 
@@ -62,6 +62,13 @@ impl Rider {
     pub(crate) fn take(&self) -> Option<Change> {
         let slot = self.0.as_ref()?;
         slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Puts a change back that was not committed: the handler may commit again.
+    fn put_back(&self, change: Option<Change>) {
+        if let Some(slot) = &self.0 {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = change;
+        }
     }
 }
 
@@ -174,11 +181,7 @@ impl Context {
             return Ok(serde_json::to_string(&details)?);
         };
         let mut details = serde_json::to_value(&details)?;
-        let (name, credential) = match grant.credential {
-            HttpCredential::Token(id) => ("access_token", id.to_string()),
-            HttpCredential::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
-            HttpCredential::Device(id) => ("device", id.to_string()),
-        };
+        let (name, credential) = grant.credential.as_detail();
         if let Some(details) = details.as_object_mut() {
             details.insert(name.to_owned(), credential.into());
         }
@@ -225,13 +228,17 @@ impl Context {
         }
         self.expect_revision(&changes)?;
         let rider = self.rider.take();
-        changes.extend(rider);
+        changes.extend(rider.clone());
         let set = ChangeSet {
             notices,
             session: self.caller.session,
             ..ChangeSet::new(changes, audit)
         };
-        Ok(self.site.store().commit(set).await?)
+        let committed = self.site.store().commit(set).await;
+        if committed.is_err() {
+            self.rider.put_back(rider);
+        }
+        Ok(committed?)
     }
 }
 

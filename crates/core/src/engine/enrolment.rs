@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::Site;
 use super::misused::Misuse;
+use super::registration::RegistrationOrigin;
 use crate::access::Channel;
 use crate::accounts::{Account, Kind};
 use crate::alarms::SystemAlarm;
@@ -125,7 +126,10 @@ impl Site {
         let Some(ticket) = self.store().ticket_by_token(token).await? else {
             // The ticket of the first admin belongs to no account, and this is the dialog of another kind.
             return Err(match self.first_admin(token).await? {
-                Some(first) => self.first_admin_misused(&first, source, now).await,
+                Some(first) => {
+                    let origin = RegistrationOrigin { source, channel };
+                    self.first_admin_misused(&first, origin, now).await
+                }
                 None => unknown(),
             });
         };

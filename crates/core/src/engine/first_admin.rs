@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::record::put;
-use super::registration::{NoCredential, StartedRegistration, draft};
+use super::registration::{NoCredential, RegistrationOrigin, StartedRegistration, draft};
 use super::{NotEnrolled, Refusal, Site};
-use crate::access::{Caller, Channel, Role};
+use crate::access::{Caller, Role};
 use crate::accounts::{Account, Kind, State};
 use crate::alarms::SystemAlarm;
 use crate::audit::coalesced::Occurrence;
@@ -27,7 +27,6 @@ use crate::enrolment::USUAL_LIFETIME;
 use crate::id::{AccountId, TicketId};
 use crate::lockdown::Activity;
 use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
-use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
 /// The name of the setting with the ticket of the first admin.
@@ -225,10 +224,10 @@ impl Site {
         first: &FirstAdmin,
         name: &AccountName,
         key: &Thumbprint,
-        source: Source,
+        origin: RegistrationOrigin,
         now: Timestamp,
     ) -> Result<FirstAdminUse, NotEnrolled> {
-        let refused = |why| Err(self.first_admin_refused(source, why, now));
+        let refused = |why| Err(self.first_admin_refused(origin, why, now));
         match &first.ticket.state {
             _ if !self.permits(Activity::FirstAdmin) => refused("lockdown"),
             FormState::Revoked => refused("revoked"),
@@ -243,15 +242,15 @@ impl Site {
                         ticket: None,
                         account: None,
                         person: of.clone(),
-                        source: source.to_string(),
+                        source: origin.source.to_string(),
                     });
                     let second = Occurrence::of_source(
-                        source,
-                        Channel::Device,
+                        origin.source,
+                        origin.channel,
                         "ticket.second_key",
                         AuditOutcome::Failed,
                     );
-                    self.refused(source, second.with("account", of.as_str()), now);
+                    self.refused(origin.source, second.with("account", of.as_str()), now);
                     Err(NotEnrolled::Refused)
                 }
             },
@@ -264,13 +263,14 @@ impl Site {
 
     pub(super) fn first_admin_refused(
         &self,
-        source: Source,
+        origin: RegistrationOrigin,
         why: &'static str,
         now: Timestamp,
     ) -> NotEnrolled {
         let outcome = AuditOutcome::Failed;
-        let refused = Occurrence::of_source(source, Channel::Device, "ticket.refused", outcome);
-        self.refused(source, refused.with("why", why), now);
+        let refused =
+            Occurrence::of_source(origin.source, origin.channel, "ticket.refused", outcome);
+        self.refused(origin.source, refused.with("why", why), now);
         NotEnrolled::Refused
     }
 
@@ -278,11 +278,11 @@ impl Site {
     pub(super) async fn first_admin_misused(
         &self,
         first: &FirstAdmin,
-        source: Source,
+        origin: RegistrationOrigin,
         now: Timestamp,
     ) -> NotEnrolled {
         if first.ticket.state == FormState::Revoked {
-            return self.first_admin_refused(source, "revoked", now);
+            return self.first_admin_refused(origin, "revoked", now);
         }
         let change = match first.with_state(FormState::Revoked) {
             Ok(change) => change,
@@ -292,9 +292,9 @@ impl Site {
             time: now,
             actor: Actor {
                 account: None,
-                name: source.to_string(),
+                name: origin.source.to_string(),
             },
-            channel: Channel::Device,
+            channel: origin.channel,
             operation: "ticket.misused".to_owned(),
             target: None,
             outcome: AuditOutcome::Failed,
@@ -306,7 +306,7 @@ impl Site {
             .await
         {
             Ok(_) | Err(StoreError::Stale { .. }) => {
-                self.first_admin_refused(source, "misused", now)
+                self.first_admin_refused(origin, "misused", now)
             }
             Err(trouble) => trouble.into(),
         }
@@ -321,18 +321,18 @@ impl Site {
         record: RegistrationRecord,
         now: Timestamp,
     ) -> Result<RegistrationReply, NotEnrolled> {
-        let (key, source) = (started.thumbprint, started.source);
+        let (key, origin) = (started.thumbprint, started.origin);
         // An admin may have been created since the challenge.
-        let usable = self.first_admin_usable(first, name, &key, source, now);
+        let usable = self.first_admin_usable(first, name, &key, origin, now);
         usable.await?;
         let credential = match self.credential(started, first.account(), record, now) {
             Ok(credential) => credential,
             // The ticket stays open.
             Err(NoCredential::Changed) => {
-                return Err(self.first_admin_refused(source, "changed_meanwhile", now));
+                return Err(self.first_admin_refused(origin, "changed_meanwhile", now));
             }
             Err(NoCredential::BadRecord) => {
-                return Err(self.first_admin_misused(first, source, now).await);
+                return Err(self.first_admin_misused(first, origin, now).await);
             }
         };
         let account = Account {
@@ -363,7 +363,7 @@ impl Site {
                 what: Thing::Setting,
             }) => self.first_admin_overtaken(started, first, name, now).await,
             Err(StoreError::Conflict { what: Unique::Name }) => {
-                Err(self.first_admin_refused(source, "name_taken", now))
+                Err(self.first_admin_refused(origin, "name_taken", now))
             }
             Err(trouble) => Err(trouble.into()),
         }
@@ -377,15 +377,15 @@ impl Site {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<RegistrationReply, NotEnrolled> {
-        let (key, source) = (started.thumbprint, started.source);
+        let (key, origin) = (started.thumbprint, started.origin);
         let token = TokenHash(first.ticket.token_hash);
         let Some(first) = self.first_admin(&token).await? else {
-            return Err(self.first_admin_refused(source, "replaced", now));
+            return Err(self.first_admin_refused(origin, "replaced", now));
         };
-        let usable = self.first_admin_usable(&first, name, &key, source, now);
+        let usable = self.first_admin_usable(&first, name, &key, origin, now);
         match usable.await? {
             FirstAdminUse::Repeats => Ok(self.registration_reply(name.clone(), true)),
-            FirstAdminUse::Creates => Err(self.first_admin_refused(source, "changed", now)),
+            FirstAdminUse::Creates => Err(self.first_admin_refused(origin, "changed", now)),
         }
     }
 }

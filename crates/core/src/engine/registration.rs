@@ -52,8 +52,33 @@ pub struct StartedRegistration {
     pub(super) thumbprint: Thumbprint,
     setup: SetupId,
     credential: CredentialId,
-    pub(super) source: Source,
+    pub(super) origin: RegistrationOrigin,
     challenge: RegistrationChallenge,
+}
+
+/// Where a registration comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrationOrigin {
+    /// The source address.
+    pub source: Source,
+    /// The device port, or HTTP.
+    pub channel: Channel,
+}
+
+impl RegistrationOrigin {
+    /// A client at the device port.
+    #[must_use]
+    pub const fn device(source: Source) -> Self {
+        let channel = Channel::Device;
+        Self { source, channel }
+    }
+
+    /// A client of a sealed channel over HTTP.
+    #[must_use]
+    pub const fn http(source: Source) -> Self {
+        let channel = Channel::Http;
+        Self { source, channel }
+    }
 }
 
 /// Whose pass phrase it is.
@@ -90,7 +115,7 @@ impl Site {
         &self,
         request: &RegistrationRequest,
         proof: impl Future<Output = Option<ProvenKey>> + Send,
-        source: Source,
+        origin: RegistrationOrigin,
         now: Timestamp,
     ) -> Result<Begun, NotEnrolled> {
         let (token, thumbprint) = (request.token_hash(), request.claimed_thumbprint());
@@ -104,20 +129,20 @@ impl Site {
                 first: Box::new(first),
                 name: name.clone(),
             };
-            let usable = self.first_admin_usable(&first, &name, &thumbprint, source, now);
+            let usable = self.first_admin_usable(&first, &name, &thumbprint, origin, now);
             let usable = usable.await?;
             if !proof.await {
-                return Err(self.first_admin_misused(&first, source, now).await);
+                return Err(self.first_admin_misused(&first, origin, now).await);
             }
             if usable.is_repeated() {
                 return Ok(Begun::Repeated(self.registration_reply(name, true)));
             }
             let account = first.account();
-            let started = self.challenge(request, holder(first), account, source, now);
-            return started.map_err(|why| self.first_admin_refused(source, why, now));
+            let started = self.challenge(request, holder(first), account, origin, now);
+            return started.map_err(|why| self.first_admin_refused(origin, why, now));
         }
         let presented = self
-            .presented(&token, thumbprint, source, Channel::Device, now)
+            .presented(&token, thumbprint, origin.source, origin.channel, now)
             .await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
         presented.expect(TicketKind::Passphrase, &name).await?;
@@ -134,7 +159,7 @@ impl Site {
             ticket: ticket.clone(),
             account: account.id,
         };
-        let started = self.challenge(request, holder, account.id, source, now);
+        let started = self.challenge(request, holder, account.id, origin, now);
         started.map_err(|why| presented.refused(why))
     }
 
@@ -178,7 +203,7 @@ impl Site {
                     .err()
             }
             Holder::FirstAdmin { first, .. } => {
-                Some(self.first_admin_misused(first, started.source, now).await)
+                Some(self.first_admin_misused(first, started.origin, now).await)
             }
         };
         match refused {
@@ -193,7 +218,7 @@ impl Site {
         request: &RegistrationRequest,
         holder: Holder,
         account: AccountId,
-        source: Source,
+        origin: RegistrationOrigin,
         now: Timestamp,
     ) -> Result<Begun, &'static str> {
         let rate = self.throttle().rates().take(Rate::StartedFor(account), now);
@@ -209,7 +234,7 @@ impl Site {
             thumbprint: request.claimed_thumbprint(),
             setup: opened.setup.id(),
             credential,
-            source,
+            origin,
             challenge: RegistrationChallenge {
                 response,
                 site: self.id(),
@@ -228,8 +253,8 @@ impl Site {
         let presented = self.presented(
             token,
             started.thumbprint,
-            started.source,
-            Channel::Device,
+            started.origin.source,
+            started.origin.channel,
             now,
         );
         let presented = presented.await?;
@@ -355,7 +380,7 @@ pub(super) fn draft(
     now: Timestamp,
 ) -> AuditDraft {
     if let Value::Object(details) = &mut details {
-        let (key, source) = (started.thumbprint.to_string(), started.source);
+        let (key, source) = (started.thumbprint.to_string(), started.origin.source);
         details.insert("key".to_owned(), key.into());
         details.insert("source".to_owned(), source.to_string().into());
     }
@@ -365,7 +390,7 @@ pub(super) fn draft(
             account: Some(account.id),
             name: account.name.to_string(),
         },
-        channel: Channel::Device,
+        channel: started.origin.channel,
         operation: "passphrase.enrolled".to_owned(),
         target: Some(account.name.to_string()),
         outcome: AuditOutcome::Done,

@@ -7,7 +7,7 @@ use countersign_proto::broker::v2::symmetric::TicketResult;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 
 use super::Site;
-use crate::access::Channel;
+use crate::access::Arrival;
 use crate::site_key::BrokerKeys;
 use crate::store::StoreError;
 use crate::tickets::{
@@ -97,7 +97,8 @@ impl Site {
         if let Some(provider) = provider.await? {
             return Ok(verified.allowed(provider));
         }
-        let refused = tickets::refused(&verified.consumer, Channel::Http, verified.provider(), 1);
+        let arrival = Arrival::TICKET_REQUEST;
+        let refused = tickets::refused(&verified.consumer, arrival, verified.provider(), 1);
         self.count(refused, now);
         Err(IssueError::Refused(E::refusal(Denial::NotAllowed)))
     }
@@ -134,14 +135,14 @@ impl Site {
 
     /// Answers a list of provider ids on the symmetric ticket path: with a ticket if the consumer
     /// may call the provider, and with a refusal otherwise. The caller has authenticated the
-    /// consumer.
+    /// consumer, which asks by `arrival`.
     ///
     /// # Errors
     /// [`StoreError`] if the store failed.
     pub async fn symmetric_tickets(
         &self,
         keys: &BrokerKeys,
-        consumer: &Registered,
+        (consumer, arrival): (&Registered, Arrival),
         requested: &[String],
         now: Timestamp,
     ) -> Result<Vec<TicketResult>, StoreError> {
@@ -155,6 +156,7 @@ impl Site {
         let mut providers: HashMap<&str, Arc<Registered>> =
             found.filter_map(|(id, found)| Some((id, found?))).collect();
         let issue = |providers: &_| {
+            let consumer = (consumer, arrival);
             tickets::tickets(keys, consumer, requested, providers, now, self.entropy())
         };
         let (mut answers, mut occurrences) = issue(&providers);

@@ -69,10 +69,7 @@ impl SessionInfo {
             account: Some(self.account),
             name: self.name.to_string(),
             role: self.role,
-            channel: match self.proof {
-                Proof::Passphrase | Proof::Key(_) | Proof::DeliveredKey(_) => Channel::Session,
-                Proof::Device(_) => Channel::Device,
-            },
+            channel: self.proof.channel(),
             session: Some(self.id),
             peer: None,
             grant: None,
@@ -92,6 +89,16 @@ pub enum Proof {
     DeliveredKey(Thumbprint),
     /// The key of a device, in the TLS handshake of its connection.
     Device(DeviceId),
+}
+
+impl Proof {
+    /// Returns the channel on which the operations of the session arrive.
+    pub(crate) const fn channel(&self) -> Channel {
+        match self {
+            Self::Passphrase | Self::Key(_) | Self::DeliveredKey(_) => Channel::Session,
+            Self::Device(_) => Channel::Device,
+        }
+    }
 }
 
 /// Why a session ended.

@@ -24,7 +24,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use countersign_proto::session::EncryptionOption;
 
 use super::{CloseReason, FreshProof, SessionInfo};
-use crate::access::{Role, Scope};
+use crate::access::{Channel, Role, Scope};
 use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
@@ -349,6 +349,16 @@ impl SessionRegistry {
     #[must_use]
     pub fn count(&self) -> usize {
         self.all().live.len()
+    }
+
+    /// Returns how many sessions have a connection on this channel.
+    #[must_use]
+    pub(crate) fn open_on(&self, channel: Channel) -> usize {
+        let all = self.all();
+        let sessions = all.live.values();
+        let open = sessions.filter(|session| matches!(session.state, State::Open(_)));
+        open.filter(|session| session.info.proof.channel() == channel)
+            .count()
     }
 
     /// Cuts a session. Returns whether it was open.

@@ -6,7 +6,7 @@ use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::site_identity::SiteId;
 
 use super::{ForeignTicketParams, IssueError, Registered};
-use crate::access::{Caller, Channel};
+use crate::access::{Arrival, Caller};
 use crate::applications::ApplicationId;
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
@@ -17,12 +17,12 @@ const FOREIGN: &str = "broker.foreign_ticket";
 /// Returns the event of tickets that were issued to a consumer for a provider.
 pub(super) fn granted(
     consumer: &Registered,
-    channel: Channel,
+    arrival: Arrival,
     provider: &str,
     times: u64,
 ) -> Occurrence {
     let id = &consumer.application.id;
-    let granted = Occurrence::of_application(id, channel, OPERATION, AuditOutcome::Done);
+    let granted = Occurrence::of_application(id, arrival, OPERATION, AuditOutcome::Done);
     granted.to(provider).times(times)
 }
 
@@ -30,13 +30,13 @@ pub(super) fn granted(
 /// so it is a detail of the entry and does not get a counter of its own.
 pub(crate) fn refused(
     consumer: &Registered,
-    channel: Channel,
+    arrival: Arrival,
     provider: &str,
     times: u64,
 ) -> Occurrence {
     let id = &consumer.application.id;
     let mut refused =
-        Occurrence::of_application(id, channel, OPERATION, AuditOutcome::NotPermitted);
+        Occurrence::of_application(id, arrival, OPERATION, AuditOutcome::NotPermitted);
     // Text that is not a valid id may be long, so it is left out.
     if provider.parse::<ApplicationId>().is_ok() {
         refused = refused.with("provider", provider);
@@ -47,15 +47,15 @@ pub(crate) fn refused(
 /// Returns the event of a ticket of a peer, which the peer granted or refused to a consumer.
 pub(crate) fn foreign_asked(
     consumer: &Registered,
-    channel: Channel,
+    arrival: Arrival,
     (provider, peer): (&ForeignName, SiteId),
     was_granted: bool,
 ) -> Occurrence {
     let name = provider.to_string();
     let asked = match was_granted {
-        true => granted(consumer, channel, &name, 1),
+        true => granted(consumer, arrival, &name, 1),
         // Policy named the provider, so that its name may be a target.
-        false => refused(consumer, channel, &name, 1).to(name),
+        false => refused(consumer, arrival, &name, 1).to(name),
     };
     asked.with("site", peer.to_string())
 }
@@ -73,8 +73,10 @@ pub(crate) fn foreign_answered(
         false => AuditOutcome::NotPermitted,
     };
     let answered = match consumer.parse::<ApplicationId>() {
-        Ok(id) if was_granted => Occurrence::of_application(&id, caller.channel, FOREIGN, outcome)
-            .to(params.provider.id()),
+        Ok(id) if was_granted => {
+            Occurrence::of_application(&id, caller.arrival(), FOREIGN, outcome)
+                .to(params.provider.id())
+        }
         _ => Occurrence::of_caller(caller, FOREIGN, outcome)
             .with("provider", params.provider.to_string()),
     };
@@ -92,8 +94,10 @@ pub(crate) fn response<T, R: Error>(
     response: &Result<T, IssueError<R>>,
 ) -> Option<Occurrence> {
     match response {
-        Ok(_) => Some(granted(consumer, Channel::Http, provider, 1)),
-        Err(IssueError::Refused(_)) => Some(refused(consumer, Channel::Http, provider, 1)),
+        Ok(_) => Some(granted(consumer, Arrival::TICKET_REQUEST, provider, 1)),
+        Err(IssueError::Refused(_)) => {
+            Some(refused(consumer, Arrival::TICKET_REQUEST, provider, 1))
+        }
         Err(IssueError::Busy | IssueError::Store(_)) => None,
     }
 }

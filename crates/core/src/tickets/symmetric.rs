@@ -16,7 +16,7 @@ use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 
 use super::audited::{granted, refused};
 use super::{Registered, millis};
-use crate::access::Channel;
+use crate::access::Arrival;
 use crate::accounts::State;
 use crate::audit::coalesced::Occurrence;
 use crate::site_key::BrokerKeys;
@@ -47,11 +47,12 @@ impl BrokerKeys {
 }
 
 /// Issues a ticket for each requested provider that is in `providers`, and a refusal for each
-/// other. Also returns the events to audit. The caller has authenticated the consumer, and
+/// other. Also returns the events to audit. The caller has authenticated the consumer, which asks
+/// by `arrival`, and
 /// `providers` contains only applications that the consumer may call.
 pub(crate) fn tickets(
     keys: &BrokerKeys,
-    consumer: &Registered,
+    (consumer, arrival): (&Registered, Arrival),
     requested: &[String],
     providers: &HashMap<&str, Arc<Registered>>,
     now: Timestamp,
@@ -89,8 +90,8 @@ pub(crate) fn tickets(
     });
     let answers = answers.collect();
     let issued = issued.into_iter();
-    let issued = issued.map(|(id, times)| granted(consumer, Channel::Session, id, times));
-    let denied = denied.map(|(id, times)| refused(consumer, Channel::Session, id, times));
+    let issued = issued.map(|(id, times)| granted(consumer, arrival, id, times));
+    let denied = denied.map(|(id, times)| refused(consumer, arrival, id, times));
     (answers, issued.chain(denied).collect())
 }
 

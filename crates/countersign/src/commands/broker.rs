@@ -29,8 +29,9 @@ pub(crate) enum Verb {
         /// Imports the private key of an existing Serveros master: unencrypted RSA in PEM.
         #[arg(long, value_name = "FILE")]
         private_key: Option<PathBuf>,
-        /// Number of older keys that stay valid while applications change to the new one.
-        #[arg(long, default_value_t = 0)]
+        /// Number of older keys that stay valid while applications change to the new one; 0 after a
+        /// theft.
+        #[arg(long, default_value_t = 1)]
         keep: u8,
     },
 }

@@ -9,6 +9,7 @@ pub(crate) mod broker;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod confirm;
+pub(crate) mod console;
 pub(crate) mod device;
 pub(crate) mod doctor;
 pub(crate) mod enrol;

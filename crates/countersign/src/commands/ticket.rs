@@ -4,14 +4,16 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::listing::list;
 use super::{admin_call, given};
 use crate::admin::Admin;
+use crate::console_link::ConsoleLink;
 use crate::duration::seconds;
+use crate::embedded_console;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
@@ -120,6 +122,43 @@ fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
     issue_shown(common, ("ticket", "issue"), &params, &command.codes)
 }
 
+/// The page of the web console that sets a pass phrase with this ticket. `None` for a ticket of another kind,
+/// and if the site has no console that a browser finds; also if the site does not say, because the ticket is
+/// shown all the same.
+fn link(admin: &mut Admin, outcome: &Outcome) -> Option<String> {
+    let issued: Issued = serde_json::from_str(outcome.data.get()).ok()?;
+    if issued.kind.as_deref() != Some("passphrase") || !embedded_console::is_built() {
+        return None;
+    }
+    let settings = admin.data("config", "list", &json!({})).ok()?;
+    let setting = |key: &str| {
+        let settings = settings.get("settings")?.as_array()?;
+        let mut settings = settings.iter();
+        let found = settings.find(|setting| setting.get("key").is_some_and(|own| own == key))?;
+        found.get("value")
+    };
+    if setting("listen.console")?.as_bool() == Some(false) {
+        return None;
+    }
+    let status = admin.data("site", "status", &json!({})).ok()?;
+    let http = status.pointer("/listen/http").and_then(Value::as_str);
+    let http = http.and_then(|address| address.parse().ok());
+    let public = setting("listen.public_url").and_then(Value::as_str);
+    Some(ConsoleLink::find(public, http)?.ticket(&issued.uri))
+}
+
+fn show_with_link(common: &Common, outcome: &Outcome, link: &str) -> Result<(), Failure> {
+    let mut data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+    if let Some(data) = data.as_object_mut() {
+        data.insert("console".to_owned(), link.into());
+    }
+    let text = format!(
+        "{}\nOr open in a browser:\n  {link}",
+        outcome.output.trim_end()
+    );
+    show_data(&data.to_string(), &text, common.format())
+}
+
 /// Issues a ticket with this operation, and shows it once, or writes it to a file, with its QR codes.
 pub(super) fn issue_shown(
     common: &Common,
@@ -137,14 +176,18 @@ pub(super) fn issue_shown(
     for file in [&codes.out, &codes.png, &codes.svg].into_iter().flatten() {
         files::check(file, Existing::Kept)?;
     }
-    let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
+    let mut admin = Admin::connect(&common.data)?;
+    let outcome = admin.run(group, command, params)?;
     if outcome.code != Code::SUCCESS {
         return Err(Failure::outcome(&outcome));
     }
     // The ticket first: it is not lost if an image cannot be written.
     match &codes.out {
         Some(file) => write(common, outcome.data.get(), file)?,
-        None => show(&outcome, common.format())?,
+        None => match link(&mut admin, &outcome) {
+            Some(link) => show_with_link(common, &outcome, &link)?,
+            None => show(&outcome, common.format())?,
+        },
     }
     if !codes.qr && codes.png.is_none() && codes.svg.is_none() {
         return Ok(());

@@ -41,6 +41,9 @@ pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
         let peer = listen.peer.map(|peer| peer.to_string());
         set("peer = \"0.0.0.0:4750\"", "peer", peer.unwrap_or_default());
     }
+    if let Some(health) = listen.health {
+        set("health = \"\"", "health", health.to_string());
+    }
     if let Some(host) = &listen.public_host {
         set(
             "# public_host = \"auth.example.org\"",

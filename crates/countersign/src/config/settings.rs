@@ -167,8 +167,22 @@ static OTHER_SETTINGS: &[Setting] = &[
             default: Preset::Is("[]"),
         },
         applies: Applies::Restart,
-        what: "The origins of web pages that may open a session over a WebSocket. Pages that come from \
-               the host of the listener itself may do so if it is named by its address or as localhost.",
+        what: "The origins of web pages that may open a session over a WebSocket, besides that of \
+               `public_url`. Pages that come from the host of the listener itself may do so if it is named \
+               by its address or as localhost.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "console",
+        kind: Kind::Other {
+            type_name: "boolean",
+            allowed: "",
+            default: Preset::Is("true"),
+        },
+        applies: Applies::Restart,
+        what: "Whether the HTTP listener serves the web console at `/console/`. Its files need no login and \
+               contain nothing of the site but its URI.",
         warning: "",
     },
     Setting {
@@ -311,9 +325,23 @@ static OTHER_SETTINGS: &[Setting] = &[
             },
         },
         applies: Applies::ReloadFile,
-        what: "The URL of your own page about alarms, to which links in messages lead; it has to ask for a \
-               login. The site has no web page yet. Without this setting, messages have no links.",
+        what: "The URL under which browsers reach the HTTP listener, such as that of a proxy with TLS. Links to \
+               the web console begin with it: those in messages about alarms, and those with tickets. Without \
+               this setting, messages have no links.",
         warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "health",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "as `session`, with another port; `\"\"` serves neither health nor metrics",
+            default: Preset::Is("\"\""),
+        },
+        applies: Applies::Restart,
+        what: "The address of `/livez`, `/readyz` and `/metrics`, such as `127.0.0.1:4751`. \
+               `--health-listen` and COUNTERSIGN_HEALTH_LISTEN override it.",
+        warning: "Every client that reaches the address can read the counts, without a credential.",
     },
     Setting {
         section: "site",

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::folder::Folder;
+use crate::console_link::ConsoleLink;
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
@@ -214,7 +215,7 @@ async fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) ->
 
 /// Shows a secret on standard output, apart from the log. `false` if that goes nowhere or is full, and if
 /// its reader has not read it in time: the site starts all the same.
-async fn show_secret(common: &Common, text: String, data: &Value) -> bool {
+pub(super) async fn show_secret(common: &Common, text: String, data: &Value) -> bool {
     if output::goes_nowhere() {
         return false;
     }
@@ -266,7 +267,12 @@ pub(crate) fn what_next(folder: &Path) {
 /// Shows the ticket with which the first admin is created from any machine, on standard output alone: the
 /// log is stored, and has other readers. A site without a device listener, or with an admin from an
 /// initialisation script, has none.
-pub(crate) async fn show_admin_ticket(common: &Common, folder: &Path, site: &Site) {
+pub(crate) async fn show_admin_ticket(
+    common: &Common,
+    folder: &Path,
+    site: &Site,
+    link: Option<ConsoleLink>,
+) {
     if output::goes_nowhere() {
         return;
     }
@@ -278,16 +284,25 @@ pub(crate) async fn show_admin_ticket(common: &Common, folder: &Path, site: &Sit
             return;
         }
     };
+    let link = link.map(|link| link.ticket(ticket.expose()));
+    let in_browser = link.as_ref().map_or_else(String::new, |link| {
+        format!("Or open in a browser:\n\n    {link}\n\n")
+    });
     let text = format!(
         "----- TICKET FOR THE FIRST ADMIN -----\n\
          It creates the first admin from any machine, once, within one hour. Run:\n\n    \
          countersign passphrase set --id NAME\n\n\
          and paste at its prompt:\n\n    \
          {}\n\n\
+         {in_browser}\
          --------------------------------------\n",
         ticket.expose()
     );
-    let data = json!({ "folder": folder.display().to_string(), "admin_ticket": ticket.expose() });
+    let mut data =
+        json!({ "folder": folder.display().to_string(), "admin_ticket": ticket.expose() });
+    if let (Some(link), Some(data)) = (link, data.as_object_mut()) {
+        data.insert("console".to_owned(), link.into());
+    }
     // The lines before it, on the same terminal.
     let _ = tokio::task::spawn_blocking(log::flush).await;
     if !show_secret(common, text, &data).await {

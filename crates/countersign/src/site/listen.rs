@@ -25,6 +25,9 @@ pub(crate) struct Listen {
     /// Address of the peer listener, on which other sites connect; port 0 takes a free port.
     #[arg(long, env = "COUNTERSIGN_PEER_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) peer_listen: Option<SocketAddr>,
+    /// Address of `/livez`, `/readyz` and `/metrics`; port 0 takes a free port. Not served by default.
+    #[arg(long, env = "COUNTERSIGN_HEALTH_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
+    pub(crate) health_listen: Option<SocketAddr>,
     /// Host under which clients reach this site; it appears in the site's URI.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST", value_parser = input::trimmed::<PublicHost>)]
     pub(crate) public_host: Option<PublicHost>,
@@ -74,6 +77,9 @@ pub(super) fn apply_flags(config: &mut Config, listen: Listen) -> Result<(), Fai
     }
     if listen.peer_listen.is_some() {
         config.listen.peer = listen.peer_listen;
+    }
+    if listen.health_listen.is_some() {
+        config.listen.health = listen.health_listen;
     }
     if listen.public_host.is_some() {
         config.listen.public_host = listen.public_host;

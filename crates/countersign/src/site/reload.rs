@@ -127,6 +127,7 @@ impl Settings {
             http_listen,
             device_listen,
             peer_listen,
+            health_listen,
             public_host,
         } = &self.listen;
         match key {
@@ -134,6 +135,7 @@ impl Settings {
             "listen.http" => http_listen.as_ref().map(ToString::to_string),
             "listen.device" => device_listen.as_ref().map(ToString::to_string),
             "listen.peer" => peer_listen.as_ref().map(ToString::to_string),
+            "listen.health" => health_listen.as_ref().map(ToString::to_string),
             "listen.public_host" => public_host.as_ref().map(ToString::to_string),
             _ => None,
         }
@@ -223,6 +225,7 @@ impl Settings {
                 http_listen: None,
                 device_listen: None,
                 peer_listen: None,
+                health_listen: None,
                 public_host: None,
             },
             table: Table::new(),

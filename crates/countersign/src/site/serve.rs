@@ -1,12 +1,12 @@
-//! `countersign serve` and `countersign dev`.
+//! `countersign serve`.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use countersign_core::access::Caller;
+use countersign_core::alarms::PublicUrl;
 use countersign_core::engine::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_core::lockdown::Activity;
 use countersign_core::offer::Offer;
@@ -16,19 +16,21 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
-use countersign_server::{Server, StartError, clock, descriptors};
+use countersign_server::{ConsoleFiles, Server, StartError, clock, descriptors};
 use countersign_store::SqliteStore;
 use tracing::{info, warn};
 
 use super::channels::channels;
 use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
-use super::listen::{Listen, apply_flags, http_tls, proxies};
+use super::listen::{Listen, http_tls, proxies};
 use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use super::runtime::Runtime;
 use crate::config::{self, Config, DeviceAddress};
+use crate::console_link::{self, ConsoleLink};
 use crate::credential;
+use crate::embedded_console;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::hint;
@@ -36,9 +38,6 @@ use crate::input;
 use crate::log::{self, Log};
 use crate::output::say;
 use crate::secret_input::{Secret, new_passphrase, passphrase};
-
-/// The number of attempts to remove the folder of a temporary site.
-const REMOVE_ATTEMPTS: usize = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -148,11 +147,13 @@ async fn serve_site(
     apply_scripts(&site, folder).await?;
     let stored = site.stored_settings();
     let config = runtime.start(stored.clone())?;
-    let server = start(&site, folder, &config).await?;
+    let console = embedded_console(&config)?;
+    let server = start(&site, folder, &config, console).await?;
     runtime.attach(server.reloader(), &stored);
     if new {
         first_launch::what_next(folder.path());
-        first_launch::show_admin_ticket(common, folder.path(), &site).await;
+        let link = console_link(&config, &server);
+        first_launch::show_admin_ticket(common, folder.path(), &site, link).await;
     }
     ready(&site);
     Ok(server)
@@ -160,7 +161,7 @@ async fn serve_site(
 
 /// Completes a start. If it failed, the database is closed, so that SQLite removes its write-ahead log,
 /// which the next site in the folder must not find.
-async fn serving(
+pub(super) async fn serving(
     server: Result<Server, Failure>,
     store: Arc<SqliteStore>,
     folder: Folder,
@@ -178,116 +179,23 @@ async fn serving(
     }
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Dev {
-    /// Zone of account names that are given without one.
-    #[arg(long, env = "COUNTERSIGN_ZONE", value_parser = input::trimmed::<Zone>)]
-    zone: Option<Zone>,
-    #[command(flatten)]
-    listen: Listen,
+/// The files of the console, unless the configuration switches it off.
+pub(super) fn embedded_console(config: &Config) -> Result<Option<ConsoleFiles>, Failure> {
+    let is_on = config.listen.console;
+    is_on.then(embedded_console::files).transpose()
 }
 
-/// Runs a temporary site that only this machine can reach.
-pub(crate) fn dev(common: &Common, dev: Dev) -> Result<(), Failure> {
-    log::open()?;
-    let supervisor = Supervisor::new()?;
-    descriptors::raise();
-    let given = common.data != Path::new("./site");
-    let path = if given {
-        common.data.clone()
-    } else {
-        Folder::temporary()?
-    };
-    let result = run_dev(supervisor, common, &path, given, dev);
-    // A folder that the user named is not removed.
-    if !given {
-        remove_temporary(&path);
+/// Where browsers open the console, if this program has it.
+pub(super) fn console_link(config: &Config, server: &Server) -> Option<ConsoleLink> {
+    let is_served = config.listen.console && server.http_address().is_some();
+    if !is_served || !embedded_console::is_built() {
+        return None;
     }
-    result
+    let public = config.listen.public_url.as_ref().map(PublicUrl::as_str);
+    ConsoleLink::find(public, server.http_address())
 }
 
-fn run_dev(
-    supervisor: Supervisor,
-    common: &Common,
-    path: &Path,
-    given: bool,
-    Dev { zone, listen }: Dev,
-) -> Result<(), Failure> {
-    let folder = Folder::lock(path)?;
-    let mut config = Config::default();
-    config.site.zone = zone;
-    config.listen.session = SocketAddr::from(([127, 0, 0, 1], 4747));
-    config.listen.device = Some(SocketAddr::from(([127, 0, 0, 1], 4748)));
-    config.listen.peer = Some(SocketAddr::from(([127, 0, 0, 1], 4750)));
-    apply_flags(&mut config, listen)?;
-    let _log = Log::start(&config)?;
-    first_launch::check(&folder, false)?;
-    let starting = start_dev(common.clone(), folder, config, given);
-    supervisor.run(starting, None::<fn(&Server)>)
-}
-
-async fn start_dev(
-    common: Common,
-    folder: Folder,
-    config: Config,
-    given: bool,
-) -> Result<Serving, Failure> {
-    let store = open_store(&folder).await?;
-    let server = serve_dev(&store, &common, &folder, &config, given).await;
-    serving(server, store, folder).await
-}
-
-async fn serve_dev(
-    store: &Arc<SqliteStore>,
-    common: &Common,
-    folder: &Folder,
-    config: &Config,
-    given: bool,
-) -> Result<Server, Failure> {
-    if !first_launch::is_wanted(folder, &**store, false).await? {
-        return Err(Failure::new(
-            Exit::Conflict,
-            "not_throw_away",
-            format_args!("there is a site in {}", folder.path().display()),
-        )
-        .hint("`countersign dev` creates a new site each time; use `countersign serve`"));
-    }
-    let text = config::first(config, None);
-    let new = FirstLaunch {
-        zone: zone(config.site.zone.clone())?,
-        opener: Opener::File,
-        config: Some(&text),
-    };
-    let parts = parts(store.clone(), config.options.floor)?;
-    let site = first_launch::create(common, folder, parts, new).await?;
-    apply_scripts(&site, folder).await?;
-    let server = start(&site, folder, config).await?;
-    match given {
-        false => say("Ctrl-C stops the site and deletes it."),
-        true => {
-            let stays = format!(
-                "Ctrl-C stops the site, which stays in {}; `countersign serve` starts it again.",
-                folder.path().display()
-            );
-            say(hint::in_folder(&stays, folder.path()));
-        }
-    }
-    first_launch::what_next(folder.path());
-    ready(&site);
-    Ok(server)
-}
-
-/// Removes the folder of a temporary site. A cancelled start may still write into it, so this tries again.
-fn remove_temporary(path: &Path) {
-    for _ in 0..REMOVE_ATTEMPTS {
-        match std::fs::remove_dir_all(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
-        }
-    }
-}
-
-async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
+pub(super) async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
     let absent = folder.has_no_database();
     let store = SqliteStore::open(&folder.database()).await;
     if store.is_err() && absent {
@@ -309,7 +217,7 @@ pub(crate) fn parts(store: Arc<SqliteStore>, floor: Strength) -> Result<Parts, F
     })
 }
 
-fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
+pub(super) fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
     match given {
         Some(zone) => Ok(zone),
         None => "local"
@@ -382,7 +290,7 @@ async fn open_key(
     Ok(())
 }
 
-async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
+pub(super) async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
     let scripts = folder.scripts()?;
     if site.is_sealed() && !scripts.is_empty() {
         warn!(
@@ -415,7 +323,12 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, Failure> {
+pub(super) async fn start(
+    site: &Site,
+    folder: &Folder,
+    config: &Config,
+    console: Option<ConsoleFiles>,
+) -> Result<Server, Failure> {
     let [
         (enrolment_host, enrolment_port),
         (device_host, device_port),
@@ -430,18 +343,24 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         let host = address.map(|address| address.host().to_string());
         (host, address.and_then(DeviceAddress::port))
     });
+    let mut origins = config.listen.http_origins.clone();
+    // The console is a page of the site itself.
+    let public = config.listen.public_url.as_ref().map(PublicUrl::as_str);
+    origins.extend(public.map(console_link::origin));
     Server::builder(site.clone())
         .limits(config.limits())
         .channels(channels(config)?)
         .session(config.listen.session)
         .http(config.listen.http)
-        .http_origins(config.listen.http_origins.clone())
+        .http_origins(origins)
+        .console(console)
         .http_tls(http_tls(config)?)
         .device(config.listen.device)
         .enrolment_address(enrolment_host, enrolment_port)
         .device_address(device_host, device_port)
         .peer(config.listen.peer)
         .peer_address(peer_host, peer_port)
+        .health(config.listen.health)
         .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
         .data_folder(folder.path())
@@ -461,6 +380,7 @@ fn start_hint(error: &StartError, config: &Config) -> String {
             let flag = match Some(*address) {
                 address if address == config.listen.device => "--device-listen",
                 address if address == config.listen.http => "--http-listen",
+                address if address == config.listen.health => "--health-listen",
                 _ => "--session-listen",
             };
             format!("choose another address with {flag}; port 0 takes a free one")
@@ -484,7 +404,7 @@ fn start_hint(error: &StartError, config: &Config) -> String {
     }
 }
 
-fn ready(site: &Site) {
+pub(super) fn ready(site: &Site) {
     if let Some(uri) = site.endpoints().uri {
         say(format_args!("The site is at {uri}"));
     }

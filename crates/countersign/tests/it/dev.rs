@@ -1,7 +1,7 @@
 //! A temporary site that is started by a shell command line.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,6 +102,11 @@ impl Process {
         let mut process = Self::start(command.stderr(Stdio::piped()));
         let output = process.0.stderr.take().unwrap();
         (process, BufReader::new(output))
+    }
+
+    /// Standard output, once, of a process that was started with a pipe there.
+    pub(crate) fn output(&mut self) -> BufReader<ChildStdout> {
+        BufReader::new(self.0.stdout.take().unwrap())
     }
 
     pub(crate) fn id(&self) -> Pid {

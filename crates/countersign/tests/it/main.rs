@@ -10,6 +10,7 @@
 mod alarms;
 mod applications;
 mod backup;
+mod console;
 mod crash;
 mod dev;
 mod device_trouble;

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::RecoveryCode;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::faults::clock::{set_clock, with_clock};
@@ -127,6 +128,28 @@ impl<'a> Host<'a> {
         assert_eq!(numbers(), expected);
     }
 
+    fn signal(&self, signal: Signal) {
+        let process = Pid::from_raw(self.site.process()).unwrap();
+        kill_process(process, signal).unwrap();
+    }
+
+    /// Waits until this site has a connection to the peer port of the other one.
+    fn is_connected_to(&self, other: &Self) {
+        let port = format!(":{:04X}", other.port);
+        let is_connected = || {
+            let mut look = self.network.at(self.number, "cat");
+            let table = look.arg("/proc/net/tcp").output().unwrap().stdout;
+            let table = String::from_utf8(table).unwrap();
+            table.lines().any(|line| {
+                // The number, both addresses, and the state, of which 1 is ESTABLISHED.
+                let fields: Vec<_> = line.split_whitespace().collect();
+                fields[2].ends_with(&port) && fields[3] == "01"
+            })
+        };
+        // Each look runs a program, so that it does not spin.
+        while !is_connected() {}
+    }
+
     fn rotate(&self) {
         let new = [
             "site",
@@ -161,10 +184,14 @@ fn two_sites_lose_no_message_over_a_link_that_is_cut_with_clocks_an_hour_apart_a
     };
     let mut one = Host::new(&network, 1, 0);
     let mut two = Host::new(&network, 2, 3_600);
-    // The link is cut before or within the join, and mended: it goes on, or the same ticket is good.
-    network.link(1, false);
+    // The link is cut within the join and mended: it goes on, or the same ticket is good. The first site
+    // is held meanwhile, so that the dialog cannot end before the cut.
     let mut joining = two.join(&one);
+    one.signal(Signal::STOP);
     let mut joining = joining.stdout(Stdio::null()).spawn().unwrap();
+    two.is_connected_to(&one);
+    network.link(1, false);
+    one.signal(Signal::CONT);
     network.link(1, true);
     if !joining.wait().unwrap().success() {
         let again = ["peer", "join", "--ticket-file", "ticket", "--for", "ada"];

@@ -11,6 +11,7 @@ use countersign_core::engine::{Answer, Entry};
 use countersign_core::sessions::Audience;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::enrolment::EnrolmentTicket;
 use countersign_proto::operation::Event;
 use countersign_proto::uri::SiteUri;
 use countersign_testkit::harness::{PASSPHRASE, ServedSite, TestSite};
@@ -185,6 +186,10 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (served, recorder) = runtime.block_on(async {
         let served = TestSite::builder().maria().operations(own).serve().await;
+        served.takes_enrolments();
+        served
+            .admin("person.create", json!({ "name": "ada" }))
+            .await;
         let recorder = Recorder::before(&served).await;
         (served, recorder)
     });
@@ -194,7 +199,25 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     let another = SiteKey::from_seed(SiteSeed::generate(&mut SystemEntropy)).public();
     let elsewhere = SiteUri::new("127.0.0.1", 4747, another).unwrap();
     let (uri, elsewhere) = (served.uri.to_string(), elsewhere.to_string());
-    let words = [index.to_str().unwrap(), &url, &uri, &elsewhere];
+    let params = json!({ "person": "ada", "kind": "passphrase" });
+    let issued = runtime.block_on(served.admin("ticket.issue", params));
+    let ticket: EnrolmentTicket = issued["uri"].as_str().unwrap().parse().unwrap();
+    let other = EnrolmentTicket::new(
+        ticket.kind(),
+        ticket.host(),
+        ticket.port(),
+        ticket.token().clone(),
+        another.signing,
+    );
+    let (ticket, other) = (ticket.to_uri(), other.unwrap().to_uri());
+    let words = [
+        index.to_str().unwrap(),
+        &url,
+        &uri,
+        &elsewhere,
+        ticket.expose(),
+        other.expose(),
+    ];
     let mut program = Program::start(&script, &words);
 
     assert_eq!(program.step("known before"), Value::Null);
@@ -235,6 +258,11 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     assert_eq!(program.step("reloaded"), reloaded);
     assert_eq!(program.step("replaced"), "replaced");
 
+    assert_eq!(program.step("not proved"), "not_permitted");
+    let wrong = failure("operation", "wrong_passphrase");
+    assert_eq!(program.step("wrong proof"), wrong);
+    assert_eq!(program.step("proved"), json!({ "wiped": true }));
+    assert_eq!(program.step("token"), "string");
     assert_eq!(
         program.step("wrong present"),
         failure("operation", "wrong_passphrase")
@@ -244,12 +272,22 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     assert_eq!(program.step("new"), "maria@example.org");
     assert_eq!(program.step("after")["kind"], "session");
     program.step("done");
+
+    assert_eq!(program.step("no ticket"), failure("usage", "usage"));
+    assert_eq!(program.step("other site"), failure("login", "wrong_site"));
+    assert_eq!(program.step("registered"), json!({ "wiped": true }));
+    assert_eq!(program.step("spent"), failure("ticket", "refused"));
+    assert_eq!(program.step("ada"), "ada@example.org");
     program.ends_well();
 
-    // Neither pass phrase was sent, in any encoding that leaves its words.
+    // No pass phrase was sent, in any encoding that leaves its words.
     let recorded = recorder.recorded.lock().unwrap();
     assert!(recorded.len() > 100_000);
-    for words in [PASSPHRASE, "another horse, another staple"] {
+    for words in [
+        PASSPHRASE,
+        "another horse, another staple",
+        "a horse of one’s own, registered",
+    ] {
         for secret in encodings(words) {
             let found = recorded.windows(secret.len()).any(|part| part == secret);
             assert!(!found, "the pass phrase was sent");
@@ -263,6 +301,7 @@ fn a_program_in_node_has_a_session_by_web_socket() {
 fn encodings(text: &str) -> Vec<Vec<u8>> {
     let mut encodings = vec![text.as_bytes().to_vec()];
     encodings.push(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    encodings.push(text.encode_utf16().flat_map(u16::to_be_bytes).collect());
     for offset in 0..3 {
         let padded = [&vec![0; offset][..], text.as_bytes()].concat();
         let encoded = data_encoding::BASE64.encode(&padded);
@@ -276,14 +315,26 @@ fn encodings(text: &str) -> Vec<Vec<u8>> {
 fn the_lines_of_the_readme_run_as_they_are_written() {
     let Some(package) = package() else { return };
     let readme = std::fs::read_to_string(package.join("README.md")).unwrap();
-    let (_, code) = readme.split_once("```js\n").unwrap();
-    let (code, _) = code.split_once("```").unwrap();
+    // The first call, and the first pass phrase.
+    let blocks = readme.split("```js\n").skip(1).take(2);
+    let blocks = blocks.map(|block| block.split_once("```").unwrap().0);
+    let code: Vec<&str> = blocks.collect();
     assert!(
-        code.trim().lines().count() <= 10,
+        code[0].trim().lines().count() <= 10,
         "ten lines to the first call"
     );
+    let code = code.concat();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let served = runtime.block_on(TestSite::builder().maria().serve());
+    let (served, issued) = runtime.block_on(async {
+        let served = TestSite::builder().maria().serve().await;
+        served.takes_enrolments();
+        let ada = json!({ "name": "ada" });
+        served.admin("person.create", ada).await;
+        let params = json!({ "person": "ada", "kind": "passphrase" });
+        let issued = served.admin("ticket.issue", params).await;
+        (served, issued)
+    });
+    let ticket = issued["uri"].as_str().unwrap();
     let address = served.server.http_address().unwrap();
     let index = package.join("index.js");
     let code = code
@@ -295,7 +346,8 @@ fn the_lines_of_the_readme_run_as_they_are_written() {
         .replace(
             "countersign://site.example:4747#AbCd…",
             &served.uri.to_string(),
-        );
+        )
+        .replace("countersign://site.example:4748/e#…", ticket);
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("first.mjs");
     std::fs::write(&script, code).unwrap();
@@ -303,5 +355,6 @@ fn the_lines_of_the_readme_run_as_they_are_written() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
     assert!(text.contains("maria@example.org"), "{text}");
+    assert!(text.contains("ada@example.org"), "{text}");
     runtime.block_on(served.stop());
 }

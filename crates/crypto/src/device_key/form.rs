@@ -1,13 +1,12 @@
 //! The one form of a device's public key, and the checks of its point.
 
-use aws_lc_rs::signature::{self, UnparsedPublicKey};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Encode};
 use pkcs8::AlgorithmIdentifierRef;
 use pkcs8::spki::SubjectPublicKeyInfoRef;
 
-use super::{DeviceAlgorithm, DeviceKeyError};
+use super::{DeviceAlgorithm, DeviceKeyError, p256};
 use crate::oid::{EC_PUBLIC_KEY, ED25519, P256};
 
 /// SEC 1, section 2.3.3: the first byte of a point that is not compressed.
@@ -30,7 +29,7 @@ pub(super) fn parts(spki: &[u8]) -> Result<(DeviceAlgorithm, &[u8]), DeviceKeyEr
 fn curve(parameters: Option<AnyRef<'_>>) -> Result<DeviceAlgorithm, DeviceKeyError> {
     let named = parameters.and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
     match named {
-        Some(P256) => Ok(DeviceAlgorithm::EcdsaP256),
+        Some(P256) if !cfg!(target_arch = "wasm32") => Ok(DeviceAlgorithm::EcdsaP256),
         Some(_) => Err(DeviceKeyError::Unsupported),
         // A curve that is spelled out may have any generator (CVE-2020-0601): it is not compared.
         None => Err(DeviceKeyError::NotCanonical),
@@ -55,17 +54,16 @@ fn check_ed25519(point: &[u8]) -> Result<(), DeviceKeyError> {
     sound.then_some(()).ok_or(DeviceKeyError::BadPoint)
 }
 
-/// P-256 has no points of small order; AWS-LC checks that the point is on the curve.
 fn check_p256(point: &[u8]) -> Result<(), DeviceKeyError> {
     match point {
         [UNCOMPRESSED, ..] if point.len() == P256_POINT => {}
         [2 | 3, ..] => return Err(DeviceKeyError::NotCanonical),
         _ => return Err(DeviceKeyError::BadPoint),
     }
-    UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, point)
-        .parse()
-        .map(|_| ())
-        .map_err(|_| DeviceKeyError::BadPoint)
+    match p256::is_on_curve(point) {
+        true => Ok(()),
+        false => Err(DeviceKeyError::BadPoint),
+    }
 }
 
 /// The one form of a key with this point.

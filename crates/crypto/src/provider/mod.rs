@@ -42,5 +42,6 @@ pub(crate) enum AeadCipher {
     ChaCha20Poly1305,
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;

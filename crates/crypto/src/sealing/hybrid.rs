@@ -35,7 +35,7 @@ use crate::secret::{Secret, SecretBytes};
 /// The length of a public key, in bytes: ML-KEM-768's and X25519's.
 pub const PUBLIC_KEY_LENGTH: usize = kem::PUBLIC_KEY_LENGTH + 32;
 /// The length of an encapsulated key, in bytes.
-const ENCAPSULATED_LENGTH: usize = kem::CIPHERTEXT_LENGTH + 32;
+pub const ENCAPSULATED_LENGTH: usize = kem::CIPHERTEXT_LENGTH + 32;
 /// How many bytes a sealed message is longer than its plaintext.
 pub const OVERHEAD: usize = ENCAPSULATED_LENGTH + 16;
 

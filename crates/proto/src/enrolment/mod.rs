@@ -10,8 +10,12 @@
 //!
 //! The proof signs the TLS exporter, so it proves possession of the key on this connection only.
 //!
-//! With another kind of ticket, a person sets a pass phrase: see [`passphrase`].
+//! With another kind of ticket, a person sets a pass phrase: see [`passphrase`]. A program without
+//! TLS does that over a sealed channel: see [`channel`].
 
+pub mod channel;
+// A page has no key of a device.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod client;
 pub mod passphrase;
 pub mod server;
@@ -31,5 +35,6 @@ pub use request::{BadRequest, MAX_REQUEST, Request};
 pub use ticket::{
     BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, UnknownKind,
 };
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use ticket::{TicketForm, TicketUri};
 pub use token::{Token, TokenHash};

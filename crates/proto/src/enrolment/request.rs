@@ -1,7 +1,9 @@
 //! What a device asks with: one JSON line.
 
 use countersign_crypto::certificate::Thumbprint;
-use countersign_crypto::device_key::{DeviceIdentity, DeviceKey, MAX_DEVICE_SIGNATURE, MAX_SPKI};
+#[cfg(not(target_arch = "wasm32"))]
+use countersign_crypto::device_key::DeviceIdentity;
+use countersign_crypto::device_key::{DeviceKey, MAX_DEVICE_SIGNATURE, MAX_SPKI};
 use countersign_crypto::hash::sha256;
 use countersign_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,7 @@ pub enum BadRequest {
 
 impl Request {
     /// A request with its proof, for one connection.
+    #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn new(
         token: Token,

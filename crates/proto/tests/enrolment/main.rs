@@ -7,6 +7,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod channel;
 mod dialog;
 mod hostile;
 mod passphrase;

@@ -66,6 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
                 Some(Ok(Message::Ping(_))) => self.owes_pong = true,
                 Some(Ok(Message::Text(_))) => {
                     return Poll::Ready(Err(self.refuse(
+                        context,
                         CloseCode::Unsupported,
                         io::Error::other("a message must be binary"),
                     )));
@@ -83,16 +84,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
                         Error::Capacity(_) => CloseCode::Size,
                         _ => CloseCode::Protocol,
                     };
-                    return Poll::Ready(Err(self.refuse(code, io::Error::other(error))));
+                    return Poll::Ready(Err(self.refuse(context, code, io::Error::other(error))));
                 }
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn refuse(&mut self, code: CloseCode, error: io::Error) -> io::Error {
-        self.fault = Some(code);
+    /// Sends the code, if the connection takes it: the reader of a login that cannot be read closes the
+    /// connection without another word.
+    fn refuse(
+        &mut self,
+        context: &mut Context<'_>,
+        code: CloseCode,
+        error: io::Error,
+    ) -> io::Error {
         self.has_ended = true;
+        self.fault = Some(code);
+        if !self.has_closed {
+            let sent = Pin::new(&mut self.socket).start_send(close(code));
+            self.has_closed = sent.is_ok();
+            let _ = Pin::new(&mut self.socket).poll_flush(context);
+        }
         error
     }
 
@@ -101,6 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
         let length = self.input.len().min(most);
         self.input.split_to(length)
     }
+}
+
+fn close(code: CloseCode) -> Message {
+    let reason = "".into();
+    Message::Close(Some(CloseFrame { code, reason }))
 }
 
 fn failed(error: Error) -> io::Error {
@@ -159,12 +177,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketBytes<S> {
         if !self.has_closed {
             ready!(Pin::new(&mut self.socket).poll_ready(context)).ok();
             self.has_closed = true;
-            let frame = CloseFrame {
-                code: self.fault.unwrap_or(CloseCode::Normal),
-                reason: "".into(),
-            };
+            let frame = close(self.fault.unwrap_or(CloseCode::Normal));
             // The client may have closed it first.
-            let _ = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame)));
+            let _ = Pin::new(&mut self.socket).start_send(frame);
         }
         Pin::new(&mut self.socket)
             .poll_flush(context)

@@ -8,7 +8,7 @@ use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
 use countersign_proto::enrolment::{Exporter, Reply, Request};
 use countersign_proto::site_identity::{KeyEventsRequest, MAX_EVENTS_IN_LINE};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info};
 
@@ -27,7 +27,10 @@ pub(super) enum FirstLine {
 }
 
 /// Reads the first line and nothing after it. Before it the client may request key events, once.
-pub(super) async fn first_line(stream: &mut Stream, shared: &Shared) -> Result<FirstLine, Refused> {
+pub(super) async fn first_line(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin + Send),
+    shared: &Shared,
+) -> Result<FirstLine, Refused> {
     let mut awaiting = AwaitingRequest::new();
     loop {
         let room = awaiting.room().min(READ_SIZE);

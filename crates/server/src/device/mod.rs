@@ -12,6 +12,7 @@ mod enrolling;
 mod new_connection;
 mod output;
 mod registering;
+mod sealed;
 mod stream;
 mod web_socket;
 
@@ -26,6 +27,7 @@ use std::task::Poll;
 use countersign_core::access::Channel;
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::Occurrence;
+use countersign_core::engine::RegistrationOrigin;
 use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
@@ -40,10 +42,11 @@ use countersign_proto::peer::{BadPeerHello, FirstRefused};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
-use tracing::debug;
+use tracing::{debug, error};
 
 use self::enrolling::FirstLine;
 use self::new_connection::NewConnection;
+pub(crate) use self::sealed::serve as serve_sealed;
 use crate::acceptors::Acceptors;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
@@ -110,6 +113,8 @@ pub(crate) enum Refused {
     Hello(#[from] BadHello),
     #[error(transparent)]
     Upgrade(#[from] BadUpgrade),
+    #[error("a device cannot be enrolled over a sealed channel")]
+    NotRegistration,
 }
 
 impl Refused {
@@ -129,7 +134,21 @@ impl Refused {
             | Self::First(_)
             | Self::PeerHello(_)
             | Self::Hello(_)
-            | Self::Upgrade(_) => Some(Abuse::Malformed),
+            | Self::Upgrade(_)
+            | Self::NotRegistration => Some(Abuse::Malformed),
+        }
+    }
+
+    /// Counts the refusal against the source, and in the audit log if the client sent something that
+    /// cannot be read.
+    fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
+        if let Some(abuse) = self.abuse() {
+            admitted.punish(abuse, clock::now());
+        }
+        if let Some(what) = self.malformed() {
+            let (source, outcome) = (admitted.source(), AuditOutcome::Failed);
+            let malformed = Occurrence::of_source(source, channel, "device.malformed", outcome);
+            shared.note(malformed.with("what", what));
         }
     }
 
@@ -137,7 +156,7 @@ impl Refused {
     const fn malformed(&self) -> Option<&'static str> {
         match self {
             Self::Request(RequestRefused::OnlyKeyEvents) => None,
-            Self::Request(_) | Self::First(_) => Some("request"),
+            Self::Request(_) | Self::First(_) | Self::NotRegistration => Some("request"),
             Self::Hello(_) | Self::PeerHello(_) => Some("hello"),
             Self::Upgrade(_) => Some("upgrade"),
             Self::Sealed
@@ -169,10 +188,16 @@ async fn serve(
             Box::pin(enrolling::enrol(stream, &request, &admitted, &shared)).await;
         }
         Ok(Asked::Registration(stream, request)) => {
-            Box::pin(registering::register(
-                stream, &request, &admitted, evicted, &shared,
-            ))
-            .await;
+            let origin = RegistrationOrigin::device(admitted.source());
+            match stream.enrolment_exporter() {
+                Ok(exporter) => {
+                    let dialog = registering::register(
+                        stream, &exporter, &request, origin, evicted, &shared,
+                    );
+                    Box::pin(dialog).await;
+                }
+                Err(problem) => error!(%problem, "a TLS connection has no exporter"),
+            }
         }
         Ok(Asked::Session(new)) => {
             drop(evicted);
@@ -183,15 +208,7 @@ async fn serve(
         }
         Err(refused) => {
             debug!(%peer, %refused, "refused on the device port");
-            if let Some(abuse) = refused.abuse() {
-                admitted.punish(abuse, clock::now());
-            }
-            if let Some(what) = refused.malformed() {
-                let (source, outcome) = (admitted.source(), AuditOutcome::Failed);
-                let malformed =
-                    Occurrence::of_source(source, Channel::Device, "device.malformed", outcome);
-                shared.note(malformed.with("what", what));
-            }
+            refused.note(&admitted, Channel::Device, &shared);
             if !matches!(refused, Refused::Ended) {
                 tokio::time::sleep_until(began + shared.limits().refusal_time).await;
             }

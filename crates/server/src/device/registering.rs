@@ -3,18 +3,17 @@
 use std::io;
 use std::time::Duration;
 
-use countersign_core::engine::{Begun, NotEnrolled, StartedRegistration};
+use countersign_core::engine::{Begun, NotEnrolled, RegistrationOrigin, StartedRegistration};
 use countersign_crypto::secret::SecretBytes;
+use countersign_proto::enrolment::Exporter;
 use countersign_proto::enrolment::passphrase::{
     AwaitingRecord, RecordStep, RegistrationRecord, RegistrationReply, RegistrationRequest,
 };
 use countersign_proto::enrolment::server::RequestRefused;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info};
 
-use super::Stream;
-use crate::admission::Admitted;
 use crate::clock;
 use crate::shared::Shared;
 
@@ -35,16 +34,17 @@ enum NoRecord {
     Malformed(RequestRefused),
 }
 
-/// Runs the dialog after its first line.
+/// Runs the dialog after its first line, on a connection with this exporter.
 pub(super) async fn register(
-    mut stream: Stream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    exporter: &Exporter,
     request: &RegistrationRequest,
-    admitted: &Admitted,
+    origin: RegistrationOrigin,
     evicted: impl Future<Output = ()> + Send,
     shared: &Shared,
 ) {
     let began = Instant::from_std(clock::monotonic());
-    let reply = match begin(&stream, request, admitted, shared).await {
+    let reply = match begin(exporter, request, origin, shared).await {
         Some(Begun::Repeated(reply)) => reply,
         Some(Begun::Started(started)) => {
             let record = record(&mut stream, &started, evicted, shared).await;
@@ -57,7 +57,7 @@ pub(super) async fn register(
         None => return sleep_until(began + shared.limits().refusal_time).await,
     };
     let (id, repeated) = (&reply.id, reply.repeated);
-    info!(account = %id, repeated, source = %admitted.source(), "pass phrase set with a ticket");
+    info!(account = %id, repeated, source = %origin.source, "pass phrase set with a ticket");
     let limit = shared.limits().unauthenticated_timeout;
     let sent = timeout(limit, send(&mut stream, &reply)).await;
     if !matches!(sent, Ok(Ok(()))) {
@@ -66,33 +66,28 @@ pub(super) async fn register(
 }
 
 async fn begin(
-    stream: &Stream,
+    exporter: &Exporter,
     request: &RegistrationRequest,
-    admitted: &Admitted,
+    origin: RegistrationOrigin,
     shared: &Shared,
 ) -> Option<Begun> {
-    let source = admitted.source();
-    let exporter = stream
-        .enrolment_exporter()
-        .inspect_err(|problem| error!(%problem, "a TLS connection has no exporter"))
-        .ok()?;
     let proof = async {
         // Token and id are right. If the queue is full, the proof is verified without a turn: no
         // proof would revoke the ticket.
-        let turn = shared.logins.turn(source.network()).await;
-        let proven = request.verify(&exporter).ok();
+        let turn = shared.logins.turn(origin.source.network()).await;
+        let proven = request.verify(exporter).ok();
         drop(turn);
         proven
     };
     let begun = shared
         .site
-        .begin_registration(request, proof, source, clock::now());
+        .begin_registration(request, proof, origin, clock::now());
     reported(begun.await)
 }
 
 /// Sends the challenge and reads the record, and nothing after it.
 async fn record(
-    stream: &mut Stream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin + Send),
     started: &StartedRegistration,
     evicted: impl Future<Output = ()> + Send,
     shared: &Shared,
@@ -114,7 +109,9 @@ async fn record(
     }
 }
 
-async fn read(stream: &mut Stream) -> Result<RegistrationRecord, NoRecord> {
+async fn read(
+    stream: &mut (impl AsyncRead + Unpin + Send),
+) -> Result<RegistrationRecord, NoRecord> {
     let mut awaiting = AwaitingRecord::new();
     loop {
         let room = awaiting.room().min(READ_SIZE);
@@ -168,7 +165,10 @@ fn reported<T>(result: Result<T, NotEnrolled>) -> Option<T> {
     }
 }
 
-async fn send(stream: &mut Stream, reply: &RegistrationReply) -> io::Result<()> {
+async fn send(
+    stream: &mut (impl AsyncWrite + Unpin + Send),
+    reply: &RegistrationReply,
+) -> io::Result<()> {
     stream.write_all(&reply.to_line()).await?;
     stream.shutdown().await
 }

@@ -8,6 +8,7 @@ use countersign_core::throttle::Abuse;
 use countersign_core::tickets::{Denial, Destination, IssueError, TicketEdition, V1, V2};
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
+use countersign_proto::operation::Code;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tracing::{debug, error};
@@ -114,14 +115,16 @@ pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply
 
 /// Serves a request; `None` if it could not be read.
 async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    let begun = clock::monotonic();
     let mut progress = Progress {
-        from: clock::monotonic(),
+        from: begun,
         verified: false,
     };
     let granted = match text {
         Some(text) => grant::<E>(text, peer, shared, &mut progress).await,
         None => Err(Stop::Refused(E::refusal(Denial::NotVerified))),
     };
+    count(&granted, begun, shared);
     match granted {
         Ok(granted) => reply::granted(granted),
         Err(Stop::Refused(refusal)) => {
@@ -132,6 +135,19 @@ async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Arc<Shared
         Err(Stop::Sealed) => reply::sealed(),
         Err(Stop::Busy) => reply::busy(),
     }
+}
+
+/// Counts a request as the operation that it is in a session.
+fn count<T, R>(granted: &Result<T, Stop<R>>, begun: Instant, shared: &Shared) {
+    let code = match granted {
+        Ok(_) => Code::SUCCESS,
+        Err(Stop::Refused(_)) => Code::NOT_PERMITTED,
+        Err(Stop::Sealed) => Code::SEALED,
+        Err(Stop::Busy) => Code::BUSY,
+    };
+    let entry = shared.site.table().find("broker", "ticket");
+    let lasted = clock::monotonic().saturating_duration_since(begun);
+    shared.meters.ran(entry.map(|entry| &**entry), code, lasted);
 }
 
 async fn grant<E: Form>(

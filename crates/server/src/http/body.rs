@@ -29,12 +29,33 @@ pub(super) struct Streamed {
 }
 
 impl ReplyBody {
+    /// Bytes in memory. `running` is dropped when the operating system has taken the last of them, or
+    /// the connection ended.
+    pub(super) fn unsent(bytes: String, running: impl Send + 'static) -> Self {
+        Self::from(Bytes::from_owner(Unsent {
+            bytes,
+            _running: running,
+        }))
+    }
+
     /// Content. `running` is dropped with it.
     pub(super) fn content(content: Content, running: impl Send + Sync + 'static) -> Self {
         Self::Content(Streamed {
             content,
             _running: Box::new(running),
         })
+    }
+}
+
+/// Bytes, and what must live until they were sent.
+struct Unsent<R> {
+    bytes: String,
+    _running: R,
+}
+
+impl<R> AsRef<[u8]> for Unsent<R> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_bytes()
     }
 }
 

@@ -295,6 +295,7 @@ async fn answer(
             route::answer(request, &peer, api, shared).await
         }
     };
+    shared.meters.responded(reply.status());
     if connection.has_tls {
         let fields = reply.headers_mut();
         fields.insert(STRICT_TRANSPORT_SECURITY, HSTS);

@@ -8,16 +8,18 @@
 //! GET  /.well-known/countersign       the site's id and keys, signed with the site key
 //! *    /api/v1/…                      operations
 //! GET  /session                       a WebSocket that carries a session
+//! GET  /console/…                     the files of the web console
 //! ```
 //!
 //! Ticket requests are signed and encrypted themselves. The credentials of the API are not, so that a listener
-//! for other machines has TLS, or a proxy has it. A connection counts as unauthenticated until a request on it was verified, and is closed if that takes
-//! too long.
+//! for other machines has TLS, or a proxy has it. A connection counts as unauthenticated until a request on it
+//! was verified, and is closed if that takes too long.
 
 mod api;
 mod authenticate;
 mod body;
 mod connection;
+mod console;
 mod peer;
 mod preface;
 mod reply;
@@ -40,6 +42,8 @@ use crate::shared::Shared;
 use api::Api;
 use connection::Connection;
 use peer::Peer;
+
+pub use console::{ConsoleRelay, RelayError};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;

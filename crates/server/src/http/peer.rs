@@ -49,8 +49,12 @@ impl Peer {
 
     /// The network whose turn at public-key work the request uses.
     pub(super) fn network(&self) -> Source {
-        let connection = Source::from(self.connection.address.ip());
-        self.source.unwrap_or(connection).network()
+        self.source.unwrap_or(self.proxy()).network()
+    }
+
+    /// The other end of the connection.
+    pub(super) fn proxy(&self) -> Source {
+        self.connection.address.ip().into()
     }
 
     /// A request of an application was verified.

@@ -14,8 +14,8 @@ pub(super) type Reply = Response<ReplyBody>;
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
 /// A response with a body.
-pub(super) fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(ReplyBody::from(body));
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: impl Into<ReplyBody>) -> Reply {
+    let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     let fields = reply.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -111,7 +111,7 @@ pub(super) fn upgrade_required() -> Reply {
     let mut reply = named(
         StatusCode::UPGRADE_REQUIRED,
         "upgrade-required",
-        "this path is a WebSocket (RFC 6455) with the subprotocol countersign.session.1",
+        "this path is a WebSocket (RFC 6455) with the subprotocol countersign.session.1 or countersign.registration.1",
     );
     let fields = reply.headers_mut();
     fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -134,6 +134,24 @@ pub(super) fn malformed(status: StatusCode) -> Reply {
         status,
         "malformed",
         "the request has too many fields, two lengths, or two authorities",
+    )
+}
+
+/// The request names another host than that of the listener.
+pub(super) fn misdirected() -> Reply {
+    named(
+        StatusCode::MISDIRECTED_REQUEST,
+        "misdirected",
+        "open the console at the address that `countersign console` printed",
+    )
+}
+
+/// The relay does not reach the site.
+pub(super) fn unreachable() -> Reply {
+    named(
+        StatusCode::BAD_GATEWAY,
+        "unreachable",
+        "the site cannot be reached; check its address and that it runs",
     )
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::api::{self, Api};
 use super::reply::{self, Reply};
-use super::{Peer, authenticate, upgrade};
+use super::{Peer, authenticate, console, upgrade};
 use crate::clock;
 use crate::shared::Shared;
 
@@ -68,6 +68,9 @@ pub(super) async fn answer(
 ) -> Reply {
     if api::has(request.uri().path()) {
         return api::answer(request, peer, api, shared).await;
+    }
+    if console::has(request.uri().path()) {
+        return console::answer(&request, shared);
     }
     let Some(resource) = Resource::find(request.uri().path()) else {
         return reply::not_found();

@@ -1,4 +1,5 @@
-//! Opens a WebSocket for a session: `GET /session` (`docs/protocol/session.md`, Over a WebSocket).
+//! Opens a WebSocket: `GET /session`, for a session (`docs/protocol/session.md`, Over a WebSocket) or a
+//! registration (`docs/protocol/device.md`, Sealed channel).
 //!
 //! A page of another site gets none, although it could only do what any program can: no cookie and no
 //! other credential of the browser comes with the request. But its login attempts would count for
@@ -8,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 
 use countersign_net::proxies::{self, Proxies};
+use countersign_proto::enrolment::channel::CHANNEL_SUBPROTOCOL;
 use countersign_proto::session::SESSION_SUBPROTOCOL;
 use data_encoding::BASE64;
 use hyper::body::Incoming;
@@ -26,19 +28,47 @@ use tracing::debug;
 use super::reply::{self, Reply};
 use super::{Connection, Peer};
 use crate::connection::{self, WebSocketBytes};
+use crate::device;
 use crate::shared::Shared;
 
 /// A request to upgrade that was answered.
 pub(super) struct Accepted {
     on: OnUpgrade,
+    carries: Subprotocol,
     /// The client that a trusted proxy named.
     client: Option<IpAddr>,
 }
 
+/// What a WebSocket carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subprotocol {
+    Session,
+    /// A sealed channel, over which a pass phrase is set with a ticket.
+    Registration,
+}
+
+impl Subprotocol {
+    const ALL: [Self; 2] = [Self::Session, Self::Registration];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Session => SESSION_SUBPROTOCOL,
+            Self::Registration => CHANNEL_SUBPROTOCOL,
+        }
+    }
+
+    /// The first of ours that a request offers.
+    fn offered(headers: &HeaderMap) -> Option<Self> {
+        let is_offered =
+            |one: &Self| lists(headers, SEC_WEBSOCKET_PROTOCOL, |name| name == one.name());
+        Self::ALL.into_iter().find(is_offered)
+    }
+}
+
 /// Why a request opens no WebSocket.
 #[derive(Debug, PartialEq, Eq)]
-enum Refused {
-    /// It is no upgrade to version 13 of WebSocket with our subprotocol.
+pub(super) enum Refused {
+    /// It is no upgrade to version 13 of WebSocket with one of our subprotocols.
     NotUpgrade,
     /// A page of another origin sent it.
     Origin,
@@ -52,19 +82,28 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
     let key = (request.version() == Version::HTTP_11)
         .then(|| key(request.headers(), shared.origins()))
         .unwrap_or(Err(Refused::NotUpgrade));
-    match key.map(|key| derive_accept_key(key.as_bytes())) {
-        Ok(accept) => {
+    match key.map(|(key, carries)| (derive_accept_key(key.as_bytes()), carries)) {
+        Ok((accept, carries)) => {
             let proxies = shared.proxies();
             let accepted = Accepted {
                 client: client(request.headers(), peer.connection.address, &proxies),
                 on: on(&mut request),
+                carries,
             };
             let upgrade = peer.connection.upgrade.lock();
             *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(accepted);
-            reply::web_socket(&accept, SESSION_SUBPROTOCOL)
+            reply::web_socket(&accept, carries.name())
         }
-        Err(Refused::NotUpgrade) => reply::upgrade_required(),
-        Err(Refused::Origin) => reply::foreign_origin(),
+        Err(refused) => refused.reply(),
+    }
+}
+
+impl Refused {
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::NotUpgrade => reply::upgrade_required(),
+            Self::Origin => reply::foreign_origin(),
+        }
     }
 }
 
@@ -77,7 +116,7 @@ fn client(headers: &HeaderMap, connection: SocketAddr, proxies: &Proxies) -> Opt
         .flatten()
 }
 
-/// Serves the session of a connection on which such a request was answered. `ended` tells that the
+/// Serves the session, or the registration, of a connection on which such a request was answered. `ended` tells that the
 /// connection is evicted.
 pub(super) async fn serve(
     connection: Connection,
@@ -106,21 +145,27 @@ pub(super) async fn serve(
         admitted.count_for(client.into(), shared.site.throttle().clone());
     }
     let socket = WebSocketBytes::over(TokioIo::new(upgraded)).await;
-    connection::serve(socket, address, admitted, shared).await;
+    match accepted.carries {
+        Subprotocol::Session => connection::serve(socket, address, admitted, shared).await,
+        Subprotocol::Registration => {
+            device::serve_sealed(socket, address, admitted, shared).await;
+        }
+    }
 }
 
-/// The key of a request to upgrade.
-fn key<'h>(headers: &'h HeaderMap, origins: &[String]) -> Result<&'h str, Refused> {
+/// The key of a request to upgrade, and what it offers.
+pub(super) fn key<'h>(
+    headers: &'h HeaderMap,
+    origins: &[String],
+) -> Result<(&'h str, Subprotocol), Refused> {
     let is_upgrade = lists(headers, CONNECTION, |one| {
         one.eq_ignore_ascii_case("upgrade")
     }) && lists(headers, header::UPGRADE, |one| {
         one.eq_ignore_ascii_case("websocket")
-    }) && only(headers, SEC_WEBSOCKET_VERSION) == Some("13")
-        && lists(headers, SEC_WEBSOCKET_PROTOCOL, |one| {
-            one == SESSION_SUBPROTOCOL
-        });
+    }) && only(headers, SEC_WEBSOCKET_VERSION) == Some("13");
     let key = only(headers, SEC_WEBSOCKET_KEY)
         .filter(|key| is_upgrade && is_key(key))
+        .zip(Subprotocol::offered(headers))
         .ok_or(Refused::NotUpgrade)?;
     match may_come_from(headers, origins) {
         true => Ok(key),
@@ -213,13 +258,14 @@ mod tests {
     #[test]
     fn a_request_to_upgrade_needs_each_of_its_fields() {
         let complete = headers(&FIELDS);
-        assert_eq!(key(&complete, &[]), Ok("AAAAAAAAAAAAAAAAAAAAAA=="));
+        let both = ("AAAAAAAAAAAAAAAAAAAAAA==", Subprotocol::Session);
+        assert_eq!(key(&complete, &[]), Ok(both));
         for missing in FIELDS.iter().skip(1) {
             let fields: Vec<_> = FIELDS
                 .into_iter()
                 .filter(|field| field != missing)
                 .collect();
-            let refused = key(&headers(&fields), &[]).map(str::to_owned);
+            let refused = key(&headers(&fields), &[]).map(drop);
             assert_eq!(refused, Err(Refused::NotUpgrade), "without {missing:?}");
         }
         for (name, value) in [
@@ -230,7 +276,7 @@ mod tests {
         ] {
             let mut fields = headers(&FIELDS);
             fields.insert(name, HeaderValue::from_static(value));
-            let refused = key(&fields, &[]).map(str::to_owned);
+            let refused = key(&fields, &[]).map(drop);
             assert_eq!(refused, Err(Refused::NotUpgrade), "{name}: {value}");
         }
         let mut twice = headers(&FIELDS);
@@ -269,7 +315,7 @@ mod tests {
         let mut two = headers(&FIELDS);
         two.append(ORIGIN, HeaderValue::from_static("https://console.example"));
         two.append(ORIGIN, HeaderValue::from_static("https://evil.example"));
-        let refused = key(&two, &[own.to_owned()]).map(str::to_owned);
+        let refused = key(&two, &[own.to_owned()]).map(drop);
         assert_eq!(refused, Err(Refused::Origin));
     }
 }

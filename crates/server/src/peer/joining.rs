@@ -120,12 +120,27 @@ pub(super) async fn follow(
             Err(error @ KeyEventsError::Fork { number }) => {
                 // The event itself shows whether the peer's key made it.
                 let page = key_events(address, number).await?;
-                store(known, &page, shared).await?;
+                let stored = store(known, &page, shared).await;
+                let first = match number {
+                    0 => page,
+                    _ => key_events(address, 0).await?,
+                };
+                if !is_of(known, &first)? {
+                    return Err(DialError::WrongKey);
+                }
+                stored?;
                 return Err(error.into());
             }
             Err(error) => return Err(error.into()),
         };
     }
+}
+
+/// Whether a page from event 0 on is that of the site, and not of another one at its address.
+fn is_of(known: KnownSite, first: &[u8]) -> Result<bool, DialError> {
+    let events = events_of_page(first)?;
+    let site = events.first().and_then(|event| event.event().site_id());
+    Ok(site == Some(known.id()))
 }
 
 /// Stores the key events of a page that follow the newest known one.

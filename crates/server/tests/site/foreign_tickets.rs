@@ -9,6 +9,7 @@ use countersign_http_auth::{
     Application, AuthenticatedApp, Consumer, ConsumerBuilder, ConsumerError, Provider, Responder,
     Site,
 };
+use countersign_net::lines::Lines;
 use countersign_proto::broker::v2::Refusal;
 use countersign_testkit::harness::time::{self, until};
 use serde_json::{Value, json};
@@ -21,17 +22,22 @@ use crate::symmetric::{Registered, call, register};
 const SOON: Duration = Duration::from_secs(60);
 
 /// Two sites that are peers, of which both allow the call, and the address of the provider.
-struct World {
-    a: Side,
-    b: Side,
+pub(super) struct World {
+    pub(super) a: Side,
+    pub(super) b: Side,
     billing: Registered,
     provider: Provider,
-    address: String,
+    pub(super) address: String,
 }
 
 impl World {
     async fn new() -> Self {
         let (a, b) = peers().await;
+        Self::of(a, b).await
+    }
+
+    /// The applications of two sites that are peers.
+    pub(super) async fn of(a: Side, b: Side) -> Self {
         let ledger = register(&b.served, "ledger").await;
         // Site A has an application with the id of the provider, which billing does not mean.
         a.served.create_application("ledger", json!({})).await;
@@ -64,13 +70,13 @@ impl World {
         }
     }
 
-    fn builder(&self) -> ConsumerBuilder {
+    pub(super) fn builder(&self) -> ConsumerBuilder {
         Consumer::builder(self.billing.application.clone(), known(&self.a))
             .calls("ledger@b.example", self.address.parse().unwrap())
     }
 
     /// Calls with a new consumer, which needs a new ticket.
-    async fn calls(&self) -> Result<(u16, String), ConsumerError> {
+    pub(super) async fn calls(&self) -> Result<(u16, String), ConsumerError> {
         let consumer = self.builder().build().unwrap();
         timeout(SOON, call(&consumer, &self.address)).await.unwrap()
     }
@@ -101,7 +107,7 @@ async fn serve(provider: &Provider) -> String {
     format!("http://{address}")
 }
 
-fn refused(refusal: Refusal) -> Result<(u16, String), ConsumerError> {
+pub(super) fn refused(refusal: Refusal) -> Result<(u16, String), ConsumerError> {
     Err(ConsumerError::Refused {
         responder: Responder::Site,
         status: refusal.status(),
@@ -182,6 +188,16 @@ async fn requests_for_a_peer_that_is_down_end_with_an_error_until_it_is_back() {
     .await;
 }
 
+/// The next operation that asks for a ticket, after what a site tells each new peer.
+async fn asked(lines: &mut Lines<crate::peer_side::Stream>) -> Value {
+    loop {
+        let operation = crate::peer_side::next(lines).await.unwrap();
+        if operation["command"] == "foreign_ticket" {
+            return operation;
+        }
+    }
+}
+
 /// A peer that takes the operation and never answers.
 // PEER-43
 #[tokio::test]
@@ -190,8 +206,7 @@ async fn a_peer_that_does_not_answer_keeps_no_request_waiting() {
     let mut lines = crate::peer_side::connected(&world.b, &world.a).await;
     let call = world.calls();
     let silent = async {
-        let operation = crate::peer_side::next(&mut lines).await.unwrap();
-        assert_eq!(operation["command"], "foreign_ticket");
+        let operation = asked(&mut lines).await;
         assert_eq!(operation["params"]["consumer"], "billing@a.example");
         // No answer.
         time::pass(Duration::from_secs(8)).await;
@@ -220,7 +235,7 @@ async fn an_answer_of_a_peer_that_is_no_ticket_for_the_request_is_refused() {
     ] {
         let call = world.calls();
         let answer = async {
-            let operation = crate::peer_side::next(&mut lines).await.unwrap();
+            let operation = asked(&mut lines).await;
             let result = json!({ "id": operation["id"], "code": 0, "data": data });
             lines.send(format!("{result}\n").as_bytes()).await.unwrap();
         };

@@ -20,19 +20,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-const ADA: &str = "ada@example.org";
-const NEW: &str = "a new long pass phrase";
+pub(super) const ADA: &str = "ada@example.org";
+pub(super) const NEW: &str = "a new long pass phrase";
 /// A timeout that no test reaches unless it fails.
-const SOON: Duration = Duration::from_secs(120);
+pub(super) const SOON: Duration = Duration::from_secs(120);
 
 /// A site with a device listener, and the person `ada`.
-struct Site {
-    served: ServedSite,
+pub(super) struct Site {
+    pub(super) served: ServedSite,
     server: Server,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let served = TestSite::builder().serve().await;
         served
             .admin("person.create", json!({ "name": "ada" }))
@@ -53,7 +53,7 @@ impl Site {
         Self { served, server }
     }
 
-    async fn ticket(&self) -> EnrolmentTicket {
+    pub(super) async fn ticket(&self) -> EnrolmentTicket {
         let params = json!({ "person": "ada", "kind": "passphrase" });
         let issued = self.served.admin("ticket.issue", params).await;
         issued["uri"].as_str().unwrap().parse().unwrap()
@@ -70,12 +70,12 @@ impl Site {
         connector.connect(socket).await.unwrap()
     }
 
-    async fn logs_in(&self, passphrase: &str) -> bool {
+    pub(super) async fn logs_in(&self, passphrase: &str) -> bool {
         self.served.log_in("ada", passphrase).await.is_ok()
     }
 }
 
-fn passphrase(text: &str) -> Passphrase {
+pub(super) fn passphrase(text: &str) -> Passphrase {
     text.to_owned().into()
 }
 
@@ -127,7 +127,7 @@ async fn the_ticket_of_the_first_launch_makes_an_admin_who_logs_in() {
 }
 
 /// Passes the bytes of one connection after another, each cut after so many bytes of the site.
-async fn cut(listener: TcpListener, site: SocketAddr, after: Vec<u64>) {
+pub(super) async fn cut(listener: TcpListener, site: SocketAddr, after: Vec<u64>) {
     for most in after {
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(site).await.unwrap();

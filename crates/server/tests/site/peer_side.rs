@@ -36,15 +36,20 @@ impl Side {
 
     /// A site without that person and without a peer server.
     pub(super) async fn of(served: ServedSite, person: &'static str) -> Self {
+        let server = peer_server(&served).await;
+        Self::with(served, server, person).await
+    }
+
+    /// A site without that person, with this peer server.
+    pub(super) async fn with(served: ServedSite, server: Server, person: &'static str) -> Self {
         served
             .admin("person.create", json!({ "name": person }))
             .await;
-        let server = Some(peer_server(&served).await);
         let started = served.admin("peer.start", json!({})).await;
         assert_eq!(started["state"], "running");
         Self {
             served,
-            server,
+            server: Some(server),
             person,
         }
     }
@@ -116,14 +121,25 @@ impl Side {
 
     /// The peer server after a stop, on another port.
     pub(super) async fn listen_again(&mut self) {
-        self.server = Some(peer_server(&self.served).await);
+        self.listen_again_at(None).await;
+    }
+
+    /// The peer server after a stop, which announces this port.
+    pub(super) async fn listen_again_at(&mut self, port: Option<u16>) {
+        self.server = Some(announced(&self.served, port).await);
         until(async || self.served.site.endpoints().peer.is_some()).await;
     }
 }
 
 pub(super) async fn peer_server(served: &ServedSite) -> Server {
+    announced(served, None).await
+}
+
+/// A peer server on a free port, which announces another one if it is given.
+pub(super) async fn announced(served: &ServedSite, port: Option<u16>) -> Server {
     let server = Server::builder(served.site.clone())
         .peer(Some("127.0.0.1:0".parse().unwrap()))
+        .peer_address(None, port)
         .start();
     server.await.unwrap()
 }

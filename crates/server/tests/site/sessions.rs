@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_client::CallError;
 use countersign_core::access::Role;
-use countersign_core::sessions::Audience;
+use countersign_core::sessions::{Audience, CloseReason};
 use countersign_proto::operation::Event;
 use countersign_proto::session::{Goodbye, WireError};
 use countersign_server::limits::Limits;
@@ -190,7 +190,16 @@ async fn a_change_whose_caller_disconnects_is_applied_completely_or_not_at_all()
     // GOODBYE follows immediately.
     let _results = maria.send(changes).await.unwrap();
     maria.close().await.unwrap();
-    time::until(async || served.site.sessions().count() <= 1).await;
+    // The end of her session is written after every change that she began: the store keeps their order. The
+    // session itself is gone before, while a change may still wait to be written.
+    let done = json!({ "reason": CloseReason::Goodbye });
+    time::until(async || {
+        let entries = served.audit().await;
+        entries
+            .iter()
+            .any(|entry| entry["operation"] == "session.closed" && entry["details"] == done)
+    })
+    .await;
     let shown = served
         .admin("service.show", json!({ "name": "robot" }))
         .await;

@@ -17,7 +17,7 @@ def at(seconds):
 
 
 def headers(request):
-    fields = {"Host": request["host"]}
+    fields = {"Host": request["host"], **request.get("fields", {})}
     body = request["body"].encode()
     if body:
         digest = base64.b64encode(hashlib.new(request["hash"], body).digest()).decode()

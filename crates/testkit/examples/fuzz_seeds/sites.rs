@@ -3,6 +3,7 @@
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::device::{DeviceWelcome, Hello};
+use countersign_proto::enrolment::channel::client::AwaitingSiteKey;
 use countersign_proto::enrolment::passphrase::{
     RegistrationChallenge, RegistrationRecord, RegistrationReply,
 };
@@ -88,6 +89,9 @@ pub(super) fn devices() {
     ] {
         write("passphrase_ticket", name, [b"\x10", &line[..]].concat());
     }
+    let entropy = &mut SeededEntropy::new(0).fork("sealed channel");
+    let (_, key) = AwaitingSiteKey::start(entropy);
+    write("sealed_channel", "key", [b"\x40", &key[..]].concat());
 }
 
 /// A peer ticket in its forms, a request to join, and the first and later lines between peers.

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::to_raw_value;
 
-use crate::access::Channel;
+use crate::access::Arrival;
 use crate::engine::{AskError, PeerBreach, Site};
 use crate::id::InstanceId;
 use crate::site_key::BrokerKeys;
@@ -67,7 +67,8 @@ impl Site {
         let provider = &ask.request.provider;
         let consumer = &verified.consumer;
         let Ok(peer) = self.may_ask(&consumer.application, provider).await? else {
-            let refused = tickets::refused(consumer, Channel::Http, verified.provider(), 1);
+            let arrival = Arrival::TICKET_REQUEST;
+            let refused = tickets::refused(consumer, arrival, verified.provider(), 1);
             self.count(refused, now);
             return Err(IssueError::Refused(E::refusal(Denial::NotAllowed)));
         };
@@ -96,7 +97,8 @@ impl Site {
         asked.map_err(|failure| match failure {
             NoTicket::Refused => {
                 let path = (&ask.request.provider, peer);
-                let refused = tickets::foreign_asked(consumer, Channel::Http, path, false);
+                let refused =
+                    tickets::foreign_asked(consumer, Arrival::TICKET_REQUEST, path, false);
                 self.count(refused, now);
                 denied(Denial::NotAllowed)
             }
@@ -130,7 +132,7 @@ impl Site {
         let still = self.may_ask(&consumer.application, path.0).await?;
         if still != Ok(path.1) || !self.permits(E::ACTIVITY) {
             self.count(
-                tickets::foreign_asked(consumer, Channel::Http, path, false),
+                tickets::foreign_asked(consumer, Arrival::TICKET_REQUEST, path, false),
                 now,
             );
             return denied(Denial::NotAllowed);
@@ -138,20 +140,20 @@ impl Site {
         let sealed = allowed.relay(keys, response, &mut self.entropy());
         let sealed = sealed.map_err(IssueError::Refused)?;
         self.count(
-            tickets::foreign_asked(consumer, Channel::Http, path, true),
+            tickets::foreign_asked(consumer, Arrival::TICKET_REQUEST, path, true),
             now,
         );
         Ok(sealed)
     }
 
-    /// Answers a list of providers of peers in a session, all at once. The caller has authenticated
-    /// the consumer.
+    /// Answers a list of providers of peers on the symmetric ticket path, all at once. The caller
+    /// has authenticated the consumer, which asks by `arrival`.
     ///
     /// # Errors
     /// [`StoreError`] if the store failed.
     pub(crate) async fn foreign_tickets(
         &self,
-        consumer: &Registered,
+        consumer: (&Registered, Arrival),
         providers: Vec<ForeignName>,
         now: Timestamp,
     ) -> Result<Vec<TicketResult>, StoreError> {
@@ -163,23 +165,20 @@ impl Site {
 
     async fn foreign_ticket(
         &self,
-        consumer: &Registered,
+        (consumer, arrival): (&Registered, Arrival),
         provider: ForeignName,
         now: Timestamp,
     ) -> Result<TicketResult, StoreError> {
         let refused = |refusal: Refusal| Ok(TicketResult::Refused(refusal.code().to_owned()));
         let application = &consumer.application;
         let count = |path, was_granted| {
-            let asked = tickets::foreign_asked(consumer, Channel::Session, path, was_granted);
+            let asked = tickets::foreign_asked(consumer, arrival, path, was_granted);
             self.count(asked, now);
         };
         let name = ForeignName::new(application.id.as_str(), &self.zone());
         let (Ok(peer), Ok(name)) = (self.may_ask(application, &provider).await?, name) else {
             let provider = provider.to_string();
-            self.count(
-                tickets::refused(consumer, Channel::Session, &provider, 1),
-                now,
-            );
+            self.count(tickets::refused(consumer, arrival, &provider, 1), now);
             return refused(Refusal::NotAllowed);
         };
         let nonce = Nonce(countersign_crypto::entropy::fresh(&mut self.entropy()));

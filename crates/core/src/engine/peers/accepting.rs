@@ -89,6 +89,8 @@ impl Site {
             host,
             port,
             introduction,
+            // The ticket may name an earlier address of this site.
+            told_address: None,
         };
         match self.peer_change(other, now).await? {
             Ok(change) => presented.join(change, *proven.site(), request.id()).await,
@@ -129,8 +131,7 @@ impl Site {
             if self.store().peer_count().await? >= MAX_PEERS as u64 {
                 return Ok(Err(NoPeer::TooMany));
             }
-            let own = self.endpoints().peer.map(|own| own.to_string());
-            return Ok(Ok(PeerChange::Insert(Box::new(other.peer(zone, own, now)))));
+            return Ok(Ok(PeerChange::Insert(Box::new(other.peer(zone, now)))));
         };
         match peer.state {
             PeerState::Removed { .. } => return Ok(Err(NoPeer::Removed)),
@@ -160,6 +161,7 @@ impl Site {
             peer.known = known;
             other.host.clone_into(&mut peer.host);
             peer.port = other.port;
+            peer.told_address = other.told_address;
         });
         Ok(Ok(PeerChange::Update(Box::new(peer))))
     }
@@ -182,16 +184,12 @@ pub(super) struct OtherSite<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
     pub(super) introduction: Introduction,
+    /// Where this site listens, as it told the other one with the request; `None` if it did not.
+    pub(super) told_address: Option<String>,
 }
 
 impl OtherSite<'_> {
-    /// The peer, which knows this site's address as `own`.
-    fn peer(
-        self,
-        zone: countersign_proto::name::Zone,
-        own: Option<String>,
-        now: Timestamp,
-    ) -> Peer {
+    fn peer(self, zone: countersign_proto::name::Zone, now: Timestamp) -> Peer {
         Peer {
             known: self.known,
             zone,
@@ -199,7 +197,7 @@ impl OtherSite<'_> {
             port: self.port,
             introductions: vec![self.introduction],
             state: PeerState::Active,
-            told_address: own,
+            told_address: self.told_address,
             allows: PeerPermission::ALL.to_vec(),
             joined: now,
             last_seen: None,

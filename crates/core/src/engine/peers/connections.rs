@@ -321,6 +321,11 @@ impl Site {
         connections.of(site).map(|open| open.direction).collect()
     }
 
+    /// The number of open connections with peers.
+    pub(in crate::engine) fn open_peer_connections(&self) -> usize {
+        lock(&self.peering().connections).open.len()
+    }
+
     /// Whether a connection with the peer is open that was not cut. An operation on a connection
     /// that was cut is refused even if the connection has not noticed yet.
     pub(in crate::engine) fn is_peer_connected(&self, site: SiteId) -> bool {

@@ -52,6 +52,7 @@ impl Site {
         };
         let transport = self.peer_transport().ok_or_else(stopped)?;
         let address = self.endpoints().peer.ok_or_else(stopped)?;
+        let told_address = Some(address.to_string());
         if ticket.id().zone() == Some(&self.zone()) {
             return Err(Refusal::conflict(
                 format!("{} has the zone of this site", ticket.id()),
@@ -99,6 +100,7 @@ impl Site {
                 other: ticket.id().clone(),
                 at: now,
             },
+            told_address,
         };
         let change = self.peer_change(other, now).await?.map_err(|problem| {
             match problem {

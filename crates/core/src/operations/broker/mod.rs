@@ -20,6 +20,8 @@ use crate::site_key::V1Key;
 /// The maximum number of v1 keys that the site stores, the newest included. Messages sealed to an
 /// older key can no longer be opened.
 const MAX_V1_KEYS: usize = 4;
+/// The previous v1 keys that stay valid by default: applications know the newest of them.
+const KEPT_V1_KEYS: usize = 1;
 
 pub(super) fn entries() -> Vec<Entry> {
     let mut entries = vec![
@@ -87,9 +89,14 @@ struct NewV1Key {
     /// 8,192 bits, as PKCS #8 or PKCS #1. Without it the site generates a key. Accepted at the
     /// admin socket only, because an attacker who knows the key can pose as the site.
     private_key: Option<String>,
-    /// How many previous keys to keep, so that applications can change over: 0 to 3, default 0.
-    #[serde(default)]
+    /// How many previous keys to keep, so that applications can change over: 0 to 3, default 1.
+    /// After a theft of the key, use 0.
+    #[serde(default = "kept_v1_keys")]
     keep: usize,
+}
+
+const fn kept_v1_keys() -> usize {
+    KEPT_V1_KEYS
 }
 
 async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerView>, Refusal> {

@@ -98,9 +98,10 @@ async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Ticket
         return Err(Refusal::invalid("providers", problem));
     }
     let own: Vec<String> = own.into_iter().cloned().collect();
-    let own = site.symmetric_tickets(keys, &consumer, &own, now).await?;
+    let asking = (&*consumer, context.caller().arrival());
+    let own = site.symmetric_tickets(keys, asking, &own, now).await?;
     let foreign = foreign.iter().filter_map(|id| id.parse().ok()).collect();
-    let foreign = site.foreign_tickets(&consumer, foreign, now).await?;
+    let foreign = site.foreign_tickets(asking, foreign, now).await?;
     let (mut own, mut foreign) = (own.into_iter(), foreign.into_iter());
     let tickets = params
         .providers

@@ -97,6 +97,39 @@ async fn the_audit_entry_of_an_operation_names_the_token() {
     }
 }
 
+/// Counted refusals named no token. Two tokens of one account are counted apart.
+#[tokio::test]
+async fn the_audit_entry_of_a_refusal_names_the_token() {
+    let test = site().await;
+    for _ in 0..2 {
+        let created = token(&test, &["self.show"]).await;
+        let mailer = caller(&test.site, &created, NOW).await.unwrap();
+        let alarm = json!({ "to": "admins", "severity": "info", "text": "The queue is full." });
+        let (code, _) = run(&test.site, &mailer, "alarm.raise", alarm).await;
+        assert_eq!(code, Code::NOT_PERMITTED);
+        let entry = test.audit().await.pop().unwrap();
+        assert_eq!(
+            (&entry["operation"], &entry["channel"]),
+            (&json!("alarm.raise"), &json!("http"))
+        );
+        assert_eq!(entry["details"]["access_token"], created["id"]);
+    }
+}
+
+/// A server lets a token that it does not know wait for its turn to be read.
+#[tokio::test]
+async fn a_token_needs_no_read_of_the_store_after_its_first_use() {
+    let test = site().await;
+    let created = token(&test, &["self.show"]).await;
+    let cached = || test.site.cached_token_caller(&secret(&created), NOW);
+    assert!(cached().is_none());
+    let read = caller(&test.site, &created, NOW).await;
+    assert_eq!(cached(), read);
+    let id = json!({ "id": created["id"] });
+    test.admin("token.revoke", id).await;
+    assert!(cached().is_none());
+}
+
 #[tokio::test]
 async fn a_token_names_operations_that_its_account_may_call_over_http() {
     let test = site().await;

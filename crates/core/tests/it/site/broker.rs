@@ -254,7 +254,8 @@ async fn the_broker_keys_are_available_again_after_unsealing() {
     assert_eq!(shown["v1_public_keys"], json!([]));
     test.admin("broker.new_v1_key", json!({})).await;
     let first = test.admin("broker.show", json!({})).await;
-    test.admin("broker.new_v1_key", json!({ "keep": 1 })).await;
+    // The previous key stays by default, so that applications can change over.
+    test.admin("broker.new_v1_key", json!({})).await;
     let second = test.admin("broker.show", json!({})).await;
     assert_eq!(first["public_key"], shown["public_key"]);
     assert_eq!(second["v1_public_keys"][1], first["v1_public_keys"][0]);
@@ -268,6 +269,9 @@ async fn the_broker_keys_are_available_again_after_unsealing() {
     assert_eq!(second["public_key"], public);
     let v1: Vec<String> = opened.broker.v1_public();
     assert_eq!(second["v1_public_keys"], json!(v1));
+    test.admin("broker.new_v1_key", json!({ "keep": 0 })).await;
+    let alone = test.admin("broker.show", json!({})).await;
+    assert_eq!(alone["v1_public_keys"].as_array().unwrap().len(), 1);
 
     for wrong in [
         json!({ "keep": 4 }),

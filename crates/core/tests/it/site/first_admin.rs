@@ -1,5 +1,6 @@
 //! The ticket of the first admin.
 
+use countersign_core::engine::RegistrationOrigin;
 use countersign_proto::enrolment::{EnrolmentTicket, TicketKind};
 use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
 
@@ -139,9 +140,12 @@ async fn a_wrong_proof_revokes_the_ticket_of_the_first_admin() {
     let ticket = first_admin_ticket(&test).await;
     let root = Registrant::new();
     let (_, request) = root.request(ticket.token(), "root");
-    let begun = test
-        .site
-        .begin_registration(&request, async { None }, DEVICE_SOURCE, NOW);
+    let begun = test.site.begin_registration(
+        &request,
+        async { None },
+        RegistrationOrigin::device(DEVICE_SOURCE),
+        NOW,
+    );
     assert!(is_refused(&begun.await));
     assert!(is_refused(
         &root.set(&test.site, ticket.token(), "root", NOW).await

@@ -2,13 +2,16 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use countersign_core::access::{Caller, Channel, HttpCredential, HttpGrant};
+use countersign_core::engine::Carried;
 use countersign_core::id::AccessTokenId;
 use countersign_core::lockdown::LockdownLevel;
+use countersign_core::store::CompletedRequest;
+use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::Code;
-use countersign_testkit::harness::{TestSite, run};
+use countersign_testkit::harness::{NOW, TestSite, operation, run};
 use serde_json::json;
 
 /// Each change failed when others were faster four times: a stolen session that changed lockdowns
@@ -34,7 +37,7 @@ async fn sessions_change_lockdowns_one_at_a_time_and_none_fails_because_of_anoth
 
 #[tokio::test]
 async fn the_operator_waits_for_no_session_that_changes_lockdowns() {
-    for polls in 0..40 {
+    for polls in 0..12 {
         let test = TestSite::builder().file().build().await;
         let root = test.person("root", "admin").await;
         test.admin("person.create", json!({ "name": "maria" }))
@@ -105,4 +108,50 @@ async fn an_account_changes_lockdowns_32_times_at_once_over_http_and_in_its_sess
     }
     assert_eq!(codes[..32], [Code::SUCCESS; 32]);
     assert_eq!(codes[32], Code::BUSY);
+}
+
+/// The first commit conflicts with the operator's, and the handler commits again: the record was in
+/// the first commit alone.
+#[tokio::test]
+async fn a_request_that_is_committed_at_the_second_try_is_recorded_as_completed() {
+    for polls in 0..12 {
+        let test = TestSite::builder().file().build().await;
+        let root = test.person("root", "admin").await;
+        test.admin("person.create", json!({ "name": "maria" }))
+            .await;
+        let (account, key, now) = (root.caller.account.unwrap(), [1; 32], NOW);
+        let carried = Carried::default().completing(CompletedRequest {
+            account,
+            key,
+            request: [2; 32],
+            at: now,
+            forget_before: Timestamp::from_millis(0),
+        });
+        let operation = operation("lockdown.person", &json!({ "name": "maria" }));
+        let entry = test.site.table().find("lockdown", "person").unwrap();
+        let run = test
+            .site
+            .run_carried(Some(entry), &root.caller, &operation, carried, now);
+        let mut session = pin!(run);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut ran = None;
+        for _ in 0..polls {
+            if let Poll::Ready(outcome) = session.as_mut().poll(&mut context) {
+                ran = Some(outcome);
+                break;
+            }
+        }
+        test.admin("lockdown.site", json!({ "level": "enrolment" }))
+            .await;
+        let (outcome, _) = match ran {
+            Some(outcome) => outcome,
+            None => session.await,
+        };
+        let completed = test.site.completed_request(account, &key).await.unwrap();
+        assert_eq!(
+            completed.is_some(),
+            outcome.code == Code::SUCCESS,
+            "after {polls} polls"
+        );
+    }
 }

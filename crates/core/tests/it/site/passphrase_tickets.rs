@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::engine::{Begun, NotEnrolled, Site, StartedRegistration};
+use countersign_core::engine::{Begun, NotEnrolled, RegistrationOrigin, Site, StartedRegistration};
 use countersign_core::enrolment::{RevocationReason, TicketState};
 use countersign_core::store::MemoryStore;
 use countersign_core::timestamp::Timestamp;
@@ -61,7 +61,12 @@ impl Registrant {
     ) -> Result<(ClientRegistration, Begun), NotEnrolled> {
         let (state, request) = self.request(token, id);
         let proof = async { request.verify(&EXPORTER).ok() };
-        let begun = site.begin_registration(&request, proof, DEVICE_SOURCE, now);
+        let begun = site.begin_registration(
+            &request,
+            proof,
+            RegistrationOrigin::device(DEVICE_SOURCE),
+            now,
+        );
         Ok((state, begun.await?))
     }
 
@@ -252,9 +257,12 @@ async fn a_wrong_id_kind_proof_or_record_revokes_the_ticket() {
     let one = passphrase_ticket(&test).await;
     let (_, request) = ada.request(&one.token, ADA);
     let proof = async { request.verify(&Exporter([1; 32])).ok() };
-    let begun = test
-        .site
-        .begin_registration(&request, proof, DEVICE_SOURCE, NOW);
+    let begun = test.site.begin_registration(
+        &request,
+        proof,
+        RegistrationOrigin::device(DEVICE_SOURCE),
+        NOW,
+    );
     assert!(is_refused(&begun.await));
     assert_eq!(why(&one).await, Some(RevocationReason::WrongProof));
 

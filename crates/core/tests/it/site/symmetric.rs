@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign_core::access::Caller;
+use countersign_core::access::{Arrival, Caller, Channel, HttpCredential, HttpGrant};
+use countersign_core::id::AccessTokenId;
 use countersign_core::site_key::BrokerKeys;
 use countersign_core::tickets::Registered;
 use countersign_core::timestamp::Timestamp;
@@ -104,10 +105,9 @@ impl World {
     async fn presentation(&self, now: Timestamp) -> String {
         let billing = self.registered("billing", now).await;
         let (keys, requested) = (keys(&self.test), ["ledger".to_owned()]);
-        let tickets = self
-            .test
-            .site
-            .symmetric_tickets(&keys, &billing, &requested, now);
+        let site = &self.test.site;
+        let asking = (&*billing, Arrival::TICKET_REQUEST);
+        let tickets = site.symmetric_tickets(&keys, asking, &requested, now);
         let Some(TicketResult::Granted(response)) = tickets.await.unwrap().pop() else {
             panic!("refused");
         };
@@ -157,6 +157,56 @@ async fn a_service_gets_tickets_that_the_provider_opens_with_its_ticket_keys() {
         assert_eq!(here.secret, accepted.credentials.secret);
     }
     assert_eq!(world.test.audit().await.len(), before, "not audited");
+}
+
+/// The entries of refused tickets named no token.
+#[tokio::test]
+async fn the_audit_entries_of_tickets_name_the_channel_and_the_token() {
+    let world = World::new().await;
+    let (test, session) = (&world.test, &world.billing.caller);
+    let token = AccessTokenId::from_bytes([7; 16]);
+    let owner = (session.account.unwrap(), session.name.clone(), session.role);
+    let grant = HttpGrant::new(HttpCredential::Token(token), owner, None, None);
+    let over_http = Caller {
+        channel: Channel::Http,
+        session: None,
+        grant: Some(Arc::new(grant)),
+        ..session.clone()
+    };
+    let providers = ["ledger", "unknown", "archive@elsewhere.example"];
+    let params = json!({ "app": "billing", "providers": providers });
+    // Its service gets tickets in a session alone.
+    for (caller, expected) in [(session, Code::SUCCESS), (&over_http, Code::NOT_PERMITTED)] {
+        let (code, data) = run(&test.site, caller, "broker.ticket", params.clone()).await;
+        assert_eq!(code, expected, "{data}");
+    }
+    test.site.write_all_counted().await.unwrap();
+    let tickets = test.audit().await.into_iter().filter(|entry| {
+        assert!(entry["details"].get("access_token").is_none() || entry["channel"] == "http");
+        entry["operation"] == "broker.ticket"
+    });
+    let arrivals = tickets.map(|entry| {
+        let outcome = entry["outcome"].as_str().unwrap().to_owned();
+        let token = entry["details"]["access_token"].as_str().map(str::to_owned);
+        (
+            outcome,
+            entry["channel"].as_str().unwrap().to_owned(),
+            token,
+        )
+    });
+    let mut arrivals: Vec<_> = arrivals.collect();
+    arrivals.sort();
+    arrivals.dedup();
+    let of = |outcome: &str, channel: &str, token: Option<AccessTokenId>| {
+        let token = token.map(|token| token.to_string());
+        (outcome.to_owned(), channel.to_owned(), token)
+    };
+    let expected = [
+        of("done", "session", None),
+        of("not_permitted", "http", Some(token)),
+        of("not_permitted", "session", None),
+    ];
+    assert_eq!(arrivals, expected);
 }
 
 /// [BRK-54]

@@ -13,7 +13,7 @@ use crate::running::Running;
 use crate::site_key::with_code;
 
 /// Languages of blocks without commands.
-const NO_COMMANDS: [&str; 4] = ["ini", "json", "text", "toml"];
+const NO_COMMANDS: [&str; 5] = ["ini", "json", "text", "toml", "yaml"];
 
 fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -101,6 +101,12 @@ fn the_guide_to_the_api_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_guide_to_the_console_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/guide/console.md", folder.path());
+}
+
+#[test]
 fn the_guide_on_two_sites_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
     with_cargo(folder.path());
@@ -147,6 +153,12 @@ fn the_page_on_lockdown_can_be_followed_word_for_word() {
 }
 
 #[test]
+fn the_page_on_monitoring_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/operate/monitoring.md", folder.path());
+}
+
+#[test]
 fn the_page_on_the_audit_log_can_be_followed_word_for_word() {
     let site = Running::new();
     follow("docs/operate/audit-log.md", site.folder.path());
@@ -188,6 +200,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "protect-an-http-service.md",
         "enrol-a-device.md",
         "call-the-api.md",
+        "console.md",
         "connect-two-sites.md",
         "alarms.md",
         "people.md",
@@ -195,6 +208,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "keys.md",
         "lockdown.md",
         "running.md",
+        "monitoring.md",
         "audit-log.md",
     ];
     let examples = std::fs::read_dir(root().join("examples")).unwrap();

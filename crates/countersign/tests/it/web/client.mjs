@@ -1,11 +1,12 @@
-// A program that uses the npm package: `node client.mjs PACKAGE URL URI URI_WITH_ANOTHER_KEY`. Prints a line of
-// JSON after each step; the test compares them.
+// A program that uses the npm package: `node client.mjs PACKAGE URL URI URI_WITH_ANOTHER_KEY TICKET OTHER_TICKET`. Prints
+// a line of JSON after each step; the test compares them.
 
-const [packagePath, url, uri, elsewhere] = process.argv.slice(2);
+const [packagePath, url, uri, elsewhere, ticket, otherTicket] = process.argv.slice(2);
 const { connect, contentOf, piecesOf } = await import(packagePath);
 
 const PASSPHRASE = 'correct horse battery staple';
 const NEW_PASSPHRASE = 'another horse, another staple';
+const REGISTERED = 'a horse of one’s own, registered';
 
 const print = (step, value) => console.log(JSON.stringify({ step, value: value ?? null }));
 const lineOfTest = (() => {
@@ -73,6 +74,12 @@ print('replaced', await session.ended());
 session = reloaded;
 
 const bytes = new TextEncoder().encode(PASSPHRASE);
+print('not proved', (await failure(session.call('token create', { operations: ['self.show'] }))).code);
+print('wrong proof', await failure(session.provePassphrase('a wrong pass phrase')));
+const proof = bytes.slice();
+await session.provePassphrase(proof);
+print('proved', { wiped: proof.every((byte) => byte === 0) });
+print('token', typeof (await session.call('token create', { operations: ['self.show'] })).token);
 print('wrong present', await failure(session.changePassphrase('a wrong pass phrase', NEW_PASSPHRASE)));
 await session.changePassphrase(bytes, NEW_PASSPHRASE);
 print('changed', { wiped: bytes.every((byte) => byte === 0) });
@@ -83,6 +90,16 @@ await again.logout();
 print('after', await failure(again.call('self show')));
 await session.logout();
 print('done', await session.ended());
+
+print('no ticket', await failure(site.registerPassphrase('countersign://x', 'ada', REGISTERED)));
+print('other site', await failure((await connect(url, uri)).registerPassphrase(otherTicket, 'ada', REGISTERED)));
+const chosen = new TextEncoder().encode(REGISTERED);
+await site.registerPassphrase(ticket, 'ada', chosen);
+print('registered', { wiped: chosen.every((byte) => byte === 0) });
+print('spent', await failure(site.registerPassphrase(ticket, 'ada', 'yet another one')));
+const ada = await site.login('ada', REGISTERED);
+print('ada', ada.account);
+await ada.logout();
 // The program ends by itself: no timer and no connection is left.
 process.stdin.unref?.();
 process.stdin.destroy();

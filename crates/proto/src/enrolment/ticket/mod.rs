@@ -24,6 +24,7 @@ use crate::json;
 use crate::uri::is_host;
 
 pub use kind::{TicketKind, UnknownKind};
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use uri::{TicketForm, TicketUri};
 
 /// The longest URI that is read, in bytes without white space: the longest host leaves room to

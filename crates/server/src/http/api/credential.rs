@@ -1,7 +1,8 @@
 //! Who sends a request: the credential in its head.
 //!
 //! ```text
-//! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token
+//! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token, if it is cached
+//!                                ─▶ turn ─▶ grant of the token from the store
 //! certificate of the client   ─▶ grant of the device with its key
 //! signature, signature-input  ─▶ form ─▶ turn at public-key work ─▶ grant of the key ─▶ signature
 //!                                ─▶ time ─▶ nonce is new; the content is compared when it was read
@@ -16,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use countersign_core::access::Caller;
 use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::Site;
+use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
@@ -143,8 +145,18 @@ async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, P
     let Some(token) = token else {
         return Err(refused(peer, shared));
     };
-    let found = log_trouble(shared.site.token_caller(&token, clock::now()).await);
-    match found.map_err(|_| Problem::busy())? {
+    let cached = shared.site.cached_token_caller(&token, clock::now());
+    let found = match cached {
+        Some(caller) => Some(caller),
+        None => {
+            // A read of the store, which any client can cause: the networks take turns.
+            let turn = shared.logins.turn(peer.network()).await;
+            let _turn = turn.ok_or_else(Problem::busy)?;
+            let read = shared.site.token_caller(&token, clock::now()).await;
+            log_trouble(read).map_err(|_| Problem::busy())?
+        }
+    };
+    match found {
         Some(caller) => {
             peer.authenticated(shared);
             Ok(caller)
@@ -156,6 +168,10 @@ async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, P
 /// The sender of a request on the connection of a device, whose handshake has shown that it has the
 /// key.
 async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Sender, Problem> {
+    // As a new connection of the device: a request needs no earlier one.
+    if !shared.site.permits(Activity::DeviceConnection) {
+        return Err(Problem::lockdown());
+    }
     let found = shared.site.device_caller(key, peer.source).await;
     match log_trouble(found).map_err(|_| Problem::busy())? {
         Some(caller) => {
@@ -176,6 +192,10 @@ async fn signed(
     nonces: &Nonces,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
+    // The key of a service needs no earlier session: the request is its login.
+    if !shared.site.permits(Activity::ServiceLogin) {
+        return Err(Problem::lockdown());
+    }
     let parts = parts(head, peer, shared)?;
     let turn = shared.logins.turn(peer.network()).await;
     let _turn = turn.ok_or_else(Problem::busy)?;
@@ -214,6 +234,8 @@ fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestPar
         path: head.uri.path(),
         query: head.uri.query(),
         content_digest: single(&head.headers, "content-digest")?,
+        if_match: single(&head.headers, "if-match")?,
+        idempotency_key: single(&head.headers, "idempotency-key")?,
     })
 }
 
@@ -228,8 +250,9 @@ fn bearer(field: &str) -> Option<&str> {
 /// Counts an invalid credential against its source.
 fn refused(peer: &Peer, shared: &Shared) -> Problem {
     peer.punish(Abuse::NotAuthenticated, shared);
-    if let Some(source) = peer.source {
-        counting::api_request_failed(shared, source);
+    match peer.source {
+        Some(source) => counting::api_request_failed(shared, source),
+        None => counting::proxied_request_failed(shared, peer.proxy()),
     }
     Problem::not_authenticated(true)
 }

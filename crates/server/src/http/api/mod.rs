@@ -164,10 +164,9 @@ async fn call(
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
     let (entry, caller) = (&found.entry, &sender.caller);
-    let most = shared.limits().operations_in_flight;
     let running = caller
         .account
-        .and_then(|account| api.running.begin(account, most));
+        .and_then(|account| api.running.begin(account, &shared.limits()));
     let running = running.ok_or_else(Problem::too_many_requests)?;
     let query = request::query(head.uri.query())?;
     if entry.streams_events() && event_stream::is_asked_for(&head.headers) {
@@ -217,7 +216,8 @@ async fn call(
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
     match api.keyed.begin(keyed, site, now).await? {
         Start::Answered(answer) => {
-            let mut reply = respond::with(entry, &operation, answer.status, answer.data.expose());
+            let answer = (answer.status, answer.data.expose());
+            let mut reply = respond::with(entry, &operation, answer, running);
             let replayed = HeaderValue::from_static("true");
             reply.headers_mut().insert("idempotency-replayed", replayed);
             Ok(reply)

@@ -35,7 +35,8 @@ pub(super) fn to(
         return Err(Problem::of_outcome(outcome));
     }
     let Some(content) = content else {
-        return Ok(with(entry, operation, status(entry), outcome.data.get()));
+        let data = outcome.data.get();
+        return Ok(with(entry, operation, (status(entry), data), running));
     };
     let mut reply = Reply::new(ReplyBody::content(content, running));
     let fields = reply.headers_mut();
@@ -54,17 +55,23 @@ pub(super) fn status(entry: &Entry) -> StatusCode {
     }
 }
 
-/// The response with the data of a result.
-pub(super) fn with(entry: &Entry, operation: &Operation, status: StatusCode, data: &str) -> Reply {
-    let mut reply = reply::reply(status, JSON, data.to_owned());
-    let data: Value = serde_json::from_str(data).unwrap_or_default();
+/// The response with the data of a result. It counts as unsent until the client has read it.
+pub(super) fn with(
+    entry: &Entry,
+    operation: &Operation,
+    (status, data): (StatusCode, &str),
+    running: Running,
+) -> Reply {
+    let unsent = ReplyBody::unsent(data.to_owned(), running.answered(data.len()));
+    let mut reply = reply::reply(status, JSON, unsent);
     let fields = reply.headers_mut();
-    if let Some(tag) = entity_tag(&data) {
+    if let Some(tag) = entity_tag(data) {
         fields.extend(HeaderValue::from_str(&tag).map(|tag| (ETAG, tag)));
     }
     let creates = entry.rest().route().and_then(|route| route.creates);
-    let params: Value = serde_json::from_str(operation.params.get()).unwrap_or_default();
-    let location = creates.and_then(|path| location(path, &data, &params));
+    let parsed = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let location =
+        creates.and_then(|path| location(path, &parsed(data), &parsed(operation.params.get())));
     if let Some(location) = location {
         fields.extend(HeaderValue::from_str(&location).map(|value| (LOCATION, value)));
     }

@@ -89,6 +89,32 @@ async fn a_source_that_sends_wrong_tokens_gets_a_penalty() {
     .await;
 }
 
+/// A trusted proxy that names no client got no penalty, and its wrong credentials were counted nowhere.
+#[tokio::test]
+async fn wrong_credentials_through_a_proxy_that_names_no_client_are_audited() {
+    let proxies = Proxies {
+        addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        trust_forwarded: false,
+    };
+    let served = TestSite::builder().proxies(proxies).serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    for _ in 0..64 {
+        let unknown = AccessTokenSecret::generate(&mut SystemEntropy).to_text();
+        let field = format!("authorization: Bearer {}\r\n", unknown.expose());
+        assert_eq!(get(&served, &field).await.status, 401);
+    }
+    assert_eq!(robot.call("GET", "/self", "").await.status, 200);
+    served.site.write_all_counted().await.unwrap();
+    let mut entries = served.audit().await.into_iter();
+    let failed = entries.find(|entry| entry["operation"] == "http.request");
+    let failed = failed.unwrap();
+    assert_eq!(
+        (&failed["actor"], &failed["outcome"]),
+        (&json!("127.0.0.1"), &json!("failed"))
+    );
+    assert_eq!(failed["details"]["through"], "trusted proxy");
+}
+
 /// What may be read on its way is not accepted: here a proxy that is not trusted for the scheme.
 #[tokio::test]
 async fn a_proxy_that_names_plain_http_is_refused() {

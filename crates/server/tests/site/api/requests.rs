@@ -153,26 +153,20 @@ async fn a_body_that_does_not_arrive_in_time_is_refused() {
     let robot = Program::robot(&served, &["alarm.raise"]).await;
     let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let whole = robot.request("POST", "/alarms", &[], RAISE);
+    let fields = [("expect", "100-continue")];
+    let whole = robot.request("POST", "/alarms", &fields, RAISE);
     let (part, _) = whole.split_at(whole.len() - 1);
     socket.write_all(part.as_bytes()).await.unwrap();
-    // The request is read up to its body when its connection counts as authenticated.
-    time::settle().await;
-    let answer = tokio::spawn(async move {
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
-    });
-    time::until(async || {
-        time::pass(Duration::from_secs(31)).await;
-        answer.is_finished()
-    })
-    .await;
-    let answer = answer.await.unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 408") || answer.is_empty(),
-        "{answer}"
-    );
+    // The server asks for the body when it begins to wait for it: the request is authenticated.
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut asked = [0; CONTINUE.len()];
+    socket.read_exact(&mut asked).await.unwrap();
+    assert_eq!(asked, CONTINUE);
+    time::pass(Duration::from_secs(31)).await;
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
 fn waits(started: mpsc::UnboundedSender<()>) -> Entry {
@@ -213,6 +207,39 @@ async fn an_account_has_a_limit_on_requests_that_run() {
     assert_eq!(refused.field("retry-after"), "1");
     // A client that is gone makes room.
     drop(waiting.pop());
+    time::until(async || robot.call("GET", "/self", "").await.status == 200).await;
+}
+
+fn large() -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Entry::new("test", "large")
+        .summary("Returns more than the buffers of a connection hold.")
+        .allow(&Role::ALL)
+        .rest(RestMethod::Post, "/large")
+        .handler(|_, _: Nothing| async { Ok(Answer::new("x".repeat(32 << 20))) })
+}
+
+/// A response that its client did not read was counted no more once it was made: an account had as many
+/// of them in memory as connections.
+#[tokio::test]
+async fn an_account_whose_responses_are_not_read_gets_no_more_of_them() {
+    let site = TestSite::builder().operations(|| vec![large()]);
+    let served = site.serve().await;
+    let robot = Program::robot(&served, &["test.large", "self.show"]).await;
+    let address = served.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = robot.request("POST", "/large", &[], "");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 15];
+    socket.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    let refused = robot.call("GET", "/self", "").await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "busy"));
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() > 32 << 20);
     time::until(async || robot.call("GET", "/self", "").await.status == 200).await;
 }
 

@@ -13,7 +13,7 @@ use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, python, time};
 use serde_json::{Map, Value, json};
 
-use super::client::{Reply, raw, with_admin};
+use super::client::{Program, Reply, raw, with_admin};
 
 const HOST: &str = "site.example:4749";
 const ALARM: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
@@ -216,6 +216,72 @@ async fn a_wrong_signature_is_refused() {
     assert_eq!(
         send(&served, ("POST", TARGET), &half, ALARM).await.status,
         401
+    );
+}
+
+/// A signed request is a login: the key of a service needs no earlier session or token.
+#[tokio::test]
+async fn a_lockdown_of_logins_refuses_signed_requests_and_tokens_go_on() {
+    let served = with_admin(TestSite::builder()).await;
+    started(&served).await;
+    let program = Program::robot(&served, &["alarm.raise"]).await;
+    let fields = signed(&[request(&served, &served.robot, "one")]).remove(0);
+    let level = json!({ "level": "logins" });
+    served.admin("lockdown.site", level).await;
+    let refused = send(&served, ("POST", TARGET), &fields, ALARM).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "lockdown"));
+    assert_eq!(program.call("POST", "/alarms", ALARM).await.status, 200);
+    served.admin("lockdown.lift", json!({ "site": true })).await;
+    let raised = send(&served, ("POST", TARGET), &fields, ALARM).await;
+    assert_eq!(raised.status, 200, "{raised:?}");
+}
+
+/// `If-Match` and `Idempotency-Key` change what a request does. What carries the request could remove,
+/// add or change them, as the signature did not cover them.
+#[tokio::test]
+async fn a_signature_covers_the_precondition_and_the_idempotency_key() {
+    let served = with_admin(TestSite::builder()).await;
+    started(&served).await;
+    let make = |nonce: &str, changes| changed(request(&served, &served.robot, nonce), &changes);
+    let fields = json!({ "Idempotency-Key": "once" });
+    let with_key = [WHOLE.as_slice(), &["idempotency-key"]].concat();
+    let with_condition = [WHOLE.as_slice(), &["if-match"]].concat();
+    let requests = [
+        make("1", json!({ "fields": fields, "covered": with_key })),
+        make("2", json!({ "fields": fields })),
+        make("3", json!({ "fields": { "If-Match": "\"1\"" } })),
+        make(
+            "4",
+            json!({ "fields": { "If-Match": "\"1\"" }, "covered": with_condition }),
+        ),
+        make("5", json!({ "fields": fields, "covered": with_key })),
+        make("6", json!({})),
+    ];
+    let signed = signed(&requests);
+    let ask =
+        async |fields: &Map<String, Value>| send(&served, ("POST", TARGET), fields, ALARM).await;
+    assert_eq!(ask(&signed[0]).await.status, 200);
+    assert_eq!(ask(&signed[1]).await.status, 401, "the key is not covered");
+    assert_eq!(
+        ask(&signed[2]).await.status,
+        401,
+        "the condition is not covered"
+    );
+    // It is covered; raising an alarm has no precondition.
+    assert_eq!(ask(&signed[3]).await.status, 400);
+    let mut another = signed[4].clone();
+    another.insert("Idempotency-Key".to_owned(), json!("twice"));
+    assert_eq!(ask(&another).await.status, 401);
+    another.remove("Idempotency-Key");
+    assert_eq!(ask(&another).await.status, 401);
+    let mut added = signed[5].clone();
+    added.insert("Idempotency-Key".to_owned(), json!("once"));
+    assert_eq!(ask(&added).await.status, 401);
+    let replayed = ask(&signed[4]).await;
+    assert_eq!(
+        replayed.field("idempotency-replayed"),
+        "true",
+        "{replayed:?}"
     );
 }
 

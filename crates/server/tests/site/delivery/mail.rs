@@ -123,7 +123,7 @@ async fn an_alarm_arrives_as_mail_with_a_text_and_an_html_part() {
     };
     assert!(id.starts_with('<') && id.ends_with("@example.org>"), "{id}");
     let link = format!(
-        "https://auth.example.org/alarms/{}",
+        "https://auth.example.org/console/#/alarms/{}",
         alarm["id"].as_str().unwrap()
     );
     let (text, html) = (&mail["parts"]["text/plain"], &mail["parts"]["text/html"]);

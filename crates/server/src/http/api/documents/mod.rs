@@ -5,15 +5,15 @@ mod page;
 
 use bytes::Bytes;
 use countersign_core::engine::{Table, rest};
-use countersign_crypto::hash::sha256;
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+    X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::super::body::ReplyBody;
 use super::super::reply::Reply;
+use crate::entity_tag;
 
 /// The page has its style in a file of its own, and no scripts.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
@@ -57,27 +57,16 @@ impl Documents {
 
 impl Document {
     fn new(kind: &'static str, text: String) -> Self {
-        let hash = sha256(text.as_bytes());
-        let tag = format!("\"{}\"", data_encoding::HEXLOWER.encode(&hash));
-        let tag = HeaderValue::from_str(&tag);
         Self {
             kind,
-            tag: tag.unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+            tag: entity_tag::of(text.as_bytes()),
             bytes: Bytes::from(text),
         }
     }
 
     /// The response to a request for it; without a body if the client has it.
     pub(super) fn reply(&self, request: &HeaderMap) -> Reply {
-        let mut known = request.get_all(IF_NONE_MATCH).iter();
-        let is_known = known.any(|known| {
-            let known = known.to_str().unwrap_or_default();
-            let own = self.tag.to_str().unwrap_or_default();
-            known
-                .split(',')
-                .map(str::trim)
-                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
-        });
+        let is_known = entity_tag::is_known(request, &self.tag);
         let body = match is_known {
             true => ReplyBody::default(),
             false => ReplyBody::from(self.bytes.clone()),

@@ -1,0 +1,267 @@
+// What other pages, other people at the same machine and leftovers of a session get from the console: nothing.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import { after, before, test } from "node:test";
+import { ADMIN } from "./sample.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+
+let site, served, browser;
+
+before(async () => {
+  site = await startSite();
+  await site.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+  served = await startConsole(site);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await served?.stop();
+  await site?.stop();
+});
+
+test("The page can make no policy of trusted types but its own", async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(served.url);
+  const made = await page.evaluate(() => {
+    try {
+      trustedTypes.createPolicy("another", { createHTML: (text) => text });
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  assert.equal(made, false);
+  await context.close();
+});
+
+/** Waits until something is the case. */
+async function until(is) {
+  while (!(await is())) await new Promise(setImmediate);
+}
+
+const storage = (page) => page.evaluate(() => ({ ...sessionStorage }));
+
+test("A session ends when its tab was left, and a reload resumes it", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  assert.deepEqual(await storage(page), {}, "a secret is in the storage while the page is open");
+  await page.reload();
+  await page.getByText("Logged in as maria@local").waitFor();
+  assert.deepEqual(await storage(page), {});
+
+  await page.goto("about:blank");
+  await page.goBack();
+  await page.getByText("This tab was closed or left").waitFor();
+  await until(async () => (await site.call("session.list")).entries.length === 0);
+  assert.deepEqual(await storage(page), {});
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await context.close();
+});
+
+test("Nothing is on a page that the browser keeps after it was left", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  const left = await page.evaluate(() => {
+    dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+    return document.getElementById("console").innerHTML;
+  });
+  assert.equal(left, "");
+  await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+  await page.getByText("Logged in as maria@local").waitFor();
+  await context.close();
+});
+
+test("A link with a pass phrase logs in to temporary sites only, and elsewhere fills in the name", async () => {
+  const { page, context } = await openPage(browser);
+  const told = page.waitForResponse("**/site.json");
+  await page.goto(`${served.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
+  await page.waitForFunction((name) => document.querySelector("input").value === name, ADMIN.name);
+  await (await told).finished();
+  await page.evaluate(() => new Promise(requestAnimationFrame));
+  assert.equal(await page.getByLabel("Pass phrase").inputValue(), "");
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  assert.equal(new URL(page.url()).hash, "#/");
+  await context.close();
+});
+
+test("A ticket leaves the address before it is used, also when it comes to a console that is logged in", async () => {
+  const { page, context } = await openPage(browser);
+  const ticket = "countersign://127.0.0.1:4747/e#abc";
+  const link = `${served.url}#/ticket/${encodeURIComponent(ticket)}`;
+  await page.goto(link);
+  await page.waitForFunction((text) => document.querySelector("textarea")?.value === text, ticket);
+  assert.equal(new URL(page.url()).hash, "#/ticket");
+  await logIn(page, `${served.url}#/`, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(link);
+  await page.getByText("The ticket of the link was not used").waitFor();
+  assert.equal(new URL(page.url()).hash, "#/");
+  await context.close();
+});
+
+test("A console without input says so, and then logs out", async () => {
+  const { page, context } = await openPage(browser);
+  await page.clock.install();
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await page.clock.fastForward("14:30");
+  await page.getByRole("button", { name: "Stay logged in" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.clock.fastForward("14:30");
+  await page.getByRole("dialog").waitFor();
+  await page.clock.fastForward("00:31");
+  await page.getByText("There was no input for 15 minutes").waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await context.close();
+});
+
+test("A logout leaves nothing of the account in the page, in its storage and in its address", async () => {
+  const { page, context, faults } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(`${served.url}#/people/maria@local`);
+  await page.getByRole("heading", { name: "maria@local", level: 1 }).waitFor();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByText("You logged out.").waitFor();
+  const left = await page.evaluate(() =>
+    [document.documentElement.outerHTML, location.href, JSON.stringify(sessionStorage)].join(" "),
+  );
+  assert.ok(!left.includes("maria"), left);
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test("What a browser knows of one site is not expected of another on the same address, and can be forgotten", async () => {
+  const other = await startSite("example.org");
+  const { page, context } = await openPage(browser);
+  const known = () => page.evaluate(() => ({ ...localStorage }));
+  const login = async (of, port) => {
+    const server = await startConsole(of, undefined, port);
+    await logIn(page, server.url, ADMIN.name, ADMIN.passPhrase);
+    return server;
+  };
+  try {
+    await other.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+    const first = await login(site, 0);
+    const [[, ofFirst]] = Object.entries(await known());
+    await first.stop();
+    const second = await login(other, first.port);
+    await page.getByRole("button", { name: "Log out" }).click();
+
+    const [[entry]] = Object.entries(await known()).filter(([, text]) => text !== ofFirst);
+    const replace = (text) =>
+      page.evaluate(([key, value]) => localStorage.setItem(key, value), [entry, text]);
+    await replace("of another version");
+    await logIn(page, second.url, ADMIN.name, ADMIN.passPhrase);
+    assert.notEqual((await known())[entry], "of another version");
+    await page.getByRole("button", { name: "Log out" }).click();
+
+    await replace(ofFirst);
+    await page.reload();
+    await page.getByLabel("Name", { exact: true }).fill(ADMIN.name);
+    await page.getByLabel("Pass phrase").fill(ADMIN.passPhrase);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("This browser remembers a key of this site").waitFor();
+    await page.getByRole("button", { name: "Forget the remembered key" }).click();
+    await page.getByText("The remembered key is forgotten.").waitFor();
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("Logged in as maria@example.org").waitFor();
+    await second.stop();
+  } finally {
+    await context.close();
+    await other.stop();
+  }
+});
+
+test("A service worker that another program left on the address is removed", async () => {
+  const { page, context } = await openPage(browser);
+  const before = http.createServer(({ url }, answer) => {
+    const script = url === "/sw.js";
+    answer.writeHead(200, { "content-type": script ? "text/javascript" : "text/html" });
+    answer.end(script ? "onfetch = (event) => event.respondWith(fetch(event.request))" : "<p>before</p>");
+  });
+  await once(before.listen(0, "127.0.0.1"), "listening");
+  const { port } = before.address();
+  await page.goto(`http://127.0.0.1:${port}/`);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register("/sw.js");
+    await navigator.serviceWorker.ready;
+  });
+  before.closeAllConnections();
+  await once(before.close(), "close");
+
+  const now = await startConsole(site, undefined, port);
+  await page.goto(now.url);
+  await page.waitForFunction(
+    async () =>
+      navigator.serviceWorker.controller === null &&
+      (await navigator.serviceWorker.getRegistrations()).length === 0,
+  );
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  await context.close();
+  await now.stop();
+});
+
+test("A ticket can be removed from the clipboard", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  await site.call("person.create", { name: "clara" });
+  await page.goto(`${served.url}#/people/clara@local`);
+  await page.getByRole("button", { name: "Pass phrase ticket" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Issue ticket" }).click();
+  await dialog.getByRole("button", { name: "Copy Ticket" }).click();
+  const clear = dialog.getByRole("button", { name: "Clear clipboard" });
+  await clear.waitFor();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^countersign:/);
+  await clear.click();
+  await dialog.getByText("Cleared").first().waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "");
+  await context.close();
+});
+
+test("No field but those for a name or one's own pass phrase lets the browser store what is typed", async () => {
+  const { page, context } = await openPage(browser);
+  const fields = () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll("input:not([type=radio], [type=checkbox], [type=file]), textarea")].map(
+        ({ autocomplete, type }) => [type, autocomplete],
+      ),
+    );
+  await page.goto(`${served.url}#/ticket`);
+  await page.getByRole("heading", { name: /ticket/ }).waitFor();
+  assert.deepEqual(await fields(), [
+    ["textarea", "off"],
+    ["text", "username"],
+    ["password", "new-password"],
+    ["password", "new-password"],
+  ]);
+  await logIn(page, `${served.url}#/`, ADMIN.name, ADMIN.passPhrase);
+  await page.goto(`${served.url}#/profile`);
+  await page.getByRole("button", { name: "Change pass phrase" }).click();
+  assert.deepEqual(await fields(), [
+    ["text", "username"],
+    ["password", "current-password"],
+    ["password", "new-password"],
+    ["password", "new-password"],
+  ]);
+  await context.close();
+});
+
+test("A logout that does not reach the site says so", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  served.interrupt();
+  await page.getByText("The connection to the site was lost.").waitFor();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByText("The site was not reached").waitFor();
+  served.restore();
+  await page.reload();
+  await page.getByRole("heading", { name: "Log in" }).waitFor();
+  assert.deepEqual(await storage(page), {});
+  await context.close();
+});

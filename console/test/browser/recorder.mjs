@@ -1,0 +1,50 @@
+// A proxy between the browser and the HTTP listener of a site: it records all bytes, and can cut all connections.
+import { once } from "node:events";
+import net from "node:net";
+
+/** Starts the proxy. `recorded` is called with all bytes that the browser sends. Port 0 takes a free port. */
+export async function record(listener, recorded = () => {}, ownPort = 0) {
+  const [host, port] = [listener.slice(0, listener.lastIndexOf(":")), listener.split(":").at(-1)];
+  const sockets = new Set();
+  let cut = false;
+  const server = net.createServer((browser) => {
+    if (cut) {
+      browser.destroy();
+      return;
+    }
+    const site = net.connect(Number(port), host);
+    for (const end of [browser, site]) {
+      sockets.add(end);
+      end.on("error", () => {});
+      end.on("close", () => {
+        sockets.delete(end);
+        browser.destroy();
+        site.destroy();
+      });
+    }
+    browser.on("data", recorded);
+    browser.pipe(site).pipe(browser);
+  });
+  server.listen(ownPort, "127.0.0.1");
+  await once(server, "listening");
+  const destroyAll = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    url: `http://127.0.0.1:${server.address().port}/console/`,
+    port: server.address().port,
+    /** Cuts all connections, and closes new ones until `restore`. */
+    interrupt() {
+      cut = true;
+      destroyAll();
+    },
+    restore() {
+      cut = false;
+    },
+    async stop() {
+      destroyAll();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}

@@ -1,0 +1,23 @@
+//! Entity tags of static files (RFC 9110, section 8.8.3).
+
+use countersign_crypto::hash::sha256;
+use data_encoding::HEXLOWER;
+use hyper::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
+
+/// The tag of these bytes: their digest.
+pub(crate) fn of(bytes: &[u8]) -> HeaderValue {
+    let tag = format!("\"{}\"", HEXLOWER.encode(&sha256(bytes)));
+    // Hexadecimal digits in quotes are a valid value.
+    HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// Whether the client has the bytes with this tag (RFC 9110, section 13.1.2).
+pub(crate) fn is_known(asked: &HeaderMap, tag: &HeaderValue) -> bool {
+    let fields = asked.get_all(IF_NONE_MATCH).into_iter();
+    let fields = fields.filter_map(|field| field.to_str().ok());
+    let mut known = fields.flat_map(|field| field.split(',')).map(str::trim);
+    known.any(|known| {
+        let known = known.strip_prefix("W/").unwrap_or(known);
+        known == "*" || known.as_bytes() == tag.as_bytes()
+    })
+}

@@ -1,0 +1,271 @@
+//! `countersign console`: serves the files of this program on the user's own machine, and relays the bytes of
+//! sessions to a site.
+//!
+//! ```text
+//! browser --http, WebSocket--> relay --TCP--> session port of the site
+//!    '-------- the session, end to end -----------'
+//! ```
+//!
+//! The relay has no key and reads nothing of a session: the page pins the site's key. Three things keep other
+//! pages apart from its own:
+//!
+//! - Each path begins with a secret, so that a page of another origin cannot name one.
+//! - A request has the host of the relay, so that a DNS name that an attacker points to this machine gets
+//!   nothing.
+//! - The host is another name below `localhost` at each start. So it is an origin of its own, in which no
+//!   earlier program on the same port left a service worker, and whose storage no later program gets.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_net::listener;
+use countersign_proto::session::SESSION_SUBPROTOCOL;
+use countersign_proto::uri::SiteUri;
+use data_encoding::HEXLOWER;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::on;
+use hyper::{Method, Request, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::debug;
+
+use super::super::reply::{self, Reply};
+use super::super::stalled::Stalled;
+use super::super::upgrade::Subprotocol;
+use super::super::{FIELDS, HEAD, upgrade};
+use super::{METHODS, SITE, ServedSite, file};
+use crate::connection::WebSocketBytes;
+use crate::console_files::ConsoleFiles;
+
+/// The connections of browsers at a time: a few tabs, and no more descriptors than a process always has.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a browser may take for the head of a request, and an idle connection stays open.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection to the site may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The path of the WebSocket, below the secret.
+const SESSION: &str = "session";
+
+/// The console on the user's own machine.
+pub struct ConsoleRelay {
+    listener: TcpListener,
+    console: Arc<Console>,
+}
+
+/// Why a relay cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// Other machines could reach the address.
+    #[error("{0} is not an address of this machine alone")]
+    NotLoopback(SocketAddr),
+    /// The address is in use.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The requested address.
+        address: SocketAddr,
+        /// The error of the operating system.
+        cause: io::Error,
+    },
+}
+
+struct Console {
+    address: SocketAddr,
+    /// The host in the URL, with the port. Browsers connect a name below `localhost` to this machine (RFC 6761,
+    /// section 6.3).
+    host: String,
+    /// The first part of each path: 128 random bits.
+    secret: String,
+    files: ConsoleFiles,
+    /// Host and port of the site's session listener.
+    site: String,
+    uri: String,
+}
+
+impl ConsoleRelay {
+    /// Binds the listener. `address` is a loopback address; port 0 takes a free port.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub fn bind(
+        address: SocketAddr,
+        files: ConsoleFiles,
+        site: &SiteUri,
+    ) -> Result<Self, RelayError> {
+        if !address.ip().is_loopback() {
+            return Err(RelayError::NotLoopback(address));
+        }
+        let failed = |cause| RelayError::Listen { address, cause };
+        let listener = listener::listen(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (name, secret): ([u8; 8], [u8; 16]) =
+            (fresh(&mut SystemEntropy), fresh(&mut SystemEntropy));
+        let console = Arc::new(Console {
+            address,
+            host: format!("c{}.localhost:{}", HEXLOWER.encode(&name), address.port()),
+            secret: HEXLOWER.encode(&secret),
+            files,
+            site: site.address(),
+            uri: site.to_string(),
+        });
+        Ok(Self { listener, console })
+    }
+
+    /// The URL of the page, for the user's browser.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/{}/", self.console.host, self.console.secret)
+    }
+
+    /// The URL of the page with the address of the listener, for a browser that does not connect names below
+    /// `localhost` to this machine.
+    #[must_use]
+    pub fn address_url(&self) -> String {
+        format!("http://{}/{}/", self.console.address, self.console.secret)
+    }
+
+    /// Serves until the listener fails.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn serve(self) -> io::Result<Infallible> {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let place = places.clone().acquire_owned().await;
+            let place = place.map_err(io::Error::other)?;
+            let (socket, _) = self.listener.accept().await?;
+            tokio::spawn(serve(socket, self.console.clone(), Arc::new(place)));
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, console: Arc<Console>, place: Arc<OwnedSemaphorePermit>) {
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let (console, place) = (console.clone(), place.clone());
+        async move { Ok::<_, Infallible>(console.answer(request, place).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(FIELDS)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(Stalled::new(socket)), service)
+        .with_upgrades();
+    if let Err(error) = serving.await {
+        debug!(%error, "a connection of a browser failed");
+    }
+}
+
+impl Console {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        place: Arc<OwnedSemaphorePermit>,
+    ) -> Reply {
+        if !self.is_host(&request) {
+            return last(reply::misdirected());
+        }
+        let Some(name) = self.name(request.uri().path()) else {
+            return last(reply::not_found());
+        };
+        match (request.method(), name) {
+            (&Method::OPTIONS, _) => reply::options(METHODS),
+            (&Method::GET, SESSION) => self.clone().session(request, place).await,
+            (&Method::GET | &Method::HEAD, SITE) => self.site(),
+            (&Method::GET | &Method::HEAD, name) => file(&self.files, name, request.headers()),
+            _ => reply::not_allowed(METHODS),
+        }
+    }
+
+    /// Whether the request is for the host of the relay. A page cannot change this field, so a page whose name
+    /// leads here sends its own name.
+    fn is_host(&self, request: &Request<Incoming>) -> bool {
+        let mut hosts = request.headers().get_all(HOST).iter();
+        let (host, more) = (hosts.next(), hosts.next());
+        let host = host.and_then(|host| host.to_str().ok());
+        more.is_none()
+            && host.is_some_and(|host| {
+                host.eq_ignore_ascii_case(&self.host) || host == self.address.to_string()
+            })
+    }
+
+    /// The path below the secret; the empty one is the page.
+    fn name<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let (secret, name) = path.strip_prefix('/')?.split_once('/')?;
+        // Each attempt of a page to guess the secret is a request, and there are 2^128 of them, so the time of
+        // the comparison does not matter.
+        (secret == self.secret).then_some(name)
+    }
+
+    fn site(&self) -> Reply {
+        let served = ServedSite {
+            uri: &self.uri,
+            session: SESSION,
+            closed: None,
+            dev: false,
+        };
+        self.files.site(served.text()).map(Into::into)
+    }
+
+    /// Opens a WebSocket whose bytes go to the site.
+    async fn session(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        place: Arc<OwnedSemaphorePermit>,
+    ) -> Reply {
+        let key = (request.version() == Version::HTTP_11)
+            .then(|| upgrade::key(request.headers(), &[format!("http://{}", self.host)]))
+            .unwrap_or(Err(upgrade::Refused::NotUpgrade));
+        let accept = match key {
+            Ok((key, Subprotocol::Session)) => derive_accept_key(key.as_bytes()),
+            // The session port of the site has no such channel.
+            Ok((_, Subprotocol::Registration)) => return upgrade::Refused::NotUpgrade.reply(),
+            Err(refused) => return refused.reply(),
+        };
+        let site = match connected(&self.site).await {
+            Ok(site) => site,
+            Err(error) => {
+                debug!(site = self.site, %error, "the site cannot be reached");
+                return reply::unreachable();
+            }
+        };
+        let upgrading = on(&mut request);
+        tokio::spawn(async move {
+            match upgrading.await {
+                Ok(browser) => relay(TokioIo::new(browser), site).await,
+                Err(error) => debug!(%error, "a connection did not become a WebSocket"),
+            }
+            drop(place);
+        });
+        reply::web_socket(&accept, SESSION_SUBPROTOCOL)
+    }
+}
+
+/// The response, after which the connection closes: its client is not the page.
+fn last(mut reply: Reply) -> Reply {
+    let close = HeaderValue::from_static("close");
+    reply.headers_mut().insert(CONNECTION, close);
+    reply
+}
+
+async fn connected(site: &str) -> io::Result<TcpStream> {
+    let socket = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(site)).await??;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// Passes bytes on in both directions until one end closes.
+async fn relay(browser: TokioIo<hyper::upgrade::Upgraded>, mut site: TcpStream) {
+    let mut browser = WebSocketBytes::over(browser).await;
+    // An end that is lost is for the page and the site to notice: the session resumes.
+    let _ = tokio::io::copy_bidirectional(&mut browser, &mut site).await;
+}
