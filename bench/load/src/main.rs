@@ -17,6 +17,7 @@ mod admin;
 mod attack;
 mod cut;
 mod devices;
+mod event_streams;
 mod floods;
 mod honest;
 mod lockdown;
@@ -88,7 +89,7 @@ impl Files {
 /// The default number of rounds of `names`.
 const ROUNDS: usize = 20_000;
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "slow",
     "held",
     "garbage",
@@ -98,6 +99,7 @@ const SCENARIOS: [&str; 11] = [
     "idle",
     "cut",
     "devices",
+    event_streams::NAME,
     "lockdown",
     "names",
 ];
@@ -171,6 +173,7 @@ pub(crate) fn run(
             "idle" => memory::idle(&site, size).await,
             "cut" => cut::run(&site, size).await,
             "devices" => devices::run(&site, size).await,
+            event_streams::NAME => event_streams::run(&site, size).await,
             "lockdown" => lockdown::run(&site, size).await,
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;

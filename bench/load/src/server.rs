@@ -10,7 +10,7 @@ use countersign_testkit::harness::{ServedSite, TestSite};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use crate::{Files, Result, activity, report};
+use crate::{Files, Result, activity, event_streams, report};
 
 /// The argument with which this program runs as the site.
 pub(crate) const MODE: &str = "--serve";
@@ -35,6 +35,8 @@ fn limits(scenario: &str) -> Limits {
         unauthenticated_per_network: 60_000,
         sessions_per_account: 60_000,
         connections_per_device: 60_000,
+        event_streams: 60_000,
+        event_streams_per_account: 60_000,
         unauthenticated_early_drop: 60_000,
         unauthenticated_timeout: Duration::from_secs(600),
         waiting_logins: 4_096,
@@ -43,7 +45,7 @@ fn limits(scenario: &str) -> Limits {
         ..Limits::default()
     };
     match scenario {
-        "unauthenticated" | "idle" | "cut" | "devices" | "lockdown" => many,
+        "unauthenticated" | "idle" | "cut" | "devices" | "lockdown" | event_streams::NAME => many,
         // The defaults do not admit ten thousand unauthenticated connections, nor keep them open.
         "held" => Limits {
             connections_per_source: 12_000,
@@ -115,7 +117,15 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
                 .await;
             ticket = issued.get("uri").and_then(Value::as_str).map(str::to_owned);
         }
+        let mut token = None;
+        if scenario == event_streams::NAME {
+            let params = json!({ "service": "robot", "operations": ["event.list"] });
+            let created = served.admin("token.create", params).await;
+            token = Some([created.get("token").cloned(), created.get("id").cloned()]);
+        }
         report::print_line(&json!({
+            "token": token,
+            "http": served.server.http_address(),
             "ticket": ticket,
             "uri": served.uri.to_string(),
             "robot": HEXLOWER.encode(served.robot.seed().0.expose()),

@@ -28,6 +28,8 @@ struct Announcement {
     robot: String,
     admin_socket: std::path::PathBuf,
     ticket: Option<String>,
+    token: Option<(String, String)>,
+    http: Option<SocketAddr>,
 }
 
 /// A running site. It stops when this is dropped.
@@ -39,6 +41,10 @@ pub(crate) struct Running {
     pub(crate) admin_socket: std::path::PathBuf,
     /// The URI of an enrolment ticket, at the sites of `devices` and `lockdown`.
     pub(crate) ticket: Option<String>,
+    /// An access token and its id, at the site of `event-streams`.
+    pub(crate) token: Option<(String, String)>,
+    /// The address of the HTTP listener.
+    pub(crate) http: Option<SocketAddr>,
 }
 
 impl Running {
@@ -69,6 +75,8 @@ impl Running {
             robot: Arc::new(Identity::from_seed(IdentitySeed(seed))),
             admin_socket: announced.admin_socket,
             ticket: announced.ticket,
+            token: announced.token,
+            http: announced.http,
         })
     }
 

@@ -111,6 +111,12 @@ fn devices_stay_connected_and_receive_alarms() {
     );
 }
 
+/// The memory of so few streams means little.
+#[test]
+fn every_event_stream_ends_when_its_token_is_revoked() {
+    assert_met(&rows("event-streams"), 1, |row| row["unit"] == "ms");
+}
+
 #[test]
 fn a_session_that_is_cut_ends_within_a_second() {
     assert_met(&rows("cut"), 1, |row| !row["target"].is_null());

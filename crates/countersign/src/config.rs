@@ -5,6 +5,7 @@ mod device_address;
 mod first;
 pub(crate) mod hidden;
 mod host;
+mod http_encryption;
 mod limits;
 mod log_filter;
 mod origin;
@@ -25,6 +26,7 @@ pub(crate) use self::delivery::{MailEncryption, MailSection, WebhookSection};
 pub(crate) use self::device_address::DeviceAddress;
 pub(crate) use self::first::first;
 pub(crate) use self::host::PublicHost;
+pub(crate) use self::http_encryption::HttpEncryption;
 use self::limits::LimitsSection;
 pub(crate) use self::log_filter::LogFilter;
 pub(crate) use self::reference::example;
@@ -80,6 +82,9 @@ pub(crate) struct Listen {
     pub(crate) http_forwarded: bool,
     #[serde(deserialize_with = "origin::list")]
     pub(crate) http_origins: Vec<String>,
+    pub(crate) http_tls: HttpEncryption,
+    pub(crate) http_certificate: Option<PathBuf>,
+    pub(crate) http_key: Option<PathBuf>,
     pub(crate) console: bool,
     pub(crate) public_host: Option<PublicHost>,
     #[serde(deserialize_with = "address_or_none")]
@@ -102,6 +107,9 @@ impl Default for Listen {
             http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
             http_forwarded: false,
             http_origins: Vec::new(),
+            http_tls: HttpEncryption::Off,
+            http_certificate: None,
+            http_key: None,
             console: true,
             http_proxies: vec![
                 IpAddr::V4(Ipv4Addr::LOCALHOST),

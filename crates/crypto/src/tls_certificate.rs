@@ -27,6 +27,9 @@ pub const MAX_TLS_CERTIFICATE: usize = 8 * 1024;
 /// 2000-01-01T00:00:00Z, after 1970.
 const NOT_BEFORE: Duration = Duration::from_secs(946_684_800);
 
+/// The name in the certificate of a device.
+const DEVICE: &str = "CN=countersign device";
+
 /// The self-signed certificate of a site: the same bytes each time.
 #[must_use]
 pub fn of_site(key: &SigningKey) -> Vec<u8> {
@@ -42,8 +45,25 @@ pub fn of_site(key: &SigningKey) -> Vec<u8> {
 #[must_use]
 pub fn of_device(identity: &DeviceIdentity) -> Vec<u8> {
     let sign = |message: &[u8]| identity.sign(message);
-    let written = write("CN=countersign device", identity.public(), sign);
+    let written = write(DEVICE, identity.public(), sign);
     written.unwrap_or_else(|_| std::process::abort()) // only exhausted memory leads here
+}
+
+/// The issuer in the certificates that [`of_device`] makes, as DER.
+#[must_use]
+pub fn device_issuer() -> Option<Vec<u8>> {
+    let name = Name::from_str(DEVICE).ok()?;
+    name.to_der().ok()
+}
+
+/// SHA-256 of the public key of a certificate with a key of any kind (SubjectPublicKeyInfo), as
+/// RFC 7469 pins it.
+///
+/// # Errors
+/// [`TlsCertificateError`].
+pub fn pin(certificate: &[u8]) -> Result<[u8; 32], TlsCertificateError> {
+    let spki = spki(certificate).map_err(|_| TlsCertificateError::NotX509)?;
+    Ok(sha256(spki))
 }
 
 /// The public key of a certificate, checked. Nothing else of the certificate is.

@@ -28,8 +28,10 @@ pub mod descriptors;
 mod http;
 pub mod limits;
 
+mod acceptors;
 mod admin;
 mod admission;
+mod certificate_source;
 mod connection;
 mod console_files;
 mod counting;
@@ -50,11 +52,14 @@ mod resumptions;
 mod self_check;
 mod sessions;
 mod shared;
+mod start_error;
 mod tasks;
 
+pub use certificate_source::{BadHttpCertificate, HttpTls};
 pub use console_files::{BadConsole, ConsoleFiles};
 pub use countersign_net::proxies::Proxies;
 pub use http::{ConsoleRelay, RelayError};
-pub use listeners::{Builder, Server, StartError};
+pub use listeners::{Builder, Server};
 pub use reloader::Reloader;
+pub use start_error::StartError;
 pub use tasks::Ended;

@@ -63,6 +63,10 @@ pub struct Limits {
     pub content_streams: usize,
     /// Operations of one session that run at a time; further ones wait.
     pub operations_in_flight: usize,
+    /// Event streams over HTTP in total. Bounds memory.
+    pub event_streams: usize,
+    /// Event streams of one account: no account takes all places.
+    pub event_streams_per_account: usize,
     /// How many times a minute a client may renew the keys of its session. Each time costs public-key
     /// operations, and an audit entry when the encryption option changes.
     pub rekeys_per_minute: u32,
@@ -107,6 +111,8 @@ impl Default for Limits {
             suspended_sessions_per_account: 1_024,
             content_streams: 64,
             operations_in_flight: 256,
+            event_streams: 16_384,
+            event_streams_per_account: 256,
             rekeys_per_minute: 30,
             waiting_operations: 1_024,
             params_bytes: 1 << 20,

@@ -1,24 +1,25 @@
 //! Starts and stops a server with its listeners.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::engine::{Endpoints, Site};
+use countersign_core::sessions::CloseReason;
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
-use countersign_proto::uri::{BadSiteUri, SiteUri};
+use countersign_proto::uri::SiteUri;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, reject};
+use crate::certificate_source::{CertificateSource, HttpTls};
 use crate::connection;
 use crate::console_files::ConsoleFiles;
 use crate::delivery::{Channels, Worker};
-use crate::descriptors::{Reserve, TooFew, fit};
+use crate::descriptors::{Reserve, fit};
 use crate::device;
 use crate::health::Health;
 use crate::http;
@@ -28,46 +29,8 @@ use crate::public_address::{PublicAddress, reachable};
 use crate::reloader::Reloader;
 use crate::self_check;
 use crate::shared::Shared;
+use crate::start_error::StartError;
 use crate::tasks::{Ended, Tasks};
-
-/// Why a server could not start. No listener or file is left open.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address of a listener is in use or not an address of this machine. Choose another address; port
-    /// 0 takes a free port.
-    #[error("cannot listen on {address}: {cause}")]
-    Listen {
-        /// The requested address.
-        address: SocketAddr,
-        /// The error of the operating system.
-        cause: io::Error,
-    },
-    /// The public host is not valid in a URI.
-    #[error("the public host {host}: {cause}")]
-    PublicHost {
-        /// The public host.
-        host: String,
-        /// The error in it.
-        cause: BadSiteUri,
-    },
-    /// The host that tickets name for devices is not valid in a URI.
-    #[error("the device host {host} is neither a DNS name nor an IP address")]
-    DeviceHost {
-        /// The host.
-        host: String,
-    },
-    /// The admin socket cannot be created.
-    #[error("cannot create the admin socket {path}: {cause}", path = path.display())]
-    AdminSocket {
-        /// The path of the socket. A path longer than about 100 bytes is not possible.
-        path: PathBuf,
-        /// The error of the operating system.
-        cause: io::Error,
-    },
-    /// This process may open too few files.
-    #[error(transparent)]
-    Descriptors(#[from] TooFew),
-}
 
 /// The configuration of a server, from [`Server::builder`].
 pub struct Builder {
@@ -83,6 +46,7 @@ pub struct Builder {
     peer_address: PublicAddress,
     proxies: Proxies,
     http_origins: Vec<String>,
+    http_tls: HttpTls,
     console: Option<ConsoleFiles>,
     admin_socket: Option<PathBuf>,
     data_folder: Option<PathBuf>,
@@ -175,6 +139,13 @@ impl Builder {
         self
     }
 
+    /// Sets whether the HTTP listener has TLS. Default: [`HttpTls::Off`].
+    #[must_use]
+    pub fn http_tls(mut self, tls: HttpTls) -> Self {
+        self.http_tls = tls;
+        self
+    }
+
     /// Serves the web console below `/console/` of the HTTP listener. Default: not served.
     #[must_use]
     pub fn console(mut self, files: Option<ConsoleFiles>) -> Self {
@@ -219,6 +190,15 @@ impl Builder {
     pub async fn start(self) -> Result<Server, StartError> {
         let reserve = Reserve::count()?;
         let session = listen(self.session)?;
+        let certificate = match self.http {
+            Some(address) => {
+                if !self.http_tls.protects(address, &self.proxies) {
+                    return Err(StartError::NoTls { address });
+                }
+                CertificateSource::open(&self.http_tls)?
+            }
+            None => None,
+        };
         let http = listen(self.http)?;
         let device = listen(self.device)?;
         let health = listen(self.health)?;
@@ -263,6 +243,7 @@ impl Builder {
                 .map(|uri| uri.to_string()),
             session: session_address,
             http: http_address,
+            http_protection: certificate.as_ref().map(CertificateSource::protection),
             device_listener: device_address,
             enrolment,
             device: device_connection,
@@ -279,6 +260,7 @@ impl Builder {
         let delivery = Worker::new(self.site.clone(), self.channels);
         let shared = Shared::new(self.site, limits, stopping, proxies);
         let shared = shared.with_origins(self.http_origins);
+        let shared = shared.with_certificate(certificate);
         let shared = Arc::new(shared.with_console(self.console));
         // The listeners share the limits on connections.
         let limits = shared.limits();
@@ -421,6 +403,7 @@ impl Server {
             peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
             http_origins: Vec::new(),
+            http_tls: HttpTls::default(),
             console: None,
             admin_socket: None,
             data_folder: None,
@@ -481,6 +464,8 @@ impl Server {
     pub async fn stop(mut self) {
         self.tasks.stop().await;
         let _ = self.stop.send(true);
+        let events = self.shared.site.events();
+        events.end_streams(CloseReason::SiteStopping, |_| true);
         if !self
             .connections
             .end(self.shared.limits().shutdown_timeout)

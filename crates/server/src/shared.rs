@@ -12,6 +12,7 @@ use countersign_net::proxies::Proxies;
 use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::certificate_source::CertificateSource;
 use crate::console_files::ConsoleFiles;
 use crate::limits::Limits;
 use crate::meters::Meters;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     proxies: RwLock<Arc<Proxies>>,
     /// Origins whose pages may open sessions over HTTP.
     origins: Vec<String>,
+    /// The certificate of the HTTP listener; `None` if it has no TLS.
+    http_certificate: Option<CertificateSource>,
     /// The files of the web console; `None` if it is not served.
     console: Option<ConsoleFiles>,
     /// Becomes true when the server stops.
@@ -62,6 +65,7 @@ impl Shared {
             site,
             proxies: RwLock::new(Arc::new(proxies)),
             origins: Vec::new(),
+            http_certificate: None,
             console: None,
             stopping,
             known: Arc::new(StaticKeyCache::default()),
@@ -99,6 +103,17 @@ impl Shared {
         &self.origins
     }
 
+    /// Serves HTTP over TLS with a certificate.
+    pub(crate) fn with_certificate(mut self, source: Option<CertificateSource>) -> Self {
+        self.http_certificate = source;
+        self
+    }
+
+    /// The certificate of the HTTP listener; `None` if it has no TLS.
+    pub(crate) const fn http_certificate(&self) -> Option<&CertificateSource> {
+        self.http_certificate.as_ref()
+    }
+
     /// Serves the web console.
     pub(crate) fn with_console(mut self, files: Option<ConsoleFiles>) -> Self {
         self.console = files;
@@ -127,6 +142,9 @@ impl Shared {
         for clear in &*caches {
             clear();
         }
+        if let Some(source) = &self.http_certificate {
+            source.forget_keys();
+        }
     }
 
     /// Changes the limits and the trusted proxies.
@@ -137,6 +155,9 @@ impl Shared {
         delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));
+        if let Some(source) = &self.http_certificate {
+            source.reload(&self.site);
+        }
         replace(&self.limits, limits);
         replace(&self.proxies, proxies);
     }

@@ -147,6 +147,15 @@ impl Caller {
         }
     }
 
+    /// Returns whether a device calls, over its own connection or over HTTP.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        let grant = self.grant.as_ref();
+        let over_http =
+            grant.is_some_and(|grant| matches!(grant.credential, HttpCredential::Device(_)));
+        over_http || self.channel == Channel::Device
+    }
+
     /// Returns how the operation arrived.
     #[must_use]
     pub fn arrival(&self) -> Arrival {

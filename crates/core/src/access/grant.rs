@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign_crypto::certificate::Thumbprint;
 
 use super::Role;
-use crate::id::{AccessTokenId, AccountId};
+use crate::id::{AccessTokenId, AccountId, DeviceId};
 use crate::timestamp::Timestamp;
 
 /// The credential of a request over HTTP.
@@ -15,6 +15,8 @@ pub enum HttpCredential {
     Token(AccessTokenId),
     /// The key of a service, which signed the request.
     Key(Thumbprint),
+    /// The key of a device, in the TLS handshake of the connection.
+    Device(DeviceId),
 }
 
 impl HttpCredential {
@@ -24,6 +26,7 @@ impl HttpCredential {
         match self {
             Self::Token(id) => ("access_token", id.to_string()),
             Self::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
+            Self::Device(id) => ("device", id.to_string()),
         }
     }
 }
@@ -76,6 +79,22 @@ impl HttpGrant {
             let found = names.binary_search_by(|name| name.as_str().cmp(operation));
             found.is_ok()
         })
+    }
+
+    /// Returns the role, as far as it gives rights beyond the own account.
+    #[must_use]
+    pub const fn role_for_everyone(&self) -> Option<Role> {
+        match self.credential {
+            HttpCredential::Token(_) | HttpCredential::Key(_) => Some(self.role),
+            // A thief of an admin's phone gets no admin rights.
+            HttpCredential::Device(_) => None,
+        }
+    }
+
+    /// Returns the first moment at which it permits nothing; `None` if it does not expire.
+    #[must_use]
+    pub const fn expires(&self) -> Option<Timestamp> {
+        self.expires
     }
 
     /// Returns whether it permits anything at `now`.

@@ -125,7 +125,7 @@ impl Site {
     }
 
     /// Reports a connection with the key of a device that was revoked.
-    async fn report_revoked(
+    pub(super) async fn report_revoked(
         &self,
         thumbprint: &Thumbprint,
         source: Source,

@@ -19,6 +19,20 @@ pub struct ClientAddress {
     pub port: u16,
 }
 
+/// The certificate with which the HTTP listener protects requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpProtection {
+    /// One of the site key.
+    Site,
+    /// One of the operator.
+    Files {
+        /// SHA-256 of its public key (SubjectPublicKeyInfo).
+        pin: [u8; 32],
+        /// Why the files as they are cannot be used, so that an earlier certificate is in use.
+        problem: Option<String>,
+    },
+}
+
 /// The listeners of a running site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
@@ -28,6 +42,8 @@ pub struct Endpoints {
     pub session: Option<SocketAddr>,
     /// The address of the HTTP listener, with the actual port.
     pub http: Option<SocketAddr>,
+    /// The TLS of the HTTP listener; `None` if it has none.
+    pub http_protection: Option<HttpProtection>,
     /// The address of the device listener, with the actual port.
     pub device_listener: Option<SocketAddr>,
     /// Where devices enrol, as tickets name it; `None` while no listener takes enrolments.
@@ -64,6 +80,13 @@ impl Site {
         let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
         endpoints.peer_listener = peer.as_ref().map(|(bound, _)| *bound);
         endpoints.peer = peer.map(|(_, address)| address);
+    }
+
+    /// Sets the certificate of the HTTP listener.
+    pub fn announce_http(&self, protection: Option<HttpProtection>) {
+        let endpoints = self.0.endpoints.write();
+        let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        endpoints.http_protection = protection;
     }
 
     /// Returns the addresses; empty while no server runs. The URI has the present site key, also if

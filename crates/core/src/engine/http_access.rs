@@ -16,9 +16,10 @@ use crate::access_tokens::{AccessTokenHash, AccessTokenSecret};
 use crate::audit::AuditDraft;
 use crate::id::{AccessTokenId, AccountId};
 use crate::store::{AccessTokenChange, Change, ChangeSet, CompletedRequest, StoreError};
+use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
-/// The maximum number of cached grants.
+/// The maximum number of cached grants, unless more of them are in use.
 const MAX_GRANTS: usize = 4_096;
 /// How often a token is read again because an account changed meanwhile.
 const MAX_READS: usize = 16;
@@ -40,6 +41,8 @@ struct Entries {
     tokens: HashMap<AccessTokenHash, Arc<HttpGrant>>,
     /// The grants of keys of services, with the key that verifies a signature.
     keys: HashMap<Thumbprint, (Arc<HttpGrant>, VerifyingKey)>,
+    /// The grants of devices, by their key.
+    devices: HashMap<Thumbprint, Arc<HttpGrant>>,
     /// Counts changes, so that a grant that was read before a change is not cached after it.
     changes: u64,
     /// The last use of each token since the last write, with the number of uses.
@@ -75,10 +78,27 @@ impl HttpAccess {
             return false;
         }
         if entries.keys.len() >= MAX_GRANTS {
-            let any = entries.keys.keys().next().copied();
-            entries.keys.remove(&any.unwrap_or(key));
+            let mut unused = entries.keys.iter();
+            let unused = unused.find(|(_, (grant, _))| is_unused(grant));
+            let unused = unused.map(|(key, _)| *key);
+            entries.keys.remove(&unused.unwrap_or(key));
         }
         entries.keys.insert(key, grant.clone());
+        true
+    }
+
+    fn put_device(&self, key: Thumbprint, grant: &Arc<HttpGrant>, changes: u64) -> bool {
+        let mut entries = self.entries();
+        if entries.changes != changes {
+            return false;
+        }
+        if entries.devices.len() >= MAX_GRANTS {
+            let mut unused = entries.devices.iter();
+            let unused = unused.find(|(_, grant)| is_unused(grant));
+            let unused = unused.map(|(key, _)| *key);
+            entries.devices.remove(&unused.unwrap_or(key));
+        }
+        entries.devices.insert(key, Arc::clone(grant));
         true
     }
 
@@ -104,6 +124,7 @@ impl HttpAccess {
         };
         entries.tokens.retain(|_, grant| stays(grant));
         entries.keys.retain(|_, (grant, _)| stays(grant));
+        entries.devices.retain(|_, grant| stays(grant));
     }
 
     fn put(&self, hash: AccessTokenHash, grant: &Arc<HttpGrant>, changes: u64) -> bool {
@@ -113,8 +134,10 @@ impl HttpAccess {
         }
         if entries.tokens.len() >= MAX_GRANTS {
             // An arbitrary one: clients cannot predict the order of the hash map.
-            let any = entries.tokens.keys().next().copied();
-            entries.tokens.remove(&any.unwrap_or(hash));
+            let mut unused = entries.tokens.iter();
+            let unused = unused.find(|(_, grant)| is_unused(grant));
+            let unused = unused.map(|(hash, _)| *hash);
+            entries.tokens.remove(&unused.unwrap_or(hash));
         }
         entries.tokens.insert(hash, grant.clone());
         true
@@ -240,6 +263,44 @@ impl Site {
         Err(changing())
     }
 
+    /// Returns the device with this key as a caller over HTTP, after its handshake has shown that it
+    /// has the key; `None` for a key that no device of an active account has. The use of the key of a
+    /// device that was revoked, from `source`, raises an alarm.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn device_caller(
+        &self,
+        key: Thumbprint,
+        source: Option<Source>,
+    ) -> Result<Option<Caller>, StoreError> {
+        let access = self.http_access();
+        for _ in 0..MAX_READS {
+            let (cached, changes) = {
+                let entries = access.entries();
+                (entries.devices.get(&key).cloned(), entries.changes)
+            };
+            if let Some(grant) = cached {
+                return Ok(Some(Caller::over_http(grant)));
+            }
+            let found = self.store().device_login(&key).await?;
+            let found = found.filter(|(account, _)| account.is_active());
+            let Some((account, device)) = found else {
+                if let Some(source) = source {
+                    self.report_revoked(&key, source).await?;
+                }
+                return Ok(None);
+            };
+            let owner = (account.id, account.name.to_string(), account.role);
+            let credential = HttpCredential::Device(device.id);
+            let grant = Arc::new(HttpGrant::new(credential, owner, None, None));
+            if access.put_device(key, &grant, changes) {
+                return Ok(Some(Caller::over_http(grant)));
+            }
+        }
+        Err(changing())
+    }
+
     /// Returns the caller that signed a request with the key of this grant.
     #[must_use]
     pub fn key_caller(grant: Arc<HttpGrant>) -> Caller {
@@ -332,6 +393,12 @@ impl Site {
             }
         }
     }
+}
+
+/// Whether no caller and no event stream holds the grant. One that is in use stays in the cache, so
+/// that a change makes it void. It is called under the lock under which callers get it.
+fn is_unused(grant: &Arc<HttpGrant>) -> bool {
+    Arc::strong_count(grant) == 1
 }
 
 fn changing() -> StoreError {

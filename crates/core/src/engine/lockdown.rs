@@ -164,6 +164,11 @@ impl Site {
         self.end_peers(CloseReason::Lockdown, |peer| {
             !lockdowns.permits_peer(called, peer)
         });
+        let called = Activity::Operation(OperationKind::Ordinary, Channel::Http);
+        let events = self.events();
+        events.end_streams(CloseReason::Lockdown, |grant| {
+            !lockdowns.permits_account(called, grant.account)
+        });
         // A session that may not be resumed may not continue either.
         let is_refused =
             |info: &SessionInfo| !lockdowns.permits_account(Activity::Resumption, info.account);

@@ -62,7 +62,7 @@ mod unseal;
 
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
-use countersign_crypto::entropy::Entropy;
+use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
@@ -83,7 +83,7 @@ pub use carried::Carried;
 pub use context::{Changes, Context};
 pub use delay::RefusalDelay;
 pub use device::NewDeviceSession;
-pub use endpoints::{ClientAddress, Endpoints};
+pub use endpoints::{ClientAddress, Endpoints, HttpProtection};
 pub use enrolment::{Enrolled, NotEnrolled};
 pub(crate) use first_admin::FirstAdminView;
 pub(crate) use foreign::MAX_VOID_NAMES;
@@ -159,14 +159,15 @@ struct Inner {
 }
 
 impl Site {
-    fn assemble(parts: Parts, record: SiteRecord, unsealed_keys: Option<UnsealedKeys>) -> Self {
+    fn assemble(mut parts: Parts, record: SiteRecord, unsealed_keys: Option<UnsealedKeys>) -> Self {
+        let events = Events::new(fresh(&mut *parts.entropy));
         let site = Self(Arc::new(Inner {
             store: parts.store,
             table: parts.table,
             entropy: Mutex::new(parts.entropy),
             floor: parts.floor,
             sessions: SessionRegistry::default(),
-            events: Events::default(),
+            events,
             throttle: Arc::default(),
             record: RwLock::new(record),
             unsealed_keys: RwLock::new(unsealed_keys.map(Arc::new)),

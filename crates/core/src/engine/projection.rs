@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use countersign_proto::peer::SignedAuditHead;
 
+use crate::access::{HttpCredential, HttpGrant};
 use crate::audit::ChainHead;
 use crate::engine::peers::PEER_SERVER;
 use crate::engine::record::{LOCKDOWNS, SITE_KEY};
 use crate::engine::{Site, WeakSite};
 use crate::id::AccountId;
 use crate::sessions::{CloseReason, FreshProof, Proof};
-use crate::store::{Change, ChangeSet, Effects, Notice, Observer, PeerChange};
+use crate::store::{AccessTokenChange, Change, ChangeSet, Effects, Notice, Observer, PeerChange};
 
 /// Applies committed change sets to a site, for as long as the site exists.
 pub(crate) struct Projection(WeakSite);
@@ -34,6 +35,7 @@ impl Observer for Projection {
             site.broker().cache().clear();
             site.http_access().clear();
             site.end_peers(CloseReason::Cut, |_| true);
+            site.events().end_streams(CloseReason::Cut, |_| true);
             site.sessions().cut_where(CloseReason::Cut, |_| true);
             resume_unwind(panic)
         })
@@ -52,6 +54,9 @@ fn project(site: &Site, set: &ChangeSet) -> Effects {
     let mut effects = Effects::default();
     for notice in &set.notices {
         apply_notice(site, notice, &mut effects);
+    }
+    for change in &set.changes {
+        end_streams(site, change);
     }
     let by_changes: usize = set
         .changes
@@ -83,7 +88,9 @@ fn update_memory(site: &Site, change: &Change) {
         // What a credential grants over HTTP is cached with the name and role of its account.
         Change::UpdateAccount(account) => site.http_access().account_changed(account.id),
         Change::DeleteAccount { id, .. } => site.http_access().account_changed(*id),
-        Change::DeleteKey { account, .. } => site.http_access().account_changed(*account),
+        Change::DeleteKey { account, .. } | Change::DeleteDevice { account, .. } => {
+            site.http_access().account_changed(*account);
+        }
         Change::DeleteDamagedAccount { .. } => site.http_access().clear(),
         Change::AccessToken(change) => site.http_access().tokens_changed(change),
         // Accounts and credentials are not cached otherwise.
@@ -102,7 +109,6 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::InsertDevice(_)
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
-        | Change::DeleteDevice { .. }
         | Change::Peer(_)
         | Change::CompleteRequest(_)
         | Change::Alarm(_)
@@ -201,6 +207,83 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
     }
 }
 
+/// Ends the event streams whose credential a change takes away. The grants of an account that
+/// changed are void then; a stream continues if its account has the same name and role.
+fn end_streams(site: &Site, change: &Change) {
+    let end = |reason, wanted: &dyn Fn(&HttpGrant) -> bool| {
+        site.events().end_streams(reason, wanted);
+    };
+    match change {
+        Change::UpdateAccount(account) => {
+            let name = account.name.to_string();
+            let reason = match account.is_active() {
+                true => CloseReason::AccountChanged,
+                false => CloseReason::AccountLocked,
+            };
+            end(reason, &|grant| {
+                let is_same = grant.name == name && grant.role == account.role;
+                grant.account == account.id && !(is_same && account.is_active())
+            });
+        }
+        Change::DeleteAccount { id, .. } => {
+            end(CloseReason::AccountDeleted, &|grant| grant.account == *id);
+        }
+        Change::DeleteDamagedAccount { id, name } => end(CloseReason::AccountDeleted, &|grant| {
+            Some(grant.account) == *id || grant.name == *name
+        }),
+        Change::DeleteKey { thumbprint, .. } => end(CloseReason::KeyRevoked, &|grant| {
+            grant.credential == HttpCredential::Key(*thumbprint)
+        }),
+        Change::DeleteDevice { id, .. } => end(CloseReason::KeyRevoked, &|grant| {
+            grant.credential == HttpCredential::Device(*id)
+        }),
+        Change::AccessToken(AccessTokenChange::Delete { id, .. }) => {
+            end(CloseReason::TokenRevoked, &|grant| {
+                grant.credential == HttpCredential::Token(*id)
+            });
+        }
+        Change::AccessToken(AccessTokenChange::DeleteOf {
+            account,
+            expired_before,
+        }) => end(CloseReason::TokenRevoked, &|grant| {
+            let ends = match (expired_before, grant.expires()) {
+                (Some(before), Some(expires)) => expires < *before,
+                (Some(_), None) => false,
+                (None, _) => true,
+            };
+            let is_token = matches!(grant.credential, HttpCredential::Token(_));
+            grant.account == *account && is_token && ends
+        }),
+        // A lockdown ends streams where it ends sessions.
+        Change::AccessToken(AccessTokenChange::Insert(_) | AccessTokenChange::Used(_))
+        | Change::InsertAccount(_)
+        | Change::PutPersonData { .. }
+        | Change::PutPassphrase(_)
+        | Change::RenewPassphrase(_)
+        | Change::DeleteDeliveredKey(_)
+        | Change::PutDeliveredKey(_)
+        | Change::InsertKey(_)
+        | Change::InsertTicket(_)
+        | Change::BindTicket { .. }
+        | Change::RevokeTicket { .. }
+        | Change::RevokeOpenTickets { .. }
+        | Change::ForgetTickets { .. }
+        | Change::InsertDevice(_)
+        | Change::UpdateDevice(_)
+        | Change::SeeDevice { .. }
+        | Change::InsertApplication(_)
+        | Change::UpdateApplication(_)
+        | Change::DeleteApplication { .. }
+        | Change::DeleteDamagedApplication(_)
+        | Change::Peer(_)
+        | Change::CompleteRequest(_)
+        | Change::Alarm(_)
+        | Change::SealData { .. }
+        | Change::PutSetting { .. }
+        | Change::PutScript(_) => {}
+    }
+}
+
 /// Ends the connections of a peer that is active no more, and tells the transport of messages and
 /// of new peers.
 fn peers(site: &Site, change: &PeerChange) {
@@ -294,6 +377,8 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
         }
         // A sealed site serves nothing, and a suspended session could be resumed without its key.
         Notice::Sealed => {
+            site.events().end_streams(CloseReason::SiteSealed, |_| true);
+            site.events().forget();
             site.end_peers(CloseReason::SiteSealed, |_| true);
             site.sessions().cut_where(CloseReason::SiteSealed, |_| true)
         }

@@ -8,6 +8,7 @@ mod broker;
 mod config;
 mod delivered;
 mod device;
+mod event;
 
 mod key;
 mod lockdown;
@@ -59,6 +60,7 @@ pub fn table() -> Result<Table, TableError> {
         config::entries(),
         audit::entries(),
         alarm::entries(),
+        event::entries(),
         option::entries(),
         operation::entries(),
     ];

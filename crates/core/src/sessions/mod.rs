@@ -1,7 +1,9 @@
 //! Sessions: the description of one, the registry of open sessions, and their event streams.
 
+mod event_streams;
 mod events;
 mod fresh;
+mod kept_events;
 mod registry;
 
 use std::fmt;
@@ -16,9 +18,11 @@ use crate::access::{Caller, Channel, Role};
 use crate::id::{AccountId, DeviceId, SessionId};
 use crate::timestamp::Timestamp;
 
-pub use events::{Audience, EventSink, Events};
+pub use event_streams::{EventStreamId, EventStreamLimits, EventStreamSink, TooManyEventStreams};
+pub use events::{Audience, EventSink, Events, Viewer};
 pub use fresh::NewChallenge;
 pub(crate) use fresh::{Challenge, FreshProof};
+pub use kept_events::{BadEventId, EventId, IdentifiedEvent, RecentEvents};
 pub(crate) use registry::Activity;
 pub use registry::{CutHook, Resume, SessionRegistry, Suspension, SuspensionLimits};
 
@@ -125,6 +129,8 @@ pub enum CloseReason {
     AccountChanged,
     /// The account's key was revoked.
     KeyRevoked,
+    /// The access token was revoked.
+    TokenRevoked,
     /// The account's pass phrase was changed.
     PassphraseChanged,
     /// The session's encryption option was disabled, with its sessions cut.
@@ -154,6 +160,7 @@ impl CloseReason {
             Self::AccountDeleted => "account_deleted",
             Self::AccountChanged => "account_changed",
             Self::KeyRevoked => "key_revoked",
+            Self::TokenRevoked => "token_revoked",
             Self::PassphraseChanged => "passphrase_changed",
             Self::OptionDisabled => "option_disabled",
             Self::NotProved => "not_proved",

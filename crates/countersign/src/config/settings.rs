@@ -125,8 +125,8 @@ static OTHER_SETTINGS: &[Setting] = &[
         },
         applies: Applies::Restart,
         what: "The address on which applications request tickets over HTTP. Requests and replies are \
-               signed and encrypted themselves, so the listener may be exposed directly or through a \
-               proxy. `--http-listen` and COUNTERSIGN_HTTP_LISTEN override it.",
+               signed and encrypted themselves; the credentials of the REST API are not, so that an address \
+               for other machines needs `http_tls`, or a proxy in `http_proxies`. `--http-listen` and COUNTERSIGN_HTTP_LISTEN override it.",
         warning: "",
     },
     Setting {
@@ -184,6 +184,49 @@ static OTHER_SETTINGS: &[Setting] = &[
         what: "Whether the HTTP listener serves the web console at `/console/`. Its files need no login and \
                contain nothing of the site but its URI.",
         warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "http_tls",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "`\"off\"`, `\"site\"`, `\"files\"`",
+            default: Preset::Is("\"off\""),
+        },
+        applies: Applies::Restart,
+        what: "Whether the HTTP listener has TLS 1.3. `site` uses a certificate of the site key, which clients pin: \
+               `countersign site status` shows the pin. `files` uses `http_certificate` and `http_key`. `off` is for an \
+               address of this machine, or a proxy with TLS on another machine that `http_proxies` names.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "http_certificate",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "a path; a relative one begins at the folder of this file",
+            default: Preset::None {
+                example: "\"/etc/ssl/site.example.pem\"",
+            },
+        },
+        applies: Applies::Restart,
+        what: "The file of the certificate of the HTTP listener, with its chain, in PEM. It is read again when it \
+               changes. A file that cannot be used leaves the previous certificate in use.",
+        warning: "",
+    },
+    Setting {
+        section: "listen",
+        key: "http_key",
+        kind: Kind::Other {
+            type_name: "string",
+            allowed: "a path; a relative one begins at the folder of this file",
+            default: Preset::None {
+                example: "\"/etc/ssl/site.example.key\"",
+            },
+        },
+        applies: Applies::Restart,
+        what: "The file of the private key of that certificate, in PEM, not encrypted.",
+        warning: "Only the user of the site may read it.",
     },
     Setting {
         section: "listen",
@@ -367,13 +410,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
 
 /// Pairs of settings of `[limits]` of which the first must not exceed the second, because the second
 /// is reached first. If the first is not in the file, its default is lowered to the second.
-pub(crate) const NOT_MORE: [(&str, &str); 8] = [
+pub(crate) const NOT_MORE: [(&str, &str); 9] = [
     ("connections_per_network", "connections"),
     ("connections_per_source", "connections_per_network"),
     ("unauthenticated_early_drop", "unauthenticated"),
     ("unauthenticated_per_network", "unauthenticated"),
     ("unauthenticated_per_source", "unauthenticated_per_network"),
     ("waiting_logins_per_network", "waiting_logins"),
+    ("event_streams_per_account", "event_streams"),
     ("penalty_first_ms", "penalty_max_ms"),
     ("login_delay_first_ms", "login_delay_max_ms"),
 ];

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use countersign_server::Proxies;
+use countersign_server::{HttpTls, Proxies};
 
 use crate::address;
-use crate::config::{Config, PublicHost};
-use crate::failure::Failure;
+use crate::config::{Config, HttpEncryption, PublicHost};
+use crate::failure::{Exit, Failure};
 use crate::input;
 
 /// Flags for the listeners.
@@ -41,6 +41,29 @@ pub(super) fn proxies(config: &Config) -> Proxies {
     }
 }
 
+/// The TLS of the HTTP listener. A relative path begins at the folder of the configuration file.
+///
+/// # Errors
+/// The settings contradict each other.
+pub(super) fn http_tls(config: &Config) -> Result<HttpTls, Failure> {
+    let listen = &config.listen;
+    let problem = |text| Err(Failure::new(Exit::Failure, "config", text));
+    match (listen.http_tls, &listen.http_certificate, &listen.http_key) {
+        (HttpEncryption::Off, None, None) => Ok(HttpTls::Off),
+        (HttpEncryption::Site, None, None) => Ok(HttpTls::Site),
+        (HttpEncryption::Files, Some(certificate), Some(key)) => Ok(HttpTls::Files {
+            certificate: config.folder.join(certificate),
+            key: config.folder.join(key),
+        }),
+        (HttpEncryption::Files, _, _) => {
+            problem("listen.http_tls = \"files\" needs listen.http_certificate and listen.http_key")
+        }
+        (HttpEncryption::Off | HttpEncryption::Site, _, _) => {
+            problem("listen.http_certificate and listen.http_key need listen.http_tls = \"files\"")
+        }
+    }
+}
+
 /// Applies flags to the configuration.
 pub(super) fn apply_flags(config: &mut Config, listen: Listen) -> Result<(), Failure> {
     if let Some(address) = listen.session_listen {
@@ -62,4 +85,34 @@ pub(super) fn apply_flags(config: &mut Config, listen: Listen) -> Result<(), Fai
         config.listen.public_host = listen.public_host;
     }
     config.check_listeners()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_certificate_belong_to_one_setting() {
+        let config = |tls, certificate: Option<&str>, key: Option<&str>| {
+            let mut config = Config::default();
+            config.folder = "/etc/site".into();
+            config.listen.http_tls = tls;
+            config.listen.http_certificate = certificate.map(Into::into);
+            config.listen.http_key = key.map(Into::into);
+            http_tls(&config).ok()
+        };
+        let files = HttpTls::Files {
+            certificate: "/etc/site/own.pem".into(),
+            key: "/keys/own.key".into(),
+        };
+        let given = (Some("own.pem"), Some("/keys/own.key"));
+        assert_eq!(config(HttpEncryption::Files, given.0, given.1), Some(files));
+        assert_eq!(config(HttpEncryption::Off, None, None), Some(HttpTls::Off));
+        assert_eq!(
+            config(HttpEncryption::Site, None, None),
+            Some(HttpTls::Site)
+        );
+        assert_eq!(config(HttpEncryption::Files, given.0, None), None);
+        assert_eq!(config(HttpEncryption::Site, given.0, given.1), None);
+    }
 }

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use super::channels::channels;
 use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
-use super::listen::{Listen, proxies};
+use super::listen::{Listen, http_tls, proxies};
 use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use super::runtime::Runtime;
@@ -354,6 +354,7 @@ pub(super) async fn start(
         .http(config.listen.http)
         .http_origins(origins)
         .console(console)
+        .http_tls(http_tls(config)?)
         .device(config.listen.device)
         .enrolment_address(enrolment_host, enrolment_port)
         .device_address(device_host, device_port)
@@ -383,6 +384,13 @@ fn start_hint(error: &StartError, config: &Config) -> String {
                 _ => "--session-listen",
             };
             format!("choose another address with {flag}; port 0 takes a free one")
+        }
+        StartError::NoTls { .. } => {
+            "set listen.http_tls to \"site\" or \"files\", or name a proxy with TLS in listen.http_proxies; or listen on 127.0.0.1"
+                .to_owned()
+        }
+        StartError::Certificate(_) => {
+            "correct listen.http_certificate and listen.http_key".to_owned()
         }
         StartError::PublicHost { .. } => "correct listen.public_host or --public-host".to_owned(),
         StartError::DeviceHost { .. } => {

@@ -20,17 +20,31 @@ use rustls::{ClientConfig, Error, ServerConfig};
 use super::pinned::{AcceptedSite, AnyDevice};
 use super::signer::HandshakeSigner;
 
+/// The name of HTTP/2 in the extension that names the protocol inside (RFC 9113, section 3.2).
+pub(super) const HTTP_2: &[u8] = b"h2";
+
 pub(super) fn of_site(site: Arc<SiteKey>) -> Result<ServerConfig, Error> {
     let certificate = tls_certificate::of_site(site.signing());
     let signer = HandshakeSigner::new(DeviceAlgorithm::Ed25519, move |message| {
         site.sign(message).0.to_vec()
     });
+    of_server(AnyDevice::default(), certified(certificate, signer))
+}
+
+fn of_server(devices: AnyDevice, shown: SingleCertAndKey) -> Result<ServerConfig, Error> {
     let mut configuration = ServerConfig::builder_with_details(provider(), Arc::new(NoClock))
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(AnyDevice))
-        .with_cert_resolver(Arc::new(certified(certificate, signer)));
+        .with_client_cert_verifier(Arc::new(devices))
+        .with_cert_resolver(Arc::new(shown));
     configuration.session_storage = Arc::new(NoServerSessionStorage {});
     configuration.send_tls13_tickets = 0;
+    Ok(configuration)
+}
+
+/// HTTP inside: HTTP/2, or else HTTP/1.1. A client may present the certificate of a device.
+pub(super) fn of_https(certified: CertifiedKey) -> Result<ServerConfig, Error> {
+    let mut configuration = of_server(AnyDevice::named(), certified.into())?;
+    configuration.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
     Ok(configuration)
 }
 

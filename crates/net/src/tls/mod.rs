@@ -10,6 +10,7 @@
 //! read: certificates carry keys, and their dates mean nothing.
 
 mod configuration;
+mod https;
 mod pinned;
 mod signer;
 mod stream;
@@ -25,6 +26,7 @@ use rustls::{CertificateError, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsAcceptor, TlsConnector};
 
+pub use https::{BadCertificate, Https};
 pub use stream::TlsStream;
 
 /// The provider of primitives cannot do what these connections need: this program was built wrongly.

@@ -99,8 +99,21 @@ impl ServerCertVerifier for AcceptedSite {
 
 /// Accepts every device that proves to hold its key, and clients without one. Whether the key is
 /// registered is asked after the handshake: the handshake must not tell it to an unauthenticated client.
-#[derive(Debug)]
-pub(super) struct AnyDevice;
+#[derive(Debug, Default)]
+pub(super) struct AnyDevice {
+    issuers: Vec<DistinguishedName>,
+}
+
+impl AnyDevice {
+    /// Names the issuer of the certificates that devices make for themselves. A browser offers its
+    /// user only certificates of the named issuers, and so offers none here. Other clients present
+    /// theirs all the same.
+    pub(super) fn named() -> Self {
+        let issuers = tls_certificate::device_issuer().map(DistinguishedName::from);
+        let issuers = issuers.into_iter().collect();
+        Self { issuers }
+    }
+}
 
 impl ClientCertVerifier for AnyDevice {
     fn client_auth_mandatory(&self) -> bool {
@@ -108,7 +121,7 @@ impl ClientCertVerifier for AnyDevice {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.issuers
     }
 
     fn verify_client_cert(

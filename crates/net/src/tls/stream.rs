@@ -9,6 +9,7 @@ use countersign_proto::enrolment::{EXPORTER_LABEL, Exporter};
 use rustls::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::configuration::HTTP_2;
 use super::pinned::key_of;
 
 /// A TLS connection over a stream `S`. Shutting it down tells the peer that no more follows.
@@ -28,6 +29,13 @@ impl<S> TlsStream<S> {
         let (_, connection) = self.0.get_ref();
         let certificate = connection.peer_certificates().and_then(<[_]>::first);
         certificate.map(key_of).transpose().map_err(invalid)
+    }
+
+    /// Whether the two ends chose HTTP/2 in the handshake.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        let (_, connection) = self.0.get_ref();
+        connection.alpn_protocol() == Some(HTTP_2)
     }
 
     /// The value that the proof of an enrolment signs.

@@ -27,6 +27,8 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
         CloseReason::OptionDisabled => Goodbye::OptionDisabled,
         CloseReason::NotProved => Goodbye::NotProved,
         CloseReason::Lockdown => Goodbye::Lockdown,
+        // A token ends no session.
+        CloseReason::TokenRevoked => Goodbye::KeyRevoked,
         CloseReason::ConnectionLost | CloseReason::ProtocolFault => return None,
     })
 }
@@ -60,6 +62,7 @@ mod tests {
             (CloseReason::AccountDeleted, Some(Goodbye::Deleted)),
             (CloseReason::AccountChanged, Some(Goodbye::Changed)),
             (CloseReason::KeyRevoked, Some(Goodbye::KeyRevoked)),
+            (CloseReason::TokenRevoked, Some(Goodbye::KeyRevoked)),
             (
                 CloseReason::PassphraseChanged,
                 Some(Goodbye::PassphraseChanged),

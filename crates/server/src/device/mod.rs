@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use countersign_core::access::Channel;
@@ -28,10 +28,9 @@ use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::engine::RegistrationOrigin;
 use countersign_core::lockdown::Activity;
-use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
-use countersign_net::tls::{Acceptor, TlsStream, is_alert};
+use countersign_net::tls::{TlsStream, is_alert};
 use countersign_proto::device::{
     BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START, UpgradeRequest,
 };
@@ -47,6 +46,7 @@ use tracing::{debug, error};
 use self::enrolling::FirstLine;
 use self::new_connection::NewConnection;
 pub(crate) use self::sealed::serve as serve_sealed;
+use crate::acceptors::Acceptors;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
 use crate::shared::Shared;
@@ -74,38 +74,6 @@ pub(crate) async fn accept(
         }
     };
     listener::accept(listener, Access::Clients, room, connections, service).await
-}
-
-/// The site's end of TLS, which is created again when the site was unsealed again.
-#[derive(Default)]
-pub(crate) struct Acceptors(Mutex<Option<(Arc<UnsealedKeys>, Acceptor)>>);
-
-impl Acceptors {
-    /// Forgets the keys.
-    pub(crate) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Returns the site's end of TLS; `None` while the site is sealed.
-    pub(crate) fn current(&self, shared: &Shared) -> Option<Acceptor> {
-        let keys = shared.site.unsealed_keys()?;
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, acceptor)) = &*cached
-            && Arc::ptr_eq(of, &keys)
-        {
-            return Some(acceptor.clone());
-        }
-        let acceptor = Acceptor::new(keys.key.clone())
-            .inspect_err(|problem| error!(%problem, "the device port cannot serve"))
-            .ok()?;
-        *cached = Some((keys, acceptor.clone()));
-        // The site was sealed meanwhile, and the cache may have been emptied before.
-        if shared.site.is_sealed() {
-            *cached = None;
-            return None;
-        }
-        Some(acceptor)
-    }
 }
 
 /// A connection after its handshake. It is boxed because a future reserves memory for each place to which it
@@ -308,7 +276,7 @@ async fn first_line(
     {
         return Err(Refused::Lockdown);
     }
-    let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
+    let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
     let hello = acceptor.client_hello(socket).await?;
     admitted.first_flight_received();
     let handshake = async { hello.answer().await };

@@ -1,4 +1,4 @@
-//! The body of a response: bytes in memory, or the content of an operation as it is made.
+//! The body of a response: bytes in memory, the content of an operation as it is made, or events.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,6 +8,8 @@ use countersign_core::content::{Content, ContentBroken};
 use futures_util::stream::Stream;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::api::EventStream;
+
 /// The body of a response.
 pub(super) enum ReplyBody {
     /// Bytes in memory; `None` once they were taken.
@@ -15,6 +17,8 @@ pub(super) enum ReplyBody {
     /// The content of a result. If it breaks, the connection ends before the last chunk, so that the
     /// client does not take the received part for the whole.
     Content(Streamed),
+    /// Events, as they are published.
+    Events(Box<EventStream>),
 }
 
 /// Content, and what must live until its end.
@@ -82,6 +86,10 @@ impl Body for ReplyBody {
                 let next = ready!(Pin::new(&mut streamed.content).poll_next(context));
                 Poll::Ready(next.map(|piece| Ok(Frame::data(Bytes::from(piece?)))))
             }
+            Self::Events(events) => {
+                let next = ready!(events.poll_next(context));
+                Poll::Ready(next.map(|text| Ok(Frame::data(Bytes::from(text)))))
+            }
         }
     }
 
@@ -94,7 +102,7 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Content(_) => SizeHint::default(),
+            Self::Content(_) | Self::Events(_) => SizeHint::default(),
         }
     }
 }

@@ -138,6 +138,15 @@ pub(super) fn foreign_origin() -> Reply {
     )
 }
 
+/// A request that the site does not read as one.
+pub(super) fn malformed(status: StatusCode) -> Reply {
+    named(
+        status,
+        "malformed",
+        "the request has too many fields, two lengths, or two authorities",
+    )
+}
+
 /// The request names another host than that of the listener.
 pub(super) fn misdirected() -> Reply {
     named(

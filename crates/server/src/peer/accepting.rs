@@ -30,9 +30,10 @@ use tracing::{debug, error, info};
 
 use super::PeerServer;
 use super::link::{self, IDLE, MAX_IN_FLIGHT, MAX_LINE, OpenPeer};
+use crate::acceptors::Acceptors;
 use crate::admission::Admitted;
 use crate::clock;
-use crate::device::{Acceptors, Refused, in_turns};
+use crate::device::{Refused, in_turns};
 use crate::shared::{Shared, hook, log_trouble};
 
 /// Bytes read from the stream at a time.
@@ -133,7 +134,7 @@ async fn first_line(
     {
         return Err(Refused::Lockdown);
     }
-    let acceptor = acceptors.current(shared).ok_or(Refused::Sealed)?;
+    let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
     let hello = acceptor.client_hello(socket).await?;
     admitted.first_flight_received();
     let handshake = async { hello.answer().await };

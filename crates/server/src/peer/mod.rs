@@ -38,9 +38,9 @@ use tokio::sync::{Notify, broadcast, watch};
 use tracing::{debug, error, info, warn};
 
 use self::asking::Asks;
+use crate::acceptors::Acceptors;
 use crate::admission::Admission;
 use crate::clock;
-use crate::device::Acceptors;
 use crate::public_address::PublicAddress;
 use crate::shared::{Shared, log_trouble};
 

@@ -123,6 +123,7 @@ impl Site {
             | CloseReason::AccountDeleted
             | CloseReason::AccountChanged
             | CloseReason::PassphraseChanged
+            | CloseReason::TokenRevoked
             | CloseReason::OptionDisabled
             | CloseReason::NotProved => return Ok(None),
         }))

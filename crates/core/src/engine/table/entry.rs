@@ -89,6 +89,7 @@ struct Spec {
     public_key: bool,
     takes_content: bool,
     gives_content: bool,
+    streams_events: bool,
     rest: Rest,
     example: serde_json::Value,
 }
@@ -128,6 +129,7 @@ impl Entry {
             public_key: false,
             takes_content: false,
             gives_content: false,
+            streams_events: false,
             rest: Rest::Undecided,
             example: serde_json::Value::Object(serde_json::Map::new()),
         })
@@ -227,6 +229,12 @@ impl Entry {
     #[must_use]
     pub const fn gives_content(&self) -> bool {
         self.spec.gives_content
+    }
+
+    /// Returns whether its result over HTTP is an event stream, if the request asks for one.
+    #[must_use]
+    pub const fn streams_events(&self) -> bool {
+        self.spec.streams_events
     }
 
     /// Returns how it is called over HTTP, or why it is not offered there.
@@ -410,6 +418,13 @@ impl EntryBuilder {
     #[must_use]
     pub const fn gives_content(mut self) -> Self {
         self.0.gives_content = true;
+        self
+    }
+
+    /// Declares that its result over HTTP is an event stream, if the request asks for one.
+    #[must_use]
+    pub const fn streams_events(mut self) -> Self {
+        self.0.streams_events = true;
         self
     }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::MAX_TRIES;
 use super::deliveries::DeliveryCounts;
-use crate::access::{Channel, Scope};
+use crate::access::Scope;
 use crate::accounts::Kind;
 use crate::alarms::{
     Acknowledgement, Alarm, AlarmData, AlarmState, Recipient, Severity, SystemAlarm, Target,
@@ -263,7 +263,7 @@ pub(super) async fn acknowledge(
     let mut conflict = None;
     for _ in 0..MAX_TRIES {
         let (alarm, mut recipients) = find(&context, params.id).await?;
-        if caller.channel == Channel::Device && SystemAlarm::is_misuse(&alarm) {
+        if caller.is_device() && SystemAlarm::is_misuse(&alarm) {
             return Err(Refusal::not_permitted(
                 "this alarm is about the misuse of credentials, and the device may be what is misused",
                 "acknowledge it in a session that you open with your pass phrase, or at the admin socket",

@@ -9,6 +9,8 @@ mod setup;
 
 use std::ops::RangeInclusive;
 
+use countersign_crypto::device_key::DeviceKey;
+use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,7 +20,7 @@ use crate::access::{Channel, Role, Scope};
 use crate::access_tokens;
 use crate::alarms::LATE_AFTER_S;
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Context, Entry, Refusal, Site, SiteConfig};
+use crate::engine::{Answer, Context, Entry, HttpProtection, Refusal, Site, SiteConfig};
 use crate::lockdown::LockdownLevel;
 use crate::timestamp::Timestamp;
 use crate::web_origin::WebOrigin;
@@ -95,10 +97,44 @@ struct Listen {
     session: Option<String>,
     /// The address and port of the HTTP listener.
     http: Option<String>,
+    /// The TLS of the HTTP listener; absent if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_tls: Option<HttpTlsView>,
     /// The address and port of the device listener.
     device: Option<String>,
     /// The path of the local admin socket; shown to admins only.
     admin_socket: Option<String>,
+}
+
+/// The TLS of the HTTP listener.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HttpTlsView {
+    /// `site` for a certificate of the site key, `files` for one of the operator.
+    certificate: &'static str,
+    /// The public key of the certificate as `curl --pinnedpubkey` takes it: `sha256//` and SHA-256 in
+    /// Base64.
+    pin: String,
+    /// Why the files of the certificate cannot be used as they are, so that an earlier certificate is
+    /// in use; shown to admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl HttpTlsView {
+    fn of(site: &Site, protection: HttpProtection, is_admin: bool) -> Option<Self> {
+        let (certificate, pin, problem) = match protection {
+            HttpProtection::Site => {
+                let key = DeviceKey::from_ed25519(&site.public_key().signing).ok()?;
+                ("site", key.thumbprint().0, None)
+            }
+            HttpProtection::Files { pin, problem } => ("files", pin, problem),
+        };
+        Some(Self {
+            certificate,
+            pin: format!("sha256//{}", BASE64.encode(&pin)),
+            problem: problem.filter(|_| is_admin),
+        })
+    }
 }
 
 /// The delivery of alarms to persons without an open connection.
@@ -190,6 +226,9 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         listen: Listen {
             session: endpoints.session.map(|address| address.to_string()),
             http: endpoints.http.map(|address| address.to_string()),
+            http_tls: endpoints
+                .http_protection
+                .and_then(|protection| HttpTlsView::of(site, protection, is_admin)),
             device: endpoints.device_listener.map(|address| address.to_string()),
             admin_socket: endpoints
                 .admin_socket

@@ -107,6 +107,7 @@ fn running(common: &Common) -> Vec<Finding> {
             ),
         },
         lockdown(&status),
+        http_certificate(&status),
         delivery,
     ]
 }
@@ -125,6 +126,24 @@ fn lockdown(status: &Value) -> Finding {
             CHECK,
             format!("accounts and applications in lockdown: {number}"),
         ),
+    }
+}
+
+/// Checks whether the HTTP listener could read its certificate when its files changed last.
+fn http_certificate(status: &Value) -> Finding {
+    const CHECK: &str = "HTTP certificate";
+    let tls = status.pointer("/listen/http_tls");
+    let problem = tls
+        .and_then(|tls| tls.get("problem"))
+        .and_then(Value::as_str);
+    match (tls, problem) {
+        (_, Some(problem)) => Finding::problem(
+            CHECK,
+            format!("an earlier certificate is in use: {problem}"),
+            "correct the files that listen.http_certificate and listen.http_key name",
+        ),
+        (Some(_), None) => Finding::ok(CHECK, "in use"),
+        (None, None) => Finding::ok(CHECK, "the listener has no TLS"),
     }
 }
 

@@ -245,6 +245,20 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         "Operations of one session that run at a time. Further ones wait."
     ),
     limit!(
+        "event_streams",
+        0..,
+        "streams",
+        event_streams,
+        "Event streams over HTTP. Each needs up to 64 KiB of memory while its client reads."
+    ),
+    limit!(
+        "event_streams_per_account",
+        0..,
+        "streams",
+        event_streams_per_account,
+        "Event streams over HTTP of one account."
+    ),
+    limit!(
         "waiting_operations",
         1..,
         "operations",

@@ -3,6 +3,7 @@
 //! ```text
 //! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token, if it is cached
 //!                                ─▶ turn ─▶ grant of the token from the store
+//! certificate of the client   ─▶ grant of the device with its key
 //! signature, signature-input  ─▶ form ─▶ turn at public-key work ─▶ grant of the key ─▶ signature
 //!                                ─▶ time ─▶ nonce is new; the content is compared when it was read
 //! ```
@@ -19,6 +20,7 @@ use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::Site;
 use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
+use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
 use countersign_proto::signed_request::{AHEAD, MAX_AGE, RequestParts, RequestSignature};
 use hyper::http::request::Parts;
@@ -85,6 +87,15 @@ pub(super) async fn sender(
     let authorization = single(&head.headers, "authorization")?;
     let signature = single(&head.headers, "signature")?;
     let input = single(&head.headers, "signature-input")?;
+    if let Some(key) = peer.device() {
+        return match (authorization, input, signature) {
+            (None, None, None) => of_device(key, peer, shared).await,
+            _ => Err(Problem::bad_request(
+                "the connection has the key of a device, and the request another credential",
+                "authorization",
+            )),
+        };
+    }
     match (authorization, input, signature) {
         (None, None, None) => Err(Problem::not_authenticated(false)),
         (Some(given), None, None) => {
@@ -161,6 +172,24 @@ async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, P
     }
 }
 
+/// The sender of a request on the connection of a device, whose handshake has shown that it has the
+/// key.
+async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Sender, Problem> {
+    // As a new connection of the device: a request needs no earlier one.
+    if !shared.site.permits(Activity::DeviceConnection) {
+        return Err(Problem::lockdown());
+    }
+    let found = shared.site.device_caller(key, peer.source).await;
+    match log_trouble(found).map_err(|_| Problem::busy())? {
+        Some(caller) => {
+            peer.authenticated(shared);
+            let signature = None;
+            Ok(Sender { caller, signature })
+        }
+        None => Err(refused(peer, shared)),
+    }
+}
+
 /// The sender of a signed request. The signature is verified before the body is read, with the
 /// digest in the head.
 async fn signed(
@@ -202,10 +231,7 @@ async fn signed(
 fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
     let named = head.uri.authority().map(Authority::as_str);
     let host = single(&head.headers, "host")?;
-    let scheme = match peer.is_proxied(shared) {
-        true => "https",
-        false => "http",
-    };
+    let scheme = peer.scheme(shared);
     let authority = named.or(host).unwrap_or_default();
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     Ok(RequestParts {

@@ -16,6 +16,7 @@ mod conditions;
 mod credential;
 mod cross_origin;
 mod documents;
+mod event_stream;
 mod idempotency;
 mod problem;
 mod request;
@@ -43,6 +44,7 @@ use crate::clock;
 use crate::shared::Shared;
 use credential::{Nonces, Sender};
 use documents::Documents;
+pub(super) use event_stream::EventStream;
 use idempotency::{KeyedRequest, KeyedRequests, Start};
 use problem::{Problem, RequestId};
 use running::RunningRequests;
@@ -167,6 +169,12 @@ async fn call(
         .and_then(|account| api.running.begin(account, &shared.limits()));
     let running = running.ok_or_else(Problem::too_many_requests)?;
     let query = request::query(head.uri.query())?;
+    if entry.streams_events() && event_stream::is_asked_for(&head.headers) {
+        // It has a limit of its own.
+        drop(running);
+        request::expect_no_body(&body)?;
+        return event_stream::open(head, entry, sender, &query, shared).await;
+    }
     let (text, content) = read(&head.headers, body, entry, shared).await?;
     if sender.is_signed() && content.is_some() {
         let problem = "a request with content cannot be signed; use an access token";

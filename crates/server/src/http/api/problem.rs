@@ -137,7 +137,7 @@ impl Problem {
             StatusCode::FORBIDDEN,
             "tls_required",
             "this listener accepts credentials from this machine and from trusted proxies alone, because it has no TLS",
-            "call the site through a proxy with TLS that `http.proxies` names; replace an access token that was sent",
+            "call the site through a proxy with TLS that `listen.http_proxies` names; replace an access token that was sent",
         )
     }
 

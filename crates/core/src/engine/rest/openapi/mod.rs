@@ -44,7 +44,7 @@ pub fn document(table: &Table) -> Value {
             "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
         },
         "servers": [{ "url": BASE }],
-        "security": [{ "access_token": [] }, { "signature": [] }],
+        "security": [{ "access_token": [] }, { "signature": [] }, { "device": [] }],
         "tags": tags,
         "paths": paths,
         "components": {
@@ -61,6 +61,10 @@ pub fn document(table: &Table) -> Value {
                     "name": "Signature",
                     "description": "A signature of the request by the key of a service (RFC 9421).",
                 },
+                "device": {
+                    "type": "mutualTLS",
+                    "description": "The key of an enrolled device, in the TLS handshake of a listener with TLS.",
+                },
             },
             "parameters": {
                 "IdempotencyKey": {
@@ -68,6 +72,12 @@ pub fn document(table: &Table) -> Value {
                     "in": "header",
                     "description": "1 to 255 visible characters that the client chooses for this request. A repetition with the same key is carried out once.",
                     "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+                },
+                "LastEventId": {
+                    "name": "Last-Event-ID",
+                    "in": "header",
+                    "description": "The id of the last event that the client received. A stream continues after it.",
+                    "schema": { "type": "string", "pattern": "^[0-9a-f]{16}$" },
                 },
                 "IfMatch": {
                     "name": "If-Match",
@@ -103,6 +113,10 @@ const DESCRIPTION: &str = "Each path and method is one operation of the site, wi
     parameters, results and refusals as over a session. A list returns `next` with the cursor of \
     the following page. An error is a problem (RFC 9457) with a stable `code`.";
 
+/// The beginning of an event stream, as an example.
+const EVENT_STREAM: &str = "retry: 2000\nid: 91c2a5d3f0b64e17\n\n\
+    id: 3e0c7b5a9d214f68\nevent: alarm.raised\ndata: {\"key\":\"queue\"}\n\n";
+
 fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Value {
     let params = components.adopt(entry.name(), entry.params().as_value());
     let result = components.adopt(entry.name(), entry.result().as_value());
@@ -131,6 +145,9 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
     if route.method != RestMethod::Get {
         parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
         parameters.push(json!({ "$ref": "#/components/parameters/IfMatch" }));
+    }
+    if entry.streams_events() {
+        parameters.push(json!({ "$ref": "#/components/parameters/LastEventId" }));
     }
     let mut described = json!({
         "operationId": entry.name().replace('.', "_"),
@@ -173,11 +190,15 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
 fn responses(entry: &Entry, route: RestRoute, result: &Value) -> Value {
     let schema = result.clone();
     let root = entry.result().as_value();
-    let content = if entry.gives_content() {
+    let mut content = if entry.gives_content() {
         json!({ "application/octet-stream": {} })
     } else {
         json!({ "application/json": { "schema": schema, "example": sample(root, root) } })
     };
+    if let (Some(content), true) = (content.as_object_mut(), entry.streams_events()) {
+        let stream = json!({ "schema": { "type": "string" }, "example": EVENT_STREAM });
+        content.insert("text/event-stream".to_owned(), stream);
+    }
     let mut success = json!({ "description": "The result of the operation.", "content": content });
     let created = route.creates.is_some();
     if let (Some(success), true) = (success.as_object_mut(), created) {

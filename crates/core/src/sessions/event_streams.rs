@@ -1,0 +1,122 @@
+//! Event streams: the responses over HTTP that receive events, with the rights of the credential of
+//! their request, until that ends.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use countersign_proto::operation::Event;
+
+use super::CloseReason;
+use super::events::{Audience, Viewer};
+use super::kept_events::{EventId, IdentifiedEvent};
+use crate::access::HttpGrant;
+use crate::id::AccountId;
+
+/// Where the events of a stream go. The functions are called under a lock, and must not block.
+pub trait EventStreamSink: Send + Sync {
+    /// Queues an event. A sink without room tells the client later that it missed events.
+    fn put(&self, event: IdentifiedEvent);
+
+    /// The client missed events before those that follow.
+    fn missed(&self);
+
+    /// Ends the stream.
+    fn end(&self, reason: CloseReason);
+}
+
+/// The limits of event streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventStreamLimits {
+    /// For all accounts together.
+    pub total: usize,
+    /// For one account.
+    pub per_account: usize,
+}
+
+/// There are as many event streams as the limits permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooManyEventStreams {
+    /// Of all accounts.
+    #[error("the site has as many event streams as it may have")]
+    InTotal,
+    /// Of the account.
+    #[error("the account has as many event streams as it may have")]
+    OfAccount,
+}
+
+/// The number of a stream, which no other stream of the process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventStreamId(u64);
+
+/// The open streams.
+#[derive(Default)]
+pub(super) struct EventStreams {
+    open: BTreeMap<EventStreamId, EventStream>,
+    of_accounts: HashMap<AccountId, usize>,
+    opened: u64,
+}
+
+struct EventStream {
+    grant: Arc<HttpGrant>,
+    sink: Arc<dyn EventStreamSink>,
+}
+
+impl EventStreams {
+    pub(super) fn expect_room(
+        &self,
+        account: AccountId,
+        limits: EventStreamLimits,
+    ) -> Result<(), TooManyEventStreams> {
+        let own = self.of_accounts.get(&account).copied().unwrap_or(0);
+        match (own < limits.per_account, self.open.len() < limits.total) {
+            (false, _) => Err(TooManyEventStreams::OfAccount),
+            (true, false) => Err(TooManyEventStreams::InTotal),
+            (true, true) => Ok(()),
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        grant: Arc<HttpGrant>,
+        sink: Arc<dyn EventStreamSink>,
+    ) -> EventStreamId {
+        self.opened += 1;
+        let id = EventStreamId(self.opened);
+        *self.of_accounts.entry(grant.account).or_default() += 1;
+        self.open.insert(id, EventStream { grant, sink });
+        id
+    }
+
+    /// Removes a stream. It may have ended before.
+    pub(super) fn close(&mut self, id: EventStreamId) {
+        let Some(stream) = self.open.remove(&id) else {
+            return;
+        };
+        let account = stream.grant.account;
+        if let Some(count) = self.of_accounts.get_mut(&account) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_accounts.remove(&account);
+            }
+        }
+    }
+
+    pub(super) fn publish(&self, to: &Audience, (id, event): (EventId, &Arc<Event>)) -> usize {
+        let recipients = self.open.values();
+        let recipients = recipients.filter(|stream| to.has(&Viewer::of_grant(&stream.grant)));
+        recipients
+            .map(|stream| stream.sink.put((id, Arc::clone(event))))
+            .count()
+    }
+
+    /// Ends streams. Each stays counted until it is closed, so that a client cannot have more of
+    /// them by not reading.
+    pub(super) fn end(&self, reason: CloseReason, wanted: impl Fn(&HttpGrant) -> bool) -> usize {
+        let ending = self.open.values().filter(|stream| wanted(&stream.grant));
+        ending.map(|stream| stream.sink.end(reason)).count()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.open.len()
+    }
+}

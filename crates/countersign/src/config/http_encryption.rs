@@ -1,0 +1,13 @@
+//! The setting `listen.http_tls`.
+
+use serde::Deserialize;
+
+/// Whether the HTTP listener has TLS.
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HttpEncryption {
+    #[default]
+    Off,
+    Site,
+    Files,
+}

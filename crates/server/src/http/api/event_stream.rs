@@ -1,0 +1,305 @@
+//! Events as the body of a response: `GET /events` with `Accept: text/event-stream` (WHATWG HTML,
+//! section 9.2).
+//!
+//! ```text
+//! retry: 2000
+//! id: 91c2a5d3f0b64e17                      where to continue, if nothing comes before the end
+//!
+//! id: 3e0c7b5a9d214f68
+//! event: alarm.raised
+//! data: {"key":"queue"}
+//!
+//! :                                         a heartbeat
+//! event: gap                                events are missing here
+//! event: end                                data has the reason; the response ends
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use countersign_core::engine::rest::{self, Given};
+use countersign_core::engine::{Entry, Site};
+use countersign_core::sessions::{
+    CloseReason, EventId, EventStreamId, EventStreamLimits, EventStreamSink, IdentifiedEvent,
+    TooManyEventStreams,
+};
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::operation::Operation;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use tokio::time::{Sleep, sleep};
+
+use super::super::body::ReplyBody;
+use super::super::reply::Reply;
+use super::credential::Sender;
+use super::problem::Problem;
+use super::request::single;
+use crate::clock;
+use crate::events::{Next, Reader, Writer};
+use crate::shared::Shared;
+
+const MEDIA_TYPE: &str = "text/event-stream";
+/// How often a stream without events sends a comment: proxies close a connection that is silent for
+/// a minute.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How long a client waits before it connects again, in milliseconds.
+const RETRY: u32 = 2_000;
+
+/// Whether a request asks for a stream.
+pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT).iter();
+    let mut ranges = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    ranges.any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_named = parts
+            .next()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(MEDIA_TYPE));
+        let is_refused = |part: &str| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        is_named && !parts.any(is_refused)
+    })
+}
+
+/// The parameters of a stream.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    after: Option<EventId>,
+}
+
+/// Opens a stream for a sender that may read events.
+pub(super) async fn open(
+    head: &Parts,
+    entry: &Entry,
+    sender: &Sender,
+    query: &[(String, String)],
+    shared: &Shared,
+) -> Result<Reply, Problem> {
+    let (site, caller) = (&shared.site, &sender.caller);
+    let given = Given {
+        query,
+        ..Given::default()
+    };
+    let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
+    let operation = Operation::new(1, entry.group(), entry.command(), params);
+    let now = clock::now();
+    let authorised = site.expect_authorised(entry, caller, &operation, now).await;
+    authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
+    let asked = serde_json::from_str::<Parameters>(operation.params.get());
+    let asked = asked.map_err(|error| {
+        let problem = format!("an event stream has the parameter `after` alone: {error}");
+        Problem::bad_request(problem, "after")
+    })?;
+    let after = last_event_id(&head.headers)?.or(asked.after);
+    let grant = caller.grant.as_ref();
+    let grant = grant.ok_or_else(|| Problem::not_authenticated(true))?;
+    let limits = shared.limits();
+    let limits = EventStreamLimits {
+        total: limits.event_streams,
+        per_account: limits.event_streams_per_account,
+    };
+    let queue = Reader::default();
+    let sink = Arc::new(Sink(queue.writer()));
+    let opened = site.events().open_stream(grant, after, limits, sink);
+    let (id, newest) = opened.map_err(|limit| match limit {
+        TooManyEventStreams::OfAccount => Problem::too_many_requests(),
+        TooManyEventStreams::InTotal => Problem::busy(),
+    })?;
+    let stream = EventStream::new(
+        site.clone(),
+        id,
+        queue,
+        grant.expires(),
+        after.or(Some(newest)),
+    );
+    // What takes the right away from now on ends the stream; what did before is seen here.
+    let still = site
+        .expect_authorised(entry, caller, &operation, clock::now())
+        .await;
+    still.map_err(|refusal| Problem::of_refusal(&refusal))?;
+    if *shared.stopping.borrow() {
+        return Err(Problem::busy());
+    }
+    let mut reply = Reply::new(ReplyBody::Events(Box::new(stream)));
+    let fields = reply.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A proxy must not wait for more of the response.
+    let name = HeaderName::from_static("x-accel-buffering");
+    fields.insert(name, HeaderValue::from_static("no"));
+    Ok(reply)
+}
+
+/// The last event that the client received.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
+    let given = single(headers, "last-event-id")?;
+    // A client that received none sends an empty one.
+    let given = given.filter(|id| !id.is_empty());
+    let read = given.map(str::parse).transpose();
+    read.map_err(|error: countersign_core::sessions::BadEventId| {
+        Problem::bad_request(error.to_string(), "last-event-id")
+    })
+}
+
+/// The queue of a stream.
+struct Sink(Writer<IdentifiedEvent>);
+
+impl EventStreamSink for Sink {
+    fn put(&self, event: IdentifiedEvent) {
+        self.0.put(event);
+    }
+
+    fn missed(&self) {
+        self.0.begin_with_gap();
+    }
+
+    fn end(&self, reason: CloseReason) {
+        self.0.end(reason);
+    }
+}
+
+/// The body of the response. The stream is closed when it is dropped.
+pub(in super::super) struct EventStream {
+    site: Site,
+    id: EventStreamId,
+    queue: Reader<IdentifiedEvent>,
+    /// When the credential expires.
+    expires: Option<Timestamp>,
+    /// Fires at the next heartbeat, or when the credential expires.
+    timer: Pin<Box<Sleep>>,
+    /// The id that the client should know at the beginning.
+    begins: Option<EventId>,
+    has_ended: bool,
+}
+
+impl EventStream {
+    fn new(
+        site: Site,
+        id: EventStreamId,
+        queue: Reader<IdentifiedEvent>,
+        expires: Option<Timestamp>,
+        begins: Option<EventId>,
+    ) -> Self {
+        Self {
+            site,
+            id,
+            queue,
+            expires,
+            timer: Box::pin(sleep(until_next(expires))),
+            begins,
+            has_ended: false,
+        }
+    }
+
+    /// The next part of the text; `None` after the end.
+    pub(in super::super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<String>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        if let Some(id) = self.begins.take() {
+            return Poll::Ready(Some(format!("retry: {RETRY}\nid: {id}\n\n")));
+        }
+        if self.is_expired() {
+            return self.end(CloseReason::Expired);
+        }
+        match self.queue.poll_next(context) {
+            Poll::Ready(Next::Event((id, event))) => {
+                let name = format!("{}.{}", event.group, event.event);
+                return Poll::Ready(Some(block(Some(id), &name, event.data.get())));
+            }
+            // Without an id: a client that connects again gets what is kept of the missed ones.
+            Poll::Ready(Next::Missed) => return Poll::Ready(Some(block(None, "gap", "{}"))),
+            Poll::Ready(Next::Ended(reason)) => return self.end(reason),
+            Poll::Pending => {}
+        }
+        if self.timer.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        if self.is_expired() {
+            return self.end(CloseReason::Expired);
+        }
+        self.timer = Box::pin(sleep(until_next(self.expires)));
+        // Registers the new timer.
+        context.waker().wake_by_ref();
+        Poll::Ready(Some(":\n".to_owned()))
+    }
+
+    fn end(&mut self, reason: CloseReason) -> Poll<Option<String>> {
+        self.has_ended = true;
+        let data = format!("{{\"reason\":\"{reason}\"}}");
+        Poll::Ready(Some(block(None, "end", &data)))
+    }
+
+    fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| clock::now() >= expires)
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.site.events().close_stream(self.id);
+    }
+}
+
+/// The time to the next heartbeat, or to the end of the credential if that comes first.
+fn until_next(expires: Option<Timestamp>) -> Duration {
+    let now = clock::now().millis();
+    let left = expires.map(|expires| expires.millis().saturating_sub(now));
+    let left = left.and_then(|left| u64::try_from(left).ok());
+    left.map_or(HEARTBEAT, |left| HEARTBEAT.min(Duration::from_millis(left)))
+}
+
+/// An event as the stream has it.
+fn block(id: Option<EventId>, name: &str, data: &str) -> String {
+    let mut text = String::with_capacity(name.len() + data.len() + 48);
+    if let Some(id) = id {
+        text += &format!("id: {id}\n");
+    }
+    text += &format!("event: {name}\n");
+    // JSON as this site writes it is one line; an embedding program may have made another.
+    for line in data.split(['\n', '\r']) {
+        text += &format!("data: {line}\n");
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_asked_for_by_its_media_type() {
+        let asked = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
+            is_asked_for(&headers)
+        };
+        assert!(asked("text/event-stream") && asked("application/json, Text/Event-Stream;q=0.5"));
+        for other in [
+            "*/*",
+            "application/json",
+            "text/event-stream;q=0",
+            "text/*",
+            "",
+        ] {
+            assert!(!asked(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_the_data_is_a_line_of_the_event() {
+        assert_eq!(
+            block(None, "test.lines", "{\n\"id\":\r1}"),
+            "event: test.lines\ndata: {\ndata: \"id\":\ndata: 1}\n\n"
+        );
+    }
+}

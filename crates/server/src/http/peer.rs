@@ -1,0 +1,126 @@
+//! The origin of a request.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use countersign_core::throttle::{Abuse, Source};
+use countersign_crypto::certificate::Thumbprint;
+use countersign_net::proxies;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue};
+
+use super::connection::Connection;
+use crate::clock;
+use crate::shared::Shared;
+
+/// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
+#[derive(Clone)]
+pub(super) struct Peer {
+    /// The source that the request counts for; `None` if a trusted proxy names no client.
+    pub(super) source: Option<Source>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Peer {
+    /// The origin of a request. A trusted proxy names the client if `http_forwarded` is set.
+    pub(super) fn of(
+        request: &Request<Incoming>,
+        connection: &Arc<Connection>,
+        shared: &Shared,
+    ) -> Self {
+        let address = connection.address.ip();
+        let proxies = shared.proxies();
+        let source = match (proxies.has(address), proxies.trust_forwarded) {
+            (false, _) => Some(address.into()),
+            (true, false) => None,
+            (true, true) => {
+                let lines = request.headers().get_all(proxies::FIELD).iter().rev();
+                proxies
+                    .client(lines.map(HeaderValue::as_bytes))
+                    .map(Source::from)
+            }
+        };
+        Self {
+            source,
+            connection: connection.clone(),
+        }
+    }
+
+    /// The network whose turn at public-key work the request uses.
+    pub(super) fn network(&self) -> Source {
+        self.source.unwrap_or(self.proxy()).network()
+    }
+
+    /// The other end of the connection.
+    pub(super) fn proxy(&self) -> Source {
+        self.connection.address.ip().into()
+    }
+
+    /// A request of an application was verified.
+    pub(super) fn authenticated(&self, shared: &Shared) {
+        if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
+            // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
+            let admitted = self.connection.admitted.lock();
+            admitted
+                .unwrap_or_else(PoisonError::into_inner)
+                .authenticated();
+        }
+        if let Some(source) = self.source {
+            shared
+                .site
+                .throttle()
+                .penalties()
+                .authenticated(source, clock::now());
+        }
+    }
+
+    /// The key that the client proved in the handshake of its own connection.
+    pub(super) fn device(&self) -> Option<Thumbprint> {
+        self.connection.device
+    }
+
+    /// Whether a credential in the request may be read by no one on its way: the connection has TLS, the
+    /// client is on this machine, or a trusted proxy forwards the request and does not name plain HTTP as
+    /// its scheme.
+    pub(super) fn is_protected(&self, headers: &HeaderMap, shared: &Shared) -> bool {
+        match self.is_proxied(shared) {
+            true => headers
+                .get_all("x-forwarded-proto")
+                .iter()
+                .all(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https")),
+            false => {
+                let address = self.connection.address.ip().to_canonical();
+                self.connection.has_tls || address.is_loopback()
+            }
+        }
+    }
+
+    /// The scheme of the request's URI.
+    pub(super) fn scheme(&self, shared: &Shared) -> &'static str {
+        match self.connection.has_tls || self.is_proxied(shared) {
+            true => "https",
+            false => "http",
+        }
+    }
+
+    /// Whether a trusted proxy forwards the request.
+    pub(super) fn is_proxied(&self, shared: &Shared) -> bool {
+        shared.proxies().has(self.connection.address.ip())
+    }
+
+    /// Whether the source has a penalty. It is checked for each request, since a connection may outlive the
+    /// check at its beginning.
+    pub(super) fn is_refused(&self, shared: &Shared) -> bool {
+        let penalties = shared.site.throttle().penalties();
+        let until = |source| penalties.refused_until(source, clock::now());
+        self.source.and_then(until).is_some()
+    }
+
+    pub(super) fn punish(&self, abuse: Abuse, shared: &Shared) {
+        if let Some(source) = self.source {
+            let mut penalties = shared.site.throttle().penalties();
+            penalties.record_abuse(source, abuse, clock::now());
+        }
+    }
+}
