@@ -71,10 +71,7 @@ impl Meters {
     /// Counts an operation that ended. `entry` is `None` for a name that is not in the table.
     pub(crate) fn ran(&self, entry: Option<&Entry>, code: Code, lasted: Duration) {
         let name = entry.map_or(UNKNOWN, Entry::name);
-        let outcome = match code.name() {
-            Some(name) => name,
-            None => "application",
-        };
+        let outcome = code.name().unwrap_or("application");
         let mut counts = self.counts();
         if !counts.operations.contains_key(name) {
             let new = OperationCounts::default();
