@@ -32,6 +32,8 @@ fuzz_target!(|text: &str| {
         path,
         query,
         content_digest: (!digest.is_empty()).then_some(digest),
+        if_match: None,
+        idempotency_key: None,
     };
     let other = SigningKey::from_secret(&Secret::from_bytes([8; 32])).verifying();
     let verified = read.verify(&other, &request, read.created());

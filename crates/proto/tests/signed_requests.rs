@@ -33,6 +33,8 @@ fn request<'a>(method: &'a str, path: &'a str) -> RequestParts<'a> {
         path,
         query: None,
         content_digest: None,
+        if_match: None,
+        idempotency_key: None,
     }
 }
 

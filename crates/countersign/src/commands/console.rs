@@ -68,7 +68,8 @@ pub(crate) fn run(common: &Common, console: &Console) -> Result<(), Failure> {
             (None, Some(site)) => site.clone(),
             _ => site_of_profile(common, console).await?,
         };
-        let relay = ConsoleRelay::bind(console.listen, files, &site).map_err(refused)?;
+        let relay =
+            ConsoleRelay::bind(console.listen, files, &site).map_err(|error| refused(&error))?;
         let url = relay.url();
         let mut interrupted = on_signal(SignalKind::interrupt())?;
         let mut terminated = on_signal(SignalKind::terminate())?;
@@ -117,11 +118,11 @@ async fn site_of_profile(common: &Common, console: &Console) -> Result<SiteUri, 
         .map_err(|error| Failure::new(Exit::Failure, "protocol", error))
 }
 
-fn refused(error: RelayError) -> Failure {
+fn refused(error: &RelayError) -> Failure {
     match error {
-        RelayError::NotLoopback(_) => Failure::usage(&error)
+        RelayError::NotLoopback(_) => Failure::usage(error)
             .hint("give an address such as 127.0.0.1:0: other machines must not reach the console"),
-        RelayError::Listen { .. } => Failure::new(Exit::Failure, "listen", &error)
+        RelayError::Listen { .. } => Failure::new(Exit::Failure, "listen", error)
             .hint("choose another port with --listen; port 0 takes a free one"),
     }
 }

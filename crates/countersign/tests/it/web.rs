@@ -33,7 +33,8 @@ fn repository() -> PathBuf {
 fn package() -> Option<PathBuf> {
     let node = Command::new("node").arg("--version").output();
     if !node.is_ok_and(|output| output.status.success()) {
-        println!("skipped: there is no node here (scripts/install test)");
+        let is_complete = std::env::var_os("CI").is_none();
+        assert!(is_complete, "there is no node here: scripts/install test");
         return None;
     }
     let package = repository().join("bindings/node");

@@ -16,6 +16,7 @@ use countersign_core::throttle::Abuse;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_net::tls::TlsStream;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use hyper::http::uri::Authority;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode, Version};
@@ -315,10 +316,7 @@ fn fault<B>(request: &Request<B>) -> Option<StatusCode> {
     if request.headers().get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Some(StatusCode::BAD_REQUEST);
     }
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(Authority::as_str);
     let mut hosts = request.headers().get_all(HOST).iter();
     let differs = hosts.any(|host| authority.is_none_or(|own| host.as_bytes() != own.as_bytes()));
     (differs || authority.is_none()).then_some(StatusCode::BAD_REQUEST)

@@ -45,7 +45,7 @@ pub async fn a_signature_is_stored_with_the_entry_that_it_covers(under_test: &dy
     // A set that fails has no entry and no signature.
     commit(&*store, [insert()]).await.unwrap_err();
     let stored = store.audit_signatures(9).await.unwrap();
-    let signed: Vec<_> = stored.iter().map(|signed| signed.head()).collect();
+    let signed: Vec<_> = stored.iter().map(SignedAuditHead::head).collect();
     assert_eq!(signed.len(), 1);
     assert_eq!((signed[0].seq, signed[0].hash), (end.seq, end.hash));
 

@@ -221,9 +221,11 @@ impl Console {
         mut request: Request<Incoming>,
         place: Arc<OwnedSemaphorePermit>,
     ) -> Reply {
-        let key = (request.version() == Version::HTTP_11)
-            .then(|| upgrade::key(request.headers(), &[format!("http://{}", self.host)]))
-            .unwrap_or(Err(upgrade::Refused::NotUpgrade));
+        let origins = [format!("http://{}", self.host)];
+        let key = match request.version() {
+            Version::HTTP_11 => upgrade::key(request.headers(), &origins),
+            _ => Err(upgrade::Refused::NotUpgrade),
+        };
         let accept = match key {
             Ok((key, upgrade::Subprotocol::Session)) => derive_accept_key(key.as_bytes()),
             // The session port of the site carries sessions alone.
