@@ -972,7 +972,7 @@ export interface Operations {
       flaws?: string[] | null | undefined;
       /** The hash of the last intact entry, in hexadecimal. Store it elsewhere; if a later log does not contain it, the log was replaced. */
       head: string;
-      /** Whether the whole hash chain is intact, the database is undamaged, and no peer saw another log. */
+      /** Whether the whole hash chain is intact, the database is undamaged, and neither the site signed nor a peer saw another log. */
       intact: boolean;
       /** What each peer saw; absent unless it was asked for. */
       peers?: {
@@ -1002,6 +1002,17 @@ export interface Operations {
       }[] | null | undefined;
       /** What is wrong with that entry. */
       problem?: string | null | undefined;
+      /** The last entry that the site signed; absent if there is none. */
+      signed?: {
+        /** When the site signed it. */
+        at: string;
+        /** Its number. */
+        entry: number;
+        /** The number of the key event whose key signed. */
+        key_event: number;
+      } | null | undefined;
+      /** The number of the first entry that is not as the site signed it; absent when there is none. */
+      unlike_signed?: number | null | undefined;
     };
   };
   /** Makes a service ticket for a consumer of the peer that calls and a provider of this site. Both sites' policies must allow it. */
@@ -1251,6 +1262,34 @@ export interface Operations {
     result: {
       /** The number of sessions of the device that were cut. */
       sessions: number;
+    };
+  };
+  /** Lists the newest events for your account, oldest first. The site keeps 1,024 events until it restarts. Over HTTP, `Accept: text/event-stream` follows them. */
+  "event.list": {
+    params: {
+      /** The event after which the page begins: `next` or `last` of an earlier page. */
+      after?: string | null | undefined;
+      /** The maximum number of entries: 1 to 1000, default 100. */
+      limit?: number | null | undefined;
+    };
+    result: {
+      /** The entries of this page, in order. */
+      entries: {
+        /** What the event tells. */
+        data: Record<string, unknown>;
+        /** The event within its group, such as `raised`. */
+        event: string;
+        /** The group, such as `alarm`. */
+        group: string;
+        /** The id of the event. */
+        id: string;
+      }[];
+      /** Pass this as `after` later to get the events after this page. */
+      last: string;
+      /** Whether events may be missing before this page, because the site does not know the event `after` any more. Read again what you show. */
+      missed: boolean;
+      /** Pass this as `after` to get the next page; absent on the last page. */
+      next?: string | null | undefined;
     };
   };
   /** Adds a key to a service. Its other keys stay valid. */
@@ -1746,7 +1785,7 @@ export interface Operations {
         next?: string | null | undefined;
         /** What was checked: `server`, or the site id of a peer. */
         of: string;
-        /** The state of the peer server; that of a peer as in `peer list`, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `forked`, `malformed`, `messages_not_permitted` or `messages_not_taken`. */
+        /** The state of the peer server; that of a peer as in `peer list`, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted` or `messages_not_taken`. */
         state: string;
         /** The zone of the peer. */
         zone?: string | null | undefined;
@@ -1808,6 +1847,22 @@ export interface Operations {
       address: string;
       /** What it may ask this site for. */
       allows: ("messages" | "audit_heads" | "tickets")[];
+      /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+      backoff?: {
+        /** The attempts that failed since the last success. */
+        failures: number;
+        /** The time of the next attempt, if something waits for the peer then. */
+        next: string;
+      } | null | undefined;
+      /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+      breaches?: {
+        /** The weight within an hour at which the site suspends the peer. */
+        limit: number;
+        /** When the first of them was. */
+        since: string;
+        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        weight: number;
+      } | null | undefined;
       /** Who suspended or removed it. */
       by?: string | null | undefined;
       /** The open connections, by the side that opened them. */
@@ -1845,6 +1900,17 @@ export interface Operations {
       key_event: number;
       /** When a connection was opened last, to a minute. */
       last_seen?: string | null | undefined;
+      /** Its limits; absent in lists. */
+      limits?: {
+        /** How many at once. */
+        burst: number;
+        /** The time after which one more is allowed, in milliseconds. */
+        every: number;
+        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        of: string;
+        /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+        wait?: number | null | undefined;
+      }[] | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -1865,6 +1931,17 @@ export interface Operations {
         time: string;
         /** The version of its program; absent if the site does not tell. */
         version?: string | null | undefined;
+      } | null | undefined;
+      /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+      trouble?: {
+        /** When the problem was seen last; absent for what an admin did. */
+        at?: string | null | undefined;
+        /** The cause. */
+        cause: string;
+        /** What to do. */
+        next: string;
+        /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+        state: string;
       } | null | undefined;
       /** Why it is suspended. */
       why?: string | null | undefined;
@@ -1894,6 +1971,22 @@ export interface Operations {
         address: string;
         /** What it may ask this site for. */
         allows: ("messages" | "audit_heads" | "tickets")[];
+        /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+        backoff?: {
+          /** The attempts that failed since the last success. */
+          failures: number;
+          /** The time of the next attempt, if something waits for the peer then. */
+          next: string;
+        } | null | undefined;
+        /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+        breaches?: {
+          /** The weight within an hour at which the site suspends the peer. */
+          limit: number;
+          /** When the first of them was. */
+          since: string;
+          /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+          weight: number;
+        } | null | undefined;
         /** Who suspended or removed it. */
         by?: string | null | undefined;
         /** The open connections, by the side that opened them. */
@@ -1931,6 +2024,17 @@ export interface Operations {
         key_event: number;
         /** When a connection was opened last, to a minute. */
         last_seen?: string | null | undefined;
+        /** Its limits; absent in lists. */
+        limits?: {
+          /** How many at once. */
+          burst: number;
+          /** The time after which one more is allowed, in milliseconds. */
+          every: number;
+          /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+          of: string;
+          /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+          wait?: number | null | undefined;
+        }[] | null | undefined;
         /** How many messages this site accepted from it. */
         received: number;
         /** How many messages it accepted. */
@@ -1951,6 +2055,17 @@ export interface Operations {
           time: string;
           /** The version of its program; absent if the site does not tell. */
           version?: string | null | undefined;
+        } | null | undefined;
+        /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+        trouble?: {
+          /** When the problem was seen last; absent for what an admin did. */
+          at?: string | null | undefined;
+          /** The cause. */
+          cause: string;
+          /** What to do. */
+          next: string;
+          /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+          state: string;
         } | null | undefined;
         /** Why it is suspended. */
         why?: string | null | undefined;
@@ -2013,6 +2128,22 @@ export interface Operations {
       address: string;
       /** What it may ask this site for. */
       allows: ("messages" | "audit_heads" | "tickets")[];
+      /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+      backoff?: {
+        /** The attempts that failed since the last success. */
+        failures: number;
+        /** The time of the next attempt, if something waits for the peer then. */
+        next: string;
+      } | null | undefined;
+      /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+      breaches?: {
+        /** The weight within an hour at which the site suspends the peer. */
+        limit: number;
+        /** When the first of them was. */
+        since: string;
+        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        weight: number;
+      } | null | undefined;
       /** Who suspended or removed it. */
       by?: string | null | undefined;
       /** The open connections, by the side that opened them. */
@@ -2050,6 +2181,17 @@ export interface Operations {
       key_event: number;
       /** When a connection was opened last, to a minute. */
       last_seen?: string | null | undefined;
+      /** Its limits; absent in lists. */
+      limits?: {
+        /** How many at once. */
+        burst: number;
+        /** The time after which one more is allowed, in milliseconds. */
+        every: number;
+        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        of: string;
+        /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+        wait?: number | null | undefined;
+      }[] | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2070,6 +2212,17 @@ export interface Operations {
         time: string;
         /** The version of its program; absent if the site does not tell. */
         version?: string | null | undefined;
+      } | null | undefined;
+      /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+      trouble?: {
+        /** When the problem was seen last; absent for what an admin did. */
+        at?: string | null | undefined;
+        /** The cause. */
+        cause: string;
+        /** What to do. */
+        next: string;
+        /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+        state: string;
       } | null | undefined;
       /** Why it is suspended. */
       why?: string | null | undefined;
@@ -2107,6 +2260,22 @@ export interface Operations {
       address: string;
       /** What it may ask this site for. */
       allows: ("messages" | "audit_heads" | "tickets")[];
+      /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+      backoff?: {
+        /** The attempts that failed since the last success. */
+        failures: number;
+        /** The time of the next attempt, if something waits for the peer then. */
+        next: string;
+      } | null | undefined;
+      /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+      breaches?: {
+        /** The weight within an hour at which the site suspends the peer. */
+        limit: number;
+        /** When the first of them was. */
+        since: string;
+        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        weight: number;
+      } | null | undefined;
       /** Who suspended or removed it. */
       by?: string | null | undefined;
       /** The open connections, by the side that opened them. */
@@ -2144,6 +2313,17 @@ export interface Operations {
       key_event: number;
       /** When a connection was opened last, to a minute. */
       last_seen?: string | null | undefined;
+      /** Its limits; absent in lists. */
+      limits?: {
+        /** How many at once. */
+        burst: number;
+        /** The time after which one more is allowed, in milliseconds. */
+        every: number;
+        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        of: string;
+        /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+        wait?: number | null | undefined;
+      }[] | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2164,6 +2344,17 @@ export interface Operations {
         time: string;
         /** The version of its program; absent if the site does not tell. */
         version?: string | null | undefined;
+      } | null | undefined;
+      /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+      trouble?: {
+        /** When the problem was seen last; absent for what an admin did. */
+        at?: string | null | undefined;
+        /** The cause. */
+        cause: string;
+        /** What to do. */
+        next: string;
+        /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+        state: string;
       } | null | undefined;
       /** Why it is suspended. */
       why?: string | null | undefined;
@@ -2189,6 +2380,22 @@ export interface Operations {
       address: string;
       /** What it may ask this site for. */
       allows: ("messages" | "audit_heads" | "tickets")[];
+      /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+      backoff?: {
+        /** The attempts that failed since the last success. */
+        failures: number;
+        /** The time of the next attempt, if something waits for the peer then. */
+        next: string;
+      } | null | undefined;
+      /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+      breaches?: {
+        /** The weight within an hour at which the site suspends the peer. */
+        limit: number;
+        /** When the first of them was. */
+        since: string;
+        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        weight: number;
+      } | null | undefined;
       /** Who suspended or removed it. */
       by?: string | null | undefined;
       /** The open connections, by the side that opened them. */
@@ -2226,6 +2433,17 @@ export interface Operations {
       key_event: number;
       /** When a connection was opened last, to a minute. */
       last_seen?: string | null | undefined;
+      /** Its limits; absent in lists. */
+      limits?: {
+        /** How many at once. */
+        burst: number;
+        /** The time after which one more is allowed, in milliseconds. */
+        every: number;
+        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        of: string;
+        /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+        wait?: number | null | undefined;
+      }[] | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2246,6 +2464,17 @@ export interface Operations {
         time: string;
         /** The version of its program; absent if the site does not tell. */
         version?: string | null | undefined;
+      } | null | undefined;
+      /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+      trouble?: {
+        /** When the problem was seen last; absent for what an admin did. */
+        at?: string | null | undefined;
+        /** The cause. */
+        cause: string;
+        /** What to do. */
+        next: string;
+        /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+        state: string;
       } | null | undefined;
       /** Why it is suspended. */
       why?: string | null | undefined;
@@ -2288,6 +2517,22 @@ export interface Operations {
       address: string;
       /** What it may ask this site for. */
       allows: ("messages" | "audit_heads" | "tickets")[];
+      /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+      backoff?: {
+        /** The attempts that failed since the last success. */
+        failures: number;
+        /** The time of the next attempt, if something waits for the peer then. */
+        next: string;
+      } | null | undefined;
+      /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+      breaches?: {
+        /** The weight within an hour at which the site suspends the peer. */
+        limit: number;
+        /** When the first of them was. */
+        since: string;
+        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        weight: number;
+      } | null | undefined;
       /** Who suspended or removed it. */
       by?: string | null | undefined;
       /** The open connections, by the side that opened them. */
@@ -2325,6 +2570,17 @@ export interface Operations {
       key_event: number;
       /** When a connection was opened last, to a minute. */
       last_seen?: string | null | undefined;
+      /** Its limits; absent in lists. */
+      limits?: {
+        /** How many at once. */
+        burst: number;
+        /** The time after which one more is allowed, in milliseconds. */
+        every: number;
+        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        of: string;
+        /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+        wait?: number | null | undefined;
+      }[] | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2345,6 +2601,17 @@ export interface Operations {
         time: string;
         /** The version of its program; absent if the site does not tell. */
         version?: string | null | undefined;
+      } | null | undefined;
+      /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+      trouble?: {
+        /** When the problem was seen last; absent for what an admin did. */
+        at?: string | null | undefined;
+        /** The cause. */
+        cause: string;
+        /** What to do. */
+        next: string;
+        /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+        state: string;
       } | null | undefined;
       /** Why it is suspended. */
       why?: string | null | undefined;
@@ -2444,6 +2711,22 @@ export interface Operations {
       address: string;
       /** What it may ask this site for. */
       allows: ("messages" | "audit_heads" | "tickets")[];
+      /** The next attempt to reach it; absent if nothing delays one, and in lists. */
+      backoff?: {
+        /** The attempts that failed since the last success. */
+        failures: number;
+        /** The time of the next attempt, if something waits for the peer then. */
+        next: string;
+      } | null | undefined;
+      /** Its breaches of the protocol within an hour; absent if there are none, and in lists. */
+      breaches?: {
+        /** The weight within an hour at which the site suspends the peer. */
+        limit: number;
+        /** When the first of them was. */
+        since: string;
+        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        weight: number;
+      } | null | undefined;
       /** Who suspended or removed it. */
       by?: string | null | undefined;
       /** The open connections, by the side that opened them. */
@@ -2481,6 +2764,17 @@ export interface Operations {
       key_event: number;
       /** When a connection was opened last, to a minute. */
       last_seen?: string | null | undefined;
+      /** Its limits; absent in lists. */
+      limits?: {
+        /** How many at once. */
+        burst: number;
+        /** The time after which one more is allowed, in milliseconds. */
+        every: number;
+        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        of: string;
+        /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
+        wait?: number | null | undefined;
+      }[] | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2501,6 +2795,17 @@ export interface Operations {
         time: string;
         /** The version of its program; absent if the site does not tell. */
         version?: string | null | undefined;
+      } | null | undefined;
+      /** What is wrong, as `peer doctor` says; absent if nothing is, and in lists. */
+      trouble?: {
+        /** When the problem was seen last; absent for what an admin did. */
+        at?: string | null | undefined;
+        /** The cause. */
+        cause: string;
+        /** What to do. */
+        next: string;
+        /** The state in `peer doctor`: that of the peer, or the name of the problem. */
+        state: string;
       } | null | undefined;
       /** Why it is suspended. */
       why?: string | null | undefined;
@@ -3970,6 +4275,15 @@ export interface Operations {
         device: string | null;
         /** The address and port of the HTTP listener. */
         http: string | null;
+        /** The TLS of the HTTP listener; absent if it has none. */
+        http_tls?: {
+          /** `site` for a certificate of the site key, `files` for one of the operator. */
+          certificate: string;
+          /** The public key of the certificate as `curl --pinnedpubkey` takes it: `sha256//` and SHA-256 in Base64. */
+          pin: string;
+          /** Why the files of the certificate cannot be used as they are, so that an earlier certificate is in use; shown to admins only. */
+          problem?: string | null | undefined;
+        } | null | undefined;
         /** The address and port of the session listener. */
         session: string | null;
       };
