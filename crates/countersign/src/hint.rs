@@ -39,13 +39,14 @@ const COMMANDS: [(&str, &str); 20] = [
 ];
 
 /// Operations without a command of their own: programs run them, or `countersign call`.
-const OF_PROGRAMS: [&str; 11] = [
+const OF_PROGRAMS: [&str; 12] = [
     "person withdraw_key",
     "self",
     "broker ticket",
     "broker ticket_keys",
     "broker foreign_ticket",
     "broker foreign_void",
+    "event list",
     "peer address",
     "peer audit_head",
     "peer deliver",

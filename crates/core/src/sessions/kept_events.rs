@@ -6,7 +6,8 @@
 //! ```
 //!
 //! An id is the keyed hash of a number: it tells a reader neither how many events of others there
-//! were, nor an id that it was not given.
+//! were, nor an id that it was not given. Once events are discarded, a reader can see whether others
+//! had events since it last looked.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -44,7 +44,7 @@ pub(crate) const PLACES: usize = 8;
 /// How long a connection may take from its beginning to the last byte of its response.
 const MAX_DURATION: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of its request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// The greatest size of the head of a request, in bytes.
 const MAX_HEAD: usize = 8 * 1_024;
 /// The greatest number of header fields of a request.

@@ -293,6 +293,7 @@ async fn a_device_sees_the_status_its_person_and_what_is_theirs_and_nothing_else
                 "device.list",
                 "device.rename",
                 "device.revoke",
+                "event.list",
                 "operation.list",
                 "peer.discard",
                 "peer.inbox",
