@@ -68,7 +68,6 @@ impl Reader {
             ("COUNTERSIGN_SESSION_LISTEN", format!("{address}:4747")),
             ("COUNTERSIGN_DEVICE_LISTEN", format!("{address}:4748")),
             ("COUNTERSIGN_PEER_LISTEN", format!("{address}:4750")),
-            ("COUNTERSIGN_HEALTH_LISTEN", format!("{address}:4751")),
             ("LISTEN", format!("{address}:8080")),
             ("LEDGER", format!("http://{address}:8080")),
             ("SITE_URL", format!("http://{address}:4749")),
