@@ -7,8 +7,7 @@ use countersign_proto::site_identity::SiteId;
 
 use super::StoreUnderTest;
 use super::peers::{ada, insert, peer};
-use super::sample::commit;
-use crate::harness::NOW;
+use super::sample::{NOW, commit};
 
 pub async fn void_tickets_wait_until_the_peer_was_told_or_they_have_ended(
     under_test: &dyn StoreUnderTest,
