@@ -78,7 +78,7 @@ test("A link with a pass phrase logs in to temporary sites only, and elsewhere f
   const { page, context } = await openPage(browser);
   const told = page.waitForResponse("**/site.json");
   await page.goto(`${served.url}#/login/${ADMIN.name}/${encodeURIComponent(ADMIN.passPhrase)}`);
-  await page.waitForFunction((name) => document.querySelector("input").value === name, ADMIN.name);
+  await page.waitForFunction((name) => document.querySelector("input")?.value === name, ADMIN.name);
   await (await told).finished();
   await page.evaluate(() => new Promise(requestAnimationFrame));
   assert.equal(await page.getByLabel("Pass phrase").inputValue(), "");
