@@ -58,6 +58,10 @@ const MAX_UNSENT: usize = 64 * 1024;
 const MAX_PENDING_RESETS: usize = 20;
 /// Requests that the site may have to cancel because they are malformed; one more ends the connection.
 const MAX_FAULTS: usize = 64;
+/// A connection of a trusted proxy carries the requests of many clients, and has so many times the
+/// streams, unread bytes and cancelled requests.
+const PROXIED: u32 = 16;
+const MAX_PROXIED_RESETS: usize = 16 * MAX_PENDING_RESETS;
 /// A client of HTTP/2 must answer a ping within [`PING_TIMEOUT`], this often.
 const PING: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -200,16 +204,20 @@ async fn http<S>(
         async move { Ok::<_, Infallible>(answer(request, &connection, &api, &shared).await) }
     });
     let stream = TokioIo::new(Stalled::new(stream));
+    let (clients, resets) = match shared.proxies().has(connection.address.ip()) {
+        true => (PROXIED, MAX_PROXIED_RESETS),
+        false => (1, MAX_PENDING_RESETS),
+    };
     let done = match is_http2 {
         true => {
             let serving = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .max_concurrent_streams(MAX_STREAMS)
+                .max_concurrent_streams(MAX_STREAMS * clients)
                 .max_header_list_size(MAX_HEADER_LIST)
-                .initial_connection_window_size(MAX_UNREAD)
+                .initial_connection_window_size(MAX_UNREAD * clients)
                 .initial_stream_window_size(MAX_UNREAD)
                 .max_send_buf_size(MAX_UNSENT)
-                .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+                .max_pending_accept_reset_streams(resets)
                 .max_local_error_reset_streams(MAX_FAULTS)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING_TIMEOUT)

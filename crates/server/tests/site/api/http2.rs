@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Program;
+use crate::trusted::on_this_machine;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -248,6 +249,28 @@ async fn a_connection_of_http_2_has_a_limited_number_of_requests() {
     assert_eq!(refused.flags, 0);
     drop(client);
     time::until(async || served.site.events().streams() == 0).await;
+}
+
+/// The limits of one client closed the connection of a proxy to all clients behind it.
+#[tokio::test]
+async fn a_connection_of_a_proxy_carries_the_requests_of_many_clients() {
+    let builder = TestSite::builder().proxies(on_this_machine(false));
+    let served = builder.serve().await;
+    let mut client = Http2::connect(&served).await;
+    for number in 0..64 {
+        client.request(2 * number + 1, &GET).await;
+        let cancel = 8_u32.to_be_bytes();
+        client.send(RST_STREAM, 0, 2 * number + 1, &cancel).await;
+    }
+    client.request(129, &GET).await;
+    loop {
+        let frame = client.next().await.unwrap();
+        assert_ne!(frame.kind, GOAWAY);
+        if frame.stream == 129 {
+            assert_eq!((frame.kind, frame.payload[0]), (HEADERS, OK));
+            break;
+        }
+    }
 }
 
 #[tokio::test]
