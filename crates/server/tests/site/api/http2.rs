@@ -1,7 +1,9 @@
 //! HTTP/2: with prior knowledge on this machine. The frames are written here, so that they can be wrong.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,6 +78,20 @@ impl Http2 {
                 _ => {}
             }
         }
+    }
+}
+
+impl Http2 {
+    /// How long the connection lasts from this moment on, while the client answers pings.
+    async fn lasted(mut self, began: Instant) -> Duration {
+        let ended = tokio::spawn(async move {
+            while self.next().await.is_some_and(|frame| frame.kind != GOAWAY) {}
+        });
+        while !ended.is_finished() {
+            time::pass(Duration::from_secs(5)).await;
+            time::settle().await;
+        }
+        clock::monotonic() - began
     }
 }
 
@@ -271,6 +287,49 @@ async fn a_connection_of_a_proxy_carries_the_requests_of_many_clients() {
             break;
         }
     }
+}
+
+/// Flow control kept responses, and the places that they take, for as long as the client answered pings.
+#[tokio::test]
+async fn a_client_of_http_2_that_takes_no_response_loses_its_connection() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut client = Http2::connect(&served).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE = 0.
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).await;
+    let call = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "site.example"),
+        (":path", "/api/v1/self"),
+        ("authorization", &credential),
+    ];
+    let began = clock::monotonic();
+    client.request(1, &call).await;
+    assert_eq!(client.next().await.unwrap().payload[0], OK);
+    let lasted = client.lasted(began).await.as_secs();
+    assert!((60..600).contains(&lasted), "{lasted} s");
+}
+
+/// One request with a credential kept the connection for as long as the client answered pings.
+#[tokio::test]
+async fn a_connection_without_requests_ends() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut client = Http2::connect(&served).await;
+    let call = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "site.example"),
+        (":path", "/api/v1/self"),
+        ("authorization", &credential),
+    ];
+    let began = clock::monotonic();
+    client.request(1, &call).await;
+    assert_eq!(client.next().await.unwrap().payload[0], OK);
+    assert!(client.lasted(began).await >= Duration::from_secs(600));
 }
 
 #[tokio::test]
