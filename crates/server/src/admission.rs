@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use self::account_shares::{AccountShares, Held};
+pub(crate) use self::account_shares::{AccountShares, Held};
 use crate::clock;
 use crate::limits::Limits;
 

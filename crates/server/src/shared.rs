@@ -12,6 +12,7 @@ use countersign_net::proxies::Proxies;
 use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::admission::AccountShares;
 use crate::certificate_source::CertificateSource;
 use crate::console_files::ConsoleFiles;
 use crate::limits::Limits;
@@ -40,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) logins: Arc<FairQueue>,
     /// The queue of costly operations, by account. Operations of the admin socket have the group `None`.
     pub(crate) operations: Arc<FairQueue<Option<AccountId>>>,
+    /// Event streams through trusted proxies. They last, so half of the places of such connections stay
+    /// for other requests.
+    pub(crate) proxied_streams: Arc<AccountShares>,
     pub(crate) meters: Meters,
     /// Notified when an event was counted.
     pub(crate) noted: Notify,
@@ -73,6 +77,7 @@ impl Shared {
             settings: Mutex::default(),
             logins,
             operations,
+            proxied_streams: AccountShares::new(limits.proxied_connections / 2),
             meters: Meters::default(),
             noted: Notify::new(),
             caches: Mutex::default(),
@@ -155,6 +160,7 @@ impl Shared {
         delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));
+        self.proxied_streams.keep_to(limits.proxied_connections / 2);
         if let Some(source) = &self.http_certificate {
             source.reload(&self.site);
         }

@@ -59,7 +59,7 @@ impl Site {
         if matches!(decision, Ok(Decision::Refused)) {
             let outcome = AuditOutcome::Failed;
             let failed = Occurrence::of_source(source, Channel::Device, "session.login", outcome);
-            self.refused(source, failed, now);
+            self.refused(Some(source), failed, now);
         }
         decision
     }
@@ -162,11 +162,13 @@ impl Site {
         seen(&device, now)
     }
 
-    /// Counts a refusal that a source gets on the device port.
-    pub(super) fn refused(&self, source: Source, occurrence: Occurrence, now: Timestamp) {
-        let mut penalties = self.throttle().penalties();
-        penalties.record_abuse(source, Abuse::NotAuthenticated, now);
-        drop(penalties);
+    /// Counts a refusal that a client gets on the device port or a sealed channel, also against its
+    /// source if that is known.
+    pub(super) fn refused(&self, source: Option<Source>, occurrence: Occurrence, now: Timestamp) {
+        if let Some(source) = source {
+            let mut penalties = self.throttle().penalties();
+            penalties.record_abuse(source, Abuse::NotAuthenticated, now);
+        }
         self.count(occurrence, now);
     }
 }

@@ -77,8 +77,8 @@ impl Site {
         now: Timestamp,
     ) -> Result<Enrolled, NotEnrolled> {
         let (token, key) = (request.token_hash(), request.claimed_thumbprint());
-        let channel = Channel::Device;
-        let presented = self.presented(&token, key, source, channel, now).await?;
+        let origin = RegistrationOrigin::device(source);
+        let presented = self.presented(&token, key, origin, now).await?;
         let account = &presented.account;
         let name = self.qualified_name(request.id().clone());
         presented.expect(TicketKind::Device, &name).await?;
@@ -110,14 +110,16 @@ impl Site {
         &self,
         token: &TokenHash,
         thumbprint: Thumbprint,
-        source: Source,
-        channel: Channel,
+        origin: RegistrationOrigin,
         now: Timestamp,
     ) -> Result<Presented<'_>, NotEnrolled> {
+        let RegistrationOrigin {
+            source, channel, ..
+        } = origin;
         let unknown = || {
             let outcome = AuditOutcome::Failed;
             let unknown = Occurrence::of_source(source, channel, "ticket.unknown", outcome);
-            self.refused(source, unknown, now);
+            self.refused(origin.penalised(), unknown, now);
             NotEnrolled::Refused
         };
         if self.is_sealed() {
@@ -126,10 +128,7 @@ impl Site {
         let Some(ticket) = self.store().ticket_by_token(token).await? else {
             // The ticket of the first admin belongs to no account, and this is the dialog of another kind.
             return Err(match self.first_admin(token).await? {
-                Some(first) => {
-                    let origin = RegistrationOrigin { source, channel };
-                    self.first_admin_misused(&first, origin, now).await
-                }
+                Some(first) => self.first_admin_misused(&first, origin, now).await,
                 None => unknown(),
             });
         };
@@ -143,6 +142,7 @@ impl Site {
             account,
             bound: None,
             source,
+            penalised: origin.penalised(),
             channel,
             now,
         };
@@ -174,6 +174,8 @@ pub(super) struct Presented<'a> {
     /// The ticket is bound to that key already, which a device has or a pass phrase unseals.
     pub(super) bound: Option<Option<DeviceId>>,
     pub(super) source: Source,
+    /// The source that a refusal counts against.
+    penalised: Option<Source>,
     /// The channel on which it came.
     pub(super) channel: Channel,
     pub(super) now: Timestamp,
@@ -357,12 +359,14 @@ impl Presented<'_> {
         let occurrence = Occurrence::of_source(self.source, self.channel, operation, outcome)
             .to(self.ticket.id.to_string())
             .with(detail, value);
-        self.site.refused(self.source, occurrence, self.now);
+        self.site.refused(self.penalised, occurrence, self.now);
         NotEnrolled::Refused
     }
 
     fn penalise(&self) {
-        let mut penalties = self.site.throttle().penalties();
-        penalties.record_abuse(self.source, Abuse::NotAuthenticated, self.now);
+        if let Some(source) = self.penalised {
+            let mut penalties = self.site.throttle().penalties();
+            penalties.record_abuse(source, Abuse::NotAuthenticated, self.now);
+        }
     }
 }

@@ -250,7 +250,7 @@ impl Site {
                         "ticket.second_key",
                         AuditOutcome::Failed,
                     );
-                    self.refused(origin.source, second.with("account", of.as_str()), now);
+                    self.refused(origin.penalised(), second.with("account", of.as_str()), now);
                     Err(NotEnrolled::Refused)
                 }
             },
@@ -270,7 +270,7 @@ impl Site {
         let outcome = AuditOutcome::Failed;
         let refused =
             Occurrence::of_source(origin.source, origin.channel, "ticket.refused", outcome);
-        self.refused(origin.source, refused.with("why", why), now);
+        self.refused(origin.penalised(), refused.with("why", why), now);
         NotEnrolled::Refused
     }
 

@@ -1,7 +1,8 @@
 //! Callers over HTTP: which credential permits what, and when an access token was used last.
 //!
 //! Grants are cached, so that a request costs one hash and no read of the store. A change of a
-//! credential or of its account makes the grant void, also for callers that hold it already.
+//! credential or of its account makes the grant void, also for callers that hold it already. So a
+//! credential has one grant: of two that were read at once, the second is dropped, not cached.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +68,8 @@ impl HttpAccess {
         self.entries().used.get(&token).map(|(at, _)| *at)
     }
 
+    /// Caches a grant. `false` if something changed since it was read, or the key has one already:
+    /// read again.
     fn put_key(
         &self,
         key: Thumbprint,
@@ -74,7 +77,7 @@ impl HttpAccess {
         changes: u64,
     ) -> bool {
         let mut entries = self.entries();
-        if entries.changes != changes {
+        if entries.changes != changes || entries.keys.contains_key(&key) {
             return false;
         }
         if entries.keys.len() >= MAX_GRANTS {
@@ -87,9 +90,10 @@ impl HttpAccess {
         true
     }
 
+    /// As [`Self::put_key`].
     fn put_device(&self, key: Thumbprint, grant: &Arc<HttpGrant>, changes: u64) -> bool {
         let mut entries = self.entries();
-        if entries.changes != changes {
+        if entries.changes != changes || entries.devices.contains_key(&key) {
             return false;
         }
         if entries.devices.len() >= MAX_GRANTS {
@@ -127,9 +131,10 @@ impl HttpAccess {
         entries.devices.retain(|_, grant| stays(grant));
     }
 
+    /// As [`Self::put_key`].
     fn put(&self, hash: AccessTokenHash, grant: &Arc<HttpGrant>, changes: u64) -> bool {
         let mut entries = self.entries();
-        if entries.changes != changes {
+        if entries.changes != changes || entries.tokens.contains_key(&hash) {
             return false;
         }
         if entries.tokens.len() >= MAX_GRANTS {
@@ -299,6 +304,14 @@ impl Site {
             }
         }
         Err(changing())
+    }
+
+    /// Like [`Site::device_caller`], for a device whose grant is cached: it costs no read of the
+    /// store. `None` says nothing of the key.
+    #[must_use]
+    pub fn cached_device_caller(&self, key: Thumbprint) -> Option<Caller> {
+        let grant = self.http_access().entries().devices.get(&key).cloned();
+        grant.map(Caller::over_http)
     }
 
     /// Returns the caller that signed a request with the key of this grant.

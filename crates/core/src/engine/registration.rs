@@ -63,21 +63,36 @@ pub struct RegistrationOrigin {
     pub source: Source,
     /// The device port, or HTTP.
     pub channel: Channel,
+    /// Whether the source is that of the client. It is not if a trusted proxy names no client: the
+    /// proxy gets no penalty for what its clients do.
+    pub is_client: bool,
 }
 
 impl RegistrationOrigin {
     /// A client at the device port.
     #[must_use]
     pub const fn device(source: Source) -> Self {
-        let channel = Channel::Device;
-        Self { source, channel }
+        Self {
+            source,
+            channel: Channel::Device,
+            is_client: true,
+        }
     }
 
-    /// A client of a sealed channel over HTTP.
+    /// A client of a sealed channel over HTTP. `is_client` is `false` if the source is a trusted proxy
+    /// that names no client.
     #[must_use]
-    pub const fn http(source: Source) -> Self {
-        let channel = Channel::Http;
-        Self { source, channel }
+    pub const fn http(source: Source, is_client: bool) -> Self {
+        Self {
+            source,
+            channel: Channel::Http,
+            is_client,
+        }
+    }
+
+    /// The source that a refusal counts against; `None` if the client is unknown.
+    pub(super) fn penalised(&self) -> Option<Source> {
+        self.is_client.then_some(self.source)
     }
 }
 
@@ -141,9 +156,7 @@ impl Site {
             let started = self.challenge(request, holder(first), account, origin, now);
             return started.map_err(|why| self.first_admin_refused(origin, why, now));
         }
-        let presented = self
-            .presented(&token, thumbprint, origin.source, origin.channel, now)
-            .await?;
+        let presented = self.presented(&token, thumbprint, origin, now).await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
         presented.expect(TicketKind::Passphrase, &name).await?;
         if !proof.await {
@@ -250,13 +263,7 @@ impl Site {
         now: Timestamp,
     ) -> Result<Presented<'a>, NotEnrolled> {
         let token = &ticket.token_hash;
-        let presented = self.presented(
-            token,
-            started.thumbprint,
-            started.origin.source,
-            started.origin.channel,
-            now,
-        );
+        let presented = self.presented(token, started.thumbprint, started.origin, now);
         let presented = presented.await?;
         match presented.account.id == account && presented.ticket.id == ticket.id {
             true => Ok(presented),

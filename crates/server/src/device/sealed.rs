@@ -39,7 +39,7 @@ pub(crate) async fn serve(
         Ok((stream, request)) => {
             let (exporter, origin) = (
                 stream.enrolment_exporter(),
-                RegistrationOrigin::http(admitted.source()),
+                RegistrationOrigin::http(admitted.source(), admitted.client().is_some()),
             );
             let dialog =
                 registering::register(stream, &exporter, &request, origin, evicted, &shared);

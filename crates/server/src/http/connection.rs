@@ -19,7 +19,7 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY
 use hyper::http::uri::Authority;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, StatusCode, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -32,6 +32,7 @@ use super::peer::Peer;
 use super::preface::Begun;
 use super::reply::{self, Reply};
 use super::stalled::Stalled;
+use super::untaken::{FollowedBody, Untaken};
 use super::{FIELDS, HEAD, route, upgrade};
 use crate::admission::Admitted;
 use crate::certificate_source::CertificateSource;
@@ -58,9 +59,19 @@ const MAX_UNSENT: usize = 64 * 1024;
 const MAX_PENDING_RESETS: usize = 20;
 /// Requests that the site may have to cancel because they are malformed; one more ends the connection.
 const MAX_FAULTS: usize = 64;
+/// A connection of a trusted proxy carries the requests of many clients, and has so many times the
+/// streams, unread bytes and cancelled requests.
+const PROXIED: u32 = 16;
+const MAX_PROXIED_RESETS: usize = 16 * MAX_PENDING_RESETS;
 /// A client of HTTP/2 must answer a ping within [`PING_TIMEOUT`], this often.
 const PING: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often a connection of HTTP/2 is looked at for responses that its client does not take.
+const LOOK: Duration = Duration::from_secs(10);
+/// A connection without a verified request for so long ends, once no request and no response is under way.
+/// It would keep its place for ever.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// An admitted connection.
 pub(super) struct Connection {
@@ -68,6 +79,12 @@ pub(super) struct Connection {
     pub(super) admitted: Mutex<Admitted>,
     /// Whether a request on it was verified.
     pub(super) authenticated: AtomicBool,
+    /// Whether a request on it was verified since that was looked at last.
+    pub(super) is_used: AtomicBool,
+    /// Requests that run, and responses that are not whole, hold it too.
+    running: Arc<()>,
+    /// The responses over HTTP/2 that the client does not take.
+    untaken: Arc<Untaken>,
     /// The connection becomes a WebSocket.
     pub(super) upgrade: Mutex<Option<upgrade::Accepted>>,
     /// Whether the site itself encrypts it.
@@ -175,6 +192,9 @@ impl Connection {
             address,
             admitted: Mutex::new(admitted),
             authenticated: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
+            running: Arc::default(),
+            untaken: Arc::default(),
             upgrade: Mutex::default(),
             has_tls,
             device,
@@ -197,19 +217,29 @@ async fn http<S>(
     let answering = (connection.clone(), api, shared.clone());
     let service = service_fn(move |request| {
         let (connection, api, shared) = answering.clone();
-        async move { Ok::<_, Infallible>(answer(request, &connection, &api, &shared).await) }
+        let running = connection.running.clone();
+        async move {
+            let reply = answer(request, &connection, &api, &shared).await;
+            let followed = is_http2.then(|| connection.untaken.follow());
+            let reply: Response<_> = reply.map(|body| FollowedBody::new(body, followed, running));
+            Ok::<_, Infallible>(reply)
+        }
     });
     let stream = TokioIo::new(Stalled::new(stream));
+    let (clients, resets) = match shared.proxies().has(connection.address.ip()) {
+        true => (PROXIED, MAX_PROXIED_RESETS),
+        false => (1, MAX_PENDING_RESETS),
+    };
     let done = match is_http2 {
         true => {
             let serving = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .max_concurrent_streams(MAX_STREAMS)
+                .max_concurrent_streams(MAX_STREAMS * clients)
                 .max_header_list_size(MAX_HEADER_LIST)
-                .initial_connection_window_size(MAX_UNREAD)
+                .initial_connection_window_size(MAX_UNREAD * clients)
                 .initial_stream_window_size(MAX_UNREAD)
                 .max_send_buf_size(MAX_UNSENT)
-                .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+                .max_pending_accept_reset_streams(resets)
                 .max_local_error_reset_streams(MAX_FAULTS)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING_TIMEOUT)
@@ -251,7 +281,7 @@ async fn http<S>(
 }
 
 /// Drives a connection to its end. `finish` lets it end after its last response. `None` if it was
-/// evicted.
+/// evicted, or its client does not take the responses.
 async fn drive<C, F>(
     mut serving: Pin<Box<C>>,
     finish: F,
@@ -271,10 +301,30 @@ where
             std::future::pending::<()>().await;
         }
     };
+    let left = async {
+        // A client behind a proxy does not end the connection of the others.
+        let by_all = shared.proxies().has(connection.address.ip());
+        while !connection.untaken.is_left(by_all) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let idle = async {
+        tokio::time::sleep(IDLE).await;
+        while connection.is_used.swap(false, Ordering::Relaxed)
+            || Arc::strong_count(&connection.running) > 1
+        {
+            tokio::time::sleep(IDLE).await;
+        }
+    };
     tokio::select! {
         done = serving.as_mut() => return Some(done),
         () = wait_for_eviction(ended) => return None,
+        () = left => {
+            debug!(peer = %connection.address, "a client of HTTP/2 does not take its responses");
+            return None;
+        }
         () = unauthenticated => {}
+        () = idle => {}
         _ = stop => {}
     }
     finish(serving.as_mut());

@@ -25,6 +25,7 @@ mod preface;
 mod reply;
 mod route;
 mod stalled;
+mod untaken;
 mod upgrade;
 
 use std::convert::Infallible;

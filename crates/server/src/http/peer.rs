@@ -59,6 +59,7 @@ impl Peer {
 
     /// A request of an application was verified.
     pub(super) fn authenticated(&self, shared: &Shared) {
+        self.connection.is_used.store(true, Ordering::Relaxed);
         if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
             // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
             let admitted = self.connection.admitted.lock();

@@ -14,6 +14,7 @@ use crate::accounts::Kind;
 use crate::alarms::{PeerAlarm, SystemAlarm};
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::engine::NotEnrolled;
+use crate::engine::RegistrationOrigin;
 use crate::engine::enrolment::Presented;
 use crate::enrolment::RevocationReason;
 use crate::lockdown::Activity;
@@ -44,10 +45,12 @@ impl Site {
     ) -> Result<(), NotEnrolled> {
         let claimed = Thumbprint(request.claimed_site().0);
         let token = request.token_hash();
-        let channel = Channel::Peer;
-        let presented = self
-            .presented(&token, claimed, source, channel, now)
-            .await?;
+        let origin = RegistrationOrigin {
+            source,
+            channel: Channel::Peer,
+            is_client: true,
+        };
+        let presented = self.presented(&token, claimed, origin, now).await?;
         let (ticket, account) = (&presented.ticket, &presented.account);
         if ticket.kind != TicketKind::Peer || account.kind != Kind::Person {
             return presented.misused(RevocationReason::WrongKind).await;

@@ -122,7 +122,7 @@ impl Site {
         if matches!(opened, Ok(None)) {
             let outcome = AuditOutcome::Failed;
             let refused = Occurrence::of_source(source, Channel::Peer, "peer.connect", outcome);
-            self.refused(source, refused.to(site.to_string()), now);
+            self.refused(Some(source), refused.to(site.to_string()), now);
         }
         opened
     }

@@ -1,5 +1,7 @@
 //! Access tokens: who creates them, what they permit, and when they end.
 
+use std::sync::Arc;
+
 use countersign_core::access::{Caller, Channel};
 use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::Site;
@@ -42,6 +44,26 @@ async fn site() -> TestSite {
 async fn token(test: &TestSite, operations: &[&str]) -> Value {
     let params = json!({ "service": "mailer", "operations": operations });
     test.admin("token.create", params).await
+}
+
+/// Each got a grant of its own, and the one that was not cached stayed valid after a revocation.
+#[tokio::test]
+async fn first_requests_at_once_have_one_grant_which_a_revocation_ends() {
+    let test = site().await;
+    let created = token(&test, &["self.show"]).await;
+    let callers = (0..8).map(|_| {
+        let (site, secret) = (test.site.clone(), secret(&created));
+        tokio::spawn(async move { site.token_caller(&secret, NOW).await })
+    });
+    let mut grants = Vec::new();
+    for caller in callers.collect::<Vec<_>>() {
+        let caller = caller.await.unwrap().unwrap().unwrap();
+        grants.push(caller.grant.unwrap());
+    }
+    assert!(grants.iter().all(|grant| Arc::ptr_eq(grant, &grants[0])));
+    let revoked = json!({ "id": created["id"] });
+    test.admin("token.revoke", revoked).await;
+    assert!(grants.iter().all(|grant| !grant.is_valid(NOW)));
 }
 
 #[tokio::test]

@@ -428,3 +428,22 @@ async fn no_token_and_no_pass_phrase_is_in_the_database() {
     }
     assert!(files > 0);
 }
+
+/// One client of a proxy closed the device port and HTTP to all programs on the machine of the proxy.
+#[tokio::test]
+async fn a_proxy_that_names_no_client_gets_no_penalty_for_wrong_tickets() {
+    let test = TestSite::new().await;
+    let ada = Registrant::new();
+    let (_, request) = ada.request(&Token::generate(&mut SystemEntropy), ADA);
+    for (is_client, is_penalised) in [(false, false), (true, true)] {
+        for _ in 0..64 {
+            let proof = async { request.verify(&EXPORTER).ok() };
+            let origin = RegistrationOrigin::http(DEVICE_SOURCE, is_client);
+            let begun = test.site.begin_registration(&request, proof, origin, NOW);
+            assert!(is_refused(&begun.await));
+        }
+        let penalties = test.site.throttle().penalties();
+        let until = penalties.refused_until(DEVICE_SOURCE, NOW);
+        assert_eq!(until.is_some(), is_penalised);
+    }
+}

@@ -3,7 +3,8 @@
 //! ```text
 //! authorization: Bearer cst_… ─▶ checksum ─▶ hash ─▶ grant of the token, if it is cached
 //!                                ─▶ turn ─▶ grant of the token from the store
-//! certificate of the client   ─▶ grant of the device with its key
+//! certificate of the client   ─▶ no page ─▶ grant of the device with its key, if it is cached
+//!                                ─▶ turn ─▶ grant of the device from the store
 //! signature, signature-input  ─▶ form ─▶ turn at public-key work ─▶ grant of the key ─▶ signature
 //!                                ─▶ time ─▶ nonce is new; the content is compared when it was read
 //! ```
@@ -45,6 +46,9 @@ const WINDOW: ReplayWindow = ReplayWindow {
     past: MAX_AGE * 1_000,
     ahead: AHEAD * 1_000,
 };
+
+/// A browser sends one of these fields with each request of a page that could have an effect.
+const PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
 
 /// The nonces of signed requests.
 pub(super) struct Nonces(Mutex<ReplayCache>);
@@ -88,6 +92,11 @@ pub(super) async fn sender(
     let signature = single(&head.headers, "signature")?;
     let input = single(&head.headers, "signature-input")?;
     if let Some(key) = peer.device() {
+        // A browser presents the key of its person for every page, also when the page must not read
+        // the response.
+        if PAGE.iter().any(|field| head.headers.contains_key(*field)) {
+            return Err(Problem::sent_by_a_page());
+        }
         return match (authorization, input, signature) {
             (None, None, None) => of_device(key, peer, shared).await,
             _ => Err(Problem::bad_request(
@@ -179,8 +188,17 @@ async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Send
     if !shared.site.permits(Activity::DeviceConnection) {
         return Err(Problem::lockdown());
     }
-    let found = shared.site.device_caller(key, peer.source).await;
-    match log_trouble(found).map_err(|_| Problem::busy())? {
+    let found = match shared.site.cached_device_caller(key) {
+        Some(caller) => Some(caller),
+        None => {
+            // A read of the store, as that of a token.
+            let turn = shared.logins.turn(peer.network()).await;
+            let _turn = turn.ok_or_else(Problem::busy)?;
+            let read = shared.site.device_caller(key, peer.source).await;
+            log_trouble(read).map_err(|_| Problem::busy())?
+        }
+    };
+    match found {
         Some(caller) => {
             peer.authenticated(shared);
             let signature = None;

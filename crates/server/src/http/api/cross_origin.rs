@@ -25,7 +25,8 @@ pub(super) fn permitted(headers: &HeaderMap, site: &Site) -> Option<HeaderValue>
 }
 
 /// Adds the fields that let a page with a permitted origin read a response. Credentials of the
-/// browser, such as cookies, are never allowed: the API has none.
+/// browser are never allowed: the API has no cookies, and refuses a page on a connection with the key
+/// of a device. That a page must not read a response would not keep its request from having an effect.
 pub(super) fn allow(reply: &mut HeaderMap, origin: Option<HeaderValue>) {
     reply.append(VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {

@@ -33,11 +33,13 @@ use hyper::http::request::Parts;
 use serde::Deserialize;
 use tokio::time::{Sleep, sleep};
 
+use super::super::Peer;
 use super::super::body::ReplyBody;
 use super::super::reply::Reply;
 use super::credential::Sender;
 use super::problem::Problem;
 use super::request::single;
+use crate::admission::Held;
 use crate::clock;
 use crate::events::{Next, Reader, Writer};
 use crate::shared::Shared;
@@ -76,7 +78,7 @@ struct Parameters {
 pub(super) async fn open(
     head: &Parts,
     entry: &Entry,
-    sender: &Sender,
+    (sender, peer): (&Sender, &Peer),
     query: &[(String, String)],
     shared: &Shared,
 ) -> Result<Reply, Problem> {
@@ -98,6 +100,15 @@ pub(super) async fn open(
     let after = last_event_id(&head.headers)?.or(asked.after);
     let grant = caller.grant.as_ref();
     let grant = grant.ok_or_else(|| Problem::not_authenticated(true))?;
+    let place = match peer.is_proxied(shared) {
+        true => Some(
+            shared
+                .proxied_streams
+                .hold(grant.account)
+                .ok_or_else(Problem::too_many_requests)?,
+        ),
+        false => None,
+    };
     let limits = shared.limits();
     let limits = EventStreamLimits {
         total: limits.event_streams,
@@ -112,7 +123,7 @@ pub(super) async fn open(
     })?;
     let stream = EventStream::new(
         site.clone(),
-        id,
+        (id, place),
         queue,
         grant.expires(),
         after.or(Some(newest)),
@@ -168,6 +179,8 @@ pub(in super::super) struct EventStream {
     site: Site,
     id: EventStreamId,
     queue: Reader<IdentifiedEvent>,
+    /// The place of its account among the streams through trusted proxies.
+    _place: Option<Held>,
     /// When the credential expires.
     expires: Option<Timestamp>,
     /// Fires at the next heartbeat, or when the credential expires.
@@ -180,7 +193,7 @@ pub(in super::super) struct EventStream {
 impl EventStream {
     fn new(
         site: Site,
-        id: EventStreamId,
+        (id, place): (EventStreamId, Option<Held>),
         queue: Reader<IdentifiedEvent>,
         expires: Option<Timestamp>,
         begins: Option<EventId>,
@@ -188,6 +201,7 @@ impl EventStream {
         Self {
             site,
             id,
+            _place: place,
             queue,
             expires,
             timer: Box::pin(sleep(until_next(expires))),

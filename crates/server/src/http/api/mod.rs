@@ -173,7 +173,7 @@ async fn call(
         // It has a limit of its own.
         drop(running);
         request::expect_no_body(&body)?;
-        return event_stream::open(head, entry, sender, &query, shared).await;
+        return event_stream::open(head, entry, (sender, peer), &query, shared).await;
     }
     let (text, content) = read(&head.headers, body, entry, shared).await?;
     if sender.is_signed() && content.is_some() {

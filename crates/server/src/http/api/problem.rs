@@ -141,6 +141,16 @@ impl Problem {
         )
     }
 
+    /// A page in a browser could use a key that the browser has.
+    pub(super) fn sent_by_a_page() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "sent_by_a_page",
+            "a browser sent the request with the key of a device, perhaps for a page of another site",
+            "use the key of a device in a program that is no browser; a page uses an access token",
+        )
+    }
+
     /// A lockdown of the site refuses every operation over HTTP.
     pub(super) fn lockdown() -> Self {
         let problem = Self::new(

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::client::Program;
+use crate::trusted::on_this_machine;
 
 /// An open stream.
 struct Stream {
@@ -297,6 +298,29 @@ async fn streams_are_limited_for_an_account_and_in_all() {
     assert_eq!(Stream::ask(&robot, "", &[]).await.status(), 429);
     let (_third, _) = Stream::open(&maria, &[]).await;
     assert_eq!(Stream::ask(&maria, "", &[]).await.status(), 503);
+    drop(first);
+    time::until(async || served.site.events().streams() == 2).await;
+    let (_fourth, _) = Stream::open(&robot, &[]).await;
+}
+
+/// Streams of one account took every connection of the proxy, which are never evicted, so that no
+/// request of others reached the site.
+#[tokio::test]
+async fn streams_through_a_proxy_leave_connections_to_requests() {
+    let limits = Limits {
+        proxied_connections: 32,
+        ..Limits::default()
+    };
+    let builder = TestSite::builder().maria().limits(limits);
+    let served = builder.proxies(on_this_machine(false)).serve().await;
+    let robot = robot(&served).await;
+    let (first, _) = Stream::open(&robot, &[]).await;
+    let (_second, _) = Stream::open(&robot, &[]).await;
+    assert_eq!(Stream::ask(&robot, "", &[]).await.status(), 429);
+    assert_eq!(robot.call("GET", "/events", "").await.status, 200);
+    let session = served.maria().await;
+    let maria = Program::maria(&served, &session, &["event.list".to_owned()]).await;
+    let (_third, _) = Stream::open(&maria, &[]).await;
     drop(first);
     time::until(async || served.site.events().streams() == 2).await;
     let (_fourth, _) = Stream::open(&robot, &[]).await;

@@ -1,12 +1,15 @@
 //! HTTP/2: with prior knowledge on this machine. The frames are written here, so that they can be wrong.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Program;
+use crate::trusted::on_this_machine;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -75,6 +78,20 @@ impl Http2 {
                 _ => {}
             }
         }
+    }
+}
+
+impl Http2 {
+    /// How long the connection lasts from this moment on, while the client answers pings.
+    async fn lasted(mut self, began: Instant) -> Duration {
+        let ended = tokio::spawn(async move {
+            while self.next().await.is_some_and(|frame| frame.kind != GOAWAY) {}
+        });
+        while !ended.is_finished() {
+            time::pass(Duration::from_secs(5)).await;
+            time::settle().await;
+        }
+        clock::monotonic() - began
     }
 }
 
@@ -248,6 +265,71 @@ async fn a_connection_of_http_2_has_a_limited_number_of_requests() {
     assert_eq!(refused.flags, 0);
     drop(client);
     time::until(async || served.site.events().streams() == 0).await;
+}
+
+/// The limits of one client closed the connection of a proxy to all clients behind it.
+#[tokio::test]
+async fn a_connection_of_a_proxy_carries_the_requests_of_many_clients() {
+    let builder = TestSite::builder().proxies(on_this_machine(false));
+    let served = builder.serve().await;
+    let mut client = Http2::connect(&served).await;
+    for number in 0..64 {
+        client.request(2 * number + 1, &GET).await;
+        let cancel = 8_u32.to_be_bytes();
+        client.send(RST_STREAM, 0, 2 * number + 1, &cancel).await;
+    }
+    client.request(129, &GET).await;
+    loop {
+        let frame = client.next().await.unwrap();
+        assert_ne!(frame.kind, GOAWAY);
+        if frame.stream == 129 {
+            assert_eq!((frame.kind, frame.payload[0]), (HEADERS, OK));
+            break;
+        }
+    }
+}
+
+/// Flow control kept responses, and the places that they take, for as long as the client answered pings.
+#[tokio::test]
+async fn a_client_of_http_2_that_takes_no_response_loses_its_connection() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut client = Http2::connect(&served).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE = 0.
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).await;
+    let call = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "site.example"),
+        (":path", "/api/v1/self"),
+        ("authorization", &credential),
+    ];
+    let began = clock::monotonic();
+    client.request(1, &call).await;
+    assert_eq!(client.next().await.unwrap().payload[0], OK);
+    let lasted = client.lasted(began).await.as_secs();
+    assert!((60..600).contains(&lasted), "{lasted} s");
+}
+
+/// One request with a credential kept the connection for as long as the client answered pings.
+#[tokio::test]
+async fn a_connection_without_requests_ends() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["self.show"]).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut client = Http2::connect(&served).await;
+    let call = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "site.example"),
+        (":path", "/api/v1/self"),
+        ("authorization", &credential),
+    ];
+    let began = clock::monotonic();
+    client.request(1, &call).await;
+    assert_eq!(client.next().await.unwrap().payload[0], OK);
+    assert!(client.lasted(began).await >= Duration::from_secs(600));
 }
 
 #[tokio::test]

@@ -287,6 +287,15 @@ async fn a_device_calls_the_api_with_its_key_and_has_no_rights_of_a_role() {
     let both = format!("authorization: Bearer {token}\r\n");
     let (status, problem) = call(&mut stream, "/self", &both).await;
     assert_eq!((status, &problem["field"]), (400, &json!("authorization")));
+    // A page in a browser that has the key.
+    for field in [
+        "origin: https://page.example",
+        "origin: null",
+        "sec-fetch-site: cross-site",
+    ] {
+        let (status, problem) = call(&mut stream, "/self", &format!("{field}\r\n")).await;
+        assert_eq!((status, &problem["code"]), (403, &json!("sent_by_a_page")));
+    }
     // Another key, and none.
     let other = Arc::new(TestDevice::new().identity);
     let mut unknown = secured.connect(Some(&other)).await;
