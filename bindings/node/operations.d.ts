@@ -4289,7 +4289,7 @@ export interface Operations {
       };
       /** The level of the lockdown of the site; absent if there is none. */
       lockdown?: "enrolment" | "logins" | "all" | null | undefined;
-      /** How many accounts and applications are in lockdown; shown to admins only. */
+      /** How many accounts, applications and peers are in lockdown; shown to admins only. */
       locked_down?: number | null | undefined;
       /** Whether the site is sealed: its key has not been unsealed since it started. */
       sealed: boolean;

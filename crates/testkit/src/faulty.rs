@@ -12,7 +12,7 @@ use countersign_core::alarms::{
     Alarm, AlarmKey, Delivery, DeliveryChannel, Raiser, Recipient, Target,
 };
 use countersign_core::applications::{Application, ApplicationId};
-use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
+use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead, StoredSignature};
 use countersign_core::devices::Device;
 use countersign_core::enrolment::EnrolmentTicket;
 use countersign_core::id::{
@@ -31,7 +31,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::TokenHash;
 use countersign_proto::name::{AccountName, Zone};
-use countersign_proto::peer::{SignedAuditHead, WitnessedHead};
+use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 /// A fault of a commit.
@@ -247,5 +247,5 @@ delegate! { AuditLog {
     audit(page: &Page<u64>) -> Vec<AuditEntry>;
     audit_search(search: &AuditSearch) -> Vec<AuditEntry>;
     audit_head() -> ChainHead;
-    audit_signatures(limit: u32) -> Vec<SignedAuditHead>;
+    audit_signatures(limit: u32) -> Vec<StoredSignature>;
 } }

@@ -25,10 +25,13 @@
 //! client can repeat without limit are counted first: see [`coalesced`].
 
 pub mod coalesced;
+mod signature;
 
 use countersign_crypto::hash::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use signature::StoredSignature;
 
 use crate::access::{Caller, Channel};
 use crate::id::AccountId;

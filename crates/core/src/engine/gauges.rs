@@ -16,7 +16,7 @@ pub struct Gauges {
     pub devices: usize,
     /// Open connections with peers.
     pub peers: usize,
-    /// Accounts and applications in lockdown.
+    /// Accounts, applications and peers in lockdown.
     pub locked_down: usize,
     /// Sources and networks with a penalty.
     pub penalties: usize,

@@ -26,6 +26,12 @@ pub(crate) struct SignedLog {
     pub(crate) differs: Option<u64>,
 }
 
+impl SignedLog {
+    fn differs_at(&mut self, seq: u64) {
+        self.differs = Some(self.differs.map_or(seq, |first| first.min(seq)));
+    }
+}
+
 impl Site {
     /// Signs the end of the audit log after this set, if the set changes lockdowns, unseals the site
     /// or replaces its key. `None` otherwise, and while the site is sealed.
@@ -73,7 +79,11 @@ impl Site {
     pub(crate) async fn signed_log(&self) -> Result<SignedLog, StoreError> {
         let events = self.key_events();
         let mut log = SignedLog::default();
-        for signed in self.store().audit_signatures(MAX_SIGNATURES).await? {
+        for stored in self.store().audit_signatures(MAX_SIGNATURES).await? {
+            let Some(signed) = stored.head else {
+                log.differs_at(stored.seq);
+                continue;
+            };
             let head = signed.head();
             let mut signers = events.iter().map(SignedKeyEvent::event);
             let signer = signers
@@ -91,7 +101,7 @@ impl Site {
                     .filter(|newest| newest.seq > head.seq)
                     .or(Some(*head));
             } else {
-                log.differs = Some(log.differs.map_or(head.seq, |first| first.min(head.seq)));
+                log.differs_at(head.seq);
             }
         }
         Ok(log)

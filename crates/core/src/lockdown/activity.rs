@@ -18,7 +18,9 @@ pub enum LockdownLevel {
     Enrolment,
     /// No new logins and no tickets either. Open sessions continue.
     Logins,
-    /// Only the local admin socket is served. Every session and connection ends.
+    /// Only the local admin socket acts. Every session and connection ends. Over HTTP, what is the
+    /// same at every site is still served: the files of the console, the documents of the API and
+    /// `OPTIONS`; so is the health listener.
     All,
 }
 

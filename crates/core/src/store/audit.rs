@@ -1,10 +1,9 @@
 //! Reading the audit log.
 
 use async_trait::async_trait;
-use countersign_proto::peer::SignedAuditHead;
 
 use super::StoreError;
-use crate::audit::{AuditEntry, AuditSearch, ChainHead};
+use crate::audit::{AuditEntry, AuditSearch, ChainHead, StoredSignature};
 use crate::page::Page;
 
 /// Reads the audit log.
@@ -21,6 +20,7 @@ pub trait AuditLog: Send + Sync {
     async fn audit_head(&self) -> Result<ChainHead, StoreError>;
 
     /// Returns the signatures of the site over its own log, the newest first: at most
-    /// [`MAX_SIGNATURES`](crate::audit::MAX_SIGNATURES).
-    async fn audit_signatures(&self, limit: u32) -> Result<Vec<SignedAuditHead>, StoreError>;
+    /// [`MAX_SIGNATURES`](crate::audit::MAX_SIGNATURES). Those that an attacker changed are among
+    /// them, so that they are found.
+    async fn audit_signatures(&self, limit: u32) -> Result<Vec<StoredSignature>, StoreError>;
 }

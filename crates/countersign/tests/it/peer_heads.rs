@@ -7,6 +7,7 @@ use countersign_store::SqliteStore;
 use serde_json::Value;
 use sqlx::Connection;
 
+use crate::applications::register_applications;
 use crate::peers::Side;
 
 /// Exit code of a verification that found a problem.
@@ -158,4 +159,54 @@ fn a_rewritten_log_is_found_by_the_peer_that_saw_the_other_one() {
     assert_eq!(differs["problem"], "altered");
     assert!(differs["entry"].as_u64() <= confirmed);
     assert!(witness(&result, "c.example")["differs"].is_null());
+}
+
+/// The site signs its log after each change of lockdowns, so that no peer is needed to find that an entry of
+/// one was changed.
+#[test]
+fn a_log_whose_entry_of_a_lockdown_was_rewritten_is_found_without_asking_a_peer() {
+    let mut ada = Side::new("a.example", "ada", 4758);
+    let bob = Side::new("b.example", "bob", 4759);
+    bob.join(&ada);
+    register_applications(&ada.site);
+    assert_eq!(ada.site.run(&["key", "new", "--out", "robot.key"]).code, 0);
+    ada.succeeds(&[
+        "service",
+        "create",
+        "robot",
+        "--public-key",
+        "robot.key.pub",
+    ]);
+    let lockdowns = [
+        &["app", "billing"][..],
+        &["service", "robot"],
+        &["peer", "b.example"],
+        &["site", "--level", "logins"],
+    ];
+    for target in lockdowns {
+        ada.succeeds(&[&["lockdown"][..], target, &["--yes"]].concat());
+    }
+    assert_eq!(ada.site.run(&["audit", "verify"]).code, 0);
+    for target in lockdowns.into_iter().rev() {
+        let operation = format!("lockdown.{}", target[0]);
+        let mut imposed = 0;
+        ada.site.kill();
+        ada.rewrite(|mut entries| {
+            let mut last = entries.iter_mut().rev();
+            let entry = last.find(|entry| entry.draft.operation == operation);
+            let entry = entry.unwrap();
+            entry.draft.target = Some("another".to_owned());
+            imposed = entry.seq;
+            entries
+        });
+        ada.start();
+        let output = ada.site.run(&["audit", "verify", "--json"]);
+        let result = output.json();
+        assert_eq!(
+            (output.code, &result["broken"]),
+            (PROBLEMS, &Value::Null),
+            "{operation}"
+        );
+        assert_eq!(result["unlike_signed"], imposed, "{operation}");
+    }
 }

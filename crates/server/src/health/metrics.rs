@@ -50,7 +50,7 @@ fn site(page: &mut Exposition, health: &Health, observed: &Observation) {
     }
     let help = "Open connections with peers.";
     page.gauge("countersign_peer_connections", help, gauges.peers);
-    let help = "Accounts and applications in lockdown.";
+    let help = "Accounts, applications and peers in lockdown.";
     page.gauge("countersign_locked_down", help, gauges.locked_down);
     let help = "Sources and networks that are rejected because they misbehaved.";
     page.gauge("countersign_penalties", help, gauges.penalties);

@@ -204,6 +204,46 @@ async fn a_lockdown_refuses_ticket_requests_and_the_highest_level_all_of_http() 
     served.stop().await;
 }
 
+/// The documents of the API and `OPTIONS` are the same at every site. Everything that acts is refused.
+#[tokio::test]
+async fn at_the_highest_level_every_path_of_http_is_refused_but_documents_and_options() {
+    let served = site().serve().await;
+    let ask = async |method: &str, target: &str| request(&served, method, target, b"").await;
+    lock_down(&served, LockdownLevel::All).await;
+    let document = ask("GET", "/api/v1/openapi.json").await;
+    assert_eq!(document.status, 200);
+    let document: Value = serde_json::from_str(&document.body).unwrap();
+    let mut refused = vec![
+        (
+            "GET".to_owned(),
+            "/authenticate?authRequest=%7B%7D".to_owned(),
+        ),
+        ("POST".to_owned(), "/authenticate".to_owned()),
+        (
+            "GET".to_owned(),
+            "/clock?nonce=AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+        ),
+        ("GET".to_owned(), "/.well-known/countersign".to_owned()),
+    ];
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let operations = operations.as_object().unwrap().keys();
+        let methods = operations.filter(|name| *name != "parameters");
+        // The names of parameters are as good as other values.
+        let target = format!("/api/v1{}", path.replace(['{', '}'], ""));
+        refused.extend(methods.map(|method| (method.to_ascii_uppercase(), target.clone())));
+    }
+    assert!(refused.len() > 90, "{}", refused.len());
+    for (method, target) in refused {
+        let answer = ask(&method, &target).await;
+        assert_eq!(answer.status, 503, "{method} {target}: {}", answer.body);
+        assert!(answer.body.contains("lockdown"), "{}", answer.body);
+        assert_eq!(ask("OPTIONS", &target).await.status, 204, "{target}");
+    }
+    // The login over the WebSocket is refused; a request without the fields of one is answered as ever.
+    assert_eq!(ask("GET", "/session").await.status, 426);
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn a_lockdown_is_in_force_after_a_restart_of_the_server() {
     let served = site().maria().serve().await;

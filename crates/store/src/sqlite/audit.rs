@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use countersign_core::access::Channel;
 use countersign_core::audit::{
     Actor, AuditDraft, AuditEntry, AuditOutcome, AuditSearch, ChainHead, MAX_SIGNATURES,
+    StoredSignature,
 };
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
@@ -64,15 +65,34 @@ impl AuditLog for SqliteStore {
         head(&self.readers).await
     }
 
-    async fn audit_signatures(&self, limit: u32) -> Result<Vec<SignedAuditHead>, StoreError> {
-        let query = sqlx::query("SELECT head FROM audit_signature ORDER BY seq DESC LIMIT ?");
+    async fn audit_signatures(&self, limit: u32) -> Result<Vec<StoredSignature>, StoreError> {
+        let query = sqlx::query("SELECT seq, head FROM audit_signature ORDER BY seq DESC LIMIT ?");
         many(&self.readers, query.bind(limit), |columns| {
-            let head = SignedAuditHead::from_bytes(columns.take()?);
-            head.map_err(|error| damaged(&error))
+            // A row that cannot be read was changed. It is no error: its number names what differs.
+            let seq = columns.number().unwrap_or_default();
+            let head: &[u8] = columns.take().unwrap_or_default();
+            Ok(StoredSignature::read(seq, head))
         })
         .await
     }
 }
+
+/// A row whose number is that of its head, whose bytes from 41 on have it.
+macro_rules! whole {
+    () => {
+        "hex(substr(head, 41, 8)) = printf('%016X', seq)"
+    };
+}
+
+/// The rows of the oldest signatures. An attacker may have stored an old head under great numbers: such
+/// rows push out no signature, and stay, so that they are found.
+const FORGET: &str = concat!(
+    "DELETE FROM audit_signature WHERE ",
+    whole!(),
+    " AND (seq, head) NOT IN (SELECT seq, head FROM audit_signature WHERE ",
+    whole!(),
+    " ORDER BY seq DESC LIMIT ?)"
+);
 
 /// Stores signatures over the log, and forgets the oldest ones above the limit.
 pub(super) async fn sign(
@@ -87,9 +107,7 @@ pub(super) async fn sign(
         row.put(signed.to_bytes())
     })
     .await?;
-    let forget = "DELETE FROM audit_signature WHERE (seq, head) NOT IN \
-                  (SELECT seq, head FROM audit_signature ORDER BY seq DESC LIMIT ?)";
-    let forget = sqlx::query(forget).bind(MAX_SIGNATURES);
+    let forget = sqlx::query(FORGET).bind(MAX_SIGNATURES);
     forget.execute(connection).await.map(|_| ())
 }
 

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by stopping"
 )]
 
+mod attacked;
 mod disk;
 mod outbox;
 mod sealed_data;

@@ -157,6 +157,7 @@ impl Site {
         if peer.known.keys().signing != key || self.suspend_if_overdue(peer.site(), now).await? {
             return Ok(None);
         }
+        self.follows_again(peer.site());
         self.register_peer(&peer, PeerDirection::Incoming, cut, now)
             .await
     }

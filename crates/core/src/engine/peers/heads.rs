@@ -112,7 +112,7 @@ impl Site {
     }
 
     /// All peers, tombstones included.
-    pub(super) async fn all_peers(&self) -> Result<Vec<Peer>, StoreError> {
+    pub(crate) async fn all_peers(&self) -> Result<Vec<Peer>, StoreError> {
         let page = Page {
             after: None,
             limit: u32::try_from(MAX_PEERS).unwrap_or(u32::MAX),

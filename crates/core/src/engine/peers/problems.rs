@@ -167,6 +167,15 @@ impl Site {
         }
     }
 
+    /// This site followed the newest key of a peer that connected. Whether this site can reach the
+    /// peer is another question.
+    pub(super) fn follows_again(&self, site: SiteId) {
+        if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
+            let waited = |(problem, _): &mut _| *problem == PeerProblem::NewKeysWait;
+            problems.reach.take_if(waited);
+        }
+    }
+
     /// The peer is not active any more.
     pub(super) fn forget_problems(&self, site: SiteId) {
         lock(&self.peering().problems).remove(&site);

@@ -428,7 +428,7 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let damaged = context.site().store().damaged_application(&id).await?;
     let (deletion, void) = match &damaged {
         Some(_) => {
-            let void = vec![withdrawn::of_damaged(&context, &id)?];
+            let void = withdrawn::of_damaged(&context, &id).await?;
             (Change::DeleteDamagedApplication(id.clone()), void)
         }
         None => {

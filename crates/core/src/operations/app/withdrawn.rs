@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use countersign_proto::broker::v2::foreign::ForeignName;
 use serde_json::json;
 
 use super::relations::no_longer_called;
 use crate::access::Role;
 use crate::applications::{Application, ApplicationId};
 use crate::engine::{Context, Refusal};
+use crate::peers::Peer;
 use crate::sessions::Audience;
 use crate::store::Notice;
 
@@ -68,10 +70,25 @@ async fn no_longer_callers(
     consumers.iter().map(notice).collect()
 }
 
-/// Returns the notice of an application that cannot be read. Which applications it could call is not
-/// known, so the services of all are told.
-pub(super) fn of_damaged(context: &Context, id: &ApplicationId) -> Result<Notice, Refusal> {
+/// Returns the notices of an application that cannot be read. Which applications it could call is not
+/// known, so the services of all are told, and every active peer.
+pub(super) async fn of_damaged(
+    context: &Context,
+    id: &ApplicationId,
+) -> Result<Vec<Notice>, Refusal> {
     let to = Audience::Role(Role::Service);
-    let data = json!({ "app": id, "at": context.now() });
-    Ok(Notice::event(to, "broker", "tickets_void", &data)?)
+    let at = context.now();
+    let data = json!({ "app": id, "at": at });
+    let mut notices = vec![Notice::event(to, "broker", "tickets_void", &data)?];
+    let site = context.site();
+    // An application without such a name gets no tickets of peers.
+    if let Ok(consumer) = ForeignName::new(id.as_str(), &site.zone()) {
+        let peers = site.all_peers().await?.into_iter().filter(Peer::is_active);
+        notices.extend(peers.map(|peer| Notice::VoidAtPeer {
+            peer: peer.site(),
+            consumer: consumer.clone(),
+            at,
+        }));
+    }
+    Ok(notices)
 }

@@ -76,7 +76,7 @@ struct Status {
     /// The level of the lockdown of the site; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     lockdown: Option<LockdownLevel>,
-    /// How many accounts and applications are in lockdown; shown to admins only.
+    /// How many accounts, applications and peers are in lockdown; shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     locked_down: Option<usize>,
     /// How many sessions are open; shown to admins only.
@@ -263,7 +263,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
     }
     if let Some(number @ 1..) = status.locked_down {
         output.push_str(&format!(
-            "\naccounts and applications in lockdown: {number}; `lockdown status`"
+            "\naccounts, applications and peers in lockdown: {number}; `lockdown status`"
         ));
     }
     match (&status.enrolment_address, &status.device_address) {

@@ -4,12 +4,14 @@ use async_trait::async_trait;
 use countersign_proto::peer::SignedAuditHead;
 
 use super::MemoryStore;
-use crate::audit::{AuditDraft, AuditEntry, AuditFilter, AuditSearch, ChainHead, MAX_SIGNATURES};
+use crate::audit::{
+    AuditDraft, AuditEntry, AuditFilter, AuditSearch, ChainHead, MAX_SIGNATURES, StoredSignature,
+};
 use crate::page::Page;
 use crate::store::{AuditLog, StoreError};
 
 #[derive(Debug, Default)]
-pub(super) struct AuditRows(pub(super) Vec<AuditEntry>, Vec<SignedAuditHead>);
+pub(super) struct AuditRows(pub(super) Vec<AuditEntry>, pub(super) Vec<StoredSignature>);
 
 impl AuditRows {
     /// Appends an entry and returns its number.
@@ -22,7 +24,7 @@ impl AuditRows {
 
     /// Stores a signature, and forgets the oldest one above the limit.
     pub(super) fn sign(&mut self, signed: SignedAuditHead) {
-        self.1.push(signed);
+        self.1.push(signed.into());
         let above = self.1.len().saturating_sub(MAX_SIGNATURES as usize);
         self.1.drain(..above);
     }
@@ -82,7 +84,7 @@ impl AuditLog for MemoryStore {
         self.read(|rows| rows.audit.head()).await
     }
 
-    async fn audit_signatures(&self, limit: u32) -> Result<Vec<SignedAuditHead>, StoreError> {
+    async fn audit_signatures(&self, limit: u32) -> Result<Vec<StoredSignature>, StoreError> {
         self.read(|rows| {
             let newest_first = rows.audit.1.iter().rev();
             newest_first.take(limit as usize).copied().collect()

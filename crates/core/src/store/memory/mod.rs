@@ -19,7 +19,7 @@ use std::task::Poll;
 use async_trait::async_trait;
 
 use super::{Change, ChangeSet, Committed, Effects, Observer, Store, StoreCopy, StoreError};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, StoredSignature};
 use crate::enrolment::TicketState;
 use access_tokens::AccessTokenRows;
 use accounts::AccountRows;
@@ -94,6 +94,12 @@ impl MemoryStore {
     /// Changes the audit log without updating its chain, as an attacker with access to a file can.
     pub fn forge_audit(&self, forge: impl FnOnce(&mut Vec<AuditEntry>)) {
         forge(&mut self.rows().audit.0);
+    }
+
+    /// Changes the signatures of the site over its audit log, oldest first, as an attacker with
+    /// access to a file can.
+    pub fn forge_signatures(&self, forge: impl FnOnce(&mut Vec<StoredSignature>)) {
+        forge(&mut self.rows().audit.1);
     }
 
     /// Removes a setting without an audit entry, like a setting that a site of an earlier version

@@ -124,3 +124,31 @@ async fn new_keys_above_the_limit_of_this_site_are_no_fault_of_the_peer() {
     assert!(reached(&ninth, now.plus_seconds(3_600)).await);
     assert_eq!(show(&test).await.1["trouble"], Value::Null);
 }
+
+/// Only a connection in the other direction ended the problem, so that it lasted at a site which is
+/// called and does not call.
+#[tokio::test]
+async fn new_keys_are_not_waited_for_any_more_once_the_peer_has_connected_with_them() {
+    let (test, peer) = with_peer().await;
+    let now = test.now();
+    let mut newest = (*peer).clone();
+    for _ in 0..8 {
+        newest = newest.rotated();
+        let connection = newest.connect(&test.site, now).await.unwrap();
+        test.site.close_peer(&connection);
+    }
+    let ninth = newest.rotated();
+    assert!(ninth.connect(&test.site, now).await.is_none());
+    assert_eq!(show(&test).await.1["trouble"]["state"], "new_keys_wait");
+    let later = now.plus_seconds(3_600);
+    let connection = ninth.connect(&test.site, later).await.unwrap();
+    test.site.close_peer(&connection);
+    assert_eq!(show(&test).await.1["trouble"], Value::Null);
+
+    // Whether this site can reach the peer is another question.
+    let why = "no route".to_owned();
+    let problem = PeerProblem::Unreachable { why };
+    test.site.peer_problem(peer.known().id(), problem, later);
+    assert!(ninth.connect(&test.site, later).await.is_some());
+    assert_eq!(show(&test).await.1["trouble"]["state"], "unreachable");
+}

@@ -1,9 +1,13 @@
 //! The signatures of the site over the entries of lockdowns in its audit log.
 
 use countersign_core::access::Caller;
+use countersign_core::audit::{AuditDraft, AuditEntry, ChainHead, StoredSignature};
 use countersign_core::engine::Site;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_crypto::site_key_slots::SlotSecret;
 use countersign_proto::operation::{Code, Operation};
+use countersign_proto::peer::{AuditHead, SignedAuditHead};
 use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -14,6 +18,17 @@ async fn verified(site: &Site) -> (String, Value) {
     let outcome = site.run(&Caller::admin_socket(), &operation, NOW).await;
     let data = serde_json::from_str(outcome.data.get()).unwrap();
     (outcome.output, data)
+}
+
+/// Makes the chain of these entries whole, as an attacker does who keeps some of them.
+fn chain_again(entries: &mut Vec<AuditEntry>, keeps: impl Fn(&AuditDraft) -> bool) {
+    let mut head = ChainHead::EMPTY;
+    let drafts = entries.drain(..).map(|entry| entry.draft);
+    let forged: Vec<_> = drafts
+        .filter(keeps)
+        .map(|draft| head.append(draft))
+        .collect();
+    *entries = forged;
 }
 
 /// The number of the last entry of an operation.
@@ -88,13 +103,10 @@ async fn a_log_that_was_rewritten_after_it_was_signed_is_found() {
         .await;
     let imposed = entry(&test, "lockdown.site").await;
     test.admin("lockdown.lift", json!({ "site": true })).await;
-    test.memory().forge_audit(|entries| {
-        let mut head = countersign_core::audit::ChainHead::EMPTY;
-        let drafts = entries.drain(..).map(|entry| entry.draft);
-        let kept = drafts.filter(|draft| draft.operation != "lockdown.site");
-        let forged: Vec<_> = kept.map(|draft| head.append(draft)).collect();
-        *entries = forged;
-    });
+    let forge = |entries: &mut _| {
+        chain_again(entries, |draft| draft.operation != "lockdown.site");
+    };
+    test.memory().forge_audit(forge);
     let (text, data) = verified(&test.site).await;
     assert_eq!(data["broken"], Value::Null, "the chain itself is whole");
     assert_eq!(
@@ -105,6 +117,72 @@ async fn a_log_that_was_rewritten_after_it_was_signed_is_found() {
         text.contains(&format!("entry {imposed} is not as the site signed it")),
         "{text}"
     );
+}
+
+/// The rest of the chain is whole.
+#[tokio::test]
+async fn a_log_without_its_signed_tail_is_found() {
+    let test = TestSite::new().await;
+    test.admin("lockdown.site", json!({ "level": "logins" }))
+        .await;
+    let imposed = entry(&test, "lockdown.site").await;
+    test.memory().forge_audit(|entries| {
+        entries.retain(|entry| entry.seq < imposed);
+    });
+    let (_, data) = verified(&test.site).await;
+    assert_eq!(data["broken"], Value::Null);
+    assert_eq!(
+        (&data["intact"], &data["unlike_signed"]),
+        (&json!(false), &json!(imposed))
+    );
+}
+
+/// An attacker with access to the database replaces the last signature.
+#[tokio::test]
+async fn a_signature_that_the_site_did_not_make_is_found() {
+    let altered = |stored: StoredSignature| {
+        let mut bytes = stored.head.unwrap().to_bytes();
+        *bytes.last_mut().unwrap() ^= 1;
+        StoredSignature::read(stored.seq, &bytes)
+    };
+    let unknown_event = |stored: StoredSignature| {
+        let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes([9; 32])));
+        let head = AuditHead {
+            event: 9,
+            ..*stored.head.unwrap().head()
+        };
+        StoredSignature::from(SignedAuditHead::new(head, &key))
+    };
+    let another_key = |stored: StoredSignature| {
+        let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes([9; 32])));
+        StoredSignature::from(SignedAuditHead::new(*stored.head.unwrap().head(), &key))
+    };
+    let another_number = |stored: StoredSignature| {
+        StoredSignature::read(stored.seq + 1, &stored.head.unwrap().to_bytes())
+    };
+    let unreadable = |stored: StoredSignature| StoredSignature::read(stored.seq, &[0; 152]);
+    let forgeries: [(&str, fn(StoredSignature) -> StoredSignature); 5] = [
+        ("altered", altered),
+        ("unknown event", unknown_event),
+        ("another key", another_key),
+        ("another number", another_number),
+        ("unreadable", unreadable),
+    ];
+    for (name, forge) in forgeries {
+        let test = TestSite::new().await;
+        test.admin("lockdown.site", json!({ "level": "logins" }))
+            .await;
+        assert_eq!(verified(&test.site).await.1["intact"], true);
+        let mut forged = None;
+        test.memory().forge_signatures(|signatures| {
+            let last = signatures.last_mut().unwrap();
+            *last = forge(*last);
+            forged = Some(last.seq);
+        });
+        let (_, data) = verified(&test.site).await;
+        assert_eq!(data["intact"], false, "{name}");
+        assert_eq!(data["unlike_signed"], json!(forged), "{name}");
+    }
 }
 
 /// What a stolen key signed is void, and the new key signs the log again with its first entry.
@@ -121,6 +199,14 @@ async fn the_new_site_key_signs_the_log_after_a_theft() {
         assert_eq!(outcome.code, Code::SUCCESS, "{}", outcome.output);
     };
     at(10, "lockdown.site", json!({ "level": "logins" })).await;
+    // The log becomes another one than the stolen key signed.
+    let imposed = entry(&test, "lockdown.site").await;
+    let index = usize::try_from(imposed).unwrap() - 1;
+    test.memory().forge_audit(|entries| {
+        entries[index].draft.target = Some("another".to_owned());
+        chain_again(entries, |_| true);
+    });
+    assert_eq!(verified(&test.site).await.1["unlike_signed"], imposed);
     let file = json!({ "slot_file": test.slot.to_text().expose() });
     let stolen = NOW.plus_seconds(5);
     let rotation = json!({ "secrets": [file], "slots": [file], "compromised_since": stolen });

@@ -124,7 +124,7 @@ fn lockdown(status: &Value) -> Finding {
         None | Some(0) => Finding::ok(CHECK, "none"),
         Some(number) => Finding::ok(
             CHECK,
-            format!("accounts and applications in lockdown: {number}"),
+            format!("accounts, applications and peers in lockdown: {number}"),
         ),
     }
 }

@@ -54,7 +54,7 @@ impl World {
     }
 }
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().unwrap()
 }
@@ -96,7 +96,7 @@ pub(super) fn operation(group: &str, command: &str, bytes: &[u8]) -> Result<(), 
 }
 
 /// A successful result of an operation that the site called.
-fn result(bytes: &[u8]) -> Result<Outcome, Refused> {
+pub(super) fn result(bytes: &[u8]) -> Result<Outcome, Refused> {
     match PeerLine::read(bytes.trim_ascii_end()) {
         Ok(PeerLine::Outcome(outcome)) if outcome.code == Code::SUCCESS => Ok(outcome),
         Ok(PeerLine::Outcome(outcome)) => Err(("code", outcome.code.0.to_string())),

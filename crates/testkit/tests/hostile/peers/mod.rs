@@ -5,6 +5,7 @@
 //! every input of its dialog is refused. With `COUNTERSIGN_BLESS=1` the texts of the refusals are
 //! written to the files again, but never the stages.
 
+mod answers;
 mod exchange;
 mod stages;
 
@@ -65,6 +66,8 @@ enum Dialog {
     /// The parameters of `broker foreign_ticket`, at a site whose application `ledger` admits
     /// `billing@b.example`.
     ForeignTicket,
+    /// The result of `broker foreign_ticket`.
+    ForeignTicketAnswer,
     /// The parameters of `broker foreign_void`.
     ForeignVoid,
     /// The parameters of `peer address`.
@@ -79,7 +82,7 @@ enum Dialog {
     End,
 }
 
-const DIALOGS: [Dialog; 17] = [
+const DIALOGS: [Dialog; 18] = [
     Dialog::Ticket,
     Dialog::First,
     Dialog::Request,
@@ -91,6 +94,7 @@ const DIALOGS: [Dialog; 17] = [
     Dialog::Deliver,
     Dialog::Reports,
     Dialog::ForeignTicket,
+    Dialog::ForeignTicketAnswer,
     Dialog::ForeignVoid,
     Dialog::Address,
     Dialog::Ping,
@@ -129,6 +133,7 @@ impl File {
             Dialog::Deliver => stages::deliver(&bytes),
             Dialog::Reports => stages::reports(&bytes),
             Dialog::ForeignTicket => exchange::operation("broker", "foreign_ticket", &bytes),
+            Dialog::ForeignTicketAnswer => answers::ticket(&bytes),
             Dialog::ForeignVoid => exchange::operation("broker", "foreign_void", &bytes),
             Dialog::Address => exchange::operation("peer", "address", &bytes),
             Dialog::Ping => exchange::operation("peer", "ping", &bytes),

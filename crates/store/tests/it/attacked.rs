@@ -1,0 +1,60 @@
+//! A site whose file an attacker changes, or a disk damages, while it runs.
+
+use std::sync::Arc;
+
+use countersign_testkit::harness::{TestPeer, TestSite};
+use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+async fn database(test: &TestSite) -> SqliteConnection {
+    let file = SqliteConnectOptions::new().filename(test.folder().join("site.db"));
+    file.connect().await.unwrap()
+}
+
+/// Each new signature was removed in its own transaction, and the verification accepted the copies.
+#[tokio::test]
+async fn copies_of_an_old_signature_push_out_no_new_one_and_are_found() {
+    let test = TestSite::builder().file().build().await;
+    test.admin("lockdown.site", json!({ "level": "enrolment" }))
+        .await;
+    let mut database = database(&test).await;
+    let copies = "INSERT INTO audit_signature \
+        WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 256) \
+        SELECT 1000000 + n, head FROM number, (SELECT head FROM audit_signature LIMIT 1)";
+    sqlx::query(copies).execute(&mut database).await.unwrap();
+    test.admin("lockdown.site", json!({ "level": "logins" }))
+        .await;
+    let imposed = test.audit().await.last().unwrap()["seq"].as_i64();
+    let new = "SELECT count(*) FROM audit_signature WHERE seq = ?";
+    let new = sqlx::query_scalar::<_, i64>(new).bind(imposed);
+    assert_eq!(new.fetch_one(&mut database).await.unwrap(), 1);
+    let verified = test.admin("audit.verify", json!({})).await;
+    assert_eq!(verified["intact"], false);
+    assert_eq!(verified["unlike_signed"], 1_000_001);
+}
+
+/// Peers were not told, because which applications the deleted one could call is not known.
+// BRK-96
+#[tokio::test]
+async fn every_peer_is_told_that_the_tickets_of_a_damaged_application_are_void() {
+    let test = TestSite::builder().file().build().await;
+    test.takes_enrolments();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    test.site
+        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
+    test.admin("peer.start", json!({})).await;
+    let peer = test.peer("ada").await;
+    test.create_application("billing", json!({})).await;
+    let damage = "UPDATE application SET document = '{\"id\":' WHERE id = 'billing'";
+    let mut database = database(&test).await;
+    sqlx::query(damage).execute(&mut database).await.unwrap();
+    assert_eq!(test.site.peers_to_tell(test.now()), []);
+    test.admin("app.delete", json!({ "id": "billing" })).await;
+    assert_eq!(test.site.peers_to_tell(test.now()), [peer.known().id()]);
+    // Also after a restart.
+    let waits = "SELECT consumer FROM peer_void";
+    let waits = sqlx::query_scalar::<_, String>(waits);
+    let waits = waits.fetch_all(&mut database).await.unwrap();
+    assert_eq!(waits, ["billing@example.org"]);
+}
