@@ -161,7 +161,8 @@ async fn a_signature_that_the_site_did_not_make_is_found() {
         StoredSignature::read(stored.seq + 1, &stored.head.unwrap().to_bytes())
     };
     let unreadable = |stored: StoredSignature| StoredSignature::read(stored.seq, &[0; 152]);
-    let forgeries: [(&str, fn(StoredSignature) -> StoredSignature); 5] = [
+    type Forge = fn(StoredSignature) -> StoredSignature;
+    let forgeries: [(&str, Forge); 5] = [
         ("altered", altered),
         ("unknown event", unknown_event),
         ("another key", another_key),
