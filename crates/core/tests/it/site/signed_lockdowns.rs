@@ -12,6 +12,9 @@ use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
+/// Makes a forgery of a stored signature.
+type Forge = fn(StoredSignature) -> StoredSignature;
+
 /// The text and the JSON of `audit verify`.
 async fn verified(site: &Site) -> (String, Value) {
     let operation = operation("audit.verify", &json!({}));
@@ -161,7 +164,6 @@ async fn a_signature_that_the_site_did_not_make_is_found() {
         StoredSignature::read(stored.seq + 1, &stored.head.unwrap().to_bytes())
     };
     let unreadable = |stored: StoredSignature| StoredSignature::read(stored.seq, &[0; 152]);
-    type Forge = fn(StoredSignature) -> StoredSignature;
     let forgeries: [(&str, Forge); 5] = [
         ("altered", altered),
         ("unknown event", unknown_event),
