@@ -9,10 +9,22 @@ use tokio::time;
 
 /// Advances the time of all timers and of the server's clock at once. Timers that become due fire
 /// at the end of it: to keep an order between them, advance in steps.
+///
+/// A caller may stop to wait for this, as a branch of `select!` does: time runs again then too.
 pub async fn pass(time: Duration) {
     time::pause();
+    let _resumed = Resumed;
     time::advance(time).await;
-    time::resume();
+}
+
+/// Lets time run again when it is dropped. A clock that stays paused advances by itself while the
+/// test waits for a database, and the timeout of the database fires.
+struct Resumed;
+
+impl Drop for Resumed {
+    fn drop(&mut self) {
+        time::resume();
+    }
 }
 
 /// Waits until the condition holds, without a limit.
@@ -27,5 +39,26 @@ pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
 pub async fn settle() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    // A test selected between this and an answer. The answer came first, the clock stayed paused,
+    // and opening the next database failed within milliseconds: "pool timed out".
+    #[tokio::test]
+    async fn time_runs_after_a_caller_that_did_not_wait_for_it_to_pass() {
+        tokio::select! {
+            biased;
+            () = pass(Duration::from_secs(60)) => panic!("time passed before the answer"),
+            () = async {} => {}
+        }
+        let before = Instant::now();
+        time::sleep(Duration::from_millis(20)).await;
+        assert!(before.elapsed() >= Duration::from_millis(20));
     }
 }
