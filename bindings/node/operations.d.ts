@@ -422,7 +422,7 @@ export interface Operations {
         } | {
           foreign: string;
         })[] | null | undefined;
-        /** The service that gets tickets and ticket keys for the application in its sessions; an empty string removes it. */
+        /** The service that gets tickets and ticket keys for the application; an empty string removes it. */
         service?: string | null | undefined;
       } | null | undefined;
     };
@@ -468,7 +468,7 @@ export interface Operations {
       })[];
       /** How often the application was changed: the entity tag over HTTP. */
       revision: number;
-      /** The service that gets tickets for the application in its sessions; absent when there is none. */
+      /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
       /** Whether the application may call and be called. */
       state: "active" | "locked" | "disabled";
@@ -541,7 +541,7 @@ export interface Operations {
         })[];
         /** How often the application was changed: the entity tag over HTTP. */
         revision: number;
-        /** The service that gets tickets for the application in its sessions; absent when there is none. */
+        /** The service that gets tickets for the application; absent when there is none. */
         service?: string | null | undefined;
         /** Whether the application may call and be called. */
         state: "active" | "locked" | "disabled";
@@ -598,7 +598,7 @@ export interface Operations {
       })[];
       /** How often the application was changed: the entity tag over HTTP. */
       revision: number;
-      /** The service that gets tickets for the application in its sessions; absent when there is none. */
+      /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
       /** Whether the application may call and be called. */
       state: "active" | "locked" | "disabled";
@@ -658,7 +658,7 @@ export interface Operations {
       })[];
       /** How often the application was changed: the entity tag over HTTP. */
       revision: number;
-      /** The service that gets tickets for the application in its sessions; absent when there is none. */
+      /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
       /** Whether the application may call and be called. */
       state: "active" | "locked" | "disabled";
@@ -712,7 +712,7 @@ export interface Operations {
       })[];
       /** How often the application was changed: the entity tag over HTTP. */
       revision: number;
-      /** The service that gets tickets for the application in its sessions; absent when there is none. */
+      /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
       /** Whether the application may call and be called. */
       state: "active" | "locked" | "disabled";
@@ -795,7 +795,7 @@ export interface Operations {
       })[];
       /** How often the application was changed: the entity tag over HTTP. */
       revision: number;
-      /** The service that gets tickets for the application in its sessions; absent when there is none. */
+      /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
       /** Whether the application may call and be called. */
       state: "active" | "locked" | "disabled";
@@ -846,7 +846,7 @@ export interface Operations {
         } | {
           foreign: string;
         })[] | null | undefined;
-        /** The service that gets tickets and ticket keys for the application in its sessions; an empty string removes it. */
+        /** The service that gets tickets and ticket keys for the application; an empty string removes it. */
         service?: string | null | undefined;
       } | null | undefined;
     };
@@ -892,7 +892,7 @@ export interface Operations {
       })[];
       /** How often the application was changed: the entity tag over HTTP. */
       revision: number;
-      /** The service that gets tickets for the application in its sessions; absent when there is none. */
+      /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
       /** Whether the application may call and be called. */
       state: "active" | "locked" | "disabled";
@@ -935,7 +935,7 @@ export interface Operations {
         /** The name of the account or user that acted. */
         actor: string;
         /** The channel on which the request arrived. */
-        channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+        channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
         /** Further details; the fields depend on the operation. */
         details: Record<string, unknown>;
         /** The hash of this entry, in hexadecimal. */
@@ -1113,7 +1113,7 @@ export interface Operations {
       v1_public_keys: string[];
     };
   };
-  /** Issues service tickets to an application. The caller is the service that the application names. */
+  /** Issues service tickets to an application. The caller is the service that the application names, or the application itself with a ticket request over HTTP. */
   "broker.ticket": {
     params: {
       /** The application that calls. */
@@ -1355,7 +1355,7 @@ export interface Operations {
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
-      channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+      channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
       /** The id of the registration of the application; absent for other targets. */
       instance?: string | null | undefined;
       /** What the lockdown of the site refuses; absent for other targets. */
@@ -1400,7 +1400,7 @@ export interface Operations {
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
-      channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+      channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
       /** The id of the registration of the application; absent for other targets. */
       instance?: string | null | undefined;
       /** What the lockdown of the site refuses; absent for other targets. */
@@ -1429,7 +1429,7 @@ export interface Operations {
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
-      channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+      channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
       /** The id of the registration of the application; absent for other targets. */
       instance?: string | null | undefined;
       /** What the lockdown of the site refuses; absent for other targets. */
@@ -1458,7 +1458,7 @@ export interface Operations {
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
-      channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+      channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
       /** The id of the registration of the application; absent for other targets. */
       instance?: string | null | undefined;
       /** What the lockdown of the site refuses; absent for other targets. */
@@ -1487,7 +1487,7 @@ export interface Operations {
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
-      channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+      channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
       /** The id of the registration of the application; absent for other targets. */
       instance?: string | null | undefined;
       /** What the lockdown of the site refuses; absent for other targets. */
@@ -1513,7 +1513,7 @@ export interface Operations {
         /** Who imposed it. */
         by: string;
         /** The channel on which it was imposed. */
-        channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+        channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
         /** The id of the registration of the application; absent for other targets. */
         instance?: string | null | undefined;
         /** What the lockdown of the site refuses; absent for other targets. */
@@ -1534,7 +1534,7 @@ export interface Operations {
         /** Who imposed it. */
         by: string;
         /** The channel on which it was imposed. */
-        channel: "session" | "device" | "peer" | "http" | "admin_socket" | "init" | "site";
+        channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
         /** The id of the registration of the application; absent for other targets. */
         instance?: string | null | undefined;
         /** What the lockdown of the site refuses; absent for other targets. */

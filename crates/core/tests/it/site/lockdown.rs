@@ -35,6 +35,7 @@ fn caller(channel: Channel, root: &TestSession) -> Caller {
         Channel::AdminSocket => Caller::admin_socket(),
         Channel::Init => Caller::init("10-people"),
         Channel::Site => Caller::site(),
+        Channel::Application => Caller::application("billing"),
         Channel::Http => {
             let account = root.info.account;
             let owner = (account, root.caller.name.clone(), root.caller.role);
