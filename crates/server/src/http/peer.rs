@@ -14,6 +14,15 @@ use super::connection::Connection;
 use crate::clock;
 use crate::shared::Shared;
 
+/// Fields that proxies add to requests: a request with one of them was forwarded.
+const FORWARDED: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
 #[derive(Clone)]
 pub(super) struct Peer {
@@ -97,12 +106,21 @@ impl Peer {
         }
     }
 
-    /// The scheme of the request's URI.
-    pub(super) fn scheme(&self, shared: &Shared) -> &'static str {
-        match self.connection.has_tls || self.is_proxied(shared) {
+    /// The scheme of the request's URI. A trusted proxy terminates TLS; a program on this machine, which
+    /// has the address of a proxy there, calls the site without TLS.
+    pub(super) fn scheme(&self, headers: &HeaderMap, shared: &Shared) -> &'static str {
+        let is_forwarded = self.is_proxied(shared) && !self.is_local(headers);
+        match self.connection.has_tls || is_forwarded {
             true => "https",
             false => "http",
         }
+    }
+
+    /// Whether a client on this machine may have sent the request itself, although proxies on this
+    /// machine are trusted: it has no field that proxies add.
+    pub(super) fn is_local(&self, headers: &HeaderMap) -> bool {
+        self.connection.address.ip().to_canonical().is_loopback()
+            && !FORWARDED.iter().any(|field| headers.contains_key(*field))
     }
 
     /// Whether a trusted proxy forwards the request.

@@ -249,7 +249,7 @@ async fn signed(
 fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
     let named = head.uri.authority().map(Authority::as_str);
     let host = single(&head.headers, "host")?;
-    let scheme = peer.scheme(shared);
+    let scheme = peer.scheme(&head.headers, shared);
     let authority = named.or(host).unwrap_or_default();
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     Ok(RequestParts {
