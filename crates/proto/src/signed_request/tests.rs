@@ -172,7 +172,10 @@ fn a_signer_signs_all_that_a_request_has() {
         let read = RequestSignature::read(&fields.signature_input, &fields.signature, TAG).unwrap();
         assert_eq!(read.thumbprint(), identity.certificate().thumbprint());
         assert_eq!(read.verify(&key, request, NOW), Ok(()));
-        assert_eq!(read.covers(request, b"{}"), request.content_digest.is_some());
+        assert_eq!(
+            read.covers(request, b"{}"),
+            request.content_digest.is_some()
+        );
     }
     for nonce in ["", "a\"b", "a\nb", &"n".repeat(129)] {
         let refused = signer.sign(&whole, NOW..NOW + 60, nonce);

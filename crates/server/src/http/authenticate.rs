@@ -92,9 +92,6 @@ struct Progress {
 
 /// Serves a request of edition v2.
 pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    if peer.is_refused(shared) {
-        return reply::busy();
-    }
     if !shared.site.permits(V2::ACTIVITY) {
         return reply::lockdown();
     }
@@ -104,9 +101,6 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Rep
 
 /// Serves a request of edition v1: the JSON text of a sealed message.
 pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    if peer.is_refused(shared) {
-        return reply::busy();
-    }
     if !shared.site.permits(V1::ACTIVITY) {
         return reply::lockdown();
     }

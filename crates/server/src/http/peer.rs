@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_net::proxies;
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 
 use super::connection::Connection;
+use super::problem::AccountLimit;
 use crate::clock;
 use crate::shared::Shared;
 
@@ -66,7 +68,28 @@ impl Peer {
         self.connection.address.ip().into()
     }
 
-    /// A request of an application was verified.
+    /// A request of this caller was verified.
+    ///
+    /// # Errors
+    /// [`AccountLimit::Connections`] if the account has its share of connections.
+    pub(super) fn authenticated_as(
+        &self,
+        caller: &Caller,
+        shared: &Shared,
+    ) -> Result<(), AccountLimit> {
+        if let Some(account) = caller.account.filter(|_| !self.is_proxied(shared)) {
+            let held = self.connection.held.lock();
+            let mut held = held.unwrap_or_else(PoisonError::into_inner);
+            if !held.as_ref().is_some_and(|held| held.is_of(account)) {
+                let place = shared.http_connections.hold(account);
+                *held = Some(place.ok_or(AccountLimit::Connections)?);
+            }
+        }
+        self.authenticated(shared);
+        Ok(())
+    }
+
+    /// A request was verified.
     pub(super) fn authenticated(&self, shared: &Shared) {
         self.connection.is_used.store(true, Ordering::Relaxed);
         if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
@@ -128,12 +151,14 @@ impl Peer {
         shared.proxies().has(self.connection.address.ip())
     }
 
-    /// Whether the source has a penalty. It is checked for each request, since a connection may outlive the
-    /// check at its beginning.
-    pub(super) fn is_refused(&self, shared: &Shared) -> bool {
+    /// The seconds until the penalty of the source ends; `None` if it has none. It is checked for each
+    /// request, since a connection may outlive the check at its beginning.
+    pub(super) fn refused_for(&self, shared: &Shared) -> Option<u64> {
+        let (source, now) = (self.source?, clock::now());
         let penalties = shared.site.throttle().penalties();
-        let until = |source| penalties.refused_until(source, clock::now());
-        self.source.and_then(until).is_some()
+        let until = penalties.refused_until(source, now)?;
+        let left = until.millis().saturating_sub(now.millis());
+        Some(u64::try_from(left).unwrap_or_default().div_ceil(1_000))
     }
 
     pub(super) fn punish(&self, abuse: Abuse, shared: &Shared) {

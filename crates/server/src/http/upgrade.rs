@@ -80,9 +80,6 @@ pub(super) enum Refused {
 
 /// Answers the request (RFC 6455, section 4.2.2).
 pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Shared) -> Reply {
-    if peer.is_refused(shared) {
-        return reply::busy();
-    }
     let key = match request.version() {
         Version::HTTP_11 => key(request.headers(), shared.origins()),
         _ => Err(Refused::NotUpgrade),
@@ -163,6 +160,8 @@ pub(super) async fn serve(
     let Some(accepted) = accepted.unwrap_or_else(PoisonError::into_inner) else {
         return;
     };
+    // The limits of sessions apply from here on.
+    drop(connection.held);
     let mut address = connection.address;
     let upgraded = match accepted.on.await {
         Ok(upgraded) => upgraded,

@@ -175,7 +175,11 @@ async fn a_signed_request_of_this_machine_has_the_scheme_http_beside_a_trusted_p
     assert_eq!(ask(2, Some(("x-forwarded-proto", "https"))).await, 200);
     assert_eq!(ask(3, Some(("x-forwarded-for", "192.0.2.7"))).await, 200);
     let forwarded = Some(("x-forwarded-for", "192.0.2.7"));
-    assert_eq!(ask(4, forwarded).await, 401, "the client of the proxy used TLS");
+    assert_eq!(
+        ask(4, forwarded).await,
+        401,
+        "the client of the proxy used TLS"
+    );
 }
 
 /// Each of these requests gets the same 401, and has no effect.
