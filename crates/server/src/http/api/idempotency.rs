@@ -340,7 +340,47 @@ fn other_request() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use countersign_core::id::AccessTokenId;
+    use countersign_testkit::harness::{NOW, TestSite};
+    use serde_json::json;
+
     use super::*;
+
+    /// Answers were kept until their key came again or others needed the room: on a quiet site after the
+    /// expiry of the key too, and after the deletion of the account.
+    #[tokio::test]
+    async fn an_answer_is_forgotten_with_its_key_and_with_its_account() {
+        let test = TestSite::new().await;
+        let ada = test.admin("person.create", json!({ "name": "ada" })).await;
+        let ada: AccountId = ada["id"].as_str().unwrap().parse().unwrap();
+        let all = Arc::new(KeyedRequests::default());
+        let answer = async |number: usize| {
+            let keyed = KeyedRequest {
+                name: (ada, sha256(&number.to_be_bytes())),
+                request: [0; 32],
+                credential: HttpCredential::Token(AccessTokenId::from_bytes([1; 16])),
+            };
+            match all.begin(keyed, &test.site, NOW).await {
+                Ok(Start::First(begun)) => begun.answer(StatusCode::OK, "{}", NOW),
+                _ => panic!("it is the first with its key"),
+            }
+        };
+        let left = async |now: Timestamp| {
+            all.forget_expired(&test.site, now).await;
+            let entries = all.entries();
+            (entries.requests.len(), entries.answers.count)
+        };
+        answer(1).await;
+        assert_eq!(left(NOW.plus_millis(LIFETIME)).await, (1, 1));
+        assert_eq!(left(NOW.plus_millis(LIFETIME + 1)).await, (0, 0));
+        answer(2).await;
+        assert_eq!(left(NOW).await, (1, 1));
+        test.admin("person.delete", json!({ "name": "ada" })).await;
+        assert_eq!(left(NOW).await, (0, 0));
+        // A request that ends after the deletion of its account.
+        answer(3).await;
+        assert_eq!(left(NOW).await, (0, 0));
+    }
 
     fn name(account: u8, number: usize) -> Name {
         let account = AccountId::from_bytes([account; 16]);
