@@ -1,5 +1,7 @@
 //! The setting `listen.http_tls`.
 
+use std::fmt;
+
 use clap::ValueEnum;
 use serde::Deserialize;
 
@@ -11,4 +13,14 @@ pub(crate) enum HttpEncryption {
     Off,
     Site,
     Files,
+}
+
+impl fmt::Display for HttpEncryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Site => "site",
+            Self::Files => "files",
+        })
+    }
 }
