@@ -179,7 +179,7 @@ export interface Operations {
       more: boolean;
     };
   };
-  /** Shows your preferences for alarms and changes the given ones. Admins can name any person. */
+  /** Changes the given preferences of yours for alarms, and shows them. Admins can name any person. */
   "alarm.preferences": {
     params: {
       /** The channels in order of preference. A channel that is not in the list is not used. Your own need a fresh proof. */
@@ -198,6 +198,31 @@ export interface Operations {
       text_to?: string | null | undefined;
       /** An IANA time zone, such as `Europe/Berlin`. */
       time_zone?: string | null | undefined;
+    };
+    result: {
+      /** The channels in order of preference. */
+      channels: ("email" | "text")[];
+      /** The language of messages. */
+      language: "en" | "de";
+      /** The person. */
+      name: string;
+      /** Whether a message from a person of a peer raises an alarm while the person has no open connection. */
+      peer_messages: boolean;
+      /** The start of quiet hours; absent without quiet hours. */
+      quiet_from?: string | null | undefined;
+      /** The end of quiet hours. */
+      quiet_to?: string | null | undefined;
+      /** The address for short texts. */
+      text_to?: string | null | undefined;
+      /** The time zone of quiet hours and of times in messages. */
+      time_zone: string;
+    };
+  };
+  /** Shows your preferences for alarms. Admins can name any person. */
+  "alarm.preferences_show": {
+    params: {
+      /** The person. The default is the caller. */
+      person?: string | null | undefined;
     };
     result: {
       /** The channels in order of preference. */
@@ -1215,7 +1240,7 @@ export interface Operations {
         created: string;
         /** Stays the same when the name changes. */
         id: string;
-        /** When a connection of it was opened or closed last, to a minute; absent before the first. */
+        /** When a connection of it was opened or closed last, to a minute, or a request of it came over HTTP; absent before the first. */
         last_seen?: string | null | undefined;
         /** Its name, which the person chose. */
         name: string;
@@ -1243,7 +1268,7 @@ export interface Operations {
       created: string;
       /** Stays the same when the name changes. */
       id: string;
-      /** When a connection of it was opened or closed last, to a minute; absent before the first. */
+      /** When a connection of it was opened or closed last, to a minute, or a request of it came over HTTP; absent before the first. */
       last_seen?: string | null | undefined;
       /** Its name, which the person chose. */
       name: string;
@@ -3973,7 +3998,7 @@ export interface Operations {
     };
     result: Record<string, unknown>;
   };
-  /** Shows the site's configuration, or changes the given settings. */
+  /** Changes the given settings of the site's configuration, and shows it. */
   "site.config": {
     params: {
       /** The greatest lifetime of a new access token, in seconds: 60 to 31,622,400 (366 days). */
@@ -3985,6 +4010,22 @@ export interface Operations {
       /** The origins of web pages that may call operations over HTTP (CORS), such as `https://tools.example.org`: at most 16. The list replaces the previous one. */
       web_origins?: string[] | null | undefined;
     };
+    result: {
+      /** The greatest lifetime of a new access token, in seconds. */
+      access_token_lifetime: number;
+      /** The lifetime of a session's keys, in seconds. The client has to renew them before it ends. */
+      key_lifetime: number;
+      /** The lifetime of a session, in seconds. Then its account has to log in again. */
+      session_lifetime: number;
+      /** The origins of web pages that may call operations over HTTP (CORS); none by default. */
+      web_origins: string[];
+      /** The zone of account names that are given without one. Fixed when the site is created. */
+      zone: string;
+    };
+  };
+  /** Shows the site's configuration. */
+  "site.config_show": {
+    params: Record<string, never>;
     result: {
       /** The greatest lifetime of a new access token, in seconds. */
       access_token_lifetime: number;

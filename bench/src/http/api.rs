@@ -8,6 +8,7 @@ use countersign_core::access_tokens::PREFIX;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
+use countersign_proto::signed_request::{RequestParts, RequestSigner};
 use countersign_server::{Server, clock};
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ const READS: [&str; 2] = ["/api/v1/self", "/api/v1/site"];
 /// The seed of the key of the service, which both processes have.
 const SERVICE: [u8; 32] = [9; 32];
 /// The lifetime of a signature, in seconds.
-const LIFETIME: i64 = 60;
+const LIFETIME: u64 = 60;
 
 pub(crate) fn run() -> Result<Vec<Row>> {
     let site = Process::own(MODE)?;
@@ -141,22 +142,23 @@ impl Client {
 
     /// Newly signed requests (RFC 9421).
     fn signed(&self, path: &str) -> Result<Vec<Vec<u8>>> {
-        let created = clock::now().millis() / 1_000;
-        let (expires, key) = (created + LIFETIME, self.key.certificate().thumbprint());
-        let site = &self.site;
+        let created = u64::try_from(clock::now().millis() / 1_000)?;
+        let signer = RequestSigner::new(&self.key, &self.site);
+        let parts = RequestParts {
+            method: "GET",
+            scheme: "http",
+            authority: HOST,
+            path,
+            query: None,
+            content_digest: None,
+            if_match: None,
+            idempotency_key: None,
+        };
         let sign = |_| {
             let nonce = data_encoding::HEXLOWER.encode(&fresh::<16>(&mut SystemEntropy));
-            let input = format!(
-                "(\"@method\" \"@authority\" \"@target-uri\");created={created};expires={expires};\
-                 nonce=\"{nonce}\";keyid=\"{key}\";tag=\"{site}\""
-            );
-            let base = format!(
-                "\"@method\": GET\n\"@authority\": {HOST}\n\"@target-uri\": https://{HOST}{path}\n\
-                 \"@signature-params\": {input}"
-            );
-            let signature = data_encoding::BASE64.encode(&self.key.sign(base.as_bytes()).0);
-            let fields =
-                format!("signature-input: one={input}\r\nsignature: one=:{signature}:\r\n");
+            let fields = signer.sign(&parts, created..created + LIFETIME, &nonce)?;
+            let (input, signature) = (fields.signature_input, fields.signature);
+            let fields = format!("signature-input: {input}\r\nsignature: {signature}\r\n");
             Ok(request(path, &fields))
         };
         (0..TIMES).map(sign).collect()

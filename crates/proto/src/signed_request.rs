@@ -11,13 +11,17 @@
 //! The signature must cover method, authority, the whole target, the digest of the content if there
 //! is content, and the fields that change what the request does ([`RequestParts`] has each). The tag is the id of the site, so that a request to one site is none to
 //! another at which the service has the same key. Nothing of the request is trusted before the
-//! signature is verified; the content is compared with its digest after that.
+//! signature is verified; the content is compared with its digest after that. [`RequestSigner`] makes
+//! such signatures.
+
+mod signer;
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::sign::{Signature, VerifyingKey};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser, StringRef};
 
 use crate::broker::v2::signature::{FIELD, is_digest_of, written};
+pub use signer::{RequestSigner, SignatureFields, content_digest};
 
 /// The maximum age of a signature, in seconds.
 pub const MAX_AGE: u64 = 60;

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::admission::AccountShares;
 use crate::certificate_source::CertificateSource;
 use crate::console_files::ConsoleFiles;
+use crate::http::KeyedRequests;
 use crate::limits::Limits;
 use crate::meters::Meters;
 pub(crate) use crate::meters::log_trouble;
@@ -44,6 +45,11 @@ pub(crate) struct Shared {
     /// Event streams through trusted proxies. They last, so half of the places of such connections stay
     /// for other requests.
     pub(crate) proxied_streams: Arc<AccountShares>,
+    /// The connections with verified requests over HTTP, except those of trusted proxies: an account could
+    /// take the places of all others, from many addresses.
+    pub(crate) http_connections: Arc<AccountShares>,
+    /// The requests over HTTP with an idempotency key.
+    pub(crate) keyed: Arc<KeyedRequests>,
     pub(crate) meters: Meters,
     /// Notified when an event was counted.
     pub(crate) noted: Notify,
@@ -78,6 +84,8 @@ impl Shared {
             logins,
             operations,
             proxied_streams: AccountShares::new(limits.proxied_connections / 2),
+            http_connections: AccountShares::new(limits.connections),
+            keyed: Arc::default(),
             meters: Meters::default(),
             noted: Notify::new(),
             caches: Mutex::default(),
@@ -136,7 +144,8 @@ impl Shared {
         caches.push(Box::new(clear));
     }
 
-    /// Empties the caches of keys if the site is sealed, so that no cache keeps them in memory.
+    /// Empties the caches of keys, and what may contain other secrets, if the site is sealed, so that
+    /// memory does not keep them.
     pub(crate) fn forget_keys_if_sealed(&self) {
         if !self.site.is_sealed() {
             return;
@@ -150,6 +159,7 @@ impl Shared {
         if let Some(source) = &self.http_certificate {
             source.forget_keys();
         }
+        self.keyed.forget_answers();
     }
 
     /// Changes the limits and the trusted proxies.
@@ -161,6 +171,7 @@ impl Shared {
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));
         self.proxied_streams.keep_to(limits.proxied_connections / 2);
+        self.http_connections.keep_to(limits.connections);
         if let Some(source) = &self.http_certificate {
             source.reload(&self.site);
         }

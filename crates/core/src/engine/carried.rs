@@ -45,7 +45,8 @@ impl Carried {
         }
     }
 
-    /// Carries the operation out only if what it changes has one of these revisions.
+    /// Carries the operation out only if its object has one of these revisions. The entry of the operation
+    /// must be [revised](Entry::is_revised).
     #[must_use]
     pub fn if_match(self, revisions: Vec<u64>) -> Self {
         Self {

@@ -32,7 +32,7 @@ pub struct Context {
     pub(crate) kind: OperationKind,
     pub(crate) rider: Rider,
     pub(crate) content: ContentSlot,
-    /// The revisions of what the operation may change; `None` for any.
+    /// The revisions that the object of the operation may have; `None` for any.
     pub(crate) if_match: Option<Arc<[u64]>>,
 }
 
@@ -189,19 +189,18 @@ impl Context {
         Ok(details.to_string())
     }
 
-    /// Checks that what is changed has a revision that the caller expects. The store checks that it
-    /// still has that revision when it is written.
-    fn expect_revision(&self, changes: &[Change]) -> Result<(), Refusal> {
-        let Some(expected) = &self.if_match else {
-            return Ok(());
-        };
-        match changes.iter().find_map(Change::based_on) {
-            Some(revision) if expected.contains(&revision) => Ok(()),
-            Some(revision) => Err(Refusal::precondition_failed(revision)),
-            None => Err(Refusal::invalid(
-                "",
-                "this operation changes nothing that has a revision, so If-Match cannot be checked; send the request without it",
-            )),
+    /// Checks that the object of the operation has a revision that the caller expects. An object that
+    /// cannot be read has none. The store checks that it still has that revision when it is written.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn expect_revision(&self, revision: impl Into<Option<u64>>) -> Result<(), Refusal> {
+        let revision = revision.into();
+        match &self.if_match {
+            Some(expected) if !revision.is_some_and(|own| expected.contains(&own)) => {
+                Err(Refusal::precondition_failed(revision))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -227,7 +226,6 @@ impl Context {
             let problem = format!("is nested more than {MAX_DETAILS_DEPTH} levels deep");
             return Err(Refusal::invalid("", problem));
         }
-        self.expect_revision(&changes)?;
         let rider = self.rider.take();
         changes.extend(rider.clone());
         let set = ChangeSet {

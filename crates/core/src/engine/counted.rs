@@ -25,7 +25,7 @@ impl Site {
     /// # Errors
     /// [`StoreError`] if some could not be written. The next call writes these again.
     pub async fn write_counted(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.write_token_use(Some(now)).await?;
+        self.write_credential_use(Some(now)).await?;
         let writing = self.0.writing_counted.try_lock();
         let left = writing.is_some_and(|writing| writing.is_some());
         if !left && !self.counted().is_due(now) {
@@ -40,7 +40,7 @@ impl Site {
     /// # Errors
     /// Like [`Site::write_counted`].
     pub async fn write_all_counted(&self) -> Result<(), StoreError> {
-        self.write_token_use(None).await?;
+        self.write_credential_use(None).await?;
         self.write(Coalesced::take_all).await
     }
 

@@ -1,37 +1,29 @@
-//! Callers over HTTP: which credential permits what, and when an access token was used last.
+//! Callers over HTTP: which credential permits what, and when it was used last.
 //!
 //! Grants are cached, so that a request costs one hash and no read of the store. A change of a
 //! credential or of its account makes the grant void, also for callers that hold it already. So a
 //! credential has one grant: of two that were read at once, the second is dropped, not cached.
 
+mod last_use;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_crypto::certificate::{Certificate, Thumbprint};
-use countersign_crypto::sign::VerifyingKey;
-use serde_json::{Map, Value};
-
+use self::last_use::Used;
 use super::Site;
 use crate::access::{Caller, Channel, HttpCredential, HttpGrant};
 use crate::access_tokens::{AccessTokenHash, AccessTokenSecret};
-use crate::audit::AuditDraft;
-use crate::id::{AccessTokenId, AccountId};
-use crate::store::{AccessTokenChange, Change, ChangeSet, CompletedRequest, StoreError};
+use crate::id::AccountId;
+use crate::store::{AccessTokenChange, CompletedRequest, StoreError};
 use crate::throttle::Source;
 use crate::timestamp::Timestamp;
+use countersign_crypto::certificate::{Certificate, Thumbprint};
+use countersign_crypto::sign::VerifyingKey;
 
 /// The maximum number of cached grants, unless more of them are in use.
 const MAX_GRANTS: usize = 4_096;
 /// How often a token is read again because an account changed meanwhile.
 const MAX_READS: usize = 16;
-/// How often last uses are written, in milliseconds: one audit entry in five minutes for all
-/// tokens.
-const WRITE_INTERVAL: u64 = 300_000;
-/// The maximum number of last uses in one change set. It bounds the audit entry.
-const MAX_WRITTEN: usize = 256;
-/// The maximum number of tokens whose last use waits to be written. The use of further tokens is
-/// not recorded until then.
-const MAX_WAITING: usize = 65_536;
 
 /// The grants of credentials over HTTP.
 #[derive(Default)]
@@ -46,8 +38,8 @@ struct Entries {
     devices: HashMap<Thumbprint, Arc<HttpGrant>>,
     /// Counts changes, so that a grant that was read before a change is not cached after it.
     changes: u64,
-    /// The last use of each token since the last write, with the number of uses.
-    used: HashMap<AccessTokenId, (Timestamp, u64)>,
+    /// The last use of each token and device since the last write, with the number of uses.
+    used: HashMap<Used, (Timestamp, u64)>,
     /// When last uses were written last.
     written: Option<Timestamp>,
 }
@@ -61,11 +53,6 @@ impl HttpAccess {
     /// Makes all grants void.
     pub(super) fn clear(&self) {
         self.remove(|_| true);
-    }
-
-    /// Returns when a token was used last, if that was not written yet.
-    pub(crate) fn last_used(&self, token: AccessTokenId) -> Option<Timestamp> {
-        self.entries().used.get(&token).map(|(at, _)| *at)
     }
 
     /// Caches a grant. `false` if something changed since it was read, or the key has one already:
@@ -148,46 +135,6 @@ impl HttpAccess {
         true
     }
 
-    fn use_of(&self, token: AccessTokenId, now: Timestamp) {
-        let mut entries = self.entries();
-        if entries.used.len() < MAX_WAITING || entries.used.contains_key(&token) {
-            let (at, times) = entries.used.entry(token).or_insert((now, 0));
-            *at = now.max(*at);
-            *times += 1;
-        }
-    }
-
-    /// Takes last uses to write: those that are due at `now`, or all.
-    fn take_used(&self, now: Option<Timestamp>) -> Vec<(AccessTokenId, (Timestamp, u64))> {
-        let mut entries = self.entries();
-        let is_due = match (now, entries.written) {
-            (Some(now), Some(written)) => {
-                written.plus_millis(WRITE_INTERVAL) <= now || now < written
-            }
-            (None, _) | (_, None) => true,
-        };
-        if entries.used.is_empty() || !is_due {
-            return Vec::new();
-        }
-        let taken: Vec<AccessTokenId> = entries.used.keys().take(MAX_WRITTEN).copied().collect();
-        if taken.len() == entries.used.len() {
-            entries.written = now;
-        }
-        let taken = taken.into_iter();
-        taken
-            .filter_map(|id| entries.used.remove_entry(&id))
-            .collect()
-    }
-
-    fn put_back(&self, used: Vec<(AccessTokenId, (Timestamp, u64))>) {
-        let mut entries = self.entries();
-        for (id, (at, times)) in used {
-            let (latest, total) = entries.used.entry(id).or_insert((at, 0));
-            *latest = at.max(*latest);
-            *total += times;
-        }
-    }
-
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // The maps are consistent whenever the lock is free, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,7 +171,7 @@ impl Site {
             return None;
         }
         if let HttpCredential::Token(id) = grant.credential {
-            self.http_access().use_of(id, now);
+            self.http_access().use_of(Used::Token(id), now);
         }
         Some(Caller::over_http(grant))
     }
@@ -355,6 +302,20 @@ impl Site {
         }))
     }
 
+    /// Returns a number that rises when a credential over HTTP, or an account, is changed or deleted.
+    #[must_use]
+    pub fn http_access_changes(&self) -> u64 {
+        self.http_access().entries().changes
+    }
+
+    /// Returns whether the account exists.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn has_account(&self, account: AccountId) -> Result<bool, StoreError> {
+        Ok(self.store().account(account).await?.is_some())
+    }
+
     pub(super) fn http_access(&self) -> &HttpAccess {
         &self.0.http_access
     }
@@ -369,42 +330,6 @@ impl Site {
         key: &[u8; 32],
     ) -> Result<Option<CompletedRequest>, StoreError> {
         self.store().completed_request(account, key).await
-    }
-
-    /// Returns when an access token was used last, if that was not written yet.
-    pub(crate) fn token_last_used(&self, token: AccessTokenId) -> Option<Timestamp> {
-        self.0.http_access.last_used(token)
-    }
-
-    /// Writes when access tokens were used last, if that is due at `now`; without `now`, at once.
-    pub(super) async fn write_token_use(&self, now: Option<Timestamp>) -> Result<(), StoreError> {
-        loop {
-            let used = self.0.http_access.take_used(now);
-            let Some(last) = used.iter().map(|(_, (at, _))| *at).max() else {
-                return Ok(());
-            };
-            let counts = used
-                .iter()
-                .map(|(id, (_, times))| (id.to_string(), Value::from(*times)));
-            let details = Map::from_iter([(
-                "tokens".to_owned(),
-                Value::Object(counts.collect::<Map<String, Value>>()),
-            )]);
-            let times = used.iter().map(|(id, (at, _))| (*id, *at)).collect();
-            let audit = AuditDraft {
-                details: Value::Object(details).to_string(),
-                ..AuditDraft::done(&Caller::site(), "token.used", now.unwrap_or(last))
-            };
-            let change = Change::AccessToken(AccessTokenChange::Used(times));
-            if let Err(error) = self
-                .store()
-                .commit(ChangeSet::new(vec![change], audit))
-                .await
-            {
-                self.0.http_access.put_back(used);
-                return Err(error);
-            }
-        }
     }
 }
 

@@ -28,6 +28,7 @@ mod context;
 mod counted;
 mod delay;
 mod device;
+mod device_requests;
 mod each_application;
 mod endpoints;
 mod enrolment;
@@ -157,6 +158,7 @@ struct Inner {
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
     http_access: http_access::HttpAccess,
+    device_requests: device_requests::DeviceRequests,
     lockdown_turns: lockdown::LockdownTurns,
 }
 
@@ -186,6 +188,7 @@ impl Site {
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
             http_access: http_access::HttpAccess::default(),
+            device_requests: device_requests::DeviceRequests::default(),
             lockdown_turns: lockdown::LockdownTurns::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));

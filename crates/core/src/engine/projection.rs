@@ -93,6 +93,7 @@ fn update_memory(site: &Site, change: &Change) {
         }
         Change::DeleteDamagedAccount { .. } => site.http_access().clear(),
         Change::AccessToken(change) => site.http_access().tokens_changed(change),
+        Change::SeeDevice { id, account, at } => site.http_access().device_seen(*id, *account, *at),
         // Accounts and credentials are not cached otherwise.
         Change::InsertAccount(_)
         | Change::PutPersonData { .. }
@@ -108,7 +109,6 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::ForgetTickets { .. }
         | Change::InsertDevice(_)
         | Change::UpdateDevice(_)
-        | Change::SeeDevice { .. }
         | Change::Peer(_)
         | Change::CompleteRequest(_)
         | Change::Alarm(_)

@@ -90,7 +90,13 @@ fn example(page: &mut String, entry: &Entry) {
 /// The method and path, or why there is none.
 fn over_http(entry: &Entry) -> String {
     match entry.rest() {
-        Rest::Route(route) => format!("`{} {BASE}{}`", route.method, route.path),
+        Rest::Route(route) => {
+            let condition = match entry.is_revised() {
+                true => ", with `If-Match`",
+                false => "",
+            };
+            format!("`{} {BASE}{}`{condition}", route.method, route.path)
+        }
         Rest::None(reason) => format!("no, because {reason}"),
         Rest::Undecided => "no, because it is available at the local admin socket only".to_owned(),
     }

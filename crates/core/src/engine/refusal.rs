@@ -133,13 +133,18 @@ impl Refusal {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
-    /// What the operation changes has another revision than the caller expects.
-    pub(crate) fn precondition_failed(revision: u64) -> Self {
+    /// The object of the operation has another revision than the caller expects; `None` if it cannot be
+    /// read.
+    pub(crate) fn precondition_failed(revision: Option<u64>) -> Self {
+        let message = match revision {
+            Some(revision) => format!("it was changed meanwhile: its revision is {revision} now"),
+            None => "it cannot be read, so it has no revision".to_owned(),
+        };
         Self {
             code: "precondition_failed".into(),
             ..Self::new(
                 Code::CONFLICT,
-                format!("it was changed meanwhile: its revision is {revision} now"),
+                message,
                 "read it again, and decide whether the change is still right",
             )
         }

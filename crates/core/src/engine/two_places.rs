@@ -7,7 +7,8 @@
 //!
 //! A phone that changes its network opens a new connection, and the site keeps the lost one until it
 //! is idle. A lost connection has no further lines. Two connections also are at two places if both
-//! are open for longer than a lost one can be.
+//! are open for longer than a lost one can be. On a connection to the REST API, a request is a line;
+//! it is not known how long it is open.
 
 use std::net::SocketAddr;
 
@@ -31,7 +32,8 @@ impl Site {
         idle_timeout: u64,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let by_device = self.sessions().activity_of_devices();
+        let over_http = self.device_requests().activity(now);
+        let by_device = self.sessions().activity_of_devices(over_http);
         for (device, connections) in by_device {
             let Some((account, networks)) = in_two_places(&connections, idle_timeout, now) else {
                 continue;
@@ -58,7 +60,8 @@ fn in_two_places(
     now: Timestamp,
 ) -> Option<(AccountId, [Source; 2])> {
     let lasts = |one: &Activity| {
-        idle_timeout > 0 && now > one.opened.plus_millis(idle_timeout.saturating_mul(2))
+        let is_limited = one.is_session && idle_timeout > 0;
+        is_limited && now > one.opened.plus_millis(idle_timeout.saturating_mul(2))
     };
     let mut placed: Vec<(Source, &Activity)> = connections
         .iter()

@@ -233,6 +233,7 @@ pub(super) async fn set_state(
     change: StateChange,
 ) -> Result<Answer<AccountView>, Refusal> {
     let account = find(&context, kind, &params.name).await?;
+    context.expect_revision(account.revision)?;
     let state = change.of(&account)?;
     let output = format!("{} is {}.", account.name, state.as_str());
     if account.state == state {
@@ -274,6 +275,7 @@ pub(super) async fn delete(
     let damaged = context.site().store().damaged_account(kind, &target);
     let (id, deletion, problem) = match damaged.await? {
         Some(DamagedAccount { id, name, problem }) => {
+            context.expect_revision(None)?;
             let deletion = Change::DeleteDamagedAccount { id, name };
             (id, deletion, Some(problem))
         }
@@ -282,6 +284,7 @@ pub(super) async fn delete(
             let name = name.map_err(|error| Refusal::invalid("name", error))?;
             let account = find(&context, kind, &name).await?;
             let (id, revision) = (account.id, account.revision);
+            context.expect_revision(revision)?;
             (Some(id), Change::DeleteAccount { id, revision }, None)
         }
     };

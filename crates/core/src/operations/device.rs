@@ -85,7 +85,8 @@ struct DeviceView {
     thumbprint: String,
     /// When it was enrolled.
     created: Timestamp,
-    /// When a connection of it was opened or closed last, to a minute; absent before the first.
+    /// When a connection of it was opened or closed last, to a minute, or a request of it came over HTTP;
+    /// absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_seen: Option<Timestamp>,
     /// Whether it is connected now.
@@ -93,14 +94,15 @@ struct DeviceView {
 }
 
 impl DeviceView {
-    fn of(device: Device, person: Option<AccountName>, connected: bool) -> Self {
+    fn of(context: &Context, device: Device, person: Option<AccountName>, connected: bool) -> Self {
+        let over_http = context.site().device_last_seen(device.id, device.account);
         Self {
             id: device.id,
             person,
             name: device.name,
             thumbprint: device.thumbprint.to_string(),
             created: device.created,
-            last_seen: device.last_seen,
+            last_seen: device.last_seen.max(over_http),
             connected,
         }
     }
@@ -130,7 +132,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<DeviceVie
     let views = devices.into_iter().map(|device| {
         let person = names.get(&device.account).cloned();
         let connected = connected.contains(&device.id);
-        DeviceView::of(device, person, connected)
+        DeviceView::of(&context, device, person, connected)
     });
     let listing = Listing::of(views.collect(), params.limit, |view: &DeviceView| {
         view.id.to_string()
@@ -192,7 +194,7 @@ async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, 
         .await?;
     let connected = connected(&context, [account].into_iter()).contains(&renamed.id);
     let output = format!("The device {} is named {}.", renamed.id, renamed.name);
-    Ok(Answer::new(DeviceView::of(renamed, person, connected)).with_output(output))
+    Ok(Answer::new(DeviceView::of(&context, renamed, person, connected)).with_output(output))
 }
 
 /// Names a device.

@@ -31,6 +31,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow_own(&persons)
             .changes()
+            .revised()
             .rest(RestMethod::Patch, "/self/data")
             .example(json!({ "telephones": [{ "label": "mobile", "number": "+49 151 1234567" }] }))
             .handler(data::set_own),

@@ -45,6 +45,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Deletes a service and its keys permanently and cuts its sessions.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Delete, "/services/{name}")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByStoredName| {
@@ -54,6 +55,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Locks a service, which can then not log in, and cuts its sessions.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Post, "/services/{name}/lock")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
@@ -63,6 +65,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Unlocks a locked service, which can then log in again.")
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Post, "/services/{name}/unlock")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
@@ -72,6 +75,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Disables a service that is no longer used, which can then not log in, and cuts its sessions.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Post, "/services/{name}/disable")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {
@@ -81,6 +85,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Enables a disabled service, which can then log in again.")
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Post, "/services/{name}/enable")
             .example(json!({ "name": "mailer" }))
             .handler(|context, params: ByName| {

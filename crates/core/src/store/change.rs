@@ -209,45 +209,6 @@ pub enum Change {
 }
 
 impl Change {
-    /// Returns the revision that the change is based on; `None` if it does not depend on one.
-    #[must_use]
-    pub fn based_on(&self) -> Option<u64> {
-        match self {
-            Self::UpdateAccount(account) => account.revision.checked_sub(1),
-            Self::UpdateApplication(application) => application.revision.checked_sub(1),
-            Self::UpdateDevice(device) => device.revision.checked_sub(1),
-            Self::DeleteAccount { revision, .. } | Self::DeleteApplication { revision, .. } => {
-                Some(*revision)
-            }
-            Self::InsertAccount(_)
-            | Self::PutPersonData { .. }
-            | Self::DeleteDamagedAccount { .. }
-            | Self::PutPassphrase(_)
-            | Self::RenewPassphrase(_)
-            | Self::DeleteDeliveredKey(_)
-            | Self::PutDeliveredKey(_)
-            | Self::InsertKey(_)
-            | Self::DeleteKey { .. }
-            | Self::InsertApplication(_)
-            | Self::DeleteDamagedApplication(_)
-            | Self::InsertTicket(_)
-            | Self::BindTicket { .. }
-            | Self::RevokeTicket { .. }
-            | Self::RevokeOpenTickets { .. }
-            | Self::ForgetTickets { .. }
-            | Self::InsertDevice(_)
-            | Self::SeeDevice { .. }
-            | Self::DeleteDevice { .. }
-            | Self::Peer(_)
-            | Self::PutSetting { .. }
-            | Self::AccessToken(_)
-            | Self::CompleteRequest(_)
-            | Self::SealData { .. }
-            | Self::Alarm(_)
-            | Self::PutScript(_) => None,
-        }
-    }
-
     /// The change that comes with a new pass phrase of an account: it deletes the account's access
     /// tokens, because an attacker who knew the previous one may have created some.
     #[must_use]

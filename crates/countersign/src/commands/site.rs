@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use countersign_proto::operation::{Code, Outcome};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::site_key::{self, Key};
 use super::{admin_call, given};
@@ -87,7 +87,11 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
                 "access_token_lifetime": access_token_lifetime,
                 "web_origins": origins,
             }));
-            admin_call(common, "site", "config", &params)
+            let command = match params.as_object().is_some_and(Map::is_empty) {
+                true => "config_show",
+                false => "config",
+            };
+            admin_call(common, "site", command, &params)
         }
         Verb::Unseal {
             credential: Some(name),

@@ -29,6 +29,13 @@ pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
             http.unwrap_or_default(),
         );
     }
+    if listen.http_tls != usual.http_tls {
+        set(
+            "http_tls = \"off\"",
+            "http_tls",
+            listen.http_tls.to_string(),
+        );
+    }
     if listen.device != usual.device {
         let device = listen.device.map(|device| device.to_string());
         set(

@@ -196,7 +196,8 @@ static OTHER_SETTINGS: &[Setting] = &[
         applies: Applies::Restart,
         what: "Whether the HTTP listener has TLS 1.3. `site` uses a certificate of the site key, which clients pin: \
                `countersign site status` shows the pin. `files` uses `http_certificate` and `http_key`. `off` is for an \
-               address of this machine, or a proxy with TLS on another machine that `http_proxies` names.",
+               address of this machine, or a proxy with TLS on another machine that `http_proxies` names. \
+               `--http-tls` and COUNTERSIGN_HTTP_TLS override it.",
         warning: "",
     },
     Setting {

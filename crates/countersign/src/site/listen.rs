@@ -19,6 +19,9 @@ pub(crate) struct Listen {
     /// Address of the HTTP listener, on which applications request tickets; port 0 takes a free port.
     #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) http_listen: Option<SocketAddr>,
+    /// TLS of the HTTP listener: `site` uses a certificate of the site key.
+    #[arg(long, env = "COUNTERSIGN_HTTP_TLS", value_name = "TLS", value_enum)]
+    pub(crate) http_tls: Option<HttpEncryption>,
     /// Address of the device listener, on which devices enrol and connect; port 0 takes a free port.
     #[arg(long, env = "COUNTERSIGN_DEVICE_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) device_listen: Option<SocketAddr>,
@@ -71,6 +74,9 @@ pub(super) fn apply_flags(config: &mut Config, listen: Listen) -> Result<(), Fai
     }
     if listen.http_listen.is_some() {
         config.listen.http = listen.http_listen;
+    }
+    if let Some(tls) = listen.http_tls {
+        config.listen.http_tls = tls;
     }
     if listen.device_listen.is_some() {
         config.listen.device = listen.device_listen;

@@ -125,6 +125,7 @@ impl Settings {
         let Listen {
             session_listen,
             http_listen,
+            http_tls,
             device_listen,
             peer_listen,
             health_listen,
@@ -133,6 +134,7 @@ impl Settings {
         match key {
             "listen.session" => session_listen.as_ref().map(ToString::to_string),
             "listen.http" => http_listen.as_ref().map(ToString::to_string),
+            "listen.http_tls" => http_tls.as_ref().map(ToString::to_string),
             "listen.device" => device_listen.as_ref().map(ToString::to_string),
             "listen.peer" => peer_listen.as_ref().map(ToString::to_string),
             "listen.health" => health_listen.as_ref().map(ToString::to_string),

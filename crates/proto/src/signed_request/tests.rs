@@ -1,3 +1,4 @@
+use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
 use countersign_crypto::sign::SigningKey;
 use data_encoding::BASE64;
@@ -147,6 +148,39 @@ fn a_signature_covers_the_fields_that_change_the_effect_of_a_request() {
     let too_little = Err(RequestSignatureError::Fields);
     assert_eq!(verified(&bare, Some("\"7\""), None), too_little);
     assert_eq!(verified(&bare, None, Some("once")), too_little);
+}
+
+/// Clients built the base and the fields by hand, each in its own way.
+#[test]
+fn a_signer_signs_all_that_a_request_has() {
+    let identity = Identity::from_seed(IdentitySeed(Secret::from_bytes([9; 32])));
+    let signer = RequestSigner::new(&identity, TAG);
+    let digest = content_digest(b"{}");
+    assert_eq!(Some(digest.as_str()), parts().content_digest);
+    let whole = RequestParts {
+        if_match: Some("\"7\""),
+        idempotency_key: Some("once"),
+        ..parts()
+    };
+    let bare = RequestParts {
+        content_digest: None,
+        ..parts()
+    };
+    let key = identity.certificate().signing();
+    for request in [&whole, &bare] {
+        let fields = signer.sign(request, NOW..NOW + 60, "n").unwrap();
+        let read = RequestSignature::read(&fields.signature_input, &fields.signature, TAG).unwrap();
+        assert_eq!(read.thumbprint(), identity.certificate().thumbprint());
+        assert_eq!(read.verify(&key, request, NOW), Ok(()));
+        assert_eq!(
+            read.covers(request, b"{}"),
+            request.content_digest.is_some()
+        );
+    }
+    for nonce in ["", "a\"b", "a\nb", &"n".repeat(129)] {
+        let refused = signer.sign(&whole, NOW..NOW + 60, nonce);
+        assert_eq!(refused, Err(RequestSignatureError::Fields), "{nonce}");
+    }
 }
 
 fn key_of_test() -> VerifyingKey {

@@ -1,5 +1,5 @@
-//! The share that each account has of the places for proxied sessions, and of those for event streams
-//! through proxies.
+//! The share that each account has of the places for proxied sessions, of those for event streams
+//! through proxies, and of connections with requests over HTTP.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,6 +66,13 @@ impl AccountShares {
     fn shares(&self) -> MutexGuard<'_, Shares> {
         // The numbers are right whenever the lock is free, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Whether the account holds it.
+    pub(crate) fn is_of(&self, account: AccountId) -> bool {
+        self.account == account
     }
 }
 

@@ -113,9 +113,6 @@ pub(super) async fn v1(text: String, peer: &Peer, shared: &Shared) -> Reply {
 
 /// The refusal of a request that is not read, because of a penalty or a lockdown.
 fn unread(peer: &Peer, shared: &Shared) -> Option<Reply> {
-    if peer.is_refused(shared) {
-        return Some(reply::busy());
-    }
     let activity = Activity::Operation(OperationKind::IssuesTickets, Channel::Application);
     if shared.site.permits(activity) {
         return None;

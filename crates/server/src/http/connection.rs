@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_core::throttle::Abuse;
+use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_net::tls::TlsStream;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
@@ -34,7 +35,7 @@ use super::reply::{self, Reply};
 use super::stalled::Stalled;
 use super::untaken::{FollowedBody, Untaken};
 use super::{FIELDS, HEAD, route, upgrade};
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Held};
 use crate::certificate_source::CertificateSource;
 use crate::clock;
 use crate::connection::wait_for_eviction;
@@ -76,6 +77,7 @@ const IDLE: Duration = Duration::from_secs(600);
 /// An admitted connection.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
+    pub(super) opened: Timestamp,
     pub(super) admitted: Mutex<Admitted>,
     /// Whether a request on it was verified.
     pub(super) authenticated: AtomicBool,
@@ -87,6 +89,8 @@ pub(super) struct Connection {
     untaken: Arc<Untaken>,
     /// The connection becomes a WebSocket.
     pub(super) upgrade: Mutex<Option<upgrade::Accepted>>,
+    /// The place of the account whose request came last, among its connections.
+    pub(super) held: Mutex<Option<Held>>,
     /// Whether the site itself encrypts it.
     pub(super) has_tls: bool,
     /// The key that the client proved in the handshake.
@@ -190,12 +194,14 @@ impl Connection {
     ) -> Self {
         Self {
             address,
+            opened: clock::now(),
             admitted: Mutex::new(admitted),
             authenticated: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
             running: Arc::default(),
             untaken: Arc::default(),
             upgrade: Mutex::default(),
+            held: Mutex::default(),
             has_tls,
             device,
         }

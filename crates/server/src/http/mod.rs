@@ -22,6 +22,7 @@ mod connection;
 mod console;
 mod peer;
 mod preface;
+mod problem;
 mod reply;
 mod route;
 mod stalled;
@@ -44,6 +45,7 @@ use api::Api;
 use connection::Connection;
 use peer::Peer;
 
+pub(crate) use api::KeyedRequests;
 pub use console::{ConsoleRelay, RelayError};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.

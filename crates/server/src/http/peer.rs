@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_net::proxies;
@@ -11,8 +12,18 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 
 use super::connection::Connection;
+use super::problem::AccountLimit;
 use crate::clock;
 use crate::shared::Shared;
+
+/// Fields that proxies add to requests: a request with one of them was forwarded.
+const FORWARDED: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
 #[derive(Clone)]
@@ -57,7 +68,28 @@ impl Peer {
         self.connection.address.ip().into()
     }
 
-    /// A request of an application was verified.
+    /// A request of this caller was verified.
+    ///
+    /// # Errors
+    /// [`AccountLimit::Connections`] if the account has its share of connections.
+    pub(super) fn authenticated_as(
+        &self,
+        caller: &Caller,
+        shared: &Shared,
+    ) -> Result<(), AccountLimit> {
+        if let Some(account) = caller.account.filter(|_| !self.is_proxied(shared)) {
+            let held = self.connection.held.lock();
+            let mut held = held.unwrap_or_else(PoisonError::into_inner);
+            if !held.as_ref().is_some_and(|held| held.is_of(account)) {
+                let place = shared.http_connections.hold(account);
+                *held = Some(place.ok_or(AccountLimit::Connections)?);
+            }
+        }
+        self.authenticated(shared);
+        Ok(())
+    }
+
+    /// A request was verified.
     pub(super) fn authenticated(&self, shared: &Shared) {
         self.connection.is_used.store(true, Ordering::Relaxed);
         if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
@@ -97,12 +129,21 @@ impl Peer {
         }
     }
 
-    /// The scheme of the request's URI.
-    pub(super) fn scheme(&self, shared: &Shared) -> &'static str {
-        match self.connection.has_tls || self.is_proxied(shared) {
+    /// The scheme of the request's URI. A trusted proxy terminates TLS; a program on this machine, which
+    /// has the address of a proxy there, calls the site without TLS.
+    pub(super) fn scheme(&self, headers: &HeaderMap, shared: &Shared) -> &'static str {
+        let is_forwarded = self.is_proxied(shared) && !self.is_local(headers);
+        match self.connection.has_tls || is_forwarded {
             true => "https",
             false => "http",
         }
+    }
+
+    /// Whether a client on this machine may have sent the request itself, although proxies on this
+    /// machine are trusted: it has no field that proxies add.
+    pub(super) fn is_local(&self, headers: &HeaderMap) -> bool {
+        self.connection.address.ip().to_canonical().is_loopback()
+            && !FORWARDED.iter().any(|field| headers.contains_key(*field))
     }
 
     /// Whether a trusted proxy forwards the request.
@@ -110,12 +151,14 @@ impl Peer {
         shared.proxies().has(self.connection.address.ip())
     }
 
-    /// Whether the source has a penalty. It is checked for each request, since a connection may outlive the
-    /// check at its beginning.
-    pub(super) fn is_refused(&self, shared: &Shared) -> bool {
+    /// The seconds until the penalty of the source ends; `None` if it has none. It is checked for each
+    /// request, since a connection may outlive the check at its beginning.
+    pub(super) fn refused_for(&self, shared: &Shared) -> Option<u64> {
+        let (source, now) = (self.source?, clock::now());
         let penalties = shared.site.throttle().penalties();
-        let until = |source| penalties.refused_until(source, clock::now());
-        self.source.and_then(until).is_some()
+        let until = penalties.refused_until(source, now)?;
+        let left = until.millis().saturating_sub(now.millis());
+        Some(u64::try_from(left).unwrap_or_default().div_ceil(1_000))
     }
 
     pub(super) fn punish(&self, abuse: Abuse, shared: &Shared) {

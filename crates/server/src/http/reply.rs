@@ -1,6 +1,6 @@
 //! HTTP responses.
 
-use countersign_proto::problem::{self, Problem};
+use countersign_proto::problem;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -8,6 +8,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::body::ReplyBody;
+use super::problem::Problem;
 
 pub(super) type Reply = Response<ReplyBody>;
 
@@ -40,35 +41,14 @@ pub(super) fn refused(status: u16, body: String) -> Reply {
     reply(status, problem::MEDIA_TYPE, body)
 }
 
-fn named(status: StatusCode, code: &str, title: &str) -> Reply {
-    let problem = Problem {
-        namespace: "urn:countersign",
-        code,
-        title,
-        status: status.as_u16(),
-    };
-    reply(status, problem::MEDIA_TYPE, problem.body())
-}
-
 /// The path does not exist.
 pub(super) fn not_found() -> Reply {
-    named(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "this path does not exist",
-    )
+    Problem::not_found().into_reply()
 }
 
 /// The path exists, but does not allow the method.
 pub(super) fn not_allowed(methods: &'static str) -> Reply {
-    let mut reply = named(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "this path does not allow this method",
-    );
-    let fields = reply.headers_mut();
-    fields.insert(ALLOW, HeaderValue::from_static(methods));
-    reply
+    Problem::not_allowed(methods).into_reply()
 }
 
 /// The response to OPTIONS: the methods that a path allows.
@@ -108,21 +88,24 @@ pub(super) fn web_socket(accept: &str, subprotocol: &'static str) -> Reply {
 
 /// A session through a trusted proxy that does not name the client.
 pub(super) fn client_unknown() -> Reply {
-    named(
+    let problem = Problem::new(
         StatusCode::FORBIDDEN,
-        "client-unknown",
-        "a proxy forwarded this request, and the site does not know the client; the operator of the \
-         site can set listen.http_forwarded if the proxy sets x-forwarded-for",
-    )
+        "client_unknown",
+        "a proxy forwarded this request, and the site does not know the client",
+        "the operator of the site can set `listen.http_forwarded` if the proxy sets x-forwarded-for",
+    );
+    problem.into_reply()
 }
 
 /// The path is a WebSocket, and the request opens none.
 pub(super) fn upgrade_required() -> Reply {
-    let mut reply = named(
+    let problem = Problem::new(
         StatusCode::UPGRADE_REQUIRED,
-        "upgrade-required",
-        "this path is a WebSocket (RFC 6455) with the subprotocol countersign.session.1 or countersign.registration.1",
+        "upgrade_required",
+        "this path is a WebSocket (RFC 6455)",
+        "offer the subprotocol countersign.session.1 or countersign.registration.1",
     );
+    let mut reply = problem.into_reply();
     let fields = reply.headers_mut();
     fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -131,67 +114,64 @@ pub(super) fn upgrade_required() -> Reply {
 
 /// A page of another origin sent the request.
 pub(super) fn foreign_origin() -> Reply {
-    named(
+    let problem = Problem::new(
         StatusCode::FORBIDDEN,
-        "foreign-origin",
-        "pages of this origin may not open sessions; an operator can allow it with listen.http_origins",
-    )
+        "foreign_origin",
+        "pages of this origin may not open sessions",
+        "an operator can allow it with `listen.http_origins`",
+    );
+    problem.into_reply()
 }
 
 /// A request that the site does not read as one.
 pub(super) fn malformed(status: StatusCode) -> Reply {
-    named(
+    let problem = Problem::new(
         status,
         "malformed",
         "the request has too many fields, two lengths, or two authorities",
-    )
+        "send each of them once",
+    );
+    problem.into_reply()
 }
 
 /// The request names another host than that of the listener.
 pub(super) fn misdirected() -> Reply {
-    named(
+    let problem = Problem::new(
         StatusCode::MISDIRECTED_REQUEST,
         "misdirected",
+        "the request names another host than that of this listener",
         "open the console at the address that `countersign console` printed",
-    )
+    );
+    problem.into_reply()
 }
 
 /// The relay does not reach the site.
 pub(super) fn unreachable() -> Reply {
-    named(
+    let problem = Problem::new(
         StatusCode::BAD_GATEWAY,
         "unreachable",
-        "the site cannot be reached; check its address and that it runs",
-    )
+        "the site cannot be reached",
+        "check its address and that it runs",
+    );
+    problem.into_reply()
 }
 
-/// The site is overloaded, the source has a penalty, or the store failed.
+/// The site cannot serve it now: too many requests wait, or the store failed.
 pub(super) fn busy() -> Reply {
-    let mut reply = named(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "busy",
-        "the site is busy; try again later",
-    );
-    reply
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    reply
+    Problem::busy().into_reply()
+}
+
+/// The source has a penalty, which ends after this many seconds.
+pub(super) fn source_refused(seconds: u64) -> Reply {
+    Problem::source_refused(seconds).into_reply()
 }
 
 /// The site is in lockdown.
 pub(super) fn lockdown() -> Reply {
-    named(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "lockdown",
-        "the site is in lockdown",
-    )
+    Problem::lockdown().into_reply()
 }
 
 /// The site is sealed.
 pub(super) fn sealed() -> Reply {
-    named(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "sealed",
-        "the site is sealed",
-    )
+    Problem::sealed().into_reply()
 }

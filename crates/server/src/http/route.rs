@@ -69,6 +69,9 @@ pub(super) async fn answer(
     if api::has(request.uri().path()) {
         return api::answer(request, peer, api, shared).await;
     }
+    if let Some(seconds) = peer.refused_for(shared) {
+        return reply::source_refused(seconds);
+    }
     if console::has(request.uri().path()) {
         return console::answer(&request, shared);
     }

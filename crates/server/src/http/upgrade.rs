@@ -33,15 +33,6 @@ use crate::connection::{self, WebSocketBytes};
 use crate::device;
 use crate::shared::Shared;
 
-/// Fields that proxies add to requests: a request with one of them was forwarded.
-const FORWARDED: [&str; 5] = [
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
-
 /// A request to upgrade that was answered.
 pub(super) struct Accepted {
     on: OnUpgrade,
@@ -89,9 +80,6 @@ pub(super) enum Refused {
 
 /// Answers the request (RFC 6455, section 4.2.2).
 pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Shared) -> Reply {
-    if peer.is_refused(shared) {
-        return reply::busy();
-    }
     let key = match request.version() {
         Version::HTTP_11 => key(request.headers(), shared.origins()),
         _ => Err(Refused::NotUpgrade),
@@ -100,7 +88,10 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
         Ok((accept, carries)) => {
             let (connection, proxies) = (&peer.connection, shared.proxies());
             let client = client(request.headers(), connection.address, &proxies);
-            if client.is_none() && peer.is_proxied(shared) && !is_local(&request, connection) {
+            // If all clients of a proxy counted as one, an attacker among them would close logins for
+            // all; so a proxy has to name them.
+            let is_proxied = peer.is_proxied(shared) && !peer.is_local(request.headers());
+            if client.is_none() && is_proxied {
                 warn_once();
                 return reply::client_unknown();
             }
@@ -138,15 +129,6 @@ impl Refused {
     }
 }
 
-/// Whether a client on this machine may have sent the request itself, although proxies on this machine
-/// are trusted. If all clients of a proxy counted as one, an attacker among them would close logins for
-/// all; so a proxy has to name them.
-fn is_local(request: &Request<Incoming>, connection: &Connection) -> bool {
-    let headers = request.headers();
-    connection.address.ip().to_canonical().is_loopback()
-        && !FORWARDED.iter().any(|field| headers.contains_key(*field))
-}
-
 /// Tells the operator once why sessions through the proxy are refused.
 fn warn_once() {
     static TOLD: Once = Once::new();
@@ -178,6 +160,8 @@ pub(super) async fn serve(
     let Some(accepted) = accepted.unwrap_or_else(PoisonError::into_inner) else {
         return;
     };
+    // The limits of sessions apply from here on.
+    drop(connection.held);
     let mut address = connection.address;
     let upgraded = match accepted.on.await {
         Ok(upgraded) => upgraded,

@@ -90,6 +90,7 @@ struct Spec {
     takes_content: bool,
     gives_content: bool,
     streams_events: bool,
+    revised: bool,
     rest: Rest,
     example: serde_json::Value,
 }
@@ -130,6 +131,7 @@ impl Entry {
             takes_content: false,
             gives_content: false,
             streams_events: false,
+            revised: false,
             rest: Rest::Undecided,
             example: serde_json::Value::Object(serde_json::Map::new()),
         })
@@ -235,6 +237,28 @@ impl Entry {
     #[must_use]
     pub const fn streams_events(&self) -> bool {
         self.spec.streams_events
+    }
+
+    /// Returns whether it changes or deletes one object with a revision, so that a request can name the
+    /// revision that it expects.
+    #[must_use]
+    pub const fn is_revised(&self) -> bool {
+        self.spec.revised
+    }
+
+    /// Returns whether its result has the revision of an object.
+    #[must_use]
+    pub fn shows_revision(&self) -> bool {
+        self.result.pointer("/properties/revision").is_some()
+    }
+
+    /// Returns whether a request can have an idempotency key: it changes something, and its answer can be
+    /// given again.
+    #[must_use]
+    pub fn takes_idempotency_key(&self) -> bool {
+        let route = self.spec.rest.route();
+        let has_content = self.spec.takes_content || self.spec.gives_content;
+        route.is_some_and(|route| route.method != RestMethod::Get) && !has_content
     }
 
     /// Returns how it is called over HTTP, or why it is not offered there.
@@ -425,6 +449,14 @@ impl EntryBuilder {
     #[must_use]
     pub const fn streams_events(mut self) -> Self {
         self.0.streams_events = true;
+        self
+    }
+
+    /// Declares that it changes or deletes one object with a revision. The handler must call
+    /// [`Context::expect_revision`] with that of the object which it found.
+    #[must_use]
+    pub const fn revised(mut self) -> Self {
+        self.0.revised = true;
         self
     }
 

@@ -76,8 +76,15 @@ pub(super) fn entries() -> Vec<Entry> {
             .rest(RestMethod::Post, "/alarms/test")
             .example(json!({ "severity": "critical" }))
             .handler(test),
+        Entry::new("alarm", "preferences_show")
+            .summary("Shows your preferences for alarms. Admins can name any person.")
+            .allow(&admin)
+            .allow_own(&member)
+            .rest(RestMethod::Get, "/alarm-preferences")
+            .example(json!({ "person": "maria" }))
+            .handler(preferences::show),
         Entry::new("alarm", "preferences")
-            .summary("Shows your preferences for alarms and changes the given ones. Admins can name any person.")
+            .summary("Changes the given preferences of yours for alarms, and shows them. Admins can name any person.")
             .allow(&admin)
             .allow_own(&member)
             .changes()

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::accounts::Kind;
+use crate::accounts::{Account, Kind};
 use crate::alarms::{
     DeliveryChannel, Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName,
 };
@@ -42,6 +42,15 @@ pub(super) struct Set {
     peer_messages: Option<bool>,
 }
 
+/// Names a person.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Show {
+    /// The person. The default is the caller.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+}
+
 /// A person's preferences for alarms.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PreferencesView {
@@ -68,19 +77,30 @@ pub(super) struct PreferencesView {
     peer_messages: bool,
 }
 
+pub(super) async fn show(
+    context: Context,
+    params: Show,
+) -> Result<Answer<PreferencesView>, Refusal> {
+    let account = person(&context, params.person.as_ref()).await?;
+    let stored = context.site().store().preferences(account.id).await?;
+    let preferences = stored.map(|stored| stored.preferences);
+    Ok(view(account.name, preferences.unwrap_or_default()))
+}
+
+/// The person of this name, or the caller.
+async fn person(context: &Context, name: Option<&AccountName>) -> Result<Account, Refusal> {
+    let found = match name {
+        Some(name) => account::find(context, Kind::Person, name).await,
+        None => account::own(context).await,
+    };
+    found.map_err(|refusal| refusal.of_field("person"))
+}
+
 pub(super) async fn preferences(
     context: Context,
     params: Set,
 ) -> Result<Answer<PreferencesView>, Refusal> {
-    let account = match &params.person {
-        Some(name) => {
-            let found = account::find(&context, Kind::Person, name).await;
-            found.map_err(|refusal| refusal.of_field("person"))?
-        }
-        None => account::own(&context)
-            .await
-            .map_err(|refusal| refusal.of_field("person"))?,
-    };
+    let account = person(&context, params.person.as_ref()).await?;
     let stored = context.site().store().preferences(account.id).await?;
     let (before, revision) = stored.map_or_else(
         || (Preferences::default(), 0),
@@ -125,6 +145,10 @@ pub(super) async fn preferences(
         }
         context.commit(changes, target, details).await?;
     }
+    Ok(view(account.name, preferences))
+}
+
+fn view(name: AccountName, preferences: Preferences) -> Answer<PreferencesView> {
     let Preferences {
         language,
         time_zone,
@@ -133,18 +157,13 @@ pub(super) async fn preferences(
         text_to,
         peer_messages,
     } = preferences;
+    let zone = time_zone.as_str();
     let output = match quiet {
-        Some(QuietHours { from, to }) => {
-            format!(
-                "{}  {}  quiet from {from} to {to}",
-                account.name,
-                time_zone.as_str()
-            )
-        }
-        None => format!("{}  {}  no quiet hours", account.name, time_zone.as_str()),
+        Some(QuietHours { from, to }) => format!("{name}  {zone}  quiet from {from} to {to}"),
+        None => format!("{name}  {zone}  no quiet hours"),
     };
-    Ok(Answer::new(PreferencesView {
-        name: account.name,
+    let view = PreferencesView {
+        name,
         language,
         time_zone,
         quiet_from: quiet.map(|quiet| quiet.from),
@@ -152,8 +171,8 @@ pub(super) async fn preferences(
         channels,
         text_to,
         peer_messages,
-    })
-    .with_output(output))
+    };
+    Answer::new(view).with_output(output)
 }
 
 fn changed(mut preferences: Preferences, params: Set) -> Result<Preferences, Refusal> {

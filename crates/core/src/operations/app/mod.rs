@@ -70,6 +70,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Changes the given properties of an application and leaves the others as they are.")
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Patch, "/apps/{id}")
             .example(json!({
                 "id": "billing",
@@ -83,6 +84,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Adds a new key to an application. Its previous keys stay valid for an overlap period.")
             .allow(&admin)
             .changes()
+            .revised()
             .public_key()
             .rest(RestMethod::Post, "/apps/{id}/rotate-key")
             .example(json!({
@@ -96,6 +98,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Locks an application: it can neither call nor be called. Providers with a session refuse tickets that were already given.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Post, "/apps/{id}/lock")
             .example(id.clone())
             .handler(|context, params: ById| set_state(context, params, State::Locked)),
@@ -103,6 +106,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Unlocks an application: it can call and be called again.")
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Post, "/apps/{id}/unlock")
             .example(id.clone())
             .handler(|context, params: ById| set_state(context, params, State::Active)),
@@ -110,6 +114,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Deletes an application permanently.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Delete, "/apps/{id}")
             .example(id)
             .handler(delete),
@@ -360,6 +365,7 @@ struct RotateKey {
 
 async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppView>, Refusal> {
     let application = find(&context, &params.id).await?;
+    context.expect_revision(application.revision)?;
     let now = context.now();
     let key = ApplicationKey::from_pem(application.edition, &params.public_key, params.label, now)
         .map_err(|error| Refusal::invalid("public_key", error))?;
@@ -401,6 +407,7 @@ async fn set_state(
     state: State,
 ) -> Result<Answer<AppView>, Refusal> {
     let application = find(&context, &params.id).await?;
+    context.expect_revision(application.revision)?;
     let output = format!("{} is {}.", application.id, state.as_str());
     if application.state == state {
         return Ok(Answer::new(AppView::of(&context, application).await?).with_output(output));
@@ -428,11 +435,13 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let damaged = context.site().store().damaged_application(&id).await?;
     let (deletion, void) = match &damaged {
         Some(_) => {
+            context.expect_revision(None)?;
             let void = withdrawn::of_damaged(&context, &id).await?;
             (Change::DeleteDamagedApplication(id.clone()), void)
         }
         None => {
             let application = find(&context, &id).await?;
+            context.expect_revision(application.revision)?;
             let void = void_tickets(&context, &application).await?;
             let revision = application.revision;
             let id = id.clone();

@@ -49,7 +49,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .changes()
             .of_kind(OperationKind::Enrols)
-            .rest(RestMethod::Post, "/peers/join")
+            .rest_creates("/peers/join", "/peers/{site}")
             .example(json!({ "ticket": "countersign://a.example:4750/p#…", "person": "bob" }))
             .handler(introduce::join),
         Entry::new("peer", "list")

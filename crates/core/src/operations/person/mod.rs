@@ -55,6 +55,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Patch, "/persons/{name}")
             .example(json!({ "name": "maria", "role": "admin" }))
             .handler(update),
@@ -65,6 +66,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Patch, "/persons/{name}/data")
             .example(json!({
                 "name": "maria",
@@ -78,6 +80,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Deletes a person permanently and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Delete, "/persons/{name}")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByStoredName| {
@@ -87,6 +90,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Locks a person, who can then not log in, and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Post, "/persons/{name}/lock")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
@@ -96,6 +100,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Unlocks a locked person, who can then log in again.")
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Post, "/persons/{name}/unlock")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
@@ -105,6 +110,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Disables the account of a person who has left; the person can then not log in, and their sessions are cut.")
             .allow(&admin)
             .disruptive()
+            .revised()
             .rest(RestMethod::Post, "/persons/{name}/disable")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
@@ -114,6 +120,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Enables a disabled person, who can then log in again.")
             .allow(&admin)
             .changes()
+            .revised()
             .rest(RestMethod::Post, "/persons/{name}/enable")
             .example(json!({ "name": "maria" }))
             .handler(|context, params: ByName| {
@@ -275,6 +282,7 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         Some(_) => data::of(&context, found.id).await?,
         None => (found, PersonData::default()),
     };
+    context.expect_revision(before.revision)?;
     let mut data = data_before.clone();
     let new_name = params
         .new_name

@@ -34,8 +34,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .while_sealed()
             .rest(RestMethod::Get, "/site")
             .handler(status),
+        Entry::new("site", "config_show")
+            .summary("Shows the site's configuration.")
+            .allow(&[Role::Admin])
+            .rest(RestMethod::Get, "/site/config")
+            .handler(config_show),
         Entry::new("site", "config")
-            .summary("Shows the site's configuration, or changes the given settings.")
+            .summary("Changes the given settings of the site's configuration, and shows it.")
             .allow(&[Role::Admin])
             .changes()
             .rest(RestMethod::Patch, "/site/config")
@@ -279,6 +284,10 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         output.push_str(&delivery.problem());
     }
     Ok(Answer::new(status).with_output(output))
+}
+
+async fn config_show(context: Context, _: NoParams) -> Result<Answer<SiteConfig>, Refusal> {
+    Ok(shown(context.site().config()))
 }
 
 /// The settings to change. An absent field stays unchanged.

@@ -1,6 +1,6 @@
 //! When the connections of devices were used last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::SessionRegistry;
 use crate::id::{AccountId, DeviceId, SessionId};
@@ -14,8 +14,10 @@ pub(crate) struct Activity {
     /// The peer's address and port.
     pub(crate) peer: String,
     pub(crate) opened: Timestamp,
-    /// When its last line came.
+    /// When its last line or request came.
     pub(crate) active: Timestamp,
+    /// Whether it is a session, which is open.
+    pub(crate) is_session: bool,
 }
 
 impl SessionRegistry {
@@ -42,11 +44,18 @@ impl SessionRegistry {
         }
     }
 
-    /// The connections of each device that has two or more.
-    pub(crate) fn activity_of_devices(&self) -> BTreeMap<DeviceId, Vec<Activity>> {
-        let mut found: BTreeMap<DeviceId, Vec<Activity>> = BTreeMap::new();
+    /// The connections of each device that has two or more, with those that are `known` already.
+    pub(crate) fn activity_of_devices(
+        &self,
+        known: BTreeMap<DeviceId, Vec<Activity>>,
+    ) -> BTreeMap<DeviceId, Vec<Activity>> {
+        let accounts = known.values().flatten().map(|one| one.account);
+        let accounts: HashSet<AccountId> = accounts.collect();
+        let mut found = known;
         let all = self.all();
-        for own in all.accounts.values().filter(|own| own.ids.len() > 1) {
+        let own = all.accounts.iter();
+        let own = own.filter(|(account, own)| own.ids.len() > 1 || accounts.contains(account));
+        for (_, own) in own {
             let sessions = own.ids.iter().filter_map(|id| all.live.get(id));
             for session in sessions.filter(|session| session.is_live()) {
                 let info = &session.info;
@@ -56,6 +65,7 @@ impl SessionRegistry {
                         peer: info.peer.clone(),
                         opened: info.opened,
                         active: session.active,
+                        is_session: true,
                     });
                 }
             }

@@ -182,6 +182,61 @@ async fn two_connections_that_are_active_in_turns_raise_the_alarm_before_ten_min
     assert_eq!(checked(&test, now).await.len(), 2);
 }
 
+/// A device that called the REST API was never seen, and no alarm told of a copy of its key that did so
+/// too.
+// ALM-43
+#[tokio::test]
+async fn requests_of_a_device_over_http_count_as_lines_of_a_connection() {
+    let test = with_contacts().await;
+    let (phone, ticket) = (TestDevice::new(), test.ticket("ada").await);
+    phone
+        .enrol(&test.site, &ticket.token, ADA, NOW)
+        .await
+        .unwrap();
+    let at = |seconds| NOW.plus_seconds(seconds);
+    let caller = test.site.device_caller(phone.thumbprint(), None).await;
+    let caller = caller.unwrap().unwrap();
+    let [own, copy] = [("192.0.2.7:1", 0), ("198.51.100.1:1", 120)]
+        .map(|(peer, opened)| (peer.parse().unwrap(), at(opened)));
+    let request = |connection, seconds| {
+        test.site.device_requested(&caller, connection, at(seconds));
+    };
+    let last_seen = async || {
+        let listed = test.admin("device.list", json!({})).await;
+        listed["entries"][0]["last_seen"].clone()
+    };
+    assert_eq!(last_seen().await, json!(null));
+    request(own, 0);
+    request(copy, 120);
+    request(own, 180);
+    let raised = checked(&test, at(180)).await;
+    assert_eq!(raised, [json!(null); 0], "a change of networks");
+    // However old they are, it is not known that both are open.
+    let later = 2 * u32::try_from(IDLE / 1_000).unwrap() + 121;
+    assert_eq!(checked(&test, at(later)).await, [json!(null); 0]);
+    assert_eq!(last_seen().await, json!(at(180)));
+    request(own, 181);
+    assert_eq!(checked(&test, at(181)).await.len(), 2);
+    // One audit entry in five minutes for any number of requests.
+    for _ in 0..100 {
+        request(own, 200);
+    }
+    for seconds in [200, 201, 499] {
+        test.site.write_counted(at(seconds)).await.unwrap();
+    }
+    let entries = test.audit().await.into_iter();
+    let mut used = entries.filter(|entry| entry["operation"] == "device.used");
+    let (entry, none) = (used.next().unwrap(), used.next());
+    assert!(none.is_none(), "{none:?}");
+    let counts = entry["details"]["devices"].as_object().unwrap();
+    assert_eq!(counts.values().collect::<Vec<_>>(), [&json!(104)]);
+    // It survives a restart.
+    let site = test.unsealed().await;
+    let admin = Caller::admin_socket();
+    let (_, listed) = run(&site, &admin, "device.list", json!({})).await;
+    assert_eq!(listed["entries"][0]["last_seen"], json!(at(200)));
+}
+
 /// A phone that changes its network must raise no alarm: its lost connection is never active again.
 // ALM-43
 #[tokio::test]

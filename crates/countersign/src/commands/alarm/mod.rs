@@ -149,9 +149,8 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             given(json!({ "alarm": alarm, "state": state })),
         ),
         Verb::Retry { id } => call("retry", json!({ "id": id })),
-        Verb::Preferences(preferences) => call(
-            "preferences",
-            json!({
+        Verb::Preferences(preferences) => {
+            let params = given(json!({
                 "person": preferences.person,
                 "language": preferences.language,
                 "time_zone": preferences.time_zone,
@@ -160,8 +159,14 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 "channels": preferences.channels,
                 "text_to": preferences.text_to,
                 "peer_messages": preferences.peer_messages,
-            }),
-        ),
+            }));
+            // The person alone is given.
+            let command = match params.as_object().is_some_and(|given| given.len() == 1) {
+                true => "preferences_show",
+                false => "preferences",
+            };
+            admin_call(common, "alarm", command, &params)
+        }
         Verb::Watch { login } => watch::watch(common, &login),
     }
 }

@@ -97,7 +97,14 @@ fn the_guide_on_devices_can_be_followed_word_for_word() {
 #[test]
 fn the_guide_to_the_api_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
+    with_examples(folder.path());
     follow("docs/guide/call-the-api.md", folder.path());
+}
+
+#[test]
+fn the_guide_to_the_api_for_devices_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    follow("docs/guide/call-the-api-as-a-device.md", folder.path());
 }
 
 #[test]
@@ -200,6 +207,7 @@ fn every_block_is_run_or_gives_a_reason() {
         "protect-an-http-service.md",
         "enrol-a-device.md",
         "call-the-api.md",
+        "call-the-api-as-a-device.md",
         "console.md",
         "connect-two-sites.md",
         "alarms.md",

@@ -3,18 +3,22 @@
 use hyper::header::HeaderMap;
 use serde::Deserialize;
 
-use super::problem::Problem;
+use super::super::problem::Problem;
 use super::request::single;
 
 /// The maximum number of entity tags in one field.
 const MAX_TAGS: usize = 16;
 
 /// The revisions that `If-Match` names; `None` if any will do. A tag that this site never gives
-/// matches no revision.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Problem> {
+/// matches no revision. A condition that the operation does not check is refused.
+pub(super) fn if_match(headers: &HeaderMap, is_revised: bool) -> Result<Option<Vec<u64>>, Problem> {
     let Some(field) = single(headers, "if-match")? else {
         return Ok(None);
     };
+    if !is_revised {
+        let problem = "this operation changes nothing that has a revision, so if-match cannot be checked; send the request without it";
+        return Err(Problem::bad_request(problem, "if-match"));
+    }
     if field.trim() == "*" {
         return Ok(None);
     }
@@ -62,7 +66,7 @@ mod tests {
         for field in fields {
             headers.append("if-match", HeaderValue::from_static(field));
         }
-        if_match(&headers)
+        if_match(&headers, true)
     }
 
     #[test]

@@ -29,7 +29,7 @@ use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
 use super::super::Peer;
-use super::problem::Problem;
+use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::request::single;
 use crate::clock;
 use crate::counting;
@@ -57,16 +57,24 @@ impl Nonces {
     /// Accepts no signature that was created before now: an earlier process may have accepted it. The
     /// listener waits before it starts, so that those that were dated ahead are older too.
     pub(super) fn starting_now() -> Self {
-        let now = milliseconds();
-        Self(Mutex::new(ReplayCache::new(WINDOW, NONCES, now, now)))
+        Self::of(NONCES, milliseconds())
     }
 
-    fn insert(&self, signature: &RequestSignature) -> Result<(), ReplayError> {
+    fn of(limits: ReplayLimits, start: u64) -> Self {
+        Self(Mutex::new(ReplayCache::new(WINDOW, limits, start, start)))
+    }
+
+    /// Accepts the nonce of a signature once. `None` if it was accepted already, or is too old.
+    fn insert(&self, signature: &RequestSignature) -> Option<Result<(), AccountLimit>> {
         let owner = signature.thumbprint().to_string();
         let created = signature.created().saturating_mul(1_000);
         let nonce = signature.nonce().as_bytes();
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.insert(&owner, nonce, created, milliseconds())
+        match cache.insert(&owner, nonce, created, milliseconds()) {
+            Ok(()) => Some(Ok(())),
+            Err(ReplayError::Full) => Some(Err(AccountLimit::Nonces)),
+            Err(ReplayError::Replayed | ReplayError::Stale) => None,
+        }
     }
 }
 
@@ -81,8 +89,21 @@ pub(super) struct Sender {
     signature: Option<RequestSignature>,
 }
 
-/// The sender whose credential a request has.
+/// The sender whose credential a request has, unless its account has its share of connections.
 pub(super) async fn sender(
+    head: &Parts,
+    peer: &Peer,
+    nonces: &Nonces,
+    shared: &Shared,
+) -> Result<Sender, Problem> {
+    let sender = verified(head, peer, nonces, shared).await?;
+    let admitted = peer.authenticated_as(&sender.caller, shared);
+    admitted.map_err(Problem::over)?;
+    Ok(sender)
+}
+
+/// The sender whose credential a request has.
+async fn verified(
     head: &Parts,
     peer: &Peer,
     nonces: &Nonces,
@@ -106,7 +127,7 @@ pub(super) async fn sender(
         };
     }
     match (authorization, input, signature) {
-        (None, None, None) => Err(Problem::not_authenticated(false)),
+        (None, None, None) => Err(Problem::not_authenticated(GivenCredential::None)),
         (Some(given), None, None) => {
             let caller = of_token(given, peer, shared).await?;
             let signature = None;
@@ -115,7 +136,7 @@ pub(super) async fn sender(
         (None, Some(input), Some(signature)) => {
             let tag = shared.site.id().to_string();
             let read = RequestSignature::read(input, signature, &tag);
-            let signature = read.map_err(|_| refused(peer, shared))?;
+            let signature = read.map_err(|_| refused(GivenCredential::Signature, peer, shared))?;
             let began = Instant::from_std(clock::monotonic());
             let sender = signed(head, signature, peer, nonces, shared).await;
             if sender.is_err() {
@@ -123,7 +144,7 @@ pub(super) async fn sender(
             }
             sender
         }
-        (None, _, _) => Err(refused(peer, shared)),
+        (None, _, _) => Err(refused(GivenCredential::Signature, peer, shared)),
         (Some(_), _, _) => Err(Problem::bad_request(
             "the request has an access token and a signature",
             "authorization",
@@ -146,7 +167,7 @@ impl Sender {
         let parts = parts(head, peer, shared)?;
         match signature.covers(&parts, content.as_bytes()) {
             true => Ok(()),
-            false => Err(refused(peer, shared)),
+            false => Err(refused(GivenCredential::Signature, peer, shared)),
         }
     }
 
@@ -159,7 +180,7 @@ impl Sender {
 async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, Problem> {
     let token = bearer(given).and_then(|text| AccessTokenSecret::parse(text).ok());
     let Some(token) = token else {
-        return Err(refused(peer, shared));
+        return Err(refused(GivenCredential::Token, peer, shared));
     };
     let cached = shared.site.cached_token_caller(&token, clock::now());
     let found = match cached {
@@ -173,11 +194,8 @@ async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, P
         }
     };
     match found {
-        Some(caller) => {
-            peer.authenticated(shared);
-            Ok(caller)
-        }
-        None => Err(refused(peer, shared)),
+        Some(caller) => Ok(caller),
+        None => Err(refused(GivenCredential::Token, peer, shared)),
     }
 }
 
@@ -200,11 +218,14 @@ async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Send
     };
     match found {
         Some(caller) => {
-            peer.authenticated(shared);
+            let connection = (peer.connection.address, peer.connection.opened);
+            shared
+                .site
+                .device_requested(&caller, connection, clock::now());
             let signature = None;
             Ok(Sender { caller, signature })
         }
-        None => Err(refused(peer, shared)),
+        None => Err(refused(GivenCredential::Device, peer, shared)),
     }
 }
 
@@ -230,26 +251,22 @@ async fn signed(
     let key = found.as_ref().map_or(&decoy, |(_, key)| key);
     let verified = signature.verify(key, &parts, milliseconds() / 1_000);
     let (Some((grant, _)), Ok(())) = (found, verified) else {
-        return Err(refused(peer, shared));
+        return Err(refused(GivenCredential::Signature, peer, shared));
     };
-    match nonces.insert(&signature) {
-        Ok(()) => {
-            peer.authenticated(shared);
-            Ok(Sender {
-                caller: Site::key_caller(grant),
-                signature: Some(signature),
-            })
-        }
-        Err(ReplayError::Full) => Err(Problem::too_many_requests()),
-        Err(ReplayError::Replayed | ReplayError::Stale) => Err(refused(peer, shared)),
-    }
+    let inserted = nonces.insert(&signature);
+    let inserted = inserted.ok_or_else(|| refused(GivenCredential::Signature, peer, shared))?;
+    inserted.map_err(Problem::over)?;
+    Ok(Sender {
+        caller: Site::key_caller(grant),
+        signature: Some(signature),
+    })
 }
 
 /// The parts of a request that a signature covers.
 fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
     let named = head.uri.authority().map(Authority::as_str);
     let host = single(&head.headers, "host")?;
-    let scheme = peer.scheme(shared);
+    let scheme = peer.scheme(&head.headers, shared);
     let authority = named.or(host).unwrap_or_default();
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     Ok(RequestParts {
@@ -273,18 +290,55 @@ fn bearer(field: &str) -> Option<&str> {
 }
 
 /// Counts an invalid credential against its source.
-fn refused(peer: &Peer, shared: &Shared) -> Problem {
+fn refused(given: GivenCredential, peer: &Peer, shared: &Shared) -> Problem {
     peer.punish(Abuse::NotAuthenticated, shared);
     match peer.source {
         Some(source) => counting::api_request_failed(shared, source),
         None => counting::proxied_request_failed(shared, peer.proxy()),
     }
-    Problem::not_authenticated(true)
+    Problem::not_authenticated(given)
 }
 
 #[cfg(test)]
 mod tests {
+    use countersign_crypto::identity::{Identity, IdentitySeed};
+    use countersign_crypto::secret::Secret;
+    use countersign_proto::signed_request::RequestSigner;
+
     use super::*;
+
+    /// A full cache was refused as too many requests at a time, which waiting for one of them does not help.
+    #[test]
+    fn the_limit_on_nonces_is_named() {
+        let now = milliseconds();
+        let limits = ReplayLimits {
+            entries: 4,
+            entries_per_owner: 2,
+        };
+        let nonces = Nonces::of(limits, now - 10_000);
+        let identity = Identity::from_seed(IdentitySeed(Secret::from_bytes([9; 32])));
+        let signer = RequestSigner::new(&identity, "c2l0ZQ");
+        let request = RequestParts {
+            method: "GET",
+            scheme: "http",
+            authority: "site.example",
+            path: "/api/v1/self",
+            query: None,
+            content_digest: None,
+            if_match: None,
+            idempotency_key: None,
+        };
+        let insert = |nonce| {
+            let created = now / 1_000;
+            let fields = signer.sign(&request, created..created + 60, nonce).unwrap();
+            let (input, signature) = (&fields.signature_input, &fields.signature);
+            nonces.insert(&RequestSignature::read(input, signature, "c2l0ZQ").unwrap())
+        };
+        assert_eq!(insert("1"), Some(Ok(())));
+        assert_eq!(insert("1"), None, "it was used");
+        assert_eq!(insert("2"), Some(Ok(())));
+        assert_eq!(insert("3"), Some(Err(AccountLimit::Nonces)));
+    }
 
     #[test]
     fn a_token_has_the_scheme_bearer() {

@@ -35,9 +35,9 @@ use tokio::time::{Sleep, sleep};
 
 use super::super::Peer;
 use super::super::body::ReplyBody;
+use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::super::reply::Reply;
 use super::credential::Sender;
-use super::problem::Problem;
 use super::request::single;
 use crate::admission::Held;
 use crate::clock;
@@ -99,13 +99,13 @@ pub(super) async fn open(
     })?;
     let after = last_event_id(&head.headers)?.or(asked.after);
     let grant = caller.grant.as_ref();
-    let grant = grant.ok_or_else(|| Problem::not_authenticated(true))?;
+    let grant = grant.ok_or_else(|| Problem::not_authenticated(GivenCredential::None))?;
     let place = match peer.is_proxied(shared) {
         true => Some(
             shared
                 .proxied_streams
                 .hold(grant.account)
-                .ok_or_else(Problem::too_many_requests)?,
+                .ok_or_else(|| Problem::over(AccountLimit::ProxiedEventStreams))?,
         ),
         false => None,
     };
@@ -118,8 +118,8 @@ pub(super) async fn open(
     let sink = Arc::new(Sink(queue.writer()));
     let opened = site.events().open_stream(grant, after, limits, sink);
     let (id, newest) = opened.map_err(|limit| match limit {
-        TooManyEventStreams::OfAccount => Problem::too_many_requests(),
-        TooManyEventStreams::InTotal => Problem::busy(),
+        TooManyEventStreams::OfAccount => Problem::over(AccountLimit::EventStreams),
+        TooManyEventStreams::InTotal => Problem::all_event_streams(),
     })?;
     let stream = EventStream::new(
         site.clone(),

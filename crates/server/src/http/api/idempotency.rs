@@ -10,9 +10,10 @@
 //!
 //! The key is recorded in the same transaction as the change, so that no crash leads to a second
 //! change. The answer itself is kept in memory alone: it may contain a ticket or a token, which the
-//! site does not store. When there are too many, the account with most of them loses its oldest.
+//! site does not store. When there are too many, the account with most of them loses its oldest. An
+//! answer is forgotten with its key, when the site is sealed, and when its account is deleted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::access::{HttpCredential, HttpGrant};
@@ -25,7 +26,7 @@ use countersign_crypto::secret::SecretText;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
 
-use super::problem::Problem;
+use super::super::problem::Problem;
 use super::request::single;
 use crate::shared::log_trouble;
 
@@ -70,6 +71,9 @@ pub(crate) struct KeyedRequests(Mutex<Entries>);
 struct Entries {
     requests: HashMap<Name, (KeyedRequest, State)>,
     answers: Answers,
+    /// The changes of accounts and the answers that there had been when deleted accounts were looked for
+    /// last.
+    looked_at: (u64, u64),
 }
 
 /// The names of the requests that have an answer.
@@ -140,6 +144,34 @@ fn expired_at(now: Timestamp) -> Timestamp {
 }
 
 impl KeyedRequests {
+    /// Forgets all answers: the site is sealed.
+    pub(crate) fn forget_answers(&self) {
+        self.entries().retain_answers(|_, _| false);
+    }
+
+    /// Forgets the answers whose keys have expired, and those of deleted accounts. Call this each second.
+    pub(crate) async fn forget_expired(&self, site: &Site, now: Timestamp) {
+        let changes = site.http_access_changes();
+        let accounts: Vec<AccountId> = {
+            let mut entries = self.entries();
+            entries.retain_answers(|_, at| at >= expired_at(now));
+            let look_at = (changes, entries.answers.next);
+            match std::mem::replace(&mut entries.looked_at, look_at) == look_at {
+                true => return,
+                false => entries.answers.of_accounts.keys().copied().collect(),
+            }
+        };
+        let mut deleted = HashSet::new();
+        for account in accounts {
+            // One that cannot be read now counts as deleted: a repeated request gets 409 then.
+            if !matches!(log_trouble(site.has_account(account).await), Ok(true)) {
+                deleted.insert(account);
+            }
+        }
+        self.entries()
+            .retain_answers(|account, _| !deleted.contains(&account));
+    }
+
     /// Begins a request, unless one with its key runs or was carried out.
     pub(super) async fn begin(
         self: &Arc<Self>,
@@ -202,6 +234,22 @@ impl KeyedRequests {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // The maps are consistent whenever the lock is free, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    /// Forgets the answers that `stays` refuses by their account and their time.
+    fn retain_answers(&mut self, stays: impl Fn(AccountId, Timestamp) -> bool) {
+        let Self {
+            requests, answers, ..
+        } = self;
+        requests.retain(|name, (_, state)| match state {
+            State::Answered(at, number, _) if !stays(name.0, *at) => {
+                answers.remove(name.0, *number);
+                false
+            }
+            State::Answered(..) | State::Running => true,
+        });
     }
 }
 
@@ -292,7 +340,47 @@ fn other_request() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use countersign_core::id::AccessTokenId;
+    use countersign_testkit::harness::{NOW, TestSite};
+    use serde_json::json;
+
     use super::*;
+
+    /// Answers were kept until their key came again or others needed the room: on a quiet site after the
+    /// expiry of the key too, and after the deletion of the account.
+    #[tokio::test]
+    async fn an_answer_is_forgotten_with_its_key_and_with_its_account() {
+        let test = TestSite::new().await;
+        let ada = test.admin("person.create", json!({ "name": "ada" })).await;
+        let ada: AccountId = ada["id"].as_str().unwrap().parse().unwrap();
+        let all = Arc::new(KeyedRequests::default());
+        let answer = async |number: usize| {
+            let keyed = KeyedRequest {
+                name: (ada, sha256(&number.to_be_bytes())),
+                request: [0; 32],
+                credential: HttpCredential::Token(AccessTokenId::from_bytes([1; 16])),
+            };
+            match all.begin(keyed, &test.site, NOW).await {
+                Ok(Start::First(begun)) => begun.answer(StatusCode::OK, "{}", NOW),
+                _ => panic!("it is the first with its key"),
+            }
+        };
+        let left = async |now: Timestamp| {
+            all.forget_expired(&test.site, now).await;
+            let entries = all.entries();
+            (entries.requests.len(), entries.answers.count)
+        };
+        answer(1).await;
+        assert_eq!(left(NOW.plus_millis(LIFETIME)).await, (1, 1));
+        assert_eq!(left(NOW.plus_millis(LIFETIME + 1)).await, (0, 0));
+        answer(2).await;
+        assert_eq!(left(NOW).await, (1, 1));
+        test.admin("person.delete", json!({ "name": "ada" })).await;
+        assert_eq!(left(NOW).await, (0, 0));
+        // A request that ends after the deletion of its account.
+        answer(3).await;
+        assert_eq!(left(NOW).await, (0, 0));
+    }
 
     fn name(account: u8, number: usize) -> Name {
         let account = AccountId::from_bytes([account; 16]);

@@ -18,7 +18,6 @@ mod cross_origin;
 mod documents;
 mod event_stream;
 mod idempotency;
-mod problem;
 mod request;
 mod respond;
 mod running;
@@ -30,23 +29,23 @@ use countersign_core::content::Content;
 use countersign_core::engine::rest::{self, BASE, Found, Given, RestMethod, Routes};
 use countersign_core::engine::{Carried, Entry};
 use countersign_core::lockdown::{Activity, OperationKind};
-use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::operation::{Code, Operation};
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use tracing::debug;
 
 use super::Peer;
+use super::problem::{GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::shared::Shared;
 use credential::{Nonces, Sender};
 use documents::Documents;
 pub(super) use event_stream::EventStream;
-use idempotency::{KeyedRequest, KeyedRequests, Start};
-use problem::{Problem, RequestId};
+pub(crate) use idempotency::KeyedRequests;
+use idempotency::{KeyedRequest, Start};
 use running::RunningRequests;
 
 /// What the API keeps for all requests.
@@ -54,7 +53,6 @@ pub(super) struct Api {
     routes: Routes,
     documents: Documents,
     running: Arc<RunningRequests>,
-    keyed: Arc<KeyedRequests>,
     nonces: Nonces,
 }
 
@@ -65,7 +63,6 @@ impl Api {
             routes: Routes::of(table),
             documents: Documents::of(table),
             running: Arc::default(),
-            keyed: Arc::default(),
             nonces: Nonces::starting_now(),
         }
     }
@@ -84,7 +81,7 @@ pub(super) async fn answer(
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Reply {
-    let id = RequestId(fresh(&mut SystemEntropy));
+    let id = RequestId::new();
     let (head, body) = request.into_parts();
     let origin = cross_origin::permitted(&head.headers, &shared.site);
     let answered = route(&head, body, peer, api, shared).await;
@@ -96,8 +93,7 @@ pub(super) async fn answer(
     if head.headers.contains_key(ORIGIN) {
         cross_origin::allow(fields, origin);
     }
-    let name = HeaderName::from_static("request-id");
-    fields.extend(HeaderValue::from_str(&id.to_string()).map(|id| (name, id)));
+    id.add_to(&mut reply);
     reply
 }
 
@@ -108,8 +104,8 @@ async fn route(
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
-    if peer.is_refused(shared) {
-        return Err(Problem::busy());
+    if let Some(seconds) = peer.refused_for(shared) {
+        return Err(Problem::source_refused(seconds));
     }
     let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
     if let Some(document) = api.documents.find(path) {
@@ -164,10 +160,13 @@ async fn call(
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
     let (entry, caller) = (&found.entry, &sender.caller);
+    let revisions = conditions::if_match(&head.headers, entry.is_revised())?;
     let running = caller
         .account
-        .and_then(|account| api.running.begin(account, &shared.limits()));
-    let running = running.ok_or_else(Problem::too_many_requests)?;
+        .map(|account| api.running.begin(account, &shared.limits()));
+    // A caller over HTTP has an account.
+    let running = running.ok_or_else(|| Problem::not_authenticated(GivenCredential::None))?;
+    let running = running.map_err(Problem::over)?;
     let query = request::query(head.uri.query())?;
     if entry.streams_events() && event_stream::is_asked_for(&head.headers) {
         // It has a limit of its own.
@@ -188,7 +187,7 @@ async fn call(
     };
     let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
     let mut carried = Carried::content(content);
-    if let Some(revisions) = conditions::if_match(&head.headers)? {
+    if let Some(revisions) = revisions {
         carried = carried.if_match(revisions);
     }
     let keyed = match (&caller.grant, entry.rest().route()) {
@@ -206,15 +205,15 @@ async fn call(
         let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
         return respond::to(entry, &operation, &outcome, content, running);
     };
-    if entry.takes_content() {
-        let problem = "a request with content cannot have an idempotency key";
+    if !entry.takes_idempotency_key() {
+        let problem = "an operation with content cannot have an idempotency key";
         return Err(Problem::bad_request(problem, "idempotency-key"));
     }
     // An answer may contain a secret: it is given again only to who may call the operation now.
     let (site, now) = (&shared.site, clock::now());
     let authorised = site.expect_authorised(entry, caller, now).await;
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
-    match api.keyed.begin(keyed, site, now).await? {
+    match shared.keyed.begin(keyed, site, now).await? {
         Start::Answered(answer) => {
             let answer = (answer.status, answer.data.expose());
             let mut reply = respond::with(entry, &operation, answer, running);
@@ -232,6 +231,8 @@ async fn call(
                 if outcome.code == Code::SUCCESS {
                     let status = respond::status(&entry);
                     begun.answer(status, outcome.data.get(), clock::now());
+                    // The site may have been sealed since the operation ended.
+                    shared.forget_keys_if_sealed();
                 }
                 (outcome, content, running)
             });

@@ -9,7 +9,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use percent_encoding::percent_decode_str;
 
-use super::problem::Problem;
+use super::super::problem::Problem;
 use crate::shared::Shared;
 
 /// The maximum number of parameters in a query. The head of a request bounds their length.

@@ -10,9 +10,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::super::body::ReplyBody;
+use super::super::problem::Problem;
 use super::super::reply::{self, JSON, Reply};
 use super::conditions::entity_tag;
-use super::problem::Problem;
 use super::running::Running;
 
 /// What is encoded in a segment of a path: all but the unreserved characters of RFC 3986 and `@`.

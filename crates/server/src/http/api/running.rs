@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::id::AccountId;
 
+use super::super::problem::AccountLimit;
 use crate::limits::Limits;
 
 /// Counts the requests of each account.
@@ -34,17 +35,24 @@ pub(super) struct Running {
 }
 
 impl RunningRequests {
-    /// Counts one more request; `None` if the account has `limits.operations_in_flight` already, or
+    /// Counts one more request, unless the account has `limits.operations_in_flight` already, or
     /// `limits.unsent_bytes` of responses that its clients do not read.
-    pub(super) fn begin(self: &Arc<Self>, account: AccountId, limits: &Limits) -> Option<Running> {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        account: AccountId,
+        limits: &Limits,
+    ) -> Result<Running, AccountLimit> {
         let mut counts = self.counts();
         let usage = counts.entry(account).or_default();
-        if usage.requests >= limits.operations_in_flight || usage.unsent >= limits.unsent_bytes {
-            return None;
+        if usage.unsent >= limits.unsent_bytes {
+            return Err(AccountLimit::Unsent);
+        }
+        if usage.requests >= limits.operations_in_flight {
+            return Err(AccountLimit::Requests);
         }
         usage.requests += 1;
         let all = Arc::clone(self);
-        Some(Running {
+        Ok(Running {
             all,
             account,
             unsent: 0,
@@ -101,10 +109,12 @@ mod tests {
         let [one, other] = [1, 2].map(|byte| AccountId::from_bytes([byte; 16]));
         let first = all.begin(one, &limits).unwrap();
         let second = all.begin(one, &limits);
-        assert!(second.is_some() && all.begin(one, &limits).is_none());
-        assert!(all.begin(other, &limits).is_some());
+        assert!(second.is_ok());
+        let refused = all.begin(one, &limits).map(drop);
+        assert_eq!(refused, Err(AccountLimit::Requests));
+        assert!(all.begin(other, &limits).is_ok());
         drop(first);
-        assert!(all.begin(one, &limits).is_some());
+        assert!(all.begin(one, &limits).is_ok());
         drop(second);
         assert!(all.counts().is_empty());
     }
@@ -124,9 +134,9 @@ mod tests {
         drop(below);
         let again = begin().unwrap().answered(999);
         drop(at_the_limit);
-        assert!(begin().is_some(), "one byte below the limit");
+        assert!(begin().is_ok(), "one byte below the limit");
         let over = begin().unwrap().answered(1);
-        assert!(begin().is_none());
+        assert_eq!(begin().map(drop), Err(AccountLimit::Unsent));
         drop((again, over));
         assert!(all.counts().is_empty());
     }

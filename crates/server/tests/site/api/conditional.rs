@@ -1,7 +1,16 @@
 //! Conditions of requests: entity tags and idempotency keys.
 
-use countersign_testkit::harness::TestSite;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::access::Role;
+use countersign_core::content::Content;
+use countersign_core::engine::rest::RestMethod;
+use countersign_core::engine::{Answer, Entry};
+use countersign_core::store::Change;
+use countersign_testkit::harness::{TestSite, party, time};
 use serde_json::json;
+use tokio::sync::{Notify, mpsc};
 
 use super::client::Program;
 
@@ -63,16 +72,126 @@ async fn a_change_with_an_old_entity_tag_is_refused() {
     assert_eq!(deleted.status, 200);
 }
 
+/// The condition was looked at only when a change was written, so that reads, changes of what has no
+/// revision and `*` had none, although the description offered it everywhere.
 #[tokio::test]
-async fn a_condition_that_cannot_be_checked_is_refused() {
+async fn a_condition_that_cannot_be_checked_is_refused_by_every_operation() {
     let served = TestSite::builder().maria().serve().await;
     let admin = with_bob(&served).await;
-    let fields = [("if-match", "\"1\"")];
-    let created = admin
-        .call_with("POST", "/persons", &fields, r#"{"name":"carl"}"#)
+    let mut refused = 0;
+    for entry in served.site.table().entries() {
+        let Some(route) = entry.rest().route().filter(|_| !entry.is_revised()) else {
+            continue;
+        };
+        let path = at(route.path, &[]);
+        for tag in ["\"1\"", "*"] {
+            let fields = [("if-match", tag), ("accept", "text/event-stream")];
+            let reply = admin
+                .call_with(route.method.as_str(), &path, &fields, "")
+                .await;
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (400, "invalid_request"),
+                "{}",
+                entry.name()
+            );
+            assert_eq!(reply.json()["field"], "if-match", "{}", entry.name());
+        }
+        refused += 1;
+    }
+    assert!(refused > 70, "{refused}");
+}
+
+/// `lock` of what was locked already changed nothing, and so checked no condition; `app delete` compared it
+/// with the revision of an application that may call the deleted one.
+#[tokio::test]
+async fn every_operation_on_an_object_with_a_revision_checks_the_condition_always() {
+    let served = TestSite::builder().maria().serve().await;
+    with_bob(&served).await;
+    served
+        .admin("service.create", json!({ "name": "mailer" }))
         .await;
-    assert_eq!(created.status, 400, "{created:?}");
-    assert_eq!(admin.call("GET", "/persons/carl", "").await.status, 404);
+    // `billing`, which changes a few times, may call `ledger`, which is deleted.
+    served.billing_and_ledger().await;
+    for keys_last in [600_000, 700_000] {
+        let params = json!({ "id": "billing", "settings": { "keys_last": keys_last } });
+        served.admin("app.update", params).await;
+    }
+    let revised = served.site.table().entries().filter(|one| one.is_revised());
+    let mut revised: Vec<_> = revised.collect();
+    revised.sort_by_key(|entry| entry.command() == "delete");
+    let names: Vec<String> = revised.iter().map(|one| one.name().to_owned()).collect();
+    let admin = Program::maria(&served, &served.maria().await, &names).await;
+    for entry in revised {
+        let body = match entry.name() {
+            "person.update" => json!({ "full_name": "Bob" }).to_string(),
+            "person.set_data" | "self.set_data" => json!({ "language": "de" }).to_string(),
+            "app.update" => json!({ "settings": { "keys_last": 600_000 } }).to_string(),
+            "app.rotate_key" => json!({ "public_key": party().public().to_pem() }).to_string(),
+            _ => String::new(),
+        };
+        let route = entry.rest().route().unwrap();
+        let name = match entry.group() {
+            "person" => "bob",
+            _ => "mailer",
+        };
+        let path = at(route.path, &[("name", name), ("id", "ledger")]);
+        let call = async |tag: &str| {
+            let fields = [("if-match", tag)];
+            admin
+                .call_with(route.method.as_str(), &path, &fields, &body)
+                .await
+        };
+        let refused = async |expected: (u16, &str)| {
+            let refused = call("\"99\"").await;
+            let found = (refused.status, refused.code());
+            assert_eq!(
+                found,
+                (expected.0, expected.1.to_owned()),
+                "{}",
+                entry.name()
+            );
+        };
+        refused((412, "precondition_failed")).await;
+        let done = call("*").await;
+        assert_eq!(done.status, 200, "{}: {done:?}", entry.name());
+        match entry.command() {
+            "delete" => refused((404, "not_found")).await,
+            // Nothing is left to change.
+            _ => refused((412, "precondition_failed")).await,
+        }
+    }
+}
+
+/// The revision of the object was compared with that of another one, which the deletion changes too.
+#[tokio::test]
+async fn an_application_is_deleted_with_its_own_entity_tag() {
+    let served = TestSite::builder().maria().serve().await;
+    served.billing_and_ledger().await;
+    let params = json!({ "id": "billing", "settings": { "keys_last": 600_000 } });
+    served.admin("app.update", params).await;
+    let names = ["app.show", "app.delete"].map(str::to_owned);
+    let admin = Program::maria(&served, &served.maria().await, &names).await;
+    let delete = async |tag: &str| {
+        let fields = [("if-match", tag)];
+        admin.call_with("DELETE", "/apps/ledger", &fields, "").await
+    };
+    let of_billing = admin.call("GET", "/apps/billing", "").await.field("etag");
+    assert_eq!(delete(&of_billing).await.status, 412);
+    let own = admin.call("GET", "/apps/ledger", "").await.field("etag");
+    assert_eq!(delete(&own).await.status, 200);
+}
+
+/// The path of a route with these parameters; others are `x`.
+fn at(path: &str, parameters: &[(&str, &str)]) -> String {
+    let segments = path.split('/').map(|segment| {
+        let name = segment
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        let value = |name| parameters.iter().find(|(one, _)| *one == name);
+        name.map_or(segment, |name| value(name).map_or("x", |(_, value)| value))
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 #[tokio::test]
@@ -184,4 +303,131 @@ async fn an_answer_is_repeated_only_to_its_credential_while_that_may_call_the_op
     served.admin("lockdown.lift", json!({ "site": true })).await;
     let again = create(&first).await;
     assert_eq!((again.status, &again.body), (201, &created.body));
+}
+
+/// An operation that is carried out when the test lets it, and returns as much text as it is asked for.
+fn slow(carry_out: Arc<Notify>, started: mpsc::UnboundedSender<()>) -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Length {
+        /// The length of the result, in bytes.
+        length: usize,
+    }
+    Entry::new("test", "slow")
+        .summary("Returns text.")
+        .allow(&Role::ALL)
+        .changes()
+        .rest(RestMethod::Post, "/slow")
+        .handler(move |context, params: Length| {
+            let carry_out = carry_out.clone();
+            let _ = started.send(());
+            async move {
+                carry_out.notified().await;
+                context
+                    .commit(Vec::<Change>::new(), None, json!({}))
+                    .await?;
+                Ok(Answer::new("x".repeat(params.length)))
+            }
+        })
+}
+
+/// The page said nothing of answers above 16 KiB, which are not kept.
+#[tokio::test]
+async fn a_repeated_request_gets_the_response_that_the_page_promises() {
+    let carry_out = Arc::new(Notify::new());
+    let (started, mut running) = mpsc::unbounded_channel();
+    let entry = {
+        let carry_out = carry_out.clone();
+        move || vec![slow(carry_out.clone(), started.clone())]
+    };
+    let served = TestSite::builder().operations(entry).serve().await;
+    let robot = Program::robot(&served, &["test.slow"]).await;
+    let call = async |key: &str, length: usize| {
+        let body = json!({ "length": length }).to_string();
+        let fields = [("idempotency-key", key)];
+        robot.call_with("POST", "/slow", &fields, &body).await
+    };
+    // While the first one runs.
+    let first = call("one", 10);
+    let second = async {
+        running.recv().await.unwrap();
+        let second = call("one", 10).await;
+        carry_out.notify_one();
+        second
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_eq!(
+        (second.status, second.code().as_str()),
+        (409, "in_progress")
+    );
+    assert_eq!(second.field("retry-after"), "1");
+    assert_eq!(call("one", 10).await.field("idempotency-replayed"), "true");
+    let other = call("one", 11).await;
+    assert_eq!((other.status, other.code().as_str()), (422, "key_reused"));
+    // With quotes, one byte below and one above the limit.
+    carry_out.notify_one();
+    assert_eq!(call("two", 16 * 1024 - 2).await.status, 200);
+    assert_eq!(call("two", 16 * 1024 - 2).await.status, 200);
+    carry_out.notify_one();
+    assert_eq!(call("three", 16 * 1024 - 1).await.status, 200);
+    let again = call("three", 16 * 1024 - 1).await;
+    assert_eq!((again.status, again.code().as_str()), (409, "already_done"));
+}
+
+/// Answers may contain tickets, and were in memory until the site restarted, also while it was sealed.
+#[tokio::test]
+async fn a_site_that_was_sealed_has_forgotten_its_answers() {
+    let served = TestSite::builder().maria().serve().await;
+    let admin = with_bob(&served).await;
+    let create = async || {
+        let fields = [("idempotency-key", "one")];
+        let body = r#"{"name":"dora"}"#;
+        admin.call_with("POST", "/persons", &fields, body).await
+    };
+    assert_eq!(create().await.status, 201);
+    assert_eq!(create().await.field("idempotency-replayed"), "true");
+    served.admin("site.seal", json!({})).await;
+    time::pass(Duration::from_secs(2)).await;
+    assert_eq!(create().await.status, 503);
+    served.unseal().await;
+    let again = create().await;
+    assert_eq!((again.status, again.code().as_str()), (409, "already_done"));
+}
+
+/// Operations with content, which programs that embed a site have.
+fn with_content() -> Vec<Entry> {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    let entry = |command| {
+        let entry = Entry::new("test", command).summary("Has content.");
+        entry.allow(&Role::ALL)
+    };
+    let content = || Content::new(futures_util::stream::iter([Ok(vec![7; 10])]));
+    vec![
+        entry("takes")
+            .takes_content()
+            .rest(RestMethod::Post, "/takes")
+            .handler(|_, _: Nothing| async { Ok(Answer::new(())) }),
+        entry("gives")
+            .gives_content()
+            .rest(RestMethod::Post, "/gives")
+            .handler(move |_, _: Nothing| async move { Ok(Answer::new(()).with(content())) }),
+    ]
+}
+
+/// The description offered the key for operations with content, which refused it; the second of two requests
+/// for content with one key returned JSON instead.
+#[tokio::test]
+async fn an_operation_with_content_refuses_an_idempotency_key() {
+    let served = TestSite::builder().operations(with_content).serve().await;
+    let robot = Program::robot(&served, &["test.takes", "test.gives"]).await;
+    for path in ["/takes", "/gives"] {
+        let fields = [("idempotency-key", "one")];
+        let reply = robot.call_with("POST", path, &fields, "").await;
+        assert_eq!(reply.status, 400, "{path}: {reply:?}");
+        assert_eq!(reply.json()["field"], "idempotency-key", "{path}");
+        assert_eq!(robot.call("POST", path, "").await.status, 200, "{path}");
+    }
 }

@@ -55,6 +55,16 @@ impl Stream {
         (stream, id)
     }
 
+    /// The status of a refusal, and whether its detail names this limit and says when to come back.
+    async fn refused_for(mut self, limit: &str) -> (u16, bool) {
+        let mut body = String::new();
+        self.socket.read_to_string(&mut body).await.unwrap();
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        let is_named = problem["detail"].as_str().unwrap().contains(limit);
+        let returns = self.head.iter().any(|line| line == "retry-after: 10");
+        (self.status(), is_named && returns)
+    }
+
     fn status(&self) -> u16 {
         self.head[0][9..12].parse().unwrap()
     }
@@ -295,9 +305,13 @@ async fn streams_are_limited_for_an_account_and_in_all() {
     let maria = Program::maria(&served, &maria, &["event.list".to_owned()]).await;
     let (first, _) = Stream::open(&robot, &[]).await;
     let (_second, _) = Stream::open(&robot, &[]).await;
-    assert_eq!(Stream::ask(&robot, "", &[]).await.status(), 429);
+    let refused = Stream::ask(&robot, "", &[]).await;
+    let own = "limits.event_streams_per_account";
+    assert_eq!(refused.refused_for(own).await, (429, true));
     let (_third, _) = Stream::open(&maria, &[]).await;
-    assert_eq!(Stream::ask(&maria, "", &[]).await.status(), 503);
+    let refused = Stream::ask(&maria, "", &[]).await;
+    let all = "`limits.event_streams`";
+    assert_eq!(refused.refused_for(all).await, (503, true));
     drop(first);
     time::until(async || served.site.events().streams() == 2).await;
     let (_fourth, _) = Stream::open(&robot, &[]).await;
@@ -316,7 +330,9 @@ async fn streams_through_a_proxy_leave_connections_to_requests() {
     let robot = robot(&served).await;
     let (first, _) = Stream::open(&robot, &[]).await;
     let (_second, _) = Stream::open(&robot, &[]).await;
-    assert_eq!(Stream::ask(&robot, "", &[]).await.status(), 429);
+    let refused = Stream::ask(&robot, "", &[]).await;
+    let limit = "through trusted proxies";
+    assert_eq!(refused.refused_for(limit).await, (429, true));
     assert_eq!(robot.call("GET", "/events", "").await.status, 200);
     let session = served.maria().await;
     let maria = Program::maria(&served, &session, &["event.list".to_owned()]).await;

@@ -6,6 +6,7 @@ mod credentials;
 mod description;
 mod events;
 mod http2;
+mod limits;
 mod operations;
 mod refusal_time;
 mod requests;

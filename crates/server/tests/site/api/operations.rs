@@ -163,6 +163,29 @@ async fn a_refusal_has_the_status_and_code_of_its_kind() {
     }
 }
 
+/// A token could read the configuration and the preferences only with the right to change them.
+#[tokio::test]
+async fn preferences_and_configuration_are_read_without_the_right_to_change_them() {
+    let served = TestSite::builder().maria().serve().await;
+    let names = ["site.config_show", "alarm.preferences_show"].map(str::to_owned);
+    let admin = Program::maria(&served, &served.maria().await, &names).await;
+    for (path, operation, params) in [
+        ("/site/config", "site.config", json!({})),
+        (
+            "/alarm-preferences?person=maria",
+            "alarm.preferences",
+            json!({ "person": "maria" }),
+        ),
+    ] {
+        let shown = admin.call("GET", path, "").await;
+        assert_eq!(shown.status, 200, "{shown:?}");
+        assert_eq!(shown.json(), served.admin(operation, params).await);
+        let path = path.split('?').next().unwrap();
+        let refused = admin.call("PATCH", path, "{}").await;
+        assert_eq!(refused.status, 403, "{refused:?}");
+    }
+}
+
 /// An operation over HTTP and over a session, with the same parameters: same result, same refusal.
 /// The parameters are the examples, and the same ones with an unknown field.
 #[tokio::test]

@@ -205,6 +205,8 @@ async fn an_account_has_a_limit_on_requests_that_run() {
     let refused = robot.call("GET", "/self", "").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "busy"));
     assert_eq!(refused.field("retry-after"), "1");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("limits.operations_in_flight"), "{detail}");
     // A client that is gone makes room.
     drop(waiting.pop());
     time::until(async || robot.call("GET", "/self", "").await.status == 200).await;
@@ -237,6 +239,8 @@ async fn an_account_whose_responses_are_not_read_gets_no_more_of_them() {
     assert_eq!(&head, b"HTTP/1.1 200 OK");
     let refused = robot.call("GET", "/self", "").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "busy"));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("limits.unsent_bytes"), "{detail}");
     let mut rest = Vec::new();
     socket.read_to_end(&mut rest).await.unwrap();
     assert!(rest.len() > 32 << 20);

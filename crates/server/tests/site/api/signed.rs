@@ -14,6 +14,7 @@ use countersign_testkit::harness::{ServedSite, TestSite, python, time};
 use serde_json::{Map, Value, json};
 
 use super::client::{Program, Reply, raw, with_admin};
+use crate::trusted::on_this_machine;
 
 const HOST: &str = "site.example:4749";
 const ALARM: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
@@ -144,6 +145,41 @@ async fn a_service_signs_requests_with_its_key() {
         .await;
     let again = send(&served, ("POST", TARGET), &signed[0], ALARM).await;
     assert_eq!(again.status, 401);
+}
+
+/// With the default configuration, which trusts proxies on this machine, a right request of a program on
+/// this machine got 401: the site rebuilt its URI with `https`.
+#[tokio::test]
+async fn a_signed_request_of_this_machine_has_the_scheme_http_beside_a_trusted_proxy() {
+    let served = with_admin(TestSite::builder().proxies(on_this_machine(false))).await;
+    started(&served).await;
+    let make = |nonce: &str, changes| changed(request(&served, &served.robot, nonce), &changes);
+    let over_tls = json!({ "url": format!("https://{HOST}{TARGET}") });
+    let signed = signed(&[
+        make("1", json!({})),
+        make("2", over_tls.clone()),
+        make("3", over_tls.clone()),
+        make("4", over_tls),
+        make("5", json!({})),
+    ]);
+    let ask = async |at: usize, added: Option<(&str, &str)>| {
+        let mut fields = signed[at].clone();
+        fields.extend(added.map(|(name, value)| (name.to_owned(), json!(value))));
+        let status = send(&served, ("POST", TARGET), &fields, ALARM).await.status;
+        served.admin("penalty.forget", json!({})).await;
+        status
+    };
+    assert_eq!(ask(0, None).await, 200);
+    assert_eq!(ask(1, None).await, 401, "no proxy forwarded it");
+    // A proxy that terminates TLS adds one of these.
+    assert_eq!(ask(2, Some(("x-forwarded-proto", "https"))).await, 200);
+    assert_eq!(ask(3, Some(("x-forwarded-for", "192.0.2.7"))).await, 200);
+    let forwarded = Some(("x-forwarded-for", "192.0.2.7"));
+    assert_eq!(
+        ask(4, forwarded).await,
+        401,
+        "the client of the proxy used TLS"
+    );
 }
 
 /// Each of these requests gets the same 401, and has no effect.

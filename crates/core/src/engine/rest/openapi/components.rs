@@ -105,6 +105,28 @@ fn with_names(schema: &Value, names: &BTreeMap<String, String>) -> Value {
     }
 }
 
+/// The fields of the head of responses.
+pub(super) fn headers() -> Value {
+    let field = |meaning: &str, schema: Value| json!({ "description": meaning, "schema": schema });
+    let text = || json!({ "type": "string" });
+    json!({
+        "RequestId": field("Names the request in the site's log.", text()),
+        "Location": field("The path of what was created.", text()),
+        "ETag": field(
+            "The entity tag of the object: its revision. `If-Match` of a change takes it.",
+            json!({ "type": "string", "pattern": "^\"[0-9]+\"$" }),
+        ),
+        "IdempotencyReplayed": field(
+            "Present if the response is that of an earlier request with the same idempotency key.",
+            json!({ "const": "true" }),
+        ),
+        "RetryAfter": field(
+            "The number of seconds after which the request can be repeated; with 429 and 503, and with some 409.",
+            json!({ "type": "integer", "minimum": 0 }),
+        ),
+    })
+}
+
 fn problem() -> Value {
     let text = |meaning| json!({ "type": "string", "description": meaning });
     json!({

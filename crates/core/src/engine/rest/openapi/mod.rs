@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use self::components::Components;
 use super::sample::sample;
-use super::{BASE, RestMethod, RestRoute};
+use super::{BASE, RestRoute};
 use crate::access::Role;
 use crate::engine::{Entry, Table};
 
@@ -86,9 +86,14 @@ pub fn document(table: &Table) -> Value {
                     "schema": { "type": "string" },
                 },
             },
+            "headers": components::headers(),
             "responses": {
                 "Problem": {
                     "description": "The request had no effect, for the reason in the problem (RFC 9457).",
+                    "headers": {
+                        "Request-Id": { "$ref": "#/components/headers/RequestId" },
+                        "Retry-After": { "$ref": "#/components/headers/RetryAfter" },
+                    },
                     "content": { "application/problem+json": {
                         "schema": { "$ref": "#/components/schemas/Problem" },
                         "example": {
@@ -142,8 +147,10 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
         }
         parameters.push(parameter);
     }
-    if route.method != RestMethod::Get {
+    if entry.takes_idempotency_key() {
         parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
+    }
+    if entry.is_revised() {
         parameters.push(json!({ "$ref": "#/components/parameters/IfMatch" }));
     }
     if entry.streams_events() {
@@ -199,15 +206,12 @@ fn responses(entry: &Entry, route: RestRoute, result: &Value) -> Value {
         let stream = json!({ "schema": { "type": "string" }, "example": EVENT_STREAM });
         content.insert("text/event-stream".to_owned(), stream);
     }
-    let mut success = json!({ "description": "The result of the operation.", "content": content });
     let created = route.creates.is_some();
-    if let (Some(success), true) = (success.as_object_mut(), created) {
-        let location = json!({ "Location": {
-            "description": "The path of what was created.",
-            "schema": { "type": "string" },
-        } });
-        success.insert("headers".to_owned(), location);
-    }
+    let success = json!({
+        "description": "The result of the operation.",
+        "headers": headers(entry, created),
+        "content": content,
+    });
     let problem = json!({ "$ref": "#/components/responses/Problem" });
     let mut responses = Map::new();
     let status = if created { "201" } else { "200" };
@@ -216,6 +220,26 @@ fn responses(entry: &Entry, route: RestRoute, result: &Value) -> Value {
         responses.insert(status.to_owned(), problem.clone());
     }
     Value::Object(responses)
+}
+
+/// The fields of the head of a successful response.
+fn headers(entry: &Entry, created: bool) -> Value {
+    let fields = [
+        ("Request-Id", "RequestId", true),
+        ("Location", "Location", created),
+        ("ETag", "ETag", entry.shows_revision()),
+        (
+            "Idempotency-Replayed",
+            "IdempotencyReplayed",
+            entry.takes_idempotency_key(),
+        ),
+    ];
+    let fields = fields.into_iter().filter(|(.., is_sent)| *is_sent);
+    let fields = fields.map(|(field, name, _)| {
+        let reference = json!({ "$ref": format!("#/components/headers/{name}") });
+        (field.to_owned(), reference)
+    });
+    Value::Object(fields.collect())
 }
 
 /// The statuses of refusals.

@@ -1,8 +1,9 @@
-//! Refusals of the API as problems (RFC 9457).
+//! Refusals over HTTP as problems (RFC 9457).
 
 use std::fmt;
 
 use countersign_core::engine::Refusal;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::problem::MEDIA_TYPE;
 use hyper::StatusCode;
@@ -10,15 +11,116 @@ use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::reply::{self, Reply};
+use super::reply::{self, Reply};
 
-/// Names one request in the log and in its problem.
+/// How long a client waits that is refused by a lockdown, or because the site is sealed, in seconds: a person
+/// has to end that.
+const UNTIL_A_PERSON_ACTS: u64 = 60;
+
+/// Names one request in the log and in its response.
 #[derive(Clone, Copy)]
-pub(super) struct RequestId(pub(super) [u8; 16]);
+pub(super) struct RequestId([u8; 16]);
+
+impl RequestId {
+    pub(super) fn new() -> Self {
+        Self(fresh(&mut SystemEntropy))
+    }
+
+    /// Adds it to the response.
+    pub(super) fn add_to(self, reply: &mut Reply) {
+        if let Ok(value) = HeaderValue::from_str(&self.to_string()) {
+            let name = HeaderName::from_static("request-id");
+            reply.headers_mut().insert(name, value);
+        }
+    }
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// What a request without a valid credential has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenCredential {
+    /// No credential.
+    None,
+    /// An access token, or another one in `authorization`.
+    Token,
+    /// A signature.
+    Signature,
+    /// The key that the client proved in the handshake.
+    Device,
+}
+
+impl GivenCredential {
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::None => {
+                "send an access token as `Authorization: Bearer cst_…`, sign the request with the key of a service, or connect with the key of a device"
+            }
+            Self::Token => "send a valid access token as `Authorization: Bearer cst_…`",
+            Self::Signature => {
+                "compare what the signature covers, the URI with scheme and host, `keyid`, `tag` and the clock; use a new nonce for each request"
+            }
+            Self::Device => "connect with the key of a device that is enrolled",
+        }
+    }
+}
+
+/// A limit of one account over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AccountLimit {
+    /// Requests at a time.
+    Requests,
+    /// Bytes of responses that its clients have not read.
+    Unsent,
+    /// Connections on which its requests arrive.
+    Connections,
+    /// Event streams.
+    EventStreams,
+    /// Event streams through trusted proxies.
+    ProxiedEventStreams,
+    /// Signed requests in the time in which nonces are remembered.
+    Nonces,
+}
+
+impl AccountLimit {
+    /// What is the case, what to do, and after how many seconds.
+    const fn text(self) -> (&'static str, &'static str, u64) {
+        match self {
+            Self::Requests => (
+                "the account has as many requests at a time as `limits.operations_in_flight` permits",
+                "repeat the request when another one has ended",
+                1,
+            ),
+            Self::Unsent => (
+                "the clients of the account have not read `limits.unsent_bytes` of responses",
+                "read the responses, or end their connections, and repeat the request",
+                1,
+            ),
+            Self::Connections => (
+                "requests of the account arrive on as many connections as it may use",
+                "use the connections that are open, or close some",
+                1,
+            ),
+            Self::EventStreams => (
+                "the account has as many event streams as `limits.event_streams_per_account` permits",
+                "end one of them, or share one among programs",
+                10,
+            ),
+            Self::ProxiedEventStreams => (
+                "the account has as many event streams through trusted proxies as it may have",
+                "end one of them, or share one among programs",
+                10,
+            ),
+            Self::Nonces => (
+                "the site remembers as many nonces of signed requests as it can",
+                "repeat the request with a new nonce; a program with many requests can use an access token",
+                60,
+            ),
+        }
     }
 }
 
@@ -79,9 +181,10 @@ impl Problem {
             field: refused.field,
             headers: Vec::new(),
         };
-        match (problem.status, refused.retry_after_ms) {
+        match (outcome.code, refused.retry_after_ms) {
             (_, Some(wait)) => problem.retry_after(wait.div_ceil(1_000)),
-            (StatusCode::SERVICE_UNAVAILABLE, None) => problem.retry_after(1),
+            (Code::SEALED | Code::LOCKDOWN, None) => problem.retry_after(UNTIL_A_PERSON_ACTS),
+            (Code::BUSY, None) => problem.retry_after(1),
             _ => problem,
         }
     }
@@ -91,15 +194,17 @@ impl Problem {
         Self::of_outcome(&refusal.outcome(0))
     }
 
+    /// The path does not exist.
     pub(super) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "unknown_path",
             "this path does not exist",
-            "/api/v1/openapi.json lists the paths",
+            "/api/v1/openapi.json lists the paths of the API",
         )
     }
 
+    /// The path exists, but does not have the method.
     pub(super) fn not_allowed(allow: &str) -> Self {
         let problem = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -111,22 +216,20 @@ impl Problem {
     }
 
     /// No credential, or one that is not valid. The same for every reason.
-    pub(super) fn not_authenticated(given: bool) -> Self {
-        let (detail, challenge) = match given {
-            true => (
-                "the credential of this request is not valid",
-                "Bearer realm=\"countersign\", error=\"invalid_token\"",
-            ),
-            false => (
-                "this request has no credential",
-                "Bearer realm=\"countersign\"",
-            ),
+    pub(super) fn not_authenticated(given: GivenCredential) -> Self {
+        let detail = match given {
+            GivenCredential::None => "this request has no credential",
+            _ => "the credential of this request is not valid",
+        };
+        let challenge = match given {
+            GivenCredential::Token => "Bearer realm=\"countersign\", error=\"invalid_token\"",
+            _ => "Bearer realm=\"countersign\"",
         };
         let problem = Self::new(
             StatusCode::UNAUTHORIZED,
             "not_authenticated",
             detail,
-            "send a valid access token as `Authorization: Bearer cst_…`",
+            given.hint(),
         );
         problem.with(WWW_AUTHENTICATE, challenge)
     }
@@ -136,8 +239,8 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "tls_required",
-            "this listener accepts credentials from this machine and from trusted proxies alone, because it has no TLS",
-            "call the site through a proxy with TLS that `listen.http_proxies` names; replace an access token that was sent",
+            "this listener accepts credentials from this machine and from trusted proxies alone, because the request did not come over TLS",
+            "the operator sets `listen.http_tls`, or names a proxy with TLS in `listen.http_proxies`; replace an access token that was sent",
         )
     }
 
@@ -151,7 +254,7 @@ impl Problem {
         )
     }
 
-    /// A lockdown of the site refuses every operation over HTTP.
+    /// A lockdown of the site refuses it.
     pub(super) fn lockdown() -> Self {
         let problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -159,27 +262,52 @@ impl Problem {
             "the site is in lockdown",
             "an admin lifts it at the site's local admin socket",
         );
-        problem.retry_after(60)
+        problem.retry_after(UNTIL_A_PERSON_ACTS)
     }
 
-    pub(super) fn busy() -> Self {
+    /// The site is sealed.
+    pub(super) fn sealed() -> Self {
         let problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "the site is busy, or rejects this source for a while",
-            "repeat the request later",
+            "sealed",
+            "the site is sealed",
+            "an admin unseals it at the site's local admin socket",
         );
-        problem.retry_after(1)
+        problem.retry_after(UNTIL_A_PERSON_ACTS)
     }
 
-    pub(super) fn too_many_requests() -> Self {
-        let problem = Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "busy",
-            "too many requests of this account run at the same time",
-            "repeat the request when another one has ended",
+    /// The site cannot serve it now: too many requests wait, the store failed, or it stops.
+    pub(super) fn busy() -> Self {
+        Self::unavailable("the site is busy").retry_after(1)
+    }
+
+    /// The source has a penalty, which ends after this many seconds.
+    pub(super) fn source_refused(seconds: u64) -> Self {
+        let problem = Self::unavailable(
+            "the site refuses this source for a while, because of invalid credentials or requests",
         );
-        problem.retry_after(1)
+        problem.retry_after(seconds)
+    }
+
+    /// The site has as many event streams as it may have.
+    pub(super) fn all_event_streams() -> Self {
+        let detail = "the site has as many event streams as `limits.event_streams` permits";
+        Self::unavailable(detail).retry_after(10)
+    }
+
+    fn unavailable(detail: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            detail,
+            "repeat the request after the time in `retry-after`",
+        )
+    }
+
+    /// The account is at a limit of its own.
+    pub(super) fn over(limit: AccountLimit) -> Self {
+        let (detail, hint, seconds) = limit.text();
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail, hint).retry_after(seconds)
     }
 
     pub(super) fn bad_request(detail: impl Into<String>, field: &str) -> Self {
@@ -227,11 +355,12 @@ impl Problem {
         self
     }
 
+    /// Tells the client after how many seconds it may repeat the request.
     pub(super) fn retry_after(self, seconds: u64) -> Self {
         self.with(RETRY_AFTER, &seconds.to_string())
     }
 
-    fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.headers
             .extend(HeaderValue::from_str(value).map(|value| (name, value)));
         self
@@ -242,6 +371,12 @@ impl Problem {
         &self.code
     }
 
+    /// The response to a request of the listener that has no id yet.
+    pub(super) fn into_reply(self) -> Reply {
+        self.reply(RequestId::new())
+    }
+
+    /// The response to the request with this id.
     pub(super) fn reply(self, id: RequestId) -> Reply {
         let title = self.code.replace('_', " ");
         let mut body = Map::new();
@@ -263,6 +398,7 @@ impl Problem {
         let body = Value::Object(body).to_string();
         let mut reply = reply::reply(self.status, MEDIA_TYPE, body);
         reply.headers_mut().extend(self.headers);
+        id.add_to(&mut reply);
         reply
     }
 }
