@@ -18,12 +18,12 @@ impl Site {
         &self,
         entry: &Entry,
         caller: &Caller,
-        operation: &Operation,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let authorised = self.authorised(entry, caller, now).map(|_| ());
         if let Err(refusal) = &authorised {
-            self.count_refusal(refusal, caller, operation, now).await;
+            let name = (entry.group(), entry.command());
+            self.count_refusal(refusal, caller, name, now).await;
         }
         authorised
     }
@@ -53,11 +53,11 @@ impl Site {
         &self,
         refusal: &Refusal,
         caller: &Caller,
-        operation: &Operation,
+        (group, command): (&str, &str),
         now: Timestamp,
     ) {
         if let Some(outcome) = refusal.audited_as() {
-            let name = format!("{}.{}", operation.group, operation.command);
+            let name = format!("{group}.{command}");
             self.count(Occurrence::of_caller(caller, name, outcome), now);
             // Entries that cannot be written now are written with the next ones.
             let _ = self.write_counted(now).await;

@@ -267,7 +267,8 @@ impl Site {
     ) -> Result<Reply, Refusal> {
         let attempt = self.attempt(entry, caller, operation, now, carried).await;
         if let Err(refusal) = &attempt {
-            self.count_refusal(refusal, caller, operation, now).await;
+            let name = (operation.group.as_str(), operation.command.as_str());
+            self.count_refusal(refusal, caller, name, now).await;
         }
         attempt
     }

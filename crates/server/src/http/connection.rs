@@ -15,11 +15,12 @@ use std::time::Duration;
 use countersign_core::throttle::Abuse;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_net::tls::TlsStream;
+use hyper::body::Body;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::http::uri::Authority;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -28,6 +29,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::api::Api;
+use super::body::ReplyBody;
 use super::peer::Peer;
 use super::preface::Begun;
 use super::reply::{self, Reply};
@@ -69,7 +71,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a connection of HTTP/2 is looked at for responses that its client does not take.
 const LOOK: Duration = Duration::from_secs(10);
-/// A connection without a verified request for so long ends, once no request and no response is under way.
+/// A connection without a verified request for so long ends, once no such request and no response to one is
+/// under way.
 /// It would keep its place for ever.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -81,8 +84,8 @@ pub(super) struct Connection {
     pub(super) authenticated: AtomicBool,
     /// Whether a request on it was verified since that was looked at last.
     pub(super) is_used: AtomicBool,
-    /// Requests that run, and responses that are not whole, hold it too.
-    running: Arc<()>,
+    /// Verified requests that run, and their responses that are not whole, hold it too.
+    pub(super) running: Arc<()>,
     /// The responses over HTTP/2 that the client does not take.
     untaken: Arc<Untaken>,
     /// The connection becomes a WebSocket.
@@ -217,9 +220,8 @@ async fn http<S>(
     let answering = (connection.clone(), api, shared.clone());
     let service = service_fn(move |request| {
         let (connection, api, shared) = answering.clone();
-        let running = connection.running.clone();
         async move {
-            let reply = answer(request, &connection, &api, &shared).await;
+            let (reply, running) = answer(request, &connection, &api, &shared).await;
             let followed = is_http2.then(|| connection.untaken.follow());
             let reply: Response<_> = reply.map(|body| FollowedBody::new(body, followed, running));
             Ok::<_, Infallible>(reply)
@@ -332,26 +334,41 @@ where
     Some(finished.unwrap_or(Ok(())))
 }
 
-/// Answers one request.
+/// Answers one request. Returns also what counts it as running, if it was verified.
 async fn answer(
     request: Request<hyper::body::Incoming>,
     connection: &Arc<Connection>,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
-) -> Reply {
+) -> (Reply, Option<Arc<()>>) {
+    let is_head_of_http2 =
+        (request.method(), request.version()) == (&Method::HEAD, Version::HTTP_2);
+    let peer = Peer::of(&request, connection, shared);
     let mut reply = match fault(&request) {
         Some(status) => reply::malformed(status),
-        None => {
-            let peer = Peer::of(&request, connection, shared);
-            route::answer(request, &peer, api, shared).await
-        }
+        None => route::answer(request, &peer, api, shared).await,
     };
     shared.meters.responded(reply.status());
+    if is_head_of_http2 {
+        reply = without_body(reply);
+    }
     if connection.has_tls {
         let fields = reply.headers_mut();
         fields.insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    reply
+    (reply, peer.running.into_inner())
+}
+
+/// A response to HEAD: with the length of the body, and without the body. The library drops the body
+/// of HTTP/1.1 alone; over HTTP/2 it would send it, for an event stream without an end.
+fn without_body(reply: Reply) -> Reply {
+    let (mut head, body) = reply.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        head.headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| HeaderValue::from(length));
+    }
+    Response::from_parts(head, ReplyBody::default())
 }
 
 /// What makes a request of HTTP/2 invalid that the library accepts: too many fields, two lengths, or a

@@ -1,7 +1,7 @@
 //! The origin of a request.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
@@ -14,12 +14,21 @@ use super::connection::Connection;
 use crate::clock;
 use crate::shared::Shared;
 
+/// A browser sends one of these fields with each request of a page that could have an effect.
+const PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
+
+/// Whether a page in a browser sends the request.
+pub(super) fn is_of_a_page(headers: &HeaderMap) -> bool {
+    PAGE.iter().any(|field| headers.contains_key(*field))
+}
+
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
-#[derive(Clone)]
 pub(super) struct Peer {
     /// The source that the request counts for; `None` if a trusted proxy names no client.
     pub(super) source: Option<Source>,
     pub(super) connection: Arc<Connection>,
+    /// Counts the request as running on the connection, once it was verified.
+    pub(super) running: OnceLock<Arc<()>>,
 }
 
 impl Peer {
@@ -44,6 +53,7 @@ impl Peer {
         Self {
             source,
             connection: connection.clone(),
+            running: OnceLock::new(),
         }
     }
 
@@ -60,6 +70,7 @@ impl Peer {
     /// A request of an application was verified.
     pub(super) fn authenticated(&self, shared: &Shared) {
         self.connection.is_used.store(true, Ordering::Relaxed);
+        self.running.get_or_init(|| self.connection.running.clone());
         if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
             // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
             let admitted = self.connection.admitted.lock();

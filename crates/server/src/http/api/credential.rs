@@ -28,7 +28,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
-use super::super::Peer;
+use super::super::peer::{Peer, is_of_a_page};
 use super::problem::Problem;
 use super::request::single;
 use crate::clock;
@@ -46,9 +46,6 @@ const WINDOW: ReplayWindow = ReplayWindow {
     past: MAX_AGE * 1_000,
     ahead: AHEAD * 1_000,
 };
-
-/// A browser sends one of these fields with each request of a page that could have an effect.
-const PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
 
 /// The nonces of signed requests.
 pub(super) struct Nonces(Mutex<ReplayCache>);
@@ -81,8 +78,32 @@ pub(super) struct Sender {
     signature: Option<RequestSignature>,
 }
 
+/// Counts a request that its client gives up before its credential was checked as one with an invalid
+/// credential: the check may have cost a turn and a read of the store.
+struct Unchecked<'a>(Option<(&'a Peer, &'a Shared)>);
+
+impl Drop for Unchecked<'_> {
+    fn drop(&mut self) {
+        if let Some((peer, shared)) = self.0 {
+            refused(peer, shared);
+        }
+    }
+}
+
 /// The sender whose credential a request has.
 pub(super) async fn sender(
+    head: &Parts,
+    peer: &Peer,
+    nonces: &Nonces,
+    shared: &Shared,
+) -> Result<Sender, Problem> {
+    let mut unchecked = Unchecked(Some((peer, shared)));
+    let sender = checked(head, peer, nonces, shared).await;
+    unchecked.0 = None;
+    sender
+}
+
+async fn checked(
     head: &Parts,
     peer: &Peer,
     nonces: &Nonces,
@@ -94,7 +115,7 @@ pub(super) async fn sender(
     if let Some(key) = peer.device() {
         // A browser presents the key of its person for every page, also when the page must not read
         // the response.
-        if PAGE.iter().any(|field| head.headers.contains_key(*field)) {
+        if is_of_a_page(&head.headers) {
             return Err(Problem::sent_by_a_page());
         }
         return match (authorization, input, signature) {

@@ -152,6 +152,40 @@ async fn a_request_of_http_2_is_answered() {
     assert_eq!(client.next().await.unwrap().payload[0], BAD_REQUEST);
 }
 
+/// HEAD was answered with the body: for an event stream one without an end.
+#[tokio::test]
+async fn head_over_http_2_has_the_length_and_no_body() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["event.list", "self.show"]).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut client = Http2::connect(&served).await;
+    let head = |path, accept| {
+        [
+            (":method", "HEAD"),
+            (":scheme", "http"),
+            (":authority", "site.example"),
+            (":path", path),
+            ("accept", accept),
+            ("authorization", &*credential),
+        ]
+        .map(|(name, value): (&'static str, &str)| (name, value.to_owned()))
+    };
+    let requests = [
+        head("/api/v1/events", "text/event-stream"),
+        head("/api/v1/self", "application/json"),
+        head("/clock?nonce=AAAAAAAAAAAAAAAAAAAAAA", "*/*"),
+    ];
+    for (number, request) in (0..).zip(&requests) {
+        let fields = request
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        client.request(2 * number + 1, &fields).await;
+        let answer = client.next().await.unwrap();
+        assert_eq!((answer.kind, answer.payload[0]), (HEADERS, OK), "{number}");
+        assert_eq!(answer.flags & END_STREAM, END_STREAM, "{number}");
+    }
+}
+
 /// Requests that a proxy which translates them to HTTP/1.1 could read differently.
 #[tokio::test]
 async fn a_malformed_request_of_http_2_is_refused() {
