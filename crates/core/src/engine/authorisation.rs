@@ -1,7 +1,5 @@
 //! Whether a caller may call an operation now: the checks before each operation, on every channel.
 
-use countersign_proto::operation::Operation;
-
 use super::{Entry, Refusal, Site};
 use crate::access::{Caller, Channel, Scope};
 use crate::audit::coalesced::Occurrence;

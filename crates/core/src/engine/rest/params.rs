@@ -65,7 +65,7 @@ pub fn params(entry: &Entry, given: Given<'_>) -> Result<Box<RawValue>, Refusal>
 fn object(fields: &[(&str, Box<RawValue>)]) -> Result<Box<RawValue>, Refusal> {
     let mut names = HashSet::new();
     if let Some((name, _)) = fields.iter().find(|(name, _)| !names.insert(*name)) {
-        return Err(Refusal::invalid(name, "is given twice"));
+        return Err(Refusal::invalid(*name, "is given twice"));
     }
     let mut text = String::from("{");
     for (at, (name, value)) in fields.iter().enumerate() {

@@ -257,7 +257,8 @@ mod tests {
         assert!(waits.as_mut().now_or_never().is_none());
         let first = first.answered(400);
         assert!(waits.as_mut().now_or_never().is_some());
-        drop((waits, first, second, third));
+        drop(waits);
+        drop((first, second, third));
         assert_empty(&all);
     }
 }
