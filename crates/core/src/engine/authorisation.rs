@@ -1,7 +1,5 @@
 //! Whether a caller may call an operation now: the checks before each operation, on every channel.
 
-use countersign_proto::operation::Operation;
-
 use super::{Entry, Refusal, Site};
 use crate::access::{Caller, Channel, Scope};
 use crate::audit::coalesced::Occurrence;
@@ -18,12 +16,11 @@ impl Site {
         &self,
         entry: &Entry,
         caller: &Caller,
-        operation: &Operation,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let authorised = self.authorised(entry, caller, now).map(|_| ());
         if let Err(refusal) = &authorised {
-            self.count_refusal(refusal, caller, operation, now).await;
+            self.count_refusal(refusal, caller, entry.name(), now).await;
         }
         authorised
     }
@@ -53,12 +50,11 @@ impl Site {
         &self,
         refusal: &Refusal,
         caller: &Caller,
-        operation: &Operation,
+        operation: &str,
         now: Timestamp,
     ) {
         if let Some(outcome) = refusal.audited_as() {
-            let name = format!("{}.{}", operation.group, operation.command);
-            self.count(Occurrence::of_caller(caller, name, outcome), now);
+            self.count(Occurrence::of_caller(caller, operation, outcome), now);
             // Entries that cannot be written now are written with the next ones.
             let _ = self.write_counted(now).await;
         }
@@ -68,7 +64,10 @@ impl Site {
     /// even if its connection has not noticed yet.
     fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
         match caller.channel {
-            Channel::AdminSocket | Channel::Init | Channel::Site => Ok(caller.clone()),
+            // Policy reads with each request what an application may do now.
+            Channel::AdminSocket | Channel::Init | Channel::Site | Channel::Application => {
+                Ok(caller.clone())
+            }
             Channel::Session | Channel::Device => {
                 let role = caller
                     .session

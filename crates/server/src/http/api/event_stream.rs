@@ -90,7 +90,7 @@ pub(super) async fn open(
     let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
     let operation = Operation::new(1, entry.group(), entry.command(), params);
     let now = clock::now();
-    let authorised = site.expect_authorised(entry, caller, &operation, now).await;
+    let authorised = site.expect_authorised(entry, caller, now).await;
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
     let asked = serde_json::from_str::<Parameters>(operation.params.get());
     let asked = asked.map_err(|error| {
@@ -129,9 +129,7 @@ pub(super) async fn open(
         after.or(Some(newest)),
     );
     // What takes the right away from now on ends the stream; what did before is seen here.
-    let still = site
-        .expect_authorised(entry, caller, &operation, clock::now())
-        .await;
+    let still = site.expect_authorised(entry, caller, clock::now()).await;
     still.map_err(|refusal| Problem::of_refusal(&refusal))?;
     if *shared.stopping.borrow() {
         return Err(Problem::busy());

@@ -212,7 +212,7 @@ async fn call(
     }
     // An answer may contain a secret: it is given again only to who may call the operation now.
     let (site, now) = (&shared.site, clock::now());
-    let authorised = site.expect_authorised(entry, caller, &operation, now).await;
+    let authorised = site.expect_authorised(entry, caller, now).await;
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
     match api.keyed.begin(keyed, site, now).await? {
         Start::Answered(answer) => {
