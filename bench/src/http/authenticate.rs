@@ -99,9 +99,10 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
     Ok(requests.len() as f64 / used.as_secs_f64())
 }
 
-/// The consumers of both editions.
+/// The consumers of both editions. A site gives one application 100 tickets a second after a burst,
+/// so edition v2 has several consumers.
 struct Consumers {
-    v2: v2::consumer::Consumer,
+    v2: Vec<v2::consumer::Consumer>,
     v1: v1::consumer::V1Consumer,
 }
 
@@ -113,17 +114,17 @@ impl Consumers {
                 .and_then(Value::as_str)
                 .ok_or("a text")
         };
-        let consumer = Identity::from_seed(countersign_crypto::identity::IdentitySeed(
-            countersign_crypto::secret::Secret::from_bytes(CONSUMER),
-        ));
-        Ok(Self {
-            v2: v2::consumer::Consumer {
-                id: "billing".to_owned(),
-                keys: vec![PartyKey::new(Arc::new(consumer))],
+        let consumer = |number| {
+            Ok(v2::consumer::Consumer {
+                id: id(number),
+                keys: vec![consumer_key(number)],
                 site: text("id")?.to_owned(),
                 site_keys: vec![PartyPublic::from_pem(text("public_key")?)?],
                 suite: SealingSuite::XWing,
-            },
+            })
+        };
+        Ok(Self {
+            v2: (0..CONSUMERS).map(consumer).collect::<Result<_>>()?,
             v1: v1::consumer::V1Consumer {
                 id: "Application A".to_owned(),
                 keys: vec![RsaKey::from_pem(&SecretText::from(
@@ -139,12 +140,12 @@ impl Consumers {
     /// New requests of v2.
     fn v2(&self, times: usize) -> Result<Vec<Vec<u8>>> {
         let now = u64::try_from(clock::now().millis())?;
-        let make = |_| {
-            let (_, sealed) = self.v2.ask("ledger", now, &mut SystemEntropy)?;
+        let make = |consumer: &v2::consumer::Consumer| {
+            let (_, sealed) = consumer.ask("ledger", now, &mut SystemEntropy)?;
             let body = serde_json::to_vec(&sealed)?;
             Ok(post("/authenticate", "application/json", &body))
         };
-        (0..times).map(make).collect()
+        self.v2.iter().cycle().take(times).map(make).collect()
     }
 
     /// New requests of v1.
@@ -161,8 +162,19 @@ impl Consumers {
     }
 }
 
-/// The seed of the consumer's key, which both processes have.
-const CONSUMER: [u8; 32] = [7; 32];
+/// The number of consumers of edition v2.
+const CONSUMERS: u8 = 4;
+
+fn id(number: u8) -> String {
+    format!("billing-{number}")
+}
+
+/// The key of a consumer, which both processes have.
+fn consumer_key(number: u8) -> PartyKey {
+    let seed = countersign_crypto::secret::Secret::from_bytes([number + 7; 32]);
+    let seed = countersign_crypto::identity::IdentitySeed(seed);
+    PartyKey::new(Arc::new(Identity::from_seed(seed)))
+}
 
 /// Serves a site until standard input ends.
 pub(crate) fn serve() -> Result<()> {
@@ -171,17 +183,26 @@ pub(crate) fn serve() -> Result<()> {
         let site = BenchSite::new(Vec::new).await?;
         let imported = json!({ "private_key": RSA_MASTER });
         site.admin("broker", "new_v1_key", &imported).await?;
-        let consumer = countersign_crypto::secret::Secret::from_bytes(CONSUMER);
-        let consumer = Identity::from_seed(countersign_crypto::identity::IdentitySeed(consumer));
-        let party = |identity: Identity| PartyKey::new(Arc::new(identity)).public().to_pem();
-        let provider = party(Identity::generate(&mut SystemEntropy));
-        let v1 = "serveros-v1";
-        for (id, edition, key, callee) in [
-            ("ledger", "v2", provider.as_str(), "ledger"),
-            ("billing", "v2", party(consumer).as_str(), "ledger"),
-            ("Application B", v1, RSA_PROVIDER_PUBLIC, "Application B"),
-            ("Application A", v1, RSA_CONSUMER_PUBLIC, "Application B"),
-        ] {
+        let provider = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
+        let application = |id: &str, key: String, callee| (id.to_owned(), "v2", key, callee);
+        let v1 = |id: &str, key: &str| {
+            (
+                id.to_owned(),
+                "serveros-v1",
+                key.to_owned(),
+                "Application B",
+            )
+        };
+        let mut applications = vec![
+            application("ledger", provider.public().to_pem(), "ledger"),
+            v1("Application B", RSA_PROVIDER_PUBLIC),
+            v1("Application A", RSA_CONSUMER_PUBLIC),
+        ];
+        applications.extend((0..CONSUMERS).map(|number| {
+            let key = consumer_key(number).public().to_pem();
+            application(&id(number), key, "ledger")
+        }));
+        for (id, edition, key, callee) in applications {
             let settings = json!({
                 "may_call": [{ "app": callee }],
                 "ciphers": ["aes-256-cbc"],

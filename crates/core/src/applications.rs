@@ -276,7 +276,7 @@ pub struct Application {
     /// The applications of peers that may call the application; empty at first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callers: Vec<ForeignGrant>,
-    /// The service account that gets tickets for the application in its sessions, if any.
+    /// The service account that gets tickets for the application, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<AccountId>,
     /// Whether the application may call and be called.
@@ -321,11 +321,13 @@ impl Application {
         self.state == State::Active && self.edition == Edition::V2
     }
 
-    /// Returns whether the caller is the application's service account, in a session. Another
-    /// account that later has the same name is not.
+    /// Returns whether the caller is the application's service account, in a session or with a
+    /// request over HTTP that it signed or sent with an access token. Another account that later has
+    /// the same name is not.
     #[must_use]
     pub fn has_service(&self, caller: &Caller) -> bool {
-        caller.channel == Channel::Session
+        matches!(caller.channel, Channel::Session | Channel::Http)
+            && !caller.is_device()
             && self.service.is_some()
             && caller.account == self.service
     }

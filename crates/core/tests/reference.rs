@@ -92,8 +92,6 @@ fn in_words(activity: Activity) -> &'static str {
         Activity::DeviceConnection => "a new connection of a device, over TLS or a WebSocket",
         Activity::PeerConnection => "a new connection with a peer, to it or from it",
         Activity::Resumption => "the resumption of a suspended session",
-        Activity::TicketV1 => "a ticket request of edition v1, over HTTP",
-        Activity::TicketV2 => "a ticket request of edition v2, over HTTP",
         Activity::Information => "the signed time and the introduction, over HTTP",
         Activity::InitScript => "an initialisation script",
         Activity::AlarmDelivery => "the delivery of an alarm by e-mail or webhook",

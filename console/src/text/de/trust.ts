@@ -32,7 +32,7 @@ export const trust = {
     overlap: "Übergangszeit",
     atOnce: "Keine: frühere Schlüssel enden sofort",
     service: "Dienst",
-    serviceHelp: "Der Dienst, der in seinen Sitzungen Tickets für die Anwendung erhält.",
+    serviceHelp: "Der Dienst, der Tickets für die Anwendung erhält.",
     authData: "Daten in Tickets",
     authDataHelp: "JSON, das Anbieter in den Tickets der Anwendung finden.",
     authDataWrong: "Das ist kein JSON. Setzen Sie Text in Anführungszeichen.",

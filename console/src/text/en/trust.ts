@@ -31,7 +31,7 @@ export const trust = {
     overlap: "Overlap",
     atOnce: "None: previous keys end at once",
     service: "Service",
-    serviceHelp: "The service that gets tickets for the application in its sessions.",
+    serviceHelp: "The service that gets tickets for the application.",
     authData: "Data in tickets",
     authDataHelp: "JSON that providers find in the application's tickets.",
     authDataWrong: "This is not JSON. Put text in quotation marks.",

@@ -24,6 +24,8 @@ pub enum Channel {
     Peer,
     /// A request over HTTP.
     Http,
+    /// A ticket request over HTTP that an application signed with its own key.
+    Application,
     /// The local admin socket. Its users have access to the site's folder.
     AdminSocket,
     /// An initialisation script in the site's folder.
@@ -34,11 +36,12 @@ pub enum Channel {
 
 impl Channel {
     /// All channels.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Session,
         Self::Device,
         Self::Peer,
         Self::Http,
+        Self::Application,
         Self::AdminSocket,
         Self::Init,
         Self::Site,
@@ -50,7 +53,7 @@ impl Channel {
     pub const fn is_local(self) -> bool {
         match self {
             Self::AdminSocket | Self::Init | Self::Site => true,
-            Self::Session | Self::Device | Self::Peer | Self::Http => false,
+            Self::Session | Self::Device | Self::Peer | Self::Http | Self::Application => false,
         }
     }
 
@@ -62,6 +65,7 @@ impl Channel {
             Self::Device => "device",
             Self::Peer => "peer",
             Self::Http => "http",
+            Self::Application => "application",
             Self::AdminSocket => "admin_socket",
             Self::Init => "init",
             Self::Site => "site",
@@ -82,14 +86,6 @@ pub struct Arrival {
     pub channel: Channel,
     /// The credential of a request to the API.
     pub credential: Option<HttpCredential>,
-}
-
-impl Arrival {
-    /// A ticket request over HTTP, whose application signed it with its own key.
-    pub const TICKET_REQUEST: Self = Self {
-        channel: Channel::Http,
-        credential: None,
-    };
 }
 
 /// The caller of an operation.
@@ -144,6 +140,16 @@ impl Caller {
             role: Role::Service,
             peer: Some(site),
             ..Self::at(Channel::Peer, format!("peer {zone}"))
+        }
+    }
+
+    /// Returns the application with this id, whose ticket request was verified. It has no account:
+    /// policy decides which providers it may call.
+    #[must_use]
+    pub fn application(id: impl fmt::Display) -> Self {
+        Self {
+            role: Role::Service,
+            ..Self::at(Channel::Application, format!("application {id}"))
         }
     }
 

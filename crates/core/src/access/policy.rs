@@ -89,7 +89,7 @@ impl Default for Access {
 const fn is_default(channel: Channel) -> bool {
     match channel {
         Channel::Session | Channel::AdminSocket | Channel::Init | Channel::Site => true,
-        Channel::Device | Channel::Peer | Channel::Http => false,
+        Channel::Device | Channel::Peer | Channel::Http | Channel::Application => false,
     }
 }
 

@@ -20,8 +20,7 @@ impl Site {
     ) -> Result<(), Refusal> {
         let authorised = self.authorised(entry, caller, now).map(|_| ());
         if let Err(refusal) = &authorised {
-            let name = (entry.group(), entry.command());
-            self.count_refusal(refusal, caller, name, now).await;
+            self.count_refusal(refusal, caller, entry.name(), now).await;
         }
         authorised
     }
@@ -51,12 +50,11 @@ impl Site {
         &self,
         refusal: &Refusal,
         caller: &Caller,
-        (group, command): (&str, &str),
+        operation: &str,
         now: Timestamp,
     ) {
         if let Some(outcome) = refusal.audited_as() {
-            let name = format!("{group}.{command}");
-            self.count(Occurrence::of_caller(caller, name, outcome), now);
+            self.count(Occurrence::of_caller(caller, operation, outcome), now);
             // Entries that cannot be written now are written with the next ones.
             let _ = self.write_counted(now).await;
         }
@@ -66,7 +64,10 @@ impl Site {
     /// even if its connection has not noticed yet.
     fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
         match caller.channel {
-            Channel::AdminSocket | Channel::Init | Channel::Site => Ok(caller.clone()),
+            // Policy reads with each request what an application may do now.
+            Channel::AdminSocket | Channel::Init | Channel::Site | Channel::Application => {
+                Ok(caller.clone())
+            }
             Channel::Session | Channel::Device => {
                 let role = caller
                     .session

@@ -57,6 +57,7 @@ mod signing;
 mod system_alarms;
 mod table;
 mod ticket;
+mod ticket_request;
 mod two_places;
 mod unseal;
 
@@ -108,6 +109,7 @@ pub use script::{ScriptError, ScriptOutcome};
 pub(crate) use signing::SignedLog;
 pub use system_alarms::{MAX_BACKUP_AGE, Observed};
 pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
+pub use ticket_request::TicketWork;
 pub use unseal::{SecretError, SlotList, UnsealError};
 
 use context::{ContentSlot, Rider};
@@ -267,8 +269,8 @@ impl Site {
     ) -> Result<Reply, Refusal> {
         let attempt = self.attempt(entry, caller, operation, now, carried).await;
         if let Err(refusal) = &attempt {
-            let name = (operation.group.as_str(), operation.command.as_str());
-            self.count_refusal(refusal, caller, name, now).await;
+            let name = format!("{}.{}", operation.group, operation.command);
+            self.count_refusal(refusal, caller, &name, now).await;
         }
         attempt
     }

@@ -1,4 +1,5 @@
-//! Issuing service tickets, with the site's store and entropy, and the audit log's counters.
+//! Service tickets on the symmetric ticket path, with the site's store and entropy, and the audit
+//! log's counters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +11,7 @@ use super::Site;
 use crate::access::Arrival;
 use crate::site_key::BrokerKeys;
 use crate::store::StoreError;
-use crate::tickets::{
-    self, Allowed, Broker, Denial, IssueError, Registered, TicketEdition, Verified,
-};
+use crate::tickets::{self, Broker, Registered};
 use crate::timestamp::Timestamp;
 
 impl Site {
@@ -58,79 +57,11 @@ impl Site {
     }
 
     /// Returns whether neither application is in lockdown.
-    fn permits_call(&self, consumer: &Registered, provider: &Registered) -> bool {
+    pub(super) fn permits_call(&self, consumer: &Registered, provider: &Registered) -> bool {
         let lockdowns = self.lockdowns();
         let both = [consumer, provider];
         both.iter()
             .all(|one| lockdowns.permits_application(&one.application))
-    }
-
-    /// Opens and verifies a request for a ticket. A request of an unregistered application takes
-    /// the same amount of work.
-    ///
-    /// # Errors
-    /// [`IssueError::Refused`] with the refusals of [`TicketEdition::open`] and [`TicketEdition::verify`],
-    /// [`IssueError::Store`].
-    pub async fn verify_request<E: TicketEdition>(
-        &self,
-        keys: &BrokerKeys,
-        received: E::Received,
-        now: Timestamp,
-    ) -> Result<Verified<E>, IssueError<E::Refusal>> {
-        let broker = self.broker();
-        broker.verify(self.store(), keys, received, now).await
-    }
-
-    /// Checks whether policy allows the ticket of a verified request. This runs before costly work
-    /// and before waiting for a turn, so that a refusal takes the same time for a provider that
-    /// does not exist and for one that may not be called. A refusal is counted for the audit log,
-    /// and its request does not enter the replay cache.
-    ///
-    /// # Errors
-    /// [`IssueError::Refused`] as not allowed, [`IssueError::Store`].
-    pub async fn allow<E: TicketEdition>(
-        &self,
-        verified: Verified<E>,
-        now: Timestamp,
-    ) -> Result<Allowed<E>, IssueError<E::Refusal>> {
-        let provider = self.provider(&verified.consumer, verified.provider(), now);
-        if let Some(provider) = provider.await? {
-            return Ok(verified.allowed(provider));
-        }
-        let arrival = Arrival::TICKET_REQUEST;
-        let refused = tickets::refused(&verified.consumer, arrival, verified.provider(), 1);
-        self.count(refused, now);
-        Err(IssueError::Refused(E::refusal(Denial::NotAllowed)))
-    }
-
-    /// Issues a ticket, if the request is not a replay and policy still allows it. Policy is
-    /// checked again because applications may have changed since [`Site::allow`].
-    ///
-    /// # Errors
-    /// [`IssueError`].
-    pub async fn ticket<E: TicketEdition>(
-        &self,
-        keys: &BrokerKeys,
-        allowed: Allowed<E>,
-        now: Timestamp,
-    ) -> Result<E::Sealed, IssueError<E::Refusal>> {
-        let consumer = allowed.verified.consumer.clone();
-        let called = Arc::clone(&allowed.provider);
-        let provider = allowed.verified.provider().to_owned();
-        let (broker, entropy) = (self.broker(), &mut self.entropy());
-        let response = broker.issue(self.store(), keys, allowed, now, entropy);
-        // Checked after the ticket was made: a lockdown meanwhile either finds it given, and its
-        // providers are told, or is noticed here.
-        let response = match response.await {
-            Ok(_) if !self.permits(E::ACTIVITY) || !self.permits_call(&consumer, &called) => {
-                Err(IssueError::Refused(E::refusal(Denial::NotAllowed)))
-            }
-            response => response,
-        };
-        if let Some(occurrence) = tickets::response(&consumer, &provider, &response) {
-            self.count(occurrence, now);
-        }
-        response
     }
 
     /// Answers a list of provider ids on the symmetric ticket path: with a ticket if the consumer

@@ -101,10 +101,6 @@ pub enum Activity {
     PeerConnection,
     /// The resumption of a suspended session.
     Resumption,
-    /// A ticket request of edition v1, over HTTP.
-    TicketV1,
-    /// A ticket request of edition v2, over HTTP.
-    TicketV2,
     /// A request for the signed time or the introduction of the site, over HTTP.
     Information,
     /// An initialisation script in the site's folder.
@@ -115,7 +111,7 @@ pub enum Activity {
 
 impl Activity {
     /// Everything but operations.
-    pub const OTHERS: [Self; 15] = [
+    pub const OTHERS: [Self; 13] = [
         Self::DeviceEnrolment,
         Self::PeerJoin,
         Self::PassphraseTicket,
@@ -126,8 +122,6 @@ impl Activity {
         Self::DeviceConnection,
         Self::PeerConnection,
         Self::Resumption,
-        Self::TicketV1,
-        Self::TicketV2,
         Self::Information,
         Self::InitScript,
         Self::AlarmDelivery,
@@ -146,6 +140,7 @@ impl Activity {
             Self::Operation(OperationKind::Enrols, Channel::Session)
             | Self::Operation(OperationKind::Enrols, Channel::Device)
             | Self::Operation(OperationKind::Enrols, Channel::Http)
+            | Self::Operation(OperationKind::Enrols, Channel::Application)
             | Self::Operation(OperationKind::Enrols, Channel::Peer)
             | Self::DeviceEnrolment
             | Self::PeerJoin
@@ -154,17 +149,17 @@ impl Activity {
             Self::Operation(OperationKind::IssuesTickets, Channel::Session)
             | Self::Operation(OperationKind::IssuesTickets, Channel::Device)
             | Self::Operation(OperationKind::IssuesTickets, Channel::Http)
+            | Self::Operation(OperationKind::IssuesTickets, Channel::Application)
             | Self::Operation(OperationKind::IssuesTickets, Channel::Peer)
             | Self::PersonLogin
             | Self::DeliveredKeyLogin
             | Self::ServiceLogin
             | Self::DeviceConnection
-            | Self::PeerConnection
-            | Self::TicketV1
-            | Self::TicketV2 => Some(LockdownLevel::Logins),
+            | Self::PeerConnection => Some(LockdownLevel::Logins),
             Self::Operation(OperationKind::Ordinary, Channel::Session)
             | Self::Operation(OperationKind::Ordinary, Channel::Device)
             | Self::Operation(OperationKind::Ordinary, Channel::Http)
+            | Self::Operation(OperationKind::Ordinary, Channel::Application)
             | Self::Operation(OperationKind::Ordinary, Channel::Peer)
             | Self::Operation(_, Channel::Init)
             | Self::Resumption

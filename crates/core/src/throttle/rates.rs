@@ -43,6 +43,8 @@ pub enum Rate {
     PeerOperations(SiteId),
     /// Messages that a peer offers, also those that are refused or came before.
     Offered(SiteId),
+    /// Tickets that an application of this site requests over HTTP with its own key.
+    TicketRequests(InstanceId),
     /// Tickets of peers that an application of this site asks for.
     ForeignConsumer(InstanceId),
     /// Operations that this site calls at a peer, except the delivery of messages.
@@ -113,6 +115,9 @@ impl Rate {
             Self::AuditHeads(_) => (16, 60_000),
             // Each has up to 64 names; at most 8,640 audit entries a day.
             Self::ForeignVoid(_) => (64, 10_000),
+            // A fleet that starts at once, each program for some providers; then a tenth of a
+            // processor with RSA keys of 2,048 bits, and less in edition v2.
+            Self::TicketRequests(_) => (4_000, 10),
             // A consumer keeps its tickets; one in a loop leaves room for the others.
             Self::ForeignConsumer(_) => (16, 1_000),
             // Half of what the peer allows (`PeerOperations`). The rest is for messages.

@@ -87,17 +87,28 @@ pub(crate) fn foreign_answered(
         .with("site", site)
 }
 
-/// Returns the event of a request over HTTP; `None` if it was neither granted nor refused.
-pub(crate) fn response<T, R: Error>(
+/// Returns the event of a verified ticket request; `None` if it was neither granted nor refused.
+/// `peer` is the provider and its site, if this site's policy allows the call of a peer.
+pub(crate) fn requested<T, R: Error>(
     consumer: &Registered,
+    arrival: Arrival,
     provider: &str,
-    response: &Result<T, IssueError<R>>,
+    peer: Option<(&ForeignName, SiteId)>,
+    answer: &Result<T, IssueError<R>>,
 ) -> Option<Occurrence> {
-    match response {
-        Ok(_) => Some(granted(consumer, Arrival::TICKET_REQUEST, provider, 1)),
-        Err(IssueError::Refused(_)) => {
-            Some(refused(consumer, Arrival::TICKET_REQUEST, provider, 1))
-        }
-        Err(IssueError::Busy | IssueError::Store(_)) => None,
-    }
+    let was_granted = match answer {
+        Ok(_) => true,
+        Err(IssueError::Refused(_) | IssueError::Lockdown) => false,
+        Err(
+            IssueError::PeerUnreachable
+            | IssueError::Sealed
+            | IssueError::Busy
+            | IssueError::Store(_),
+        ) => return None,
+    };
+    Some(match (peer, was_granted) {
+        (Some(path), _) => foreign_asked(consumer, arrival, path, was_granted),
+        (None, true) => granted(consumer, arrival, provider, 1),
+        (None, false) => refused(consumer, arrival, provider, 1),
+    })
 }

@@ -10,7 +10,6 @@ use countersign_proto::replay::{ReplayCache, ReplayError};
 use serde::Serialize;
 
 use super::{ForeignAsk, Registered, Replays};
-use crate::lockdown::Activity;
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -34,9 +33,6 @@ pub enum Denial {
 
 /// An edition of the ticket protocol. Times are in milliseconds since 1970.
 pub trait TicketEdition: Sized + Send + Sync + 'static {
-    /// A request for a ticket, as the table of lockdown names it.
-    const ACTIVITY: Activity;
-
     /// A parsed request. Nothing of it is verified, and parsing took no public-key work.
     type Received: Send;
     /// An opened request, of which the claimed consumer is known.

@@ -1,7 +1,5 @@
 //! Tickets across sites: what a site asks a peer for, and what it answers a peer.
 
-use std::fmt;
-
 use countersign_crypto::entropy::Entropy;
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::foreign::{
@@ -14,7 +12,7 @@ use data_encoding::HEXLOWER;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Registered, TicketEdition, Verified, millis};
+use super::{Allowed, Registered, TicketEdition, Verified, millis};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -27,40 +25,33 @@ pub struct ForeignAsk {
     pub(crate) key: Option<[u8; 32]>,
 }
 
-/// Which site has the provider of a verified request.
-pub enum Destination<E: TicketEdition> {
-    /// This site, or none: policy has not been applied.
-    Own(Verified<E>),
-    /// A peer. This site's policy allows the call, and the request is in the replay cache.
+/// Which site has the provider of a verified request. This site's policy allows the call.
+pub(crate) enum Destination<E: TicketEdition> {
+    /// This site.
+    Own(Allowed<E>),
+    /// A peer.
     Peer(AllowedForeign<E>),
 }
 
 /// A verified request for a provider of a peer that its consumer may call, as far as this site
 /// decides.
-pub struct AllowedForeign<E: TicketEdition> {
+pub(crate) struct AllowedForeign<E: TicketEdition> {
     pub(crate) verified: Verified<E>,
     pub(crate) ask: ForeignAsk,
     /// The peer that has the zone of the provider.
     pub(crate) peer: SiteId,
 }
 
-impl<E: TicketEdition> fmt::Debug for AllowedForeign<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AllowedForeign({:?})", self.verified)
-    }
-}
-
 impl<E: TicketEdition> AllowedForeign<E> {
     /// Seals the response of the peer for the consumer.
     pub(crate) fn relay(
         &self,
-        keys: &BrokerKeys,
         response: &AuthResponse,
         entropy: &mut dyn Entropy,
     ) -> Result<E::Sealed, E::Refusal> {
         let verified = &self.verified;
         E::relay(
-            keys,
+            &verified.keys,
             &verified.request,
             &verified.consumer,
             response,

@@ -3,14 +3,14 @@
 //! the time and entropy, and does not depend on sessions or the table of operations.
 //!
 //! ```text
-//! text ── read ── Received ── verify ── Verified ── allow ── Allowed ── issue ── sealed response
-//!                 (unverified)     (authenticated)     (policy)   (not a replay, policy checked again)
+//! text ── read ── Received ── verify ── Verified ── destination ── Allowed ── issue ── sealed response
+//!                 (unverified)     (authenticated)       (policy)     (not a replay, policy again)
 //! ```
 //!
 //! Both editions use these steps ([`TicketEdition`]: [`V1`], [`V2`]). Each step is a type, so that none
 //! can be skipped. A consumer that has a session gets its tickets through `symmetric` instead.
 //!
-//! Opening, verifying and issuing are public-key work. The caller schedules them.
+//! Opening, verifying and issuing are public-key work. The program around the site schedules it.
 
 mod audited;
 mod edition;
@@ -28,15 +28,16 @@ use countersign_proto::replay::{ReplayCache, ReplayLimits};
 use crate::timestamp::Timestamp;
 
 pub use edition::{Denial, TicketEdition};
-pub use foreign::{AllowedForeign, Destination, ForeignAsk};
+pub use foreign::ForeignAsk;
 pub use registered::Registered;
-pub use request::{Allowed, IssueError, Verified};
+pub use request::{IssueError, Verified};
 pub use v1::V1;
 pub use v2::V2;
 
-pub(crate) use audited::{foreign_answered, foreign_asked, refused, response};
-pub(crate) use foreign::{ForeignTicketParams, answer};
+pub(crate) use audited::{foreign_answered, foreign_asked, refused, requested};
+pub(crate) use foreign::{AllowedForeign, Destination, ForeignTicketParams, answer};
 use registered::ApplicationCache;
+pub(crate) use request::{Allowed, denied};
 pub(crate) use symmetric::{ticket_keys, tickets};
 
 /// The number of requests in each generation of the replay cache, for all consumers together, and

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_proto::broker::{v1, v2};
 
 use crate::applications::{Application, ApplicationId};
+use crate::id::InstanceId;
 use crate::json::Json;
 use crate::site_key::RootSecret;
 use crate::store::{Store, StoreError};
@@ -43,6 +44,13 @@ impl Registered {
     /// Returns whether the set of valid keys is still the same.
     pub(super) fn is_current(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
+    }
+
+    /// Returns the id of the registration, for rate limits. Registrations that are older than
+    /// instance ids share one.
+    pub(crate) fn rated(&self) -> InstanceId {
+        let instance = self.application.instance;
+        instance.unwrap_or(InstanceId::from_bytes([0; 16]))
     }
 
     /// Returns whether both are the same revision of the same registration.

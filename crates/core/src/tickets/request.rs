@@ -21,8 +21,18 @@ pub enum IssueError<R: Error> {
     /// The request is refused.
     #[error(transparent)]
     Refused(R),
-    /// The replay cache is full. The request can be repeated later.
-    #[error("too many requests in the last minute")]
+    /// The provider is an application of a peer that does not answer.
+    #[error("the site of the provider does not answer")]
+    PeerUnreachable,
+    /// The site is sealed.
+    #[error("the site is sealed")]
+    Sealed,
+    /// The site is in lockdown.
+    #[error("the site is in lockdown")]
+    Lockdown,
+    /// There is too much to do: the replay cache is full, too much public-key work waits, or the
+    /// consumer requests too many tickets. A new request can be made later.
+    #[error("there are too many ticket requests")]
     Busy,
     /// The store failed.
     #[error(transparent)]
@@ -33,12 +43,14 @@ pub enum IssueError<R: Error> {
 pub struct Verified<E: TicketEdition> {
     pub(super) request: E::Verified,
     pub(crate) consumer: Arc<Registered>,
+    /// The keys with which it was opened.
+    pub(super) keys: Arc<BrokerKeys>,
     /// The number of changes of applications before the consumer was looked up.
     changes: u64,
 }
 
 /// A verified request for a provider that its consumer may call.
-pub struct Allowed<E: TicketEdition> {
+pub(crate) struct Allowed<E: TicketEdition> {
     pub(crate) verified: Verified<E>,
     pub(crate) provider: Arc<Registered>,
 }
@@ -75,12 +87,6 @@ impl<E: TicketEdition> fmt::Debug for Verified<E> {
     }
 }
 
-impl<E: TicketEdition> fmt::Debug for Allowed<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Allowed({:?})", self.verified)
-    }
-}
-
 impl Broker {
     /// Opens and verifies a request. A request of an unregistered application takes the same amount
     /// of work.
@@ -91,18 +97,19 @@ impl Broker {
     pub(crate) async fn verify<E: TicketEdition>(
         &self,
         store: &dyn Store,
-        keys: &BrokerKeys,
+        keys: Arc<BrokerKeys>,
         received: E::Received,
         now: Timestamp,
     ) -> Result<Verified<E>, IssueError<E::Refusal>> {
-        let opened = E::open(keys, received).map_err(IssueError::Refused)?;
+        let opened = E::open(&keys, received).map_err(IssueError::Refused)?;
         let changes = self.cache.changes();
         let consumer = self.cache.get(store, E::consumer(&opened), now).await?;
         let consumer = consumer.filter(|known| known.application.state == State::Active);
-        let request = E::verify(keys, opened, consumer.as_deref(), millis(now));
+        let request = E::verify(&keys, opened, consumer.as_deref(), millis(now));
         Ok(Verified {
             request: request.map_err(IssueError::Refused)?,
             consumer: consumer.ok_or_else(|| denied::<E>(Denial::NotVerified))?,
+            keys,
             changes,
         })
     }
@@ -125,21 +132,19 @@ impl Broker {
         })
     }
 
-    /// Issues the ticket if the request is not a replay and policy still allows it.
+    /// Issues the ticket if policy still allows it. [`Self::record`] has entered the request into the
+    /// replay cache.
     ///
     /// # Errors
     /// [`IssueError`].
     pub(crate) async fn issue<E: TicketEdition>(
         &self,
         store: &dyn Store,
-        keys: &BrokerKeys,
         allowed: Allowed<E>,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<E::Sealed, IssueError<E::Refusal>> {
         let Allowed { verified, provider } = allowed;
-        let clock = millis(now);
-        self.record(&verified, now)?;
         let consumer = &verified.consumer;
         let unchanged = self.cache.changes() == verified.changes && provider.is_current(now);
         let provider = match unchanged {
@@ -156,7 +161,14 @@ impl Broker {
             }
         };
         let parties = (&*verified.consumer, &*provider);
-        E::seal(keys, verified.request, parties, clock, entropy).map_err(IssueError::Refused)
+        let sealed = E::seal(
+            &verified.keys,
+            verified.request,
+            parties,
+            millis(now),
+            entropy,
+        );
+        sealed.map_err(IssueError::Refused)
     }
 
     /// Returns the provider with this id if the consumer may call it now.
@@ -175,6 +187,6 @@ impl Broker {
     }
 }
 
-pub(super) fn denied<E: TicketEdition>(denial: Denial) -> IssueError<E::Refusal> {
+pub(crate) fn denied<E: TicketEdition>(denial: Denial) -> IssueError<E::Refusal> {
     IssueError::Refused(E::refusal(denial))
 }

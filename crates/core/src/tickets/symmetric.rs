@@ -1,5 +1,5 @@
 //! The symmetric ticket path, which the protocol calls the fast path: tickets for an application
-//! whose service asks in a session, and the keys under which these are sealed. Ticket keys are not
+//! whose service asks, and the keys under which these are sealed. Ticket keys are not
 //! stored but derived from the site key and the provider's registration.
 
 use std::collections::HashMap;

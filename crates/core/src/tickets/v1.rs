@@ -10,7 +10,6 @@ use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
 use super::{Denial, LIMITS, Registered, Replays, TicketEdition, millis};
-use crate::lockdown::Activity;
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -23,8 +22,6 @@ fn master(keys: &BrokerKeys) -> Result<&V1Site, V1Refusal> {
 }
 
 impl TicketEdition for V1 {
-    const ACTIVITY: Activity = Activity::TicketV1;
-
     type Received = String;
     type Opened = OpenedRequest;
     type Verified = V1VerifiedRequest;

@@ -11,7 +11,6 @@ use countersign_proto::name::Zone;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
 use super::{Denial, ForeignAsk, LIMITS, Registered, Replays, TicketEdition, millis};
-use crate::lockdown::Activity;
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -20,8 +19,6 @@ use crate::timestamp::Timestamp;
 pub enum V2 {}
 
 impl TicketEdition for V2 {
-    const ACTIVITY: Activity = Activity::TicketV2;
-
     type Received = UnverifiedRequest;
     type Opened = UnverifiedRequest;
     type Verified = VerifiedRequest;

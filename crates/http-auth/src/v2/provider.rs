@@ -266,7 +266,8 @@ impl ProviderEdition for V2 {
             .store_ticket(ticket, now, Refusal::Replayed)
             .await?;
         // Checked after the ticket was stored: an event meanwhile either finds it or is noticed here.
-        if provider.is_void(&consumer, accepted.issued).await {
+        let is_void = provider.is_void(&consumer, accepted.issued).await;
+        if is_void.map_err(busy)? {
             return Err(Refusal::NotVerified.into());
         }
         Ok(accepted.answer)

@@ -7,7 +7,8 @@
 //!                        ▼ a ticket that is presented later is refused by its time of issue
 //! ```
 //!
-//! A provider that missed events treats all tickets as void: one of the events may have said so.
+//! A provider that missed events treats all tickets as void: one of the events may have said so. The
+//! times are in memory, and in the ticket store if that survives a restart.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use countersign_proto::operation::Event;
 use serde::Deserialize;
 
 use super::V2;
-use crate::provider::{ProviderEdition, SharedProvider};
+use crate::provider::{ProviderEdition, SharedProvider, TicketStoreError};
 
 /// Maximum number of consumers whose tickets are void. When there are more, the tickets of all
 /// consumers are void, which costs each of them another ticket.
@@ -54,11 +55,11 @@ impl VoidTickets {
         }
     }
 
-    /// Returns whether a ticket that was issued to this consumer at this time is void.
-    pub(super) fn contains(&self, consumer: &str, issued: u64) -> bool {
+    /// Returns the time up to which tickets that were issued to this consumer are void.
+    fn until(&self, consumer: &str) -> u64 {
         let marks = self.marks();
         let until = marks.consumers.get(consumer).copied();
-        issued <= until.unwrap_or_default().max(marks.all)
+        until.unwrap_or_default().max(marks.all)
     }
 
     /// Makes the tickets of a consumer, or of all, void that were issued up to `now`.
@@ -150,19 +151,29 @@ impl SharedProvider<V2> {
         let until = now.max(at.unwrap_or(0));
         let until = until.saturating_add(self.state.time.uncertainty());
         self.state.void.mark(consumer, until);
-        if let Err(error) = self.settings.tickets.void_tickets(consumer).await {
+        if let Err(error) = self.settings.tickets.void_tickets(consumer, until).await {
             tracing::error!(%error, "void tickets could not be removed from the ticket store");
         }
     }
 
     /// Whether the ticket is void. A ticket that was stored while it became void loses its secret.
-    pub(super) async fn is_void(&self, consumer: &str, issued: u64) -> bool {
-        if !self.state.void.contains(consumer, issued) {
-            return false;
+    ///
+    /// # Errors
+    /// [`TicketStoreError`] if the store could not be read.
+    pub(super) async fn is_void(
+        &self,
+        consumer: &str,
+        issued: u64,
+    ) -> Result<bool, TicketStoreError> {
+        let tickets = &self.settings.tickets;
+        let stored = tickets.void_until(consumer).await?;
+        let until = self.state.void.until(consumer).max(stored);
+        if issued > until {
+            return Ok(false);
         }
         // A store that fails accepts no request either.
-        let _ = self.settings.tickets.void_tickets(Some(consumer)).await;
-        true
+        let _ = tickets.void_tickets(Some(consumer), until).await;
+        Ok(true)
     }
 }
 
@@ -173,12 +184,14 @@ mod tests {
     #[test]
     fn tickets_issued_before_the_mark_are_void_and_later_ones_are_not() {
         let void = VoidTickets::new();
-        assert!(!void.contains("billing", 1_000));
+        assert_eq!(void.until("billing"), 0);
         void.mark(Some("billing"), 1_000);
-        assert!(void.contains("billing", 1_000) && !void.contains("billing", 1_001));
-        assert!(!void.contains("archive", 1_000));
+        assert_eq!((void.until("billing"), void.until("archive")), (1_000, 0));
         void.mark(None, 2_000);
-        assert!(void.contains("archive", 2_000) && !void.contains("archive", 2_001));
+        assert_eq!(
+            (void.until("billing"), void.until("archive")),
+            (2_000, 2_000)
+        );
     }
 
     #[test]
@@ -187,9 +200,12 @@ mod tests {
         for number in 0..MAX_CONSUMERS {
             void.mark(Some(&number.to_string()), 1_000);
         }
-        assert!(!void.contains("billing", 1_000));
+        assert_eq!(void.until("billing"), 0);
         void.mark(Some("billing"), 1_000);
-        assert!(void.contains("billing", 1_000) && void.contains("archive", 1_000));
+        assert_eq!(
+            (void.until("billing"), void.until("archive")),
+            (1_000, 1_000)
+        );
         void.mark(Some("archive"), 1_001 + MAX_TICKET);
         assert_eq!(void.marks().consumers.len(), 1, "old marks are forgotten");
     }

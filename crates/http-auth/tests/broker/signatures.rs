@@ -53,8 +53,12 @@ impl TicketStore for Shown {
         self.0.ticket(id).await
     }
 
-    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
-        self.0.void_tickets(application).await
+    async fn void_tickets(
+        &self,
+        application: Option<&str>,
+        until: u64,
+    ) -> Result<(), TicketStoreError> {
+        self.0.void_tickets(application, until).await
     }
 
     async fn insert_request(

@@ -305,7 +305,7 @@ async fn another_programs_file_is_rejected_and_unchanged() {
     drop(log);
 }
 
-/// Schema version 0 did not store the application of a request.
+/// Schema version 0 did not store the application of a request, and version 1 no times of void tickets.
 #[tokio::test]
 async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
@@ -324,8 +324,16 @@ async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
             .unwrap();
         connection.close().await.unwrap();
     };
-    change("ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0").await;
+    change("DROP TABLE void; PRAGMA user_version = 1").await;
     let store = open().await.unwrap();
+    assert_eq!(store.void_until(A).await, Ok(0));
+    assert!(store.ticket(id(1)).await.unwrap().is_some());
+    drop(store);
+    change("DROP TABLE void; ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0")
+        .await;
+    let store = open().await.unwrap();
+    store.void_tickets(Some(C), NOW).await.unwrap();
+    assert_eq!(store.void_until(C).await, Ok(NOW));
     assert_eq!(
         store.insert_request(name(1), A, NOW, NOW).await,
         Ok(Insertion::Replayed)
@@ -336,7 +344,7 @@ async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
     );
     assert!(store.ticket(id(1)).await.unwrap().is_some());
     drop(store);
-    change("PRAGMA user_version = 2").await;
+    change("PRAGMA user_version = 3").await;
     assert!(open().await.err().unwrap().to_string().contains("newer"));
 }
 
@@ -390,11 +398,62 @@ async fn void_tickets_lose_their_secrets_and_are_still_replayed() {
             }
             void
         };
-        store.void_tickets(Some(A)).await.unwrap();
+        store.void_tickets(Some(A), NOW).await.unwrap();
         assert_eq!(void().await, [true, true, false]);
         let again = store.insert_ticket(stored[0].clone(), NOW).await;
         assert_eq!(again, Ok(Insertion::Replayed));
-        store.void_tickets(None).await.unwrap();
+        store.void_tickets(None, NOW).await.unwrap();
         assert_eq!(void().await, [true, true, true]);
     }
+}
+
+/// A provider that restarted forgot which tickets are void.
+// BRK-80
+#[tokio::test]
+async fn a_file_has_the_times_up_to_which_tickets_are_void_until_they_have_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tickets.db");
+    let open = async || SqliteTickets::open(&file, Limits::default()).await.unwrap();
+    let store = open().await;
+    for (application, until) in [(Some(A), NOW + 2), (Some(A), NOW), (None, NOW + 1)] {
+        store.void_tickets(application, until).await.unwrap();
+    }
+    let until = async |store: &SqliteTickets| {
+        let [a, c] = [A, C].map(|application| store.void_until(application));
+        (a.await.unwrap(), c.await.unwrap())
+    };
+    let expected = (NOW + 2, NOW + 1);
+    assert_eq!(until(&store).await, expected);
+    drop(store);
+    let store = open().await;
+    assert_eq!(until(&store).await, expected);
+    // The last ticket of before ends after 24 h, and a clock may be set back by a minute.
+    let last = NOW + 24 * HOUR + 60 * SECOND;
+    for (now, left) in [(last, expected), (last + 11 * SECOND, (0, 0))] {
+        store.insert_request(name(1), A, now, now).await.unwrap();
+        assert_eq!(until(&store).await, left);
+    }
+}
+
+/// The marks of a file are bounded.
+// BRK-80
+#[tokio::test]
+async fn an_application_that_finds_no_place_makes_the_tickets_of_all_void() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tickets.db");
+    let store = SqliteTickets::open(&file, Limits::default()).await.unwrap();
+    let store = Arc::new(store);
+    let marked = (0..4_096).map(|number| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.void_tickets(Some(&format!("app{number}")), NOW).await })
+    });
+    for marked in marked.collect::<Vec<_>>() {
+        marked.await.unwrap().unwrap();
+    }
+    // One that has a place keeps it.
+    store.void_tickets(Some("app7"), NOW + 1).await.unwrap();
+    assert_eq!(store.void_until("app7").await, Ok(NOW + 1));
+    assert_eq!(store.void_until(C).await, Ok(0));
+    store.void_tickets(Some(A), NOW).await.unwrap();
+    assert_eq!(store.void_until(C).await, Ok(NOW));
 }

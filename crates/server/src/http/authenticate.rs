@@ -1,24 +1,27 @@
-//! Ticket requests: the steps, which are the same for each edition, with turns at public-key work between them.
+//! Ticket requests: the operation `broker ticket`, called by the application that signed the request. The
+//! editions differ in the form of request and answer.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_core::site_key::UnsealedKeys;
+use countersign_core::access::Channel;
+use countersign_core::engine::TicketWork;
+use countersign_core::lockdown::{Activity, OperationKind};
 use countersign_core::throttle::Abuse;
-use countersign_core::tickets::{Denial, Destination, IssueError, TicketEdition, V1, V2};
+use countersign_core::tickets::{Denial, IssueError, TicketEdition, V1, V2};
+use countersign_core::timestamp::Timestamp;
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
 use countersign_proto::operation::Code;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::Peer;
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::counting;
 use crate::queue::Turn;
-use crate::shared::Shared;
+use crate::shared::{Shared, log_trouble};
 
 /// When a consumer may ask again for a ticket of a peer that did not answer, in seconds.
 const PEER_RETRY: u32 = 5;
@@ -63,25 +66,8 @@ impl Form for V1 {
     }
 }
 
-/// The reason why no ticket is issued. `R` is the refusal of the edition.
-enum Stop<R> {
-    Refused(R),
-    Sealed,
-    Busy,
-}
-
-impl<R: std::error::Error> From<IssueError<R>> for Stop<R> {
-    fn from(error: IssueError<R>) -> Self {
-        match error {
-            IssueError::Refused(refusal) => Self::Refused(refusal),
-            IssueError::Busy => Self::Busy,
-            IssueError::Store(trouble) => {
-                error!(%trouble, "the store failed");
-                Self::Busy
-            }
-        }
-    }
-}
+/// Why a request gets no ticket.
+type Stop<E> = IssueError<<E as TicketEdition>::Refusal>;
 
 /// The progress of a request.
 struct Progress {
@@ -90,31 +76,56 @@ struct Progress {
     verified: bool,
 }
 
-/// Serves a request of edition v2.
-pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    if peer.is_refused(shared) {
-        return reply::busy();
+/// The turns of a network at public-key work, and the clock.
+struct Work<'a> {
+    peer: &'a Peer,
+    shared: &'a Shared,
+}
+
+impl TicketWork for Work<'_> {
+    type Turn = Turn;
+
+    async fn turn(&self) -> Option<Turn> {
+        self.shared.logins.turn(self.peer.network()).await
     }
-    if !shared.site.permits(V2::ACTIVITY) {
-        return reply::lockdown();
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+}
+
+/// Serves a request of edition v2.
+pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Shared) -> Reply {
+    if let Some(refused) = unread(peer, shared) {
+        return refused;
     }
     let text = read(body, shared).await;
     answer::<V2>(text, peer, shared).await
 }
 
 /// Serves a request of edition v1: the JSON text of a sealed message.
-pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    if peer.is_refused(shared) {
-        return reply::busy();
-    }
-    if !shared.site.permits(V1::ACTIVITY) {
-        return reply::lockdown();
+pub(super) async fn v1(text: String, peer: &Peer, shared: &Shared) -> Reply {
+    if let Some(refused) = unread(peer, shared) {
+        return refused;
     }
     answer::<V1>(Some(text.into_bytes()), peer, shared).await
 }
 
+/// The refusal of a request that is not read, because of a penalty or a lockdown.
+fn unread(peer: &Peer, shared: &Shared) -> Option<Reply> {
+    if peer.is_refused(shared) {
+        return Some(reply::busy());
+    }
+    let activity = Activity::Operation(OperationKind::IssuesTickets, Channel::Application);
+    if shared.site.permits(activity) {
+        return None;
+    }
+    count(Code::LOCKDOWN, clock::monotonic(), shared);
+    Some(reply::lockdown())
+}
+
 /// Serves a request; `None` if it could not be read.
-async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Shared) -> Reply {
     let begun = clock::monotonic();
     let mut progress = Progress {
         from: begun,
@@ -122,29 +133,39 @@ async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Arc<Shared
     };
     let granted = match text {
         Some(text) => grant::<E>(text, peer, shared, &mut progress).await,
-        None => Err(Stop::Refused(E::refusal(Denial::NotVerified))),
+        None => Err(IssueError::Refused(E::refusal(Denial::NotVerified))),
     };
-    count(&granted, begun, shared);
-    match granted {
-        Ok(granted) => reply::granted(granted),
-        Err(Stop::Refused(refusal)) => {
+    let (code, refusal) = match granted {
+        Ok(granted) => {
+            count(Code::SUCCESS, begun, shared);
+            return reply::granted(granted);
+        }
+        Err(IssueError::Refused(refusal)) => (Code::NOT_PERMITTED, Ok(refusal)),
+        Err(IssueError::PeerUnreachable) => {
+            let refusal = E::refusal(Denial::PeerUnreachable);
+            (Code::NOT_PERMITTED, Ok(refusal))
+        }
+        Err(IssueError::Lockdown) => (Code::LOCKDOWN, Err(reply::lockdown())),
+        Err(IssueError::Sealed) => (Code::SEALED, Err(reply::sealed())),
+        Err(IssueError::Busy) => (Code::BUSY, Err(reply::busy())),
+        Err(IssueError::Store(trouble)) => {
+            let _ = log_trouble::<()>(Err(trouble));
+            (Code::BUSY, Err(reply::busy()))
+        }
+    };
+    count(code, begun, shared);
+    match refusal {
+        Ok(refusal) => {
             let unverified = E::is_unverified(&refusal, progress.verified);
             refuse(unverified, &refusal, progress.from, peer, shared).await;
             E::refused(&refusal)
         }
-        Err(Stop::Sealed) => reply::sealed(),
-        Err(Stop::Busy) => reply::busy(),
+        Err(reply) => reply,
     }
 }
 
-/// Counts a request as the operation that it is in a session.
-fn count<T, R>(granted: &Result<T, Stop<R>>, begun: Instant, shared: &Shared) {
-    let code = match granted {
-        Ok(_) => Code::SUCCESS,
-        Err(Stop::Refused(_)) => Code::NOT_PERMITTED,
-        Err(Stop::Sealed) => Code::SEALED,
-        Err(Stop::Busy) => Code::BUSY,
-    };
+/// Counts a request as the operation that it is.
+fn count(code: Code, begun: Instant, shared: &Shared) {
     let entry = shared.site.table().find("broker", "ticket");
     let lasted = clock::monotonic().saturating_duration_since(begun);
     shared.meters.ran(entry.map(|entry| &**entry), code, lasted);
@@ -153,39 +174,27 @@ fn count<T, R>(granted: &Result<T, Stop<R>>, begun: Instant, shared: &Shared) {
 async fn grant<E: Form>(
     text: Vec<u8>,
     peer: &Peer,
-    shared: &Arc<Shared>,
+    shared: &Shared,
     progress: &mut Progress,
-) -> Result<String, Stop<E::Refusal>> {
-    let (site, keys) = (&shared.site, &opened(shared)?.broker);
-    let received = E::read(text).map_err(Stop::Refused)?;
-    let now = clock::now();
+) -> Result<String, Stop<E>> {
+    let site = &shared.site;
+    if site.is_sealed() {
+        return Err(IssueError::Sealed);
+    }
+    let received = E::read(text).map_err(IssueError::Refused)?;
+    let work = Work { peer, shared };
     let verified = {
         // The request is not verified yet, so looking up an application that is not cached waits for a turn too.
-        let _turn = turn(peer, shared).await?;
-        site.verify_request::<E>(keys, received, now).await?
+        let _turn = work.turn().await.ok_or(IssueError::Busy)?;
+        site.verify_request::<E>(received, work.now()).await?
     };
     peer.authenticated(shared);
-    // Policy is checked before the next turn: a refusal waits for no turn, so that its time does not depend on
-    // its reason.
     *progress = Progress {
         from: clock::monotonic(),
         verified: true,
     };
-    let sealed = match site.destination(verified, clock::now()).await? {
-        Destination::Own(verified) => {
-            let allowed = site.allow(verified, clock::now()).await?;
-            let _turn = turn(peer, shared).await?;
-            site.ticket(keys, allowed, clock::now()).await?
-        }
-        // No turn is held while the other site works.
-        Destination::Peer(allowed) => {
-            let response = site.ask_foreign(&allowed, clock::now()).await?;
-            let _turn = turn(peer, shared).await?;
-            let now = clock::now();
-            site.relay(keys, allowed, &response, now).await?
-        }
-    };
-    serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
+    let sealed = site.request_ticket(verified, &work).await?;
+    serde_json::to_string(&sealed).map_err(|_| IssueError::Busy)
 }
 
 /// Reads the body; `None` if it is too long or does not arrive before the timeout.
@@ -201,16 +210,6 @@ async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
     };
     let read = tokio::time::timeout(shared.limits().unauthenticated_timeout, read);
     read.await.ok().flatten()
-}
-
-fn opened<R>(shared: &Shared) -> Result<Arc<UnsealedKeys>, Stop<R>> {
-    shared.site.unsealed_keys().ok_or(Stop::Sealed)
-}
-
-/// Waits for a turn of the peer's network to do public-key work.
-async fn turn<R>(peer: &Peer, shared: &Shared) -> Result<Turn, Stop<R>> {
-    let turn = shared.logins.turn(peer.network()).await;
-    turn.ok_or(Stop::Busy)
 }
 
 /// Waits until the refusal time after `from` has passed, so that the time reveals neither the reason nor which

@@ -36,7 +36,7 @@ impl Answer {
 }
 
 /// The previous process of a site may have served a request that is dated in the first second of this one.
-const MOMENT: Duration = Duration::from_millis(v2::limits::AHEAD + 100);
+pub(super) const MOMENT: Duration = Duration::from_millis(v2::limits::AHEAD + 100);
 
 /// Sends one request.
 pub(super) async fn request(

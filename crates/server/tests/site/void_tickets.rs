@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use countersign_core::sessions::Audience;
-use countersign_http_auth::{Provider, Site};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_http_auth::{Limits, Provider, Site, SqliteTickets, TICKET_PATH};
 use countersign_proto::operation::Event;
 use countersign_testkit::harness::{ServedSite, time};
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
+use crate::http::{MOMENT, now, request};
 use crate::operations::site;
 use crate::symmetric::{Registered, call, consumer, known, reachable, register, serve};
 
@@ -135,4 +137,53 @@ async fn tickets_are_void_up_to_the_time_of_the_event_if_the_clock_of_the_provid
     );
     drop(world.provider);
     world.served.stop().await;
+}
+
+/// A provider that restarted without a session forgot which tickets are void, and accepted them for up
+/// to a day.
+// BRK-80
+#[tokio::test]
+async fn a_provider_with_a_file_of_tickets_knows_after_a_restart_which_are_void() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tickets.db");
+    let open = async || SqliteTickets::open(&file, Limits::default()).await.unwrap();
+    let served = site().serve().await;
+    let ledger = register(&served, "ledger").await;
+    let billing = register(&served, "billing").await;
+    let builder = || Provider::builder(ledger.application.clone(), reachable(&served));
+    let first = builder().tickets(open().await);
+    let first = first.ticket_keys_from(ledger.session.clone());
+    let first = first.build().unwrap();
+    let address = serve(&first).await;
+    time::pass(MOMENT).await;
+    // Over HTTP, with the application's own key: no ticket key is needed to open such a ticket.
+    let key = billing.application.keys[0].clone();
+    let asks = served.consumer("billing", key);
+    let presentation = async || {
+        let asked = asks.ask("ledger", now(), &mut SystemEntropy);
+        let (asked, sealed) = asked.unwrap();
+        let body = serde_json::to_vec(&sealed).unwrap();
+        let answer = request(&served, "POST", "/authenticate", &body).await;
+        let granted = asks.read_response(asked, answer.body.as_bytes()).unwrap();
+        granted.present(now(), &mut SystemEntropy).unwrap().1
+    };
+    let present = async |address: &str, body: String| {
+        let post = reqwest::Client::new().post(format!("{address}{TICKET_PATH}"));
+        post.body(body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(present(&address, presentation().await).await, 200);
+    let held = presentation().await;
+    let consumer = consumer(&served, &billing, &address);
+    assert_eq!(call(&consumer, &address).await.unwrap().0, 200);
+    let id = || json!({ "id": "billing" });
+    served.admin("app.lock", id()).await;
+    time::until(async || call(&consumer, &address).await.is_err()).await;
+    served.admin("app.unlock", id()).await;
+    drop(first);
+
+    let restarted = builder().tickets(open().await).build().unwrap();
+    let address = serve(&restarted).await;
+    assert_eq!(present(&address, held).await, 401);
+    time::until(async || present(&address, presentation().await).await == 200).await;
+    served.stop().await;
 }

@@ -12,21 +12,16 @@ use serde_json::value::to_raw_value;
 
 use crate::access::Arrival;
 use crate::engine::{AskError, PeerBreach, Site};
-use crate::id::InstanceId;
-use crate::site_key::BrokerKeys;
 use crate::store::StoreError;
 use crate::throttle::Rate;
-use crate::tickets::{
-    self, AllowedForeign, Denial, Destination, ForeignAsk, ForeignTicketParams, IssueError,
-    Registered, TicketEdition, Verified,
-};
+use crate::tickets::{self, ForeignAsk, ForeignTicketParams, Registered};
 use crate::timestamp::Timestamp;
 
 /// How long this site asks a peer for nothing after it was busy, in milliseconds.
 const REST: u64 = 5_000;
 
 /// Why a peer gave no ticket.
-enum NoTicket {
+pub(in crate::engine) enum NoTicket {
     /// Its policy does not allow it.
     Refused,
     /// It or this site has too much to do.
@@ -49,103 +44,6 @@ struct Answered {
 }
 
 impl Site {
-    /// Finds out which site has the provider of a verified request. For a provider of a peer it
-    /// applies this site's policy and enters the request into the replay cache. A refusal is counted
-    /// for the audit log.
-    ///
-    /// # Errors
-    /// [`IssueError`].
-    pub async fn destination<E: TicketEdition>(
-        &self,
-        verified: Verified<E>,
-        now: Timestamp,
-    ) -> Result<Destination<E>, IssueError<E::Refusal>> {
-        let ask = verified.foreign(&self.zone());
-        let Some(ask) = ask.map_err(IssueError::Refused)? else {
-            return Ok(Destination::Own(verified));
-        };
-        let provider = &ask.request.provider;
-        let consumer = &verified.consumer;
-        let Ok(peer) = self.may_ask(&consumer.application, provider).await? else {
-            let arrival = Arrival::TICKET_REQUEST;
-            let refused = tickets::refused(consumer, arrival, verified.provider(), 1);
-            self.count(refused, now);
-            return Err(IssueError::Refused(E::refusal(Denial::NotAllowed)));
-        };
-        self.broker().record(&verified, now)?;
-        let allowed = AllowedForeign {
-            verified,
-            ask,
-            peer,
-        };
-        Ok(Destination::Peer(allowed))
-    }
-
-    /// Asks the peer for the ticket. It takes as long as the peer, and at most the time that the
-    /// transport gives it.
-    ///
-    /// # Errors
-    /// [`IssueError`].
-    pub async fn ask_foreign<E: TicketEdition>(
-        &self,
-        allowed: &AllowedForeign<E>,
-        now: Timestamp,
-    ) -> Result<AuthResponse, IssueError<E::Refusal>> {
-        let (consumer, ask, peer) = (&allowed.verified.consumer, &allowed.ask, allowed.peer);
-        let denied = |denial| IssueError::Refused(E::refusal(denial));
-        let asked = self.ask_for_ticket(consumer, ask, peer, now).await;
-        asked.map_err(|failure| match failure {
-            NoTicket::Refused => {
-                let path = (&ask.request.provider, peer);
-                let refused =
-                    tickets::foreign_asked(consumer, Arrival::TICKET_REQUEST, path, false);
-                self.count(refused, now);
-                denied(Denial::NotAllowed)
-            }
-            NoTicket::Unreachable => denied(Denial::PeerUnreachable),
-            NoTicket::Busy => IssueError::Busy,
-            NoTicket::Store(error) => IssueError::Store(error),
-        })
-    }
-
-    /// Seals the ticket of the peer for the consumer. Policy is applied again, because the peer may
-    /// have taken long.
-    ///
-    /// # Errors
-    /// [`IssueError`].
-    pub async fn relay<E: TicketEdition>(
-        &self,
-        keys: &BrokerKeys,
-        allowed: AllowedForeign<E>,
-        response: &AuthResponse,
-        now: Timestamp,
-    ) -> Result<E::Sealed, IssueError<E::Refusal>> {
-        let consumer = &allowed.verified.consumer;
-        let path = (&allowed.ask.request.provider, allowed.peer);
-        let denied = |denial| Err(IssueError::Refused(E::refusal(denial)));
-        let again = self
-            .registered(consumer.application.id.as_str(), now)
-            .await?;
-        if !again.is_some_and(|again| again.is_same_revision(consumer)) {
-            return denied(Denial::NotVerified);
-        }
-        let still = self.may_ask(&consumer.application, path.0).await?;
-        if still != Ok(path.1) || !self.permits(E::ACTIVITY) {
-            self.count(
-                tickets::foreign_asked(consumer, Arrival::TICKET_REQUEST, path, false),
-                now,
-            );
-            return denied(Denial::NotAllowed);
-        }
-        let sealed = allowed.relay(keys, response, &mut self.entropy());
-        let sealed = sealed.map_err(IssueError::Refused)?;
-        self.count(
-            tickets::foreign_asked(consumer, Arrival::TICKET_REQUEST, path, true),
-            now,
-        );
-        Ok(sealed)
-    }
-
     /// Answers a list of providers of peers on the symmetric ticket path, all at once. The caller
     /// has authenticated the consumer, which asks by `arrival`.
     ///
@@ -208,17 +106,14 @@ impl Site {
 
     /// Asks a peer for a ticket. A consumer that asks too often does not use up what the site may
     /// ask its peer: a peer counts what is above its rate as a breach of the protocol.
-    async fn ask_for_ticket(
+    pub(in crate::engine) async fn ask_for_ticket(
         &self,
         consumer: &Registered,
         ask: &ForeignAsk,
         peer: SiteId,
         now: Timestamp,
     ) -> Result<AuthResponse, NoTicket> {
-        // Registrations that are older than instance ids share one.
-        let instance = consumer.application.instance;
-        let instance = instance.unwrap_or(InstanceId::from_bytes([0; 16]));
-        self.may_ask_now(Rate::ForeignConsumer(instance), now)?;
+        self.may_ask_now(Rate::ForeignConsumer(consumer.rated()), now)?;
         // Notices of void tickets have neither limit: consumers in a loop must not hold them up.
         if self.is_peer_resting(peer, now) {
             return Err(NoTicket::Busy);

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! site of the consumer                                 site of the provider
-//!   request ── destination ── ask ── peer connection ──▶ answer: its policy, the ticket
-//!              its policy              relay ◀─────────┘
+//!   request ── its policy ── ask ── peer connection ──▶ answer: its policy, the ticket
+//!              its policy ── response ◀────────────────┘
 //!   locked, deleted, no longer allowed ── void ────────▶ tells the provider
 //! ```
 
@@ -13,4 +13,5 @@ mod asking;
 mod policy;
 mod void;
 
+pub(super) use asking::NoTicket;
 pub(crate) use void::{MAX_VOID_NAMES, Voids};

@@ -42,8 +42,8 @@ pub(super) struct Settings {
     /// The applications and groups that the application may call; replaces the previous list. The
     /// applications must exist.
     may_call: Option<Vec<Callee>>,
-    /// The service that gets tickets and ticket keys for the application in its sessions; an empty
-    /// string removes it.
+    /// The service that gets tickets and ticket keys for the application; an empty string removes
+    /// it.
     service: Option<ServiceName>,
 }
 

@@ -55,8 +55,7 @@ pub(super) struct AppView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     callers: Vec<ForeignName>,
-    /// The service that gets tickets for the application in its sessions; absent when there is
-    /// none.
+    /// The service that gets tickets for the application; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     service: Option<AccountName>,

@@ -1,5 +1,6 @@
-//! `broker ticket` and `broker ticket_keys`: service tickets for an application whose service asks
-//! in a session, and the keys with which a provider opens them.
+//! `broker ticket` and `broker ticket_keys`: service tickets for an application whose service asks,
+//! and the keys with which a provider opens them. An application that asks with its own key sends a
+//! ticket request, which is the operation `broker ticket` too (`engine::ticket_request`).
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::access::Role;
+use crate::access::{Channel, Role};
 use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::lockdown::OperationKind;
@@ -26,8 +27,9 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("broker", "ticket")
             .of_kind(OperationKind::IssuesTickets)
-            .summary("Issues service tickets to an application. The caller is the service that the application names.")
+            .summary("Issues service tickets to an application. The caller is the service that the application names, or the application itself with a ticket request over HTTP.")
             .allow(&services)
+            .also_on(Channel::Application)
             .rest(RestMethod::Post, "/broker/tickets")
             .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),

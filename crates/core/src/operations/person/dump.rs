@@ -296,6 +296,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
         | Channel::Device
         | Channel::Peer
         | Channel::Http
+        | Channel::Application
         | Channel::Init
         | Channel::Site => (None, None),
     };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use countersign_core::access::Caller;
 use countersign_core::audit::AuditDraft;
-use countersign_core::site_key::BrokerKeys;
+use countersign_core::engine::TicketWork;
 use countersign_core::store::{Change, ChangeSet, Store};
-use countersign_core::tickets::{Allowed, IssueError, TicketEdition, V2, Verified};
+use countersign_core::tickets::{IssueError, TicketEdition, V2, Verified};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -15,6 +15,8 @@ use countersign_proto::broker::v2::consumer::{Consumer, PendingRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{NOW, TestSite, run};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
@@ -27,43 +29,69 @@ pub(super) fn millis(now: Timestamp) -> u64 {
 }
 
 /// Returns a site with `billing`, which may call `ledger`.
-async fn applications() -> (TestSite, Consumer) {
+pub(super) async fn applications() -> (TestSite, Consumer) {
     let test = TestSite::new().await;
     test.site.start_issuing(START);
     let (consumer, _) = test.billing_and_ledger().await;
     (test, consumer)
 }
 
-fn keys(test: &TestSite) -> Arc<BrokerKeys> {
-    test.site.unsealed_keys().unwrap().broker.clone()
+/// The program around the site: its clock stands, and something happens while a request waits for
+/// its turn.
+pub(super) struct Work<'a> {
+    pub(super) now: Timestamp,
+    pub(super) meanwhile: &'a (dyn Fn() -> BoxFuture<'a, ()> + Sync),
 }
 
-type Error = IssueError<Refusal>;
+impl TicketWork for Work<'_> {
+    type Turn = ();
+
+    async fn turn(&self) -> Option<()> {
+        (self.meanwhile)().await;
+        Some(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+pub(super) type Error = IssueError<Refusal>;
 type Answered = Result<SealedMessage, Error>;
 
-async fn verify(
+pub(super) async fn verify(
     test: &TestSite,
     request: &SealedMessage,
     now: Timestamp,
 ) -> Result<Verified<V2>, Error> {
     let received = V2::read(serde_json::to_vec(request).unwrap());
     let received = received.map_err(IssueError::Refused)?;
-    test.site.verify_request(&keys(test), received, now).await
-}
-
-async fn allow(
-    test: &TestSite,
-    request: &SealedMessage,
-    now: Timestamp,
-) -> Result<Allowed<V2>, Error> {
-    let verified = verify(test, request, now).await?;
-    test.site.allow(verified, now).await
+    test.site.verify_request(received, now).await
 }
 
 /// Returns the site's answer at `now`.
 pub(super) async fn answer(test: &TestSite, request: &SealedMessage, now: Timestamp) -> Answered {
-    let allowed = allow(test, request, now).await?;
-    test.site.ticket(&keys(test), allowed, now).await
+    let meanwhile = &|| async {}.boxed();
+    let verified = verify(test, request, now).await?;
+    test.site
+        .request_ticket(verified, &Work { now, meanwhile })
+        .await
+}
+
+/// Returns the site's answer to a new request of `consumer` for `ledger`, with what happens while it
+/// waits for its turn.
+pub(super) async fn answer_with<'a>(
+    test: &TestSite,
+    consumer: &Consumer,
+    meanwhile: &'a (dyn Fn() -> BoxFuture<'a, ()> + Sync),
+) -> Answered {
+    let (_, request) = ask(consumer, "ledger", NOW);
+    let verified = verify(test, &request, NOW).await?;
+    let work = Work {
+        now: NOW,
+        meanwhile,
+    };
+    test.site.request_ticket(verified, &work).await
 }
 
 pub(super) fn ask(
@@ -75,7 +103,7 @@ pub(super) fn ask(
     asked.unwrap()
 }
 
-fn refusal(answered: Answered) -> Refusal {
+pub(super) fn refusal(answered: Answered) -> Refusal {
     match answered {
         Err(IssueError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
@@ -155,31 +183,32 @@ async fn a_lock_during_a_request_takes_effect() {
     let other = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
     let params = json!({ "id": "other", "public_keys": [other.public().to_pem()] });
     test.admin("app.create", params).await;
-    let lock = async || test.admin("app.lock", json!({ "id": "billing" })).await;
-    let unlock = async || test.admin("app.unlock", json!({ "id": "billing" })).await;
+    let lock = || test.admin("app.lock", json!({ "id": "billing" }));
+    let unlock = || test.admin("app.unlock", json!({ "id": "billing" }));
     for (locks, unlocks) in [(false, false), (true, true), (true, false)] {
-        let (_, request) = ask(&consumer, "ledger", NOW);
-        let allowed = allow(&test, &request, NOW).await.unwrap();
-        if locks {
-            lock().await;
-        }
-        if unlocks {
-            unlock().await;
-        }
-        let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
-        match locks {
+        let ticket = answer_with(&test, &consumer, &|| {
+            let (lock, unlock) = (&lock, &unlock);
+            async move {
+                if locks {
+                    lock().await;
+                }
+                if unlocks {
+                    unlock().await;
+                }
+            }
+            .boxed()
+        });
+        match (ticket.await, locks) {
             // Unlocked again, the application has another revision.
-            true => assert_eq!(refusal(ticket), Refusal::NotVerified),
-            false => assert!(ticket.is_ok()),
+            (ticket, true) => assert_eq!(refusal(ticket), Refusal::NotVerified),
+            (ticket, false) => assert!(ticket.is_ok()),
         }
     }
     unlock().await;
     // A lock of the provider takes effect too. A change of another application has none.
     for (id, granted) in [("other", true), ("ledger", false)] {
-        let (_, request) = ask(&consumer, "ledger", NOW);
-        let allowed = allow(&test, &request, NOW).await.unwrap();
-        test.admin("app.lock", json!({ "id": id })).await;
-        let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
+        let lock = || async { drop(test.admin("app.lock", json!({ "id": id })).await) };
+        let ticket = answer_with(&test, &consumer, &|| lock().boxed()).await;
         assert_eq!(ticket.is_ok(), granted, "{id}");
     }
     test.admin("app.unlock", json!({ "id": "ledger" })).await;
@@ -187,10 +216,12 @@ async fn a_lock_during_a_request_takes_effect() {
     let (_, request) = ask(&consumer, "ledger", NOW);
     let verified = verify(&test, &request, NOW).await.unwrap();
     lock().await;
-    let allowed = test.site.allow(verified, NOW).await.unwrap();
-    let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
+    let work = Work {
+        now: NOW,
+        meanwhile: &|| async {}.boxed(),
+    };
+    let ticket = test.site.request_ticket(verified, &work).await;
     assert_eq!(refusal(ticket), Refusal::NotVerified);
-    unlock().await;
     unlock().await;
     // Two requests read an application, one of them before a change: the cache keeps the later
     // value.

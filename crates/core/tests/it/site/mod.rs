@@ -57,5 +57,6 @@ mod site_key;
 mod stolen_sessions;
 mod symmetric;
 mod system_alarms;
+mod ticket_requests;
 mod void_tickets;
 mod worse_alarms;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign_core::access::{Arrival, Caller, Channel, HttpCredential, HttpGrant};
-use countersign_core::id::AccessTokenId;
+use countersign_core::access::{Caller, Channel, HttpCredential, HttpGrant};
+use countersign_core::id::{AccessTokenId, DeviceId};
 use countersign_core::site_key::BrokerKeys;
 use countersign_core::tickets::Registered;
 use countersign_core::timestamp::Timestamp;
@@ -15,7 +15,7 @@ use countersign_proto::broker::v2::provider::{Provider, UnverifiedPresentation};
 use countersign_proto::broker::v2::symmetric::TicketResult;
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 use countersign_proto::operation::Code;
-use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run, run_at};
+use countersign_testkit::harness::{NOW, TestSession, TestSite, certificate, party, run, run_at};
 use serde_json::{Value, json};
 
 fn millis(now: Timestamp) -> u64 {
@@ -106,7 +106,7 @@ impl World {
         let billing = self.registered("billing", now).await;
         let (keys, requested) = (keys(&self.test), ["ledger".to_owned()]);
         let site = &self.test.site;
-        let asking = (&*billing, Arrival::TICKET_REQUEST);
+        let asking = (&*billing, self.billing.caller.arrival());
         let tickets = site.symmetric_tickets(&keys, asking, &requested, now);
         let Some(TicketResult::Granted(response)) = tickets.await.unwrap().pop() else {
             panic!("refused");
@@ -114,6 +114,22 @@ impl World {
         let granted = self.consumer.read_session_response("ledger", *response);
         let presented = granted.unwrap().present(millis(now), &mut SystemEntropy);
         presented.unwrap().1
+    }
+}
+
+/// The same account over HTTP, with a credential for these operations.
+fn over_http(
+    session: &Caller,
+    credential: HttpCredential,
+    operations: Option<Vec<String>>,
+) -> Caller {
+    let owner = (session.account.unwrap(), session.name.clone(), session.role);
+    let grant = HttpGrant::new(credential, owner, operations, None);
+    Caller {
+        channel: Channel::Http,
+        session: None,
+        grant: Some(Arc::new(grant)),
+        ..session.clone()
     }
 }
 
@@ -165,20 +181,12 @@ async fn the_audit_entries_of_tickets_name_the_channel_and_the_token() {
     let world = World::new().await;
     let (test, session) = (&world.test, &world.billing.caller);
     let token = AccessTokenId::from_bytes([7; 16]);
-    let owner = (session.account.unwrap(), session.name.clone(), session.role);
-    let grant = HttpGrant::new(HttpCredential::Token(token), owner, None, None);
-    let over_http = Caller {
-        channel: Channel::Http,
-        session: None,
-        grant: Some(Arc::new(grant)),
-        ..session.clone()
-    };
+    let over_http = over_http(session, HttpCredential::Token(token), None);
     let providers = ["ledger", "unknown", "archive@elsewhere.example"];
     let params = json!({ "app": "billing", "providers": providers });
-    // Its service gets tickets in a session alone.
-    for (caller, expected) in [(session, Code::SUCCESS), (&over_http, Code::NOT_PERMITTED)] {
+    for caller in [session, &over_http] {
         let (code, data) = run(&test.site, caller, "broker.ticket", params.clone()).await;
-        assert_eq!(code, expected, "{data}");
+        assert_eq!(code, Code::SUCCESS, "{data}");
     }
     test.site.write_all_counted().await.unwrap();
     let tickets = test.audit().await.into_iter().filter(|entry| {
@@ -202,6 +210,7 @@ async fn the_audit_entries_of_tickets_name_the_channel_and_the_token() {
         (outcome.to_owned(), channel.to_owned(), token)
     };
     let expected = [
+        of("done", "http", Some(token)),
         of("done", "session", None),
         of("not_permitted", "http", Some(token)),
         of("not_permitted", "session", None),
@@ -258,6 +267,52 @@ async fn only_the_service_of_an_application_gets_its_tickets() {
         let params = json!({ "id": "billing", "settings": { "service": wrong } });
         let (_, data) = test.refused("app.update", params).await;
         assert_eq!(data["field"], "settings.service", "{wrong}: {data}");
+    }
+}
+
+/// `POST /broker/tickets` refused every caller, since an application had a service in a session alone.
+// BRK-54
+#[tokio::test]
+async fn a_service_gets_tickets_over_http_with_its_key_and_with_a_token_that_names_the_operation() {
+    let world = World::new().await;
+    let (test, billing) = (&world.test, &world.billing.caller);
+    let ask = async |caller: &Caller, operation: &str| {
+        let params = match operation {
+            "broker.ticket" => json!({ "app": "billing", "providers": ["ledger"] }),
+            _ => json!({ "app": "billing" }),
+        };
+        run(&test.site, caller, operation, params).await.0
+    };
+    let token = HttpCredential::Token(AccessTokenId::from_bytes([7; 16]));
+    let (_, key) = certificate();
+    let named = |name: &str| Some(vec![name.to_owned()]);
+    for (credential, operations, expected) in [
+        (token, named("broker.ticket"), Code::SUCCESS),
+        (token, named("broker.show"), Code::NOT_PERMITTED),
+        (HttpCredential::Key(key), None, Code::SUCCESS),
+        (
+            HttpCredential::Device(DeviceId::from_bytes([7; 16])),
+            None,
+            Code::NOT_PERMITTED,
+        ),
+    ] {
+        let caller = over_http(billing, credential, operations);
+        assert_eq!(
+            ask(&caller, "broker.ticket").await,
+            expected,
+            "{credential:?}"
+        );
+        // A provider needs a session, which tells it which tickets are void.
+        assert_eq!(
+            ask(&caller, "broker.ticket_keys").await,
+            Code::NOT_PERMITTED
+        );
+    }
+    // The service of another application, and an admin.
+    let admin = test.person("maria", "admin").await;
+    for other in [&world.ledger.caller, &admin.caller] {
+        let caller = over_http(other, token, None);
+        assert_eq!(ask(&caller, "broker.ticket").await, Code::NOT_PERMITTED);
     }
 }
 

@@ -117,7 +117,11 @@ impl TicketStore for MemoryTickets {
         Ok(state.tickets.get(&id).cloned())
     }
 
-    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
+    async fn void_tickets(
+        &self,
+        application: Option<&str>,
+        _until: u64,
+    ) -> Result<(), TicketStoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for ticket in state.tickets.values_mut() {
             let credentials = &mut ticket.credentials;

@@ -91,11 +91,27 @@ pub trait TicketStore: Send + Sync + 'static {
 
     /// Makes the stored tickets of an application unusable, or those of all applications, for
     /// example by overwriting their secrets. Their ids stay stored until they expire, so that none
-    /// of them is accepted again. It is durable when this returns, if the store is durable at all.
+    /// of them is accepted again. A store that survives a restart also stores `until`: tickets that
+    /// the site issued up to that time are void, also those that are presented later. It is durable
+    /// when this returns, if the store is durable at all.
     ///
     /// # Errors
     /// [`TicketStoreError`]; none, some or all of the tickets are unusable.
-    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError>;
+    async fn void_tickets(
+        &self,
+        application: Option<&str>,
+        until: u64,
+    ) -> Result<(), TicketStoreError>;
+
+    /// Returns the latest time up to which tickets of an application are void; 0 if there is none.
+    /// The default is 0, for a store that does not survive a restart: the provider remembers the
+    /// times for as long as it runs.
+    ///
+    /// # Errors
+    /// [`TicketStoreError`].
+    async fn void_until(&self, _application: &str) -> Result<u64, TicketStoreError> {
+        Ok(0)
+    }
 
     /// Stores a request of `application` unless it is stored already; its signature expires at
     /// `until`.

@@ -10,4 +10,5 @@ mod operations;
 mod refusal_time;
 mod requests;
 mod signed;
+mod tickets;
 mod tls;

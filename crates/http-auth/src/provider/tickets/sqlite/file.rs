@@ -11,8 +11,11 @@ use crate::TicketStoreError;
 /// Marks the file as a provider's tickets (`PRAGMA application_id`): the letters `CSpt`.
 const APPLICATION_ID: i32 = 0x4353_7074;
 /// The schema version (`PRAGMA user_version`). Version 0 does not store the application of a
-/// request.
-const SCHEMA_VERSION: i32 = 1;
+/// request, and version 1 does not store which tickets are void.
+const SCHEMA_VERSION: i32 = 2;
+
+/// The table that version 2 added.
+const VOID: &str = include_str!("void.sql");
 
 /// The first bytes of a SQLite file
 /// (<https://www.sqlite.org/fileformat2.html#the_database_header>).
@@ -89,12 +92,15 @@ async fn create_or_upgrade(connection: &mut SqliteConnection) -> Result<(), Tick
     match found {
         (0, 0, 0) => {
             execute(connection, include_str!("schema.sql")).await?;
+            execute(connection, VOID).await?;
             execute(connection, "PRAGMA application_id = 0x43537074").await?;
         }
         (APPLICATION_ID, 0, _) => {
             let column = "ALTER TABLE request ADD COLUMN application TEXT NOT NULL DEFAULT ''";
             execute(connection, column).await?;
+            execute(connection, VOID).await?;
         }
+        (APPLICATION_ID, 1, _) => execute(connection, VOID).await?,
         (APPLICATION_ID, SCHEMA_VERSION, _) => return Ok(()),
         (APPLICATION_ID, ..) => {
             let newer = "a newer version wrote this file; run that version or a later one";
@@ -105,7 +111,7 @@ async fn create_or_upgrade(connection: &mut SqliteConnection) -> Result<(), Tick
             return Err(TicketStoreError(other.to_owned()));
         }
     }
-    execute(connection, "PRAGMA user_version = 1").await
+    execute(connection, "PRAGMA user_version = 2").await
 }
 
 async fn execute(

@@ -129,8 +129,19 @@ impl TicketStore for SqliteTickets {
         }))
     }
 
-    async fn void_tickets(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
-        self.writer.void(application).await
+    async fn void_tickets(
+        &self,
+        application: Option<&str>,
+        until: u64,
+    ) -> Result<(), TicketStoreError> {
+        self.writer.void(application, until).await
+    }
+
+    async fn void_until(&self, application: &str) -> Result<u64, TicketStoreError> {
+        let mark = "SELECT max(issued_until) FROM void WHERE application IN (?, '')";
+        let mark = sqlx::query_scalar::<_, Option<i64>>(mark).bind(application);
+        let mark = mark.fetch_one(&self.readers).await?;
+        Ok(mark.map_or(0, |mark| u64::try_from(mark).unwrap_or_default()))
     }
 
     async fn insert_request(

@@ -2,6 +2,7 @@
 //! sends all results.
 
 use countersign_proto::broker::v2::Credentials;
+use countersign_proto::broker::v2::limits::MAX_TICKET;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,8 @@ const QUEUE_LENGTH: usize = 1_024;
 const MAX_BATCH: usize = 512;
 /// How often expired entries are deleted, in milliseconds of the site's time.
 const SWEEP_INTERVAL: u64 = 10_000;
+/// Maximum number of applications whose tickets are void.
+const MAX_VOID: i64 = 4_096;
 
 type Answer = Result<Insertion, TicketStoreError>;
 
@@ -30,8 +33,9 @@ pub(super) enum Entry {
 
 enum Work {
     Insert(Entry),
-    /// The tickets of this application, or of all, become unusable.
-    Void(Option<String>),
+    /// The tickets of this application, or of all, become unusable; those that were issued up to
+    /// this time are void.
+    Void(Option<String>, u64),
 }
 
 struct Waiting {
@@ -71,10 +75,14 @@ impl Writer {
         self.do_work(Work::Insert(entry), now).await
     }
 
-    /// Makes the tickets of an application, or of all, unusable, and returns when that is synced to
-    /// disk.
-    pub(super) async fn void(&self, application: Option<&str>) -> Result<(), TicketStoreError> {
-        let work = Work::Void(application.map(str::to_owned));
+    /// Makes the tickets of an application, or of all, unusable and void, and returns when that is
+    /// synced to disk.
+    pub(super) async fn void(
+        &self,
+        application: Option<&str>,
+        until: u64,
+    ) -> Result<(), TicketStoreError> {
+        let work = Work::Void(application.map(str::to_owned), until);
         self.do_work(work, 0).await.map(|_| ())
     }
 
@@ -126,7 +134,9 @@ impl Task {
         for waiting in batch {
             answers.push(match &waiting.work {
                 Work::Insert(entry) => self.counts.insert(&mut transaction, entry).await?,
-                Work::Void(application) => void(&mut transaction, application.as_deref()).await?,
+                Work::Void(application, until) => {
+                    void(&mut transaction, application.as_deref(), *until).await?
+                }
             });
         }
         transaction.commit().await?;
@@ -134,15 +144,30 @@ impl Task {
     }
 }
 
-/// Overwrites the secrets of the tickets of an application, or of all.
+/// Overwrites the secrets of the tickets of an application, or of all, and stores up to when they
+/// are void. An application that finds no place makes the tickets of all void.
 async fn void(
     connection: &mut SqliteConnection,
     application: Option<&str>,
+    until: u64,
 ) -> Result<Insertion, TicketStoreError> {
     let update = "UPDATE ticket SET secret = randomblob(length(secret)) \
                   WHERE ?1 IS NULL OR application = ?1";
     sqlx::query(update)
         .bind(application)
+        .execute(&mut *connection)
+        .await?;
+    let mark = "INSERT INTO void SELECT \
+                    CASE WHEN (SELECT count(*) FROM void WHERE application <> ?1) < ?4 \
+                    THEN ?1 ELSE '' END, ?2, ?3 WHERE true \
+                ON CONFLICT (application) DO UPDATE SET \
+                    issued_until = max(issued_until, excluded.issued_until), \
+                    until = max(until, excluded.until)";
+    sqlx::query(mark)
+        .bind(application.unwrap_or_default())
+        .bind(integer(until))
+        .bind(integer(kept_until(until.saturating_add(MAX_TICKET))))
+        .bind(MAX_VOID)
         .execute(connection)
         .await?;
     Ok(Insertion::New)
@@ -153,6 +178,8 @@ async fn sweep(connection: &mut SqliteConnection, now: u64) -> Result<(), Ticket
     for table in [
         "DELETE FROM ticket WHERE until < ?",
         "DELETE FROM request WHERE until < ?",
+        // No ticket is valid for longer, so an older mark has no effect.
+        "DELETE FROM void WHERE until < ?",
     ] {
         let deleted = sqlx::query(table).bind(integer(now));
         deleted.execute(&mut *connection).await?;
