@@ -24,7 +24,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -88,6 +88,8 @@ pub(super) struct Connection {
     pub(super) running: Arc<()>,
     /// The responses over HTTP/2 that the client does not take.
     untaken: Arc<Untaken>,
+    /// The bodies of ticket requests that are read at a time: one, or one for each client of a proxy.
+    pub(super) reading: Semaphore,
     /// The connection becomes a WebSocket.
     pub(super) upgrade: Mutex<Option<upgrade::Accepted>>,
     /// Whether the site itself encrypts it.
@@ -120,7 +122,7 @@ pub(super) async fn serve(
         Ok(stream) => {
             let device = stream.peer_key().ok().flatten().map(|key| key.thumbprint());
             let is_http2 = stream.is_http2();
-            let connection = Connection::new(address, admitted, (true, device));
+            let connection = Connection::new(address, admitted, (true, device), &shared);
             http(stream, is_http2, connection, ended, api, shared).await;
         }
         Err(refused) => {
@@ -141,7 +143,7 @@ async fn plain(
     shared: Arc<Shared>,
 ) {
     let is_near = address.ip().to_canonical().is_loopback() || shared.proxies().has(address.ip());
-    let connection = Connection::new(address, admitted, (false, None));
+    let connection = Connection::new(address, admitted, (false, None), &shared);
     if !is_near {
         return http(socket, false, connection, ended, api, shared).await;
     }
@@ -190,7 +192,12 @@ impl Connection {
         address: SocketAddr,
         admitted: Admitted,
         (has_tls, device): (bool, Option<Thumbprint>),
+        shared: &Shared,
     ) -> Self {
+        let clients = match shared.proxies().has(address.ip()) {
+            true => PROXIED as usize,
+            false => 1,
+        };
         Self {
             address,
             admitted: Mutex::new(admitted),
@@ -198,6 +205,7 @@ impl Connection {
             is_used: AtomicBool::new(false),
             running: Arc::default(),
             untaken: Arc::default(),
+            reading: Semaphore::new(clients),
             upgrade: Mutex::default(),
             has_tls,
             device,

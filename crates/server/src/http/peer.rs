@@ -31,6 +31,30 @@ pub(super) struct Peer {
     pub(super) running: OnceLock<Arc<()>>,
 }
 
+/// Counts a request whose client abandons it before it was checked: the work for it ends at any point where it
+/// waits, and what refuses it is never reached.
+pub(super) struct Unchecked<'a>(Option<Box<dyn FnOnce() + Send + 'a>>);
+
+impl<'a> Unchecked<'a> {
+    /// Calls `abandoned` if it is dropped before [`Unchecked::done`].
+    pub(super) fn new(abandoned: impl FnOnce() + Send + 'a) -> Self {
+        Self(Some(Box::new(abandoned)))
+    }
+
+    /// The request was checked, and counts as what was found.
+    pub(super) fn done(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unchecked<'_> {
+    fn drop(&mut self) {
+        if let Some(abandoned) = self.0.take() {
+            abandoned();
+        }
+    }
+}
+
 impl Peer {
     /// The origin of a request. A trusted proxy names the client if `http_forwarded` is set.
     pub(super) fn of(

@@ -28,7 +28,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
-use super::super::peer::{Peer, is_of_a_page};
+use super::super::peer::{Peer, Unchecked, is_of_a_page};
 use super::problem::Problem;
 use super::request::single;
 use crate::clock;
@@ -78,18 +78,6 @@ pub(super) struct Sender {
     signature: Option<RequestSignature>,
 }
 
-/// Counts a request that its client gives up before its credential was checked as one with an invalid
-/// credential: the check may have cost a turn and a read of the store.
-struct Unchecked<'a>(Option<(&'a Peer, &'a Shared)>);
-
-impl Drop for Unchecked<'_> {
-    fn drop(&mut self) {
-        if let Some((peer, shared)) = self.0 {
-            refused(peer, shared);
-        }
-    }
-}
-
 /// The sender whose credential a request has.
 pub(super) async fn sender(
     head: &Parts,
@@ -97,9 +85,10 @@ pub(super) async fn sender(
     nonces: &Nonces,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
-    let mut unchecked = Unchecked(Some((peer, shared)));
+    // The check may have cost a turn and a read of the store.
+    let mut unchecked = Unchecked::new(|| drop(refused(peer, shared)));
     let sender = checked(head, peer, nonces, shared).await;
-    unchecked.0 = None;
+    unchecked.done();
     sender
 }
 
