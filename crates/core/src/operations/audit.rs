@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Limit;
+use super::{Limit, fitting};
 use crate::access::{Channel, Role};
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, PAGE_SIZE};
 use crate::content::{Content, ContentBroken};
@@ -71,7 +71,7 @@ struct List {
     limit: Limit,
 }
 
-/// A page of the audit log.
+/// A page of the audit log, of at most 512 KiB.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Listed {
     /// The entries, in the order in which they were written.
@@ -153,14 +153,19 @@ async fn list(context: Context, params: List) -> Result<Answer<Listed>, Refusal>
         filter,
         found: Vec::new(),
     };
-    let more = walk.through(context.site()).await?;
+    let mut more = walk.through(context.site()).await?;
     let last_first = walk.last_first;
-    let mut found = walk.found;
+    let mut entries: Vec<_> = walk.found.into_iter().map(AuditView::from).collect();
+    let most = fitting(&entries, entries.len());
+    if most < entries.len() {
+        entries.truncate(most);
+        more = entries.last().map(|entry| entry.seq);
+    }
     if last_first {
-        found.reverse();
+        entries.reverse();
     }
     let listed = Listed {
-        entries: found.into_iter().map(AuditView::from).collect(),
+        entries,
         next: more.filter(|_| !last_first),
         earlier: more.filter(|_| last_first),
     };

@@ -27,6 +27,20 @@ use crate::shared::Shared;
 /// Bytes read from the socket at a time: a whole hybrid flight fits.
 pub(super) const READ_AT_A_TIME: usize = 2_048;
 
+/// What browsers send first: requests of HTTP, and the record of a TLS handshake. No command of the
+/// protocol begins like one of them.
+const OTHER_PROTOCOLS: [&[u8]; 9] = [
+    b"GET ",
+    b"POST ",
+    b"PUT ",
+    b"HEAD ",
+    b"PATCH ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"CONNECT ",
+    &[22, 3],
+];
+
 /// An attempt to log in, or to resume a session.
 pub(super) struct LoginAttempt<'a> {
     peer: IpAddr,
@@ -94,6 +108,10 @@ impl<'a> LoginAttempt<'a> {
                 }
                 Ok(0) | Err(_) => return Err(Closed::ByClient),
                 Ok(_) => {}
+            }
+            let begins = |first: &[u8]| inbox.unread().starts_with(first);
+            if attempt.is_none() && OTHER_PROTOCOLS.into_iter().any(begins) {
+                return Err(Closed::OtherProtocol);
             }
             // Whatever the client is about to ask for, it is at least this.
             self.expect_permitted(Activity::Resumption)?;

@@ -19,6 +19,8 @@ pub(super) enum Closed {
     Silently,
     /// What the client sent is no message of its WebSocket.
     Unreadable,
+    /// The client begins another protocol: a browser, for a page that names this port.
+    OtherProtocol,
     /// The client closed the connection during its login.
     ByClient,
     /// The client requested key events and closed the connection.
@@ -41,6 +43,8 @@ impl Closed {
     /// The abuse that counts against the source, if any.
     pub(super) const fn abuse(&self) -> Option<Abuse> {
         match self {
+            // Any page could bring penalties upon the address of its reader.
+            Self::OtherProtocol => None,
             Self::Silently | Self::Unserved(_) | Self::Evicted => None,
             Self::ByClient | Self::RefusedInside | Self::TooSlow => Some(Abuse::NotAuthenticated),
             Self::Unreadable => Some(Abuse::Malformed),
@@ -61,7 +65,7 @@ impl Closed {
 
     async fn send_error(self, socket: &mut impl Socket) {
         let error = match self {
-            Self::Silently | Self::ByClient | Self::AfterKeyEvents => return,
+            Self::Silently | Self::OtherProtocol | Self::ByClient | Self::AfterKeyEvents => return,
             // The close frame of a WebSocket has the code of the fault.
             Self::RefusedInside | Self::Unreadable => {
                 let _ = socket.shutdown().await;
@@ -94,6 +98,7 @@ impl fmt::Display for Closed {
         match self {
             Self::Silently => f.write_str("the connection ended without an error to send"),
             Self::Unreadable => f.write_str("the client sent no message of its WebSocket"),
+            Self::OtherProtocol => f.write_str("the client speaks HTTP or TLS"),
             Self::ByClient => f.write_str("the client closed the connection during its login"),
             Self::AfterKeyEvents => f.write_str("the client requested key events alone"),
             Self::RefusedInside => f.write_str("the login was refused in a packet"),

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::Peer;
+use super::peer::{Peer, Unchecked};
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::counting;
@@ -70,10 +70,11 @@ impl Form for V1 {
 type Stop<E> = IssueError<<E as TicketEdition>::Refusal>;
 
 /// The progress of a request.
-struct Progress {
+struct Progress<'a> {
     /// A refusal is sent no sooner than the refusal time after this.
     from: Instant,
     verified: bool,
+    unchecked: Unchecked<'a>,
 }
 
 /// The turns of a network at public-key work, and the clock.
@@ -96,42 +97,58 @@ impl TicketWork for Work<'_> {
 
 /// Serves a request of edition v2.
 pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Shared) -> Reply {
-    if let Some(refused) = unread(peer, shared) {
+    if let Some(refused) = unread(shared) {
         return refused;
     }
-    let text = read(body, shared).await;
-    answer::<V2>(text, peer, shared).await
+    let unchecked = unchecked(peer, shared);
+    let text = read(body, peer, shared).await;
+    answer::<V2>(text, unchecked, peer, shared).await
 }
 
 /// Serves a request of edition v1: the JSON text of a sealed message.
 pub(super) async fn v1(text: String, peer: &Peer, shared: &Shared) -> Reply {
-    if let Some(refused) = unread(peer, shared) {
+    if let Some(refused) = unread(shared) {
         return refused;
     }
-    answer::<V1>(Some(text.into_bytes()), peer, shared).await
+    let unchecked = unchecked(peer, shared);
+    answer::<V1>(Some(text.into_bytes()), unchecked, peer, shared).await
 }
 
-/// The refusal of a request that is not read, because of a penalty or a lockdown.
-fn unread(peer: &Peer, shared: &Shared) -> Option<Reply> {
+/// A request that its client abandons counts as one that failed verification.
+fn unchecked<'a>(peer: &'a Peer, shared: &'a Shared) -> Unchecked<'a> {
+    Unchecked::new(|| failed(peer, shared))
+}
+
+/// The refusal of a request that is not read, because of a lockdown or the seal.
+fn unread(shared: &Shared) -> Option<Reply> {
     let activity = Activity::Operation(OperationKind::IssuesTickets, Channel::Application);
-    if shared.site.permits(activity) {
-        return None;
-    }
-    count(Code::LOCKDOWN, clock::monotonic(), shared);
-    Some(reply::lockdown())
+    let (code, reply) = match shared.site.permits(activity) {
+        false => (Code::LOCKDOWN, reply::lockdown()),
+        true if shared.site.is_sealed() => (Code::SEALED, reply::sealed()),
+        true => return None,
+    };
+    count(code, clock::monotonic(), shared);
+    Some(reply)
 }
 
 /// Serves a request; `None` if it could not be read.
-async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Shared) -> Reply {
+async fn answer<E: Form>(
+    text: Option<Vec<u8>>,
+    unchecked: Unchecked<'_>,
+    peer: &Peer,
+    shared: &Shared,
+) -> Reply {
     let begun = clock::monotonic();
     let mut progress = Progress {
         from: begun,
         verified: false,
+        unchecked,
     };
     let granted = match text {
         Some(text) => grant::<E>(text, peer, shared, &mut progress).await,
         None => Err(IssueError::Refused(E::refusal(Denial::NotVerified))),
     };
+    progress.unchecked.done();
     let (code, refusal) = match granted {
         Ok(granted) => {
             count(Code::SUCCESS, begun, shared);
@@ -172,12 +189,9 @@ async fn grant<E: Form>(
     text: Vec<u8>,
     peer: &Peer,
     shared: &Shared,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<String, Stop<E>> {
     let site = &shared.site;
-    if site.is_sealed() {
-        return Err(IssueError::Sealed);
-    }
     let received = E::read(text).map_err(IssueError::Refused)?;
     let work = Work { peer, shared };
     let verified = {
@@ -186,18 +200,19 @@ async fn grant<E: Form>(
         site.verify_request::<E>(received, work.now()).await?
     };
     peer.authenticated(shared);
-    *progress = Progress {
-        from: clock::monotonic(),
-        verified: true,
-    };
+    progress.from = clock::monotonic();
+    progress.verified = true;
+    progress.unchecked.done();
     let sealed = site.request_ticket(verified, &work).await?;
     serde_json::to_string(&sealed).map_err(|_| IssueError::Busy)
 }
 
-/// Reads the body; `None` if it is too long or does not arrive before the timeout.
-async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
+/// Reads the body; `None` if it is too long or does not arrive before the timeout. The bodies of a connection
+/// are read one after another: each may be as long as all that its client may send unread.
+async fn read(body: Incoming, peer: &Peer, shared: &Shared) -> Option<Vec<u8>> {
     let mut body = Limited::new(body, limits::SEALED);
     let read = async {
+        let _turn = peer.connection.reading.acquire().await.ok()?;
         // One buffer: keeping many short frames would need many times their length.
         let mut text = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -207,6 +222,14 @@ async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
     };
     let read = tokio::time::timeout(shared.limits().unauthenticated_timeout, read);
     read.await.ok().flatten()
+}
+
+/// Counts a request that failed verification against its source.
+fn failed(peer: &Peer, shared: &Shared) {
+    peer.punish(Abuse::NotAuthenticated, shared);
+    if let Some(source) = peer.source {
+        counting::request_failed(shared, source);
+    }
 }
 
 /// Waits until the refusal time after `from` has passed, so that the time reveals neither the reason nor which
@@ -220,10 +243,7 @@ async fn refuse(
 ) {
     debug!(peer = %peer.connection.address, %refusal, "ticket request refused");
     if unverified {
-        peer.punish(Abuse::NotAuthenticated, shared);
-        if let Some(source) = peer.source {
-            counting::request_failed(shared, source);
-        }
+        failed(peer, shared);
     }
     tokio::time::sleep_until((from + shared.limits().refusal_time).into()).await;
 }

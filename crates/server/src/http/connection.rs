@@ -16,19 +16,21 @@ use countersign_core::throttle::Abuse;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_net::tls::TlsStream;
+use hyper::body::Body;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::http::uri::Authority;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::api::Api;
+use super::body::ReplyBody;
 use super::peer::Peer;
 use super::preface::Begun;
 use super::reply::{self, Reply};
@@ -70,7 +72,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a connection of HTTP/2 is looked at for responses that its client does not take.
 const LOOK: Duration = Duration::from_secs(10);
-/// A connection without a verified request for so long ends, once no request and no response is under way.
+/// A connection without a verified request for so long ends, once no such request and no response to one is
+/// under way.
 /// It would keep its place for ever.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -83,10 +86,12 @@ pub(super) struct Connection {
     pub(super) authenticated: AtomicBool,
     /// Whether a request on it was verified since that was looked at last.
     pub(super) is_used: AtomicBool,
-    /// Requests that run, and responses that are not whole, hold it too.
-    running: Arc<()>,
+    /// Verified requests that run, and their responses that are not whole, hold it too.
+    pub(super) running: Arc<()>,
     /// The responses over HTTP/2 that the client does not take.
     untaken: Arc<Untaken>,
+    /// The bodies of ticket requests that are read at a time: one, or one for each client of a proxy.
+    pub(super) reading: Semaphore,
     /// The connection becomes a WebSocket.
     pub(super) upgrade: Mutex<Option<upgrade::Accepted>>,
     /// The place of the account whose request came last, among its connections.
@@ -121,7 +126,7 @@ pub(super) async fn serve(
         Ok(stream) => {
             let device = stream.peer_key().ok().flatten().map(|key| key.thumbprint());
             let is_http2 = stream.is_http2();
-            let connection = Connection::new(address, admitted, (true, device));
+            let connection = Connection::new(address, admitted, (true, device), &shared);
             http(stream, is_http2, connection, ended, api, shared).await;
         }
         Err(refused) => {
@@ -142,7 +147,7 @@ async fn plain(
     shared: Arc<Shared>,
 ) {
     let is_near = address.ip().to_canonical().is_loopback() || shared.proxies().has(address.ip());
-    let connection = Connection::new(address, admitted, (false, None));
+    let connection = Connection::new(address, admitted, (false, None), &shared);
     if !is_near {
         return http(socket, false, connection, ended, api, shared).await;
     }
@@ -191,7 +196,12 @@ impl Connection {
         address: SocketAddr,
         admitted: Admitted,
         (has_tls, device): (bool, Option<Thumbprint>),
+        shared: &Shared,
     ) -> Self {
+        let clients = match shared.proxies().has(address.ip()) {
+            true => PROXIED as usize,
+            false => 1,
+        };
         Self {
             address,
             opened: clock::now(),
@@ -200,6 +210,7 @@ impl Connection {
             is_used: AtomicBool::new(false),
             running: Arc::default(),
             untaken: Arc::default(),
+            reading: Semaphore::new(clients),
             upgrade: Mutex::default(),
             held: Mutex::default(),
             has_tls,
@@ -223,9 +234,8 @@ async fn http<S>(
     let answering = (connection.clone(), api, shared.clone());
     let service = service_fn(move |request| {
         let (connection, api, shared) = answering.clone();
-        let running = connection.running.clone();
         async move {
-            let reply = answer(request, &connection, &api, &shared).await;
+            let (reply, running) = answer(request, &connection, &api, &shared).await;
             let followed = is_http2.then(|| connection.untaken.follow());
             let reply: Response<_> = reply.map(|body| FollowedBody::new(body, followed, running));
             Ok::<_, Infallible>(reply)
@@ -338,26 +348,41 @@ where
     Some(finished.unwrap_or(Ok(())))
 }
 
-/// Answers one request.
+/// Answers one request. Returns also what counts it as running, if it was verified.
 async fn answer(
     request: Request<hyper::body::Incoming>,
     connection: &Arc<Connection>,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
-) -> Reply {
+) -> (Reply, Option<Arc<()>>) {
+    let is_head_of_http2 =
+        (request.method(), request.version()) == (&Method::HEAD, Version::HTTP_2);
+    let peer = Peer::of(&request, connection, shared);
     let mut reply = match fault(&request) {
         Some(status) => reply::malformed(status),
-        None => {
-            let peer = Peer::of(&request, connection, shared);
-            route::answer(request, &peer, api, shared).await
-        }
+        None => route::answer(request, &peer, api, shared).await,
     };
     shared.meters.responded(reply.status());
+    if is_head_of_http2 {
+        reply = without_body(reply);
+    }
     if connection.has_tls {
         let fields = reply.headers_mut();
         fields.insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    reply
+    (reply, peer.running.into_inner())
+}
+
+/// A response to HEAD: with the length of the body, and without the body. The library drops the body
+/// of HTTP/1.1 alone; over HTTP/2 it would send it, for an event stream without an end.
+fn without_body(reply: Reply) -> Reply {
+    let (mut head, body) = reply.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        head.headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| HeaderValue::from(length));
+    }
+    Response::from_parts(head, ReplyBody::default())
 }
 
 /// What makes a request of HTTP/2 invalid that the library accepts: too many fields, two lengths, or a

@@ -1,7 +1,7 @@
 //! The origin of a request.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
@@ -24,13 +24,45 @@ const FORWARDED: [&str; 5] = [
     "x-forwarded-proto",
     "x-real-ip",
 ];
+/// A browser sends one of these fields with each request of a page that could have an effect.
+const PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
+
+/// Whether a page in a browser sends the request.
+pub(super) fn is_of_a_page(headers: &HeaderMap) -> bool {
+    PAGE.iter().any(|field| headers.contains_key(*field))
+}
 
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
-#[derive(Clone)]
 pub(super) struct Peer {
     /// The source that the request counts for; `None` if a trusted proxy names no client.
     pub(super) source: Option<Source>,
     pub(super) connection: Arc<Connection>,
+    /// Counts the request as running on the connection, once it was verified.
+    pub(super) running: OnceLock<Arc<()>>,
+}
+
+/// Counts a request whose client abandons it before it was checked: the work for it ends at any point where it
+/// waits, and what refuses it is never reached.
+pub(super) struct Unchecked<'a>(Option<Box<dyn FnOnce() + Send + 'a>>);
+
+impl<'a> Unchecked<'a> {
+    /// Calls `abandoned` if it is dropped before [`Unchecked::done`].
+    pub(super) fn new(abandoned: impl FnOnce() + Send + 'a) -> Self {
+        Self(Some(Box::new(abandoned)))
+    }
+
+    /// The request was checked, and counts as what was found.
+    pub(super) fn done(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unchecked<'_> {
+    fn drop(&mut self) {
+        if let Some(abandoned) = self.0.take() {
+            abandoned();
+        }
+    }
 }
 
 impl Peer {
@@ -55,6 +87,7 @@ impl Peer {
         Self {
             source,
             connection: connection.clone(),
+            running: OnceLock::new(),
         }
     }
 
@@ -92,6 +125,7 @@ impl Peer {
     /// A request was verified.
     pub(super) fn authenticated(&self, shared: &Shared) {
         self.connection.is_used.store(true, Ordering::Relaxed);
+        self.running.get_or_init(|| self.connection.running.clone());
         if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
             // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
             let admitted = self.connection.admitted.lock();

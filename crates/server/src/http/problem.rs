@@ -74,8 +74,10 @@ impl GivenCredential {
 pub(super) enum AccountLimit {
     /// Requests at a time.
     Requests,
-    /// Bytes of responses that its clients have not read.
-    Unsent,
+    /// Requests of one credential at a time.
+    CredentialRequests,
+    /// Bytes of bodies that arrive, and of responses that its clients have not read.
+    Bytes,
     /// Connections on which its requests arrive.
     Connections,
     /// Event streams.
@@ -95,8 +97,13 @@ impl AccountLimit {
                 "repeat the request when another one has ended",
                 1,
             ),
-            Self::Unsent => (
-                "the clients of the account have not read `limits.unsent_bytes` of responses",
+            Self::CredentialRequests => (
+                "the credential has half of the requests at a time that `limits.operations_in_flight` permits",
+                "repeat the request when another one has ended",
+                1,
+            ),
+            Self::Bytes => (
+                "bodies that arrive and responses that were not read hold `limits.unsent_bytes` of the account",
                 "read the responses, or end their connections, and repeat the request",
                 1,
             ),

@@ -123,6 +123,15 @@ pub(super) fn foreign_origin() -> Reply {
     problem.into_reply()
 }
 
+/// A page in a browser sent a ticket request.
+pub(super) fn sent_by_a_page() -> Reply {
+    named(
+        StatusCode::FORBIDDEN,
+        "sent-by-a-page",
+        "pages in browsers send no ticket requests; an application sends them from its own machine",
+    )
+}
+
 /// A request that the site does not read as one.
 pub(super) fn malformed(status: StatusCode) -> Reply {
     let problem = Problem::new(

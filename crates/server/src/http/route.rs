@@ -12,6 +12,7 @@ use hyper::{Method, Request};
 use serde::Serialize;
 
 use super::api::{self, Api};
+use super::peer::is_of_a_page;
 use super::reply::{self, Reply};
 use super::{Peer, authenticate, console, upgrade};
 use crate::clock;
@@ -86,6 +87,8 @@ pub(super) async fn answer(
     };
     match (method, resource) {
         (&Method::OPTIONS, _) => reply::options(resource.methods()),
+        // Refused requests count against the source: any page could have its reader's address banned.
+        (_, Resource::Authenticate) if is_of_a_page(request.headers()) => reply::sent_by_a_page(),
         (&Method::POST, Resource::Authenticate) => {
             authenticate::v2(request.into_body(), peer, shared).await
         }

@@ -1,6 +1,7 @@
 //! The audit log as an admin sees it.
 
 use countersign_core::access::Caller;
+use countersign_core::engine::MAX_PAGE_BYTES;
 use countersign_proto::operation::Operation;
 use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use serde_json::value::RawValue;
@@ -95,6 +96,39 @@ async fn the_latest_entries_are_shown_with_a_cursor_to_earlier_ones() {
     ] {
         assert!(numbers(&test.admin("audit.list", nothing).await).is_empty());
     }
+}
+
+/// Regression test: lists end a page at 512 KiB, and the audit log had pages of any size.
+#[tokio::test]
+async fn a_page_of_long_entries_ends_before_it_is_too_large() {
+    let test = TestSite::new().await;
+    for at in 0..1_000 {
+        let person = json!({ "name": format!("{at:0>170}") });
+        test.admin("person.create", person).await;
+    }
+    let whole: Vec<u64> = (1..=1_001).collect();
+    let page = async |params: Value| {
+        let listed = test.admin("audit.list", params).await;
+        assert!(listed.to_string().len() <= MAX_PAGE_BYTES + 1_000);
+        assert!(numbers(&listed).len() < 1_000);
+        listed
+    };
+    let mut forward = Vec::new();
+    let mut after = json!(0);
+    while !after.is_null() {
+        let listed = page(json!({ "after": after, "limit": 1_000 })).await;
+        forward.extend(numbers(&listed));
+        after = listed["next"].clone();
+    }
+    assert_eq!(forward, whole);
+    let mut backward = Vec::new();
+    let mut before = json!(u64::MAX);
+    while !before.is_null() {
+        let listed = page(json!({ "before": before, "limit": 1_000 })).await;
+        backward.splice(0..0, numbers(&listed));
+        before = listed["earlier"].clone();
+    }
+    assert_eq!(backward, whole);
 }
 
 /// The log can be searched by actor, operation and time.

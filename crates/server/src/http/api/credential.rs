@@ -28,7 +28,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
-use super::super::Peer;
+use super::super::peer::{Peer, Unchecked, is_of_a_page};
 use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::request::single;
 use crate::clock;
@@ -46,9 +46,6 @@ const WINDOW: ReplayWindow = ReplayWindow {
     past: MAX_AGE * 1_000,
     ahead: AHEAD * 1_000,
 };
-
-/// A browser sends one of these fields with each request of a page that could have an effect.
-const PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
 
 /// The nonces of signed requests.
 pub(super) struct Nonces(Mutex<ReplayCache>);
@@ -96,7 +93,11 @@ pub(super) async fn sender(
     nonces: &Nonces,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
-    let sender = verified(head, peer, nonces, shared).await?;
+    // The check may have cost a turn and a read of the store.
+    let mut unchecked = Unchecked::new(|| failed(peer, shared));
+    let sender = verified(head, peer, nonces, shared).await;
+    unchecked.done();
+    let sender = sender?;
     let admitted = peer.authenticated_as(&sender.caller, shared);
     admitted.map_err(Problem::over)?;
     Ok(sender)
@@ -115,7 +116,7 @@ async fn verified(
     if let Some(key) = peer.device() {
         // A browser presents the key of its person for every page, also when the page must not read
         // the response.
-        if PAGE.iter().any(|field| head.headers.contains_key(*field)) {
+        if is_of_a_page(&head.headers) {
             return Err(Problem::sent_by_a_page());
         }
         return match (authorization, input, signature) {
@@ -291,12 +292,16 @@ fn bearer(field: &str) -> Option<&str> {
 
 /// Counts an invalid credential against its source.
 fn refused(given: GivenCredential, peer: &Peer, shared: &Shared) -> Problem {
+    failed(peer, shared);
+    Problem::not_authenticated(given)
+}
+
+fn failed(peer: &Peer, shared: &Shared) {
     peer.punish(Abuse::NotAuthenticated, shared);
     match peer.source {
         Some(source) => counting::api_request_failed(shared, source),
         None => counting::proxied_request_failed(shared, peer.proxy()),
     }
-    Problem::not_authenticated(given)
 }
 
 #[cfg(test)]

@@ -89,8 +89,7 @@ pub(super) async fn open(
     };
     let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
     let operation = Operation::new(1, entry.group(), entry.command(), params);
-    let now = clock::now();
-    let authorised = site.expect_authorised(entry, caller, now).await;
+    let authorised = site.expect_authorised(entry, caller, clock::now()).await;
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
     let asked = serde_json::from_str::<Parameters>(operation.params.get());
     let asked = asked.map_err(|error| {

@@ -5,9 +5,12 @@
 //! request ─▶ protected on its way? ─▶ path and method ─▶ lockdown? ─▶ credential ─▶ room?
 //!                 │ 403                  │ 404, 405        │ 503         │ 401       │ 429
 //!                                                                                  ▼
-//! response ◀─ result as JSON, or problem ◀─ operation ◀─ idempotency key ◀─ parameters
-//!                                                        │ 403, 409, 422    │ 400, 413, 415
+//! response ◀─ result as JSON, or problem ◀─ operation ◀─ idempotency key ◀─ body ◀─ permission?
+//!                                            │ 403, …     │ 403, 409, 422   │ 400, 413  │ 403, 503
 //! ```
+//!
+//! The body is read for senders that have permission, so that a weak credential cannot make the site
+//! keep or parse what it may not send.
 //!
 //! What an unauthenticated client can cause costs one look-up of a path, or one hash and one read
 //! of the store. Only [`conditions`] and [`idempotency`] know more than one request.
@@ -46,7 +49,7 @@ use documents::Documents;
 pub(super) use event_stream::EventStream;
 pub(crate) use idempotency::KeyedRequests;
 use idempotency::{KeyedRequest, Start};
-use running::RunningRequests;
+use running::{Running, RunningRequests};
 
 /// What the API keeps for all requests.
 pub(super) struct Api {
@@ -161,12 +164,12 @@ async fn call(
 ) -> Result<Reply, Problem> {
     let (entry, caller) = (&found.entry, &sender.caller);
     let revisions = conditions::if_match(&head.headers, entry.is_revised())?;
-    let running = caller
-        .account
-        .map(|account| api.running.begin(account, &shared.limits()));
-    // A caller over HTTP has an account.
+    let limits = shared.limits();
+    let grant = caller.grant.as_deref();
+    let running = grant.map(|grant| api.running.begin(grant, &limits));
+    // A caller over HTTP has a grant.
     let running = running.ok_or_else(|| Problem::not_authenticated(GivenCredential::None))?;
-    let running = running.map_err(Problem::over)?;
+    let mut running = running.map_err(Problem::over)?;
     let query = request::query(head.uri.query())?;
     if entry.streams_events() && event_stream::is_asked_for(&head.headers) {
         // It has a limit of its own.
@@ -174,7 +177,10 @@ async fn call(
         request::expect_no_body(&body)?;
         return event_stream::open(head, entry, (sender, peer), &query, shared).await;
     }
-    let (text, content) = read(&head.headers, body, entry, shared).await?;
+    let (site, now) = (&shared.site, clock::now());
+    let authorised = site.expect_authorised(entry, caller, now).await;
+    authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
+    let (text, content) = read(&head.headers, body, entry, &mut running, shared).await?;
     if sender.is_signed() && content.is_some() {
         let problem = "a request with content cannot be signed; use an access token";
         return Err(Problem::bad_request(problem, "signature"));
@@ -201,6 +207,9 @@ async fn call(
         _ => None,
     };
     let operation = Operation::new(1, entry.group(), entry.command(), params);
+    let room = running.keep_room(entry.page_bytes());
+    let room = tokio::time::timeout(limits.unauthenticated_timeout, room).await;
+    room.map_err(|_| Problem::over(AccountLimit::Bytes))?;
     let Some(keyed) = keyed else {
         let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
         return respond::to(entry, &operation, &outcome, content, running);
@@ -209,8 +218,9 @@ async fn call(
         let problem = "an operation with content cannot have an idempotency key";
         return Err(Problem::bad_request(problem, "idempotency-key"));
     }
-    // An answer may contain a secret: it is given again only to who may call the operation now.
-    let (site, now) = (&shared.site, clock::now());
+    // An answer may contain a secret: it is given again only to who may call the operation now, after
+    // the body has arrived.
+    let now = clock::now();
     let authorised = site.expect_authorised(entry, caller, now).await;
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
     match shared.keyed.begin(keyed, site, now).await? {
@@ -247,6 +257,7 @@ async fn read(
     headers: &HeaderMap,
     body: Incoming,
     entry: &Entry,
+    running: &mut Running,
     shared: &Shared,
 ) -> Result<(String, Option<Content>), Problem> {
     let has_body = entry
@@ -255,7 +266,7 @@ async fn read(
         .is_some_and(|route| route.method.has_body());
     match (entry.takes_content(), has_body) {
         (true, _) => Ok((String::new(), Some(request::content(headers, body)?))),
-        (false, true) => Ok((request::json(headers, body, shared).await?, None)),
+        (false, true) => Ok((request::json(headers, body, running, shared).await?, None)),
         (false, false) => request::expect_no_body(&body).map(|()| (String::new(), None)),
     }
 }

@@ -9,7 +9,8 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use percent_encoding::percent_decode_str;
 
-use super::super::problem::Problem;
+use super::super::problem::{AccountLimit, Problem};
+use super::running::Running;
 use crate::shared::Shared;
 
 /// The maximum number of parameters in a query. The head of a request bounds their length.
@@ -47,10 +48,11 @@ pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Proble
     Ok(pairs)
 }
 
-/// Reads a body of JSON text; empty if the request has none.
+/// Reads a body of JSON text; empty if the request has none. What has arrived is kept for `running`.
 pub(super) async fn json(
     headers: &HeaderMap,
     body: Incoming,
+    running: &mut Running,
     shared: &Shared,
 ) -> Result<String, Problem> {
     expect_no_encoding(headers)?;
@@ -76,7 +78,11 @@ pub(super) async fn json(
                 true => Problem::too_large(most),
                 false => Problem::bad_request("the body is malformed or incomplete", ""),
             })?;
-            text.extend_from_slice(&frame.into_data().unwrap_or_default());
+            let piece = frame.into_data().unwrap_or_default();
+            if !running.keep(piece.len()) {
+                return Err(Problem::over(AccountLimit::Bytes));
+            }
+            text.extend_from_slice(&piece);
         }
         let invalid = |_| Problem::bad_request("the body is not UTF-8", "");
         String::from_utf8(text).map_err(invalid)

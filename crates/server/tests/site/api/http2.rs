@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, time};
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Program;
 use crate::trusted::on_this_machine;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -150,6 +152,86 @@ async fn a_request_of_http_2_is_answered() {
     let other = with(&[("host", "other.example")]);
     client.request(5, &other).await;
     assert_eq!(client.next().await.unwrap().payload[0], BAD_REQUEST);
+}
+
+/// HEAD was answered with the body: for an event stream one without an end.
+#[tokio::test]
+async fn head_over_http_2_has_the_length_and_no_body() {
+    let served = TestSite::builder().serve().await;
+    let robot = Program::robot(&served, &["event.list", "self.show"]).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut client = Http2::connect(&served).await;
+    let head = |path, accept| {
+        [
+            (":method", "HEAD"),
+            (":scheme", "http"),
+            (":authority", "site.example"),
+            (":path", path),
+            ("accept", accept),
+            ("authorization", &*credential),
+        ]
+        .map(|(name, value): (&'static str, &str)| (name, value.to_owned()))
+    };
+    let requests = [
+        head("/api/v1/events", "text/event-stream"),
+        head("/api/v1/self", "application/json"),
+        head("/clock?nonce=AAAAAAAAAAAAAAAAAAAAAA", "*/*"),
+    ];
+    for (number, request) in (0..).zip(&requests) {
+        let fields = request
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        client.request(2 * number + 1, &fields).await;
+        let answer = client.next().await.unwrap();
+        assert_eq!((answer.kind, answer.payload[0]), (HEADERS, OK), "{number}");
+        assert_eq!(answer.flags & END_STREAM, END_STREAM, "{number}");
+    }
+}
+
+const POST: [(&str, &str); 4] = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":authority", "site.example"),
+    (":path", "/authenticate"),
+];
+
+/// A client that reset each ticket request before it was refused made the site read without end, and got no
+/// penalty.
+#[tokio::test]
+async fn a_ticket_request_that_its_client_abandons_counts() {
+    let served = TestSite::builder().serve().await;
+    time::until(async || {
+        let mut client = Http2::connect(&served).await;
+        client.send(HEADERS, END_HEADERS, 1, &literal(&POST)).await;
+        time::settle().await;
+        client.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes()).await;
+        time::settle().await;
+        let listed = served.admin("penalty.list", serde_json::json!({})).await;
+        listed["entries"][0]["source"] == "127.0.0.1"
+    })
+    .await;
+}
+
+/// Each of 64 requests of a connection could have a body that never ends, and the site kept all of them.
+#[tokio::test]
+async fn the_bodies_of_ticket_requests_of_a_connection_are_read_one_after_another() {
+    let served = TestSite::builder().serve().await;
+    let mut client = Http2::connect(&served).await;
+    client.send(HEADERS, END_HEADERS, 1, &literal(&POST)).await;
+    client.send(DATA, 0, 1, b"{").await;
+    time::settle().await;
+    client.send(HEADERS, END_HEADERS, 3, &literal(&POST)).await;
+    client.send(DATA, END_STREAM, 3, b"{}").await;
+    for _ in 0..10 {
+        time::pass(Duration::from_millis(500)).await;
+        time::settle().await;
+    }
+    assert!(client.next().now_or_never().is_none());
+    client.send(DATA, END_STREAM, 1, b"}").await;
+    let mut answered =
+        [client.next().await, client.next().await].map(|frame| frame.unwrap().stream);
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 3]);
 }
 
 /// Requests that a proxy which translates them to HTTP/1.1 could read differently.

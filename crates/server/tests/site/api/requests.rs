@@ -286,6 +286,40 @@ async fn pages_of_other_origins_may_call_if_an_admin_named_them() {
     assert_eq!(data["field"], "web_origins[0]", "{code:?} {data}");
 }
 
+/// The body was read before anything had checked whether the sender may call the operation: 256 requests of
+/// a weak token kept 256 MiB and all places of its account.
+#[tokio::test]
+async fn a_sender_without_permission_is_refused_before_its_body_arrives() {
+    let served = with_admin(TestSite::builder()).await;
+    let weak = Program::robot(&served, &["self.show"]).await;
+    let head = format!(
+        "POST /api/v1/alarms HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 1000000\r\n\r\n",
+        weak.token
+    );
+    // No byte of the body is sent.
+    let refused = raw(&served, head.as_bytes()).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (403, "not_permitted")
+    );
+}
+
+/// A list that its client does not read counted once it was made, so 256 lists were made at once.
+#[tokio::test]
+async fn lists_of_one_account_wait_for_room() {
+    let limits = Limits {
+        unsent_bytes: 4_096,
+        ..Limits::default()
+    };
+    let served = with_admin(TestSite::builder().limits(limits)).await;
+    let robot = Program::robot(&served, &["event.list"]).await;
+    let calls = (0..20).map(|_| robot.call("GET", "/events", ""));
+    for reply in futures_util::future::join_all(calls).await {
+        assert_eq!(reply.status, 200);
+    }
+}
+
 #[tokio::test]
 async fn the_description_and_its_page_need_no_credential() {
     let served = TestSite::builder().serve().await;
