@@ -40,7 +40,7 @@ use hyper::{Method, Request};
 use tracing::debug;
 
 use super::Peer;
-use super::problem::{GivenCredential, Problem, RequestId};
+use super::problem::{AccountLimit, GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::shared::Shared;
