@@ -3,6 +3,7 @@ import type { Operations } from './operations.js';
 
 export type { Content, CountersignError } from './dist/countersign.js';
 export type { Operations } from './operations.js';
+export type { paths, Problem } from './paths.js';
 
 /** The name of an operation, such as `self.show`. */
 export type Operation = keyof Operations;

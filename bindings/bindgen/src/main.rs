@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         .input_path(&wasm)
         .out_name("countersign")
         .typescript(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .web(true)
         .and_then(|bindgen| bindgen.generate(&folder));
     match written {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
+#[cfg(not(target_arch = "wasm32"))]
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key::SitePublicKey;
@@ -25,7 +26,8 @@ use crate::platform::{self, Dialer, Reader, Writer};
 pub enum LoginAs {
     /// A person. The pass phrase does not leave this process.
     Person(AccountName, Passphrase),
-    /// A service, with its private key.
+    /// A service, with its private key. Services are native programs.
+    #[cfg(not(target_arch = "wasm32"))]
     Service(Arc<Identity>),
 }
 
@@ -37,6 +39,7 @@ impl LoginAs {
     }
 
     /// Logs in as a service.
+    #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn service(identity: Identity) -> Self {
         Self::Service(Arc::new(identity))
@@ -311,6 +314,7 @@ impl Connector {
                 let (name, passphrase) = (name.clone(), passphrase.clone());
                 ClientLoginAttempt::person(settings, name, passphrase, entropy, &mut out)?
             }
+            #[cfg(not(target_arch = "wasm32"))]
             AttemptKind::Login(LoginAs::Service(identity)) => {
                 ClientLoginAttempt::service(settings, identity.clone(), entropy, &mut out)?
             }

@@ -113,6 +113,14 @@ fn the_types_of_operations_are_up_to_date() {
     is_up_to_date("../../bindings/node/operations.d.ts", &wanted);
 }
 
+/// The npm package has the paths of the API too.
+#[test]
+fn the_types_of_paths_are_up_to_date() {
+    let table = operations::table().unwrap();
+    let wanted = typescript::paths::declarations(&table, &rest::document(&table));
+    is_up_to_date("../../bindings/node/paths.d.ts", &wanted);
+}
+
 #[test]
 fn every_operation_has_a_route_or_a_reason_for_none() {
     let table = operations::table().unwrap();

@@ -20,6 +20,9 @@ const PAGE: &str = "index.html";
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// The page names the files of one build, so a browser asks each time whether it has changed.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
+/// The content codings that the build of the console compresses with, smallest result first, and the extensions
+/// of their files. Browsers ask for Brotli over TLS and on this machine.
+const CODINGS: [(&str, &str); 2] = [("br", "br"), ("gzip", "gz")];
 /// The policy of the page that says that there is no console.
 const BARE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -79,8 +82,8 @@ struct File {
     kind: HeaderValue,
     cache: HeaderValue,
     plain: Form,
-    /// Compressed with gzip.
-    compressed: Option<Form>,
+    /// The compressed forms with the name of their coding, in the order of preference.
+    compressed: Vec<(&'static str, Form)>,
 }
 
 /// The bytes of a file in one encoding, and their entity tag.
@@ -92,7 +95,7 @@ struct Form {
 
 impl ConsoleFiles {
     /// The files of a built console, by name: `manifest.json`, the files that it names, and, for each of
-    /// them, optionally `NAME.gz`.
+    /// them, optionally `NAME.br` and `NAME.gz`, its compressed forms.
     ///
     /// # Errors
     /// [`BadConsole`] if a file is missing or differs from the manifest.
@@ -119,6 +122,10 @@ impl ConsoleFiles {
             let (name, bytes) = bytes_of(name)
                 .filter(|(_, bytes)| HEXLOWER.encode(&sha256(bytes)) == listed.sha256)
                 .ok_or_else(|| BadConsole::File(name.clone()))?;
+            let compressed = CODINGS.iter().filter_map(|(coding, extension)| {
+                let (_, bytes) = bytes_of(&format!("{name}.{extension}"))?;
+                Some((*coding, Form::of(bytes)))
+            });
             let file = File {
                 kind: media_type(name).ok_or_else(|| BadConsole::MediaType(name.to_owned()))?,
                 cache: match listed.immutable {
@@ -126,7 +133,7 @@ impl ConsoleFiles {
                     false => REVALIDATED,
                 },
                 plain: Form::of(bytes),
-                compressed: bytes_of(&format!("{name}.gz")).map(|(_, bytes)| Form::of(bytes)),
+                compressed: compressed.collect(),
             };
             own.insert(name, file);
         }
@@ -148,7 +155,7 @@ impl ConsoleFiles {
             kind: HeaderValue::from_static("text/html; charset=utf-8"),
             cache: REVALIDATED,
             plain: Form::of(NOT_BUILT.as_bytes()),
-            compressed: None,
+            compressed: Vec::new(),
         };
         let mut headers = HeaderMap::new();
         headers.insert(hyper::header::CONTENT_SECURITY_POLICY, BARE_POLICY);
@@ -187,9 +194,9 @@ impl ConsoleFiles {
             "" => self.files.get(PAGE),
             name => self.files.get(name),
         }?;
-        let compressed = file.compressed.as_ref();
-        let compressed = compressed.filter(|_| accepts_gzip(asked));
-        let form = compressed.unwrap_or(&file.plain);
+        let mut compressed = file.compressed.iter();
+        let compressed = compressed.find(|(coding, _)| accepts(asked, coding));
+        let form = compressed.map_or(&file.plain, |(_, form)| form);
         let mut reply = match entity_tag::is_known(asked, &form.tag) {
             true => with_status(StatusCode::NOT_MODIFIED, Bytes::new()),
             false if self.is_built => with_status(StatusCode::OK, form.bytes.clone()),
@@ -200,11 +207,11 @@ impl ConsoleFiles {
         fields.insert(ETAG, form.tag.clone());
         fields.insert(CACHE_CONTROL, file.cache.clone());
         fields.insert(CONTENT_TYPE, file.kind.clone());
-        if file.compressed.is_some() {
+        if !file.compressed.is_empty() {
             fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
-        if compressed.is_some() {
-            fields.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if let Some((coding, _)) = compressed {
+            fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
         Some(reply)
     }
@@ -247,14 +254,14 @@ fn media_type(name: &str) -> Option<HeaderValue> {
     }))
 }
 
-/// Whether the client accepts gzip (RFC 9110, section 12.5.3). `*` alone does not say so.
-fn accepts_gzip(asked: &HeaderMap) -> bool {
+/// Whether the client accepts a content coding (RFC 9110, section 12.5.3). `*` alone does not say so.
+fn accepts(asked: &HeaderMap, wanted: &str) -> bool {
     let fields = asked.get_all(ACCEPT_ENCODING).into_iter();
     let fields = fields.filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(',')).any(|element| {
         let (coding, weight) = element.split_once(';').unwrap_or((element, ""));
         let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
         let is_zero = weight.parse::<f32>().is_ok_and(|weight| weight == 0.0);
-        coding.trim().eq_ignore_ascii_case("gzip") && !is_zero
+        coding.trim().eq_ignore_ascii_case(wanted) && !is_zero
     })
 }

@@ -1,5 +1,7 @@
 //! The types of operations for TypeScript, from their JSON Schemas.
 
+pub(super) mod paths;
+
 use std::fmt::Write as _;
 
 use countersign_core::engine::Table;

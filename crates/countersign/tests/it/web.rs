@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use countersign_client::{Client, LoginAs};
 use countersign_core::access::Role;
 use countersign_core::content::Content;
 use countersign_core::engine::{Answer, Entry};
 use countersign_core::sessions::Audience;
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::EnrolmentTicket;
 use countersign_proto::operation::Event;
@@ -23,6 +25,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+/// The pass phrase that `client.mjs` registers.
+const REGISTERED: &str = "Zo\u{eb}’s 한국 horse, registered";
 
 fn repository() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -276,10 +281,18 @@ fn a_program_in_node_has_a_session_by_web_socket() {
 
     assert_eq!(program.step("no ticket"), failure("usage", "usage"));
     assert_eq!(program.step("other site"), failure("login", "wrong_site"));
+    assert_eq!(program.step("private use"), failure("usage", "usage"));
     assert_eq!(program.step("registered"), json!({ "wiped": true }));
     assert_eq!(program.step("spent"), failure("ticket", "refused"));
     assert_eq!(program.step("ada"), "ada@example.org");
     program.ends_well();
+    // A native program prepares the text to the same pass phrase.
+    runtime.block_on(async {
+        let passphrase = Passphrase::from(REGISTERED.to_owned());
+        let login = LoginAs::person("ada".parse().unwrap(), passphrase);
+        let ada = Client::connect(&served.uri, login).await.unwrap();
+        ada.close().await.unwrap();
+    });
 
     // No pass phrase was sent, in any encoding that leaves its words.
     let recorded = recorder.recorded.lock().unwrap();
@@ -287,7 +300,8 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     for words in [
         PASSPHRASE,
         "another horse, another staple",
-        "a horse of one’s own, registered",
+        REGISTERED,
+        "Zoe\u{308}’s\u{3000}\u{1112}\u{1161}\u{11ab}국\u{a0}horse, registered",
     ] {
         for secret in encodings(words) {
             let found = recorded.windows(secret.len()).any(|part| part == secret);
@@ -310,6 +324,45 @@ fn encodings(text: &str) -> Vec<Vec<u8>> {
         encodings.push(encoded.as_bytes()[4..encoded.len() - 4].to_vec());
     }
     encodings
+}
+
+/// The module in WebAssembly has no Unicode tables of its own.
+// SES-70, SES-71
+#[test]
+fn a_javascript_engine_prepares_every_pass_phrase_like_a_native_program() {
+    if package().is_none() {
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/web/unicode.mjs");
+    let output = Command::new("node").arg(&script).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let bytes = |hex: &str| data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
+    let is_known = |character: char| {
+        let refused = Passphrase::from(character.to_string()).check_new();
+        !refused.is_err_and(|error| error.to_string().contains("without a public meaning"))
+    };
+    let (mut compared, mut newer) = (0, 0);
+    for line in lines.lines() {
+        let [code, text, prepared] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let character = u32::from_str_radix(code, 16).ok().and_then(char::from_u32);
+        if !is_known(character.unwrap()) {
+            // The engine has a newer version of Unicode.
+            newer += 1;
+            continue;
+        }
+        let native = Passphrase::from(String::from_utf8(bytes(text)).unwrap());
+        assert_eq!(native.as_bytes(), bytes(prepared), "U+{code}");
+        compared += 1;
+    }
+    // Unicode 15, without private use.
+    assert!(compared > 149_000, "{compared} characters");
+    assert!(
+        newer < 20_000,
+        "native programs do not know {newer} characters"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The canonical form of a certificate in DER (X.690). Two keys and a signature determine every
 //! byte, so parsing extracts these three, encodes the certificate again and compares.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use der::{
     Decode, Encode, Sequence,
@@ -23,7 +23,9 @@ use crate::{
     sign::{Signature, VerifyingKey},
 };
 
-const NAME: &str = "CN=countersign identity";
+/// `CN=countersign identity` in DER. The parser of such texts brings a table of all names of
+/// attributes, some 90 KiB that each browser would load.
+const NAME: &[u8] = b"\x30\x1f\x31\x1d\x30\x1b\x06\x03\x55\x04\x03\x0c\x14countersign identity";
 
 /// 2000-01-01T00:00:00Z, after 1970.
 const NOT_BEFORE: Duration = Duration::from_secs(946_684_800);
@@ -63,12 +65,12 @@ impl ToBeSigned {
             version: Version::V3,
             serial: serial(keys.signing)?,
             algorithm: algorithm(),
-            issuer: Name::from_str(NAME)?,
+            issuer: Name::from_der(NAME)?,
             validity: Validity::new(
                 Time::UtcTime(UtcTime::from_unix_duration(NOT_BEFORE)?),
                 Time::INFINITY,
             ),
-            subject: Name::from_str(NAME)?,
+            subject: Name::from_der(NAME)?,
             key: SubjectPublicKeyInfo {
                 algorithm: algorithm(),
                 subject_public_key: BitString::from_bytes(&keys.signing.0)?,

@@ -6,14 +6,23 @@
 //! phrase is set ([`Passphrase::check_new`]); at a login such a text matches no record.
 //!
 //! Two differences from RFC 8264: the character class uses the newest Unicode tables instead of
-//! those of Unicode 6.3, and joiners (U+200C, U+200D) are allowed in every context.
+//! those of Unicode 6.3, and joiners (U+200C, U+200D) are allowed in every context. In WebAssembly
+//! the tables are those of the JavaScript engine.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_public_assigned;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+#[cfg(target_arch = "wasm32")]
+mod javascript_unicode;
+#[cfg(not(target_arch = "wasm32"))]
+mod native_unicode;
+
+#[cfg(target_arch = "wasm32")]
+use javascript_unicode::{composed, is_public_assigned};
+#[cfg(not(target_arch = "wasm32"))]
+use native_unicode::{composed, is_public_assigned};
 
 /// A pass phrase, with which a person logs in or decrypts a key.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -82,11 +91,8 @@ impl From<String> for Passphrase {
         if text.is_ascii() {
             return Self(text);
         }
-        // Form C has at most three times the bytes. With this capacity the buffer is never
-        // reallocated, which would leave a copy in memory.
-        let mut prepared = String::with_capacity(3 * text.len());
         let spaced = text.chars().map(|c| if is_space(c) { ' ' } else { c });
-        prepared.extend(spaced.nfc());
+        let prepared = composed(spaced, text.len());
         text.zeroize();
         Self(prepared)
     }
@@ -154,6 +160,7 @@ fn is_invisible(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     use super::*;
 

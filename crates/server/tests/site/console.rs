@@ -1,6 +1,6 @@
 //! The web console: its files at a site, and on the user's own machine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
@@ -21,7 +21,8 @@ use crate::session_web_socket::{bridge_to, open_at};
 const PAGE: &[u8] = b"<!doctype html><script src=main-1.js></script>";
 const SCRIPT: &[u8] = b"connect()";
 /// Any bytes: the server sends them as they are.
-const COMPRESSED: &[u8] = b"\x1f\x8b connect()";
+const GZIPPED: &[u8] = b"\x1f\x8b connect()";
+const BROTLI: &[u8] = b"\x0b connect()";
 const POLICY: &str = "default-src 'none'; script-src 'self'";
 
 static MANIFEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -38,7 +39,8 @@ fn built() -> Vec<(&'static str, &'static [u8])> {
     vec![
         ("index.html", PAGE),
         ("main-1.js", SCRIPT),
-        ("main-1.js.gz", COMPRESSED),
+        ("main-1.js.br", BROTLI),
+        ("main-1.js.gz", GZIPPED),
         ("manifest.json", &MANIFEST),
     ]
 }
@@ -130,23 +132,29 @@ async fn a_site_serves_the_files_of_its_console_with_their_headers() {
 }
 
 #[tokio::test]
-async fn a_file_is_sent_compressed_to_a_browser_that_reads_gzip() {
+async fn a_file_is_sent_in_the_smallest_form_that_the_browser_reads() {
     let served = site().serve().await;
     let server = listen(&served, Some(files())).await;
     let address = server.http_address().unwrap();
-    let asked = async |fields: &str| get(address, "/console/main-1.js", fields).await;
-    let plain = asked("").await;
-    let compressed = asked("\r\naccept-encoding: br, gzip;q=0.5").await;
-    assert_eq!(compressed.field("content-encoding"), "gzip");
-    assert_eq!(compressed.body, COMPRESSED);
-    assert_ne!(compressed.field("etag"), plain.field("etag"));
-    for fields in ["\r\naccept-encoding: br", "\r\naccept-encoding: gzip;q=0"] {
-        let answer = asked(fields).await;
-        assert_eq!(
-            (answer.field("content-encoding"), &answer.body[..]),
-            ("", SCRIPT)
-        );
+    let mut tags = HashSet::new();
+    for (accepted, coding, body) in [
+        ("gzip, deflate, br, zstd", "br", BROTLI),
+        ("gzip;q=1, BR;q=0.5", "br", BROTLI),
+        ("gzip, br;q=0", "gzip", GZIPPED),
+        ("deflate, gzip", "gzip", GZIPPED),
+        ("gzip;q=0, br;q=0.000", "", SCRIPT),
+        ("zstd, brotli, gzippo", "", SCRIPT),
+        ("*", "", SCRIPT),
+        ("", "", SCRIPT),
+    ] {
+        let fields = format!("\r\naccept-encoding: {accepted}");
+        let answer = get(address, "/console/main-1.js", &fields).await;
+        assert_eq!(answer.field("content-encoding"), coding, "{accepted}");
+        assert_eq!(answer.body, body, "{accepted}");
+        assert_eq!(answer.field("vary"), "accept-encoding");
+        tags.insert(answer.field("etag").to_owned());
     }
+    assert_eq!(tags.len(), 3, "each form has its own entity tag");
     server.stop().await;
 }
 
@@ -157,6 +165,7 @@ async fn the_console_has_no_other_paths_and_no_other_methods() {
     let address = server.http_address().unwrap();
     for path in [
         "/console/manifest.json",
+        "/console/main-1.js.br",
         "/console/main-1.js.gz",
         "/console/main-2.js",
         "/console/../console/index.html",

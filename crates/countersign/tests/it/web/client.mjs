@@ -6,7 +6,9 @@ const { connect, contentOf, piecesOf } = await import(packagePath);
 
 const PASSPHRASE = 'correct horse battery staple';
 const NEW_PASSPHRASE = 'another horse, another staple';
-const REGISTERED = 'a horse of one’s own, registered';
+const REGISTERED = 'Zoë’s 한국 horse, registered';
+// The same with other characters, as some systems type it.
+const REGISTERED_ELSEWHERE = 'Zoe\u0308’s\u3000\u1112\u1161\u11ab국\u00a0horse, registered';
 
 const print = (step, value) => console.log(JSON.stringify({ step, value: value ?? null }));
 const lineOfTest = (() => {
@@ -93,7 +95,8 @@ print('done', await session.ended());
 
 print('no ticket', await failure(site.registerPassphrase('countersign://x', 'ada', REGISTERED)));
 print('other site', await failure((await connect(url, uri)).registerPassphrase(otherTicket, 'ada', REGISTERED)));
-const chosen = new TextEncoder().encode(REGISTERED);
+print('private use', await failure(site.registerPassphrase(ticket, 'ada', 'a horse with a private \ue000')));
+const chosen = new TextEncoder().encode(REGISTERED_ELSEWHERE);
 await site.registerPassphrase(ticket, 'ada', chosen);
 print('registered', { wiped: chosen.every((byte) => byte === 0) });
 print('spent', await failure(site.registerPassphrase(ticket, 'ada', 'yet another one')));

@@ -20,6 +20,7 @@ use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
 use crate::site_identity::{KnownSite, WalkStep};
 
+use super::native::Native;
 use super::person::{PersonFlight, Stretch};
 use super::resume::{ResumeFlight, Resumption};
 use super::service::ServiceFlight;
@@ -63,7 +64,7 @@ pub(super) struct Answer {
 /// The kind of login, and its state until the response is complete.
 enum Flight {
     Person(Box<PersonFlight>),
-    Service(Box<ServiceFlight>),
+    Service(Native, Box<ServiceFlight>),
     Resume(Box<ResumeFlight>),
 }
 
@@ -112,15 +113,15 @@ impl ClientLoginAttempt {
     /// Starts a service's login and appends the first flight to `out`.
     ///
     /// # Errors
-    /// [`LoginError::Protocol`] if the flight cannot be encoded.
+    /// [`LoginError::Protocol`] if the flight cannot be encoded, and in WebAssembly.
     pub fn service(
         settings: ClientSettings,
         identity: std::sync::Arc<Identity>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
-        let flight = ServiceFlight::new(identity);
-        Self::start(settings, Flight::Service(Box::new(flight)), entropy, out)
+        let flight = Flight::Service(Native::new()?, Box::new(ServiceFlight::new(identity)));
+        Self::start(settings, flight, entropy, out)
     }
 
     /// Starts to resume a session whose connection was lost, and appends the first flight to `out`.
@@ -222,7 +223,7 @@ impl Dialog {
                         Stretch::new(self, *flight, &transcript_digest, signature)
                             .map(ClientStep::Stretch)
                     }
-                    Flight::Service(flight) => {
+                    Flight::Service(_, flight) => {
                         let opening = flight.prove(self, &transcript_digest, signature, out)?;
                         Ok(opening.await_welcome())
                     }
@@ -233,7 +234,7 @@ impl Dialog {
                 };
             }
             (c::SESSION_KEY, Value::Bytes(message)) => match flight {
-                Flight::Service(flight) if self.option != EncryptionOption::DeliveredKey => {
+                Flight::Service(_, flight) if self.option != EncryptionOption::DeliveredKey => {
                     // The psk covers the transcript before this command.
                     let transcript = self.transcript.clone();
                     self.transcript.server_sent(clear.wire);
@@ -271,7 +272,7 @@ impl Dialog {
             more => return Ok(ClientStep::Reconnect(Box::new(more))),
         };
         // A service encrypted its flight to the key that it knew.
-        let is_sealed = matches!(flight, Flight::Service(_))
+        let is_sealed = matches!(flight, Flight::Service(..))
             && self.option != EncryptionOption::DeliveredKey
             && known.keys() != self.settings.expected_keys();
         if is_sealed {
@@ -362,7 +363,7 @@ impl Flight {
         dialog.send(out, c::KEY_EVENTS_REQUEST, Value::U64(wanted))?;
         match self {
             Self::Person(flight) => flight.send(dialog, entropy, out),
-            Self::Service(flight) => flight.send(dialog, entropy, out),
+            Self::Service(_, flight) => flight.send(dialog, entropy, out),
             Self::Resume(flight) => flight.send(dialog, entropy, out),
         }
     }
@@ -372,7 +373,7 @@ impl Flight {
     fn error_for_code(&self, code: u8) -> LoginError {
         match (WireError::from_wire(code), self) {
             // A site that holds the site key refuses a service inside the session.
-            (Some(WireError::NotAuthenticated), Self::Service(_)) => LoginError::WrongSite,
+            (Some(WireError::NotAuthenticated), Self::Service(..)) => LoginError::WrongSite,
             (Some(error), _) => refused(error),
             (None, _) => UNKNOWN_ERROR,
         }

@@ -24,6 +24,7 @@
 mod attempt;
 mod delivered;
 mod key_events;
+mod native;
 mod person;
 mod resume;
 mod service;

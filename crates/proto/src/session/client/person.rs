@@ -17,6 +17,7 @@ use crate::session::refusal::LoginError;
 
 use super::attempt::{ClientLoginAttempt, Dialog, Opening, WRONG_VALUE_TYPE};
 use super::delivered;
+use super::native::Native;
 use super::resume::Resumption;
 
 /// The state of a person's login between its flight and the response.
@@ -31,7 +32,7 @@ enum Sent {
     /// OPAQUE's first message, with its context.
     Opaque(Box<ClientLogin>, [u8; 32]),
     /// Nothing: the site delivers the key. This is the HPKE info of the session key.
-    Delivered(Vec<u8>),
+    Delivered(Native, Vec<u8>),
 }
 
 impl PersonFlight {
@@ -51,9 +52,10 @@ impl PersonFlight {
     ) -> Result<(), LoginError> {
         let name = self.name.to_string();
         if dialog.option == EncryptionOption::DeliveredKey {
+            let native = Native::new()?;
             let who = (c::USERNAME, name.as_bytes());
             let info = delivered::send(who, dialog, entropy, out)?;
-            self.sent = Some(Sent::Delivered(info));
+            self.sent = Some(Sent::Delivered(native, info));
             return Ok(());
         }
         let max_packet = dialog.settings.max_packet;
@@ -117,7 +119,7 @@ impl Stretch {
         } = self;
         let (opaque, context) = match sent {
             Sent::Opaque(opaque, context) => (*opaque, context),
-            Sent::Delivered(info) => return open_delivered(dialog, &passphrase, &info, out),
+            Sent::Delivered(_, info) => return open_delivered(dialog, &passphrase, &info, out),
         };
         let (max_packet, site) = (dialog.agreed_max_packet()?, dialog.site()?);
         let (Some(session_key), Some(certificate)) = (
