@@ -219,7 +219,8 @@ async fn http<S>(
         let (connection, api, shared) = answering.clone();
         let running = connection.running.clone();
         async move {
-            let reply = answer(request, &connection, &api, &shared).await;
+            // Boxed: the library keeps room for the future of a request as long as the connection lasts.
+            let reply = Box::pin(answer(request, &connection, &api, &shared)).await;
             let followed = is_http2.then(|| connection.untaken.follow());
             let reply: Response<_> = reply.map(|body| FollowedBody::new(body, followed, running));
             Ok::<_, Infallible>(reply)
