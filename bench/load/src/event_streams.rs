@@ -1,5 +1,5 @@
-//! Event streams over HTTP: the memory of idle ones, and how soon all of them end when their token
-//! is revoked.
+//! Event streams over HTTP: the memory of idle ones beside those of bare axum, and how soon all of them
+//! end when their token is revoked.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,11 +11,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::report::{Row, Unit};
-use crate::site::{Running, attacker, millis, now};
+use crate::site::{Running, attacker, memory, millis, now};
+use crate::sse_peer::SsePeer;
 use crate::{Result, Size, admin};
 
 /// The name of the scenario.
 pub(crate) const NAME: &str = "event-streams";
+/// The path of the events, at the site and at the peer.
+pub(crate) const PATH: &str = "/api/v1/events";
 /// The number of streams that are opened at a time.
 const AT_ONCE: usize = 64;
 /// A time within which every stream has ended, or the measurement fails.
@@ -24,11 +27,9 @@ const SOON: Duration = Duration::from_secs(60);
 /// Measures both.
 pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     let count = size.of(10_000, 200);
-    let _warm = open(site, count / 20).await?;
-    let before = site.memory()?;
-    let streams = open(site, count).await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let each = (site.memory()? - before) / count as f64 / 1024.0;
+    let (token, id) = site.token.as_ref().ok_or("the site has no token")?;
+    let address = site.http.ok_or("the site serves no HTTP")?;
+    let (each, streams) = measured(address, site.process_id()?, token, count).await?;
     let mut reading = JoinSet::new();
     for mut stream in streams {
         reading.spawn(async move {
@@ -40,12 +41,6 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
             }
         });
     }
-    let id = site
-        .token
-        .as_ref()
-        .ok_or("the site has no token")?
-        .1
-        .as_str();
     let begun = now();
     admin::run(site, "token", "revoke", &json!({ "id": id })).await?;
     let mut last = begun;
@@ -53,6 +48,8 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
         last = last.max(ended??);
     }
     let ended = millis(last.saturating_duration_since(begun));
+    let peer = SsePeer::start().await?;
+    let (theirs, _) = measured(peer.address, peer.process_id()?, token, count).await?;
     Ok(vec![
         Row::new(
             format!("memory of {count} idle event streams"),
@@ -60,6 +57,8 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
             Unit::KibPerConnection,
         )
         .at_most(32.0),
+        Row::new("the same with bare axum", theirs, Unit::KibPerConnection),
+        Row::new("ratio of the two", each / theirs, Unit::Ratio).at_most(1.3),
         Row::new(
             format!("end of {count} event streams after their token was revoked, last"),
             ended,
@@ -69,13 +68,27 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     ])
 }
 
-async fn open(site: &Running, count: usize) -> Result<Vec<TcpStream>> {
-    let (token, _) = site.token.as_ref().ok_or("the site has no token")?;
+/// Opens streams. Returns the memory of each in KiB, and the streams.
+async fn measured(
+    address: SocketAddr,
+    process: u32,
+    token: &str,
+    count: usize,
+) -> Result<(f64, Vec<TcpStream>)> {
+    let warm = open(address, token, count / 20).await?;
+    let before = memory(process)?;
+    let streams = open(address, token, count).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let each = (memory(process)? - before) / count as f64 / 1024.0;
+    drop(warm);
+    Ok((each, streams))
+}
+
+async fn open(address: SocketAddr, token: &str, count: usize) -> Result<Vec<TcpStream>> {
     let request = format!(
-        "GET /api/v1/events HTTP/1.1\r\nhost: site.example\r\naccept: text/event-stream\r\n\
+        "GET {PATH} HTTP/1.1\r\nhost: site.example\r\naccept: text/event-stream\r\n\
          connection: close\r\nauthorization: Bearer {token}\r\n\r\n"
     );
-    let address: SocketAddr = site.http.ok_or("the site serves no HTTP")?;
     let one = async |number: usize| {
         // No source may hold all connections.
         let socket = TcpSocket::new_v4()?;

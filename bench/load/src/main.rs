@@ -24,9 +24,11 @@ mod lockdown;
 mod login;
 mod memory;
 mod names;
+mod peer_process;
 mod report;
 mod server;
 mod site;
+mod sse_peer;
 mod tickets;
 mod tls_peer;
 
@@ -114,6 +116,9 @@ fn main() -> ExitCode {
     }
     if arguments.first().is_some_and(|mode| mode == tls_peer::MODE) {
         return report::exit(tls_peer::run());
+    }
+    if arguments.first().is_some_and(|mode| mode == sse_peer::MODE) {
+        return report::exit(sse_peer::run());
     }
     let (options, names): (Vec<&str>, Vec<&str>) = arguments
         .iter()

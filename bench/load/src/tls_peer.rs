@@ -3,7 +3,6 @@
 //! its parent process asks for it.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use countersign_crypto::entropy::SystemEntropy;
@@ -16,9 +15,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
+use crate::peer_process::PeerProcess;
 use crate::{Result, report};
 
 /// The argument with which this program runs as the peer.
@@ -29,8 +28,7 @@ const LINE: usize = 512;
 
 /// The running peer. It stops when this is dropped.
 pub(crate) struct TlsPeer {
-    process: Child,
-    requests: ChildStdin,
+    process: PeerProcess,
     pub(crate) address: SocketAddr,
     pub(crate) key: VerifyingKey,
 }
@@ -44,34 +42,23 @@ struct Announcement {
 
 impl TlsPeer {
     pub(crate) async fn start() -> Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .arg(MODE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (out, requests) = (process.stdout.take(), process.stdin.take());
-        let mut line = String::new();
-        let out = out.ok_or("the peer's process has no output")?;
-        BufReader::new(out).read_line(&mut line).await?;
-        let announced: Announcement = serde_json::from_str(&line)?;
+        let (process, announced) = PeerProcess::start::<Announcement>(MODE).await?;
         let key = HEXLOWER.decode(announced.key.as_bytes())?;
         let key = key.try_into().map_err(|_| "a key has 32 bytes")?;
         Ok(Self {
             process,
-            requests: requests.ok_or("the peer's process has no input")?,
             address: announced.address,
             key: VerifyingKey(key),
         })
     }
 
     pub(crate) fn process_id(&self) -> Result<u32> {
-        Ok(self.process.id().ok_or("the peer's process has ended")?)
+        self.process.id()
     }
 
     /// Lets the peer send a line to all connections.
     pub(crate) async fn broadcast(&mut self) -> Result<()> {
-        Ok(self.requests.write_all(b"\n").await?)
+        self.process.request().await
     }
 }
 

@@ -25,7 +25,7 @@ use countersign_core::store::{
     ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
     DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived, Observer, OutboxState, Peers,
     RemovedDevice, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
-    StoredPreferences, Withheld,
+    StoredPreferences, WholeAccount, Withheld,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -157,6 +157,7 @@ delegate! { Accounts {
     with_data(id: AccountId) -> Option<(Account, PersonData)>;
     accounts(kind: Kind, page: &Page<String>) -> Vec<Result<Account, DamagedAccount>>;
     damaged_account(kind: Kind, name: &str) -> Option<DamagedAccount>;
+    whole_account(id: AccountId) -> Option<WholeAccount>;
     passphrase(account: AccountId) -> Option<PassphraseCredential>;
     passphrase_login(name: &AccountName) -> Option<(Account, PassphraseCredential)>;
     delivered_key(account: AccountId) -> Option<DeliveredKeyCredential>;

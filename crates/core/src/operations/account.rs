@@ -16,7 +16,7 @@ use crate::enrolment::RevocationReason;
 use crate::id::AccountId;
 use crate::lockdown::LockdownTarget;
 use crate::page::Page;
-use crate::store::{Change, DamagedAccount, Notice};
+use crate::store::{Change, DamagedAccount, Notice, WholeAccount};
 use crate::timestamp::Timestamp;
 
 /// Names an account.
@@ -135,7 +135,20 @@ pub(super) async fn own(context: &Context) -> Result<Account, Refusal> {
         Some(id) => context.site().store().account(id).await?,
         None => None,
     };
-    found.ok_or_else(|| Refusal::not_found("account", "of yours"))
+    found.ok_or_else(no_own)
+}
+
+/// Returns the caller's own account with what belongs to it, in one read.
+pub(super) async fn own_whole(context: &Context) -> Result<WholeAccount, Refusal> {
+    let found = match context.caller().account {
+        Some(id) => context.site().store().whole_account(id).await?,
+        None => None,
+    };
+    found.ok_or_else(no_own)
+}
+
+fn no_own() -> Refusal {
+    Refusal::not_found("account", "of yours")
 }
 
 pub(super) async fn list(

@@ -78,17 +78,13 @@ struct OwnView {
 }
 
 async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal> {
-    let (account, data) = data::of(&context, account::own(&context).await?.id).await?;
-    let keys = match account.kind {
-        Kind::Service => context.site().store().keys_of(account.id).await?,
-        Kind::Person => Vec::new(),
-    };
+    let own = account::own_whole(&context).await?;
+    let (account, data) = (own.account, own.data);
     let renew_passphrase = match account.kind {
         Kind::Service => false,
         Kind::Person => {
-            let credential = context.site().store().passphrase(account.id).await?;
             let opened = context.site().expect_unsealed()?;
-            passphrase::needs_renewal(&opened, credential.as_ref())
+            passphrase::needs_renewal(&opened, own.setup)
         }
     };
     let session = context.caller().session;
@@ -104,7 +100,7 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
     Ok(Answer::new(OwnView {
         data,
         account: account.into(),
-        keys: keys.into_iter().map(key::KeyView::from).collect(),
+        keys: own.keys.into_iter().map(key::KeyView::from).collect(),
         renew_passphrase,
         session,
         expires: info.map(|info| info.expires),

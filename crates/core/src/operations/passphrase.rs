@@ -12,6 +12,7 @@
 //! therefore reveals nothing about an existing record.
 
 use countersign_crypto::certificate::Certificate;
+use countersign_crypto::passphrase::SetupId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -231,11 +232,8 @@ pub(super) async fn finish<W: Subject>(
 
 /// Whether a record is registered under an older setup than the newest, so that the person's client
 /// should register the same pass phrase again.
-pub(super) fn needs_renewal(
-    opened: &UnsealedKeys,
-    credential: Option<&PassphraseCredential>,
-) -> bool {
-    credential.is_some_and(|credential| credential.setup != opened.setup.id())
+pub(super) fn needs_renewal(opened: &UnsealedKeys, registered: Option<SetupId>) -> bool {
+    registered.is_some_and(|setup| setup != opened.setup.id())
 }
 
 /// A renewal is for the client of the person who logged in. The fresh proof shows that it knows the
@@ -252,7 +250,7 @@ fn check_renewal(
         ));
     }
     let opened = context.site().expect_unsealed()?;
-    match needs_renewal(&opened, before) {
+    match needs_renewal(&opened, before.map(|credential| credential.setup)) {
         true => Ok(()),
         false => Err(Refusal::conflict(
             "the pass phrase is registered under the newest setup already",

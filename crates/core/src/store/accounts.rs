@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::passphrase::SetupId;
 use countersign_proto::name::AccountName;
 
 use super::StoreError;
@@ -39,6 +40,9 @@ pub trait Accounts: Send + Sync {
     /// Returns an account and the data of its person, in one query. The data is empty if none was stored.
     async fn with_data(&self, id: AccountId) -> Result<Option<(Account, PersonData)>, StoreError>;
 
+    /// Returns an account with what belongs to it, in one query.
+    async fn whole_account(&self, id: AccountId) -> Result<Option<WholeAccount>, StoreError>;
+
     /// Returns the pass phrase credential of this account.
     async fn passphrase(
         &self,
@@ -75,6 +79,19 @@ pub trait Accounts: Send + Sync {
 
 /// The maximum number of keys of an account.
 pub const KEYS_PER_ACCOUNT: usize = 64;
+
+/// An account with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeAccount {
+    /// The account.
+    pub account: Account,
+    /// The data of the person; empty if none was stored.
+    pub data: PersonData,
+    /// The OPAQUE server setup under which the pass phrase was registered; `None` without one.
+    pub setup: Option<SetupId>,
+    /// The keys, oldest first: at most [`KEYS_PER_ACCOUNT`].
+    pub keys: Vec<KeyCredential>,
+}
 
 /// An account whose stored form cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,7 @@ use crate::content::Content;
 pub use access_tokens::{
     AccessTokenChange, AccessTokens, CompletedRequest, MAX_COMPLETED_REQUESTS,
 };
-pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT};
+pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT, WholeAccount};
 pub use alarms::{
     AlarmChange, AlarmCounts, AlarmSearch, Alarms, DeliverySearch, MAX_COUNTED_DELIVERIES,
     OldestDelivery, OutboxState, StoredPreferences,

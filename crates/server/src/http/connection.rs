@@ -235,7 +235,9 @@ async fn http<S>(
     let service = service_fn(move |request| {
         let (connection, api, shared) = answering.clone();
         async move {
-            let (reply, running) = answer(request, &connection, &api, &shared).await;
+            // Boxed: the library keeps room for the future of a request as long as the connection lasts.
+            let answering = Box::pin(answer(request, &connection, &api, &shared));
+            let (reply, running) = answering.await;
             let followed = is_http2.then(|| connection.untaken.follow());
             let reply: Response<_> = reply.map(|body| FollowedBody::new(body, followed, running));
             Ok::<_, Infallible>(reply)

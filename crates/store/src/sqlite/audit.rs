@@ -11,10 +11,10 @@ use countersign_core::page::Page;
 use countersign_core::store::{AuditLog, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::peer::SignedAuditHead;
-use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
+use super::readers::Readers;
 use super::reads::{many, one};
 use super::row::{Columns, damaged, signed};
 use super::statement::Many;
@@ -118,7 +118,7 @@ const SIGN: Many = Many {
 };
 
 pub(super) async fn page_of(
-    readers: &SqlitePool,
+    readers: &Readers,
     page: &Page<u64>,
 ) -> Result<Vec<AuditEntry>, StoreError> {
     let query = sqlx::query(entries!("WHERE seq > ? ORDER BY seq LIMIT ?"))
@@ -127,7 +127,7 @@ pub(super) async fn page_of(
     many(readers, query, row).await
 }
 
-pub(super) async fn head(readers: &SqlitePool) -> Result<ChainHead, StoreError> {
+pub(super) async fn head(readers: &Readers) -> Result<ChainHead, StoreError> {
     let query = sqlx::query(entries!("ORDER BY seq DESC LIMIT 1"));
     let last = one(readers, query, row).await?;
     Ok(last.map_or(ChainHead::EMPTY, |entry| ChainHead {

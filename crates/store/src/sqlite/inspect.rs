@@ -6,10 +6,11 @@ use countersign_core::audit::{Broken, ChainHead, verify_chain};
 use countersign_core::page::Page;
 use countersign_core::store::{Setting, StoreError};
 use countersign_core::timestamp::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{ConnectOptions, SqlitePool};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row};
 
 use super::open::{self, LAYOUTS, OpenError};
+use super::readers::Readers;
 use super::{audit, header, settings};
 
 /// The greatest number of reported flaws.
@@ -28,7 +29,7 @@ pub struct Inspection {
     pub broken: Option<Broken>,
     /// The time of the last audit entry.
     pub last_entry: Option<Timestamp>,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl Inspection {
@@ -43,23 +44,19 @@ impl Inspection {
             .filename(file)
             .pragma("query_only", "ON")
             .disable_statement_logging();
-        let readers = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options)
+        let readers = Readers::open(options, 1)
             .await
             .map_err(|error| fault(&error))?;
-        let id: i32 = sqlx::query_scalar("PRAGMA application_id")
-            .fetch_one(&readers)
-            .await
-            .map_err(|error| fault(&error))?;
-        if id != open::APPLICATION_ID {
+        let number = async |text| -> Result<i64, OpenError> {
+            let row = readers.fetch_optional(sqlx::query(text)).await;
+            let number = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+            Ok(number.map_err(|error| fault(&error))?.unwrap_or_default())
+        };
+        if number("PRAGMA application_id").await? != i64::from(open::APPLICATION_ID) {
             let file = file.to_owned();
             return Err(OpenError::NotOurs { file });
         }
-        let layout: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(&readers)
-            .await
-            .map_err(|error| fault(&error))?;
+        let layout = number("SELECT max(version) FROM _sqlx_migrations").await?;
         if layout > LAYOUTS.len() as i64 {
             let file = file.to_owned();
             return Err(OpenError::Newer { file, layout });
@@ -67,9 +64,9 @@ impl Inspection {
         let flaws = flaws(&readers).await.map_err(|error| fault(&error))?;
         let damaged = |error| OpenError::of_store(file, error);
         let end = audit::head(&readers).await.map_err(damaged)?;
-        let pool = &readers;
+        let from = &readers;
         let (head, broken) =
-            verify_chain(end, |page| async move { audit::page_of(pool, &page).await })
+            verify_chain(end, |page| async move { audit::page_of(from, &page).await })
                 .await
                 .map_err(damaged)?;
         let last = Page {
@@ -102,21 +99,23 @@ impl Inspection {
 }
 
 /// The flaws that SQLite finds in the file.
-pub(super) async fn flaws(readers: &SqlitePool) -> Result<Vec<String>, sqlx::Error> {
-    let mut flaws: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)")
-        .fetch_all(readers)
-        .await?;
-    flaws.retain(|flaw| flaw != "ok");
-    let dangling: Vec<(String, Option<i64>, String)> =
-        sqlx::query_as("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")
-            .fetch_all(readers)
-            .await?;
-    flaws.extend(dangling.into_iter().map(|(table, row, parent)| {
-        format!(
-            "row {} of {table} belongs to no row of {parent}",
-            row.unwrap_or_default()
-        )
-    }));
+pub(super) async fn flaws(readers: &Readers) -> Result<Vec<String>, sqlx::Error> {
+    let rows = readers.fetch_all(sqlx::query("PRAGMA integrity_check(20)"));
+    let mut flaws = Vec::new();
+    for row in rows.await? {
+        let flaw: String = row.try_get(0)?;
+        if flaw != "ok" {
+            flaws.push(flaw);
+        }
+    }
+    let dangling = "SELECT \"table\", rowid, parent FROM pragma_foreign_key_check";
+    for row in readers.fetch_all(sqlx::query(dangling)).await? {
+        let (table, number): (String, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        let (number, parent) = (number.unwrap_or_default(), row.try_get::<String, _>(2)?);
+        flaws.push(format!(
+            "row {number} of {table} belongs to no row of {parent}"
+        ));
+    }
     flaws.truncate(MAX_FLAWS);
     Ok(flaws)
 }

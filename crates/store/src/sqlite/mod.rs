@@ -1,7 +1,7 @@
 //! A site in one SQLite file (write-ahead log, every commit synced).
 //!
 //! One task writes: it takes the waiting change sets, writes them in one transaction, syncs once and
-//! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
+//! replies to all callers ([`writer`], [`batch`]). Reads use other connections ([`readers`]) and never wait for the
 //! writer. Each aggregate has a module with its reads and its changes: [`access_tokens`], [`accounts`], [`alarms`],
 //! [`applications`], [`enrolment`] tickets, [`devices`], [`peers`], [`settings`] and the [`audit`] log.
 //! [`clear_data`] holds what an earlier version did not seal.
@@ -21,6 +21,7 @@ mod header;
 mod inspect;
 mod open;
 mod peers;
+mod readers;
 mod reads;
 mod row;
 mod settings;
@@ -33,12 +34,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::store::{ChangeSet, Committed, Observer, Store, StoreCopy, StoreError};
-use sqlx::SqlitePool;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 pub use inspect::Inspection;
 pub use open::OpenError;
+use readers::Readers;
 use writer::Writer;
 
 /// How long a copy waits for another one. The place of a copy whose reader disconnected is free a moment
@@ -50,7 +51,7 @@ const COPY_WAIT: Duration = Duration::from_secs(5);
 /// Only one process may open it at a time. The caller has to ensure this, for example with a lock on the
 /// site's folder.
 pub struct SqliteStore {
-    readers: SqlitePool,
+    readers: Readers,
     writer: Writer,
     file: PathBuf,
     /// Permits one copy at a time, since a copy needs as much disk space as the store.

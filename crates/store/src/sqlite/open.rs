@@ -7,11 +7,10 @@ use countersign_core::audit::ChainHead;
 use countersign_core::store::StoreError;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
+use super::readers::Readers;
 use super::{audit, copy, header};
 
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
@@ -135,7 +134,7 @@ pub enum OpenError {
 
 pub(super) struct Opened {
     pub(super) writer: SqliteConnection,
-    pub(super) readers: SqlitePool,
+    pub(super) readers: Readers,
     pub(super) head: ChainHead,
 }
 
@@ -177,16 +176,11 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         .await
         .map_err(|error| fault(&error))?;
     copy::remove_left_behind(file);
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .min_connections(1)
-        .test_before_acquire(false)
-        .connect_with(
-            options
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .pragma("query_only", "ON"),
-        )
+    let options = options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("query_only", "ON");
+    let readers = Readers::open(options, READERS)
         .await
         .map_err(|error| fault(&error))?;
     let head = audit::head(&readers)

@@ -2,49 +2,65 @@
 
 use countersign_core::id::AccountId;
 use countersign_core::store::StoreError;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
+use sqlx::Sqlite;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 
 use super::open::primary_code;
+use super::readers::Readers;
 use super::row::Columns;
 
-type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+/// A statement that reads.
+pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+/// What reads one row: the readers, or a connection.
+pub(super) trait ReadOne {
+    /// Reads the first row.
+    fn read_one(
+        self,
+        query: Query,
+    ) -> impl Future<Output = Result<Option<SqliteRow>, sqlx::Error>> + Send;
+}
+
+impl ReadOne for &Readers {
+    async fn read_one(self, query: Query) -> Result<Option<SqliteRow>, sqlx::Error> {
+        self.fetch_optional(query).await
+    }
+}
+
+impl ReadOne for &mut SqliteConnection {
+    async fn read_one(self, query: Query) -> Result<Option<SqliteRow>, sqlx::Error> {
+        query.fetch_optional(self).await
+    }
+}
 
 pub(super) async fn one<T>(
-    executor: impl SqliteExecutor<'_>,
+    from: impl ReadOne,
     query: Query,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    let row = query
-        .fetch_optional(executor)
-        .await
-        .map_err(|error| fault(&error))?;
+    let row = from.read_one(query).await.map_err(|error| fault(&error))?;
     row.map(|row| read(&mut Columns::of(&row))).transpose()
 }
 
 pub(super) async fn many<T>(
-    readers: &SqlitePool,
+    readers: &Readers,
     query: Query,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let rows: Vec<SqliteRow> = query
-        .fetch_all(readers)
-        .await
-        .map_err(|error| fault(&error))?;
+    let rows = readers.fetch_all(query).await;
+    let rows = rows.map_err(|error| fault(&error))?;
     rows.iter().map(|row| read(&mut Columns::of(row))).collect()
 }
 
 /// Like [`many`], and leaves out rows that cannot be read: one of them must not stop the work on the
 /// others. `doctor` and `backup verify` name such rows.
 pub(super) async fn readable<T>(
-    readers: &SqlitePool,
+    readers: &Readers,
     query: Query,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let rows: Vec<SqliteRow> = query
-        .fetch_all(readers)
-        .await
-        .map_err(|error| fault(&error))?;
+    let rows = readers.fetch_all(query).await;
+    let rows = rows.map_err(|error| fault(&error))?;
     let read = rows.iter().map(|row| read(&mut Columns::of(row)));
     read.filter(|row| !matches!(row, Err(StoreError::Damaged { .. })))
         .collect()

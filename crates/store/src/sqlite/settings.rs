@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use countersign_core::store::{ScriptProgress, Setting, Settings, StoreError, Thing};
 use countersign_core::timestamp::Timestamp;
-use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
 use super::failure::{Failure, expect, stale};
+use super::readers::Readers;
 use super::reads::one;
 use super::row::{Columns, signed};
 
@@ -23,7 +23,7 @@ impl Settings for SqliteStore {
     }
 }
 
-pub(super) async fn read(readers: &SqlitePool, name: &str) -> Result<Option<Setting>, StoreError> {
+pub(super) async fn read(readers: &Readers, name: &str) -> Result<Option<Setting>, StoreError> {
     let query = sqlx::query("SELECT value, revision FROM setting WHERE name = ?");
     one(readers, query.bind(name.to_owned()), row).await
 }

@@ -35,7 +35,9 @@ pub async fn the_data_of_a_person_is_read_back_with_the_account(under_test: &dyn
     ];
     commit(&*store, changes).await.unwrap();
     let found = store.with_data(maria.id).await.unwrap();
-    assert_eq!(found, Some((maria, data("12"))));
+    assert_eq!(found, Some((maria.clone(), data("12"))));
+    let whole = store.whole_account(maria.id).await.unwrap().unwrap();
+    assert_eq!((whole.account, whole.data), (maria, data("12")));
     let found = store.with_data(bob.id).await.unwrap();
     assert_eq!(found, Some((bob, PersonData::default())));
     assert_eq!(store.with_data(person("eve").id).await.unwrap(), None);

@@ -1,9 +1,11 @@
 //! The contract for changes, one after the other.
 
-use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::accounts::{Account, Kind, PersonData, State};
 use countersign_core::applications::Application;
 use countersign_core::page::Page;
-use countersign_core::store::{Change, ScriptProgress, Setting, StoreError, Thing, Unique};
+use countersign_core::store::{
+    Change, ScriptProgress, Setting, StoreError, Thing, Unique, WholeAccount,
+};
 use countersign_crypto::certificate::Thumbprint;
 
 use super::StoreUnderTest;
@@ -37,7 +39,7 @@ pub async fn what_was_committed_is_read_back(under_test: &dyn StoreUnderTest) {
     );
     assert_eq!(
         store.passphrase_login(&maria.name).await.unwrap(),
-        Some((maria.clone(), credential))
+        Some((maria.clone(), credential.clone()))
     );
     assert_eq!(
         store.delivered_key(maria.id).await.unwrap(),
@@ -45,13 +47,30 @@ pub async fn what_was_committed_is_read_back(under_test: &dyn StoreUnderTest) {
     );
     assert_eq!(
         store.delivered_login(&maria.name).await.unwrap(),
-        Some((maria, delivered))
+        Some((maria.clone(), delivered))
     );
     assert_eq!(
         store.key_login(&second.thumbprint).await.unwrap(),
         Some((mailer.clone(), second.clone()))
     );
-    assert_eq!(store.keys_of(mailer.id).await.unwrap(), [first, second]);
+    let keys = vec![first, second];
+    assert_eq!(store.keys_of(mailer.id).await.unwrap(), keys);
+    for (account, setup, keys) in [
+        (maria, Some(credential.setup), Vec::new()),
+        (mailer, None, keys),
+    ] {
+        let whole = store.whole_account(account.id).await.unwrap();
+        let data = PersonData::default();
+        let expected = WholeAccount {
+            account,
+            data,
+            setup,
+            keys,
+        };
+        assert_eq!(whole, Some(expected));
+    }
+    let unknown = store.whole_account(person("unknown").id).await.unwrap();
+    assert_eq!(unknown, None);
     assert_eq!(store.account_by_name(&name("unknown")).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([9; 32])).await.unwrap(), None);
     assert_eq!(verify(&*store).await, 1);

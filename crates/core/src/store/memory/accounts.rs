@@ -11,7 +11,7 @@ use crate::accounts::{
 };
 use crate::id::AccountId;
 use crate::page::Page;
-use crate::store::{Accounts, DamagedAccount, StoreError, Thing, Unique};
+use crate::store::{Accounts, DamagedAccount, StoreError, Thing, Unique, WholeAccount};
 
 const STALE: StoreError = StoreError::Stale {
     what: Thing::Account,
@@ -272,6 +272,20 @@ impl Accounts for MemoryStore {
             let account = rows.accounts.accounts.get(&id)?;
             let data = rows.accounts.data.get(&id).cloned();
             Some((account.clone(), data.unwrap_or_default()))
+        })
+        .await
+    }
+
+    async fn whole_account(&self, id: AccountId) -> Result<Option<WholeAccount>, StoreError> {
+        self.read(|rows| {
+            let rows = &rows.accounts;
+            let passphrase = rows.passphrases.get(&id);
+            Some(WholeAccount {
+                account: rows.accounts.get(&id)?.clone(),
+                data: rows.data.get(&id).cloned().unwrap_or_default(),
+                setup: passphrase.map(|credential| credential.setup),
+                keys: rows.keys_of(id),
+            })
         })
         .await
     }

@@ -193,11 +193,12 @@ async fn an_account_has_a_limit_on_requests_that_run() {
     let site = TestSite::builder().operations(move || vec![waits(started.clone())]);
     let served = site.limits(limits).serve().await;
     let robot = Program::robot(&served, &["test.wait", "self.show"]).await;
+    let other = Program::robot(&served, &["test.wait"]).await;
     let address = served.server.http_address().unwrap();
     let mut waiting = Vec::new();
-    for _ in 0..2 {
+    for program in [&robot, &other] {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        let request = robot.request("POST", "/wait", &[], "");
+        let request = program.request("POST", "/wait", &[], "");
         socket.write_all(request.as_bytes()).await.unwrap();
         running.recv().await.unwrap();
         waiting.push(socket);

@@ -9,7 +9,7 @@ use countersign_core::accounts::{
 };
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
-use countersign_core::store::{Accounts, DamagedAccount, StoreError};
+use countersign_core::store::{Accounts, DamagedAccount, StoreError, WholeAccount};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 use sqlx::sqlite::SqliteConnection;
@@ -132,6 +132,31 @@ impl Accounts for SqliteStore {
             },
         )
         .await
+    }
+
+    async fn whole_account(&self, id: AccountId) -> Result<Option<WholeAccount>, StoreError> {
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            account_columns!(),
+            ", person_data.document, passphrase.setup, account_key.key, ",
+            key_columns!(),
+            " FROM account \
+             LEFT JOIN person_data ON person_data.account = account.key \
+             LEFT JOIN passphrase ON passphrase.account = account.key \
+             LEFT JOIN account_key ON account_key.account = account.key \
+             WHERE account.id = ? ORDER BY account_key.key"
+        ));
+        // A row for each key, or one.
+        let rows = many(
+            &self.readers,
+            query.bind(id.as_bytes().to_vec()),
+            row::whole_account,
+        );
+        let whole = rows.await?.into_iter().reduce(|mut whole, next| {
+            whole.keys.extend(next.keys);
+            whole
+        });
+        Ok(whole)
     }
 
     async fn passphrase(

@@ -6,7 +6,7 @@ use countersign_core::accounts::{
     PassphraseSuite, PersonData, State,
 };
 use countersign_core::id::AccountId;
-use countersign_core::store::{DamagedAccount, StoreError};
+use countersign_core::store::{DamagedAccount, StoreError, WholeAccount};
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::key_file::DeliveredKey;
@@ -39,6 +39,23 @@ pub(super) fn person_data(columns: &mut Columns<'_>) -> Result<PersonData, Store
                 .map_err(|error| damaged(&format_args!("the data of a person is invalid: {error}")))
         },
     )
+}
+
+/// An account with what belongs to it, with one of its keys or none.
+pub(super) fn whole_account(columns: &mut Columns<'_>) -> Result<WholeAccount, StoreError> {
+    let account = account(columns)?;
+    let data = person_data(columns)?;
+    let setup: Option<Vec<u8>> = columns.take()?;
+    let setup = setup.map(|setup| setup.as_slice().try_into());
+    let setup = setup.transpose().map_err(|error| damaged(&error))?;
+    let has_key = columns.take::<Option<i64>>()?.is_some();
+    let key = has_key.then(|| key(columns, account.id)).transpose()?;
+    Ok(WholeAccount {
+        account,
+        data,
+        setup: setup.map(SetupId::from_bytes),
+        keys: key.into_iter().collect(),
+    })
 }
 
 /// An account of a list. A damaged one is returned with its error, so that the list continues.

@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::page::Page;
 use countersign_core::store::{Applications, DamagedApplication, StoreError};
-use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
-use super::reads::{many, one};
+use super::reads::{ReadOne, many, one};
 use super::row::{Columns, damaged, problem};
 
 pub(super) use write::{ApplicationChange, apply};
@@ -54,11 +53,11 @@ async fn is_damaged_application(
 }
 
 async fn listed(
-    executor: impl SqliteExecutor<'_>,
+    from: impl ReadOne,
     id: &ApplicationId,
 ) -> Result<Option<Result<Application, DamagedApplication>>, StoreError> {
     let query = sqlx::query("SELECT document, id FROM application WHERE id = ?");
-    one(executor, query.bind(id.to_string()), listed_application).await
+    one(from, query.bind(id.to_string()), listed_application).await
 }
 
 fn application(columns: &mut Columns<'_>) -> Result<Application, StoreError> {
