@@ -44,7 +44,7 @@ use api::Api;
 use connection::Connection;
 use peer::Peer;
 
-pub use console::{ConsoleRelay, RelayError};
+pub use console::{ConsoleRelay, RelayError, RelayedSite};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;
