@@ -12,6 +12,7 @@ export const alarms = {
     filterOver: "Vergangene",
     filterAll: "Alle",
     raise: "Alarm auslösen",
+    wasRaised: "Der Alarm ist ausgelöst.",
     test: "Testalarm senden",
     tested: "Ein Testalarm ist unterwegs zu Ihnen.",
     text: "Was geschah",

@@ -12,6 +12,7 @@ export const alarms = {
     filterOver: "Over",
     filterAll: "All",
     raise: "Raise alarm",
+    wasRaised: "Raised the alarm.",
     test: "Send a test alarm",
     tested: "A test alarm is on its way to you.",
     text: "What happened",
