@@ -51,12 +51,14 @@ export function Form({ doing, send, done, button, look = "main", cancel, row = f
     >
       <FormScope.Provider value={scope}>
         {children}
-        <Rest scope={scope} />
-        <div class="buttons">
-          {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
-          <Button look={look} type="submit" busy={doing.busy}>
-            {button}
-          </Button>
+        <div class="send">
+          <Rest scope={scope} />
+          <div class="buttons">
+            {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
+            <Button look={look} type="submit" busy={doing.busy}>
+              {button}
+            </Button>
+          </div>
         </div>
       </FormScope.Provider>
     </form>

@@ -46,7 +46,7 @@ export const alarms = {
     deliveries: "Deliveries",
     deliveriesAbout: "Messages about alarms. The site repeats a failed one for 24 hours.",
     noDeliveries: "No deliveries",
-    noDeliveriesAbout: "Alarms for open connections have none.",
+    noDeliveriesAbout: "An alarm that its recipients got over an open connection needs no message.",
     channel: "Channel",
     channels: { email: "E-mail", text: "Short text" },
     attempts: "Failed attempts",
