@@ -4325,6 +4325,8 @@ export interface Operations {
           /** Why the files of the certificate cannot be used as they are, so that an earlier certificate is in use; shown to admins only. */
           problem?: string | null | undefined;
         } | null | undefined;
+        /** The URL under which browsers reach the HTTP listener; absent if the operator gave none. */
+        public_url?: string | null | undefined;
         /** The address and port of the session listener. */
         session: string | null;
       };

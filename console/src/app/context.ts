@@ -6,6 +6,8 @@ import type { Operation, Result, Site } from "../site/contract";
 export interface Console {
   site: Site;
   me: Result<"self.show">;
+  /** The address of the site's own console; unknown on a relay that does not know the site's HTTP address. */
+  home: string | undefined;
   status: Result<"site.status"> | undefined;
   /** Whether the caller may call an operation, as `operation list` answers. */
   may: (operation: Operation) => boolean;

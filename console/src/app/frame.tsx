@@ -17,6 +17,7 @@ import { SCREENS } from "./screens";
 interface Props {
   site: Site;
   entered: { me: Result<"self.show">; operations: ReadonlySet<Operation> };
+  home: string | undefined;
   connection: Connection;
   refresh: () => void;
   /** Ends the session. `notice` says why, on the login. */
@@ -27,7 +28,7 @@ interface Props {
 const STATUS = 15_000;
 const SAID = 6_000;
 
-export function Frame({ site, entered, connection, refresh, logout }: Props) {
+export function Frame({ site, entered, home, connection, refresh, logout }: Props) {
   const text = useText();
   const place = usePlace();
   const [open, setOpen] = useState(false);
@@ -52,6 +53,7 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
     () => ({
       site,
       me,
+      home,
       status,
       may: (operation) => operations.has(operation),
       say,
@@ -60,7 +62,7 @@ export function Frame({ site, entered, connection, refresh, logout }: Props) {
         refresh();
       },
     }),
-    [site, me, status, operations, read, refresh],
+    [site, me, home, status, operations, read, refresh],
   );
 
   useEffect(() => {

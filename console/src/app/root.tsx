@@ -3,7 +3,7 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { Waiting } from "../parts/states";
 import { Login } from "../screens/login/screen";
 import { UseTicket } from "../screens/login/use-ticket";
-import type { Connection, Operation, Result, Site } from "../site/contract";
+import type { About, Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Frame } from "./frame";
 import { asRefusal } from "./queries";
@@ -28,18 +28,25 @@ async function enter(site: Site): Promise<Entered> {
   };
 }
 
+/** The address of the site's own console. */
+const homeOf = ({ relay }: About): string | undefined =>
+  relay ? relay.http && `${relay.http}/console/` : `${location.origin}${location.pathname}`;
+
 export function Root({ site }: { site: Site }) {
   const text = useText();
   const place = usePlace();
   const [state, set] = useState<State>({ is: "resuming" });
+  const [about, setAbout] = useState<About>({});
   const [connection, setConnection] = useState<Connection>({ state: "open" });
 
   const inside = useCallback(async () => set({ is: "in", entered: await enter(site) }), [site]);
   const outside = useCallback((notice?: string) => set(notice ? { is: "out", notice } : { is: "out" }), []);
 
   useEffect(() => {
-    Promise.all([site.resume(), site.closed()]).then(
-      ([resumed, closed]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
+    const asked = site.about();
+    asked.then(setAbout, () => {});
+    Promise.all([site.resume(), asked]).then(
+      ([resumed, { closed }]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
       (error: unknown) => {
         const { code, message } = asRefusal(error);
         const known = (text.ended as Readonly<Record<string, string>>)[code];
@@ -69,13 +76,14 @@ export function Root({ site }: { site: Site }) {
     );
   }
   if (state.is === "out") {
-    if (place[0] === "ticket") return <UseTicket site={site} notice={state.notice} done={inside} />;
-    return <Login site={site} notice={state.notice} done={inside} />;
+    const outer = { site, about, notice: state.notice, done: inside };
+    return place[0] === "ticket" ? <UseTicket {...outer} /> : <Login {...outer} />;
   }
   return (
     <Frame
       site={site}
       entered={state.entered}
+      home={homeOf(about)}
       connection={connection}
       refresh={() => void inside().catch(() => {})}
       logout={async (notice) => {

@@ -1,12 +1,13 @@
 /** Forms. A failure that names a field is shown at the field, any other next to the button. */
 import type { ComponentChildren } from "preact";
 import { createContext } from "preact";
-import { useContext, useId } from "preact/hooks";
+import { useContext, useEffect, useId, useRef } from "preact/hooks";
 import type { Doing } from "../app/queries";
 import { LOCAL, type Refusal } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Button, type Look } from "./button";
-import { Failed, sentence } from "./states";
+import { Marked } from "./marked";
+import { Failed, hintOf, sentence } from "./states";
 
 interface Scope {
   failure: Refusal | undefined;
@@ -31,7 +32,8 @@ interface FormProps {
 
 export function Form({ doing, send, done, button, look = "main", cancel, row = false, children }: FormProps) {
   const text = useText();
-  const fields = new Set<string>();
+  // It outlives a rendering: fields whose parameters stay the same are not rendered again before `Rest` is.
+  const { current: fields } = useRef(new Set<string>());
   const { failure } = doing;
   const scope = { failure, fields };
   return (
@@ -49,12 +51,14 @@ export function Form({ doing, send, done, button, look = "main", cancel, row = f
     >
       <FormScope.Provider value={scope}>
         {children}
-        <Rest scope={scope} />
-        <div class="buttons">
-          {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
-          <Button look={look} type="submit" busy={doing.busy}>
-            {button}
-          </Button>
+        <div class="send">
+          <Rest scope={scope} />
+          <div class="buttons">
+            {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
+            <Button look={look} type="submit" busy={doing.busy}>
+              {button}
+            </Button>
+          </div>
         </div>
       </FormScope.Provider>
     </form>
@@ -78,7 +82,12 @@ interface FieldProps {
 function Field({ label, field, help, children }: FieldProps) {
   const scope = useContext(FormScope);
   const id = useId();
-  if (field) scope.fields.add(field);
+  const { fields } = scope;
+  useEffect(() => {
+    if (!field) return undefined;
+    fields.add(field);
+    return () => void fields.delete(field);
+  }, [fields, field]);
   const wrong = field !== undefined && scope.failure?.field === field ? scope.failure : undefined;
   const described = [help ? `${id}-help` : "", wrong ? `${id}-wrong` : ""].filter(Boolean).join(" ");
   return (
@@ -96,11 +105,19 @@ function Field({ label, field, help, children }: FieldProps) {
       ) : null}
       {wrong ? (
         <span class="wrong" id={`${id}-wrong`} role="alert" lang={wrong.code === LOCAL ? undefined : "en"}>
-          {sentence(wrong.message)} {wrong.hint ? sentence(wrong.hint) : ""}
+          <Marked>{atField(wrong)}</Marked>
         </span>
       ) : null}
     </div>
   );
+}
+
+/** The words of a failure at its field. The site begins them with the name of the parameter. */
+function atField(failure: Refusal): string {
+  const { message, field } = failure;
+  const words = message.startsWith(`${field}: `) ? message.slice(`${field}: `.length) : message;
+  const hint = hintOf(failure);
+  return hint ? `${sentence(words)} ${hint}` : sentence(words);
 }
 
 interface InputProps {

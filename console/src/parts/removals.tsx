@@ -32,11 +32,11 @@ export function Removals({ target, removals }: { target: string; removals: reado
   if (possible.length === 0) return null;
   return (
     <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
-      <div class="body">
-        <div class="buttons">
-          {possible.map(({ needs, words, title, about, light = false, reasoned = false, act, done }) => (
+      <ul class="removals">
+        {possible.map(({ needs, words, title, about, light = false, reasoned = false, act, done }) => (
+          <li key={needs}>
+            <p>{about}</p>
             <Confirm
-              key={needs}
               target={target}
               typed={!light}
               title={title}
@@ -51,9 +51,9 @@ export function Removals({ target, removals }: { target: string; removals: reado
             >
               {words}
             </Confirm>
-          ))}
-        </div>
-      </div>
+          </li>
+        ))}
+      </ul>
     </Card>
   );
 }

@@ -10,21 +10,27 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   const text = useText();
   const language = useLanguage();
   if (!failure) return null;
+  const own = failure.code === LOCAL;
+  const hint = hintOf(failure);
   const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
   return (
     <p class="failure" role="alert">
       {language === "en" || !known ? null : <>{known} </>}
-      <span lang={failure.code === LOCAL ? language : "en"}>
+      <span lang={own ? language : "en"}>
         <Marked>{sentence(failure.message)}</Marked>
       </span>
-      {failure.hint ? (
-        <span class="hint" lang="en">
-          <Marked>{sentence(failure.hint)}</Marked>
+      {hint ? (
+        <span class="hint" lang={own ? language : "en"}>
+          <Marked>{hint}</Marked>
         </span>
       ) : null}
     </p>
   );
 }
+
+/** What the user can do. The site's hint for a wrong parameter is for programs: it names an operation. */
+export const hintOf = ({ code, hint }: Refusal): string | undefined =>
+  hint && code !== "invalid_params" ? sentence(hint) : undefined;
 
 /** The site's messages begin with a small letter and end without a full stop. */
 export const sentence = (words: string): string => {

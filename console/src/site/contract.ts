@@ -29,6 +29,23 @@ export type Connection =
 /** Why a site accepts no login of a person. */
 export type Closed = "sealed" | "lockdown";
 
+/** What `countersign console`, on the user's own machine, says of its way to the site. */
+export interface Relay {
+  /** The base URL of the site's HTTP listener. Without it the relay takes no tickets. */
+  http?: string;
+}
+
+/** What the server of the page says of the site. */
+export interface About {
+  /** Host and port of the site. */
+  address?: string | undefined;
+  /** Why the site accepts no login now; absent if it accepts logins, and from a relay, which does not know. */
+  closed?: Closed | undefined;
+  /** The site is a temporary one of `countersign dev`, whose link logs in by itself. */
+  dev?: boolean | undefined;
+  relay?: Relay | undefined;
+}
+
 /** A failed operation: the members of the site's failure. */
 export class Refusal extends Error {
   constructor(
@@ -55,10 +72,8 @@ export const mistake = (message: string, field?: string): Refusal =>
   new Refusal(LOCAL, message, undefined, field);
 
 export interface Site {
-  /** Asks the server of the page why the site accepts no login now; `undefined` if it accepts logins. */
-  closed(): Promise<Closed | undefined>;
-  /** Whether the site is a temporary one of `countersign dev`, whose link logs in by itself. */
-  isTemporary(): Promise<boolean>;
+  /** Asks the server of the page about the site. */
+  about(): Promise<About>;
   /** Whether this browser remembers a key of the site, with which its key has to agree. */
   knowsKey(): Promise<boolean>;
   /** Forgets the remembered key, so that the next login accepts any key that the URI of the site pins. */

@@ -6,8 +6,8 @@ export interface Place {
   url: string;
   /** The site's URI, which pins its key. */
   uri: string;
-  /** What an earlier connection learned of the site's key. */
-  known?: string;
+  /** What earlier connections learned of the site's key. */
+  known: string[];
 }
 
 /** The functions of the worker, by name. */

@@ -1,5 +1,5 @@
 /** `site.json`, by which the server of the page names its site. */
-import { Refusal, type Closed } from "./contract";
+import { Refusal, type Closed, type Relay } from "./contract";
 
 export interface Served {
   /** The URI of the site, which pins the site's key. */
@@ -10,6 +10,11 @@ export interface Served {
   closed?: Closed;
   /** The site is a temporary one of `countersign dev`, whose link logs in by itself. */
   dev?: boolean;
+  /** `countersign console` serves the page. */
+  relay?: Relay & {
+    /** What this device knows of the site, as text of the client. */
+    known?: string;
+  };
 }
 
 export async function served(): Promise<Served> {

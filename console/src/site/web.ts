@@ -2,7 +2,7 @@
 import { ClientWorker, type News } from "./client-worker";
 import {
   Refusal,
-  type Closed,
+  type About,
   type Connection,
   type Operation,
   type Params,
@@ -30,14 +30,14 @@ async function begin(hear: (news: News, uri: string, from: ClientWorker) => void
       "this console was built without the client",
       "run `scripts/build-web`, and build the console again",
     );
-  const { uri, session } = await served();
+  const { uri, session, relay } = await served();
   const url = new URL(session, document.baseURI);
   url.hash = "";
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  const known = recall(uri);
+  const known = [relay?.known, recall(uri)].filter((text) => text !== undefined);
   const client: ClientWorker = new ClientWorker((news) => hear(news, uri, client));
   try {
-    await client.ask("connect", { url: url.href, uri, ...(known === undefined ? {} : { known }) });
+    await client.ask("connect", { url: url.href, uri, known });
     return client;
   } catch (error) {
     client.close();
@@ -137,10 +137,6 @@ class WebSite implements Site {
     return this.client;
   }
 
-  async isTemporary(): Promise<boolean> {
-    return (await served()).dev === true;
-  }
-
   async knowsKey(): Promise<boolean> {
     return recall((await served()).uri) !== undefined;
   }
@@ -150,8 +146,10 @@ class WebSite implements Site {
     this.drop()?.close();
   }
 
-  async closed(): Promise<Closed | undefined> {
-    return (await served()).closed;
+  async about(): Promise<About> {
+    const { uri, closed, dev, relay } = await served();
+    const [, address] = /^countersign:\/\/([^#/]+)/.exec(uri) ?? [];
+    return { address, closed, dev, relay };
   }
 
   async login(name: string, passPhrase: string): Promise<void> {

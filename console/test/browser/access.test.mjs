@@ -158,7 +158,7 @@ test("The keyboard alone logs in, creates a person, locks and unlocks them", asy
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Unlock" }).waitFor();
   await page.waitForFunction(() => document.activeElement !== document.body);
-  await tabTo("Unlock");
+  await tabTo("Unlock zoe@local");
   await keyboard.press("Enter");
   await page.getByRole("button", { name: "Pass phrase ticket" }).waitFor();
   await context.close();

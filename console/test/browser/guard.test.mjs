@@ -61,6 +61,16 @@ test("A session ends when its tab was left, and a reload resumes it", async () =
   await context.close();
 });
 
+test("The site ends the session of a tab that stays closed", async () => {
+  await site.call("config.set", { key: "limits.suspension_time_ms", value: 1 });
+  const { page, context } = await openPage(browser);
+  await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);
+  assert.equal((await site.call("session.list")).entries.length, 1);
+  await context.close();
+  await until(async () => (await site.call("session.list")).entries.length === 0);
+  await site.call("config.set", { key: "limits.suspension_time_ms", value: 900_000 });
+});
+
 test("Nothing is on a page that the browser keeps after it was left", async () => {
   const { page, context } = await openPage(browser);
   await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);

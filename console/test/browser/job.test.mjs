@@ -1,16 +1,7 @@
 // The admin's job and the member's, on a real site, in a browser. The tests run in this order and share the site.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import {
-  launch,
-  logIn,
-  openPage,
-  registers,
-  startConsole,
-  startDev,
-  startRelay,
-  startSite,
-} from "./site.mjs";
+import { launch, logIn, openPage, registers, startConsole, startDev, startSite } from "./site.mjs";
 
 const ADMIN = { name: "maria", passPhrase: "correct horse battery staple" };
 const MEMBER = { name: "tom", passPhrase: "a pass phrase of tom's own" };
@@ -111,18 +102,6 @@ test("The link of a temporary site logs in by itself, and does not stay in the a
   assert.deepEqual(faults, []);
   await context.close();
   await dev.stop();
-});
-
-test("The console on the user's own machine logs in, and resumes after a reload", async () => {
-  const relay = await startRelay(site);
-  const { page, context, faults } = await openPage(browser);
-  await logIn(page, relay.url, ADMIN.name, ADMIN.passPhrase);
-  await page.getByText("Logged in as maria@local").waitFor();
-  await page.reload();
-  await page.getByText("Logged in as maria@local").waitFor();
-  assert.deepEqual(faults, []);
-  await context.close();
-  await relay.stop();
 });
 
 test("A person is created, and a mistake in a field is shown at the field", async () => {

@@ -139,14 +139,15 @@ export async function registers(site) {
   return status.includes(" 101 ");
 }
 
-/** Starts `countersign console` for a site. Returns the URL that it prints. */
-export async function startRelay(site) {
-  const child = spawn(PROGRAM, ["console", "--site", site.uri, "--output", "jsonl"], {
+/** Starts `countersign console`. Returns what it prints: `url`, and what it knows of the site. */
+export async function startRelay(words, env = {}) {
+  const child = spawn(PROGRAM, ["console", "--output", "jsonl", ...words], {
     stdio: ["ignore", "pipe", "ignore"],
+    env: { ...process.env, ...env },
   });
-  const url = await line(child.stdout, (text) => JSON.parse(text).url);
+  const shown = await line(child.stdout, (text) => JSON.parse(text));
   return {
-    url,
+    ...shown,
     async stop() {
       child.kill("SIGINT");
       await once(child, "close");

@@ -58,7 +58,7 @@ mod tasks;
 pub use certificate_source::{BadHttpCertificate, HttpTls};
 pub use console_files::{BadConsole, ConsoleFiles};
 pub use countersign_net::proxies::Proxies;
-pub use http::{ConsoleRelay, RelayError};
+pub use http::{ConsoleRelay, RelayError, RelayedSite};
 pub use listeners::{Builder, Server};
 pub use reloader::Reloader;
 pub use start_error::StartError;

@@ -58,6 +58,9 @@ pub struct Limits {
     pub suspended_sessions: usize,
     /// Suspended sessions of one account; one more closes the one that was suspended first.
     pub suspended_sessions_per_account: usize,
+    /// How long a suspended session waits for its client. A client whose network was away or whose machine slept
+    /// resumes within that time; one that went away for good, such as a closed page, leaves its session no longer.
+    pub suspension_time: Duration,
     /// Operations and results of one session that transfer content at a time. Bounds memory: 256 KiB
     /// each.
     pub content_streams: usize,
@@ -109,6 +112,7 @@ impl Default for Limits {
             connections_per_device: 16,
             suspended_sessions: 16_384,
             suspended_sessions_per_account: 1_024,
+            suspension_time: Duration::from_secs(15 * 60),
             content_streams: 64,
             operations_in_flight: 256,
             event_streams: 16_384,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use countersign_core::alarms::PublicUrl;
 use countersign_core::engine::{Endpoints, Site};
 use countersign_core::sessions::CloseReason;
 use countersign_net::listener::{self, Access, Connections};
@@ -46,6 +47,7 @@ pub struct Builder {
     peer_address: PublicAddress,
     proxies: Proxies,
     http_origins: Vec<String>,
+    public_url: Option<PublicUrl>,
     http_tls: HttpTls,
     console: Option<ConsoleFiles>,
     admin_socket: Option<PathBuf>,
@@ -136,6 +138,13 @@ impl Builder {
     #[must_use]
     pub fn http_origins(mut self, origins: Vec<String>) -> Self {
         self.http_origins = origins;
+        self
+    }
+
+    /// Sets the URL under which browsers reach the HTTP listener, for `site status`. Default: none.
+    #[must_use]
+    pub fn public_url(mut self, url: Option<PublicUrl>) -> Self {
+        self.public_url = url;
         self
     }
 
@@ -243,6 +252,7 @@ impl Builder {
                 .map(|uri| uri.to_string()),
             session: session_address,
             http: http_address,
+            public_url: self.public_url,
             http_protection: certificate.as_ref().map(CertificateSource::protection),
             device_listener: device_address,
             enrolment,
@@ -403,6 +413,7 @@ impl Server {
             peer_address: PublicAddress::default(),
             proxies: Proxies::default(),
             http_origins: Vec::new(),
+            public_url: None,
             http_tls: HttpTls::default(),
             console: None,
             admin_socket: None,

@@ -103,9 +103,12 @@ impl Shared {
         let cut: CutHook = Box::new(move |reason| {
             runtime.spawn(async move { shared.close_session(&suspended, reason).await });
         });
+        let limits = self.limits();
         let limits = SuspensionLimits {
-            total: self.limits().suspended_sessions,
-            per_account: self.limits().suspended_sessions_per_account,
+            total: limits.suspended_sessions,
+            per_account: limits.suspended_sessions_per_account,
+            until: clock::now()
+                .plus_millis(u64::try_from(limits.suspension_time.as_millis()).unwrap_or(u64::MAX)),
         };
         match self.site.suspend_session(&info, cut, limits) {
             Suspension::Suspended => {}

@@ -8,6 +8,7 @@ import { Table } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
 import { Exact, Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
+import { Acknowledge, AlarmState } from "./shared";
 
 /** One alarm: what happened, how often, and who was told. */
 export function Alarm({ id }: { id: string }) {
@@ -36,18 +37,7 @@ export function Alarm({ id }: { id: string }) {
               {text.alarms.end}
             </Act>
           ) : null}
-          {alarm?.state === "open" && may("alarm.acknowledge") ? (
-            <Act
-              look="main"
-              act={() => site.call("alarm.acknowledge", { id })}
-              done={() => {
-                say(text.alarms.acknowledged);
-                reading.reload();
-              }}
-            >
-              {text.alarms.acknowledge}
-            </Act>
-          ) : null}
+          {alarm ? <Acknowledge alarm={alarm} look="main" reload={reading.reload} /> : null}
         </>
       }
     >
@@ -59,10 +49,7 @@ export function Alarm({ id }: { id: string }) {
                 <Facts
                   facts={[
                     [text.alarms.severity, <StateTag state={shown.severity} />],
-                    [
-                      text.alarms.state,
-                      <StateTag state={shown.state === "open" ? "unacknowledged" : shown.state} />,
-                    ],
+                    [text.alarms.state, <AlarmState state={shown.state} />],
                     [text.alarms.raisedBy, shown.raised_by],
                     [text.alarms.to, shown.to === "admins" ? text.alarms.admins : shown.to],
                     [text.alarms.count, String(shown.count)],

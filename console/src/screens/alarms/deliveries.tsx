@@ -1,22 +1,24 @@
-import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { to } from "../../app/router";
 import { Act } from "../../parts/button";
-import { Select } from "../../parts/form";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
+import { useStateFilter } from "./shared";
 
 /** Messages about alarms: by e-mail and as short texts. */
 export function Deliveries() {
   const text = useText();
   const { site, say } = useConsole();
-  const [state, setState] = useState<"all" | "waiting" | "sent" | "dead" | "cancelled">("all");
-  const pages = usePages("alarm.deliveries", state === "all" ? {} : { state }, { every: 10_000 });
+  const [params, filter] = useStateFilter(
+    "all",
+    (["waiting", "sent", "dead", "cancelled"] as const).map((state) => [state, text.states[state]]),
+  );
+  const pages = usePages("alarm.deliveries", params, { every: 10_000 });
   return (
     <Page
       title={text.alarms.deliveries}
@@ -24,20 +26,7 @@ export function Deliveries() {
       back={{ href: to("alarms"), words: text.screens.alarms }}
     >
       <section class="card">
-        <div class="filters">
-          <Select
-            label={text.alarms.show}
-            value={state}
-            set={setState}
-            options={[
-              ["all", text.alarms.filterAll],
-              ["waiting", text.states.waiting],
-              ["sent", text.states.sent],
-              ["dead", text.states.dead],
-              ["cancelled", text.states.cancelled],
-            ]}
-          />
-        </div>
+        {filter}
         <List
           caption={text.alarms.deliveries}
           id={({ id }) => id}

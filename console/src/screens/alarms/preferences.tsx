@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { useDoing, useQuery } from "../../app/queries";
+import { useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
-import { Dialog } from "../../parts/dialog";
-import { Check, Form, Input, Select } from "../../parts/form";
+import { FormDialog } from "../../parts/form-dialog";
+import { Check, Input, Select } from "../../parts/form";
 import { Card, Facts } from "../../parts/page";
 import { ProofField } from "../../parts/proof-field";
 import { Shown } from "../../parts/states";
@@ -63,7 +63,7 @@ export function Preferences() {
 
 function Edit({ now, close, done }: { now: Shows; close: () => void; done: () => void }) {
   const text = useText();
-  const { site, say } = useConsole();
+  const { site } = useConsole();
   const [email, setEmail] = useState(now.channels.includes("email"));
   const [short, setShort] = useState(now.channels.includes("text"));
   const [textTo, setTextTo] = useState(now.text_to ?? "");
@@ -72,7 +72,6 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
   const [zone, setZone] = useState(now.time_zone);
   const [language, setLanguage] = useState(now.language);
   const [proof, setProof] = useState("");
-  const doing = useDoing();
   const wanted = [
     ...now.channels.filter((channel) => (channel === "email" ? email : short)),
     ...(["email", "text"] as const).filter(
@@ -82,61 +81,50 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
   const channels = wanted.join() !== now.channels.join();
   const proves = channels || textTo !== (now.text_to ?? "");
   return (
-    <Dialog title={text.preferences.title} close={close}>
-      <Form
-        doing={doing}
-        button={text.common.save}
-        cancel={close}
-        send={async () => {
-          const params: Params<"alarm.preferences"> = { language, time_zone: zone.trim() };
-          if (channels) params.channels = wanted;
-          if (textTo !== (now.text_to ?? "")) params.text_to = textTo.trim();
-          if (from !== (now.quiet_from ?? "") || until !== (now.quiet_to ?? "")) {
-            params.quiet_from = from || "00:00";
-            params.quiet_to = until || params.quiet_from;
-          }
-          if (proves) await site.prove(proof);
-          await site.call("alarm.preferences", params);
-          say(text.common.saved);
-          close();
-          done();
-        }}
-      >
-        <fieldset class="choices">
-          <legend>{text.preferences.channels}</legend>
-          <Check label={text.alarms.channels.email} value={email} set={setEmail} />
-          <Check label={text.alarms.channels.text} value={short} set={setShort} />
-        </fieldset>
-        <Input
-          label={text.preferences.textTo}
-          field="text_to"
-          help={text.preferences.textToHelp}
-          value={textTo}
-          set={setTextTo}
-        />
-        <div class="two">
-          <Input
-            label={text.preferences.quietFrom}
-            field="quiet_from"
-            type="time"
-            value={from}
-            set={setFrom}
-          />
-          <Input label={text.preferences.quietTo} field="quiet_to" type="time" value={until} set={setUntil} />
-        </div>
-        <Input label={text.preferences.zone} field="time_zone" value={zone} set={setZone} />
-        <Select
-          label={text.preferences.language}
-          field="language"
-          value={language}
-          set={setLanguage}
-          options={[
-            ["en", "English"],
-            ["de", "Deutsch"],
-          ]}
-        />
-        {proves ? <ProofField value={proof} set={setProof} /> : null}
-      </Form>
-    </Dialog>
+    <FormDialog
+      title={text.preferences.title}
+      close={close}
+      send={async () => {
+        const params: Params<"alarm.preferences"> = { language, time_zone: zone.trim() };
+        if (channels) params.channels = wanted;
+        if (textTo !== (now.text_to ?? "")) params.text_to = textTo.trim();
+        if (from !== (now.quiet_from ?? "") || until !== (now.quiet_to ?? "")) {
+          params.quiet_from = from || "00:00";
+          params.quiet_to = until || params.quiet_from;
+        }
+        if (proves) await site.prove(proof);
+        await site.call("alarm.preferences", params);
+      }}
+      done={done}
+    >
+      <fieldset class="choices">
+        <legend>{text.preferences.channels}</legend>
+        <Check label={text.alarms.channels.email} value={email} set={setEmail} />
+        <Check label={text.alarms.channels.text} value={short} set={setShort} />
+      </fieldset>
+      <Input
+        label={text.preferences.textTo}
+        field="text_to"
+        help={text.preferences.textToHelp}
+        value={textTo}
+        set={setTextTo}
+      />
+      <div class="two">
+        <Input label={text.preferences.quietFrom} field="quiet_from" type="time" value={from} set={setFrom} />
+        <Input label={text.preferences.quietTo} field="quiet_to" type="time" value={until} set={setUntil} />
+      </div>
+      <Input label={text.preferences.zone} field="time_zone" value={zone} set={setZone} />
+      <Select
+        label={text.preferences.language}
+        field="language"
+        value={language}
+        set={setLanguage}
+        options={[
+          ["en", "English"],
+          ["de", "Deutsch"],
+        ]}
+      />
+      {proves ? <ProofField value={proof} set={setProof} /> : null}
+    </FormDialog>
   );
 }

@@ -3,7 +3,6 @@ import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
-import { Select } from "../../parts/form";
 import { Marked } from "../../parts/marked";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
@@ -15,6 +14,7 @@ import { Alarm } from "./alarm";
 import { Deliveries } from "./deliveries";
 import { Preferences } from "./preferences";
 import { RaiseAlarm } from "./raise-alarm";
+import { Acknowledge, AlarmState, useStateFilter } from "./shared";
 
 export function Alarms({ place }: { place: string[] }) {
   if (place[0] === "deliveries") return <Deliveries />;
@@ -25,9 +25,13 @@ export function Alarms({ place }: { place: string[] }) {
 function AlarmList() {
   const text = useText();
   const { site, may, say } = useConsole();
-  const [state, setState] = useState<"open" | "acknowledged" | "over" | "all">("open");
+  const [params, filter] = useStateFilter("open", [
+    ["open", text.alarms.filterOpen],
+    ["acknowledged", text.alarms.filterAcknowledged],
+    ["over", text.alarms.filterOver],
+  ]);
   const [raising, raise] = useState(false);
-  const pages = usePages("alarm.list", state === "all" ? {} : { state }, {
+  const pages = usePages("alarm.list", params, {
     every: 30_000,
     on: ({ group }) => group === "alarm",
   });
@@ -56,19 +60,7 @@ function AlarmList() {
       }
     >
       <section class="card">
-        <div class="filters">
-          <Select
-            label={text.alarms.show}
-            value={state}
-            set={setState}
-            options={[
-              ["open", text.alarms.filterOpen],
-              ["acknowledged", text.alarms.filterAcknowledged],
-              ["over", text.alarms.filterOver],
-              ["all", text.alarms.filterAll],
-            ]}
-          />
-        </div>
+        {filter}
         <div aria-live="polite">
           <List
             caption={text.screens.alarms}
@@ -86,10 +78,7 @@ function AlarmList() {
                 ),
               },
               { title: text.alarms.severity, cell: ({ severity }) => <StateTag state={severity} /> },
-              {
-                title: text.alarms.state,
-                cell: (alarm) => <StateTag state={alarm.state === "open" ? "unacknowledged" : alarm.state} />,
-              },
+              { title: text.alarms.state, cell: ({ state }) => <AlarmState state={state} /> },
               {
                 title: text.alarms.to,
                 cell: (alarm) => (alarm.to === "admins" ? text.alarms.admins : alarm.to),
@@ -99,20 +88,7 @@ function AlarmList() {
               {
                 title: text.common.actions,
                 is: "end",
-                cell: (alarm) =>
-                  alarm.state === "open" && may("alarm.acknowledge") ? (
-                    <Act
-                      look="quiet"
-                      name={`${text.alarms.acknowledge}: ${alarm.text}`}
-                      act={() => site.call("alarm.acknowledge", { id: alarm.id })}
-                      done={() => {
-                        say(text.alarms.acknowledged);
-                        pages.reload();
-                      }}
-                    >
-                      {text.alarms.acknowledge}
-                    </Act>
-                  ) : null,
+                cell: (alarm) => <Acknowledge alarm={alarm} look="quiet" reload={pages.reload} />,
               },
             ]}
           />

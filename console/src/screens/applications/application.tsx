@@ -2,7 +2,8 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
-import { Act, Button } from "../../parts/button";
+import { Button } from "../../parts/button";
+import { GiveBack } from "../../parts/give-back";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
@@ -12,7 +13,7 @@ import { Exact } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { CanCall } from "./can-call";
-import { EditApplication, RotateKey } from "./edit-application";
+import { EditApplication, RotateKey } from "./application-forms";
 import { parties } from "./parties";
 
 type Shows = Result<"app.show">;
@@ -22,23 +23,13 @@ export function Application({ id }: { id: string }) {
   const reading = useQuery("app.show", { id });
   const [editing, edit] = useState(false);
   const [rotating, rotate] = useState(false);
-  const { site, say } = useConsole();
   return (
     <Page
       title={id}
       back={{ href: to("applications"), words: text.screens.applications }}
       actions={
-        reading.data?.state === "locked" ? (
-          <Act
-            look="main"
-            act={() => site.call("app.unlock", { id })}
-            done={() => {
-              say(text.people.unlocked(id));
-              reading.reload();
-            }}
-          >
-            {text.people.unlock}
-          </Act>
+        reading.data ? (
+          <GiveBack of="app" name={id} state={reading.data.state} reload={reading.reload} />
         ) : null
       }
     >

@@ -11,7 +11,7 @@ import { useText } from "../../text/catalogue";
 import { Application } from "./application";
 import { Broker } from "./broker";
 import { CanCall } from "./can-call";
-import { CreateApplication } from "./create-application";
+import { CreateApplication } from "./application-forms";
 import { parties } from "./parties";
 
 export function Applications({ place }: { place: string[] }) {
@@ -35,7 +35,6 @@ function ApplicationList() {
         ) : null
       }
     >
-      {may("app.ticket") ? <CanCall /> : null}
       <section class="card">
         <List
           caption={text.screens.applications}
@@ -63,6 +62,7 @@ function ApplicationList() {
           ]}
         />
       </section>
+      {may("app.ticket") ? <CanCall /> : null}
       {may("broker.key_list") ? <Broker /> : null}
       {creating ? (
         <CreateApplication close={() => create(false)} done={(id) => go("applications", id)} />

@@ -139,18 +139,24 @@ export function Audit() {
                     },
                   ]}
                 />
-                <div class="more">
-                  <Button look="quiet" off={trail.length === 0} onClick={() => setTrail(trail.slice(0, -1))}>
-                    {text.audit.later}
-                  </Button>
-                  <Button
-                    look="quiet"
-                    off={typeof earlier !== "number"}
-                    onClick={() => typeof earlier === "number" && setTrail([...trail, earlier])}
-                  >
-                    {text.audit.earlier}
-                  </Button>
-                </div>
+                {trail.length > 0 || typeof earlier === "number" ? (
+                  <div class="more">
+                    <Button
+                      look="quiet"
+                      off={trail.length === 0}
+                      onClick={() => setTrail(trail.slice(0, -1))}
+                    >
+                      {text.audit.later}
+                    </Button>
+                    <Button
+                      look="quiet"
+                      off={typeof earlier !== "number"}
+                      onClick={() => typeof earlier === "number" && setTrail([...trail, earlier])}
+                    >
+                      {text.audit.earlier}
+                    </Button>
+                  </div>
+                ) : null}
               </>
             )
           }

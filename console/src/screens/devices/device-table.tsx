@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { useDoing, usePages } from "../../app/queries";
+import { usePages } from "../../app/queries";
 import { to } from "../../app/router";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
-import { Dialog } from "../../parts/dialog";
-import { Form, Input } from "../../parts/form";
+import { FormDialog } from "../../parts/form-dialog";
+import { Input } from "../../parts/form";
 import { Card } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
@@ -111,21 +111,14 @@ function Rename({ device, close, done }: { device: Device; close: () => void; do
   const text = useText();
   const { site } = useConsole();
   const [name, setName] = useState(device.name);
-  const doing = useDoing();
   return (
-    <Dialog title={text.devices.renameTitle(device.name)} close={close}>
-      <Form
-        doing={doing}
-        button={text.common.save}
-        cancel={close}
-        send={() => site.call("device.rename", { id: device.id, name: name.trim() })}
-        done={() => {
-          close();
-          done();
-        }}
-      >
-        <Input label={text.devices.name} field="name" value={name} set={setName} />
-      </Form>
-    </Dialog>
+    <FormDialog
+      title={text.devices.renameTitle(device.name)}
+      close={close}
+      send={() => site.call("device.rename", { id: device.id, name: name.trim() })}
+      done={done}
+    >
+      <Input label={text.devices.name} field="name" value={name} set={setName} />
+    </FormDialog>
   );
 }

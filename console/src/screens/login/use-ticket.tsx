@@ -1,51 +1,48 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { useArrival } from "../../app/arrival";
-import { useDoing } from "../../app/queries";
+import { asRefusal, useDoing } from "../../app/queries";
 import { go, to } from "../../app/router";
-import { Brand } from "../../parts/brand";
 import { Form, Input } from "../../parts/form";
-import { Languages } from "../../parts/languages";
 import { Marked } from "../../parts/marked";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
-import { mistake, type Site } from "../../site/contract";
+import { LOCAL, Refusal, mistake } from "../../site/contract";
 import { useText } from "../../text/catalogue";
-import { RememberedKey } from "./remembered-key";
+import { Outside, takesTickets, type OutsideProps } from "./outside";
 
 /** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
-export function UseTicket({
-  site,
-  notice,
-  done,
-}: {
-  site: Site;
-  /** Why the site accepts no login. */
-  notice: string | undefined;
-  done: () => Promise<void>;
-}) {
+export function UseTicket({ site, about, notice, done }: OutsideProps) {
   const text = useText();
   const [ticket, setTicket] = useState("");
   const [id, setId] = useState("");
   const [passPhrase, setPassPhrase] = useState({ first: "", again: "" });
   const doing = useDoing();
-  useEffect(() => {
-    document.title = `${text.useTicket.title} · Countersign`;
-  }, [text]);
   useArrival(["ticket"], (arrival) => setTicket(arrival.ticket));
+  /** On a relay the site's HTTP listener may be away although its session port is there. */
+  const register = async (): Promise<void> => {
+    try {
+      await site.registerPassPhrase(ticket.trim(), id.trim(), passPhrase.first);
+    } catch (error) {
+      const failure = asRefusal(error);
+      const http = about.relay?.http;
+      if (!http || failure.code !== "unreachable") throw failure;
+      throw new Refusal(LOCAL, text.useTicket.httpAway(http), text.useTicket.httpHint);
+    }
+  };
   return (
-    <div class="alone">
-      <main>
-        <div class="brand">
-          <Brand /> Countersign
-        </div>
-        {notice ? (
-          <p class="note" role="status">
-            <Marked>{notice}</Marked>
-          </p>
-        ) : null}
-        <div>
-          <h1>{text.useTicket.title}</h1>
-          <p class="soft">{text.useTicket.about}</p>
-        </div>
+    <Outside
+      site={site}
+      notice={notice}
+      address={about.address}
+      title={text.useTicket.title}
+      about={text.useTicket.about}
+      failure={doing.failure}
+      other={
+        <p>
+          <a href={to()}>{text.useTicket.back}</a>
+        </p>
+      }
+    >
+      {takesTickets(about) ? (
         <Form
           doing={doing}
           button={doing.busy ? text.useTicket.busy : text.useTicket.button}
@@ -53,7 +50,7 @@ export function UseTicket({
             if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
             if (!id.trim()) throw mistake(text.login.nameMissing, "id");
             checkNewPassPhrase(passPhrase, text);
-            await site.registerPassPhrase(ticket.trim(), id.trim(), passPhrase.first);
+            await register();
             await site.login(id.trim(), passPhrase.first);
             go();
             await done();
@@ -79,12 +76,11 @@ export function UseTicket({
           />
           <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
         </Form>
-        <RememberedKey site={site} failure={doing.failure} />
-        <p>
-          <a href={to()}>{text.useTicket.back}</a>
+      ) : (
+        <p class="note warn">
+          <Marked>{text.useTicket.notHere}</Marked>
         </p>
-      </main>
-      <Languages />
-    </div>
+      )}
+    </Outside>
   );
 }

@@ -100,7 +100,10 @@ function Findings({ site }: { site: Status }) {
   const { may } = useConsole();
   const peers = useQuery("peer.doctor", {}, { when: may("peer.doctor"), every: 60_000 });
   const findings: Finding[] = siteFindings(site, text);
-  for (const found of peers.data?.findings ?? []) {
+  const reported = peers.data?.findings ?? [];
+  // Without a peer it does not matter that the peer server is off.
+  const hasPeers = reported.some(({ zone }) => zone);
+  for (const found of hasPeers ? reported : []) {
     if (!found.cause) continue;
     findings.push({
       mood: "warn",

@@ -71,9 +71,9 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
         <div class="body">
           <Facts
             facts={[
-              [text.contact.emails, emails.length ? <Lines of={emails} /> : ""],
+              [text.contact.fields.emails, emails.length ? <Lines of={emails} /> : ""],
               [
-                text.contact.telephones,
+                text.contact.fields.telephones,
                 telephones.length ? (
                   <Lines
                     of={telephones.map(({ label, number }) => (label ? `${number} (${label})` : number))}
@@ -83,7 +83,7 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
                 ),
               ],
               [text.contact.address, lines.length ? <Lines of={lines as string[]} /> : ""],
-              [text.contact.language, data.language],
+              [text.contact.fields.language, data.language],
               ...pairs.map(([key, value]) => [key, String(value)] as const),
             ]}
           />
@@ -95,13 +95,8 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
           own={own}
           {...(attributes ? { attributes } : {})}
           close={() => setEditing(false)}
-          save={async (changed, proof) => {
-            if (proof) await console.site.prove(proof);
-            await save(changed, console);
-            console.say(text.common.saved);
-            setEditing(false);
-            reload();
-          }}
+          save={(changed) => save(changed, console)}
+          done={reload}
         />
       ) : null}
     </Card>

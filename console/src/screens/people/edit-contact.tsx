@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
-import { useDoing } from "../../app/queries";
-import { Dialog } from "../../parts/dialog";
-import { Form, Input } from "../../parts/form";
+import { useConsole } from "../../app/context";
+import { FormDialog } from "../../parts/form-dialog";
+import { Input } from "../../parts/form";
 import { ProofField } from "../../parts/proof-field";
 import { mistake } from "../../site/contract";
 import { useText, type Text } from "../../text/catalogue";
@@ -27,8 +27,14 @@ interface Props {
   attributes?: Record<string, unknown>;
   own: boolean;
   close: () => void;
-  save: (changed: Changed, proof: string | undefined) => Promise<void>;
+  save: (changed: Changed) => Promise<unknown>;
+  done: () => void;
 }
+
+/** The fields of the address, each with its parameter. */
+const ADDRESS = ["lines", "postal_code", "city", "region", "country"] as const;
+type Key = "emails" | "telephones" | (typeof ADDRESS)[number] | "language" | "attributes";
+type Typed = Record<Key, string>;
 
 const lines = (typed: string): string[] =>
   typed
@@ -36,16 +42,17 @@ const lines = (typed: string): string[] =>
     .map((line) => line.trim())
     .filter(Boolean);
 
-export function EditContact({ data, attributes, own, close, save }: Props) {
+export function EditContact({ data, attributes, own, close, save, done }: Props) {
   const text = useText();
+  const { site } = useConsole();
   const address = data.postal_address;
-  const start = {
+  const start: Typed = {
     emails: (data.emails ?? []).join("\n"),
     telephones: (data.telephones ?? [])
       .map(({ label, number }) => (label ? `${label}: ${number}` : number))
       .join("\n"),
-    street: (address?.lines ?? []).join("\n"),
-    code: address?.postal_code ?? "",
+    lines: (address?.lines ?? []).join("\n"),
+    postal_code: address?.postal_code ?? "",
     city: address?.city ?? "",
     region: address?.region ?? "",
     country: address?.country ?? "",
@@ -56,94 +63,44 @@ export function EditContact({ data, attributes, own, close, save }: Props) {
   };
   const [typed, set] = useState(start);
   const [proof, setProof] = useState("");
-  const doing = useDoing();
-  const change = (key: keyof typeof start) => (value: string) => set({ ...typed, [key]: value });
   const proves = own && typed.emails !== start.emails;
+  /** The field of a key, whose texts have its name. */
+  const field = (key: Key, rows?: number) => {
+    const helps: Readonly<Partial<Record<Key, string>>> = text.contact.helps;
+    return (
+      <Input
+        key={key}
+        label={text.contact.fields[key]}
+        field={(ADDRESS as readonly string[]).includes(key) ? `postal_address.${key}` : key}
+        help={helps[key]}
+        {...(rows === undefined ? {} : { lines: rows })}
+        value={typed[key]}
+        set={(value) => set({ ...typed, [key]: value })}
+      />
+    );
+  };
   return (
-    <Dialog title={text.contact.edit} close={close} wide>
-      <Form
-        doing={doing}
-        button={text.common.save}
-        cancel={close}
-        send={() => save(changes(start, typed, text), proves ? proof : undefined)}
-      >
-        <Input
-          label={text.contact.emails}
-          field="emails"
-          help={text.contact.emailsHelp}
-          lines={2}
-          value={typed.emails}
-          set={change("emails")}
-        />
-        {proves ? <ProofField value={proof} set={setProof} /> : null}
-        <Input
-          label={text.contact.telephones}
-          field="telephones"
-          help={text.contact.telephonesHelp}
-          lines={2}
-          value={typed.telephones}
-          set={change("telephones")}
-        />
-        <Input
-          label={text.contact.street}
-          field="postal_address.lines"
-          lines={2}
-          value={typed.street}
-          set={change("street")}
-        />
-        <div class="two">
-          <Input
-            label={text.contact.code}
-            field="postal_address.postal_code"
-            value={typed.code}
-            set={change("code")}
-          />
-          <Input
-            label={text.contact.city}
-            field="postal_address.city"
-            value={typed.city}
-            set={change("city")}
-          />
-          <Input
-            label={text.contact.region}
-            field="postal_address.region"
-            value={typed.region}
-            set={change("region")}
-          />
-          <Input
-            label={text.contact.country}
-            field="postal_address.country"
-            help={text.contact.countryHelp}
-            value={typed.country}
-            set={change("country")}
-          />
-        </div>
-        <Input
-          label={text.contact.language}
-          field="language"
-          help={text.contact.languageHelp}
-          value={typed.language}
-          set={change("language")}
-        />
-        {attributes ? (
-          <Input
-            label={text.contact.attributes}
-            field="attributes"
-            help={text.contact.attributesHelp}
-            lines={3}
-            value={typed.attributes}
-            set={change("attributes")}
-          />
-        ) : null}
-      </Form>
-    </Dialog>
+    <FormDialog
+      title={text.contact.edit}
+      wide
+      close={close}
+      send={async () => {
+        const changed = changes(start, typed, text);
+        if (proves) await site.prove(proof);
+        await save(changed);
+      }}
+      done={done}
+    >
+      {field("emails", 2)}
+      {proves ? <ProofField value={proof} set={setProof} /> : null}
+      {field("telephones", 2)}
+      {field("lines", 2)}
+      <div class="two">{ADDRESS.slice(1).map((key) => field(key))}</div>
+      {field("language")}
+      {attributes ? field("attributes", 3) : null}
+    </FormDialog>
   );
 }
-
-type Typed = Record<
-  "emails" | "telephones" | "street" | "code" | "city" | "region" | "country" | "language" | "attributes",
-  string
->;
 
 function changes(start: Typed, typed: Typed, text: Text): Changed {
   const changed: Changed = {};
@@ -154,18 +111,12 @@ function changes(start: Typed, typed: Typed, text: Text): Changed {
       return { label: (label ?? "").trim(), number: (number ?? "").trim() };
     });
   }
-  const parts = ["street", "code", "city", "region", "country"] as const;
-  if (parts.some((part) => typed[part] !== start[part])) {
-    const { street, code, city, region, country } = typed;
-    changed.postal_address = parts.every((part) => !typed[part].trim())
+  if (ADDRESS.some((key) => typed[key] !== start[key])) {
+    const { postal_code, city, region, country } = typed;
+    const rest = Object.entries({ postal_code, city, region, country });
+    changed.postal_address = ADDRESS.every((key) => !typed[key].trim())
       ? null
-      : {
-          lines: lines(street),
-          ...(code ? { postal_code: code } : {}),
-          ...(city ? { city } : {}),
-          ...(region ? { region } : {}),
-          ...(country ? { country } : {}),
-        };
+      : { lines: lines(typed.lines), ...Object.fromEntries(rest.filter(([, value]) => value.trim())) };
   }
   if (typed.language !== start.language) changed.language = typed.language.trim() || null;
   if (typed.attributes !== start.attributes) {

@@ -2,10 +2,10 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages, useReading, type Reading } from "../../app/queries";
 import { go, to } from "../../app/router";
-import { Act, Button } from "../../parts/button";
+import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
-import { Dialog } from "../../parts/dialog";
 import { Input } from "../../parts/form";
+import { GiveBack } from "../../parts/give-back";
 import { Page } from "../../parts/page";
 import { Empty, Shown, Waiting } from "../../parts/states";
 import { List, Table, type Column } from "../../parts/table";
@@ -13,8 +13,7 @@ import { StateTag } from "../../parts/tag";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { IssueTicket } from "../devices/issue-ticket";
-import { CreatePerson } from "./create-person";
-import { LoadPerson } from "./load-person";
+import { CreatePerson, LoadPerson } from "./account-forms";
 import { before, normal } from "./prefix";
 
 type Account = Result<"person.list">["entries"][number];
@@ -83,9 +82,7 @@ export function PeopleList() {
         <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
       ) : null}
       {open === "load" ? (
-        <Dialog title={text.people.load} close={() => setOpen(undefined)} wide>
-          <LoadPerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
-        </Dialog>
+        <LoadPerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
       ) : null}
     </Page>
   );
@@ -152,29 +149,7 @@ function useColumns(reload: () => void): Column<Account>[] {
               {text.people.lock}
             </Confirm>
           ) : null}
-          {state === "locked" && may("person.unlock") ? (
-            <Act
-              look="quiet"
-              name={`${text.people.unlock} ${name}`}
-              act={() => site.call("person.unlock", { name })}
-              done={() => {
-                say(text.people.unlocked(name));
-                reload();
-              }}
-            >
-              {text.people.unlock}
-            </Act>
-          ) : null}
-          {state === "disabled" && may("person.enable") ? (
-            <Act
-              look="quiet"
-              name={`${text.people.enable} ${name}`}
-              act={() => site.call("person.enable", { name })}
-              done={reload}
-            >
-              {text.people.enable}
-            </Act>
-          ) : null}
+          <GiveBack of="person" name={name} state={state} look="quiet" reload={reload} />
         </>
       ),
     },

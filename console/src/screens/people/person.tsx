@@ -4,6 +4,7 @@ import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { save } from "../../parts/copy";
+import { GiveBack } from "../../parts/give-back";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
@@ -15,7 +16,7 @@ import { IssueTicket } from "../devices/issue-ticket";
 import { DeviceTable } from "../devices/device-table";
 import { SessionTable } from "../sessions/session-table";
 import { ContactCard } from "./contact-card";
-import { EditAccount } from "./edit-account";
+import { EditAccount } from "./account-forms";
 
 type Shows = Result<"person.show">;
 
@@ -59,7 +60,6 @@ export function Person({ name }: { name: string }) {
 
 function Actions({ person, reload }: { person: Shows; reload: () => void }) {
   const text = useText();
-  const { site, may, say } = useConsole();
   const [ticket, setTicket] = useState<"device" | "passphrase">();
   const { name, state } = person;
   return (
@@ -75,23 +75,7 @@ function Actions({ person, reload }: { person: Shows; reload: () => void }) {
           </Button>
         </>
       ) : null}
-      {state === "locked" && may("person.unlock") ? (
-        <Act
-          look="main"
-          act={() => site.call("person.unlock", { name })}
-          done={() => {
-            say(text.people.unlocked(name));
-            reload();
-          }}
-        >
-          {text.people.unlock}
-        </Act>
-      ) : null}
-      {state === "disabled" && may("person.enable") ? (
-        <Act look="main" act={() => site.call("person.enable", { name })} done={reload}>
-          {text.people.enable}
-        </Act>
-      ) : null}
+      <GiveBack of="person" name={name} state={state} reload={reload} />
     </>
   );
 }
@@ -150,7 +134,7 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
         <EditAccount
           person={person}
           close={() => setEditing(false)}
-          done={(name) => (name === person.name ? reload() : go("people", name))}
+          done={({ name }) => (name === person.name ? reload() : go("people", name))}
         />
       ) : null}
     </Card>

@@ -1,9 +1,7 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { useDoing } from "../../app/queries";
 import { Button } from "../../parts/button";
-import { Dialog } from "../../parts/dialog";
-import { Form } from "../../parts/form";
+import { FormDialog } from "../../parts/form-dialog";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { Card, Facts, Page } from "../../parts/page";
 import { ProofField } from "../../parts/proof-field";
@@ -46,7 +44,6 @@ export function Profile() {
                 [text.people.fullName, me.full_name],
                 [text.people.role, text.roles[me.role]],
                 [text.people.createdAt, <Exact at={me.created} />],
-                [text.profile.sessionEnds, me.expires ? <Exact at={me.expires} /> : ""],
                 [text.people.id, <code>{me.id}</code>],
               ]}
             />
@@ -76,27 +73,24 @@ export function Profile() {
 
 function ChangePassPhrase({ close }: { close: () => void }) {
   const text = useText();
-  const { site, say } = useConsole();
+  const { site } = useConsole();
   const [current, setCurrent] = useState("");
   const [value, set] = useState({ first: "", again: "" });
-  const doing = useDoing();
   return (
-    <Dialog title={text.profile.changePassPhrase} close={close}>
-      <p class="soft">{text.profile.changeAbout}</p>
-      <Form
-        doing={doing}
-        button={doing.busy ? text.login.busy : text.profile.changePassPhrase}
-        cancel={close}
-        send={async () => {
-          checkNewPassPhrase(value, text);
-          await site.changePassPhrase(current, value.first);
-          say(text.profile.changed);
-          close();
-        }}
-      >
-        <ProofField value={current} set={setCurrent} help={false} />
-        <NewPassPhraseFields value={value} set={set} />
-      </Form>
-    </Dialog>
+    <FormDialog
+      title={text.profile.changePassPhrase}
+      about={text.profile.changeAbout}
+      button={text.profile.changePassPhrase}
+      busy={text.login.busy}
+      close={close}
+      send={async () => {
+        checkNewPassPhrase(value, text);
+        await site.changePassPhrase(current, value.first);
+      }}
+      said={() => text.profile.changed}
+    >
+      <ProofField value={current} set={setCurrent} help={false} />
+      <NewPassPhraseFields value={value} set={set} />
+    </FormDialog>
   );
 }

@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
-import { Act, Button } from "../../parts/button";
+import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
+import { GiveBack } from "../../parts/give-back";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Empty, Shown } from "../../parts/states";
@@ -27,7 +28,11 @@ export function Service({ name }: { name: string }) {
     <Page
       title={name}
       back={{ href: to("services"), words: text.screens.services }}
-      actions={reading.data ? <Return service={reading.data} reload={reading.reload} /> : null}
+      actions={
+        reading.data ? (
+          <GiveBack of="service" name={name} state={reading.data.state} reload={reading.reload} />
+        ) : null
+      }
     >
       <Shown reading={reading}>
         {(service) => (
@@ -103,28 +108,6 @@ export function Service({ name }: { name: string }) {
       </Shown>
     </Page>
   );
-}
-
-/** Gives access back. */
-function Return({ service, reload }: { service: Shows; reload: () => void }) {
-  const text = useText();
-  const { site } = useConsole();
-  const { name, state } = service;
-  if (state === "locked") {
-    return (
-      <Act look="main" act={() => site.call("service.unlock", { name })} done={reload}>
-        {text.people.unlock}
-      </Act>
-    );
-  }
-  if (state === "disabled") {
-    return (
-      <Act look="main" act={() => site.call("service.enable", { name })} done={reload}>
-        {text.people.enable}
-      </Act>
-    );
-  }
-  return null;
 }
 
 function Danger({ service, reload }: { service: Shows; reload: () => void }) {

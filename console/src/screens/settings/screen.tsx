@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useDoing, useQuery } from "../../app/queries";
 import { Act, Button } from "../../parts/button";
-import { Dialog } from "../../parts/dialog";
+import { FormDialog } from "../../parts/form-dialog";
 import { Form, Input } from "../../parts/form";
 import { Card, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
@@ -141,31 +141,25 @@ function read(typed: string, before: unknown, wrong: string): unknown {
 
 function Edit({ setting, close, done }: { setting: Setting; close: () => void; done: () => void }) {
   const text = useText();
-  const { site, say } = useConsole();
+  const { site } = useConsole();
   const [value, setValue] = useState(written(setting.value));
-  const doing = useDoing();
   return (
-    <Dialog title={setting.key} close={close}>
-      <Form
-        doing={doing}
-        button={text.common.save}
-        cancel={close}
-        send={async () => {
-          await site.call("config.set", {
-            key: setting.key,
-            value: read(value, setting.value, text.settings.wrong),
-          });
-          say(text.common.saved);
-          close();
-          done();
-        }}
-      >
-        <Input label={text.settings.value} field="value" mono value={value} set={setValue} />
-        {setting.source === "file" || setting.source === "environment" || setting.source === "flag" ? (
-          <p class="note warn">{text.settings.overrides(text.settings.sources[setting.source])}</p>
-        ) : null}
-      </Form>
-    </Dialog>
+    <FormDialog
+      title={setting.key}
+      close={close}
+      send={async () =>
+        site.call("config.set", {
+          key: setting.key,
+          value: read(value, setting.value, text.settings.wrong),
+        })
+      }
+      done={done}
+    >
+      <Input label={text.settings.value} field="value" mono value={value} set={setValue} />
+      {setting.source === "file" || setting.source === "environment" || setting.source === "flag" ? (
+        <p class="note warn">{text.settings.overrides(text.settings.sources[setting.source])}</p>
+      ) : null}
+    </FormDialog>
   );
 }
 

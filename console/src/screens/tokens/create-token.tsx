@@ -21,14 +21,7 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   const [proof, setProof] = useState("");
   const [token, setToken] = useState("");
   const doing = useDoing();
-  const offered = useQuery("operation.list", {});
   const own = !service.trim();
-  const toggle = (name: string, wanted: boolean): void => {
-    const next = new Set(chosen);
-    if (wanted) next.add(name);
-    else next.delete(name);
-    choose(next);
-  };
   if (token) {
     return (
       <Dialog title={text.tokens.create} close={close} wide stays>
@@ -83,27 +76,52 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
           set={setDays}
           options={["1", "7", "30", "90"].map((count) => [count, text.tickets.days(Number(count))] as const)}
         />
-        <fieldset class="choices scroll">
-          <legend>{text.tokens.operations}</legend>
-          {offered.data ? (
-            offered.data.operations.map(({ group, command, summary }) => {
-              const name = `${group}.${command}`;
-              return (
-                <Check
-                  key={name}
-                  label={name}
-                  help={summary}
-                  value={chosen.has(name)}
-                  set={(wanted) => toggle(name, wanted)}
-                />
-              );
-            })
-          ) : (
-            <Waiting words={text.common.reading} />
-          )}
-        </fieldset>
+        <Operations chosen={chosen} choose={choose} />
         {own ? <ProofField value={proof} set={setProof} /> : null}
       </Form>
     </Dialog>
+  );
+}
+
+/** The operations that the token may call, found by words of their names and summaries. */
+function Operations({
+  chosen,
+  choose,
+}: {
+  chosen: ReadonlySet<string>;
+  choose: (chosen: ReadonlySet<string>) => void;
+}) {
+  const text = useText();
+  const [search, setSearch] = useState("");
+  const offered = useQuery("operation.list", {});
+  const words = search.toLowerCase().split(/\s+/);
+  const found = offered.data?.operations
+    .map(({ group, command, summary }) => ({ name: `${group}.${command}`, summary }))
+    .filter(({ name, summary }) => words.every((word) => `${name} ${summary}`.toLowerCase().includes(word)));
+  const toggle = (name: string, wanted: boolean): void => {
+    const next = new Set(chosen);
+    if (wanted) next.add(name);
+    else next.delete(name);
+    choose(next);
+  };
+  return (
+    <fieldset class="choices">
+      <legend>
+        {text.tokens.operations} <span class="soft">{text.tokens.chosen(chosen.size)}</span>
+      </legend>
+      <Input label={text.tokens.search} type="search" value={search} set={setSearch} placeholder="alarm" />
+      <div class="choices scroll">
+        {found?.map(({ name, summary }) => (
+          <Check
+            key={name}
+            label={name}
+            help={summary}
+            value={chosen.has(name)}
+            set={(wanted) => toggle(name, wanted)}
+          />
+        )) ?? <Waiting words={text.common.reading} />}
+        {found?.length === 0 ? <p class="soft">{text.tokens.notFound}</p> : null}
+      </div>
+    </fieldset>
   );
 }

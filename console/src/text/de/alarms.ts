@@ -12,6 +12,7 @@ export const alarms = {
     filterOver: "Vergangene",
     filterAll: "Alle",
     raise: "Alarm auslösen",
+    wasRaised: "Der Alarm ist ausgelöst.",
     test: "Testalarm senden",
     tested: "Ein Testalarm ist unterwegs zu Ihnen.",
     text: "Was geschah",
@@ -45,7 +46,8 @@ export const alarms = {
     deliveries: "Zustellungen",
     deliveriesAbout: "Nachrichten über Alarme. Die Site wiederholt eine fehlgeschlagene 24 Stunden lang.",
     noDeliveries: "Keine Zustellungen",
-    noDeliveriesAbout: "Alarme für offene Verbindungen haben keine.",
+    noDeliveriesAbout:
+      "Ein Alarm, den die Empfänger über eine offene Verbindung erhielten, braucht keine Nachricht.",
     channel: "Kanal",
     channels: { email: "E-Mail", text: "Kurznachricht" },
     attempts: "Fehlversuche",

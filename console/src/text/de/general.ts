@@ -70,8 +70,6 @@ export const general = {
     nameMissing: "Geben Sie Ihren Namen bei der Site ein, zum Beispiel maria.",
     passPhraseMissing: "Geben Sie Ihre Passphrase ein.",
     haveTicket: "Ich habe ein Ticket und möchte meine Passphrase setzen",
-    ticketElsewhere:
-      "Ein Ticket verwenden Sie mit `countersign passphrase set --id NAME` oder in der Konsole der Site selbst.",
     resuming: "Ihre Sitzung wird fortgesetzt …",
     closed: {
       sealed:
@@ -96,6 +94,10 @@ export const general = {
     idHelp: "Der Name, den der Admin Ihnen genannt hat. Der erste Admin wählt ihn selbst.",
     button: "Passphrase setzen und anmelden",
     busy: "Die Passphrase wird gesetzt …",
+    notHere:
+      "Diese Konsole nimmt keine Tickets an, denn sie kennt die HTTP-Adresse der Site nicht. Starten Sie sie mit `countersign console --http URL`, oder verwenden Sie `countersign passphrase set --id NAME`.",
+    httpAway: (url: string) => `Die Site wurde unter ${url} nicht erreicht, wo sie Tickets annimmt`,
+    httpHint: "Fragen Sie den Betreiber nach dieser Adresse, oder verwenden Sie `countersign passphrase set`",
     back: "Zurück zur Anmeldung",
   },
   passPhrase: {

@@ -69,8 +69,6 @@ export const general = {
     nameMissing: "Enter your name at the site, such as maria.",
     passPhraseMissing: "Enter your pass phrase.",
     haveTicket: "I have a ticket and want to set my pass phrase",
-    ticketElsewhere:
-      "To use a ticket, run `countersign passphrase set --id NAME`, or open the site's own console.",
     resuming: "Resuming your session…",
     closed: {
       sealed:
@@ -95,6 +93,10 @@ export const general = {
     idHelp: "The name that the admin gave you. The first admin chooses one.",
     button: "Set pass phrase and log in",
     busy: "Setting the pass phrase…",
+    notHere:
+      "This console takes no tickets, because it does not know the site's HTTP address. Start it with `countersign console --http URL`, or run `countersign passphrase set --id NAME`.",
+    httpAway: (url: string) => `the site was not reached at ${url}, where it takes tickets`,
+    httpHint: "check this address with the site's operator, or use `countersign passphrase set`",
     back: "Back to the login",
   },
   passPhrase: {

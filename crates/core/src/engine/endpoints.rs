@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use countersign_proto::uri::SiteUri;
 
 use super::Site;
+use crate::alarms::PublicUrl;
 
 /// Where clients connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Endpoints {
     pub session: Option<SocketAddr>,
     /// The address of the HTTP listener, with the actual port.
     pub http: Option<SocketAddr>,
+    /// The URL under which browsers reach the HTTP listener, if the operator gave one.
+    pub public_url: Option<PublicUrl>,
     /// The TLS of the HTTP listener; `None` if it has none.
     pub http_protection: Option<HttpProtection>,
     /// The address of the device listener, with the actual port.

@@ -278,8 +278,8 @@ impl Site {
         audited.map(|()| Some(info))
     }
 
-    /// Suspends a session whose connection was lost, until its client resumes it or it expires, if
-    /// `limits` permit. `cut` is called if the session is cut meanwhile. If the account has too
+    /// Suspends a session whose connection was lost, until its client resumes it, the time of `limits`
+    /// ends or it expires, if `limits` permit. `cut` is called if the session is cut meanwhile. If the account has too
     /// many suspended sessions, the one that was suspended first is closed.
     pub fn suspend_session(
         &self,
@@ -324,7 +324,7 @@ impl Site {
             .await
     }
 
-    /// Returns the suspended sessions that have expired, for the caller to close.
+    /// Returns the suspended sessions that have expired or were suspended for too long, for the caller to close.
     #[must_use]
     pub fn expired_sessions(&self, now: Timestamp) -> Vec<SessionInfo> {
         self.sessions().expired(now)

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A session can outlive its connection: when the connection is lost, the session is suspended
-//! until its client resumes it or it expires. The connections of a session are numbered, so that
+//! until its client resumes it, its time for that ends, or it expires. The connections of a session are numbered, so that
 //! the end of an earlier connection does not affect a later one.
 //!
 //! A session is registered before the account is read for the last time, and an account is changed
@@ -60,21 +60,32 @@ struct Registered {
 enum State {
     /// The session has a connection, which the hook closes.
     Open(CutHook),
-    /// The connection was lost. The hook closes the session. The number orders the suspended
-    /// sessions of the account.
-    Suspended(CutHook, u64),
+    /// The connection was lost. The hook closes the session.
+    Suspended(CutHook, Place),
     /// The session was cut. The entry stays until its connection has ended, and the session may do
     /// nothing.
     Closed(CloseReason),
 }
 
-/// The maximum number of suspended sessions.
+/// The place of a suspended session.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Orders the suspended sessions of the account.
+    number: u64,
+    /// When the session ends unless its client has resumed it.
+    until: Timestamp,
+}
+
+/// How many sessions may be suspended, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SuspensionLimits {
     /// For all accounts together.
     pub total: usize,
     /// For one account.
     pub per_account: usize,
+    /// When the session that is suspended now ends unless its client has resumed it. A client that went away for
+    /// good, such as a closed page, leaves its session no longer than that.
+    pub until: Timestamp,
 }
 
 /// The result of suspending a session.
@@ -192,14 +203,17 @@ impl SessionRegistry {
                 false => None,
             };
             all.suspensions += 1;
-            let place = all.suspensions;
+            let place = Place {
+                number: all.suspensions,
+                until: limits.until,
+            };
             if let Some(session) = all.live.get_mut(&id) {
                 session.info.connected = false;
                 session.state = State::Suspended(cut, place);
             }
             all.suspended += 1;
             let own = all.accounts.entry(account).or_default();
-            own.suspended.insert(place, id);
+            own.suspended.insert(place.number, id);
             displaced
         };
         // Called without the lock, because a hook may use the registry.
@@ -219,7 +233,7 @@ impl SessionRegistry {
     ) -> Option<(SessionInfo, Option<CutHook>)> {
         let mut all = self.all();
         let session = all.live.get_mut(&id).filter(|session| session.is_live())?;
-        if now >= session.info.expires || resume.attempt <= session.attempt {
+        if session.is_over(now) || resume.attempt <= session.attempt {
             return None;
         }
         session.info.connection = session.info.connection.checked_add(1)?;
@@ -266,13 +280,13 @@ impl SessionRegistry {
             .is_some()
     }
 
-    /// Returns the suspended sessions that have expired.
+    /// Returns the suspended sessions that have expired, or that were suspended for too long.
     pub(crate) fn expired(&self, now: Timestamp) -> Vec<SessionInfo> {
         let all = self.all();
         let own = all.accounts.values();
         own.flat_map(|own| own.suspended.values())
             .filter_map(|id| all.live.get(id))
-            .filter(|session| now >= session.info.expires)
+            .filter(|session| session.is_over(now))
             .map(|session| session.info.clone())
             .collect()
     }
@@ -463,10 +477,10 @@ impl Sessions {
     }
 
     /// Removes a session that was resumed or closed from the suspended ones.
-    fn no_longer_suspended(&mut self, account: AccountId, place: u64) {
+    fn no_longer_suspended(&mut self, account: AccountId, place: Place) {
         self.suspended -= 1;
         if let Some(own) = self.accounts.get_mut(&account) {
-            own.suspended.remove(&place);
+            own.suspended.remove(&place.number);
         }
     }
 }
@@ -475,6 +489,15 @@ impl Registered {
     /// Returns whether the session is open or suspended.
     const fn is_live(&self) -> bool {
         !matches!(self.state, State::Closed(_))
+    }
+
+    /// Returns whether the time of the session has ended: it expired, or was suspended for too long.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let until = match self.state {
+            State::Suspended(_, place) => place.until.min(self.info.expires),
+            State::Open(_) | State::Closed(_) => self.info.expires,
+        };
+        now >= until
     }
 }
 

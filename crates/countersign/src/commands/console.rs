@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use countersign_core::alarms::PublicUrl;
 use countersign_proto::uri::SiteUri;
-use countersign_server::{ConsoleRelay, RelayError};
+use countersign_server::{ConsoleRelay, RelayError, RelayedSite};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +16,7 @@ use crate::address;
 use crate::embedded_console;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
+use crate::known_sites::KnownSites;
 use crate::output::{say, show_data};
 use crate::profiles::ProfilesFolder;
 
@@ -37,6 +39,15 @@ pub(crate) struct Console {
     profile: Option<String>,
     #[command(flatten)]
     folder: ProfilesFolder,
+    /// URL of the site's HTTP listener, which takes tickets: the part of a link to its console before `/console/`
+    /// [default: what the site of the profile says; without one this console takes no tickets].
+    #[arg(
+        long,
+        env = "COUNTERSIGN_SITE_HTTP",
+        value_name = "URL",
+        value_parser = |url: &str| PublicUrl::try_from(url.trim().to_owned())
+    )]
+    http: Option<PublicUrl>,
     /// Address on this machine; port 0 takes a free port.
     #[arg(
         long,
@@ -64,23 +75,32 @@ pub(crate) fn run(common: &Common, console: &Console) -> Result<(), Failure> {
     }
     let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
     runtime.block_on(async {
-        let site = match (&console.profile, &console.site) {
-            (None, Some(site)) => site.clone(),
+        let mut site = match (&console.profile, &console.site) {
+            (None, Some(uri)) => site_of_uri(uri)?,
             _ => site_of_profile(common, console).await?,
         };
-        let relay =
-            ConsoleRelay::bind(console.listen, files, &site).map_err(|error| refused(&error))?;
+        if console.http.is_some() {
+            site.http.clone_from(&console.http);
+        }
+        let shown = site.clone();
+        let relay = ConsoleRelay::bind(console.listen, files, site);
+        let relay = relay.map_err(|error| refused(&error))?;
         let url = relay.url();
         let mut interrupted = on_signal(SignalKind::interrupt())?;
         let mut terminated = on_signal(SignalKind::terminate())?;
         let data = json!({
             "url": url,
             "address_url": relay.address_url(),
-            "site": site.to_string(),
+            "site": shown.uri.to_string(),
+            "http": shown.http.as_ref().map(PublicUrl::as_str),
         })
         .to_string();
-        let text = format!("The console of {} is at\n\n    {url}\n", site.address());
+        let address = shown.uri.address();
+        let text = format!("The console of {address} is at\n\n    {url}\n");
         show_data(&data, &text, common.format())?;
+        if shown.http.is_none() {
+            say("It takes no tickets, because it does not know the site's HTTP address: give it with --http URL.");
+        }
         say("Ctrl-C ends it.");
         if console.open {
             open(&url);
@@ -96,8 +116,19 @@ pub(crate) fn run(common: &Common, console: &Console) -> Result<(), Failure> {
     })
 }
 
-/// Asks the site of a profile for its URI, over the connection of this device.
-async fn site_of_profile(common: &Common, console: &Console) -> Result<SiteUri, Failure> {
+/// The site of a URI, with what this user's earlier logins have shown of it.
+fn site_of_uri(uri: &SiteUri) -> Result<RelayedSite, Failure> {
+    let known_sites = KnownSites::of_user();
+    let known = known_sites.map(|sites| sites.find(uri.site_key()));
+    Ok(RelayedSite {
+        uri: uri.clone(),
+        known: known.transpose()?.flatten(),
+        http: None,
+    })
+}
+
+/// Asks the site of a profile for its addresses, over the connection of this device.
+async fn site_of_profile(common: &Common, console: &Console) -> Result<RelayedSite, Failure> {
     let variable = std::env::var("COUNTERSIGN_PROFILE").unwrap_or_default();
     let variable = Some(variable.trim()).filter(|name| !name.is_empty());
     let profile = console.profile.as_deref().or(variable);
@@ -114,8 +145,32 @@ async fn site_of_profile(common: &Common, console: &Console) -> Result<SiteUri, 
         )
         .hint("give the URI of the site with --site")
     })?;
-    uri.parse()
-        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+    let uri: SiteUri = uri
+        .parse()
+        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+    Ok(RelayedSite {
+        http: http_of(&status, &uri),
+        known: device.connector.known_site(),
+        uri,
+    })
+}
+
+/// Where the site says that browsers reach its HTTP listener: at its public URL, or, if the site is on this
+/// machine, at the listener itself.
+fn http_of(status: &Value, uri: &SiteUri) -> Option<PublicUrl> {
+    let listen = status.get("listen")?;
+    let text = |key| listen.get(key).and_then(Value::as_str);
+    let local = || {
+        let http = text("http")?;
+        let scheme = listen.get("http_tls").map_or("http", |_| "https");
+        let is_here = |address: &str| {
+            let address = address.parse::<SocketAddr>();
+            address.is_ok_and(|address| address.ip().is_loopback())
+        };
+        (is_here(http) && is_here(&uri.address())).then(|| format!("{scheme}://{http}"))
+    };
+    let url = text("public_url").map(str::to_owned).or_else(local)?;
+    PublicUrl::try_from(url).ok()
 }
 
 fn refused(error: &RelayError) -> Failure {
@@ -124,6 +179,9 @@ fn refused(error: &RelayError) -> Failure {
             .hint("give an address such as 127.0.0.1:0: other machines must not reach the console"),
         RelayError::Listen { .. } => Failure::new(Exit::Failure, "listen", error)
             .hint("choose another port with --listen; port 0 takes a free one"),
+        RelayError::Http { .. } => {
+            Failure::usage(error).hint("give a URL such as https://auth.example.org with --http")
+        }
     }
 }
 

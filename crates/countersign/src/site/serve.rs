@@ -353,6 +353,7 @@ pub(super) async fn start(
         .session(config.listen.session)
         .http(config.listen.http)
         .http_origins(origins)
+        .public_url(config.listen.public_url.clone())
         .console(console)
         .http_tls(http_tls(config)?)
         .device(config.listen.device)

@@ -46,7 +46,7 @@ use connection::Connection;
 use peer::Peer;
 
 pub(crate) use api::KeyedRequests;
-pub use console::{ConsoleRelay, RelayError};
+pub use console::{ConsoleRelay, RelayError, RelayedSite};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;

@@ -54,7 +54,7 @@ pub(super) enum Subprotocol {
 impl Subprotocol {
     const ALL: [Self; 2] = [Self::Session, Self::Registration];
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Session => SESSION_SUBPROTOCOL,
             Self::Registration => CHANNEL_SUBPROTOCOL,

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use countersign_client::{Connector, LoginAs};
+use countersign_core::alarms::PublicUrl;
 use countersign_core::lockdown::LockdownLevel;
 use countersign_crypto::hash::sha256;
 use countersign_proto::uri::SiteUri;
-use countersign_server::{BadConsole, ConsoleFiles, ConsoleRelay, RelayError, Server};
+use countersign_server::{BadConsole, ConsoleFiles, ConsoleRelay, RelayError, RelayedSite, Server};
 use countersign_testkit::harness::{PASSPHRASE, ServedSite};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
@@ -267,9 +268,39 @@ fn files_that_differ_from_their_manifest_are_no_console() {
     assert_eq!(refused, BadConsole::File("main-1.js".to_owned()));
 }
 
+fn bind_at(address: &str, site: RelayedSite) -> Result<ConsoleRelay, RelayError> {
+    ConsoleRelay::bind(address.parse().unwrap(), files(), site)
+}
+
+fn bind(uri: &SiteUri) -> Result<ConsoleRelay, RelayError> {
+    bind_at("127.0.0.1:0", relayed(uri))
+}
+
+/// A site of which only the URI is known.
+fn relayed(uri: &SiteUri) -> RelayedSite {
+    RelayedSite {
+        uri: uri.clone(),
+        known: None,
+        http: None,
+    }
+}
+
 /// A relay to the site, its address and its path.
 async fn relay(uri: &SiteUri) -> (SocketAddr, String) {
-    let relay = ConsoleRelay::bind("127.0.0.1:0".parse().unwrap(), files(), uri).unwrap();
+    serve(bind(uri).unwrap()).await
+}
+
+/// The same, with the base URL of the HTTP listener of the site.
+pub(crate) async fn relay_with(uri: &SiteUri, http: Option<PublicUrl>) -> (SocketAddr, String) {
+    let site = RelayedSite {
+        http,
+        ..relayed(uri)
+    };
+    serve(bind_at("127.0.0.1:0", site).unwrap()).await
+}
+
+/// Serves a relay. Returns its address and its path.
+async fn serve(relay: ConsoleRelay) -> (SocketAddr, String) {
     let url = relay.address_url();
     let (address, path) = url
         .strip_prefix("http://")
@@ -288,7 +319,7 @@ async fn a_session_passes_through_the_relay_on_the_users_machine() {
     assert_eq!(get(address, &path, "").await.body, PAGE);
     let about = get(address, &format!("{path}site.json"), "").await;
     let about: Value = serde_json::from_slice(&about.body).unwrap();
-    let expected = json!({ "uri": served.uri.to_string(), "session": "session" });
+    let expected = json!({ "uri": served.uri.to_string(), "session": "session", "relay": {} });
     assert_eq!(about, expected);
     let url = format!("ws://{address}{path}session");
     let through = bridge_to(url, *served.uri.site_key(), 1024).await;
@@ -345,8 +376,7 @@ async fn the_relay_answers_only_its_own_page() {
 #[tokio::test]
 async fn each_relay_is_an_origin_of_its_own() {
     let served = site().serve().await;
-    let bind = || ConsoleRelay::bind("127.0.0.1:0".parse().unwrap(), files(), &served.uri).unwrap();
-    let (relay, other) = (bind(), bind());
+    let (relay, other) = (bind(&served.uri).unwrap(), bind(&served.uri).unwrap());
     let host_of = |url: String| url.split('/').nth(2).unwrap().to_owned();
     let (host, other) = (host_of(relay.url()), host_of(other.url()));
     assert_ne!(
@@ -374,8 +404,7 @@ async fn each_relay_is_an_origin_of_its_own() {
 #[tokio::test]
 async fn a_relay_listens_on_this_machine_alone_and_says_that_a_site_is_away() {
     let served = site().serve().await;
-    let everywhere = "0.0.0.0:0".parse().unwrap();
-    let refused = ConsoleRelay::bind(everywhere, files(), &served.uri);
+    let refused = bind_at("0.0.0.0:0", relayed(&served.uri));
     assert!(matches!(refused, Err(RelayError::NotLoopback(_))));
     let uri = served.uri.clone();
     served.stop().await;

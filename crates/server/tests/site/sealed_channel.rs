@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use countersign_client::ConnectError;
 use countersign_client::passphrase_ticket::{PassphraseTicketError, set_over};
+use countersign_core::alarms::PublicUrl;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::ClientRegistration;
@@ -24,6 +25,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::console;
 use crate::passphrase_tickets::{ADA, NEW, SOON, Site, cut, passphrase};
 
 impl Site {
@@ -41,8 +43,12 @@ impl Site {
 
 /// The bytes of a WebSocket with the subprotocol.
 async fn dial(address: SocketAddr) -> io::Result<DuplexStream> {
+    dial_at(address, "/session").await
+}
+
+async fn dial_at(address: SocketAddr, path: &str) -> io::Result<DuplexStream> {
     let socket = TcpStream::connect(address).await?;
-    let mut request = format!("ws://{address}/session")
+    let mut request = format!("ws://{address}{path}")
         .into_client_request()
         .unwrap();
     let protocol = HeaderValue::from_static("countersign.registration.1");
@@ -92,8 +98,17 @@ async fn set(
     id: &str,
     text: &str,
 ) -> Result<RegistrationReply, PassphraseTicketError> {
+    set_by(|| dial(address), ticket, id, text).await
+}
+
+async fn set_by<F: Future<Output = io::Result<DuplexStream>>>(
+    dial: impl Fn() -> F,
+    ticket: &EnrolmentTicket,
+    id: &str,
+    text: &str,
+) -> Result<RegistrationReply, PassphraseTicketError> {
     let (id, new) = (id.parse().unwrap(), passphrase(text));
-    let setting = set_over(|| dial(address), "the site", None, ticket, &id, &new);
+    let setting = set_over(dial, "the site", None, ticket, &id, &new);
     timeout(SOON, setting).await.unwrap()
 }
 
@@ -121,6 +136,46 @@ async fn a_page_sets_a_pass_phrase_with_a_ticket_once() {
     let audited = site.audited("passphrase.enrolled").await;
     assert_eq!(audited.len(), 1);
     assert_eq!(audited[0]["channel"], "http");
+}
+
+/// `countersign console` refused every ticket: it passed bytes to the session port alone, and registrations are
+/// taken at the HTTP listener.
+#[tokio::test]
+async fn a_page_sets_a_pass_phrase_through_the_relay_on_the_users_machine() {
+    let site = Site::new().await;
+    let http = PublicUrl::try_from(format!("http://{}", site.http())).unwrap();
+    let (address, path) = console::relay_with(&site.served.uri, Some(http)).await;
+    let path = format!("{path}session");
+    let ticket = site.ticket().await;
+    set_by(|| dial_at(address, &path), &ticket, ADA, NEW)
+        .await
+        .unwrap();
+    assert!(site.logs_in(NEW).await);
+    // The relay adds no origin of its own, and needs none.
+    let audited = site.audited("passphrase.enrolled").await;
+    assert_eq!(audited[0]["channel"], "http");
+}
+
+#[tokio::test]
+async fn a_relay_passes_no_registration_to_what_is_no_site() {
+    let site = Site::new().await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone_address = gone.local_addr().unwrap();
+    drop(gone);
+    let health = format!("{}/api/v1", site.http());
+    for (http, status) in [
+        // Without the address of the site's HTTP listener.
+        (None, "426"),
+        (Some(gone_address.to_string()), "502"),
+        // It has no WebSocket there.
+        (Some(health), "502"),
+    ] {
+        let http = http.map(|http| PublicUrl::try_from(format!("http://{http}")).unwrap());
+        let (address, path) = console::relay_with(&site.served.uri, http).await;
+        let refused = dial_at(address, &format!("{path}session")).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(status), "{refused}");
+    }
 }
 
 // DEV-45

@@ -102,6 +102,9 @@ struct Listen {
     session: Option<String>,
     /// The address and port of the HTTP listener.
     http: Option<String>,
+    /// The URL under which browsers reach the HTTP listener; absent if the operator gave none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
     /// The TLS of the HTTP listener; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     http_tls: Option<HttpTlsView>,
@@ -231,6 +234,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         listen: Listen {
             session: endpoints.session.map(|address| address.to_string()),
             http: endpoints.http.map(|address| address.to_string()),
+            public_url: endpoints.public_url.map(|url| url.as_str().to_owned()),
             http_tls: endpoints
                 .http_protection
                 .and_then(|protection| HttpTlsView::of(site, protection, is_admin)),

@@ -218,6 +218,7 @@ async fn a_suspended_session_is_not_resumed_if_its_option_is_disabled_meanwhile(
         let limits = SuspensionLimits {
             total: 1,
             per_account: 1,
+            until: NOW.plus_seconds(60),
         };
         let suspended = test
             .site

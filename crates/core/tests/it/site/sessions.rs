@@ -117,6 +117,7 @@ async fn lifetimes_have_bounds() {
 const AMPLE: SuspensionLimits = SuspensionLimits {
     total: 100,
     per_account: 100,
+    until: Timestamp::from_millis(i64::MAX),
 };
 
 fn resume(attempt: u64, reason_seen: &Arc<Mutex<Option<CloseReason>>>) -> Resume {
@@ -202,6 +203,36 @@ async fn a_suspended_session_lasts_until_it_expires_or_is_cut() {
     assert!(late.await.unwrap().is_none());
 }
 
+/// A closed tab of the console left its session at the site until the keys expired, by default after
+/// twelve hours. In the last millisecond of its time a suspended session is resumed, and not after it.
+#[tokio::test]
+async fn a_suspended_session_waits_for_its_client_for_the_time_of_the_limit() {
+    let test = TestSite::new().await;
+    let until = NOW.plus_seconds(900);
+    let last = Timestamp::from_millis(until.millis() - 1);
+    let limits = SuspensionLimits { until, ..AMPLE };
+    for (name, at, is_resumed) in [("maria", last, true), ("bob", until, false)] {
+        let session = test.person(name, "member").await;
+        let (info, reason_seen) = (&session.info, Arc::default());
+        assert!(info.expires > until);
+        let suspended = test.site.suspend_session(info, Box::new(|_| {}), limits);
+        assert_eq!(suspended, Suspension::Suspended);
+        let expired = test.site.expired_sessions(at);
+        assert_eq!(expired.is_empty(), is_resumed, "{name}");
+        let resumed = test
+            .site
+            .resume_session(info.id, resume(1, &reason_seen), at);
+        let resumed = resumed.await.unwrap();
+        assert_eq!(resumed.is_some(), is_resumed, "{name}");
+        // A session with a connection has its whole time again.
+        assert_eq!(
+            test.site.expired_sessions(until).is_empty(),
+            is_resumed,
+            "{name}"
+        );
+    }
+}
+
 /// At the limits and one over: only an account's own oldest suspended session makes room.
 #[tokio::test]
 async fn an_account_over_its_suspended_sessions_displaces_its_own_only() {
@@ -221,6 +252,7 @@ async fn an_account_over_its_suspended_sessions_displaces_its_own_only() {
     let limits = SuspensionLimits {
         total: 3,
         per_account: 2,
+        ..AMPLE
     };
     let again = [
         test.session(&account, Proof::Passphrase).await.unwrap(),

@@ -230,6 +230,16 @@ pub(super) static LIMIT_SETTINGS: &[Setting] = &[
         "Suspended sessions of one account. One more ends the one that was suspended first; 0: none."
     ),
     limit!(
+        "suspension_time_ms",
+        0,
+        MAX_MS,
+        "ms",
+        suspension_time,
+        "How long a suspended session can be resumed. A client that went away for good, such as a closed page \
+         of the console, leaves its session no longer.",
+        "Below some 60,000 ms, a session ends with a short failure of its client's network."
+    ),
+    limit!(
         "content_streams",
         1..,
         "streams",

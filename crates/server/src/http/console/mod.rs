@@ -9,6 +9,7 @@
 //! [`ConsoleRelay`] serves the same three on the user's own machine, so that the files come from the
 //! installed program and not from the site.
 
+mod registration;
 mod relay;
 
 use countersign_core::lockdown::Activity;
@@ -17,7 +18,7 @@ use hyper::header::{HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 
-pub use relay::{ConsoleRelay, RelayError};
+pub use relay::{ConsoleRelay, RelayError, RelayedSite};
 
 use super::body::ReplyBody;
 use super::reply::{self, Reply};
@@ -43,6 +44,20 @@ struct ServedSite<'a> {
     /// The site is a temporary one of `countersign dev`, whose link logs in by itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dev: bool,
+    /// `countersign console` serves the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relay: Option<Relayed<'a>>,
+}
+
+/// What `countersign console` tells its page.
+#[derive(Serialize)]
+struct Relayed<'a> {
+    /// The base URL of the site's HTTP listener; without it the relay passes no registration on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<&'a str>,
+    /// What this device knows of the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<String>,
 }
 
 /// Why the site accepts no login of a person.
@@ -116,6 +131,7 @@ fn site(files: &ConsoleFiles, shared: &Shared) -> Reply {
         session: "../session",
         closed,
         dev: files.is_for_dev(),
+        relay: None,
     };
     files.site(served.text()).map(ReplyBody::from)
 }

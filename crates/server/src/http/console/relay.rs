@@ -1,12 +1,13 @@
 //! `countersign console`: serves the files of this program on the user's own machine, and relays the bytes of
-//! sessions to a site.
+//! sessions and registrations to a site.
 //!
 //! ```text
-//! browser --http, WebSocket--> relay --TCP--> session port of the site
-//!    '-------- the session, end to end -----------'
+//! browser --http, WebSocket--> relay --TCP-------> session port of the site
+//!    |                           '----WebSocket--> HTTP listener of the site, if its URL is known
+//!    '--- the session, or the sealed channel of a registration, end to end ---'
 //! ```
 //!
-//! The relay has no key and reads nothing of a session: the page pins the site's key. Three things keep other
+//! The relay has no key and reads nothing of either: the page pins the site's key. Three things keep other
 //! pages apart from its own:
 //!
 //! - Each path begins with a secret, so that a page of another origin cannot name one.
@@ -21,27 +22,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::alarms::PublicUrl;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::listener;
-use countersign_proto::session::SESSION_SUBPROTOCOL;
+use countersign_proto::site_identity::KnownSite;
 use countersign_proto::uri::SiteUri;
 use data_encoding::HEXLOWER;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::on;
+use hyper::upgrade::{OnUpgrade, on};
 use hyper::{Method, Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::super::reply::{self, Reply};
 use super::super::stalled::Stalled;
 use super::super::{FIELDS, HEAD, upgrade};
-use super::{METHODS, SITE, ServedSite, file};
+use super::registration::Registrations;
+use super::{METHODS, Relayed, SITE, ServedSite, file};
 use crate::connection::WebSocketBytes;
 use crate::console_files::ConsoleFiles;
 
@@ -60,6 +64,17 @@ pub struct ConsoleRelay {
     console: Arc<Console>,
 }
 
+/// The site of a relay.
+#[derive(Debug, Clone)]
+pub struct RelayedSite {
+    /// Its URI: where its session port is, and a key that it has or had.
+    pub uri: SiteUri,
+    /// What this device knows of it. The page accepts no other site, and none of its older keys.
+    pub known: Option<KnownSite>,
+    /// The base URL of its HTTP listener, which takes tickets; without it the page takes none.
+    pub http: Option<PublicUrl>,
+}
+
 /// Why a relay cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
@@ -74,6 +89,14 @@ pub enum RelayError {
         /// The error of the operating system.
         cause: io::Error,
     },
+    /// The URL of the site's HTTP listener cannot be used.
+    #[error("{url}: {cause}")]
+    Http {
+        /// The URL.
+        url: String,
+        /// Why.
+        cause: io::Error,
+    },
 }
 
 struct Console {
@@ -84,9 +107,8 @@ struct Console {
     /// The first part of each path: 128 random bits.
     secret: String,
     files: ConsoleFiles,
-    /// Host and port of the site's session listener.
-    site: String,
-    uri: String,
+    site: RelayedSite,
+    registrations: Option<Registrations>,
 }
 
 impl ConsoleRelay {
@@ -97,11 +119,18 @@ impl ConsoleRelay {
     pub fn bind(
         address: SocketAddr,
         files: ConsoleFiles,
-        site: &SiteUri,
+        site: RelayedSite,
     ) -> Result<Self, RelayError> {
         if !address.ip().is_loopback() {
             return Err(RelayError::NotLoopback(address));
         }
+        let registrations = site.http.as_ref().map(|url| {
+            let url_of = |cause| RelayError::Http {
+                url: url.as_str().to_owned(),
+                cause,
+            };
+            Registrations::at(url).map_err(url_of)
+        });
         let failed = |cause| RelayError::Listen { address, cause };
         let listener = listener::listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -112,8 +141,8 @@ impl ConsoleRelay {
             host: format!("c{}.localhost:{}", HEXLOWER.encode(&name), address.port()),
             secret: HEXLOWER.encode(&secret),
             files,
-            site: site.address(),
-            uri: site.to_string(),
+            site,
+            registrations: registrations.transpose()?,
         });
         Ok(Self { listener, console })
     }
@@ -178,7 +207,7 @@ impl Console {
         };
         match (request.method(), name) {
             (&Method::OPTIONS, _) => reply::options(METHODS),
-            (&Method::GET, SESSION) => self.clone().session(request, place).await,
+            (&Method::GET, SESSION) => self.clone().web_socket(request, place).await,
             (&Method::GET | &Method::HEAD, SITE) => self.site(),
             (&Method::GET | &Method::HEAD, name) => file(&self.files, name, request.headers()),
             _ => reply::not_allowed(METHODS),
@@ -206,17 +235,22 @@ impl Console {
     }
 
     fn site(&self) -> Reply {
+        let RelayedSite { uri, known, http } = &self.site;
         let served = ServedSite {
-            uri: &self.uri,
+            uri: &uri.to_string(),
             session: SESSION,
             closed: None,
             dev: false,
+            relay: Some(Relayed {
+                http: http.as_ref().map(PublicUrl::as_str),
+                known: known.and_then(|known| serde_json::to_string(&known).ok()),
+            }),
         };
         self.files.site(served.text()).map(Into::into)
     }
 
     /// Opens a WebSocket whose bytes go to the site.
-    async fn session(
+    async fn web_socket(
         self: Arc<Self>,
         mut request: Request<Incoming>,
         place: Arc<OwnedSemaphorePermit>,
@@ -226,30 +260,37 @@ impl Console {
             Version::HTTP_11 => upgrade::key(request.headers(), &origins),
             _ => Err(upgrade::Refused::NotUpgrade),
         };
-        let accept = match key {
-            Ok((key, upgrade::Subprotocol::Session)) => derive_accept_key(key.as_bytes()),
-            // The session port of the site carries sessions alone.
-            Ok((_, upgrade::Subprotocol::Registration)) => {
-                return upgrade::Refused::NotUpgrade.reply();
-            }
+        let (key, carries) = match key {
+            Ok((key, carries)) => (key.to_owned(), carries),
             Err(refused) => return refused.reply(),
         };
-        let site = match connected(&self.site).await {
+        let site = match (carries, &self.registrations) {
+            (upgrade::Subprotocol::Session, _) => self.session().await,
+            (upgrade::Subprotocol::Registration, Some(registrations)) => {
+                let opened = registrations.open(&key).await;
+                opened.map(|site| AtSite::Registration(Box::new(site)))
+            }
+            (upgrade::Subprotocol::Registration, None) => {
+                return upgrade::Refused::NotUpgrade.reply();
+            }
+        };
+        let site = match site {
             Ok(site) => site,
             Err(error) => {
-                debug!(site = self.site, %error, "the site cannot be reached");
+                let (site, via) = (self.site.uri.address(), carries.name());
+                warn!(%site, via, %error, "the site cannot be reached");
                 return reply::unreachable();
             }
         };
-        let upgrading = on(&mut request);
-        tokio::spawn(async move {
-            match upgrading.await {
-                Ok(browser) => relay(TokioIo::new(browser), site).await,
-                Err(error) => debug!(%error, "a connection did not become a WebSocket"),
-            }
-            drop(place);
-        });
-        reply::web_socket(&accept, SESSION_SUBPROTOCOL)
+        tokio::spawn(relay(on(&mut request), site, place));
+        reply::web_socket(&derive_accept_key(key.as_bytes()), carries.name())
+    }
+
+    async fn session(&self) -> io::Result<AtSite> {
+        let site = TcpStream::connect(self.site.uri.address());
+        let site = tokio::time::timeout(CONNECT_TIMEOUT, site).await??;
+        site.set_nodelay(true)?;
+        Ok(AtSite::Session(site))
     }
 }
 
@@ -260,15 +301,27 @@ fn last(mut reply: Reply) -> Reply {
     reply
 }
 
-async fn connected(site: &str) -> io::Result<TcpStream> {
-    let socket = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(site)).await??;
-    socket.set_nodelay(true)?;
-    Ok(socket)
+/// A connection to the site.
+enum AtSite {
+    /// Takes the bytes of a session.
+    Session(TcpStream),
+    /// Takes the browser's own frames.
+    Registration(Box<reqwest::Upgraded>),
 }
 
-/// Passes bytes on in both directions until one end closes.
-async fn relay(browser: TokioIo<hyper::upgrade::Upgraded>, mut site: TcpStream) {
-    let mut browser = WebSocketBytes::over(browser).await;
-    // An end that is lost is for the page and the site to notice: the session resumes.
-    let _ = tokio::io::copy_bidirectional(&mut browser, &mut site).await;
+/// Passes bytes on in both directions until one end closes. An end that is lost is for the page and the site to
+/// notice: a session resumes, and a registration is repeated.
+async fn relay(upgrading: OnUpgrade, site: AtSite, place: Arc<OwnedSemaphorePermit>) {
+    let mut browser = match upgrading.await {
+        Ok(browser) => TokioIo::new(browser),
+        Err(error) => return debug!(%error, "a connection did not become a WebSocket"),
+    };
+    let _ = match site {
+        AtSite::Session(mut site) => {
+            let mut bytes = WebSocketBytes::over(browser).await;
+            copy_bidirectional(&mut bytes, &mut site).await
+        }
+        AtSite::Registration(mut site) => copy_bidirectional(&mut browser, &mut site).await,
+    };
+    drop(place);
 }

@@ -1,0 +1,45 @@
+import { useConsole } from "../app/context";
+import type { Params } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { Act, type Look } from "./button";
+
+type GivesBack = "person.unlock" | "person.enable" | "service.unlock" | "service.enable" | "app.unlock";
+
+/** Gives a locked or disabled account or application its access back. */
+export function GiveBack({
+  of,
+  name,
+  state,
+  look = "main",
+  reload,
+}: {
+  of: "person" | "service" | "app";
+  name: string;
+  state: string;
+  look?: Look;
+  reload: () => void;
+}) {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  const verb = state === "locked" ? "unlock" : state === "disabled" && of !== "app" ? "enable" : undefined;
+  if (!verb) return null;
+  const operation = `${of}.${verb}` as GivesBack;
+  if (!may(operation)) return null;
+  const [words, done] =
+    verb === "unlock"
+      ? [text.people.unlock, text.people.unlocked(name)]
+      : [text.people.enable, text.people.enabled(name)];
+  return (
+    <Act
+      look={look}
+      name={`${words} ${name}`}
+      act={() => site.call(operation, (of === "app" ? { id: name } : { name }) as Params<GivesBack>)}
+      done={() => {
+        say(done);
+        reload();
+      }}
+    >
+      {words}
+    </Act>
+  );
+}

@@ -1,0 +1,84 @@
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { useQuery } from "../app/queries";
+import type { Result } from "../site/contract";
+import { useText } from "../text/catalogue";
+import { Button } from "./button";
+import { Copy } from "./copy";
+import { Qr } from "./qr";
+import { Time } from "./time";
+
+/** How often the state of a ticket that is on the screen is read, in milliseconds. */
+const WATCH = 1_500;
+
+type Used = Result<"ticket.list">["entries"][number];
+
+interface Props {
+  ticket: { id: string; person: string; uri: string; qr_uri: string; expires: string };
+  /** What is said once the ticket was used. */
+  used: string;
+  whenUsed: () => void;
+  /** The command that asks for the ticket. */
+  command: string;
+  /** The address of the page that asks for the ticket. */
+  page?: string | undefined;
+  /** The user of the ticket needs to know the name of the person. */
+  named?: boolean;
+  /** What is shown of its use. */
+  result?: (entry: Used) => ComponentChildren;
+  close: () => void;
+}
+
+/** Shows a ticket once, as QR code, text and command, while it watches for its use. */
+export function Handover({ ticket, used, whenUsed, command, page, named = false, result, close }: Props) {
+  const text = useText();
+  const list = useQuery("ticket.list", { person: ticket.person, limit: 1000 }, { every: WATCH });
+  const entry = list.data?.entries.find(({ id }) => id === ticket.id);
+  const state = entry?.state ?? "open";
+  useEffect(() => {
+    if (state === "bound") whenUsed();
+  }, [state]);
+  return (
+    <>
+      <p class={`note ${state === "bound" ? "good" : state === "open" ? "" : "warn"}`} role="status">
+        {state === "bound" ? (
+          <strong>{used}</strong>
+        ) : state === "open" ? (
+          <>
+            {text.tickets.waiting} <Time at={ticket.expires} />
+          </>
+        ) : (
+          text.states[state]
+        )}
+      </p>
+      {state === "open" ? (
+        <div class="ticket">
+          <Qr value={ticket.qr_uri} name={text.tickets.qr} />
+          <div>
+            <p>{text.tickets.once}</p>
+            {named ? (
+              <p>
+                {text.tickets.idNeeded} <strong>{ticket.person}</strong>
+              </p>
+            ) : null}
+            <Copy name={text.tickets.ticket} value={ticket.uri} secret />
+            <p class="small soft">{text.tickets.commandAbout}</p>
+            <Copy name={text.tickets.command} value={command} />
+            {page ? (
+              <>
+                <p class="small soft">{text.tickets.pageAbout}</p>
+                <Copy name={text.tickets.page} value={page} />
+              </>
+            ) : null}
+          </div>
+        </div>
+      ) : null}
+      {entry && state === "bound" ? result?.(entry) : null}
+      <div class="buttons">
+        <Button look="main" onClick={close}>
+          {text.common.close}
+        </Button>
+      </div>
+    </>
+  );
+}

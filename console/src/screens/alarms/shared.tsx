@@ -1,0 +1,55 @@
+/** What the list of alarms, an alarm, and the list of messages about them share. */
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { Act, type Look } from "../../parts/button";
+import { Select } from "../../parts/form";
+import { StateTag } from "../../parts/tag";
+import type { Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+type Alarm = Pick<Result<"alarm.list">["entries"][number], "id" | "text" | "state">;
+
+/** The state of an alarm; `open` means something else elsewhere. */
+export function AlarmState({ state }: { state: string }) {
+  return <StateTag state={state === "open" ? "unacknowledged" : state} />;
+}
+
+export function Acknowledge({ alarm, look, reload }: { alarm: Alarm; look: Look; reload: () => void }) {
+  const text = useText();
+  const { site, may, say } = useConsole();
+  if (alarm.state !== "open" || !may("alarm.acknowledge")) return null;
+  return (
+    <Act
+      look={look}
+      name={`${text.alarms.acknowledge}: ${alarm.text}`}
+      act={() => site.call("alarm.acknowledge", { id: alarm.id })}
+      done={() => {
+        say(text.alarms.acknowledged);
+        reload();
+      }}
+    >
+      {text.alarms.acknowledge}
+    </Act>
+  );
+}
+
+/** Chooses one state, or all. Returns the parameters of the operation that lists, and the field. */
+export function useStateFilter<T extends string>(
+  first: T | "all",
+  states: readonly (readonly [T, string])[],
+): [{ state?: T }, ComponentChildren] {
+  const text = useText();
+  const [state, set] = useState<T | "all">(first);
+  return [
+    state === "all" ? {} : { state },
+    <div class="filters">
+      <Select
+        label={text.alarms.show}
+        value={state}
+        set={set}
+        options={[...states, ["all", text.alarms.filterAll]]}
+      />
+    </div>,
+  ];
+}

@@ -1,0 +1,75 @@
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { Brand } from "../../parts/brand";
+import { Languages } from "../../parts/languages";
+import { Marked } from "../../parts/marked";
+import type { About, Refusal, Site } from "../../site/contract";
+import { RememberedKey } from "./remembered-key";
+
+/** What the screens before the login get. */
+export interface OutsideProps {
+  site: Site;
+  about: About;
+  /** Why a session ended, or why the site accepts no login. */
+  notice: string | undefined;
+  /** The login succeeded. */
+  done: () => Promise<void>;
+}
+
+/** Whether the page can use a ticket: a relay needs the site's HTTP address for that. */
+export const takesTickets = ({ relay }: About): boolean => !relay || relay.http !== undefined;
+
+/** A screen before the login: a form, and the way to the other one. */
+export function Outside({
+  site,
+  notice,
+  address,
+  title,
+  about,
+  failure,
+  other,
+  children,
+}: {
+  site: Site;
+  notice: string | undefined;
+  /** The address of the site, which that of the page does not show on a relay. */
+  address: string | undefined;
+  title: string;
+  about: string;
+  /** Why the form failed. */
+  failure: Refusal | undefined;
+  /** What leads elsewhere. */
+  other: ComponentChildren;
+  children: ComponentChildren;
+}) {
+  useEffect(() => {
+    document.title = `${title} · Countersign`;
+  }, [title]);
+  return (
+    <div class="alone">
+      <main>
+        <div class="brand">
+          <Brand />
+          <span>
+            Countersign <small class="break">{address ?? "\u00a0"}</small>
+          </span>
+        </div>
+        {notice ? (
+          <p class="note" role="status">
+            <Marked>{notice}</Marked>
+          </p>
+        ) : null}
+        <div>
+          <h1>{title}</h1>
+          <p class="soft">{about}</p>
+        </div>
+        <div>
+          {children}
+          <RememberedKey site={site} failure={failure} />
+        </div>
+        {other}
+      </main>
+      <Languages />
+    </div>
+  );
+}

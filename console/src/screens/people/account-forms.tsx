@@ -1,0 +1,133 @@
+import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
+import { FormDialog } from "../../parts/form-dialog";
+import { FileText } from "../../parts/file-text";
+import { Input, Select } from "../../parts/form";
+import type { Params, Result } from "../../site/contract";
+import { useText } from "../../text/catalogue";
+
+interface Props {
+  close: () => void;
+  done: (made: { name: string }) => void;
+}
+
+type Role = Params<"person.create">["role"] & string;
+
+function RoleField({ value, set }: { value: Role; set: (role: Role) => void }) {
+  const text = useText();
+  return (
+    <Select
+      label={text.people.role}
+      field="role"
+      value={value}
+      set={set}
+      options={[
+        ["member", text.roles.member],
+        ["admin", text.roles.admin],
+      ]}
+    />
+  );
+}
+
+export function CreatePerson({ close, done }: Props) {
+  const text = useText();
+  const { site } = useConsole();
+  const [name, setName] = useState("");
+  const [fullName, setFullName] = useState("");
+  const [email, setEmail] = useState("");
+  const [role, setRole] = useState<Role>("member");
+  return (
+    <FormDialog
+      title={text.people.create}
+      about={text.people.createAbout}
+      button={text.people.create}
+      close={close}
+      send={() =>
+        site.call("person.create", {
+          name: name.trim(),
+          role,
+          ...(fullName ? { full_name: fullName } : {}),
+          ...(email ? { email } : {}),
+        })
+      }
+      said={(made) => text.people.created(made.name)}
+      done={done}
+    >
+      <Input label={text.people.name} field="name" help={text.people.nameHelp} value={name} set={setName} />
+      <Input label={text.people.fullName} field="full_name" value={fullName} set={setFullName} />
+      <Input
+        label={text.people.email}
+        field="email"
+        type="email"
+        help={text.people.emailHelp}
+        value={email}
+        set={setEmail}
+      />
+      <RoleField value={role} set={setRole} />
+    </FormDialog>
+  );
+}
+
+/** Changes name, display name and role. Sends only what changed, since a new name or role cuts sessions. */
+export function EditAccount({ person, close, done }: Props & { person: Result<"person.show"> }) {
+  const text = useText();
+  const { site } = useConsole();
+  const [name, setName] = useState(person.name);
+  const [fullName, setFullName] = useState(person.full_name);
+  const [role, setRole] = useState<Role>(person.role === "admin" ? "admin" : "member");
+  const cuts = name.trim() !== person.name || role !== person.role;
+  return (
+    <FormDialog
+      title={text.people.editTitle(person.name)}
+      close={close}
+      send={() =>
+        site.call("person.update", {
+          name: person.name,
+          ...(name.trim() === person.name ? {} : { new_name: name.trim() }),
+          ...(fullName === person.full_name ? {} : { full_name: fullName }),
+          ...(role === person.role ? {} : { role }),
+        })
+      }
+      done={done}
+    >
+      <Input
+        label={text.people.name}
+        field="new_name"
+        help={text.people.nameHelp}
+        value={name}
+        set={setName}
+      />
+      <Input label={text.people.fullName} field="full_name" value={fullName} set={setFullName} />
+      <RoleField value={role} set={setRole} />
+      {cuts ? <p class="note warn">{text.people.cutsSessions}</p> : null}
+    </FormDialog>
+  );
+}
+
+/** Loads a person from a dump. */
+export function LoadPerson({ close, done }: Props) {
+  const text = useText();
+  const { site } = useConsole();
+  const [dump, setDump] = useState("");
+  return (
+    <FormDialog
+      title={text.people.load}
+      about={text.people.loadAbout}
+      button={text.people.load}
+      wide
+      close={close}
+      send={() => site.call("person.load", { dump })}
+      said={(made) => text.people.created(made.name)}
+      done={done}
+    >
+      <FileText
+        file={text.people.dumpFile}
+        label={text.people.dump}
+        field="dump"
+        lines={8}
+        value={dump}
+        set={setDump}
+      />
+    </FormDialog>
+  );
+}
