@@ -1,9 +1,11 @@
+// The module's classes can be disposed of.
+/// <reference lib="esnext.disposable" />
 import type { Content, Reply as AnyReply, Session as AnySession, Site as AnySite } from './dist/countersign.js';
 import type { Operations } from './operations.js';
 
 export type { Content, CountersignError } from './dist/countersign.js';
-export type { Operations } from './operations.js';
 export type { paths, Problem } from './paths.js';
+export * from './operations.js';
 
 /** The name of an operation, such as `self.show`. */
 export type Operation = keyof Operations;
@@ -68,5 +70,8 @@ export function contentOf(
   source: Uint8Array | Blob | ReadableStream<Uint8Array> | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): () => Promise<Uint8Array | undefined>;
 
-/** The pieces of the content of a result. They are complete when the loop ends without an exception. */
-export function piecesOf(content: Content): AsyncGenerator<Uint8Array, void, void>;
+/**
+ * The pieces of the content of a result, none if it has no content. They are complete when the loop ends without an
+ * exception.
+ */
+export function piecesOf(content: Content | undefined): AsyncGenerator<Uint8Array, void, void>;

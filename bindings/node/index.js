@@ -2,6 +2,8 @@
 
 import init, { Site } from './dist/countersign.js';
 
+export { READS } from './operations.js';
+
 const isNode = typeof process === 'object' && process.versions?.node !== undefined;
 
 let loading;
@@ -70,9 +72,11 @@ async function* ofReader(reader) {
 }
 
 /**
- * The pieces of the content of a result. They are complete when the loop ends without an exception.
+ * The pieces of the content of a result, none if it has no content. They are complete when the loop ends without an
+ * exception.
  */
 export async function* piecesOf(content) {
+  if (content === undefined) return;
   try {
     for (let piece = await content.next(); piece !== undefined; piece = await content.next()) {
       yield piece;

@@ -3109,6 +3109,8 @@ export interface Operations {
       after?: string | null | undefined;
       /** The maximum number of entries: 1 to 1000, default 100. */
       limit?: number | null | undefined;
+      /** Only accounts whose name, email address or display name begins with this text, or a word of the display name after a space or hyphen. Upper and lower case count as equal. */
+      search?: string | null | undefined;
     };
     result: {
       /** The accounts on this page that cannot be read; absent when there are none. */
@@ -3767,6 +3769,8 @@ export interface Operations {
       after?: string | null | undefined;
       /** The maximum number of entries: 1 to 1000, default 100. */
       limit?: number | null | undefined;
+      /** Only accounts whose name, email address or display name begins with this text, or a word of the display name after a space or hyphen. Upper and lower case count as equal. */
+      search?: string | null | undefined;
     };
     result: {
       /** The accounts on this page that cannot be read; absent when there are none. */
@@ -4037,6 +4041,23 @@ export interface Operations {
       web_origins: string[];
       /** The zone of account names that are given without one. Fixed when the site is created. */
       zone: string;
+  /** Checks the site, and says what to do about each problem. */
+  "site.doctor": {
+    params: Record<string, never>;
+    result: {
+      /** The checks. */
+      checks: {
+        /** The name of the check. */
+        check: string;
+        /** What to do, with operations as `group command` between backticks; empty if there is no problem. */
+        hint?: string | null | undefined;
+        /** What was found. */
+        message: string;
+        /** Whether there is no problem. */
+        ok: boolean;
+      }[];
+      /** How many checks found a problem. */
+      problems: number;
     };
   };
   /** Lists the site's key events: its keys since its creation. */
@@ -4514,3 +4535,6 @@ export interface Operations {
     result: Record<string, unknown>;
   };
 }
+
+/** The operations that only read, so that a program may repeat them after a lost connection. */
+export declare const READS: readonly (keyof Operations)[];

@@ -1,7 +1,6 @@
-// Compiled by `npm test`, not run: the types accept correct programs and refuse wrong ones.
+// Compiled by types.test.mjs, not run.
 import createClient from 'openapi-fetch';
-import { connect } from '../index.js';
-import type { paths, Params, Problem, Result } from '../index.js';
+import type { paths, Problem, Result } from '../index.js';
 
 const api = createClient<paths>({ baseUrl: 'https://site.example/api/v1' });
 
@@ -44,19 +43,4 @@ export async function rest(): Promise<void> {
 
   const log = await api.GET('/audit/export', { parseAs: 'blob' });
   if (log.data) same<typeof log.data, Blob>(true);
-}
-
-export async function session(): Promise<void> {
-  const site = await connect('wss://site.example/session', 'countersign://site.example:4747#AbCd…');
-  const session = await site.login('maria', 'correct horse battery staple');
-  const me = await session.call('self show');
-  same<typeof me, Result<'self.show'>>(true);
-  await session.call('person.show', { name: 'maria' });
-  // @ts-expect-error No such operation.
-  await session.call('self shown');
-  // @ts-expect-error The operation has a parameter that is needed.
-  await session.call('person show');
-  // @ts-expect-error No such parameter.
-  const params: Params<'person show'> = { nam: 'maria' };
-  console.log(params);
 }

@@ -18,6 +18,8 @@ export interface Renewal {
 export interface Reading<T> {
   /** The newest answer. While other parameters are read it is the previous one, so that nothing flickers. */
   data: T | undefined;
+  /** Whether `data` and `failure` are of the present parameters. */
+  isCurrent: boolean;
   failure: Refusal | undefined;
   reload: () => void;
 }
@@ -78,7 +80,7 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
     };
   }, [site, run, renewal.every, when]);
 
-  return { data: state.data, failure: state.failure, reload };
+  return { data: state.data, isCurrent: state.key === key, failure: state.failure, reload };
 }
 
 /** Calls an operation that only reads. */
@@ -102,6 +104,8 @@ export interface Pages<T> {
   entries: readonly T[] | undefined;
   /** Whether there are further entries. */
   more: boolean;
+  /** Whether the entries are of the present parameters. */
+  isCurrent: boolean;
   showMore: () => void;
   failure: Refusal | undefined;
   reload: () => void;
@@ -142,6 +146,7 @@ export function usePages<N extends Listing>(
   return {
     entries: reading.data?.entries,
     more: reading.data?.more ?? false,
+    isCurrent: reading.isCurrent,
     showMore: () => setCount({ key, pages: pages + 1 }),
     failure: reading.failure,
     reload,

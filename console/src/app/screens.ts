@@ -6,6 +6,7 @@ import { Audit } from "../screens/audit/screen";
 import { Devices } from "../screens/devices/screen";
 import { Keys } from "../screens/keys/screen";
 import { Lockdown } from "../screens/lockdown/screen";
+import { Messages } from "../screens/messages/screen";
 import { Options } from "../screens/options/screen";
 import { Overview } from "../screens/overview/screen";
 import { Peers } from "../screens/peers/screen";
@@ -42,5 +43,6 @@ export const SCREENS: readonly Screen[] = [
   { path: "lockdown", title: "lockdown", group: "protection", needs: "lockdown.status", component: Lockdown },
   { path: "audit", title: "audit", group: "protection", needs: "audit.list", component: Audit },
   { path: "settings", title: "settings", group: "protection", needs: "config.list", component: Settings },
+  { path: "messages", title: "messages", group: "self", needs: "peer.inbox", component: Messages },
   { path: "profile", title: "profile", group: "self", needs: "self.show", component: Profile },
 ];

@@ -1,4 +1,5 @@
 /** The product's `Site`: the client in WebAssembly, in a worker, over a WebSocket of the server of this page. */
+import { READS } from "../../../bindings/node/operations";
 import { ClientWorker, type News } from "./client-worker";
 import {
   Refusal,
@@ -15,8 +16,8 @@ import { arrive, leave } from "./resumption";
 import { served } from "./served";
 import { Subscribers } from "./subscribers";
 
-/** Operations that only read: they are repeated when the connection was lost under them. */
-const READS = /\.(list|show|status|doctor|deliveries|key_events|key_slots)$/;
+/** They are repeated when the connection was lost under them. */
+const REPEATED: ReadonlySet<Operation> = new Set(READS);
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
@@ -173,7 +174,7 @@ class WebSite implements Site {
       try {
         return (await this.opened().ask("call", operation, params)) as Result<N>;
       } catch (error) {
-        if (!(error instanceof Refusal) || error.code !== "lost" || !READS.test(operation)) throw error;
+        if (!(error instanceof Refusal) || error.code !== "lost" || !REPEATED.has(operation)) throw error;
         if (this.state.state === "ended") throw error;
         if (this.state.state === "lost") await new Promise<void>((resolve) => this.reopened.add(resolve));
       }

@@ -59,8 +59,10 @@ function keep(): void {
 
 function begin(begun: Session): null {
   session = begun;
-  begun.onEvent(({ group, event, data }) => tell({ is: "event", group, event, data }));
-  void begun.ended().then((reason) => {
+  begun.onEvent(({ group, event, data }: { group: string; event: string; data: unknown }) =>
+    tell({ is: "event", group, event, data }),
+  );
+  void begun.ended().then((reason: string) => {
     if (session !== begun) return;
     session = undefined;
     told = "";

@@ -53,6 +53,7 @@ const PLACES = {
   lockdown: "#/lockdown",
   audit: "#/audit",
   settings: "#/settings",
+  messages: "#/messages",
   profile: "#/profile",
 };
 
@@ -69,6 +70,7 @@ export const DIALOGS = {
   options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
   lockdown: ["Lock down local"],
   tokens: ["Create token"],
+  messages: ["Write message"],
   profile: ["Change pass phrase"],
 };
 

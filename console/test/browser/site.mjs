@@ -124,21 +124,6 @@ export async function startConsole(site, recorded, port) {
   return console_;
 }
 
-/** Whether the site sets pass phrases with tickets over a WebSocket. */
-export async function registers(site) {
-  const { listen } = await site.call("site.status");
-  const { hostname, port } = new URL(`http://${listen.http}`);
-  const socket = net.connect(Number(port), hostname);
-  socket.write(
-    `GET /session HTTP/1.1\r\nhost: ${listen.http}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
-      "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" +
-      "sec-websocket-protocol: countersign.registration.1\r\n\r\n",
-  );
-  const status = await line(socket, (text) => text);
-  socket.destroy();
-  return status.includes(" 101 ");
-}
-
 /** Starts `countersign console`. Returns what it prints: `url`, and what it knows of the site. */
 export async function startRelay(words, env = {}) {
   const child = spawn(PROGRAM, ["console", "--output", "jsonl", ...words], {

@@ -62,6 +62,7 @@ pub mod accounts;
 pub mod alarms;
 pub mod applications;
 pub mod audit;
+pub mod checks;
 pub mod content;
 pub mod devices;
 pub mod engine;

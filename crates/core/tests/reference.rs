@@ -111,6 +111,8 @@ fn the_description_of_the_api_is_up_to_date() {
 fn the_types_of_operations_are_up_to_date() {
     let wanted = typescript::declarations(&operations::table().unwrap());
     is_up_to_date("../../bindings/node/operations.d.ts", &wanted);
+    let wanted = typescript::values(&operations::table().unwrap());
+    is_up_to_date("../../bindings/node/operations.js", &wanted);
 }
 
 /// The npm package has the paths of the API too.

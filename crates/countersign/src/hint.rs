@@ -15,7 +15,7 @@ const PROGRAM: &str = "countersign";
 const DEFAULT_FOLDER: &str = "./site";
 
 /// The commands of operations, where their names differ.
-const COMMANDS: [(&str, &str); 20] = [
+const COMMANDS: [(&str, &str); 21] = [
     ("broker key_list", "broker key list"),
     ("broker key_new", "broker key new"),
     ("broker key_retire", "broker key retire"),
@@ -25,6 +25,7 @@ const COMMANDS: [(&str, &str); 20] = [
     ("person passphrase_finish", "person passphrase"),
     ("person passphrase_start", "person passphrase"),
     ("site backup", "backup create"),
+    ("site doctor", "doctor"),
     ("site key_events", "site key events"),
     ("site key_new", "site key new"),
     ("site key_passphrase", "site key passphrase"),
@@ -98,9 +99,14 @@ pub(crate) fn command_in(command: &str, folder: &Path) -> String {
     }
 }
 
+/// Replaces operations by commands in a text, for the site in this folder.
+pub(crate) fn commands_in(text: &str, folder: &Path) -> String {
+    in_folder(&spans(text, command), folder)
+}
+
 /// Replaces operations by commands in the outcome of an operation on the admin socket.
 pub(crate) fn of_commands(mut outcome: Outcome, folder: &Path) -> Outcome {
-    let say = |text: &str| in_folder(&spans(text, command), folder);
+    let say = |text: &str| commands_in(text, folder);
     outcome.output = say(&outcome.output);
     if outcome.code != Code::SUCCESS
         && let Ok(mut data) = serde_json::from_str::<Value>(outcome.data.get())

@@ -51,7 +51,7 @@ pub struct Builder {
     http_tls: HttpTls,
     console: Option<ConsoleFiles>,
     admin_socket: Option<PathBuf>,
-    data_folder: Option<PathBuf>,
+    database: Option<PathBuf>,
     public_host: Option<String>,
     channels: Channels,
 }
@@ -169,11 +169,11 @@ impl Builder {
         self
     }
 
-    /// Observes the free space on the disk of this folder, which holds the database. Default: not
+    /// Observes the size of this file, which is the database, and the free space on its disk. Default: not
     /// observed.
     #[must_use]
-    pub fn data_folder(mut self, path: &Path) -> Self {
-        self.data_folder = Some(path.to_owned());
+    pub fn database(mut self, path: &Path) -> Self {
+        self.database = Some(path.to_owned());
         self
     }
 
@@ -317,8 +317,13 @@ impl Builder {
         if let Some((listener, address)) = health {
             info!(%address, "listening for health checks");
             let admissions = [clients.clone(), proxies.clone()];
-            let folder = self.data_folder.clone();
-            let health = Health::new(&shared, folder, tasks.any_ended(), admissions);
+            let folder = self.database.as_deref().and_then(Path::parent);
+            let health = Health::new(
+                &shared,
+                folder.map(Path::to_owned),
+                tasks.any_ended(),
+                admissions,
+            );
             let accept = health.accept(listener, room.clone(), connections.clone());
             tasks.spawn("the health listener", accept);
         }
@@ -343,7 +348,7 @@ impl Builder {
         );
         tasks.spawn(
             "the task that checks the site",
-            self_check::run(self.data_folder, shared.clone()),
+            self_check::run(self.database, shared.clone()),
         );
         if let Some(admin) = admin {
             let (shared, connections) = (shared.clone(), connections.clone());
@@ -417,7 +422,7 @@ impl Server {
             http_tls: HttpTls::default(),
             console: None,
             admin_socket: None,
-            data_folder: None,
+            database: None,
             public_host: None,
             channels: Channels::default(),
         }

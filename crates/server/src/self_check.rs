@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use countersign_core::alarms::DiskSpace;
 use countersign_core::engine::Observed;
+use countersign_net::descriptors::{allowed, open};
 use tracing::{error, warn};
 
 use crate::clock;
@@ -16,16 +17,13 @@ use crate::shared::Shared;
 /// The time between two checks. One costs a few reads of the database.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Checks the site for as long as the server runs. `folder` is that of the database; without it, the
-/// disk is not observed.
-pub(crate) async fn run(folder: Option<PathBuf>, shared: Arc<Shared>) -> io::Result<Infallible> {
+/// Checks the site for as long as the server runs. Without the file of the database, the disk is not observed.
+pub(crate) async fn run(database: Option<PathBuf>, shared: Arc<Shared>) -> io::Result<Infallible> {
+    shared.site.observe(observe(database.as_deref(), &shared));
     loop {
         tokio::time::sleep(EVERY).await;
-        let observed = Observed {
-            disk: folder.as_deref().and_then(disk),
-            idle_timeout: u64::try_from(shared.limits().idle_timeout.as_millis())
-                .unwrap_or(u64::MAX),
-        };
+        let observed = observe(database.as_deref(), &shared);
+        shared.site.observe(observed);
         if let Err(refusal) = shared.site.check_system(observed, clock::now()).await {
             error!(problem = %refusal, "the alarms of the site could not be checked");
         }
@@ -36,6 +34,16 @@ pub(crate) async fn run(folder: Option<PathBuf>, shared: Arc<Shared>) -> io::Res
                  many alarms; end some with `countersign alarm over`"
             );
         }
+    }
+}
+
+fn observe(database: Option<&Path>, shared: &Shared) -> Observed {
+    let size = database.and_then(|file| std::fs::metadata(file).ok());
+    Observed {
+        disk: database.and_then(Path::parent).and_then(disk),
+        database: size.map_or(0, |found| found.len()),
+        descriptors: Some((open(), allowed())),
+        idle_timeout: u64::try_from(shared.limits().idle_timeout.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

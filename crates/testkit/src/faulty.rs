@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use countersign_core::access_tokens::{AccessToken, AccessTokenHash};
 use countersign_core::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
+    Account, AccountSearch, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    PersonData,
 };
 use countersign_core::alarms::{
     Alarm, AlarmKey, Delivery, DeliveryChannel, Raiser, Recipient, Target,
@@ -155,7 +156,7 @@ delegate! { Accounts {
     account(id: AccountId) -> Option<Account>;
     account_by_name(name: &AccountName) -> Option<Account>;
     with_data(id: AccountId) -> Option<(Account, PersonData)>;
-    accounts(kind: Kind, page: &Page<String>) -> Vec<Result<Account, DamagedAccount>>;
+    accounts(kind: Kind, page: &Page<String>, search: Option<&AccountSearch>) -> Vec<Result<Account, DamagedAccount>>;
     damaged_account(kind: Kind, name: &str) -> Option<DamagedAccount>;
     whole_account(id: AccountId) -> Option<WholeAccount>;
     passphrase(account: AccountId) -> Option<PassphraseCredential>;

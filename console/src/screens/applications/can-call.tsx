@@ -4,7 +4,7 @@ import { useDoing, useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
 import { Facts } from "../../parts/page";
 import { Card } from "../../parts/page";
-import { Select } from "../../parts/form";
+import { Input, Select } from "../../parts/form";
 import { Failed, sentence } from "../../parts/states";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -25,6 +25,8 @@ export function CanCall({ consumer }: { consumer?: string }) {
     doing.clear();
     set(id);
   };
+  // There are more than a list can offer, so their ids are typed.
+  const typed = Boolean(apps.data?.next);
   const options = [["", text.applications.choose] as const, ...ids.map((id) => [id, id] as const)];
   return (
     <Card title={text.applications.canCall} about={text.applications.canCallAbout}>
@@ -39,9 +41,17 @@ export function CanCall({ consumer }: { consumer?: string }) {
         }}
       >
         <div class="can">
-          <Select label={text.applications.consumer} value={from} set={choose(setFrom)} options={options} />
+          {typed ? (
+            <Input label={text.applications.consumer} value={from} set={choose(setFrom)} />
+          ) : (
+            <Select label={text.applications.consumer} value={from} set={choose(setFrom)} options={options} />
+          )}
           <span>{text.applications.calls}</span>
-          <Select label={text.applications.provider} value={to} set={choose(setTo)} options={options} />
+          {typed ? (
+            <Input label={text.applications.provider} value={to} set={choose(setTo)} />
+          ) : (
+            <Select label={text.applications.provider} value={to} set={choose(setTo)} options={options} />
+          )}
           <Button type="submit" busy={doing.busy} off={!from || !to}>
             {text.applications.ask}
           </Button>

@@ -1,4 +1,3 @@
-import type { ComponentChildren } from "preact";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
@@ -6,24 +5,22 @@ import { Copy } from "../../parts/copy";
 import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
 import { Shown, sentence } from "../../parts/states";
-import { Tag, type Mood } from "../../parts/tag";
+import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText, type Text } from "../../text/catalogue";
 
-type Status = Result<"site.status">;
 interface Finding {
-  mood: Mood;
   word: string;
-  words: ComponentChildren;
+  /** In the words of the site, which are English. */
+  words: string;
   where?: string;
 }
 
 /** The state of the site at a glance, and what needs attention. */
 export function Overview() {
   const text = useText();
-  const { me, may } = useConsole();
-  const admin = me.role === "admin";
+  const { may } = useConsole();
   const status = useQuery(
     "site.status",
     {},
@@ -70,7 +67,7 @@ export function Overview() {
                 ) : null}
               </dl>
             </section>
-            {admin ? <Findings site={site} /> : null}
+            {may("site.doctor") ? <Findings /> : null}
             {may("alarm.list") ? <OpenAlarms /> : null}
             <Card title={text.overview.site}>
               <div class="body">
@@ -94,91 +91,98 @@ export function Overview() {
   );
 }
 
-/** What the site itself can tell of its problems. The full check is `countersign doctor` at the machine. */
-function Findings({ site }: { site: Status }) {
+/** The screen on which a problem of a check is solved. */
+const SCREEN_OF: Readonly<Record<string, string>> = {
+  lockdown: to("lockdown"),
+  alarms: to("alarms", "deliveries"),
+  "encryption options": to("options"),
+};
+
+/** What the site finds wrong with itself and with its peers. Only its machine shows the rest: `countersign doctor`. */
+function Findings() {
   const text = useText();
   const { may } = useConsole();
+  const doctor = useQuery(
+    "site.doctor",
+    {},
+    { every: 30_000, on: ({ group }) => group === "lockdown" || group === "alarm" },
+  );
   const peers = useQuery("peer.doctor", {}, { when: may("peer.doctor"), every: 60_000 });
-  const findings: Finding[] = siteFindings(site, text);
   const reported = peers.data?.findings ?? [];
   // Without a peer it does not matter that the peer server is off.
   const hasPeers = reported.some(({ zone }) => zone);
-  for (const found of hasPeers ? reported : []) {
-    if (!found.cause) continue;
-    findings.push({
-      mood: "warn",
-      word: text.overview.peer,
-      words: (
-        <span lang="en">
-          {found.zone ? `${found.zone}: ` : ""}
-          <Marked>{`${sentence(found.cause)} ${found.next ? sentence(found.next) : ""}`}</Marked>
-        </span>
-      ),
-      where: to("peers"),
-    });
-  }
   return (
     <Card title={text.overview.attention} about={text.overview.attentionAbout}>
-      {findings.length === 0 ? (
-        <div class="empty">
-          <p class="title">{text.overview.fine}</p>
-          <p>{text.overview.fineAbout}</p>
-        </div>
-      ) : (
-        <ul class="findings">
-          {findings.map((finding, at) => (
-            <li key={at}>
-              <Tag mood={finding.mood}>{finding.word}</Tag>
-              <span>
-                {typeof finding.words === "string" ? <Marked>{finding.words}</Marked> : finding.words}{" "}
-                {finding.where ? <a href={finding.where}>{text.overview.open}</a> : null}
-              </span>
-            </li>
-          ))}
-        </ul>
-      )}
+      <Shown reading={doctor}>
+        {({ checks }) => {
+          const found = findings(checks, hasPeers ? reported : [], text);
+          return (
+            <>
+              {found.length === 0 ? (
+                <div class="empty">
+                  <p class="title">{text.overview.fine}</p>
+                  <p>{text.overview.fineAbout}</p>
+                </div>
+              ) : (
+                <ul class="findings">
+                  {found.map(({ word, words, where }) => (
+                    <li key={word + words}>
+                      <Tag mood="warn">{word}</Tag>
+                      <span>
+                        <span lang="en">
+                          <Marked>{words}</Marked>
+                        </span>{" "}
+                        {where ? <a href={where}>{text.overview.open}</a> : null}
+                      </span>
+                    </li>
+                  ))}
+                </ul>
+              )}
+              <details class="body">
+                <summary>{text.overview.checks(checks.length)}</summary>
+                <Facts
+                  facts={checks.map(({ check, message }) => [
+                    nameOf(check, text),
+                    <span key={check} lang="en">
+                      {sentence(message)}
+                    </span>,
+                  ])}
+                />
+              </details>
+            </>
+          );
+        }}
+      </Shown>
     </Card>
   );
 }
 
-function siteFindings(site: Status, text: Text): Finding[] {
-  const { overview } = text;
-  const findings: Finding[] = [];
-  if (site.sealed) findings.push({ mood: "bad", word: overview.key, words: overview.sealedFinding });
-  if (site.lockdown)
-    findings.push({
-      mood: "bad",
-      word: text.screens.lockdown,
-      words: overview.lockdownFinding,
-      where: to("lockdown"),
-    });
-  if (site.locked_down)
-    findings.push({
-      mood: "warn",
-      word: text.screens.lockdown,
-      words: overview.lockedDown(site.locked_down),
-      where: to("lockdown"),
-    });
-  const delivery = site.delivery;
-  if (delivery) {
-    if (!delivery.email && !delivery.text)
-      findings.push({ mood: "plain", word: overview.delivery, words: overview.noChannel });
-    if (delivery.late)
-      findings.push({
-        mood: "warn",
-        word: overview.delivery,
-        words: overview.late(delivery.oldest_error ?? ""),
-        where: to("alarms", "deliveries"),
-      });
-    if (delivery.dead > 0)
-      findings.push({
-        mood: "warn",
-        word: overview.delivery,
-        words: overview.dead(delivery.dead),
-        where: to("alarms", "deliveries"),
-      });
-  }
-  return findings;
+const nameOf = (check: string, { overview }: Text): string =>
+  (overview.checkNames as Readonly<Record<string, string>>)[check] ?? check;
+
+function findings(
+  checks: Result<"site.doctor">["checks"],
+  peers: Result<"peer.doctor">["findings"],
+  text: Text,
+): Finding[] {
+  const said = (...parts: (string | null | undefined)[]): string =>
+    parts.flatMap((part) => (part ? [sentence(part)] : [])).join(" ");
+  return [
+    ...checks
+      .filter(({ ok }) => !ok)
+      .map(({ check, message, hint }) => ({
+        word: nameOf(check, text),
+        words: said(message, hint),
+        ...(SCREEN_OF[check] ? { where: SCREEN_OF[check] } : {}),
+      })),
+    ...peers
+      .filter(({ cause }) => cause)
+      .map(({ zone, cause, next }) => ({
+        word: text.overview.peer,
+        words: `${zone ? `${zone}: ` : ""}${said(cause, next)}`,
+        where: to("peers"),
+      })),
+  ];
 }
 
 function OpenAlarms() {

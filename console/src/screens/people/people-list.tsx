@@ -1,34 +1,31 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { usePages, useReading, type Reading } from "../../app/queries";
+import { usePages } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Input } from "../../parts/form";
 import { GiveBack } from "../../parts/give-back";
 import { Page } from "../../parts/page";
-import { Empty, Shown, Waiting } from "../../parts/states";
-import { List, Table, type Column } from "../../parts/table";
+import { Empty, Waiting } from "../../parts/states";
+import { List, type Column } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { IssueTicket } from "../devices/issue-ticket";
 import { CreatePerson, LoadPerson } from "./account-forms";
-import { before, normal } from "./prefix";
 
 type Account = Result<"person.list">["entries"][number];
 
-/** People, found by the beginning of their names. */
+/** People; the site searches them. */
 export function PeopleList() {
   const text = useText();
   const { may } = useConsole();
   const [typed, setTyped] = useState("");
   const [open, setOpen] = useState<"create" | "load">();
-  const prefix = normal(typed);
-  const pages = usePages("person.list", {});
-  const found = useSearch(prefix);
-  const columns = useColumns(() => (prefix ? found.reload() : pages.reload()));
-  const table = { caption: text.screens.people, columns, id: ({ id }: Account) => id };
+  const search = typed.trim();
+  const pages = usePages("person.list", search ? { search } : {});
+  const columns = useColumns(pages.reload);
   return (
     <Page
       title={text.screens.people}
@@ -53,30 +50,27 @@ export function PeopleList() {
           placeholder={text.people.searchHint}
         />
       </div>
-      <section class="card" aria-busy={prefix !== "" && found.data?.prefix !== prefix}>
-        {prefix ? (
-          <Shown reading={found}>
-            {({ prefix: asked, entries }) => {
-              // Until the answer arrives, what is left of the previous one.
-              const matches = entries.filter(({ name }) => name.startsWith(prefix));
-              if (matches.length > 0) return <Table {...table} entries={matches} />;
-              return asked === prefix ? (
-                <Empty title={text.people.notFound(prefix)}>{text.people.notFoundAbout}</Empty>
-              ) : (
-                <Waiting words={text.common.reading} />
-              );
-            }}
-          </Shown>
-        ) : (
-          <List
-            {...table}
-            pages={pages}
-            empty={<Empty title={text.people.none}>{text.people.noneAbout}</Empty>}
-          />
-        )}
+      <section class="card" aria-busy={!pages.isCurrent}>
+        <List
+          caption={text.screens.people}
+          columns={columns}
+          id={({ id }) => id}
+          pages={pages}
+          empty={
+            !pages.isCurrent ? (
+              <Waiting words={text.common.reading} />
+            ) : search ? (
+              <Empty title={text.people.notFound(search)}>{text.people.notFoundAbout}</Empty>
+            ) : (
+              <Empty title={text.people.none}>{text.people.noneAbout}</Empty>
+            )
+          }
+        />
       </section>
       <p class="unseen" role="status">
-        {prefix && found.data?.prefix === prefix ? text.people.found(found.data.entries.length) : ""}
+        {search && pages.isCurrent && pages.entries
+          ? text.people.found(pages.entries.length, pages.more)
+          : ""}
       </p>
       {open === "create" ? (
         <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
@@ -85,25 +79,6 @@ export function PeopleList() {
         <LoadPerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
       ) : null}
     </Page>
-  );
-}
-
-interface Found {
-  prefix: string;
-  entries: Account[];
-}
-
-/** The people whose names begin with `prefix`. */
-function useSearch(prefix: string): Reading<Found> {
-  const { site } = useConsole();
-  return useReading(
-    `search ${prefix}`,
-    async () => {
-      const after = before(prefix);
-      const { entries } = await site.call("person.list", { limit: 50, ...(after ? { after } : {}) });
-      return { prefix, entries: entries.filter(({ name }) => name.startsWith(prefix)) };
-    },
-    { when: prefix !== "" },
   );
 }
 

@@ -2,14 +2,16 @@
 export const accounts = {
   people: {
     about: "Personen melden sich mit einer Passphrase an, die die Site nie erfährt.",
-    search: "Nach Namen suchen",
-    searchHint: "Die ersten Buchstaben eines Namens",
+    search: "Personen suchen",
+    searchHint: "Die ersten Buchstaben eines Namens oder einer E-Mail-Adresse",
     none: "Noch keine Personen",
     noneAbout:
       "Legen Sie eine Person an und geben Sie ihr ein Ticket, mit dem sie ihre Passphrase selbst setzt.",
-    notFound: (typed: string) => `Kein Name beginnt mit „${typed}“`,
-    found: (count: number) => (count === 1 ? "1 Person" : `${count} Personen`),
-    notFoundAbout: "Die Suche vergleicht den Anfang der Namen.",
+    notFound: (typed: string) => `Keine Person passt zu „${typed}“`,
+    found: (count: number, more: boolean) =>
+      more ? `mehr als ${count} Personen` : count === 1 ? "1 Person" : `${count} Personen`,
+    notFoundAbout:
+      "Die Suche vergleicht den Anfang von Kontonamen, E-Mail-Adressen und jedem Wort der vollen Namen.",
     create: "Person anlegen",
     createAbout:
       "Die Person kann sich anmelden, sobald eine Passphrase gesetzt ist. Geben Sie ihr dafür ein Ticket.",

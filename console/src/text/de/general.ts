@@ -15,6 +15,7 @@ export const general = {
     lockdown: "Notsperre",
     audit: "Protokoll",
     settings: "Einstellungen",
+    messages: "Nachrichten",
     profile: "Ihr Konto",
   },
   groups: { site: "Site", accounts: "Konten", trust: "Verbindungen", protection: "Schutz", self: "Sie" },
@@ -144,12 +145,22 @@ export const general = {
     entries: "Protokolleinträge",
     attention: "Handlungsbedarf",
     attentionAbout:
-      "Was die Site meldet. `countersign doctor` auf ihrem Rechner prüft auch Festplatte, Uhr und Dateien.",
+      "Was die Site feststellt. `countersign doctor` auf ihrem Rechner prüft auch ihre Dateien und die ganze Datenbank.",
     fine: "Kein Handlungsbedarf",
-    fineAbout:
-      "Die Site ist entsiegelt, keine Notsperre gilt, und Nachrichten über Alarme werden zugestellt.",
+    fineAbout: "Die Site und ihre Partner melden kein Problem.",
+    checks: (count: number) => `Alle ${count} Prüfungen`,
+    checkNames: {
+      "site key": "Schlüssel der Site",
+      lockdown: "Notsperre",
+      "HTTP certificate": "HTTP-Zertifikat",
+      alarms: "Alarme",
+      "encryption options": "Verschlüsselung",
+      backup: "Sicherung",
+      clock: "Uhr",
+      "disk space": "Speicherplatz",
+      "open files": "Offene Dateien",
+    },
     peer: "Partner",
-    delivery: "Alarme",
     open: "Öffnen",
     alarms: "Offene Alarme",
     allAlarms: "Alle Alarme",
@@ -161,19 +172,6 @@ export const general = {
     httpListener: "HTTP",
     siteId: "Kennung der Site",
     uri: "URI der Site",
-    sealedFinding:
-      "Die Site lehnt Anmeldungen und Tickets ab. Entsiegeln Sie sie auf ihrem Rechner mit `countersign site unseal`.",
-    lockdownFinding: "Für die ganze Site gilt eine Notsperre.",
-    lockedDown: (count: number) =>
-      count === 1
-        ? "Für 1 Konto, Anwendung oder Partner gilt eine Notsperre."
-        : `Für ${count} Konten, Anwendungen und Partner gilt eine Notsperre.`,
-    noChannel: "Die Site hat weder Mailserver noch Webhook: Alarme erreichen nur offene Verbindungen.",
-    late: (why: string) => `Eine Nachricht über einen Alarm wartet seit mehr als einer Stunde. ${why}`,
-    dead: (count: number) =>
-      count === 1
-        ? "1 Nachricht über einen Alarm wurde aufgegeben."
-        : `${count} Nachrichten über Alarme wurden aufgegeben.`,
   },
   roles: { admin: "Admin", member: "Mitglied", service: "Dienst" },
   proofs: {

@@ -2,13 +2,15 @@
 export const accounts = {
   people: {
     about: "People log in with a pass phrase that the site never learns.",
-    search: "Search by name",
-    searchHint: "The first letters of a name",
+    search: "Search people",
+    searchHint: "The first letters of a name or e-mail address",
     none: "No people yet",
     noneAbout: "Create a person, then give them a ticket with which they set their own pass phrase.",
-    notFound: (typed: string) => `No name begins with “${typed}”`,
-    found: (count: number) => (count === 1 ? "1 person" : `${count} people`),
-    notFoundAbout: "The search compares the beginning of names.",
+    notFound: (typed: string) => `No person matches “${typed}”`,
+    found: (count: number, more: boolean) =>
+      more ? `more than ${count} people` : count === 1 ? "1 person" : `${count} people`,
+    notFoundAbout:
+      "The search compares the beginning of account names, of e-mail addresses and of each word of full names.",
     create: "Create person",
     createAbout: "The person can log in after a pass phrase has been set. Give them a ticket for that.",
     created: (name: string) => `Created ${name}.`,

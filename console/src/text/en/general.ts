@@ -15,6 +15,7 @@ export const general = {
     lockdown: "Lockdown",
     audit: "Audit log",
     settings: "Settings",
+    messages: "Messages",
     profile: "Your account",
   },
   groups: { site: "Site", accounts: "Accounts", trust: "Connections", protection: "Protection", self: "You" },
@@ -141,11 +142,22 @@ export const general = {
     entries: "Audit entries",
     attention: "Attention",
     attentionAbout:
-      "What the site reports. Run `countersign doctor` on its machine to check disk, clock and files as well.",
+      "What the site finds. `countersign doctor` on its machine also checks the files of the site and its whole database.",
     fine: "Nothing needs attention",
-    fineAbout: "The site is unsealed, no lockdown is in force, and messages about alarms are delivered.",
+    fineAbout: "The site and its peers report no problem.",
+    checks: (count: number) => `All ${count} checks`,
+    checkNames: {
+      "site key": "Site key",
+      lockdown: "Lockdown",
+      "HTTP certificate": "HTTP certificate",
+      alarms: "Alarms",
+      "encryption options": "Encryption options",
+      backup: "Backup",
+      clock: "Clock",
+      "disk space": "Disk space",
+      "open files": "Open files",
+    },
     peer: "Peer",
-    delivery: "Alarms",
     open: "Open",
     alarms: "Open alarms",
     allAlarms: "All alarms",
@@ -157,19 +169,6 @@ export const general = {
     httpListener: "HTTP",
     siteId: "Site id",
     uri: "URI of the site",
-    sealedFinding:
-      "The site refuses logins and tickets. Unseal it on its machine with `countersign site unseal`.",
-    lockdownFinding: "The whole site is in lockdown.",
-    lockedDown: (count: number) =>
-      count === 1
-        ? "1 account, application or peer is in lockdown."
-        : `${count} accounts, applications and peers are in lockdown.`,
-    noChannel: "The site has neither a mail server nor a webhook, so alarms reach open connections only.",
-    late: (why: string) => `A message about an alarm has been waiting for more than an hour. ${why}`,
-    dead: (count: number) =>
-      count === 1
-        ? "1 message about an alarm was given up."
-        : `${count} messages about alarms were given up.`,
   },
   roles: { admin: "Admin", member: "Member", service: "Service" },
   proofs: { passphrase: "Pass phrase", key: "Key", delivered_key: "Delivered key", device: "Device" },

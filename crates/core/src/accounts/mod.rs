@@ -6,6 +6,7 @@ mod language_tag;
 mod person_data;
 mod postal_address;
 mod registration;
+mod search;
 mod telephone;
 
 pub use account::{Account, Kind, State};
@@ -19,4 +20,5 @@ pub use person_data::{
 };
 pub use postal_address::{AddressParts, CountryCode, MAX_ADDRESS_LINES, PostalAddress};
 pub(crate) use registration::{RecordError, Registrant, check_record};
+pub use search::{AccountSearch, WORD_BREAKS};
 pub use telephone::{Telephone, TelephoneNumber};

@@ -108,7 +108,7 @@ pub use registration::{Begun, RegistrationOrigin, StartedRegistration};
 pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub(crate) use signing::SignedLog;
-pub use system_alarms::{MAX_BACKUP_AGE, Observed};
+pub use system_alarms::Observed;
 pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
 pub use ticket_request::TicketWork;
 pub use unseal::{SecretError, SlotList, UnsealError};
@@ -154,6 +154,7 @@ struct Inner {
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
     /// Alarms that wait to be raised.
     reported: Mutex<system_alarms::Reported>,
+    observed: Mutex<Observed>,
     misused: Mutex<misused::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
@@ -184,6 +185,7 @@ impl Site {
             outbox: outbox::Outbox::default(),
             runtime: RwLock::default(),
             reported: Mutex::default(),
+            observed: Mutex::default(),
             misused: Mutex::default(),
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),

@@ -182,7 +182,7 @@ impl Site {
     }
 
     /// Returns the time of the newest backup.
-    pub(super) async fn last_backup(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn last_backup(&self) -> Result<Option<Timestamp>, StoreError> {
         let last = self.store().setting(LAST_BACKUP).await?;
         let parsed = last.map(|setting| serde_json::from_slice(&setting.value));
         parsed.transpose().map_err(|error| StoreError::Damaged {

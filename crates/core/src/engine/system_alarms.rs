@@ -21,6 +21,7 @@ use crate::alarms::{
     Alarm, AlarmKey, AlarmState, DiskSpace, MAX_NAMED_APPLICATIONS, Raiser, SystemAlarm, Target,
 };
 use crate::audit::AuditDraft;
+use crate::checks::MAX_BACKUP_AGE;
 use crate::page::Page;
 use crate::store::{AlarmSearch, Change, ChangeSet, Notice};
 use crate::timestamp::Timestamp;
@@ -30,8 +31,6 @@ const MAX_REPORTED: usize = 64;
 /// The most actors of alarms with the same key that wait to be raised, so that an attacker with many
 /// addresses leaves places for other alarms.
 const MAX_REPORTED_ACTORS: usize = 4;
-/// The age of the newest backup, or of a site without one, from which a backup is overdue, in days.
-pub const MAX_BACKUP_AGE: u32 = 7;
 /// So many seconds before a previous key retires, its application has to use the new one.
 const KEY_NOTICE: u32 = 6 * 60 * 60;
 /// An alarm that is not over is written again after so many seconds at the earliest.
@@ -66,12 +65,28 @@ pub(super) type Reported = BTreeMap<(AlarmKey, String), SystemAlarm>;
 pub struct Observed {
     /// The space for the database; `None` if it is unknown.
     pub disk: Option<DiskSpace>,
+    /// The size of the database, in bytes; 0 if it is unknown.
+    pub database: u64,
+    /// How many files the process has open, and how many it may open; `None` if that is unknown.
+    pub descriptors: Option<(usize, usize)>,
     /// The idle time of connections, in milliseconds: a connection that is older and was lost is closed.
     /// 0 if silent connections are never closed.
     pub idle_timeout: u64,
 }
 
 impl Site {
+    /// Stores what the server observed, for `site doctor`.
+    pub fn observe(&self, observed: Observed) {
+        let last = self.0.observed.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = observed;
+    }
+
+    /// What the server observed last; nothing if it has not observed anything.
+    pub(crate) fn observed(&self) -> Observed {
+        let last = self.0.observed.lock();
+        *last.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has an alarm raised by the next [`Site::raise_reported`]. This does not wait and writes nothing.
     pub fn report(&self, alarm: SystemAlarm) {
         let mut reported = self

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::app::without_service;
 use super::{Done, Limit, Listing};
 use crate::access::Role;
-use crate::accounts::{Account, Kind, State};
+use crate::accounts::{Account, AccountSearch, Kind, State};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::enrolment::RevocationReason;
@@ -42,6 +42,9 @@ pub(super) struct ByStoredName {
 pub(super) struct ListByName {
     /// The name after which the page begins: the `next` of the previous page.
     after: Option<String>,
+    /// Only accounts whose name, email address or display name begins with this text, or a word of the display name
+    /// after a space or hyphen. Upper and lower case count as equal.
+    search: Option<AccountSearch>,
     /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
@@ -160,7 +163,11 @@ pub(super) async fn list(
         after: params.after.map(|name| stored_name(&context, name)),
         limit: params.limit.plus_one(),
     };
-    let found = context.site().store().accounts(kind, &page).await?;
+    let found = context
+        .site()
+        .store()
+        .accounts(kind, &page, params.search.as_ref());
+    let found = found.await?;
     let found = Listing::counted(found, params.limit, |listed| match listed {
         Ok(account) => account.name.to_string(),
         Err(damaged) => damaged.name.clone(),

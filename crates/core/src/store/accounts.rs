@@ -7,7 +7,8 @@ use countersign_proto::name::AccountName;
 
 use super::StoreError;
 use crate::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
+    Account, AccountSearch, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    PersonData,
 };
 use crate::id::AccountId;
 use crate::page::Page;
@@ -21,13 +22,14 @@ pub trait Accounts: Send + Sync {
     /// Returns the account with this name.
     async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
 
-    /// Returns a page of the accounts of a kind, sorted by name. A damaged account is an entry of
+    /// Returns a page of the accounts of a kind, sorted by name: all, or those that the search finds. A damaged account is an entry of
     /// the list and does not prevent reading the others. It counts as a person unless it is known
     /// to be a service.
     async fn accounts(
         &self,
         kind: Kind,
         page: &Page<String>,
+        search: Option<&AccountSearch>,
     ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError>;
 
     /// Returns the account of this kind and name if it exists and cannot be read.

@@ -38,7 +38,11 @@ pub(crate) enum Verb {
         role: Option<String>,
     },
     /// Lists persons by name.
-    List,
+    List {
+        /// Only persons whose name, email address, or a word of whose full name begins with this text.
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
     /// Shows a person.
     Show {
         /// Account name.
@@ -139,7 +143,10 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 None => admin_call(common, "person", "create", &params),
             }
         }
-        Verb::List => list(common, "person", "list", json!({})),
+        Verb::List { search } => {
+            let params = given(json!({ "search": search }));
+            list(common, "person", "list", params)
+        }
         Verb::DeliverKey { name, key, .. } => match key {
             Some(file) => deliver_key(common, &name, &file),
             None => simple("withdraw_key", name),

@@ -25,7 +25,11 @@ pub(crate) enum Verb {
         full_name: Option<String>,
     },
     /// Lists services by name.
-    List,
+    List {
+        /// Only services whose name, or a word of whose full name begins with this text.
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
     /// Shows a service and its keys.
     Show {
         /// Account name.
@@ -103,7 +107,10 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 json!({ "name": name, "full_name": full_name, "certificate": certificate });
             admin_call(common, "service", "create", &given(params))
         }
-        Verb::List => list(common, "service", "list", json!({})),
+        Verb::List { search } => {
+            let params = given(json!({ "search": search }));
+            list(common, "service", "list", params)
+        }
         Verb::Show { name } => simple("show", name),
         Verb::Lock { name } => simple("lock", name),
         Verb::Unlock { name } => simple("unlock", name),

@@ -364,7 +364,7 @@ pub(super) async fn start(
         .health(config.listen.health)
         .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
-        .data_folder(folder.path())
+        .database(&folder.database())
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
         .await

@@ -20,7 +20,11 @@ fn a_lockdown_of_the_site_refuses_a_login_and_is_lifted_at_the_site() {
     assert_eq!(imposed.json()["level"], "logins");
     let doctor = site.run(&["doctor", "--json"]);
     assert_eq!(doctor.code, 8);
-    assert!(doctor.out.contains("lockdown lift site"), "{}", doctor.out);
+    assert!(
+        doctor.out.contains("`countersign lockdown lift`"),
+        "{}",
+        doctor.out
+    );
     let status = site.run(&["site", "status"]);
     assert!(
         status.out.contains("in lockdown at the level logins"),

@@ -23,7 +23,7 @@ impl Watched {
         let server = Server::builder(test.site.clone())
             .http(Some(free))
             .health(Some(free))
-            .data_folder(test.folder())
+            .database(&test.folder().join("site.db"))
             .admin_socket(&test.folder().join("admin.sock"))
             .start()
             .await

@@ -31,7 +31,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 17] = [
+pub(super) const LAYOUTS: [(&str, &str); 18] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -78,6 +78,10 @@ pub(super) const LAYOUTS: [(&str, &str); 17] = [
     (
         "signatures_and_voids",
         include_str!("../../migrations/0017_signatures_and_voids.sql"),
+    ),
+    (
+        "person_search",
+        include_str!("../../migrations/0018_person_search.sql"),
     ),
 ];
 

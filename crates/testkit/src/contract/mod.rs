@@ -75,6 +75,7 @@ macro_rules! keeps_the_contract {
             a_setting_is_changed_at_its_current_revision_only
             the_progress_of_a_script_is_recorded
             lists_are_ordered_by_name_and_paged
+            a_search_finds_accounts_by_the_beginning_of_a_text
             changes_are_written_in_the_order_of_the_set
             an_alarm_is_read_back_with_recipients_and_deliveries
             an_alarm_is_changed_at_its_current_revision_only

@@ -1,6 +1,7 @@
 //! `site`: the state of the site and its configuration.
 
 mod backup;
+mod doctor;
 mod key_rotation;
 mod key_secret;
 mod key_slots;
@@ -47,6 +48,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "session_lifetime": 28800 }))
             .handler(config),
     ];
+    entries.extend(doctor::entries());
     entries.extend(backup::entries());
     entries.extend(seal::entries());
     entries.extend(setup::entries());

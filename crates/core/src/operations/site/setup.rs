@@ -79,7 +79,7 @@ impl SetupStatus {
             limit: PAGE,
         };
         loop {
-            let listed = store.accounts(Kind::Person, &page).await?;
+            let listed = store.accounts(Kind::Person, &page, None).await?;
             let more = listed.len() == PAGE as usize;
             for account in listed {
                 let account = match account {

@@ -7,7 +7,8 @@ use countersign_proto::name::AccountName;
 use super::MemoryStore;
 use super::rows::Rows;
 use crate::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
+    Account, AccountSearch, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    PersonData,
 };
 use crate::id::AccountId;
 use crate::page::Page;
@@ -247,13 +248,15 @@ impl Accounts for MemoryStore {
         &self,
         kind: Kind,
         page: &Page<String>,
+        search: Option<&AccountSearch>,
     ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
         self.read(|rows| {
             let rows = &rows.accounts;
             let names = rows.by_name.after(page.after.as_ref());
             let accounts = names.filter_map(|(_, id)| rows.accounts.get(id));
             let of_kind = accounts.filter(|account| account.kind == kind);
-            let page = of_kind.take(page.limit as usize);
+            let found = of_kind.filter(|account| search.is_none_or(|search| search.finds(account)));
+            let page = found.take(page.limit as usize);
             page.map(|account| Ok(account.clone())).collect()
         })
         .await

@@ -66,6 +66,36 @@ async fn a_taken_name_is_a_conflict_that_names_the_field() {
     );
 }
 
+/// The console searched by a page of `person list` that began at the text, and showed the first 50 of 12,500 matches as
+/// "50 people".
+#[tokio::test]
+async fn a_search_is_a_list_with_pages() {
+    let test = TestSite::new().await;
+    for number in 0..51 {
+        let person = json!({ "name": format!("mar{number:02}") });
+        test.admin("person.create", person).await;
+    }
+    for (name, full_name) in [("anna", "Anna Marin"), ("tom", "Tom Baker")] {
+        let person = json!({ "name": name, "full_name": full_name });
+        test.admin("person.create", person).await;
+    }
+    let found = async |after: Option<String>| {
+        let page = json!({ "search": "Mar", "limit": 50, "after": after });
+        let page = test.admin("person.list", page).await;
+        let entries = page["entries"].as_array().unwrap().len();
+        (entries, page["next"].as_str().map(str::to_owned))
+    };
+    let first = found(None).await;
+    assert_eq!(first, (50, Some("mar48@example.org".to_owned())));
+    assert_eq!(found(first.1).await, (2, None));
+    let long = json!({ "search": "m".repeat(201) });
+    let (code, data) = test.refused("person.list", long).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &"search".into())
+    );
+}
+
 #[tokio::test]
 async fn a_page_of_a_list_begins_where_the_previous_page_ended() {
     let test = TestSite::new().await;

@@ -17,7 +17,7 @@ async fn low_disk(test: &TestSite, now: Timestamp) {
             free: 512 << 20,
             total: 10 << 30,
         }),
-        idle_timeout: 0,
+        ..Observed::default()
     };
     test.site.check_system(observed, now).await.unwrap();
 }

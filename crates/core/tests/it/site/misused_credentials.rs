@@ -125,8 +125,8 @@ async fn connection(
 /// The alarms after a check at this time.
 async fn checked(test: &TestSite, now: Timestamp) -> Vec<Value> {
     let observed = Observed {
-        disk: None,
         idle_timeout: IDLE,
+        ..Observed::default()
     };
     test.site.check_system(observed, now).await.unwrap();
     test.site.raise_reported(now).await.unwrap();

@@ -10,6 +10,7 @@ mod audit;
 mod bound;
 mod broker;
 mod broker_keys;
+mod checks;
 mod clocks;
 mod configuration;
 mod consequences;

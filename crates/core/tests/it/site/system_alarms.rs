@@ -38,6 +38,7 @@ fn disk(free: u64) -> Observed {
             total: 10 * GIB,
         }),
         idle_timeout: IDLE,
+        ..Observed::default()
     }
 }
 

@@ -5,8 +5,9 @@ mod folder;
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use countersign_core::checks::Check;
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::admin::Admin;
 use crate::config::{self, Config};
@@ -17,35 +18,10 @@ use crate::output::{Format, print, print_json};
 use crate::site::channels::channels;
 use crate::site::folder::{DATABASE, Folder};
 
-/// The result of one check.
-#[derive(Debug, Serialize)]
-struct Finding {
-    /// The name of the check.
-    check: &'static str,
-    ok: bool,
-    message: String,
-    /// What to do; empty if there is no problem.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    hint: String,
-}
-
-impl Finding {
-    fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            check,
-            ok: true,
-            message: message.into(),
-            hint: String::new(),
-        }
-    }
-
-    fn problem(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            ok: false,
-            hint: hint.into(),
-            ..Self::ok(check, message)
-        }
-    }
+/// What `site doctor` returns.
+#[derive(Deserialize)]
+struct OfSite {
+    checks: Vec<Check>,
 }
 
 pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
@@ -57,147 +33,67 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
         );
     }
     let (configuration, config) = configuration(common);
-    let mut findings = folder::modes(folder);
-    findings.push(folder::space(folder));
-    findings.push(configuration);
-    findings.extend(running(common));
-    findings.extend(database::findings(folder, &config)?);
-    for finding in &mut findings {
-        finding.hint = hint::in_folder(&finding.hint, folder);
+    let (running, of_site) = running(common);
+    let mut checks = folder::modes(folder);
+    checks.push(configuration);
+    checks.push(running);
+    if of_site.is_none() {
+        checks.push(folder::space(folder));
     }
-    report(common, &findings)
+    checks.extend(database::checks(folder, &config, of_site.is_some())?);
+    checks.extend(of_site.into_iter().flatten());
+    for check in &mut checks {
+        check.hint = hint::commands_in(&check.hint, folder);
+    }
+    report(common, &checks)
 }
 
 /// The configuration file in the folder; the defaults if it cannot be read.
-fn configuration(common: &Common) -> (Finding, Config) {
+fn configuration(common: &Common) -> (Check, Config) {
     let file = Folder::config_in(&common.data);
     match config::read_or_default(None, &file) {
         Ok(config) => match channels(&config) {
-            Ok(_) => (Finding::ok("configuration", "valid"), config),
+            Ok(_) => (Check::ok("configuration", "valid"), config),
             Err(failure) => (
-                Finding::problem("configuration", failure.message, failure.hint),
+                Check::problem("configuration", failure.message, failure.hint),
                 config,
             ),
         },
         Err(failure) => (
-            Finding::problem("configuration", failure.message, failure.hint),
+            Check::problem("configuration", failure.message, failure.hint),
             Config::default(),
         ),
     }
 }
 
-/// Checks whether the site runs and is unsealed.
-fn running(common: &Common) -> Vec<Finding> {
-    let status =
-        Admin::connect(&common.data).and_then(|mut admin| admin.data("site", "status", &json!({})));
-    let status = match status {
-        Ok(status) => status,
-        Err(failure) => return vec![Finding::ok("running", format!("no: {}", failure.message))],
+/// Checks whether the site runs. Returns the checks that it made itself, if it does.
+fn running(common: &Common) -> (Check, Option<Vec<Check>>) {
+    const CHECK: &str = "running";
+    let mut admin = match Admin::connect(&common.data) {
+        Ok(admin) => admin,
+        Err(failure) => return (Check::ok(CHECK, format!("no: {}", failure.message)), None),
     };
-    let delivery = delivery(&status);
-    let sealed = status.get("sealed").and_then(Value::as_bool) == Some(true);
-    vec![
-        Finding::ok("running", "yes"),
-        match sealed {
-            false => Finding::ok("site key", "unsealed"),
-            true => Finding::problem(
-                "site key",
-                "the site is sealed: no account can log in",
-                "`countersign site unseal`",
-            ),
-        },
-        lockdown(&status),
-        http_certificate(&status),
-        delivery,
-    ]
-}
-
-/// Checks whether a lockdown is in force. One of the site is a problem: it must not be forgotten.
-fn lockdown(status: &Value) -> Finding {
-    const CHECK: &str = "lockdown";
-    if let Some(level) = status.get("lockdown").and_then(Value::as_str) {
-        let message = format!("the site is in lockdown at the level {level}");
-        let hint = "`countersign lockdown status` shows the reason, `countersign lockdown lift site` lifts it";
-        return Finding::problem(CHECK, message, hint);
-    }
-    match status.get("locked_down").and_then(Value::as_u64) {
-        None | Some(0) => Finding::ok(CHECK, "none"),
-        Some(number) => Finding::ok(
-            CHECK,
-            format!("accounts, applications and peers in lockdown: {number}"),
-        ),
-    }
-}
-
-/// Checks whether the HTTP listener could read its certificate when its files changed last.
-fn http_certificate(status: &Value) -> Finding {
-    const CHECK: &str = "HTTP certificate";
-    let tls = status.pointer("/listen/http_tls");
-    let problem = tls
-        .and_then(|tls| tls.get("problem"))
-        .and_then(Value::as_str);
-    match (tls, problem) {
-        (_, Some(problem)) => Finding::problem(
-            CHECK,
-            format!("an earlier certificate is in use: {problem}"),
-            "correct the files that listen.http_certificate and listen.http_key name",
-        ),
-        (Some(_), None) => Finding::ok(CHECK, "in use"),
-        (None, None) => Finding::ok(CHECK, "the listener has no TLS"),
-    }
-}
-
-/// Checks whether alarms reach persons without an open connection.
-fn delivery(status: &Value) -> Finding {
-    const CHECK: &str = "alarms";
-    let of = |field: &str| {
-        status
-            .get("delivery")
-            .and_then(|delivery| delivery.get(field))
-    };
-    let number = |field: &str| of(field).and_then(Value::as_u64).unwrap_or_default();
-    let text = |field: &str| of(field).and_then(Value::as_str);
-    let is_late = of("late").and_then(Value::as_bool) == Some(true);
-    let late = text("oldest").filter(|_| is_late);
-    let hint = "`countersign alarm deliveries` shows the reason, `countersign alarm retry` sends them again";
-    match (number("dead"), late) {
-        (0, None) => {
-            let channels = [("email", "e-mail"), ("text", "texts")];
-            let has = |field: &str| of(field).and_then(Value::as_bool) == Some(true);
-            let there = channels.iter().filter(|(field, _)| has(field));
-            let there: Vec<&str> = there.map(|(_, name)| *name).collect();
-            Finding::ok(
-                CHECK,
-                match there.as_slice() {
-                    [] => {
-                        "only open connections get alarms: there is no mail server and no webhook"
-                            .to_owned()
-                    }
-                    there => format!("delivered by {}", there.join(" and ")),
-                },
-            )
+    let checks = admin.data("site", "doctor", &json!({})).and_then(|data| {
+        serde_json::from_value(data).map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+    });
+    match checks {
+        Ok(OfSite { checks }) => (Check::ok(CHECK, "yes"), Some(checks)),
+        Err(failure) => {
+            let message = format!("yes, but its own checks failed: {}", failure.message);
+            (Check::problem(CHECK, message, failure.hint), None)
         }
-        (0, Some(oldest)) => {
-            let error = text("oldest_error").unwrap_or("no attempt yet");
-            Finding::problem(
-                CHECK,
-                format!("a message waits since {oldest}: {error}"),
-                hint,
-            )
-        }
-        (dead, _) => Finding::problem(CHECK, format!("messages given up: {dead}"), hint),
     }
 }
 
-fn report(common: &Common, findings: &[Finding]) -> Result<ExitCode, Failure> {
-    let problems = findings.iter().filter(|finding| !finding.ok).count();
+fn report(common: &Common, checks: &[Check]) -> Result<ExitCode, Failure> {
+    let problems = checks.iter().filter(|check| !check.ok).count();
     match common.format() {
-        Format::Text => print(&text(findings, problems))?,
+        Format::Text => print(&text(checks, problems))?,
         Format::Json => {
-            print_json(&json!({ "problems": problems, "checks": findings }).to_string())?;
+            print_json(&json!({ "problems": problems, "checks": checks }).to_string())?;
         }
         Format::Jsonl => {
-            let lines = findings.iter().map(|finding| json!(finding).to_string());
+            let lines = checks.iter().map(|check| json!(check).to_string());
             print_json(&lines.collect::<Vec<_>>().join("\n"))?;
         }
     }
@@ -207,16 +103,13 @@ fn report(common: &Common, findings: &[Finding]) -> Result<ExitCode, Failure> {
     })
 }
 
-fn text(findings: &[Finding], problems: usize) -> String {
+fn text(checks: &[Check], problems: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for finding in findings {
-        let mark = if finding.ok { "ok     " } else { "PROBLEM" };
-        lines.push(format!(
-            "{mark}  {:<18}  {}",
-            finding.check, finding.message
-        ));
-        if !finding.hint.is_empty() {
-            lines.push(format!("         {:<18}  {}", "", finding.hint));
+    for check in checks {
+        let mark = if check.ok { "ok     " } else { "PROBLEM" };
+        lines.push(format!("{mark}  {:<18}  {}", check.check, check.message));
+        if !check.hint.is_empty() {
+            lines.push(format!("         {:<18}  {}", "", check.hint));
         }
     }
     lines.push(match problems {

@@ -5,7 +5,8 @@ mod write;
 
 use async_trait::async_trait;
 use countersign_core::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential, PersonData,
+    Account, AccountSearch, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    PersonData, WORD_BREAKS,
 };
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
@@ -43,6 +44,45 @@ macro_rules! key_columns {
     };
 }
 
+/// The accounts that a search finds. The inner query reads an index only, in the order of names, and stops at the
+/// limit; the outer one reads the accounts of the page.
+macro_rules! searched_accounts {
+    ($of_kind:literal) => {
+        concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM account WHERE key IN (SELECT key FROM account WHERE ",
+            $of_kind,
+            " AND name > ?1 AND (name GLOB ?3 OR email GLOB ?3 OR full_name GLOB ?3 OR full_name GLOB ?4) \
+             ORDER BY name LIMIT ?2) ORDER BY name"
+        )
+    };
+}
+
+const fn searched(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Person => searched_accounts!("kind <> 'service'"),
+        Kind::Service => searched_accounts!("kind = 'service'"),
+    }
+}
+
+/// The pattern of texts that begin as a search says.
+fn beginning(search: &AccountSearch) -> String {
+    let mut pattern = String::new();
+    for forms in search.letters() {
+        match forms.as_slice() {
+            [letter] if !"*?[".contains(*letter) => pattern.push(*letter),
+            forms => {
+                pattern.push('[');
+                pattern.extend(forms);
+                pattern.push(']');
+            }
+        }
+    }
+    pattern.push('*');
+    pattern
+}
+
 #[async_trait]
 impl Accounts for SqliteStore {
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
@@ -72,6 +112,7 @@ impl Accounts for SqliteStore {
         &self,
         kind: Kind,
         page: &Page<String>,
+        search: Option<&AccountSearch>,
     ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
         // The kind is part of the text, so that SQLite can use the index of services. An account of an unknown
         // kind is listed with the persons.
@@ -89,7 +130,15 @@ impl Accounts for SqliteStore {
         };
         // The empty text sorts before every name.
         let after = page.after.clone().unwrap_or_default();
-        let query = sqlx::query(text).bind(after).bind(page.limit);
+        let query = match search {
+            None => sqlx::query(text).bind(after).bind(page.limit),
+            Some(search) => {
+                let beginning = beginning(search);
+                let word = format!("*[{}]{beginning}", String::from_iter(WORD_BREAKS));
+                let query = sqlx::query(searched(kind)).bind(after).bind(page.limit);
+                query.bind(beginning).bind(word)
+            }
+        };
         many(&self.readers, query, row::listed_account).await
     }
 

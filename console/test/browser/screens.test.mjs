@@ -1,0 +1,96 @@
+// Single screens with more than a few entries, or with another site.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ADMIN, introduce } from "./sample.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+
+let site, other, console_, browser, page, faults;
+
+before(async () => {
+  site = await startSite();
+  other = await startSite("example.org");
+  await site.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+  console_ = await startConsole(site);
+  browser = await launch();
+  ({ page, faults } = await openPage(browser));
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+});
+
+after(async () => {
+  await browser?.close();
+  await console_?.stop();
+  await other?.stop();
+  await site?.stop();
+});
+
+const visit = async (name) => {
+  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.getByRole("heading", { name, level: 1 }).waitFor();
+};
+
+/** A search of 12,500 matches showed 50, said "50 people", and had no way to the others. */
+test("A search says when there are more matches, and shows them", async () => {
+  for (let number = 0; number < 51; number += 1)
+    await site.call("person.create", { name: `p${String(number).padStart(2, "0")}` });
+  await site.call("person.create", { name: "ada", full_name: "Ada Pascal", email: "lovelace@example.org" });
+  await visit("People");
+  const search = page.getByLabel("Search people");
+  await search.fill("P");
+  const names = page.locator("td.name");
+  await page.getByRole("status").getByText("more than 50 people").waitFor();
+  assert.equal(await names.count(), 50);
+  assert.equal(await names.first().innerText(), "ada@local");
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.getByRole("status").getByText("52 people").waitFor();
+  assert.equal(await names.count(), 52);
+  await search.fill("lovel");
+  await page.getByRole("status").getByText("1 person", { exact: true }).waitFor();
+  assert.deepEqual(await names.allInnerTexts(), ["ada@local"]);
+  await search.fill("nothing like it");
+  await page.getByText("No person matches “nothing like it”").waitFor();
+});
+
+test("The overview shows what the site finds wrong with itself", async () => {
+  await visit("Overview");
+  await page.getByText("There is no backup. Make one with site backup.").waitFor();
+  await page.getByText(/^All \d+ checks$/).click();
+  await page.getByText("All enabled options are hybrid.").waitFor();
+  await page.getByText(/ of at most \d+\.$/).waitFor();
+});
+
+test("A message goes to a person of a peer, and the answer arrives while the page watches", async () => {
+  await introduce(site, other);
+  await visit("Messages");
+  await page.getByText("No messages").waitFor();
+  await page.getByRole("button", { name: "Write message" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("To").fill("olga");
+  await dialog.getByLabel("Text").fill("Good morning.\nIs it raining?");
+  await dialog.getByRole("button", { name: "Send" }).click();
+  await dialog.getByText("Has no zone").waitFor();
+  await dialog.getByLabel("To").fill("olga@example.org");
+  await dialog.getByRole("button", { name: "Send" }).click();
+  await dialog.waitFor({ state: "detached" });
+  const received = async () => (await other.call("peer.inbox", { person: "olga" })).entries;
+  while ((await received()).length === 0) await new Promise(setImmediate);
+  assert.equal((await received())[0].text, "Good morning.\nIs it raining?");
+
+  await other.call("peer.send", { from: "olga", to: "maria@local", text: "Not at all." });
+  const row = page.getByRole("row").filter({ hasText: "Not at all." });
+  await row.getByRole("cell", { name: "olga@example.org", exact: true }).waitFor();
+  await row.getByRole("button", { name: "Delete olga@example.org" }).click();
+  await dialog.getByRole("button", { name: "Delete" }).click();
+  await row.waitFor({ state: "detached" });
+  assert.deepEqual((await site.call("peer.inbox", { person: "maria" })).entries, []);
+});
+
+test("A message that a stopped peer does not take waits, and is withdrawn", async () => {
+  await other.call("peer.stop");
+  await site.call("peer.send", { from: "maria", to: "olga@example.org", text: "Are you there?" });
+  const row = page.getByRole("row").filter({ hasText: "Are you there?" });
+  await row.getByText("Waiting").waitFor();
+  await row.getByRole("button", { name: "Delete olga@example.org" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("No message waits").waitFor();
+  assert.deepEqual(faults, []);
+});

@@ -1,0 +1,77 @@
+//! What a running site knows of its problems.
+
+use countersign_core::alarms::DiskSpace;
+use countersign_core::engine::{Endpoints, HttpProtection, Observed};
+use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSite, run};
+use serde_json::{Value, json};
+
+const GIB: u64 = 1 << 30;
+
+/// The checks that found a problem.
+async fn problems(test: &TestSite) -> Vec<String> {
+    let report = test.admin("site.doctor", json!({})).await;
+    let checks = report["checks"].as_array().unwrap().clone();
+    let problems = checks.iter().filter(|check| check["ok"] == false);
+    let names: Vec<String> = problems
+        .map(|check| {
+            assert!(!check["hint"].as_str().unwrap().is_empty(), "{check}");
+            check["check"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(report["problems"], names.len());
+    names
+}
+
+/// The overview of the console showed no finding of `countersign doctor`, which ran at the machine only.
+#[tokio::test]
+async fn a_site_names_its_problems_to_admins_only() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let (code, _) = run(&test.site, &maria.caller, "site.doctor", json!({})).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+    assert_eq!(problems(&test).await, ["backup"]);
+
+    let low = DiskSpace {
+        free: GIB - 1,
+        total: 10 * GIB,
+    };
+    test.site.observe(Observed {
+        disk: Some(low),
+        descriptors: Some((1000, 1024)),
+        ..Observed::default()
+    });
+    test.site.announce(Endpoints {
+        http_protection: Some(HttpProtection::Files {
+            pin: [7; 32],
+            problem: Some("the key does not belong to it".to_owned()),
+        }),
+        ..Endpoints::default()
+    });
+    let level = json!({ "level": "logins", "reason": "a drill" });
+    test.admin("lockdown.site", level).await;
+    assert_eq!(
+        problems(&test).await,
+        [
+            "lockdown",
+            "HTTP certificate",
+            "backup",
+            "disk space",
+            "open files"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_sealed_site_names_that_as_a_problem() {
+    let test = TestSite::new().await;
+    let restarted = test.restarted().await;
+    let caller = countersign_core::access::Caller::admin_socket();
+    let (code, report) = run(&restarted, &caller, "site.doctor", json!({})).await;
+    assert_eq!(code, Code::SUCCESS);
+    let first: &Value = &report["checks"][0];
+    assert_eq!(
+        (&first["check"], &first["ok"]),
+        (&"site key".into(), &false.into())
+    );
+}
