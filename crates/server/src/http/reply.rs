@@ -125,11 +125,13 @@ pub(super) fn foreign_origin() -> Reply {
 
 /// A page in a browser sent a ticket request.
 pub(super) fn sent_by_a_page() -> Reply {
-    named(
+    let problem = Problem::new(
         StatusCode::FORBIDDEN,
-        "sent-by-a-page",
-        "pages in browsers send no ticket requests; an application sends them from its own machine",
-    )
+        "sent_by_a_page",
+        "a page in a browser sent the ticket request",
+        "send it from the machine of the application",
+    );
+    problem.into_reply()
 }
 
 /// A request that the site does not read as one.
