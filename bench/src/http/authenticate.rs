@@ -114,7 +114,7 @@ impl Consumers {
                 .and_then(Value::as_str)
                 .ok_or("a text")
         };
-        let consumer = |number| {
+        let consumer = |number: u8| -> Result<v2::consumer::Consumer> {
             Ok(v2::consumer::Consumer {
                 id: id(number),
                 keys: vec![consumer_key(number)],
