@@ -152,7 +152,6 @@ impl Shared {
     async fn write_counted(&self) {
         self.forget_keys_if_sealed();
         let now = clock::now();
-        self.keyed.forget_expired(&self.site, now).await;
         let begun = self.site.throttle().penalties().take_started();
         for (source, until) in begun {
             penalty_began(source, until);

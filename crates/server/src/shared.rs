@@ -15,7 +15,6 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::admission::AccountShares;
 use crate::certificate_source::CertificateSource;
 use crate::console_files::ConsoleFiles;
-use crate::http::KeyedRequests;
 use crate::limits::Limits;
 use crate::meters::Meters;
 pub(crate) use crate::meters::log_trouble;
@@ -48,8 +47,6 @@ pub(crate) struct Shared {
     /// The connections with verified requests over HTTP, except those of trusted proxies: an account could
     /// take the places of all others, from many addresses.
     pub(crate) http_connections: Arc<AccountShares>,
-    /// The requests over HTTP with an idempotency key.
-    pub(crate) keyed: Arc<KeyedRequests>,
     pub(crate) meters: Meters,
     /// Notified when an event was counted.
     pub(crate) noted: Notify,
@@ -85,7 +82,6 @@ impl Shared {
             operations,
             proxied_streams: AccountShares::new(limits.proxied_connections / 2),
             http_connections: AccountShares::new(limits.connections),
-            keyed: Arc::default(),
             meters: Meters::default(),
             noted: Notify::new(),
             caches: Mutex::default(),
@@ -138,7 +134,7 @@ impl Shared {
         self.console.as_ref()
     }
 
-    /// Adds a cache of keys. `clear` empties it when the site was sealed.
+    /// Adds a cache of keys or of other secrets. `clear` empties it when the site was sealed.
     pub(crate) fn add_cache(&self, clear: impl Fn() + Send + Sync + 'static) {
         let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         caches.push(Box::new(clear));
@@ -159,7 +155,6 @@ impl Shared {
         if let Some(source) = &self.http_certificate {
             source.forget_keys();
         }
-        self.keyed.forget_answers();
     }
 
     /// Changes the limits and the trusted proxies.

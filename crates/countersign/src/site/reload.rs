@@ -225,6 +225,7 @@ impl Settings {
             listen: Listen {
                 session_listen: None,
                 http_listen: None,
+                http_tls: None,
                 device_listen: None,
                 peer_listen: None,
                 health_listen: None,

@@ -45,7 +45,6 @@ use api::Api;
 use connection::Connection;
 use peer::Peer;
 
-pub(crate) use api::KeyedRequests;
 pub use console::{ConsoleRelay, RelayError, RelayedSite};
 
 /// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
@@ -74,6 +73,7 @@ pub(crate) async fn accept(
     tokio::time::sleep(authenticate::MOMENT).await;
     // After the delay, for the same reason.
     let api = Arc::new(Api::of(&shared));
+    let expiring = api::forget_expired(api.clone(), shared.clone());
     let service = move |(socket, peer): (TcpStream, SocketAddr)| {
         let admission = match shared.proxies().has(peer.ip()) {
             true => &admissions.proxies,
@@ -93,5 +93,8 @@ pub(crate) async fn accept(
             }
         }
     };
-    listener::accept(listener, Access::Clients, room, connections, service).await
+    tokio::select! {
+        ended = listener::accept(listener, Access::Clients, room, connections, service) => ended,
+        never = expiring => match never {},
+    }
 }

@@ -252,8 +252,7 @@ impl Entry {
         self.result.pointer("/properties/revision").is_some()
     }
 
-    /// Returns whether a request can have an idempotency key: it changes something, and its answer can be
-    /// given again.
+    /// Returns whether a request can have an idempotency key, with which its answer is given again.
     #[must_use]
     pub fn takes_idempotency_key(&self) -> bool {
         let route = self.spec.rest.route();

@@ -145,12 +145,12 @@ fn expired_at(now: Timestamp) -> Timestamp {
 
 impl KeyedRequests {
     /// Forgets all answers: the site is sealed.
-    pub(crate) fn forget_answers(&self) {
+    pub(super) fn forget_answers(&self) {
         self.entries().retain_answers(|_, _| false);
     }
 
     /// Forgets the answers whose keys have expired, and those of deleted accounts. Call this each second.
-    pub(crate) async fn forget_expired(&self, site: &Site, now: Timestamp) {
+    pub(super) async fn forget_expired(&self, site: &Site, now: Timestamp) {
         let changes = site.http_access_changes();
         let accounts: Vec<AccountId> = {
             let mut entries = self.entries();

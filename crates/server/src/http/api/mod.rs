@@ -25,7 +25,9 @@ mod request;
 mod respond;
 mod running;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_core::access::Channel;
 use countersign_core::content::Content;
@@ -47,27 +49,43 @@ use crate::shared::Shared;
 use credential::{Nonces, Sender};
 use documents::Documents;
 pub(super) use event_stream::EventStream;
-pub(crate) use idempotency::KeyedRequests;
-use idempotency::{KeyedRequest, Start};
+use idempotency::{KeyedRequest, KeyedRequests, Start};
 use running::{Running, RunningRequests};
+
+/// How often expired answers are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 
 /// What the API keeps for all requests.
 pub(super) struct Api {
     routes: Routes,
     documents: Documents,
     running: Arc<RunningRequests>,
+    keyed: Arc<KeyedRequests>,
     nonces: Nonces,
 }
 
 impl Api {
     pub(super) fn of(shared: &Shared) -> Self {
         let table = shared.site.table();
+        let keyed = Arc::<KeyedRequests>::default();
+        let kept = Arc::clone(&keyed);
+        shared.add_cache(move || kept.forget_answers());
         Self {
+            keyed,
             routes: Routes::of(table),
             documents: Documents::of(table),
             running: Arc::default(),
             nonces: Nonces::starting_now(),
         }
+    }
+}
+
+/// Forgets what expires, for as long as the listener runs.
+pub(super) async fn forget_expired(api: Arc<Api>, shared: Arc<Shared>) -> Infallible {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        let now = clock::now();
+        api.keyed.forget_expired(&shared.site, now).await;
     }
 }
 
@@ -223,7 +241,7 @@ async fn call(
     let now = clock::now();
     let authorised = site.expect_authorised(entry, caller, now).await;
     authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
-    match shared.keyed.begin(keyed, site, now).await? {
+    match api.keyed.begin(keyed, site, now).await? {
         Start::Answered(answer) => {
             let answer = (answer.status, answer.data.expose());
             let mut reply = respond::with(entry, &operation, answer, running);

@@ -125,7 +125,7 @@ async fn a_site_that_is_sealed_or_in_lockdown_says_when_to_come_back_on_every_pa
     ask("sealed").await;
 }
 
-/// One listener had two vocabularies: `unknown_path` below the API, and `not-found` beside it.
+/// One listener had two vocabularies: `unknown_path` below the API, and `not-found` elsewhere.
 #[tokio::test]
 async fn every_path_of_the_listener_refuses_in_one_form() {
     let served = TestSite::builder().serve().await;
@@ -138,10 +138,10 @@ async fn every_path_of_the_listener_refuses_in_one_form() {
         }
         (reply.status, reply.code())
     };
-    for (below, beside) in [("/api/v1/none", "/none"), ("/api/v1/persons/", "/clock/")] {
+    for (below, other) in [("/api/v1/none", "/none"), ("/api/v1/persons/", "/clock/")] {
         let unknown = (404, "unknown_path".to_owned());
         assert_eq!(ask("GET", below).await, unknown);
-        assert_eq!(ask("GET", beside).await, unknown);
+        assert_eq!(ask("GET", other).await, unknown);
     }
     let refused = (405, "method_not_allowed".to_owned());
     assert_eq!(ask("PUT", "/api/v1/self").await, refused);
