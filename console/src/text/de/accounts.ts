@@ -122,6 +122,7 @@ export const accounts = {
     option: "Verschlüsselung",
     opened: "Geöffnet",
     ends: "Endet",
+    endsSoon: "Bald, wenn nicht fortgesetzt",
     state: "Zustand",
     yours: "Diese Sitzung",
     cut: "Beenden",
