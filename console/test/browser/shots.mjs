@@ -81,6 +81,19 @@ export async function open(page, url, place) {
   await page.waitForFunction(() => !document.querySelector("main .waiting"), undefined, { timeout: 20_000 });
 }
 
+/** The tallest picture, in pixels. A list goes on below it. */
+const TALLEST = 1_600;
+
+/** Takes what the window shows, or the whole page. */
+async function save(page, path, whole) {
+  const { width, height } = await page.evaluate(() => ({
+    width: innerWidth,
+    height: Math.max(innerHeight, document.documentElement.scrollHeight),
+  }));
+  const clip = { x: 0, y: 0, width, height: Math.min(height, TALLEST) };
+  await page.screenshot({ path, ...(whole ? { fullPage: true, clip } : {}) });
+}
+
 const slug = (name) => name.toLowerCase().replaceAll(/[^a-z]+/g, "-");
 
 /** Takes a screen and the dialogs that its buttons open. */
@@ -109,8 +122,7 @@ async function takeAll({ browser, console_, places }, folder, only) {
         height: width === 320 ? 640 : 900,
         scheme,
       });
-      const shot = (name, fullPage = true) =>
-        page.screenshot({ path: join(folder, `${name}-${scheme}-${width}.png`), fullPage });
+      const shot = (name, whole = true) => save(page, join(folder, `${name}-${scheme}-${width}.png`), whole);
       await page.goto(console_.url);
       await page.locator("h1").waitFor();
       await shot("login");
@@ -132,7 +144,7 @@ async function takeAll({ browser, console_, places }, folder, only) {
   await logIn(page, console_.url, MEMBER.name, MEMBER.passPhrase);
   for (const name of ["overview", "alarms", "devices", "profile"]) {
     await open(page, console_.url, PLACES[name]);
-    await page.screenshot({ path: join(folder, `member-${name}-german-1440.png`), fullPage: true });
+    await save(page, join(folder, `member-${name}-german-1440.png`), true);
   }
 }
 

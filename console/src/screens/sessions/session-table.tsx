@@ -44,7 +44,12 @@ export function SessionTable({ name }: { name?: string }) {
           },
           { title: text.sessions.option, cell: ({ option }) => <code class="break">{option}</code> },
           { title: text.sessions.opened, cell: ({ opened }) => <Time at={opened} /> },
-          { title: text.sessions.ends, cell: ({ ends }) => <Time at={ends} /> },
+          {
+            title: text.sessions.ends,
+            // A suspended session ends before, after a time that the site's configuration sets.
+            cell: ({ ends, connected }) =>
+              connected ? <Time at={ends} /> : <span class="soft">{text.sessions.endsSoon}</span>,
+          },
           {
             title: text.sessions.state,
             cell: ({ id, connected }) =>

@@ -124,6 +124,7 @@ export const accounts = {
     option: "Verschlüsselung",
     opened: "Geöffnet",
     ends: "Endet",
+    endsSoon: "Bald, wenn nicht fortgesetzt",
     state: "Zustand",
     yours: "Diese Sitzung",
     cut: "Beenden",

@@ -121,6 +121,7 @@ export const accounts = {
     option: "Encryption",
     opened: "Opened",
     ends: "Ends",
+    endsSoon: "Soon, unless resumed",
     state: "State",
     yours: "This session",
     cut: "Cut",
