@@ -7,7 +7,7 @@ export function forms(text) {
   const utf16 = Buffer.from(text, "utf16le");
   const base64 = [0, 1, 2].flatMap((offset) => {
     const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString("base64");
-    // Without the letters that depend on the bytes beside the text.
+    // Without the letters that depend on the bytes around the text.
     const own = encoded.slice(4, -4);
     return [own, own.replaceAll("+", "-").replaceAll("/", "_")];
   });
