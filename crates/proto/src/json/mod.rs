@@ -1,16 +1,41 @@
-//! Objects of one form in JSON, and bytes in them: base64url without padding (RFC 4648, section 5).
+//! JSON of other programs, read strictly, and bytes in it: base64url without padding (RFC 4648,
+//! section 5).
+
+mod strict;
 
 use std::borrow::Cow;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serializer, de};
 use serde_json::Error;
+use serde_json::value::RawValue;
 
-/// Reads an object. An array of the values of its members is none, though serde takes it for one.
-pub(crate) fn object<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, Error> {
-    match text.trim_ascii_start().first() {
-        Some(b'{') => serde_json::from_slice(text),
-        _ => Err(de::Error::custom("an object is expected")),
+pub use strict::Strict;
+
+/// Reads a JSON text of another program with [`Strict`].
+///
+/// # Errors
+/// The text is not JSON, or not of the form of `T`.
+pub fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, Error> {
+    let mut source = serde_json::Deserializer::from_slice(text);
+    let value = T::deserialize(Strict::new(&mut source))?;
+    source.end()?;
+    Ok(value)
+}
+
+/// Reads a value that has one of two forms, whose members tell them apart. The derived reader of an
+/// untagged enum would read them without [`Strict`].
+pub(crate) fn either<'de, A, B, D>(from: D) -> Result<Result<A, B>, D::Error>
+where
+    A: de::DeserializeOwned,
+    B: de::DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    let text = Box::<RawValue>::deserialize(from)?;
+    let text = text.get().as_bytes();
+    match read(text) {
+        Ok(first) => Ok(Ok(first)),
+        Err(_) => read(text).map(Err).map_err(de::Error::custom),
     }
 }
 
