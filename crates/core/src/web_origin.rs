@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use countersign_proto::uri::is_authority;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +36,8 @@ impl FromStr for WebOrigin {
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"))
             .ok_or(BadWebOrigin)?;
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
         let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
-        let begins = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
-        let is_plain = begins && is_lower && host.bytes().all(is_allowed);
-        if text.len() > MAX_LENGTH || !is_plain || host.ends_with([':', '.', '-']) {
+        if text.len() > MAX_LENGTH || !is_lower || !is_authority(host) {
             return Err(BadWebOrigin);
         }
         Ok(Self(text.to_owned()))
@@ -104,6 +102,9 @@ mod tests {
             "https://user@example.org",
             "ftp://example.org",
             "https://example.org:",
+            "https://example.org:0",
+            "https://example..org",
+            "https://192.0.2.256",
             "https://example.org, https://evil.example",
             "https://exam\r\nple.org",
         ] {

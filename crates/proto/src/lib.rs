@@ -35,6 +35,7 @@ pub mod broker;
 pub mod clock;
 pub mod device;
 pub mod enrolment;
+pub mod json;
 pub mod lines;
 pub mod name;
 pub mod operation;
@@ -49,5 +50,3 @@ pub mod site_identity;
 pub mod template;
 pub mod uri;
 pub mod webhook;
-
-mod json;

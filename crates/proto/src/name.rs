@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::uri::has_dns_labels;
+
 /// The maximum length of the part before `@`, in bytes.
 const MAX_LOCAL: usize = 64;
 /// The maximum length of a zone, in bytes, so that a welcome with the longest name fits into the
@@ -112,16 +114,7 @@ impl FromStr for Zone {
 
     /// RFC 1123, section 2.1: labels of letters, digits and inner hyphens.
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let label = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        if text.len() > MAX_ZONE || !text.split('.').all(label) {
+        if text.len() > MAX_ZONE || !has_dns_labels(text) {
             return Err(BadName::BadZone);
         }
         Ok(Self(text.to_ascii_lowercase()))

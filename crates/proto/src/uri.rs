@@ -1,6 +1,7 @@
 //! A site's address and its pinned key in one line: `countersign://HOST:PORT#SITEKEY`.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use countersign_crypto::site_key::{BadSitePublicKey, SitePublicKey};
@@ -73,18 +74,52 @@ impl SiteUri {
     }
 }
 
-/// Whether [`SiteUri::new`] accepts the text as a host.
+/// Whether a text is a host: a DNS name of at most 253 bytes, an IPv4 address of four decimal numbers,
+/// or an IPv6 address in brackets. A name whose last label is a number is an IPv4 address or nothing
+/// (WHATWG URL, section 3.5): readers of other forms of numbers would connect to another host.
 #[must_use]
 pub fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
-        Some(inner) => inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => {
-            !host.is_empty()
-                && host.len() <= 253
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
-        }
+    if let Some(inner) = host.strip_prefix('[') {
+        let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
+        return address.is_some_and(|address| address.is_ok());
+    }
+    match host.rsplit('.').next().is_some_and(is_number) {
+        true => host.parse::<Ipv4Addr>().is_ok(),
+        false => host.len() <= 253 && has_dns_labels(host),
+    }
+}
+
+/// Whether a text is a host, with or without a port from 1 to 65,535 behind it.
+#[must_use]
+pub fn is_authority(text: &str) -> bool {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => is_port(port) && is_host(host),
+        _ => is_host(text),
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Labels of 1 to 63 letters, digits and inner hyphens (RFC 1123, section 2.1).
+pub(crate) fn has_dns_labels(name: &str) -> bool {
+    name.split('.').all(|label| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    })
+}
+
+/// Whether readers of URLs take a label for a number: decimal, or hexadecimal with its prefix.
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 
@@ -105,7 +140,7 @@ impl FromStr for SiteUri {
         let rest = text.strip_prefix(SCHEME).ok_or(BadSiteUri::Scheme)?;
         let (address, key) = rest.split_once('#').ok_or(BadSiteUri::NoSiteKey)?;
         let (host, port) = address.rsplit_once(':').ok_or(BadSiteUri::Port)?;
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !is_port(port) {
             return Err(BadSiteUri::Port);
         }
         Self::new(
@@ -137,7 +172,6 @@ mod tests {
 
     /// A final line end, as `$(cat file)` in some shells and every environment file adds, must not
     /// count as a part of the key.
-    /// characters".
     #[test]
     fn a_uri_with_copied_white_space_is_parsed() {
         let uri = uri();
@@ -154,6 +188,61 @@ mod tests {
         }
         assert!(format!("{text}a").parse::<SiteUri>().is_err());
         assert!(first.parse::<SiteUri>().is_err());
+    }
+
+    /// `b2..example` and `192.0.2.256` were accepted from a peer as its address, and from there went
+    /// into links and tickets, where every connection fails.
+    // DEV-67
+    #[test]
+    fn a_host_is_a_dns_name_or_an_ip_address() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        for host in [
+            "a",
+            "localhost",
+            "b2.example",
+            "3com.example",
+            "xn--bcher-kva.example",
+            "1.2.3.4.example",
+            "192.0.2.255",
+            "[::1]",
+            "[2001:db8::192.0.2.1]",
+            "0x.example",
+            &longest,
+        ] {
+            assert!(is_host(host) && is_authority(host), "{host}");
+            assert!(is_authority(&format!("{host}:65535")), "{host}");
+            for port in ["", "0", "65536", "+1", "a", "1:1"] {
+                assert!(!is_authority(&format!("{host}:{port}")), "{host}:{port}");
+            }
+        }
+        for host in [
+            "",
+            ".",
+            "b2..example",
+            ".example",
+            "b.example.",
+            "-b.example",
+            "b-.example",
+            "b_2.example",
+            "b\u{fc}cher.example",
+            "192.0.2.256",
+            "192.0.2",
+            "192.0.2.1.1",
+            "192.0.2.01",
+            "192.0.2.0x1",
+            "b.example.0x",
+            "b.example.7",
+            "3221225985",
+            "[192.0.2.1]",
+            "[fe80::1%eth0]",
+            "[::1",
+            "::1",
+            &format!("{label}a.example"),
+            &format!("{longest}a"),
+        ] {
+            assert!(!is_host(host) && !is_authority(host), "{host}");
+        }
     }
 
     proptest! {

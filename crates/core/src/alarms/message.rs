@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use countersign_proto::uri::is_authority;
+
 use super::mail_template::MailValues;
 use super::markup::escaped;
 use super::{
@@ -73,7 +75,8 @@ impl TryFrom<String> for PublicUrl {
             .find_map(|scheme| url.strip_prefix(scheme));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte);
         let is_plain = host.is_some_and(|host| {
-            !host.is_empty() && !host.starts_with('/') && host.bytes().all(plain)
+            let authority = host.split('/').next().unwrap_or_default();
+            is_authority(authority) && host.bytes().all(plain)
         });
         if is_plain && url.len() <= Self::MAX_BYTES {
             if url
@@ -441,6 +444,9 @@ mod tests {
             "javascript:alert(1)",
             "https://",
             "https:///x",
+            "https://site..example",
+            "https://192.0.2.256/base",
+            "https://site.example:0",
             "https://a\"b",
             "https://site.example@evil.example",
             "https://a?b",

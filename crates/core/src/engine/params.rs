@@ -1,5 +1,6 @@
 //! Parses the JSON parameters of an operation. An error names the field.
 
+use countersign_proto::json::Strict;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -27,10 +28,10 @@ pub(crate) struct Fault {
     pub(crate) position: (usize, usize),
 }
 
-/// Parses JSON text. An error names the field and the position.
+/// Parses JSON text strictly. An error names the field and the position.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     let mut source = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut source).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict::new(&mut source)).map_err(|error| {
         let path = error.path().to_string();
         fault(text, &path, error.inner())
     })?;

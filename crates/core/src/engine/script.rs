@@ -5,6 +5,7 @@
 //! and does not repeat the first two.
 
 use countersign_crypto::hash::sha256;
+use countersign_proto::json;
 use countersign_proto::operation::{Code, Operation};
 use serde::Deserialize;
 
@@ -137,7 +138,7 @@ impl Site {
             problem,
         };
         let operation: Operation =
-            serde_json::from_str(line.text).map_err(|error| fault(error.to_string()))?;
+            json::read(line.text.as_bytes()).map_err(|error| fault(error.to_string()))?;
         let rider = Rider::with(Change::PutScript(progress));
         let outcome = self
             .run_with_rider(caller, &operation, now, rider.clone())

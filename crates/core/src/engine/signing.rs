@@ -72,14 +72,21 @@ impl Site {
     }
 
     /// Compares the log with what the site signed. Signatures that a thief of a replaced key may
-    /// have made count for nothing.
+    /// have made count for nothing. The thief cannot hide the others behind them: the site stores
+    /// [`MAX_SIGNATURES`] at most, and none of an entry that the log does not have yet, so what is
+    /// beyond that differs.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub(crate) async fn signed_log(&self) -> Result<SignedLog, StoreError> {
         let events = self.key_events();
         let mut log = SignedLog::default();
-        for stored in self.store().audit_signatures(MAX_SIGNATURES).await? {
+        let most = MAX_SIGNATURES.saturating_add(1);
+        let stored = self.store().audit_signatures(most).await?;
+        let excess = stored.get(MAX_SIGNATURES as usize).map(|stored| stored.seq);
+        // Read after the signatures, of which each is stored with its entry.
+        let end = self.store().audit_head().await?.seq;
+        for stored in stored {
             let Some(signed) = stored.head else {
                 log.differs_at(stored.seq);
                 continue;
@@ -92,6 +99,9 @@ impl Site {
                 .filter(|_| head.site == self.id());
             let counts = signer.map(|event| statement_counts(&events, &event.keys, head.time));
             if counts == Some(false) {
+                if head.seq > end {
+                    log.differs_at(head.seq);
+                }
                 continue;
             }
             // Without a signer, the database was changed.
@@ -104,6 +114,7 @@ impl Site {
                 log.differs_at(head.seq);
             }
         }
+        log.differs = log.differs.or(excess);
         Ok(log)
     }
 }

@@ -14,6 +14,7 @@
 //! A removed peer is a tombstone: no ticket makes that site a peer again before an admin forgets it.
 //! Everything is bound to the peer's site id; names and zones are what the peer claims.
 
+mod kept_heads;
 mod message;
 mod sealed_text;
 mod void;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
+pub use kept_heads::{MAX_HEADS, superfluous_heads};
 pub use message::{
     InboxMessage, MAX_INBOX, MAX_MESSAGE, MAX_NEW_RECIPIENTS, MAX_OUTBOX, MAX_OUTBOX_PEERS,
     MessageText, MessageTextError, OutboxMessage, SendState,
@@ -41,9 +43,6 @@ pub const MAX_PEERS: usize = 1_000;
 /// The most pairs of persons that are stored as those who introduced two sites. Later ones join
 /// without being stored.
 pub const MAX_INTRODUCTIONS: usize = 32;
-/// The most heads of an audit log that are stored for each side of each peer: those of about 21
-/// hours. Older ones are deleted.
-pub const MAX_HEADS: u32 = 256;
 /// The time between two updates of a peer's `last_seen`, in milliseconds: a minute.
 const SEEN_EVERY: u64 = 60_000;
 

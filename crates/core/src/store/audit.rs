@@ -19,8 +19,8 @@ pub trait AuditLog: Send + Sync {
     /// Returns the end of the audit chain.
     async fn audit_head(&self) -> Result<ChainHead, StoreError>;
 
-    /// Returns the signatures of the site over its own log, the newest first: at most
-    /// [`MAX_SIGNATURES`](crate::audit::MAX_SIGNATURES). Those that an attacker changed are among
-    /// them, so that they are found.
+    /// Returns the signatures of the site over its own log, the newest first. The site stores at most
+    /// [`MAX_SIGNATURES`](crate::audit::MAX_SIGNATURES). Those that an attacker added or changed are
+    /// among them, so that they are found.
     async fn audit_signatures(&self, limit: u32) -> Result<Vec<StoredSignature>, StoreError>;
 }

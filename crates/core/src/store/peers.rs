@@ -167,8 +167,8 @@ pub enum PeerChange {
     /// A message arrived. [`StoreError::Stale`] of [`Thing::Message`](super::Thing::Message) if its
     /// number is not greater than that of the last one of the pair: it was received before.
     Receive(Box<InboxMessage>),
-    /// Stores a head of an audit log with its receipt, and deletes all but the newest
-    /// [`MAX_HEADS`](crate::peers::MAX_HEADS) of that side. A head of this site replaces the one with the
+    /// Stores a head of an audit log with its receipt, and deletes the
+    /// [`superfluous_heads`](crate::peers::superfluous_heads) of that side. A head of this site replaces the one with the
     /// same number and hash. A head of the peer is [`StoreError::Stale`] of
     /// [`Thing::AuditHead`](super::Thing::AuditHead) unless its number is greater than that of each
     /// stored one. [`StoreError::NotFound`] if the peer is gone.

@@ -35,7 +35,7 @@ impl FromStr for PublicHost {
             _ if text.contains(':') => Err(format!(
                 "the port comes from the session listener; {example}"
             )),
-            _ if !is_host(text) || text.split('.').any(str::is_empty) => Err(format!(
+            _ if !is_host(text) => Err(format!(
                 "{text} is not a DNS name or an IP address; {example}"
             )),
             _ => Ok(Self(text.to_owned())),

@@ -44,11 +44,12 @@ impl<'a> Host<'a> {
         host
     }
 
-    fn start(&mut self) {
+    /// A command of the program on this host.
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = self
             .network
             .at(self.number, env!("CARGO_BIN_EXE_countersign"));
-        command.arg("serve");
+        command.args(words);
         command.current_dir(self.site.folder.path());
         for (name, value) in self.site.command(&[]).get_envs() {
             match value {
@@ -56,6 +57,11 @@ impl<'a> Host<'a> {
                 None => command.env_remove(name),
             };
         }
+        command
+    }
+
+    fn start(&mut self) {
+        let mut command = self.command(&["serve"]);
         if !self.site.path("site").exists() {
             command.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
         }
@@ -133,21 +139,58 @@ impl<'a> Host<'a> {
         kill_process(process, signal).unwrap();
     }
 
+    /// Whether a TCP connection of this host is like this: the number, both addresses, the state, of which 1 is
+    /// ESTABLISHED, and the bytes that were not sent and not read.
+    fn has_connection(&self, is_like: impl Fn(&[&str]) -> bool) -> bool {
+        let mut look = self.network.at(self.number, "cat");
+        let table = look.arg("/proc/net/tcp").output().unwrap().stdout;
+        let table = String::from_utf8(table).unwrap();
+        table.lines().any(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields[3] == "01" && is_like(&fields)
+        })
+    }
+
     /// Waits until this site has a connection to the peer port of the other one.
     fn is_connected_to(&self, other: &Self) {
         let port = format!(":{:04X}", other.port);
-        let is_connected = || {
-            let mut look = self.network.at(self.number, "cat");
-            let table = look.arg("/proc/net/tcp").output().unwrap().stdout;
-            let table = String::from_utf8(table).unwrap();
-            table.lines().any(|line| {
-                // The number, both addresses, and the state, of which 1 is ESTABLISHED.
-                let fields: Vec<_> = line.split_whitespace().collect();
-                fields[2].ends_with(&port) && fields[3] == "01"
-            })
-        };
         // Each look runs a program, so that it does not spin.
-        while !is_connected() {}
+        while !self.has_connection(|fields| fields[2].ends_with(&port)) {}
+    }
+
+    /// Waits until bytes arrived at the peer port that this site, which is held, has not read.
+    fn has_unread(&self) {
+        let port = format!(":{:04X}", self.port);
+        let is_unread =
+            |fields: &[&str]| fields[1].ends_with(&port) && !fields[4].ends_with(":00000000");
+        while !self.has_connection(is_unread) {}
+    }
+
+    /// Cuts the link of the other site within the dialog that this command begins: while the other site has the
+    /// request and has not answered. Returns the output.
+    fn cut_within(&self, other: &Self, words: &[&str]) -> Value {
+        other.signal(Signal::STOP);
+        let mut command = self.command(&[words, &["--json"]].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = command.spawn().unwrap();
+        other.has_unread();
+        self.network.link(other.number, false);
+        other.signal(Signal::CONT);
+        let output = running.wait_with_output().unwrap();
+        self.network.link(other.number, true);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Registers an application with a new key.
+    fn application(&self, id: &str) {
+        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
+        for words in [
+            &["key", "new", "--out", &key][..],
+            &["key", "party", &key, "--out", &party],
+            &["app", "create", id, "--public-key", &party],
+        ] {
+            succeeded(&self.command(words).output().unwrap());
+        }
     }
 
     fn rotate(&self) {
@@ -273,4 +316,75 @@ fn three_sites_talk_while_one_replaces_its_key_and_one_sleeps_through_three_rota
     network.link(2, true);
     two.received(&one, 10);
     one.received(&two, 10);
+}
+
+/// The link is cut after a request for a ticket and after a head of the audit log reached the peer, and before the
+/// answer. The consumer is refused, the verification names the peer, and both succeed when the link is back.
+/// The late answers are no breach.
+// PEER-27, PEER-43
+#[test]
+fn a_link_that_is_cut_within_a_broker_ticket_or_an_audit_head_costs_that_answer_alone() {
+    let Some(network) = Network::new(2) else {
+        return;
+    };
+    let one = Host::new(&network, 1, 0);
+    let two = Host::new(&network, 2, 0);
+    two.joins(&one);
+    two.application("ledger");
+    let admits = ["--allow-caller", "billing@site1.example"];
+    two.succeeds(&[&["app", "update", "ledger"], &admits[..]].concat());
+    one.application("billing");
+    for words in [
+        &["key", "new", "--out", "robot.key"][..],
+        &[
+            "service",
+            "create",
+            "robot",
+            "--public-key",
+            "robot.key.pub",
+        ],
+        &["app", "update", "billing", "--service", "robot"],
+        &[
+            "app",
+            "update",
+            "billing",
+            "--allow",
+            "ledger@site2.example",
+        ],
+    ] {
+        succeeded(&one.command(words).output().unwrap());
+    }
+    let login = ["call", "--site", &one.site.uri, "--key", "robot.key"];
+    let providers = r#"providers:=["ledger@site2.example"]"#;
+    let ask = [&login[..], &["broker", "ticket", "app=billing", providers]].concat();
+    let granted = || {
+        let output = one.command(&[&ask[..], &["--json"]].concat()).output();
+        let answer: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        answer["tickets"][0]["granted"].is_object()
+    };
+    // The requests below go over the connection that this one opened.
+    while !granted() {}
+    let refused = one.cut_within(&two, &ask);
+    assert_eq!(refused["tickets"][0]["refused"], "peer-unreachable");
+    while !granted() {}
+
+    let verify = ["audit", "verify", "--peers"];
+    let cut = one.cut_within(&two, &verify);
+    assert_eq!(cut["peers"][0]["answered"], false, "{cut}");
+    let confirmed = |verified: &Value| verified["peers"][0]["confirmed"].as_u64();
+    // Each look runs a program, so that it does not spin.
+    loop {
+        let verified = one.succeeds(&verify);
+        if verified["peers"][0]["answered"] == true {
+            assert!(confirmed(&verified) > confirmed(&cut));
+            break;
+        }
+    }
+    for (host, peer) in [(&one, &two), (&two, &one)] {
+        assert_eq!(
+            host.succeeds(&["peer", "show", &peer.zone()])["state"],
+            "active"
+        );
+        assert_eq!(host.site.run(&["audit", "verify"]).code, 0);
+    }
 }

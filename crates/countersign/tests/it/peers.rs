@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::faults::disk::disk_is_full;
@@ -81,6 +82,30 @@ impl Side {
         }
     }
 
+    /// Registers an application with a new key.
+    fn application(&self, id: &str) {
+        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
+        for words in [
+            &["key", "new", "--out", &key][..],
+            &["key", "party", &key, "--out", &party],
+            &["app", "create", id, "--public-key", &party],
+        ] {
+            let output = self.site.run(words);
+            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = Pid::from_raw(self.site.process()).unwrap();
+        kill_process(process, signal).unwrap();
+    }
+
+    /// The audit entries of an operation.
+    fn audited(&self, operation: &str) -> Vec<Value> {
+        let listed = self.succeeds(&["audit", "list", "--operation", operation]);
+        listed["entries"].as_array().unwrap().clone()
+    }
+
     /// The zone of the site.
     pub(crate) fn zone(&self) -> &'static str {
         self.zone
@@ -113,6 +138,54 @@ fn messages_arrive_once_and_in_order_although_either_site_is_killed() {
         assert_eq!(to.received(), from.sent);
         let peer = from.succeeds(&["peer", "show", to.zone]);
         assert_eq!(peer["state"], "active");
+    }
+    for side in [&ada, &bob] {
+        assert_eq!(side.site.run(&["audit", "verify"]).code, 0);
+    }
+}
+
+/// Each change was committed, and the site was killed before its peer could learn of it: the peer is
+/// told after the restart.
+// BRK-80, PEER-42
+#[test]
+fn a_peer_learns_of_void_tickets_although_the_site_is_killed_before_it_tells() {
+    let mut ada = Side::new("a.example", "ada", 4755);
+    let bob = Side::new("b.example", "bob", 4756);
+    bob.join(&ada);
+    bob.application("ledger");
+    assert_eq!(bob.site.run(&["key", "new", "--out", "robot.key"]).code, 0);
+    bob.succeeds(&[
+        "service",
+        "create",
+        "robot",
+        "--public-key",
+        "robot.key.pub",
+    ]);
+    bob.succeeds(&["app", "update", "ledger", "--service", "robot"]);
+    let caller = ["--allow-caller", "billing@a.example"];
+    bob.succeeds(&[&["app", "update", "ledger"], &caller[..]].concat());
+    ada.application("billing");
+    let callee = ["--allow", "ledger@b.example"];
+    ada.succeeds(&[&["app", "update", "billing"], &callee[..]].concat());
+    for (count, change) in [
+        &["lockdown", "app", "billing"][..],
+        &["app", "lock", "billing"],
+        &["app", "delete", "billing", "--yes"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bob.signal(Signal::STOP);
+        ada.succeeds(change);
+        ada.site.kill();
+        ada.start();
+        bob.signal(Signal::CONT);
+        // Each look runs a program, so that it does not spin.
+        while bob.audited("broker.foreign_void").len() <= count {}
+        while ada.audited("peer.void_told").len() <= count {}
+        let told = bob.audited("broker.foreign_void");
+        let names = &told[count]["details"]["consumers"];
+        assert_eq!(*names, json!(["billing@a.example"]));
     }
     for side in [&ada, &bob] {
         assert_eq!(side.site.run(&["audit", "verify"]).code, 0);

@@ -15,6 +15,7 @@ mod symmetric;
 mod ticket_keys;
 #[cfg(feature = "provider")]
 mod time;
+#[cfg(feature = "provider")]
 mod void_tickets;
 
 use countersign_proto::broker::v2::limits;

@@ -7,12 +7,13 @@
 //!                        ▼ a ticket that is presented later is refused by its time of issue
 //! ```
 //!
-//! A provider that missed events treats all tickets as void: one of the events may have said so. The
-//! times are in memory, and in the ticket store if that survives a restart.
+//! A provider that missed events treats all tickets as void: one of the events may have said so. It
+//! also missed those between the end of a session, such as that of a site that was killed, and the
+//! next one. The times are in memory, and in the ticket store if that survives a restart.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use countersign_proto::broker::v2::limits::MAX_TICKET;
 use countersign_proto::operation::Event;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 use super::V2;
 use crate::provider::{ProviderEdition, SharedProvider, TicketStoreError};
+use crate::session::SiteSession;
 
 /// Maximum number of consumers whose tickets are void. When there are more, the tickets of all
 /// consumers are void, which costs each of them another ticket.
@@ -30,6 +32,8 @@ pub(super) struct VoidTickets {
     marks: Mutex<Marks>,
     /// Whether a task follows the events of the current session.
     followed: AtomicBool,
+    /// Whether a session ended, and none followed it.
+    ended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -52,6 +56,7 @@ impl VoidTickets {
         Self {
             marks: Mutex::default(),
             followed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -106,22 +111,36 @@ impl SharedProvider<V2> {
         let Some(mut events) = session.events() else {
             return;
         };
+        let missed = self.state.void.ended.swap(false, Ordering::Relaxed);
         // The task must keep neither the provider nor the session alive.
         let (provider, session) = (Arc::downgrade(self), Arc::downgrade(&session));
         runtime.spawn(async move {
+            if missed && let Some(provider) = provider.upgrade() {
+                provider.void_tickets(None, None).await;
+            }
             while let Some(event) = events.next().await {
                 let Some(provider) = provider.upgrade() else {
                     return;
                 };
                 provider.handle_event(&event).await;
             }
-            let in_lockdown = session
-                .upgrade()
-                .is_some_and(|session| session.ended_by_lockdown());
-            if let Some(provider) = provider.upgrade().filter(|_| in_lockdown) {
-                provider.void_tickets(None, None).await;
+            if let Some(provider) = provider.upgrade() {
+                provider.session_ended(&session).await;
             }
         });
+    }
+
+    /// Events were missed from now on until the next session, which may have begun already.
+    async fn session_ended(&self, session: &Weak<dyn SiteSession>) {
+        let ended = session.upgrade();
+        let in_lockdown = ended.is_some_and(|session| session.ended_by_lockdown());
+        let current = self.state.ticket_keys.session.get();
+        let is_replaced = current.is_some_and(|current| !Arc::downgrade(&current).ptr_eq(session));
+        if in_lockdown || is_replaced {
+            self.void_tickets(None, None).await;
+        } else {
+            self.state.void.ended.store(true, Ordering::Relaxed);
+        }
     }
 
     async fn handle_event(&self, event: &Event) {

@@ -37,7 +37,7 @@ impl Hello {
         if line.len() > MAX_HELLO {
             return Err(BadHello::TooLong);
         }
-        Ok(json::object(line)?)
+        Ok(json::read(line)?)
     }
 
     /// The line with its line end.

@@ -47,7 +47,7 @@ impl DeviceWelcome {
         if line.len() > MAX_WELCOME {
             return Err(BadWelcome::TooLong);
         }
-        let Line { welcome } = json::object(line)?;
+        let Line { welcome } = json::read(line)?;
         match [welcome.idle_seconds, welcome.line_bytes, welcome.in_flight].contains(&0) {
             true => Err(BadWelcome::Zero),
             false => Ok(welcome),

@@ -81,7 +81,7 @@ impl Reply {
         if line.len() > MAX_REPLY {
             return Err(BadReply::TooLong);
         }
-        let form: Form = json::object(line)?;
+        let form: Form = json::read(line)?;
         if !form.ok {
             return Err(BadReply::NotOk);
         }

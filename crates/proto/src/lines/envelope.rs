@@ -75,7 +75,7 @@ pub fn read_operation(line: &[u8]) -> Result<(Operation, bool), BadLine> {
         command,
         params,
         content,
-    } = json::object(line).map_err(BadLine::Operation)?;
+    } = json::read(line).map_err(BadLine::Operation)?;
     let operation = Operation {
         id,
         group,
@@ -96,7 +96,7 @@ pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
         data,
         output,
         content,
-    } = json::object(line).map_err(BadLine::Outcome)?;
+    } = json::read(line).map_err(BadLine::Outcome)?;
     let outcome = Outcome {
         id,
         code,
@@ -111,7 +111,7 @@ pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
 /// # Errors
 /// [`BadLine::Event`].
 pub fn read_event(line: &[u8]) -> Result<Event, BadLine> {
-    json::object(line).map_err(BadLine::Event)
+    json::read(line).map_err(BadLine::Event)
 }
 
 /// Appends an operation as a line. `content` states whether lines of content follow.
@@ -187,15 +187,13 @@ impl ContentLine {
     /// # Errors
     /// [`BadLine::Content`] and [`BadLine::Piece`].
     pub fn read(line: &[u8]) -> Result<Self, BadLine> {
-        Ok(
-            match serde_json::from_slice(line).map_err(BadLine::Content)? {
-                ContentForm::Piece(text) => {
-                    Self::Piece(BASE64.decode(text.as_bytes()).map_err(BadLine::Piece)?)
-                }
-                ContentForm::End => Self::End,
-                ContentForm::Broken(why) => Self::Broken(why),
-            },
-        )
+        Ok(match json::read(line).map_err(BadLine::Content)? {
+            ContentForm::Piece(text) => {
+                Self::Piece(BASE64.decode(text.as_bytes()).map_err(BadLine::Piece)?)
+            }
+            ContentForm::End => Self::End,
+            ContentForm::Broken(why) => Self::Broken(why),
+        })
     }
 
     /// Appends a piece of at most [`PIECE_BYTES`] as a line.

@@ -44,7 +44,7 @@ impl JoinAnswer {
         if line.len() > MAX_EVENTS_LINE {
             return Err(BadJoinAnswer::TooLong);
         }
-        let Form { ok, events } = json::object(line)?;
+        let Form { ok, events } = json::read(line)?;
         match ok {
             true => Ok(Self { events }),
             false => Err(BadJoinAnswer::NotOk),

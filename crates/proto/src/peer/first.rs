@@ -73,7 +73,7 @@ impl AwaitingFirst {
         // The members of the line tell which request it is. No line is both.
         match KeyEventsRequest::read(line.expose()) {
             Some(asked) => Ok(FirstStep::KeyEvents(asked)),
-            None => Ok(FirstStep::Join(json::object(line.expose())?)),
+            None => Ok(FirstStep::Join(json::read(line.expose())?)),
         }
     }
 

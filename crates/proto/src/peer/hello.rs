@@ -66,7 +66,7 @@ impl PeerHello {
         if line.len() > MAX_PEER_HELLO {
             return Err(BadPeerHello::TooLong);
         }
-        Ok(json::object(line)?)
+        Ok(json::read(line)?)
     }
 
     /// The line with its line end.
@@ -93,7 +93,7 @@ impl PeerWelcome {
         if line.len() > MAX_PEER_HELLO {
             return Err(BadPeerHello::TooLong);
         }
-        let read: Self = json::object(line)?;
+        let read: Self = json::read(line)?;
         let limits = read.welcome;
         match [limits.idle_seconds, limits.line_bytes, limits.in_flight].contains(&0) {
             true => Err(BadPeerHello::Zero),

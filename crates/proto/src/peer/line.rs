@@ -51,7 +51,7 @@ impl PeerLine {
     /// # Errors
     /// [`BadPeerLine`].
     pub fn read(line: &[u8]) -> Result<Self, BadPeerLine> {
-        let Kind { group, code, end } = json::object(line)?;
+        let Kind { group, code, end } = json::read(line)?;
         let (read, content) = match (group.is_some(), code.is_some(), end.is_some()) {
             (true, false, false) => {
                 let (operation, content) = read_operation(line)?;
@@ -62,7 +62,7 @@ impl PeerLine {
                 (Self::Outcome(outcome), content)
             }
             (false, false, true) => {
-                let EndLine { end } = json::object(line)?;
+                let EndLine { end } = json::read(line)?;
                 (Self::End(end), false)
             }
             _ => return Err(BadPeerLine::Neither),

@@ -146,7 +146,7 @@ impl JoinRequest {
     /// # Errors
     /// [`BadJoin`].
     pub fn read(text: &[u8]) -> Result<Self, BadJoin> {
-        Self::of(json::object(text)?)
+        Self::of(json::read(text)?)
     }
 
     fn of(form: Form) -> Result<Self, BadJoin> {

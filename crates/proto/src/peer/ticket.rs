@@ -104,7 +104,7 @@ impl PeerTicket {
             return Err(BadTicket::TooLong);
         }
         let form: Form =
-            json::object(text.as_bytes()).map_err(|error| BadTicket::Json(error.to_string()))?;
+            json::read(text.as_bytes()).map_err(|error| BadTicket::Json(error.to_string()))?;
         if form.kind != TicketKind::Peer {
             return Err(BadTicket::Path);
         }

@@ -31,7 +31,7 @@ impl KeyEventsRequest {
     /// Reads the line, with or without its line end; `None` if it is another one.
     #[must_use]
     pub fn read(line: &[u8]) -> Option<Self> {
-        let form: RequestForm = json::object(line).ok()?;
+        let form: RequestForm = json::read(line).ok()?;
         Some(Self(form.key_events))
     }
 
@@ -55,7 +55,7 @@ impl KeyEventsRequest {
         if line.len() > MAX_KEY_EVENTS_LINE {
             return Err(KeyEventsError::Malformed);
         }
-        let form: Result<AnswerForm, _> = json::object(line);
+        let form: Result<AnswerForm, _> = json::read(line);
         form.map(|form| form.key_events)
             .map_err(|_| KeyEventsError::Malformed)
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
+use crate::json;
 use crate::template::{Template, TemplateError};
 
 /// The greatest length of a template, in bytes.
@@ -148,7 +149,7 @@ impl BodyTemplate {
                 site: sample,
                 id: sample,
             };
-            serde_json::from_str::<serde::de::IgnoredAny>(&self.fill(&values))
+            json::read::<serde::de::IgnoredAny>(self.fill(&values).as_bytes())
                 .map_err(|error| BadTemplate::NotJson(error.to_string()))?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! E-mail over SMTP (RFC 5321).
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use countersign_core::engine::DueDelivery;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::secret::Passphrase;
+use countersign_proto::uri::is_host;
 use lettre::address::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
@@ -22,8 +24,6 @@ use super::{Attempt, BadChannel, check_certificates, is_loopback, redaction};
 
 /// How long the goodbye to a mail server may take: the message is sent already.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The greatest length of a host name (RFC 1035, section 2.3.4).
-const MAX_HOST_BYTES: usize = 253;
 
 /// How the connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,9 +87,8 @@ impl Mail {
     /// # Errors
     /// [`BadChannel`] names the setting.
     pub fn new(server: MailServer) -> Result<Self, BadChannel> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let host = server.host.as_str();
-        if host.is_empty() || host.len() > MAX_HOST_BYTES || !host.bytes().all(plain) {
+        if !is_host(host) && host.parse::<Ipv6Addr>().is_err() {
             let problem = format!("{host:?} is not a DNS name or an IP address");
             return Err(BadChannel::new("server", problem));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use countersign_client::{Connector, LoginAs};
 use countersign_core::sessions::Audience;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_http_auth::{Limits, Provider, Site, SqliteTickets, TICKET_PATH};
@@ -89,6 +90,47 @@ async fn a_provider_whose_session_a_lockdown_ends_refuses_all_tickets_of_before(
     world.served.admin("lockdown.site", json!({})).await;
     time::until(async || call(&consumer, &world.address).await.is_err()).await;
     drop(world.provider);
+    world.served.stop().await;
+}
+
+/// A site was killed between the commit of a lock and its event. The provider logged in again after the
+/// restart, and went on accepting the ticket for its lifetime, because nothing told it of the lock.
+// BRK-80
+#[tokio::test]
+async fn a_provider_that_gets_a_session_after_one_ended_refuses_all_tickets_of_before() {
+    let world = World::new().await;
+    let consumer = world.consumer();
+    assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
+    let first = world.ledger.session.clone();
+    let robot = json!({ "name": "ledger-robot" });
+    let sessions = world.served.admin("session.list", robot).await;
+    let cut = json!({ "id": sessions["entries"][0]["id"] });
+    world.served.admin("session.cut", cut).await;
+    time::until(async || first.ended().is_some()).await;
+    world
+        .served
+        .admin("app.lock", json!({ "id": "billing" }))
+        .await;
+    // The provider cannot know it.
+    assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
+    let robot = LoginAs::Service(world.ledger.robot.clone());
+    let next = Connector::new(&world.served.uri).connect(robot);
+    let next = Arc::new(next.await.unwrap());
+    world.provider.set_session(Some(next.clone()));
+    time::until(async || call(&consumer, &world.address).await.is_err()).await;
+
+    // The provider follows the events of its new session.
+    let id = || json!({ "id": "billing" });
+    world.served.admin("app.unlock", id()).await;
+    let consumer = world.consumer();
+    time::until(async || {
+        let called = call(&consumer, &world.address).await;
+        called.is_ok_and(|(status, _)| status == 200)
+    })
+    .await;
+    world.served.admin("app.lock", id()).await;
+    time::until(async || call(&consumer, &world.address).await.is_err()).await;
+    drop((world.provider, next));
     world.served.stop().await;
 }
 

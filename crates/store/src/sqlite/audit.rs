@@ -84,14 +84,15 @@ macro_rules! whole {
     };
 }
 
-/// The rows of the oldest signatures. An attacker may have stored an old head under great numbers: such
-/// rows push out no signature, and stay, so that they are found.
+/// The rows of the oldest signatures up to the end of the log. An attacker, also a thief of the site
+/// key, may have stored heads under greater numbers: such rows push out no signature, and stay, so
+/// that they are found.
 const FORGET: &str = concat!(
-    "DELETE FROM audit_signature WHERE ",
+    "DELETE FROM audit_signature WHERE seq <= ?1 AND ",
     whole!(),
-    " AND (seq, head) NOT IN (SELECT seq, head FROM audit_signature WHERE ",
+    " AND (seq, head) NOT IN (SELECT seq, head FROM audit_signature WHERE seq <= ?1 AND ",
     whole!(),
-    " ORDER BY seq DESC LIMIT ?)"
+    " ORDER BY seq DESC LIMIT ?2)"
 );
 
 /// Stores signatures over the log, and forgets the oldest ones above the limit.
@@ -99,15 +100,16 @@ pub(super) async fn sign(
     connection: &mut SqliteConnection,
     signatures: &[SignedAuditHead],
 ) -> Result<(), sqlx::Error> {
-    if signatures.is_empty() {
+    let Some(end) = signatures.iter().map(|signed| signed.head().seq).max() else {
         return Ok(());
-    }
+    };
     SIGN.execute(connection, signatures, |row, signed| {
         row.put(super::row::signed(signed.head().seq))?;
         row.put(signed.to_bytes())
     })
     .await?;
-    let forget = sqlx::query(FORGET).bind(MAX_SIGNATURES);
+    let forget = sqlx::query(FORGET).bind(signed(end));
+    let forget = forget.bind(MAX_SIGNATURES);
     forget.execute(connection).await.map(|_| ())
 }
 

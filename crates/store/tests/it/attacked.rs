@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use countersign_proto::peer::{AuditHead, SignedAuditHead};
 use countersign_testkit::harness::{TestPeer, TestSite};
 use serde_json::json;
 use sqlx::ConnectOptions;
@@ -23,6 +24,42 @@ async fn copies_of_an_old_signature_push_out_no_new_one_and_are_found() {
         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 256) \
         SELECT 1000000 + n, head FROM number, (SELECT head FROM audit_signature LIMIT 1)";
     sqlx::query(copies).execute(&mut database).await.unwrap();
+    test.admin("lockdown.site", json!({ "level": "logins" }))
+        .await;
+    let imposed = test.audit().await.last().unwrap()["seq"].as_i64();
+    let new = "SELECT count(*) FROM audit_signature WHERE seq = ?";
+    let new = sqlx::query_scalar::<_, i64>(new).bind(imposed);
+    assert_eq!(new.fetch_one(&mut database).await.unwrap(), 1);
+    let verified = test.admin("audit.verify", json!({})).await;
+    assert_eq!(verified["intact"], false);
+    assert_eq!(verified["unlike_signed"], 1_000_001);
+}
+
+/// A thief of the replaced key stored signatures of its own under great numbers. Each new signature of
+/// the site was removed in its own transaction, and the verification accepted the thief's as void.
+#[tokio::test]
+async fn signatures_of_a_thief_push_out_no_new_one_and_are_found() {
+    let test = TestSite::builder().file().build().await;
+    let stolen = test.site.unsealed_keys().unwrap().key.clone();
+    let file = json!({ "slot_file": test.slot.to_text().expose() });
+    let since = test.now();
+    let rotation = json!({ "secrets": [file], "slots": [file], "compromised_since": since });
+    test.admin("site.key_new", rotation).await;
+    let mut database = database(&test).await;
+    for number in 1..=256 {
+        let head = AuditHead {
+            site: test.site.id(),
+            event: 0,
+            seq: 1_000_000 + number,
+            hash: [9; 32],
+            time: since.millis() + 1,
+        };
+        let signed = SignedAuditHead::new(head, &stolen);
+        let insert = sqlx::query("INSERT INTO audit_signature VALUES (?, ?)");
+        let insert = insert.bind(1_000_000 + i64::try_from(number).unwrap());
+        let inserted = insert.bind(signed.to_bytes()).execute(&mut database);
+        inserted.await.unwrap();
+    }
     test.admin("lockdown.site", json!({ "level": "logins" }))
         .await;
     let imposed = test.audit().await.last().unwrap()["seq"].as_i64();

@@ -43,14 +43,25 @@ pub async fn the_newest_heads_of_each_side_of_a_peer_are_kept(under_test: &dyn S
     assert_eq!(commit(&*store, [own(1, 1)]).await, Err(NO_PEER));
     commit(&*store, [insert(&one)]).await.unwrap();
     let most = u64::from(MAX_HEADS);
-    let many: Vec<_> = (1..=most + 1).map(|seq| own(seq, 1)).collect();
+    // Of the first two days, the newest head each is kept.
+    let of_day = |seq, day: i64| witness(&one, LogSide::Own, head(&one, seq, 1, day * 86_400_000));
+    let days = [of_day(1, 1), of_day(2, 1), of_day(3, 2), of_day(4, 2)];
+    commit(&*store, days).await.unwrap();
+    let at = 3 * 86_400_000;
+    let own = |seq, hash| witness(&one, LogSide::Own, head(&one, seq, hash, at));
+    let many: Vec<_> = (5..=most).map(|seq| own(seq, 1)).collect();
     commit(&*store, many).await.unwrap();
     // Another head of this site with the number of a stored one is evidence, and is kept beside it.
     commit(&*store, [own(most, 2)]).await.unwrap();
+    let newest = most - 190;
     let heads = |limit| store.audit_heads(one.site(), LogSide::Own, limit);
     let stored = heads(u32::MAX).await.unwrap();
     let numbers: Vec<_> = stored.iter().map(|head| head.head.head().seq).collect();
-    let expected: Vec<_> = (3..=most).chain([most, most + 1]).collect();
+    let expected: Vec<_> = [2, 4]
+        .into_iter()
+        .chain(newest..=most)
+        .chain([most])
+        .collect();
     assert_eq!(numbers, expected);
     let newest = heads(2).await.unwrap();
     assert_eq!(newest, stored[stored.len() - 2..]);

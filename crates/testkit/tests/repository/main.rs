@@ -17,6 +17,7 @@ mod manifest;
 mod public_types;
 mod requirements;
 mod sources;
+mod strict_json;
 mod test_comments;
 mod tree;
 mod walks;

@@ -4,6 +4,7 @@ use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::foreign::{ForeignName, ForeignRequest};
 use countersign_proto::broker::v2::message::{AuthResponse, Nonce};
 use countersign_proto::broker::v2::symmetric::TicketResult;
+use countersign_proto::json;
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::site_identity::SiteId;
 use futures_util::future::join_all;
@@ -122,7 +123,7 @@ impl Site {
         let outcome = self
             .ask_peer(peer, "foreign_ticket", &ForeignTicketParams::of(ask), now)
             .await?;
-        let answered = serde_json::from_str::<Answered>(outcome.data.get());
+        let answered = json::read::<Answered>(outcome.data.get().as_bytes());
         match answered.map(|answered| answered.ticket) {
             Ok(TicketResult::Granted(response)) if ask.request.is_answered_by(&response) => {
                 Ok(*response)

@@ -3,7 +3,8 @@
 use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use super::{Site, lock};
@@ -43,7 +44,7 @@ pub struct Incoming {
 }
 
 /// What a site does with a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum IncomingState {
     /// It is stored, now or before.
@@ -58,13 +59,43 @@ pub enum IncomingState {
 }
 
 /// What a site does with one message of several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeliveryReport {
     /// The message.
     pub id: MessageId,
     /// What the site does with it.
     #[serde(flatten)]
     pub state: IncomingState,
+}
+
+/// The members of a report: the derived reader of [`IncomingState`] is not strict.
+#[derive(Deserialize)]
+struct ReportForm {
+    id: MessageId,
+    state: ReportedState,
+    why: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ReportedState {
+    Accepted,
+    Later,
+    Refused,
+}
+
+impl<'de> Deserialize<'de> for DeliveryReport {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let ReportForm { id, state, why } = ReportForm::deserialize(from)?;
+        let state = match state {
+            ReportedState::Accepted => IncomingState::Accepted,
+            ReportedState::Later => IncomingState::Later,
+            ReportedState::Refused => IncomingState::Refused {
+                why: why.ok_or_else(|| D::Error::missing_field("why"))?,
+            },
+        };
+        Ok(Self { id, state })
+    }
 }
 
 /// The messages that a peer gets next.

@@ -22,11 +22,20 @@ impl AuditRows {
         seq
     }
 
-    /// Stores a signature, and forgets the oldest one above the limit.
+    /// Stores a signature of the end of the log, and forgets the oldest one above the limit. Those of
+    /// greater numbers, which an attacker stored, stay and push out none.
     pub(super) fn sign(&mut self, signed: SignedAuditHead) {
+        let end = signed.head().seq;
         self.1.push(signed.into());
-        let above = self.1.len().saturating_sub(MAX_SIGNATURES as usize);
-        self.1.drain(..above);
+        let within = |stored: &StoredSignature| stored.seq <= end;
+        let above = self.1.iter().filter(|stored| within(stored)).count();
+        let above = above.saturating_sub(MAX_SIGNATURES as usize);
+        let mut forgotten = 0;
+        self.1.retain(|stored| {
+            let is_forgotten = within(stored) && forgotten < above;
+            forgotten += usize::from(is_forgotten);
+            !is_forgotten
+        });
     }
 
     pub(super) fn head(&self) -> ChainHead {

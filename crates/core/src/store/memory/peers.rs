@@ -11,7 +11,8 @@ use countersign_proto::site_identity::SiteId;
 use super::rows::Rows;
 use crate::id::{AccountId, MessageId};
 use crate::peers::{
-    InboxMessage, LogSide, MAX_HEADS, MAX_VOID_AT_PEER, OutboxMessage, Peer, SendState, VoidAtPeer,
+    InboxMessage, LogSide, MAX_VOID_AT_PEER, OutboxMessage, Peer, SendState, VoidAtPeer,
+    superfluous_heads,
 };
 use crate::store::{LastReceived, MAX_RECENT, PeerChange, StoreError, Thing, Unique};
 use crate::timestamp::Timestamp;
@@ -308,10 +309,10 @@ impl PeerRows {
         }
         self.heads
             .put((peer, side, head.seq, head.hash), *witnessed);
-        let mut keys = self.heads_of(peer, side);
-        let excess = keys.len().saturating_sub(MAX_HEADS as usize);
-        keys.truncate(excess);
-        keys.iter().for_each(|key| self.heads.remove(key));
+        let keys = self.heads_of(peer, side).into_iter().rev();
+        let heads = keys.filter_map(|key| Some((key, self.heads.get(&key)?.receipt.time)));
+        let deleted = superfluous_heads(heads);
+        deleted.iter().for_each(|key| self.heads.remove(key));
         Ok(())
     }
 

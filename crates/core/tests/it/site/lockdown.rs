@@ -30,7 +30,7 @@ async fn alarms(test: &TestSite) -> Vec<Value> {
 }
 
 /// A caller on this channel, with a session where the channel has one.
-fn caller(channel: Channel, root: &TestSession) -> Caller {
+pub(super) fn caller(channel: Channel, root: &TestSession) -> Caller {
     match channel {
         Channel::AdminSocket => Caller::admin_socket(),
         Channel::Init => Caller::init("10-people"),

@@ -32,6 +32,7 @@ mod lockdown_turns;
 mod loops;
 mod misused_credentials;
 mod misused_tickets;
+mod one_form;
 mod options;
 mod oracle;
 mod outbox;

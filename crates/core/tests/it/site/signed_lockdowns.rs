@@ -1,7 +1,7 @@
 //! The signatures of the site over the entries of lockdowns in its audit log.
 
 use countersign_core::access::Caller;
-use countersign_core::audit::{AuditDraft, AuditEntry, ChainHead, StoredSignature};
+use countersign_core::audit::{AuditDraft, AuditEntry, ChainHead, MAX_SIGNATURES, StoredSignature};
 use countersign_core::engine::Site;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
@@ -218,6 +218,51 @@ async fn the_new_site_key_signs_the_log_after_a_theft() {
     assert_eq!(data["signed"]["entry"], entry(&test, "site.key_new").await);
     assert_eq!(data["signed"]["key_event"], 1);
     assert_eq!(data["intact"], true);
+}
+
+/// The verification read the newest 256 signatures: a thief of the replaced key, with access to the
+/// database, stored as many of the newest entry, or of entries that the log does not have. They are
+/// void, and the one that the rewritten log contradicts was not read.
+#[tokio::test]
+async fn void_signatures_hide_no_other_signature() {
+    for (ahead, count, named_ahead) in [(0, MAX_SIGNATURES, false), (1_000_000, 1, true)] {
+        let test = TestSite::new().await;
+        let stolen = test.site.unsealed_keys().unwrap().key.clone();
+        let file = json!({ "slot_file": test.slot.to_text().expose() });
+        let rotation = json!({ "secrets": [file], "slots": [file], "compromised_since": NOW });
+        test.admin("site.key_new", rotation).await;
+        test.admin("lockdown.site", json!({ "level": "logins" }))
+            .await;
+        let imposed = entry(&test, "lockdown.site").await;
+        let index = usize::try_from(imposed).unwrap() - 1;
+        test.memory().forge_audit(|entries| {
+            entries[index].draft.target = Some("another".to_owned());
+            chain_again(entries, |_| true);
+        });
+        assert_eq!(verified(&test.site).await.1["unlike_signed"], imposed);
+        if named_ahead {
+            // Without the signature that differs, as after the deletion of some.
+            test.memory().forge_signatures(|signatures| {
+                signatures.retain(|signed| signed.seq < imposed);
+            });
+            assert_eq!(verified(&test.site).await.1["intact"], true);
+        }
+        let forged = (0..count).map(|number| {
+            let head = AuditHead {
+                site: test.site.id(),
+                event: 0,
+                seq: imposed + ahead,
+                hash: [9; 32],
+                time: NOW.millis() + 1 + i64::from(number),
+            };
+            StoredSignature::from(SignedAuditHead::new(head, &stolen))
+        });
+        test.memory()
+            .forge_signatures(|signatures| signatures.extend(forged));
+        let (_, data) = verified(&test.site).await;
+        let expected = (&json!(false), &json!(imposed + ahead));
+        assert_eq!((&data["intact"], &data["unlike_signed"]), expected);
+    }
 }
 
 fn operation(name: &str, params: &Value) -> Operation {

@@ -20,6 +20,7 @@ use super::message::{
 use super::sealed::{read, write};
 use super::site::V1Credentials;
 use super::{V1Refusal, V1SealedMessage, limits};
+use crate::json;
 
 /// The maximum number of retries with another cipher or hash: one for each.
 pub const MAX_RETRIES: u8 = 2;
@@ -174,7 +175,7 @@ impl V1Consumer {
             200 => self.granted(&asked, body, now).map(ResponseAction::Granted),
             409 | 490 if asked.retries < MAX_RETRIES => {
                 let unsupported: Unsupported =
-                    serde_json::from_slice(body).map_err(|_| V1ConsumerError::Refused(status))?;
+                    json::read(body).map_err(|_| V1ConsumerError::Refused(status))?;
                 let supported = &unsupported.more.supported;
                 let knows = |name: &str| supported.iter().any(|known| known == name);
                 let (mut cipher, mut hash) = (asked.cipher, asked.hash);
@@ -208,7 +209,7 @@ impl V1Consumer {
         now: u64,
     ) -> Result<Box<V1IssuedTicket>, V1ConsumerError> {
         let failed = V1ConsumerError::FailedVerification;
-        let sealed: V1SealedMessage = serde_json::from_slice(body).map_err(|_| failed.clone())?;
+        let sealed: V1SealedMessage = json::read(body).map_err(|_| failed.clone())?;
         let signed = |hash: &&RsaHash| sealed.signed_by(**hash, &self.site_keys).is_some();
         let hash = *self.hashes.iter().find(signed).ok_or(failed.clone())?;
         let opened = sealed.open(&self.keys, &self.ciphers);
@@ -337,7 +338,7 @@ impl V1PendingPresentation {
     }
 
     fn nonces(&self, body: &[u8]) -> Option<V1AcknowledgedNonces> {
-        let acknowledgement: V1Acknowledgement = serde_json::from_slice(body).ok()?;
+        let acknowledgement: V1Acknowledgement = json::read(body).ok()?;
         let (key, _) = self.granted.once().ok()?;
         let message = BASE64.decode(acknowledgement.message.as_bytes()).ok()?;
         let cipher = self.granted.cipher;

@@ -19,6 +19,7 @@ use super::message::{
 use super::sealed::{DecryptError, V1SealedMessage, read, safe_to_repeat, write};
 use super::site::V1Credentials;
 use super::{V1Refusal, limits};
+use crate::json;
 
 /// The provider's keys and the site's public keys.
 pub struct V1Provider {
@@ -74,8 +75,7 @@ impl V1UnverifiedPresentation {
     /// # Errors
     /// [`V1Refusal::NotVerified`].
     pub fn read(body: &[u8]) -> Result<Self, V1Refusal> {
-        let presentation: V1Presentation =
-            serde_json::from_slice(body).map_err(|_| V1Refusal::NotVerified)?;
+        let presentation: V1Presentation = json::read(body).map_err(|_| V1Refusal::NotVerified)?;
         match presentation.ticket.message.len() > limits::SEALED {
             true => Err(V1Refusal::NotVerified),
             false => Ok(Self(presentation)),

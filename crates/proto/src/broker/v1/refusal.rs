@@ -6,6 +6,8 @@ use countersign_crypto::rsa::RsaHash;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::json;
+
 /// One of the two applications of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -132,7 +134,7 @@ impl V1Refusal {
     /// Whether the body of a 500 is that of [`V1Refusal::NoCommonCipher`] or
     /// [`V1Refusal::NoCommonHash`].
     pub(super) fn is_nothing_in_common(body: &[u8]) -> bool {
-        let body: Option<Body> = serde_json::from_slice(body).ok();
+        let body: Option<Body> = json::read(body).ok();
         let final_ones = [Self::NoCommonCipher, Self::NoCommonHash];
         body.is_some_and(|body| final_ones.iter().any(|one| one.message() == body.message))
     }

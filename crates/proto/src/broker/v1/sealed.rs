@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::message::secret;
+use crate::json;
 
 /// A sealed message as it is transmitted. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +162,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &SecretBytes) -> Option<T> {
         }
         _ => text,
     };
-    serde_json::from_slice(text).ok()
+    json::read(text).ok()
 }
 
 /// Serialises a message before it is sealed.

@@ -18,6 +18,7 @@ use super::message::{
 };
 use super::sealed::{DecryptError, read, write};
 use super::{Role, V1Refusal, V1SealedMessage, choose, limits};
+use crate::json;
 
 /// The hash names that a refusal may repeat. The refusal is sent before authentication: any other
 /// text could be plaintext that an attacker wants to have decrypted.
@@ -93,7 +94,7 @@ impl V1Site {
     /// [`V1Refusal::NotVerified`] for everything else.
     pub fn open(&self, request: &str) -> Result<OpenedRequest, V1Refusal> {
         let sealed: V1SealedMessage =
-            serde_json::from_str(request).map_err(|_| V1Refusal::NotVerified)?;
+            json::read(request.as_bytes()).map_err(|_| V1Refusal::NotVerified)?;
         let opened = sealed
             .open(&self.keys, &self.ciphers)
             .map_err(|not| match not {

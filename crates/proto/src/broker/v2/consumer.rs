@@ -17,6 +17,7 @@ use super::message::{
 use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
 use super::sealed::Kind;
 use super::{Credentials, SealedMessage, limits};
+use crate::json;
 
 /// The consumer's keys and the site's public keys.
 #[derive(Clone)]
@@ -129,7 +130,7 @@ impl Consumer {
         if body.len() > limits::SEALED {
             return Err(failed);
         }
-        let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| failed)?;
+        let sealed: SealedMessage = json::read(body).map_err(|_| failed)?;
         let from = (self.site.as_str(), self.site_keys.as_slice());
         let to = (self.id.as_str(), self.keys.as_slice());
         let verified = sealed.verify_and_open::<AuthResponse>(Kind::Response, from, to);
@@ -240,12 +241,12 @@ impl PendingPresentation {
         if body.len() > limits::SEALED {
             return None;
         }
-        let acknowledgement: Acknowledgement = serde_json::from_slice(body).ok()?;
+        let acknowledgement: Acknowledgement = json::read(body).ok()?;
         let key = acknowledgement_key(&self.response.one_time_credentials, self.iv);
         let text = key
             .open(&self.transcript_hash, &acknowledgement.message)
             .ok()?;
-        let nonces: AcknowledgedNonces = serde_json::from_slice(text.expose()).ok()?;
+        let nonces: AcknowledgedNonces = json::read(text.expose()).ok()?;
         let response = self.response;
         let received = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);

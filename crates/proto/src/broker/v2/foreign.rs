@@ -21,6 +21,7 @@ use super::message::{AuthResponse, CIPHER, HASH, Nonce, SealedTicket, Ticket};
 use super::sealed::{Kind, TicketHeader};
 use super::site::{Application, Site};
 use super::{Refusal, limits};
+use crate::json;
 use crate::name::Zone;
 use crate::site_identity::SiteId;
 
@@ -136,7 +137,7 @@ impl TicketPath {
     #[must_use]
     pub fn of(requester: &str, auth_data: &RawValue) -> Option<Self> {
         let name: ForeignName = requester.parse().ok()?;
-        let path: Self = serde_json::from_str(auth_data.get()).ok()?;
+        let path: Self = json::read(auth_data.get().as_bytes()).ok()?;
         let via = &path.via;
         (via.zone == name.zone.as_str() && via.consumer == name.id).then_some(path)
     }

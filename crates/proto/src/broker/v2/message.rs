@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::SealedMessage;
 use super::symmetric::SymmetricTicket;
+use crate::json;
 
 /// A random value of 128 bits, used for one message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -148,13 +149,22 @@ pub struct AuthResponse {
 }
 
 /// A ticket as the consumer forwards it. The consumer can decrypt neither form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum SealedTicket {
     /// Sealed to the provider's public key and signed by the site.
     Signed(SealedMessage),
     /// Sealed under a symmetric key that the site and the provider share.
     Symmetric(SymmetricTicket),
+}
+
+impl<'de> Deserialize<'de> for SealedTicket {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        json::either(from).map(|read| match read {
+            Ok(signed) => Self::Signed(signed),
+            Err(symmetric) => Self::Symmetric(symmetric),
+        })
+    }
 }
 
 /// What the consumer sends to the provider.

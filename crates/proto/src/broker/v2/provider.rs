@@ -17,6 +17,7 @@ use super::message::{
 use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
 use super::sealed::{Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
+use crate::json;
 
 /// The provider's keys and the site's public keys.
 #[derive(Clone)]
@@ -46,7 +47,7 @@ impl UnverifiedPresentation {
         if body.len() > limits::SEALED {
             return Err(Refusal::NotVerified);
         }
-        let presentation = serde_json::from_slice(body);
+        let presentation = json::read(body);
         presentation.map(Self).map_err(|_| Refusal::NotVerified)
     }
 
@@ -133,7 +134,7 @@ impl Provider {
                 &presentation.id,
             )
             .map_err(|_| not_verified)?;
-        let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| not_verified)?;
+        let object: IdObject = json::read(text.expose()).map_err(|_| not_verified)?;
         let nonces = (object.server_nonce, object.requester_nonce);
         let expected = (ticket.server_nonce, ticket.requester_nonce);
         if nonces != expected || object.id != ticket.requester {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use super::message::{Nonce, bytes, write};
+use crate::json;
 
 /// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,7 +197,7 @@ impl SealedMessage {
         let text: SecretBytes = own
             .open(suite, &info, &self.sealed)
             .map_err(|_| FailedVerification)?;
-        let message = serde_json::from_slice(text.expose()).map_err(|_| FailedVerification)?;
+        let message = json::read(text.expose()).map_err(|_| FailedVerification)?;
         Ok(VerifiedMessage {
             message,
             signer,

@@ -16,6 +16,7 @@ use super::message::{
 };
 use super::sealed::{Kind, TicketHeader};
 use super::{Refusal, SealedMessage, limits};
+use crate::json;
 use crate::name::Zone;
 
 /// The site as a party.
@@ -62,8 +63,7 @@ impl UnverifiedRequest {
         if text.len() > limits::SEALED {
             return Err(Refusal::NotVerified);
         }
-        let sealed: SealedMessage =
-            serde_json::from_slice(text).map_err(|_| Refusal::NotVerified)?;
+        let sealed: SealedMessage = json::read(text).map_err(|_| Refusal::NotVerified)?;
         let named = !sealed.from.is_empty() && sealed.from.len() <= limits::ID;
         named.then_some(Self(sealed)).ok_or(Refusal::NotVerified)
     }

@@ -19,6 +19,7 @@ use super::sealed::lp;
 use super::site::Application;
 use super::ticket_key::TicketKey;
 use super::{Refusal, limits};
+use crate::json;
 
 /// The maximum length in bytes of a ticket without its names and `auth_data`: keys, nonces and
 /// times.
@@ -127,7 +128,7 @@ impl Provider {
         }
         let key = self.ticket_key(ticket)?;
         let text = ticket.one_time(key).open(&ticket.info(), &ticket.sealed);
-        let ticket: Ticket = serde_json::from_slice(text.ok()?.expose()).ok()?;
+        let ticket: Ticket = json::read(text.ok()?.expose()).ok()?;
         let lasts = ticket.expires.checked_sub(ticket.ts)?;
         (key.covers(ticket.ts) && lasts <= limits::MAX_TICKET).then_some(ticket)
     }

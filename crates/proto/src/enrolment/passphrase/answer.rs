@@ -86,10 +86,10 @@ impl RegistrationAnswer {
         if line.len() > MAX_ANSWER {
             return Err(BadAnswer::TooLong);
         }
-        if let Ok(form) = json::object::<ChallengeForm>(line) {
+        if let Ok(form) = json::read::<ChallengeForm>(line) {
             return Ok(Self::Challenge(RegistrationChallenge::of(form)));
         }
-        let form: ReplyForm = json::object(line)?;
+        let form: ReplyForm = json::read(line)?;
         if !form.ok {
             return Err(BadAnswer::Member("ok"));
         }

@@ -44,7 +44,7 @@ impl RegistrationRecord {
         if line.len() > MAX_RECORD {
             return Err(BadRequest::TooLong);
         }
-        Ok(json::object(line)?)
+        Ok(json::read(line)?)
     }
 
     /// The line with its line end.

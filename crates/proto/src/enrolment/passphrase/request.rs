@@ -81,7 +81,7 @@ impl RegistrationRequest {
         if line.len() > MAX_REQUEST {
             return Err(BadRequest::TooLong);
         }
-        let form: Form = json::object(line)?;
+        let form: Form = json::read(line)?;
         let id = form.id.parse()?;
         Ok(Self { form, id })
     }

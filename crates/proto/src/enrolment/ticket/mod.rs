@@ -146,7 +146,7 @@ impl EnrolmentTicket {
             return Err(BadTicket::TooLong);
         }
         let form: Form =
-            json::object(text.as_bytes()).map_err(|error| BadTicket::Json(error.to_string()))?;
+            json::read(text.as_bytes()).map_err(|error| BadTicket::Json(error.to_string()))?;
         let site = VerifyingKey(form.site_key);
         Self::new(form.kind, &form.host, form.port, form.token, site)
     }

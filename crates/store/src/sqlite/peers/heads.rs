@@ -1,6 +1,6 @@
 //! Heads of audit logs, with the receipts of the other side.
 
-use countersign_core::peers::{LogSide, MAX_HEADS};
+use countersign_core::peers::{LogSide, superfluous_heads};
 use countersign_core::store::{StoreError, Thing};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::peer::{AuditReceipt, SignedAuditHead, WitnessedHead};
@@ -19,11 +19,10 @@ const PUT: &str = "INSERT INTO peer_audit_head (peer, own, seq, hash, at, head, 
     SELECT key, ?2, ?3, ?4, ?5, ?6, ?7 FROM peer WHERE site = ?1 AND (?2 = 1 OR NOT EXISTS \
     (SELECT 1 FROM peer_audit_head WHERE peer = key AND own = 0 AND seq >= ?3)) \
     ON CONFLICT DO UPDATE SET at = excluded.at, head = excluded.head, receipt = excluded.receipt";
-const FORGET_OLD: &str = "DELETE FROM peer_audit_head \
-    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = ?2 AND (seq, hash) <= \
-    (SELECT seq, hash FROM peer_audit_head \
-    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = ?2 \
-    ORDER BY seq DESC, hash DESC LIMIT 1 OFFSET ?3)";
+const STORED: &str = "SELECT seq, hash, at FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? ORDER BY seq DESC, hash DESC";
+const FORGET: &str = "DELETE FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? AND seq = ? AND hash = ?";
 const VOID: &str = "DELETE FROM peer_audit_head \
     WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = 0 AND at > ?2";
 
@@ -69,12 +68,21 @@ pub(super) async fn put(
             None => not_found(Thing::Peer),
         });
     }
-    sqlx::query(FORGET_OLD)
+    let stored: Vec<(i64, Vec<u8>, i64)> = sqlx::query_as(STORED)
         .bind(peer.0.to_vec())
         .bind(is_own(side))
-        .bind(MAX_HEADS)
-        .execute(connection)
+        .fetch_all(&mut *connection)
         .await?;
+    let heads = stored.into_iter().map(|(seq, hash, at)| ((seq, hash), at));
+    for (seq, hash) in superfluous_heads(heads) {
+        sqlx::query(FORGET)
+            .bind(peer.0.to_vec())
+            .bind(is_own(side))
+            .bind(seq)
+            .bind(hash)
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{BadTicket, Exporter, Token};
+use countersign_proto::json as strict;
 use countersign_proto::lines::Decoder;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::{
@@ -244,7 +245,7 @@ pub(super) fn reports(bytes: &[u8]) -> Result<(), Refused> {
         Ok(PeerLine::End(_)) => return Err(("end", String::new())),
         Err(error) => return Err(("line", error.to_string())),
     };
-    match serde_json::from_str::<Reports>(read.data.get()) {
+    match strict::read::<Reports>(read.data.get().as_bytes()) {
         Ok(read) if read.reports.is_empty() => Err(("none", String::new())),
         Ok(_) => Ok(()),
         Err(error) => Err(("json", error.to_string())),
