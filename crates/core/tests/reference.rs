@@ -1,6 +1,10 @@
 //! The generated reference page and other pages are consistent with the table of operations.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
 
 #[path = "reference/typescript.rs"]
 mod typescript;
