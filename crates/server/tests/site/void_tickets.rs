@@ -112,8 +112,8 @@ async fn a_provider_that_gets_a_session_after_one_ended_refuses_all_tickets_of_b
     // The provider cannot know it.
     assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
     let robot = LoginAs::Service(world.ledger.robot.clone());
-    let next = Connector::new(&world.served.uri).connect(robot);
-    let next = Arc::new(next.await.unwrap());
+    let connector = Connector::new(&world.served.uri);
+    let next = Arc::new(connector.connect(robot).await.unwrap());
     world.provider.set_session(Some(next.clone()));
     time::until(async || call(&consumer, &world.address).await.is_err()).await;
 
