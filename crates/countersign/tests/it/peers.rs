@@ -168,8 +168,8 @@ fn a_peer_learns_of_void_tickets_although_the_site_is_killed_before_it_tells() {
     let callee = ["--allow", "ledger@b.example"];
     ada.succeeds(&[&["app", "update", "billing"], &callee[..]].concat());
     for (count, change) in [
-        &["lockdown", "app", "billing"][..],
-        &["app", "lock", "billing"],
+        &["lockdown", "app", "billing", "--yes"][..],
+        &["app", "lock", "billing", "--yes"],
         &["app", "delete", "billing", "--yes"],
     ]
     .into_iter()

@@ -12,6 +12,7 @@ use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::name::AccountName;
@@ -42,7 +43,22 @@ impl TestPeer {
     /// A site with a new key and this zone.
     #[must_use]
     pub fn new(zone: &str) -> Self {
-        let [seed, next] = [(); 2].map(|()| SiteSeed::generate(&mut SystemEntropy));
+        Self::of(
+            zone,
+            [(); 2].map(|()| SiteSeed::generate(&mut SystemEntropy)),
+        )
+    }
+
+    /// A site with this zone and always the same keys, for recorded messages.
+    #[must_use]
+    pub fn fixed(zone: &str) -> Self {
+        Self::of(
+            zone,
+            [1, 2].map(|byte| SiteSeed(Secret::from_bytes([byte; 32]))),
+        )
+    }
+
+    fn of(zone: &str, [seed, next]: [SiteSeed; 2]) -> Self {
         let next_key = SiteKey::from_seed(next.clone()).public();
         let first = SignedKeyEvent::first(&SiteKey::from_seed(seed.clone()), &next_key, 0);
         Self {
@@ -212,7 +228,12 @@ impl PeerTransport for TestPeer {
 impl super::TestSite {
     /// A peer with the zone `b.example`, introduced by this person.
     pub async fn peer(&self, person: &str) -> Arc<TestPeer> {
-        let peer = Arc::new(TestPeer::new("b.example"));
+        self.joined_by(TestPeer::new("b.example"), person).await
+    }
+
+    /// This site as a peer, introduced by this person.
+    pub async fn joined_by(&self, peer: TestPeer, person: &str) -> Arc<TestPeer> {
+        let peer = Arc::new(peer);
         let issued = self
             .admin("peer.ticket", serde_json::json!({ "person": person }))
             .await;

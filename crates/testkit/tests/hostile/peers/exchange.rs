@@ -2,15 +2,19 @@
 
 use countersign_core::access::Caller;
 use countersign_core::engine::{HeadReply, PeerStatus};
+use countersign_proto::json as strict;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::peer::{BadPeerLine, PeerLine};
 use countersign_proto::site_identity::SiteId;
-use countersign_testkit::harness::TestSite;
-use serde_json::value::RawValue;
+use countersign_testkit::harness::{TestPeer, TestSite};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::stages::Refused;
+
+/// When the peer signed the head that the site has countersigned, in milliseconds since 1970 UTC.
+const HEAD_TIME: i64 = 1_772_366_400_000;
 
 /// A site with the person ada and the applications `ledger` and `archive`, of which the first one admits
 /// `billing@b.example`; and its peer.
@@ -21,11 +25,12 @@ struct World {
 }
 
 impl World {
+    /// The keys of the peer are the same in every world: some messages are signed with them.
     async fn new() -> Self {
         let test = TestSite::new().await;
         test.takes_enrolments();
         test.admin("person.create", json!({ "name": "ada" })).await;
-        let peer = test.peer("ada").await;
+        let peer = test.joined_by(TestPeer::fixed("b.example"), "ada").await;
         test.site.connect_peers_with(peer.clone());
         test.admin("peer.start", json!({})).await;
         for id in ["ledger", "archive"] {
@@ -95,6 +100,30 @@ pub(super) fn operation(group: &str, command: &str, bytes: &[u8]) -> Result<(), 
     Err((stage, text(&data["message"])))
 }
 
+/// The parameters of `peer audit_head`, at a site that has countersigned the head of entry 5 of its peer.
+pub(super) fn audit_head(bytes: &[u8]) -> Result<(), Refused> {
+    let params = String::from_utf8(bytes.to_vec()).unwrap();
+    let Ok(params) = RawValue::from_string(params) else {
+        return Err(("line", "the line cannot be read".to_owned()));
+    };
+    let (code, data) = runtime().block_on(async {
+        let world = World::new().await;
+        let head = TestPeer::fixed("b.example").head(5, 5, HEAD_TIME);
+        let first = to_raw_value(&json!({ "head": head })).unwrap();
+        let (code, data) = world.call("peer", "audit_head", first).await;
+        assert_eq!(code, Code::SUCCESS, "{data}");
+        world.call("peer", "audit_head", params).await
+    });
+    match (code, data["state"].as_str()) {
+        (Code::SUCCESS, Some("countersigned")) => Ok(()),
+        (Code::SUCCESS, Some("older")) => Err(("older", String::new())),
+        (Code::SUCCESS, Some("contradicted")) => Err(("contradicted", String::new())),
+        (Code::INVALID_PARAMS, _) => Err(("params", text(&data["message"]))),
+        (Code::NOT_PERMITTED, _) => Err(("not_permitted", text(&data["message"]))),
+        (code, _) => panic!("{code:?}: {data}"),
+    }
+}
+
 /// A successful result of an operation that the site called.
 pub(super) fn result(bytes: &[u8]) -> Result<Outcome, Refused> {
     match PeerLine::read(bytes.trim_ascii_end()) {
@@ -110,7 +139,7 @@ pub(super) fn result(bytes: &[u8]) -> Result<Outcome, Refused> {
 pub(super) fn status(bytes: &[u8]) -> Result<(), Refused> {
     let read = result(bytes)?;
     let status: PeerStatus =
-        serde_json::from_str(read.data.get()).map_err(|error| ("json", error.to_string()))?;
+        strict::read(read.data.get().as_bytes()).map_err(|error| ("json", error.to_string()))?;
     let has_version = status.version.is_some();
     let shown = WORLD.with(|(runtime, world)| {
         let (test, peer) = (&world.test, world.peer);
@@ -127,7 +156,7 @@ pub(super) fn status(bytes: &[u8]) -> Result<(), Refused> {
 pub(super) fn head_reply(bytes: &[u8]) -> Result<(), Refused> {
     let read = result(bytes)?;
     let reply: HeadReply =
-        serde_json::from_str(read.data.get()).map_err(|error| ("json", error.to_string()))?;
+        strict::read(read.data.get().as_bytes()).map_err(|error| ("json", error.to_string()))?;
     let has_heads = reply.receipt.is_some() || !reply.held.is_empty();
     let stored = runtime().block_on(async {
         let World { test, peer, .. } = World::new().await;

@@ -76,13 +76,15 @@ enum Dialog {
     Ping,
     /// The result of `peer ping`.
     Status,
+    /// The parameters of `peer audit_head`, at a site that has countersigned the head of entry 5.
+    AuditHead,
     /// The result of `peer audit_head`.
     HeadReply,
     /// The last line of a connection.
     End,
 }
 
-const DIALOGS: [Dialog; 18] = [
+const DIALOGS: [Dialog; 19] = [
     Dialog::Ticket,
     Dialog::First,
     Dialog::Request,
@@ -99,6 +101,7 @@ const DIALOGS: [Dialog; 18] = [
     Dialog::Address,
     Dialog::Ping,
     Dialog::Status,
+    Dialog::AuditHead,
     Dialog::HeadReply,
     Dialog::End,
 ];
@@ -138,6 +141,7 @@ impl File {
             Dialog::Address => exchange::operation("peer", "address", &bytes),
             Dialog::Ping => exchange::operation("peer", "ping", &bytes),
             Dialog::Status => exchange::status(&bytes),
+            Dialog::AuditHead => exchange::audit_head(&bytes),
             Dialog::HeadReply => exchange::head_reply(&bytes),
             Dialog::End => exchange::end(&bytes),
         };
@@ -168,7 +172,7 @@ fn files() -> BTreeMap<PathBuf, File> {
 }
 
 // PEER-1, PEER-4, PEER-5, PEER-6, PEER-7, PEER-11, PEER-14, PEER-15, PEER-17, PEER-18, PEER-20,
-// PEER-29, PEER-32, PEER-33, PEER-34, PEER-41
+// PEER-26, PEER-28, PEER-29, PEER-32, PEER-33, PEER-34, PEER-41
 #[test]
 fn every_hostile_message_of_a_peer_is_refused_at_its_stage() {
     let files = files();
