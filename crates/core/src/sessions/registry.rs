@@ -15,6 +15,7 @@
 //! before its sessions are cut. In either order of the two, a locked account has no session left.
 
 mod activity;
+mod suspension;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
 pub(crate) use activity::Activity;
+pub use suspension::{Suspension, SuspensionLimits};
 
 /// Closes a session's connection. Called at most once, from any thread; must not block.
 pub type CutHook = Box<dyn FnOnce(CloseReason) + Send>;
@@ -74,30 +76,6 @@ struct Place {
     number: u64,
     /// When the session ends unless its client has resumed it.
     until: Timestamp,
-}
-
-/// How many sessions may be suspended, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SuspensionLimits {
-    /// For all accounts together.
-    pub total: usize,
-    /// For one account.
-    pub per_account: usize,
-    /// When the session that is suspended now ends unless its client has resumed it. A client that went away for
-    /// good, such as a closed page, leaves its session no longer than that.
-    pub until: Timestamp,
-}
-
-/// The result of suspending a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspension {
-    /// The session is suspended. The account's longest-suspended session may have been closed for
-    /// it.
-    Suspended,
-    /// A limit was reached.
-    LimitReached,
-    /// The session was cut or moved to another connection, so there is nothing to suspend.
-    Over,
 }
 
 /// The open and suspended sessions.
