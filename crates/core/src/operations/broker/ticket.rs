@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::Role;
-use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::lockdown::OperationKind;
 use crate::tickets::Registered;
@@ -28,7 +27,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .of_kind(OperationKind::IssuesTickets)
             .summary("Issues service tickets to an application. The caller is the service that the application names.")
             .allow(&services)
-            .rest(RestMethod::Post, "/broker/tickets")
+            .no_rest("only a session of the service gets tickets; over HTTP, an application requests them with its own key")
             .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),
         Entry::new("broker", "ticket_keys")
