@@ -11,7 +11,7 @@ use countersign_core::engine::{
 use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
-use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::name::AccountName;
@@ -42,7 +42,13 @@ impl TestPeer {
     /// A site with a new key and this zone.
     #[must_use]
     pub fn new(zone: &str) -> Self {
-        let [seed, next] = [(); 2].map(|()| SiteSeed::generate(&mut SystemEntropy));
+        Self::generate(zone, &mut SystemEntropy)
+    }
+
+    /// A site with a key from this entropy and this zone.
+    #[must_use]
+    pub fn generate(zone: &str, entropy: &mut dyn Entropy) -> Self {
+        let [seed, next] = [(); 2].map(|()| SiteSeed::generate(entropy));
         let next_key = SiteKey::from_seed(next.clone()).public();
         let first = SignedKeyEvent::first(&SiteKey::from_seed(seed.clone()), &next_key, 0);
         Self {
@@ -213,11 +219,16 @@ impl super::TestSite {
     /// A peer with the zone `b.example`, introduced by this person.
     pub async fn peer(&self, person: &str) -> Arc<TestPeer> {
         let peer = Arc::new(TestPeer::new("b.example"));
+        self.introduce(&peer, person).await;
+        peer
+    }
+
+    /// Makes a site a peer, introduced by this person.
+    pub async fn introduce(&self, peer: &TestPeer, person: &str) {
         let issued = self
             .admin("peer.ticket", serde_json::json!({ "person": person }))
             .await;
         let ticket = issued["uri"].as_str().unwrap().parse().unwrap();
         peer.join(&self.site, &ticket, self.now()).await.unwrap();
-        peer
     }
 }
