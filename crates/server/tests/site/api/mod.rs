@@ -1,5 +1,6 @@
 //! The REST API over sockets.
 
+mod both_channels;
 mod client;
 mod conditional;
 mod credentials;
@@ -9,5 +10,6 @@ mod http2;
 mod operations;
 mod refusal_time;
 mod requests;
+mod same;
 mod signed;
 mod tls;
