@@ -1786,13 +1786,19 @@ export interface Operations {
       }))[];
     };
   };
-  /** Deletes a message from the inbox or the outbox of a person, or all messages that wait for peers. */
+  /** Deletes a message from the inbox or the outbox of a person. */
   "peer.discard": {
     params: {
-      /** Deletes all messages of the person that wait for peers, instead of one. */
-      all_waiting?: boolean | null | undefined;
       /** The message's id. */
-      id?: string | null | undefined;
+      id: string;
+      /** The person; the caller when left out. */
+      person?: string | null | undefined;
+    };
+    result: Record<string, unknown>;
+  };
+  /** Deletes all messages of a person that wait for peers, as after the theft of a session. */
+  "peer.discard_waiting": {
+    params: {
       /** The person; the caller when left out. */
       person?: string | null | undefined;
     };

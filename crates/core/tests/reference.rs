@@ -6,6 +6,10 @@
     reason = "a test stops where it fails"
 )]
 
+#[path = "reference/examples.rs"]
+mod examples;
+#[path = "reference/schema.rs"]
+mod schema;
 #[path = "reference/typescript.rs"]
 mod typescript;
 
@@ -18,6 +22,7 @@ use countersign_core::engine::{Entry, Table, reference};
 use countersign_core::lockdown::{Activity, LockdownLevel, OperationKind};
 use countersign_core::operations;
 use schemars::Schema;
+use serde_json::Value;
 
 #[test]
 fn the_reference_page_is_up_to_date() {
@@ -148,6 +153,62 @@ fn every_operation_has_a_route_or_a_reason_for_none() {
             Rest::None(reason) => assert!(!reason.is_empty(), "{name}"),
             // Neither HTTP nor any other channel but the socket carries it.
             Rest::Undecided => assert_eq!(channels, [Channel::AdminSocket], "{name} needs a route"),
+        }
+    }
+}
+
+/// Regression test: `DELETE /messages/{id}` advertised the parameter `all_waiting`, which `peer discard`
+/// took instead of the id, so that a request with it was always refused.
+#[test]
+fn every_advertised_parameter_can_be_sent() {
+    let document = rest::document(&operations::table().unwrap());
+    for entry in operations::table().unwrap().entries() {
+        let Some(route) = entry.rest().route() else {
+            continue;
+        };
+        let name = entry.name();
+        let method = route.method.as_str().to_ascii_lowercase();
+        let described = &document["paths"][route.path][&method];
+        let required = entry
+            .params()
+            .get("required")
+            .and_then(|all| all.as_array());
+        let required: Vec<&str> = required
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let mut query = Vec::new();
+        let mut path = Vec::new();
+        for parameter in described["parameters"].as_array().unwrap() {
+            let Some(field) = parameter["name"].as_str() else {
+                continue;
+            };
+            // Otherwise the operation may refuse it together with another parameter.
+            let is_in_path = parameter["in"] == "path";
+            assert!(!is_in_path || required.contains(&field), "{name}: {field}");
+            let value = schema::sendable(&document, &parameter["schema"]);
+            let value = value.unwrap_or_else(|| panic!("{name}: {field} cannot be in a URL"));
+            match is_in_path {
+                true => {
+                    let mut segments = route.path.split(['/', '{', '}']);
+                    path.push((segments.find(|one| *one == field).unwrap(), value));
+                }
+                false => query.push((field.to_owned(), value)),
+            }
+        }
+        let given = rest::Given {
+            path: &path,
+            query: &query,
+            body: "",
+        };
+        let params = rest::params(entry, given).unwrap();
+        let params: Value = serde_json::from_str(params.get()).unwrap();
+        for parameter in described["parameters"].as_array().unwrap() {
+            if let Some(field) = parameter["name"].as_str() {
+                let problems = schema::problems(&document, &parameter["schema"], &params[field]);
+                assert!(problems.is_empty(), "{name}: {problems:?}");
+            }
         }
     }
 }

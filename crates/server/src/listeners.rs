@@ -324,8 +324,9 @@ impl Builder {
                 tasks.any_ended(),
                 admissions,
             );
-            let accept = health.accept(listener, room.clone(), connections.clone());
-            tasks.spawn("the health listener", accept);
+            // It tells monitoring that the server is stopping, while other connections end.
+            let accept = health.accept(listener, room.clone(), Connections::default());
+            tasks.spawn_to_the_end("the health listener", accept);
         }
         let listening = Listening {
             room: room.clone(),
@@ -476,7 +477,7 @@ impl Server {
     }
 
     /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
-    /// operations that run, at most [`Limits::shutdown_timeout`].
+    /// operations that run, at most [`Limits::shutdown_timeout`]. The health listener ends last.
     pub async fn stop(mut self) {
         self.tasks.stop().await;
         let _ = self.stop.send(true);

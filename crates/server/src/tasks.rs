@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 /// A required task ended. End the process, so that its supervisor starts it again: a site must not continue
 /// without one of its listeners.
@@ -25,6 +25,8 @@ pub struct Ended {
 pub(crate) struct Tasks {
     running: JoinSet<io::Result<Infallible>>,
     names: HashMap<Id, &'static str>,
+    /// Those that a stop ends, without those that run to the end.
+    stoppable: Vec<AbortHandle>,
     ended: Arc<AtomicBool>,
 }
 
@@ -43,12 +45,24 @@ impl Tasks {
         name: &'static str,
         task: impl Future<Output = io::Result<Infallible>> + Send + 'static,
     ) {
+        let handle = self.spawn_to_the_end(name, task);
+        self.stoppable.push(handle);
+    }
+
+    /// As [`Self::spawn`], for a task that [`Self::stop`] leaves running. It ends with this set.
+    pub(crate) fn spawn_to_the_end(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = io::Result<Infallible>> + Send + 'static,
+    ) -> AbortHandle {
         let noted = Noted(Arc::clone(&self.ended));
         let task = async move {
             let _noted = noted;
             task.await
         };
-        self.names.insert(self.running.spawn(task).id(), name);
+        let handle = self.running.spawn(task);
+        self.names.insert(handle.id(), name);
+        handle
     }
 
     /// Becomes true when one of the tasks ends.
@@ -68,8 +82,13 @@ impl Tasks {
         Ended { task, cause }
     }
 
-    /// Stops all tasks.
+    /// Stops the tasks, except for those that run to the end.
     pub(crate) async fn stop(&mut self) {
-        self.running.shutdown().await;
+        for task in &self.stoppable {
+            task.abort();
+        }
+        while self.stoppable.iter().any(|task| !task.is_finished()) {
+            self.running.join_next().await;
+        }
     }
 }

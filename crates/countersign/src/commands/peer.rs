@@ -190,9 +190,13 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             id,
             all_waiting,
         } => {
-            let all_waiting = all_waiting.then_some(true);
-            let params = json!({ "person": person, "id": id, "all_waiting": all_waiting });
-            call("discard", params)
+            let command = if all_waiting {
+                "discard_waiting"
+            } else {
+                "discard"
+            };
+            let params = json!({ "person": person, "id": id });
+            call(command, params)
         }
     }
 }

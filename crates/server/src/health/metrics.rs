@@ -25,7 +25,7 @@ fn site(page: &mut Exposition, health: &Health, observed: &Observation) {
     let help = "The version of Countersign; always 1.";
     page.metric(Gauge, "countersign_build_info", help)
         .sample(&version, 1);
-    let readiness = Readiness::of(&health.shared, observed, health.tasks_run());
+    let readiness = Readiness::of(observed, health.process());
     let help = "Whether a check of /readyz succeeds.";
     let mut checks = page.metric(Gauge, "countersign_ready", help);
     for (check, ok) in readiness.checks() {

@@ -37,7 +37,7 @@ use tracing::debug;
 use crate::admission::Admission;
 use crate::clock;
 use crate::shared::Shared;
-use readiness::{Observation, Readiness};
+use readiness::{Observation, Process, Readiness};
 
 /// The greatest number of connections. Further ones wait until one ends.
 pub(crate) const PLACES: usize = 8;
@@ -131,7 +131,7 @@ impl Health {
             "/livez" => reply(StatusCode::OK, PLAIN, "ok\n"),
             "/readyz" => {
                 let observed = self.observed().await;
-                let readiness = Readiness::of(&self.shared, &observed, self.tasks_run());
+                let readiness = Readiness::of(&observed, self.process());
                 let status = match readiness.is_ready() {
                     true => StatusCode::OK,
                     false => StatusCode::SERVICE_UNAVAILABLE,
@@ -147,9 +147,13 @@ impl Health {
         }
     }
 
-    /// No listener and no other required task has ended.
-    fn tasks_run(&self) -> bool {
-        !self.ended.load(Ordering::Relaxed)
+    fn process(&self) -> Process {
+        Process {
+            is_unsealed: !self.shared.site.is_sealed(),
+            tasks_run: !self.ended.load(Ordering::Relaxed),
+            clock_is_set: clock::is_set(),
+            is_running: !*self.shared.stopping.borrow(),
+        }
     }
 
     /// What was read from the database and the disk within the last second. Clients that ask at the same time

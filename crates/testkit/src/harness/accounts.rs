@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_crypto::certificate::Thumbprint;
-use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::passphrase::{ClientRegistration, Identifiers};
@@ -95,6 +95,16 @@ pub fn finish_registration(
     phrase: &Passphrase,
     started: &Value,
 ) -> Value {
+    finish_registration_with(registration, phrase, started, &mut SystemEntropy)
+}
+
+/// As [`finish_registration`], with this entropy.
+pub(super) fn finish_registration_with(
+    registration: ClientRegistration,
+    phrase: &Passphrase,
+    started: &Value,
+    entropy: &mut dyn Entropy,
+) -> Value {
     let decode = |field: &str| {
         let text = started[field].as_str().unwrap();
         BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()
@@ -104,7 +114,6 @@ pub fn finish_registration(
         client: None,
         server: Some(&server),
     };
-    let entropy = &mut SystemEntropy;
     let (record, export_key) = registration
         .finish(phrase, &decode("response"), identifiers, entropy)
         .unwrap();

@@ -9,7 +9,7 @@ use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceIdentity;
-use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_proto::enrolment::{EnrolmentTicket, Exporter, ProvenKey, Request, Token};
 use serde_json::{Value, json};
 
@@ -46,8 +46,14 @@ impl TestDevice {
     /// A device with a new key.
     #[must_use]
     pub fn new() -> Self {
+        Self::generate(&mut SystemEntropy)
+    }
+
+    /// A device with a key from this entropy.
+    #[must_use]
+    pub fn generate(entropy: &mut dyn Entropy) -> Self {
         Self {
-            identity: DeviceIdentity::generate(&mut SystemEntropy),
+            identity: DeviceIdentity::generate(entropy),
         }
     }
 

@@ -25,6 +25,7 @@ mod served;
 mod session;
 #[cfg(feature = "time")]
 pub mod time;
+pub mod tour;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

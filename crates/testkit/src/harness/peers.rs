@@ -11,7 +11,7 @@ use countersign_core::engine::{
 use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
-use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::enrolment::{Exporter, Token};
@@ -43,10 +43,13 @@ impl TestPeer {
     /// A site with a new key and this zone.
     #[must_use]
     pub fn new(zone: &str) -> Self {
-        Self::of(
-            zone,
-            [(); 2].map(|()| SiteSeed::generate(&mut SystemEntropy)),
-        )
+        Self::generate(zone, &mut SystemEntropy)
+    }
+
+    /// A site with a key from this entropy and this zone.
+    #[must_use]
+    pub fn generate(zone: &str, entropy: &mut dyn Entropy) -> Self {
+        Self::of(zone, [(); 2].map(|()| SiteSeed::generate(entropy)))
     }
 
     /// A site with this zone and always the same keys, for recorded messages.
@@ -234,11 +237,16 @@ impl super::TestSite {
     /// This site as a peer, introduced by this person.
     pub async fn joined_by(&self, peer: TestPeer, person: &str) -> Arc<TestPeer> {
         let peer = Arc::new(peer);
+        self.introduce(&peer, person).await;
+        peer
+    }
+
+    /// Makes a site a peer, introduced by this person.
+    pub async fn introduce(&self, peer: &TestPeer, person: &str) {
         let issued = self
             .admin("peer.ticket", serde_json::json!({ "person": person }))
             .await;
         let ticket = issued["uri"].as_str().unwrap().parse().unwrap();
         peer.join(&self.site, &ticket, self.now()).await.unwrap();
-        peer
     }
 }

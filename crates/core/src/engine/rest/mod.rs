@@ -8,6 +8,7 @@
 //!   └────────┴──────────────────────┴─▶ params ─▶ {"name":"maria","full_name":"Maria"}
 //! ```
 
+mod examples;
 mod openapi;
 mod params;
 mod routes;

@@ -30,7 +30,14 @@ fn value(root: &Value, schema: &Value, depth: usize) -> Value {
         .find_map(|key| schema.get(key).and_then(Value::as_array));
     let is_null = |choice: &&Value| choice.get("type").is_some_and(|kind| kind == "null");
     if let Some(choice) = choices.and_then(|all| all.iter().find(|choice| !is_null(choice))) {
-        return value(root, choice, depth + 1);
+        let mut chosen = value(root, choice, depth + 1);
+        // The fields that all choices have.
+        if let (Value::Object(chosen), "object") = (&mut chosen, kind(schema))
+            && let Value::Object(common) = object(root, schema, depth)
+        {
+            chosen.extend(common);
+        }
+        return chosen;
     }
     match kind(schema) {
         "object" => object(root, schema, depth),

@@ -292,7 +292,7 @@ pub(super) async fn outbox(
     Ok(Answer::new(listing).with_output(text))
 }
 
-/// Names a message, or all that wait.
+/// Names a message.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Discard {
@@ -300,23 +300,12 @@ pub(super) struct Discard {
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
     /// The message's id.
-    id: Option<MessageId>,
-    /// Deletes all messages of the person that wait for peers, instead of one.
-    #[serde(default)]
-    all_waiting: bool,
+    id: MessageId,
 }
 
 pub(super) async fn discard(context: Context, params: Discard) -> Result<Answer<Done>, Refusal> {
     let account = person(&context, params.person.as_ref(), "person").await?;
-    let id = match (params.id, params.all_waiting) {
-        (Some(id), false) => id,
-        (None, true) => return discard_waiting(&context, &account).await,
-        _ => {
-            let problem = "name one message, or `all_waiting`";
-            return Err(Refusal::invalid("id", problem));
-        }
-    };
-    let own = account.id;
+    let (id, own) = (params.id, account.id);
     let details = json!({ "message": id });
     let target = account.name.to_string();
     let received = Change::Peer(PeerChange::DiscardReceived { id, own });
@@ -334,11 +323,23 @@ pub(super) async fn discard(context: Context, params: Discard) -> Result<Answer<
     Ok(Answer::new(Done {}).with_output(format!("Discarded the message {id}.")))
 }
 
-async fn discard_waiting(context: &Context, account: &Account) -> Result<Answer<Done>, Refusal> {
+/// Names the sender of messages that wait.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DiscardWaiting {
+    /// The person; the caller when left out.
+    #[schemars(with = "Option<String>")]
+    person: Option<AccountName>,
+}
+
+pub(super) async fn discard_waiting(
+    context: Context,
+    params: DiscardWaiting,
+) -> Result<Answer<Done>, Refusal> {
+    let account = person(&context, params.person.as_ref(), "person").await?;
     let change = Change::Peer(PeerChange::DiscardWaiting { own: account.id });
-    let details = json!({ "all_waiting": true });
     context
-        .commit(change, account.name.to_string(), details)
+        .commit(change, account.name.to_string(), json!({}))
         .await?;
     let output = format!("Discarded the messages of {} that waited.", account.name);
     Ok(Answer::new(Done {}).with_output(output))

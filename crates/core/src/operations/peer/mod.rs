@@ -1,8 +1,8 @@
 //! `peer`: other sites that this one trusts, and the messages between their people.
 //!
 //! `ticket` and `join` make a peer. `list`, `show`, `suspend`, `resume`, `remove`, `forget`,
-//! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox` and `discard` are
-//! for people. Peers themselves call `deliver`, `audit_head`, `address` and `ping`, and two operations of
+//! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox`, `discard` and
+//! `discard_waiting` are for people. Peers themselves call `deliver`, `audit_head`, `address` and `ping`, and two operations of
 //! the group `broker`.
 
 mod heads;
@@ -148,7 +148,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "person": "ada" }))
             .handler(mail::outbox),
         Entry::new("peer", "discard")
-            .summary("Deletes a message from the inbox or the outbox of a person, or all messages that wait for peers.")
+            .summary("Deletes a message from the inbox or the outbox of a person.")
             .allow(&admin)
             .allow_own(&members)
             .also_on(Channel::Device)
@@ -156,6 +156,15 @@ pub(super) fn entries() -> Vec<Entry> {
             .rest(RestMethod::Delete, "/messages/{id}")
             .example(json!({ "person": "ada", "id": message }))
             .handler(mail::discard),
+        Entry::new("peer", "discard_waiting")
+            .summary("Deletes all messages of a person that wait for peers, as after the theft of a session.")
+            .allow(&admin)
+            .allow_own(&members)
+            .also_on(Channel::Device)
+            .changes()
+            .rest(RestMethod::Delete, "/messages")
+            .example(json!({ "person": "ada" }))
+            .handler(mail::discard_waiting),
         Entry::new("peer", "deliver")
             .summary("Delivers messages to people of this site. Each is stored once, in the order of its pair of persons.")
             .only_on(&[Channel::Peer])

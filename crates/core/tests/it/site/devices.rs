@@ -296,6 +296,7 @@ async fn a_device_sees_the_status_its_person_and_what_is_theirs_and_nothing_else
                 "event.list",
                 "operation.list",
                 "peer.discard",
+                "peer.discard_waiting",
                 "peer.inbox",
                 "peer.outbox",
                 "peer.send",

@@ -219,13 +219,10 @@ async fn the_messages_of_a_person_that_wait_are_discarded_at_once() {
         send(&test, to).await;
     }
     let caller = Caller::admin_socket();
-    let discard = async |params: Value| run(&test.site, &caller, "peer.discard", params).await.0;
-    assert_eq!(
-        discard(json!({ "person": "ada" })).await,
-        Code::INVALID_PARAMS
-    );
-    let all = json!({ "person": "ada", "all_waiting": true });
-    assert_eq!(discard(all).await, Code::SUCCESS);
+    let ada = || json!({ "person": "ada" });
+    let discard = async |name| run(&test.site, &caller, name, ada()).await.0;
+    assert_eq!(discard("peer.discard").await, Code::INVALID_PARAMS);
+    assert_eq!(discard("peer.discard_waiting").await, Code::SUCCESS);
     assert_eq!(sent_now(&test, &peer, test.now()).await, []);
 }
 

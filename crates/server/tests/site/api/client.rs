@@ -15,6 +15,40 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// Reads a response. Its status is 0 if there is none.
+    pub(super) fn of(answer: &[u8]) -> Self {
+        let answer = String::from_utf8_lossy(answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        Self {
+            status: head.get(9..12).map_or(0, |code| code.parse().unwrap()),
+            head: head.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// The content of a chunked response (RFC 9112, section 7.1). An error has the whole chunks of one that
+    /// ends before its last chunk.
+    pub(super) fn content(&self) -> Result<String, String> {
+        let mut content = String::new();
+        let mut rest = self.body.as_str();
+        loop {
+            let chunk = rest.split_once("\r\n").and_then(|(size, after)| {
+                let size = usize::from_str_radix(size, 16).unwrap();
+                let (chunk, after) = (after.get(..size)?, after.get(size..)?);
+                Some((chunk, after.strip_prefix("\r\n")?))
+            });
+            match chunk {
+                None => return Err(content),
+                Some(("", "")) => return Ok(content),
+                Some(("", after)) => panic!("after the last chunk: {after}"),
+                Some((chunk, after)) => {
+                    content.push_str(chunk);
+                    rest = after;
+                }
+            }
+        }
+    }
+
     /// The value of a field; empty if there is none.
     pub(super) fn field(&self, name: &str) -> String {
         let fields = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -57,13 +91,7 @@ pub(super) async fn raw(served: &ServedSite, request: &[u8]) -> Reply {
     let _ = socket.write_all(request).await;
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    Reply {
-        status: head.get(9..12).map_or(0, |code| code.parse().unwrap()),
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
+    Reply::of(&answer)
 }
 
 /// A program with a token.

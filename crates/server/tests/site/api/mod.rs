@@ -1,5 +1,6 @@
 //! The REST API over sockets.
 
+mod both_channels;
 mod client;
 mod conditional;
 mod credentials;
@@ -10,6 +11,7 @@ mod limits;
 mod operations;
 mod refusal_time;
 mod requests;
+mod same;
 mod signed;
 mod tickets;
 mod tls;

@@ -1,12 +1,14 @@
 //! The description of the REST API as OpenAPI 3.1, from the table of operations.
 
 mod components;
+mod refusals;
 
 use serde_json::{Map, Value, json};
 
 use self::components::Components;
+use super::examples::Examples;
 use super::sample::sample;
-use super::{BASE, RestRoute};
+use super::{RestMethod, RestRoute};
 use crate::access::Role;
 use crate::engine::{Entry, Table};
 
@@ -14,6 +16,7 @@ use crate::engine::{Entry, Table};
 #[must_use]
 pub fn document(table: &Table) -> Value {
     let mut components = Components::default();
+    let examples = Examples::read();
     let mut paths: Map<String, Value> = Map::new();
     let mut groups: Vec<&str> = Vec::new();
     for entry in table.entries() {
@@ -23,7 +26,7 @@ pub fn document(table: &Table) -> Value {
         if groups.last() != Some(&entry.group()) {
             groups.push(entry.group());
         }
-        let described = operation(entry, route, &mut components);
+        let described = operation(entry, route, &examples, &mut components);
         let path = paths.entry(route.path.to_owned());
         let path = path.or_insert_with(|| Value::Object(Map::new()));
         if let Some(path) = path.as_object_mut() {
@@ -43,7 +46,8 @@ pub fn document(table: &Table) -> Value {
             "description": DESCRIPTION,
             "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
         },
-        "servers": [{ "url": BASE }],
+        // Relative to the document: the site may be served below another path.
+        "servers": [{ "url": "../v1" }],
         "security": [{ "access_token": [] }, { "signature": [] }, { "device": [] }],
         "tags": tags,
         "paths": paths,
@@ -87,28 +91,7 @@ pub fn document(table: &Table) -> Value {
                 },
             },
             "headers": components::headers(),
-            "responses": {
-                "Problem": {
-                    "description": "The request had no effect, for the reason in the problem (RFC 9457).",
-                    "headers": {
-                        "Request-Id": { "$ref": "#/components/headers/RequestId" },
-                        "Retry-After": { "$ref": "#/components/headers/RetryAfter" },
-                    },
-                    "content": { "application/problem+json": {
-                        "schema": { "$ref": "#/components/schemas/Problem" },
-                        "example": {
-                            "type": "urn:countersign:not_found",
-                            "title": "not found",
-                            "status": 404,
-                            "code": "not_found",
-                            "detail": "there is no person maria@example.org",
-                            "hint": "check the spelling; the group's `list` shows the names that exist",
-                            "field": "name",
-                            "request_id": "0f8fad5bd9cb469fa16570867728950e",
-                        },
-                    } },
-                },
-            },
+            "responses": refusals::components(),
             "schemas": components.into_schemas(),
         },
     })
@@ -122,7 +105,12 @@ const DESCRIPTION: &str = "Each path and method is one operation of the site, wi
 const EVENT_STREAM: &str = "retry: 2000\nid: 91c2a5d3f0b64e17\n\n\
     id: 3e0c7b5a9d214f68\nevent: alarm.raised\ndata: {\"key\":\"queue\"}\n\n";
 
-fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Value {
+fn operation(
+    entry: &Entry,
+    route: RestRoute,
+    examples: &Examples,
+    components: &mut Components,
+) -> Value {
     let params = components.adopt(entry.name(), entry.params().as_value());
     let result = components.adopt(entry.name(), entry.result().as_value());
     let in_path = path_parameters(route.path);
@@ -135,7 +123,7 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
             body.insert(name, schema);
             continue;
         }
-        let example = example(entry, &name, &schema);
+        let example = example(entry, examples, &name, &schema);
         let mut parameter = json!({
             "name": name,
             "in": if is_in_path { "path" } else { "query" },
@@ -156,13 +144,15 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
     if entry.streams_events() {
         parameters.push(json!({ "$ref": "#/components/parameters/LastEventId" }));
     }
+    let mut responses = success(entry, route, examples, &result);
+    refusals::add(&mut responses, entry, route, &parameters);
     let mut described = json!({
         "operationId": entry.name().replace('.', "_"),
         "summary": entry.summary(),
         "description": who(entry),
         "tags": [entry.group()],
         "parameters": parameters,
-        "responses": responses(entry, route, &result),
+        "responses": responses,
     });
     if let (Some(described), true) = (described.as_object_mut(), route.method.has_body()) {
         let content = if entry.takes_content() {
@@ -172,7 +162,7 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
                 .iter()
                 .filter(|name| body.contains_key(*name))
                 .collect();
-            let fields = entry.example().as_object().into_iter().flatten();
+            let fields = examples.params(entry).as_object().into_iter().flatten();
             let example: Map<String, Value> = fields
                 .filter(|(name, _)| body.contains_key(*name))
                 .map(|(name, value)| (name.clone(), value.clone()))
@@ -194,13 +184,18 @@ fn operation(entry: &Entry, route: RestRoute, components: &mut Components) -> Va
     described
 }
 
-fn responses(entry: &Entry, route: RestRoute, result: &Value) -> Value {
+/// The response of a success.
+fn success(
+    entry: &Entry,
+    route: RestRoute,
+    examples: &Examples,
+    result: &Value,
+) -> Map<String, Value> {
     let schema = result.clone();
-    let root = entry.result().as_value();
     let mut content = if entry.gives_content() {
         json!({ "application/octet-stream": {} })
     } else {
-        json!({ "application/json": { "schema": schema, "example": sample(root, root) } })
+        json!({ "application/json": { "schema": schema, "example": examples.result(entry) } })
     };
     if let (Some(content), true) = (content.as_object_mut(), entry.streams_events()) {
         let stream = json!({ "schema": { "type": "string" }, "example": EVENT_STREAM });
@@ -212,14 +207,8 @@ fn responses(entry: &Entry, route: RestRoute, result: &Value) -> Value {
         "headers": headers(entry, created),
         "content": content,
     });
-    let problem = json!({ "$ref": "#/components/responses/Problem" });
-    let mut responses = Map::new();
     let status = if created { "201" } else { "200" };
-    responses.insert(status.to_owned(), success);
-    for status in STATUSES {
-        responses.insert(status.to_owned(), problem.clone());
-    }
-    Value::Object(responses)
+    Map::from_iter([(status.to_owned(), success)])
 }
 
 /// The fields of the head of a successful response.
@@ -242,12 +231,6 @@ fn headers(entry: &Entry, created: bool) -> Value {
     Value::Object(fields.collect())
 }
 
-/// The statuses of refusals.
-const STATUSES: [&str; 14] = [
-    "400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "422", "429", "500",
-    "503",
-];
-
 fn who(entry: &Entry) -> String {
     let access = entry.access();
     let names = |roles: &[Role]| roles.iter().map(Role::to_string).collect::<Vec<_>>();
@@ -265,9 +248,9 @@ fn who(entry: &Entry) -> String {
     text
 }
 
-/// The example of a parameter: the entry's own, or one that the schema allows.
-fn example(entry: &Entry, name: &str, schema: &Value) -> Option<Value> {
-    let given = entry.example().get(name).cloned();
+/// The example of a parameter: the recorded one, or one that the schema allows.
+fn example(entry: &Entry, examples: &Examples, name: &str, schema: &Value) -> Option<Value> {
+    let given = examples.params(entry).get(name).cloned();
     let root = entry.params().as_value();
     let own = root.get("properties").and_then(|all| all.get(name));
     let needed = required(root).contains(&name.to_owned());

@@ -414,6 +414,8 @@ pub(super) fn cases(scene: &Scene) -> Vec<Case> {
         case("peer.send", message()),
         case("peer.discard", json!({ "person": "maria" }))
             .after([Step::Made("peer.send", message())]),
+        case("peer.discard_waiting", json!({ "person": "maria" }))
+            .after([Step::Run("peer.send", message())]),
         case("peer.deliver", json!({ "messages": [delivered] }))
             .after([Step::Run("peer.start", json!({})), Step::PeerConnects]),
         case(

@@ -1,0 +1,266 @@
+//! The refusals that a request can get, by their status.
+
+use serde_json::{Map, Value, json};
+
+use super::super::RestRoute;
+use crate::engine::Entry;
+
+/// A status of refusals.
+struct Status {
+    status: u16,
+    /// The name of its response in the document.
+    name: &'static str,
+    /// The stable codes that it comes with, the usual one first.
+    codes: &'static [&'static str],
+    meaning: &'static str,
+    /// What happened and what to do, of the example.
+    example: [&'static str; 2],
+    /// The field that is wrong, of the example.
+    field: Option<&'static str>,
+    /// Which operations it is for.
+    applies: fn(&Request<'_>) -> bool,
+}
+
+/// What decides about the refusals of an operation.
+struct Request<'a> {
+    entry: &'a Entry,
+    route: RestRoute,
+    /// The parameters that are not in the body, as they are described.
+    parameters: &'a [Value],
+}
+
+impl Request<'_> {
+    fn has_body(&self) -> bool {
+        self.route.method.has_body()
+    }
+
+    fn has_header(&self, name: &str) -> bool {
+        let reference = format!("#/components/parameters/{name}");
+        let has = |parameter: &Value| {
+            let found = parameter.get("$ref").and_then(Value::as_str);
+            found == Some(reference.as_str())
+        };
+        self.parameters.iter().any(has)
+    }
+
+    /// Whether a parameter names something that may not exist.
+    fn names_something(&self) -> bool {
+        let properties = self.entry.params().get("properties");
+        let mut names = properties.and_then(Value::as_object).into_iter().flatten();
+        self.route.path.contains('{') || names.any(|(name, _)| NAMING.contains(&name.as_str()))
+    }
+}
+
+/// The parameters that name an account, an application, a peer or another object.
+const NAMING: [&str; 16] = [
+    "account", "actor", "alarm", "allow", "app", "dump", "from", "id", "name", "names", "peer",
+    "person", "service", "settings", "source", "to",
+];
+
+const STATUSES: [Status; 12] = [
+    Status {
+        status: 400,
+        name: "BadRequest",
+        codes: &["invalid_params", "invalid_request", "malformed"],
+        meaning: "A parameter, or the request itself, is wrong.",
+        example: [
+            "limit: 0 is not from 1 to 1000",
+            "`operation list` shows the parameters of every operation",
+        ],
+        field: Some("limit"),
+        applies: |_| true,
+    },
+    Status {
+        status: 401,
+        name: "Unauthorized",
+        codes: &["not_authenticated"],
+        meaning: "There is no valid credential. The response has `WWW-Authenticate`.",
+        example: [
+            "the credential of this request is not valid",
+            "send a valid access token as `Authorization: Bearer cst_…`",
+        ],
+        field: None,
+        applies: |_| true,
+    },
+    Status {
+        status: 403,
+        name: "Forbidden",
+        codes: &["not_permitted", "tls_required", "sent_by_a_page"],
+        meaning: "The role, the credential or the connection does not permit it.",
+        example: [
+            "you are not permitted to call person.create",
+            "ask an admin of the site",
+        ],
+        field: None,
+        applies: |_| true,
+    },
+    Status {
+        status: 404,
+        name: "NotFound",
+        codes: &["not_found", "unknown_path"],
+        meaning: "There is no such object or path, or the caller has no access to it.",
+        example: [
+            "there is no person maria@example.org",
+            "check the spelling; the group's `list` shows the names that exist",
+        ],
+        field: Some("name"),
+        applies: |request| request.names_something(),
+    },
+    Status {
+        status: 408,
+        name: "RequestTimeout",
+        codes: &["timeout"],
+        meaning: "The body did not arrive in time.",
+        example: ["the body did not arrive in time", "send the request again"],
+        field: None,
+        applies: |request| request.has_body(),
+    },
+    Status {
+        status: 409,
+        name: "Conflict",
+        codes: &["conflict", "in_progress", "already_done"],
+        meaning: "The state of the site does not permit it.",
+        example: ["the name maria@example.org is taken", "choose another name"],
+        field: Some("name"),
+        applies: |request| request.has_header("IdempotencyKey"),
+    },
+    Status {
+        status: 412,
+        name: "PreconditionFailed",
+        codes: &["precondition_failed"],
+        meaning: "It was changed since the client read it.",
+        example: [
+            "it has revision 4 now",
+            "read it again, and repeat the change if it still applies",
+        ],
+        field: None,
+        applies: |request| request.has_header("IfMatch"),
+    },
+    Status {
+        status: 413,
+        name: "PayloadTooLarge",
+        codes: &["too_large"],
+        meaning: "The body is too long.",
+        example: [
+            "the body has more than 65536 bytes",
+            "send less in one request",
+        ],
+        field: None,
+        applies: |request| request.has_body(),
+    },
+    Status {
+        status: 415,
+        name: "UnsupportedMediaType",
+        codes: &["unsupported_media_type"],
+        meaning: "The body is of another kind, or is encoded.",
+        example: [
+            "the body is not declared as JSON",
+            "send `content-type: application/json` and no `content-encoding`",
+        ],
+        field: None,
+        applies: |request| request.has_body(),
+    },
+    Status {
+        status: 422,
+        name: "KeyReused",
+        codes: &["key_reused"],
+        meaning: "The idempotency key belongs to another request.",
+        example: [
+            "this idempotency key belongs to another request",
+            "choose a new key for each request",
+        ],
+        field: Some("idempotency-key"),
+        applies: |request| request.has_header("IdempotencyKey"),
+    },
+    Status {
+        status: 429,
+        name: "TooManyRequests",
+        codes: &["busy"],
+        meaning: "A limit of the account is reached. The response has `Retry-After`.",
+        example: [
+            "too many requests of this account run at the same time",
+            "repeat the request when another one has ended",
+        ],
+        field: None,
+        applies: |_| true,
+    },
+    Status {
+        status: 503,
+        name: "Unavailable",
+        codes: &["busy", "sealed", "lockdown"],
+        meaning: "The site cannot serve the request now. The response has `Retry-After`.",
+        example: [
+            "the site is sealed",
+            "an admin unseals it with `site unseal`",
+        ],
+        field: None,
+        applies: |_| true,
+    },
+];
+
+/// Adds the refusals of an operation to its responses.
+pub(super) fn add(
+    responses: &mut Map<String, Value>,
+    entry: &Entry,
+    route: RestRoute,
+    parameters: &[Value],
+) {
+    let request = Request {
+        entry,
+        route,
+        parameters,
+    };
+    for status in STATUSES.iter().filter(|one| (one.applies)(&request)) {
+        let name = status.name;
+        let response = json!({ "$ref": format!("#/components/responses/{name}") });
+        responses.insert(status.status.to_string(), response);
+    }
+}
+
+/// The responses of the document.
+pub(super) fn components() -> Map<String, Value> {
+    STATUSES
+        .iter()
+        .map(|status| {
+            let codes: Vec<_> = status
+                .codes
+                .iter()
+                .map(|code| format!("`{code}`"))
+                .collect();
+            let mut headers = json!({ "Request-Id": { "$ref": "#/components/headers/RequestId" } });
+            if let (429 | 503, Some(headers)) = (status.status, headers.as_object_mut()) {
+                let reference = json!({ "$ref": "#/components/headers/RetryAfter" });
+                headers.insert("Retry-After".to_owned(), reference);
+            }
+            let response = json!({
+                "description": format!("{} Codes: {}.", status.meaning, codes.join(", ")),
+                "headers": headers,
+                "content": { "application/problem+json": {
+                    "schema": { "$ref": "#/components/schemas/Problem" },
+                    "example": status.problem(),
+                } },
+            });
+            (status.name.to_owned(), response)
+        })
+        .collect()
+}
+
+impl Status {
+    fn problem(&self) -> Value {
+        let code = self.codes.first().copied().unwrap_or_default();
+        let [detail, hint] = self.example;
+        let mut problem = json!({
+            "type": format!("urn:countersign:{code}"),
+            "title": code.replace('_', " "),
+            "status": self.status,
+            "code": code,
+            "detail": detail,
+            "hint": hint,
+            "request_id": "0f8fad5bd9cb469fa16570867728950e",
+        });
+        if let (Some(field), Some(problem)) = (self.field, problem.as_object_mut()) {
+            problem.insert("field".to_owned(), field.into());
+        }
+        problem
+    }
+}
