@@ -6,9 +6,9 @@ mod refusals;
 use serde_json::{Map, Value, json};
 
 use self::components::Components;
+use super::RestRoute;
 use super::examples::Examples;
 use super::sample::sample;
-use super::{RestMethod, RestRoute};
 use crate::access::Role;
 use crate::engine::{Entry, Table};
 
