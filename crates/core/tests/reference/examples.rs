@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::engine::rest;
+use countersign_core::engine::{Entry, rest};
 use countersign_core::operations;
 use countersign_proto::operation::Code;
 use countersign_testkit::entropy::SeededEntropy;
@@ -26,7 +26,7 @@ async fn the_examples_are_what_a_site_returns() {
     let recorded = recorded().await;
     let table = operations::table().unwrap();
     let offered = table.entries().filter(|one| one.rest().route().is_some());
-    let offered: BTreeSet<&str> = offered.map(|entry| entry.name()).collect();
+    let offered: BTreeSet<&str> = offered.map(Entry::name).collect();
     let has: BTreeSet<&str> = recorded.keys().map(String::as_str).collect();
     assert_eq!(has, offered);
     let text = serde_json::to_string_pretty(&recorded).unwrap() + "\n";

@@ -34,7 +34,7 @@ impl Validator<'_> {
         let schema = match schema {
             Value::Object(schema) => schema,
             Value::Bool(true) => return,
-            other => return self.wrong(at, format!("the schema is {other}")),
+            other => return self.wrong(at, &format!("the schema is {other}")),
         };
         for (keyword, argument) in schema {
             self.keyword(at, (keyword, argument), schema, value);
@@ -102,7 +102,7 @@ impl Validator<'_> {
             }
         };
         if !fits {
-            self.wrong(at, format!("{keyword} {argument}: {value}"));
+            self.wrong(at, &format!("{keyword} {argument}: {value}"));
         }
     }
 
@@ -114,7 +114,7 @@ impl Validator<'_> {
             match (keyword, known, &schema[keyword]) {
                 ("properties", Some(known), _) => self.check(&at, known, value),
                 ("additionalProperties", None, Value::Bool(false)) => {
-                    self.wrong(&at, "there is no such property".to_owned());
+                    self.wrong(&at, "there is no such property");
                 }
                 ("additionalProperties", None, other) => self.check(&at, other, value),
                 _ => {}
@@ -129,7 +129,7 @@ impl Validator<'_> {
         schemas.filter(allows).count()
     }
 
-    fn wrong(&mut self, at: &str, problem: String) {
+    fn wrong(&mut self, at: &str, problem: &str) {
         self.problems.push(format!("{at}: {problem}"));
     }
 }
