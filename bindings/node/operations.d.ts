@@ -4047,6 +4047,8 @@ export interface Operations {
       web_origins: string[];
       /** The zone of account names that are given without one. Fixed when the site is created. */
       zone: string;
+    };
+  };
   /** Checks the site, and says what to do about each problem. */
   "site.doctor": {
     params: Record<string, never>;

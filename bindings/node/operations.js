@@ -3,6 +3,7 @@
 export const READS = [
   "alarm.deliveries",
   "alarm.list",
+  "alarm.preferences_show",
   "alarm.show",
   "app.list",
   "app.show",
@@ -31,6 +32,7 @@ export const READS = [
   "service.show",
   "session.list",
   "session.show",
+  "site.config_show",
   "site.doctor",
   "site.key_events",
   "site.status",

@@ -5,7 +5,7 @@ import type { Operations } from './operations.js';
 /** Some of the parameters of an operation. */
 type Part<N extends keyof Operations, K extends keyof Operations[N]['params']> = Pick<Operations[N]['params'], K>;
 /** The statuses of refusals. */
-type Refusal = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 412 | 413 | 415 | 422 | 429 | 500 | 503;
+type Refusal = 400 | 401 | 403 | 404 | 429 | 503 | 408 | 409 | 413 | 415 | 422 | 412;
 /** The responses of an operation: one when it succeeds, and problems. */
 type Responses<S extends number, C, H = unknown> = {
   [N in S | Refusal]: N extends Refusal
@@ -46,7 +46,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"alarm.deliveries">>;
+      responses: Responses<200, Json<"alarm.deliveries">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -63,12 +63,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"alarm.retry", "id"> } };
-      responses: Responses<200, Json<"alarm.retry">>;
+      responses: Responses<200, Json<"alarm.retry">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -79,19 +79,29 @@ export interface paths {
   };
   "/alarm-preferences": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
-    get?: never;
+    /** Shows your preferences for alarms. Admins can name any person. */
+    get: {
+      parameters: {
+        query?: Part<"alarm.preferences_show", "person">;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: Responses<200, Json<"alarm.preferences_show">, { Location: string }>;
+    };
     post?: never;
     put?: never;
-    /** Shows your preferences for alarms and changes the given ones. Admins can name any person. */
+    /** Changes the given preferences of yours for alarms, and shows them. Admins can name any person. */
     patch: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"alarm.preferences", "channels" | "language" | "peer_messages" | "person" | "quiet_from" | "quiet_to" | "text_to" | "time_zone"> } };
-      responses: Responses<200, Json<"alarm.preferences">>;
+      responses: Responses<200, Json<"alarm.preferences">, { Location: string }>;
     };
     delete?: never;
     options?: never;
@@ -109,18 +119,18 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"alarm.list">>;
+      responses: Responses<200, Json<"alarm.list">, { Location: string }>;
     };
     /** Raises an alarm for a person or for `admins`, or repeats the alarm with the same key. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"alarm.raise", "data" | "key" | "severity" | "text" | "to"> } };
-      responses: Responses<200, Json<"alarm.raise">>;
+      responses: Responses<200, Json<"alarm.raise">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -136,12 +146,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"alarm.over", "key"> } };
-      responses: Responses<200, Json<"alarm.over">>;
+      responses: Responses<200, Json<"alarm.over">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -157,12 +167,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"alarm.test", "severity"> } };
-      responses: Responses<200, Json<"alarm.test">>;
+      responses: Responses<200, Json<"alarm.test">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -182,7 +192,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"alarm.show">>;
+      responses: Responses<200, Json<"alarm.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -199,12 +209,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"alarm.acknowledge", "id">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"alarm.acknowledge">>;
+      responses: Responses<200, Json<"alarm.acknowledge">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -224,13 +234,13 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"app.list">>;
+      responses: Responses<200, Json<"app.list">, { Location: string }>;
     };
     /** Registers an application. It cannot call other applications until you allow it to. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
@@ -255,7 +265,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"app.ticket">>;
+      responses: Responses<200, Json<"app.ticket">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -276,7 +286,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"app.show">>;
+      responses: Responses<200, Json<"app.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -289,7 +299,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"app.update", "allow" | "allow_callers" | "disallow" | "disallow_callers" | "settings"> } };
-      responses: Responses<200, Json<"app.update">>;
+      responses: Responses<200, Json<"app.update">, { Location: string }>;
     };
     /** Deletes an application permanently. */
     delete: {
@@ -300,7 +310,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"app.delete">>;
+      responses: Responses<200, Json<"app.delete">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -318,7 +328,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"app.lock">>;
+      responses: Responses<200, Json<"app.lock">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -334,12 +344,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"lockdown.app", "id">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"lockdown.app", "reason"> } };
-      responses: Responses<200, Json<"lockdown.app">>;
+      responses: Responses<200, Json<"lockdown.app">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -360,7 +370,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"app.rotate_key", "label" | "overlap" | "public_key"> } };
-      responses: Responses<200, Json<"app.rotate_key">>;
+      responses: Responses<200, Json<"app.rotate_key">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -381,7 +391,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"app.unlock">>;
+      responses: Responses<200, Json<"app.unlock">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -401,7 +411,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"audit.list">>;
+      responses: Responses<200, Json<"audit.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -422,7 +432,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, { "application/octet-stream": unknown }>;
+      responses: Responses<200, { "application/octet-stream": unknown }, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -439,12 +449,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"audit.verify", "peers"> } };
-      responses: Responses<200, Json<"audit.verify">>;
+      responses: Responses<200, Json<"audit.verify">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -464,7 +474,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"broker.show">>;
+      responses: Responses<200, Json<"broker.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -485,18 +495,18 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"broker.key_list">>;
+      responses: Responses<200, Json<"broker.key_list">, { Location: string }>;
     };
     /** Adds a key of edition `v2`. The site signs with the oldest key until that is retired, and opens requests to any. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"broker.key_new">>;
+      responses: Responses<200, Json<"broker.key_new">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -515,12 +525,12 @@ export interface paths {
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"broker.key_retire", "fingerprint">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"broker.key_retire">>;
+      responses: Responses<200, Json<"broker.key_retire">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -529,16 +539,16 @@ export interface paths {
   "/broker/tickets": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
     get?: never;
-    /** Issues service tickets to an application. The caller is the service that the application names. */
+    /** Issues service tickets to an application. The caller is the service that the application names, or the application itself with a ticket request over HTTP. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"broker.ticket", "app" | "providers"> } };
-      responses: Responses<200, Json<"broker.ticket">>;
+      responses: Responses<200, Json<"broker.ticket">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -554,12 +564,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"broker.new_v1_key", "keep" | "private_key"> } };
-      responses: Responses<200, Json<"broker.new_v1_key">>;
+      responses: Responses<200, Json<"broker.new_v1_key">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -579,7 +589,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"config.list">>;
+      responses: Responses<200, Json<"config.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -597,24 +607,24 @@ export interface paths {
     put: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"config.set", "key">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"config.set", "value"> } };
-      responses: Responses<200, Json<"config.set">>;
+      responses: Responses<200, Json<"config.set">, { Location: string }>;
     };
     patch?: never;
     /** Removes a setting from the database, so that its default holds again. */
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"config.unset", "key">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"config.unset">>;
+      responses: Responses<200, Json<"config.unset">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -631,7 +641,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"device.list">>;
+      responses: Responses<200, Json<"device.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -650,23 +660,23 @@ export interface paths {
     patch: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"device.rename", "id">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"device.rename", "name"> } };
-      responses: Responses<200, Json<"device.rename">>;
+      responses: Responses<200, Json<"device.rename">, { Location: string }>;
     };
     /** Takes a device away and cuts its sessions; its key is never accepted again. */
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"device.revoke", "id">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"device.revoke">>;
+      responses: Responses<200, Json<"device.revoke">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -683,7 +693,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"option.list">>;
+      responses: Responses<200, Json<"option.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -701,12 +711,12 @@ export interface paths {
     put: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"option.floor", "cut" | "floor"> } };
-      responses: Responses<200, Json<"option.floor">>;
+      responses: Responses<200, Json<"option.floor">, { Location: string }>;
     };
     patch?: never;
     delete?: never;
@@ -722,12 +732,12 @@ export interface paths {
     put: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"option.order", "names"> } };
-      responses: Responses<200, Json<"option.order">>;
+      responses: Responses<200, Json<"option.order">, { Location: string }>;
     };
     patch?: never;
     delete?: never;
@@ -742,12 +752,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"option.disable", "name">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"option.disable", "cut"> } };
-      responses: Responses<200, Json<"option.disable">>;
+      responses: Responses<200, Json<"option.disable">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -763,12 +773,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"option.enable", "name">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"option.enable">>;
+      responses: Responses<200, Json<"option.enable">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -788,13 +798,13 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"ticket.list">>;
+      responses: Responses<200, Json<"ticket.list">, { Location: string }>;
     };
     /** Issues an enrolment ticket for a person, shown once; for yourself after a fresh proof. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
@@ -818,12 +828,12 @@ export interface paths {
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"ticket.revoke", "id">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"ticket.revoke">>;
+      responses: Responses<200, Json<"ticket.revoke">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -840,7 +850,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"event.list"> & { "text/event-stream": string }>;
+      responses: Responses<200, Json<"event.list"> & { "text/event-stream": string }, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -861,7 +871,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.inbox">>;
+      responses: Responses<200, Json<"peer.inbox">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -882,18 +892,18 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"lockdown.status">>;
+      responses: Responses<200, Json<"lockdown.status">, { Location: string }>;
     };
     /** Puts the whole site in lockdown. Only the local admin socket lifts it. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"lockdown.site", "level" | "reason"> } };
-      responses: Responses<200, Json<"lockdown.site">>;
+      responses: Responses<200, Json<"lockdown.site">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -909,12 +919,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"lockdown.lift", "app" | "peer" | "person" | "service" | "site"> } };
-      responses: Responses<200, Json<"lockdown.lift">>;
+      responses: Responses<200, Json<"lockdown.lift">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -930,16 +940,26 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"peer.send", "from" | "text" | "to"> } };
-      responses: Responses<200, Json<"peer.send">>;
+      responses: Responses<200, Json<"peer.send">, { Location: string }>;
     };
     put?: never;
     patch?: never;
-    delete?: never;
+    /** Deletes all messages of a person that wait for peers, as after the theft of a session. */
+    delete: {
+      parameters: {
+        query?: Part<"peer.discard_waiting", "person">;
+        header?: { "Idempotency-Key"?: string };
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: Responses<200, Json<"peer.discard_waiting">, { Location: string }>;
+    };
     options?: never;
     head?: never;
     trace?: never;
@@ -950,16 +970,16 @@ export interface paths {
     post?: never;
     put?: never;
     patch?: never;
-    /** Deletes a message from the inbox or the outbox of a person, or all messages that wait for peers. */
+    /** Deletes a message from the inbox or the outbox of a person. */
     delete: {
       parameters: {
-        query?: Part<"peer.discard", "all_waiting" | "person">;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        query?: Part<"peer.discard", "person">;
+        header?: { "Idempotency-Key"?: string };
         path: Part<"peer.discard", "id">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.discard">>;
+      responses: Responses<200, Json<"peer.discard">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -976,7 +996,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"operation.list">>;
+      responses: Responses<200, Json<"operation.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -997,7 +1017,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.outbox">>;
+      responses: Responses<200, Json<"peer.outbox">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1018,7 +1038,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.status">>;
+      responses: Responses<200, Json<"peer.status">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1039,7 +1059,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.doctor">>;
+      responses: Responses<200, Json<"peer.doctor">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1056,12 +1076,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"peer.start">>;
+      responses: Responses<200, Json<"peer.start">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1077,12 +1097,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"peer.stop">>;
+      responses: Responses<200, Json<"peer.stop">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1098,12 +1118,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"peer.ticket", "expires_in" | "person"> } };
-      responses: Responses<200, Json<"peer.ticket">>;
+      responses: Responses<200, Json<"peer.ticket">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1123,7 +1143,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.list">>;
+      responses: Responses<200, Json<"peer.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1140,12 +1160,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"peer.join", "person" | "ticket"> } };
-      responses: Responses<200, Json<"peer.join">>;
+      responses: Responses<201, Json<"peer.join">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1165,7 +1185,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.show">>;
+      responses: Responses<200, Json<"peer.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1174,12 +1194,12 @@ export interface paths {
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"peer.remove", "peer">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"peer.remove">>;
+      responses: Responses<200, Json<"peer.remove">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -1192,12 +1212,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"peer.forget", "peer">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"peer.forget">>;
+      responses: Responses<200, Json<"peer.forget">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1213,12 +1233,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"lockdown.peer", "peer">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"lockdown.peer", "reason"> } };
-      responses: Responses<200, Json<"lockdown.peer">>;
+      responses: Responses<200, Json<"lockdown.peer">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1235,12 +1255,12 @@ export interface paths {
     put: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"peer.permit", "peer">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"peer.permit", "allows"> } };
-      responses: Responses<200, Json<"peer.permit">>;
+      responses: Responses<200, Json<"peer.permit">, { Location: string }>;
     };
     patch?: never;
     delete?: never;
@@ -1255,12 +1275,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"peer.resume", "peer">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"peer.resume">>;
+      responses: Responses<200, Json<"peer.resume">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1276,12 +1296,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"peer.suspend", "peer">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"peer.suspend", "reason"> } };
-      responses: Responses<200, Json<"peer.suspend">>;
+      responses: Responses<200, Json<"peer.suspend">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1301,7 +1321,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"penalty.list">>;
+      responses: Responses<200, Json<"penalty.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1318,12 +1338,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"penalty.forget", "source"> } };
-      responses: Responses<200, Json<"penalty.forget">>;
+      responses: Responses<200, Json<"penalty.forget">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1339,7 +1359,7 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
@@ -1358,19 +1378,19 @@ export interface paths {
     /** Lists persons by name. */
     get: {
       parameters: {
-        query?: Part<"person.list", "after" | "limit">;
+        query?: Part<"person.list", "after" | "limit" | "search">;
         header?: never;
         path?: never;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"person.list">>;
+      responses: Responses<200, Json<"person.list">, { Location: string }>;
     };
     /** Creates a person, who can log in after a pass phrase has been set. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
@@ -1395,7 +1415,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"person.show">>;
+      responses: Responses<200, Json<"person.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1408,7 +1428,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"person.update", "email" | "full_name" | "new_name" | "role"> } };
-      responses: Responses<200, Json<"person.update">>;
+      responses: Responses<200, Json<"person.update">, { Location: string }>;
     };
     /** Deletes a person permanently and cuts the person's sessions. */
     delete: {
@@ -1419,7 +1439,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"person.delete">>;
+      responses: Responses<200, Json<"person.delete">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -1439,7 +1459,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"person.set_data", "attributes" | "emails" | "language" | "postal_address" | "telephones"> } };
-      responses: Responses<200, Json<"person.set_data">>;
+      responses: Responses<200, Json<"person.set_data">, { Location: string }>;
     };
     delete?: never;
     options?: never;
@@ -1454,24 +1474,24 @@ export interface paths {
     put: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"person.deliver_key", "name">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"person.deliver_key", "certificate" | "key"> } };
-      responses: Responses<200, Json<"person.deliver_key">>;
+      responses: Responses<200, Json<"person.deliver_key">, { Location: string }>;
     };
     patch?: never;
     /** Removes a person's delivered key and cuts the sessions that were opened with it. */
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"person.withdraw_key", "name">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"person.withdraw_key">>;
+      responses: Responses<200, Json<"person.withdraw_key">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -1489,7 +1509,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"person.disable">>;
+      responses: Responses<200, Json<"person.disable">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1505,12 +1525,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"person.dump", "name">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"person.dump">>;
+      responses: Responses<200, Json<"person.dump">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1531,7 +1551,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"person.enable">>;
+      responses: Responses<200, Json<"person.enable">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1552,7 +1572,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"person.lock">>;
+      responses: Responses<200, Json<"person.lock">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1568,12 +1588,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"lockdown.person", "name">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"lockdown.person", "reason"> } };
-      responses: Responses<200, Json<"lockdown.person">>;
+      responses: Responses<200, Json<"lockdown.person">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1589,12 +1609,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"person.passphrase_finish", "name">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"person.passphrase_finish", "binding" | "certificate" | "record" | "renewal" | "sealed_identity" | "setup" | "suite"> } };
-      responses: Responses<200, Json<"person.passphrase_finish">>;
+      responses: Responses<200, Json<"person.passphrase_finish">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1610,12 +1630,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"person.passphrase_start", "name">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"person.passphrase_start", "request"> } };
-      responses: Responses<200, Json<"person.passphrase_start">>;
+      responses: Responses<200, Json<"person.passphrase_start">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1636,7 +1656,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"person.unlock">>;
+      responses: Responses<200, Json<"person.unlock">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1656,7 +1676,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"self.show">>;
+      responses: Responses<200, Json<"self.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1680,7 +1700,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"self.set_data", "emails" | "language" | "postal_address" | "telephones"> } };
-      responses: Responses<200, Json<"self.set_data">>;
+      responses: Responses<200, Json<"self.set_data">, { Location: string }>;
     };
     delete?: never;
     options?: never;
@@ -1692,19 +1712,19 @@ export interface paths {
     /** Lists services by name. */
     get: {
       parameters: {
-        query?: Part<"service.list", "after" | "limit">;
+        query?: Part<"service.list", "after" | "limit" | "search">;
         header?: never;
         path?: never;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"service.list">>;
+      responses: Responses<200, Json<"service.list">, { Location: string }>;
     };
     /** Creates a service, with its first key if one is given. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
@@ -1729,7 +1749,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"service.show">>;
+      responses: Responses<200, Json<"service.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1743,7 +1763,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"service.delete">>;
+      responses: Responses<200, Json<"service.delete">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -1761,7 +1781,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"service.disable">>;
+      responses: Responses<200, Json<"service.disable">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1782,7 +1802,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"service.enable">>;
+      responses: Responses<200, Json<"service.enable">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1802,18 +1822,18 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"key.list">>;
+      responses: Responses<200, Json<"key.list">, { Location: string }>;
     };
     /** Adds a key to a service. Its other keys stay valid. */
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"key.add", "name">;
         cookie?: never;
       };
       requestBody: { content: { "application/json": Part<"key.add", "certificate" | "label"> } };
-      responses: Responses<200, Json<"key.add">>;
+      responses: Responses<200, Json<"key.add">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1832,12 +1852,12 @@ export interface paths {
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"key.revoke", "name" | "thumbprint">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"key.revoke">>;
+      responses: Responses<200, Json<"key.revoke">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -1855,7 +1875,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"service.lock">>;
+      responses: Responses<200, Json<"service.lock">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1871,12 +1891,12 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"lockdown.service", "name">;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"lockdown.service", "reason"> } };
-      responses: Responses<200, Json<"lockdown.service">>;
+      responses: Responses<200, Json<"lockdown.service">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1897,7 +1917,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Record<string, never> } };
-      responses: Responses<200, Json<"service.unlock">>;
+      responses: Responses<200, Json<"service.unlock">, { Location: string }>;
     };
     put?: never;
     patch?: never;
@@ -1917,7 +1937,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"session.list">>;
+      responses: Responses<200, Json<"session.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1938,7 +1958,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"session.show">>;
+      responses: Responses<200, Json<"session.show">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1947,12 +1967,12 @@ export interface paths {
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"session.cut", "id">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"session.cut">>;
+      responses: Responses<200, Json<"session.cut">, { Location: string }>;
     };
     options?: never;
     head?: never;
@@ -1969,7 +1989,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"site.status">>;
+      responses: Responses<200, Json<"site.status">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -1981,20 +2001,51 @@ export interface paths {
   };
   "/site/config": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
-    get?: never;
+    /** Shows the site's configuration. */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: Responses<200, Json<"site.config_show">, { Location: string }>;
+    };
     post?: never;
     put?: never;
-    /** Shows the site's configuration, or changes the given settings. */
+    /** Changes the given settings of the site's configuration, and shows it. */
     patch: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path?: never;
         cookie?: never;
       };
       requestBody?: { content: { "application/json": Part<"site.config", "access_token_lifetime" | "key_lifetime" | "session_lifetime" | "web_origins"> } };
-      responses: Responses<200, Json<"site.config">>;
+      responses: Responses<200, Json<"site.config">, { Location: string }>;
     };
+    delete?: never;
+    options?: never;
+    head?: never;
+    trace?: never;
+  };
+  "/site/doctor": {
+    parameters: { query?: never; header?: never; path?: never; cookie?: never };
+    /** Checks the site, and says what to do about each problem. */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: Responses<200, Json<"site.doctor">, { Location: string }>;
+    };
+    post?: never;
+    put?: never;
+    patch?: never;
     delete?: never;
     options?: never;
     head?: never;
@@ -2011,7 +2062,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"site.key_events">>;
+      responses: Responses<200, Json<"site.key_events">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -2032,7 +2083,7 @@ export interface paths {
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"token.list">>;
+      responses: Responses<200, Json<"token.list">, { Location: string }>;
     };
     post?: never;
     put?: never;
@@ -2052,12 +2103,12 @@ export interface paths {
     delete: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
+        header?: { "Idempotency-Key"?: string };
         path: Part<"token.revoke", "id">;
         cookie?: never;
       };
       requestBody?: never;
-      responses: Responses<200, Json<"token.revoke">>;
+      responses: Responses<200, Json<"token.revoke">, { Location: string }>;
     };
     options?: never;
     head?: never;
