@@ -15,7 +15,8 @@ const PROGRAM: &str = "countersign";
 const DEFAULT_FOLDER: &str = "./site";
 
 /// The commands of operations, where their names differ.
-const COMMANDS: [(&str, &str); 21] = [
+const COMMANDS: [(&str, &str); 23] = [
+    ("alarm preferences_show", "alarm preferences"),
     ("broker key_list", "broker key list"),
     ("broker key_new", "broker key new"),
     ("broker key_retire", "broker key retire"),
@@ -25,6 +26,7 @@ const COMMANDS: [(&str, &str); 21] = [
     ("person passphrase_finish", "person passphrase"),
     ("person passphrase_start", "person passphrase"),
     ("site backup", "backup create"),
+    ("site config_show", "site config"),
     ("site doctor", "doctor"),
     ("site key_events", "site key events"),
     ("site key_new", "site key new"),

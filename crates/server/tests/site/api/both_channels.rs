@@ -8,7 +8,7 @@ use countersign_core::engine::Entry;
 use countersign_core::engine::rest::RestMethod;
 use countersign_proto::operation::Code;
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::harness::tour::{Tour, steps};
+use countersign_testkit::harness::tour::{OF_SERVICES, Tour, steps};
 use countersign_testkit::harness::{PASSPHRASE, ServedSite, TestSite};
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,11 @@ use super::client::{Program, Reply};
 use super::same::Comparison;
 
 /// The fields of results that differ between the channels, or between two sites, each with the reason.
-const EXCEPTIONS: [(&str, &str, &str); 0] = [];
+const EXCEPTIONS: [(&str, &str, &str); 1] = [(
+    "site.doctor",
+    "message",
+    "names the free space of the disk and the open files at the moment",
+)];
 
 /// Unknown names of each kind. No example has one of them.
 const UNKNOWN_ID: &str = "019523d0-5c00-7000-8000-ffffffffffff";
@@ -170,7 +174,8 @@ async fn every_operation_has_the_same_result_over_http_as_over_a_session() {
     seen.sort();
     let table = over_http.site.table().entries();
     let routed = table.filter(|entry| entry.rest().route().is_some());
-    let routed: Vec<_> = routed.map(|entry| entry.name().to_owned()).collect();
+    let mut routed: Vec<_> = routed.map(|entry| entry.name().to_owned()).collect();
+    routed.retain(|name| !OF_SERVICES.contains(&name.as_str()));
     assert_eq!(seen, routed);
 }
 

@@ -33,7 +33,7 @@ use super::accounts::finish_registration_with;
 use super::{PASSPHRASE, TestDevice, TestPeer, TestSession, TestSite, run_at};
 use crate::entropy::SeededEntropy;
 
-pub use steps::{Step, steps};
+pub use steps::{OF_SERVICES, Step, steps};
 
 /// A tour that has begun.
 pub struct Tour {

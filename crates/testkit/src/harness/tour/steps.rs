@@ -52,6 +52,10 @@ fn step(operation: &'static str, params: Value) -> Step {
     }
 }
 
+/// The operations with a route that have no step: an admin takes the steps, and these are for the service of an
+/// application.
+pub const OF_SERVICES: [&str; 1] = ["broker.ticket"];
+
 /// Returns all steps in their order.
 #[must_use]
 pub fn steps() -> Vec<Step> {
@@ -316,6 +320,7 @@ fn alarms() -> Vec<Step> {
                 "quiet_to": "07:00",
             }),
         ),
+        step("alarm.preferences_show", json!({ "person": "maria" })),
         step("alarm.raise", alarm()).keeps("alarm", "/id"),
         step("alarm.list", json!({ "state": "open", "limit": 10 })),
         step("alarm.acknowledge", json!({ "id": "$alarm" })),
@@ -333,6 +338,8 @@ fn settings() -> Vec<Step> {
     vec![
         step("site.status", json!({})),
         step("site.config", json!({ "session_lifetime": 28_800 })),
+        step("site.config_show", json!({})),
+        step("site.doctor", json!({})),
         step("site.key_events", json!({})),
         step("config.list", json!({})),
         step("config.set", json!({ "key": setting, "value": 50 })),
