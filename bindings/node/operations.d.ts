@@ -3064,7 +3064,7 @@ export interface Operations {
       person: {
         /** When the account was created. */
         created: string;
-        /** The email address. */
+        /** The email address; may be empty. */
         email: string;
         /** The display name. */
         full_name: string;

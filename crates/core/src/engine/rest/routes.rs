@@ -67,29 +67,23 @@ impl Routes {
     pub fn find(&self, segments: &[String]) -> Option<Resource> {
         let first = segments.first()?;
         let patterns = self.by_shape.get(&(segments.len(), first.as_str()))?;
-        let mut found: Vec<(RestMethod, usize, Found)> = Vec::new();
+        let mut found: Vec<(RestMethod, Found)> = Vec::new();
+        let mut fewest = usize::MAX;
         for pattern in patterns {
             let Some(path) = pattern.matched(segments) else {
                 continue;
             };
-            let parameters = path.len();
-            let entry = Arc::clone(&pattern.entry);
-            let one = (pattern.method, parameters, Found { entry, path });
-            match found
-                .iter_mut()
-                .find(|(method, ..)| *method == pattern.method)
-            {
-                // A fixed segment goes before a parameter.
-                Some(other) if parameters < other.1 => *other = one,
-                Some(_) => {}
-                None => found.push(one),
+            // A path with a fixed segment is not one with a parameter, as in the description.
+            if path.len() < fewest {
+                fewest = path.len();
+                found.clear();
+            }
+            if path.len() == fewest {
+                let entry = Arc::clone(&pattern.entry);
+                found.push((pattern.method, Found { entry, path }));
             }
         }
-        found.sort_by_key(|(method, ..)| *method);
-        let found: Vec<_> = found
-            .into_iter()
-            .map(|(method, _, one)| (method, one))
-            .collect();
+        found.sort_by_key(|(method, _)| *method);
         (!found.is_empty()).then_some(Resource(found))
     }
 }
@@ -169,14 +163,18 @@ mod tests {
         assert_eq!(revoke.path, expected);
     }
 
+    /// `GET /alarms/over` asked for an alarm with this id, and `allow` had methods that the description of the
+    /// path does not have.
     #[test]
-    fn a_fixed_segment_goes_before_a_parameter() {
+    fn a_path_with_a_fixed_segment_has_no_methods_of_one_with_a_parameter() {
         let over = find(&["alarms", "over"]).unwrap();
         assert_eq!(
             over.of(RestMethod::Post).unwrap().entry.name(),
             "alarm.over"
         );
-        assert_eq!(over.of(RestMethod::Get).unwrap().entry.name(), "alarm.show");
+        assert_eq!(over.allow(), "POST, OPTIONS");
+        let other = find(&["alarms", "019523d0-5c00-7000-8000-000000000000"]).unwrap();
+        assert_eq!(other.allow(), "GET, HEAD, OPTIONS");
     }
 
     #[test]

@@ -191,7 +191,8 @@ struct DumpedPerson {
     name: AccountName,
     /// The display name.
     full_name: FullName,
-    /// The email address.
+    /// The email address; may be empty.
+    #[schemars(with = "String")]
     email: Email,
     /// The person's role.
     role: PersonRole,

@@ -32,7 +32,7 @@ const UNCALLED: [(&str, &str); 2] = [
     ),
 ];
 
-/// How many requests of each kind are made up for an operation, unless the environment variable
+/// How many requests of each kind are invented for an operation, unless the environment variable
 /// `COUNTERSIGN_SCHEMATHESIS_EXAMPLES` has another number.
 const EXAMPLES: &str = "3";
 
@@ -106,11 +106,13 @@ fn run(site: &str, token: &str, operations: &[String]) -> Output {
     let mut program = Command::new(python.with_file_name("schemathesis"));
     program
         .args(["run", &format!("{site}/api/v1/openapi.json")])
+        // It takes the relative address of the server for one below the root.
+        .args(["--url", &format!("{site}/api/v1")])
         .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(["--checks", "all", "--exclude-checks", &unchecked])
         .args(["--phases", "examples,coverage,fuzzing,stateful"])
         .args(["--max-examples", &examples, "--seed", "1"])
-        .args(["--workers", "2", "--no-shrink", "--no-color"])
+        .args(["--workers", "1", "--no-shrink", "--no-color"])
         .args(["--warnings", "off", "--generation-database", "none"])
         .args(["--suppress-health-check", "all", "--continue-on-failure"]);
     for name in operations {

@@ -208,7 +208,7 @@ async fn an_account_has_a_limit_on_requests_that_run() {
     let other = Program::robot(&served, &["test.wait"]).await;
     let address = served.server.http_address().unwrap();
     let mut waiting = Vec::new();
-    for program in [&robot, &other] {
+    for program in [&other, &robot] {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let request = program.request("POST", "/wait", &[], "");
         socket.write_all(request.as_bytes()).await.unwrap();

@@ -52,9 +52,9 @@ impl Request<'_> {
 }
 
 /// The parameters that name an account, an application, a peer or another object.
-const NAMING: [&str; 16] = [
-    "account", "actor", "alarm", "allow", "app", "dump", "from", "id", "name", "names", "peer",
-    "person", "service", "settings", "source", "to",
+const NAMING: [&str; 17] = [
+    "account", "actor", "alarm", "allow", "app", "dump", "from", "id", "key", "name", "names",
+    "peer", "person", "service", "settings", "source", "to",
 ];
 
 const STATUSES: [Status; 12] = [
