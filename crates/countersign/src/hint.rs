@@ -15,7 +15,7 @@ const PROGRAM: &str = "countersign";
 const DEFAULT_FOLDER: &str = "./site";
 
 /// The commands of operations, where their names differ.
-const COMMANDS: [(&str, &str); 23] = [
+const COMMANDS: [(&str, &str); 24] = [
     ("alarm preferences_show", "alarm preferences"),
     ("broker key_list", "broker key list"),
     ("broker key_new", "broker key new"),
@@ -23,6 +23,7 @@ const COMMANDS: [(&str, &str); 23] = [
     ("key add", "service key add"),
     ("key list", "service key list"),
     ("key revoke", "service key revoke"),
+    ("peer discard_waiting", "peer discard"),
     ("person passphrase_finish", "person passphrase"),
     ("person passphrase_start", "person passphrase"),
     ("site backup", "backup create"),

@@ -9,8 +9,7 @@
 //!    └────────────────────────────────── 5 s ────────────────── Resting
 //! ```
 //!
-//! One batch is under way at a time, over one connection of each peer, which keeps the order. A peer
-//! that refuses messages as a whole gets the others meanwhile.
+//! One batch is under way at a time, over one connection of each peer, which keeps the order.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -24,7 +23,6 @@ use countersign_core::engine::{
 use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
 use countersign_core::timestamp::Timestamp;
-use countersign_proto::json;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
 use serde::Deserialize;
@@ -54,8 +52,6 @@ pub(super) struct Outgoing {
     last_id: u64,
     /// Whether the peer was told the address of this site on this connection.
     told: bool,
-    /// Messages are not sent before this time, because the peer refused all of them.
-    messages_after: Option<Instant>,
 }
 
 enum State {
@@ -160,7 +156,6 @@ impl Outgoing {
             state: State::Waiting(None),
             last_id: 0,
             told: false,
-            messages_after: None,
         }
     }
 
@@ -193,10 +188,7 @@ impl Outgoing {
                     self.begin();
                 }
                 State::Reading(_, reading) => match log_trouble(reading.await) {
-                    Ok(Work::Nothing(again)) => {
-                        let times = again.map(at).into_iter().chain(self.messages_after);
-                        self.state = State::Waiting(times.min());
-                    }
+                    Ok(Work::Nothing(again)) => self.state = State::Waiting(again.map(at)),
                     Ok(work) => {
                         if let Some(operation) = self.send(work) {
                             return Next::Send(operation);
@@ -254,7 +246,7 @@ impl Outgoing {
             .site
             .delivery_answered(self.site, outcome.code, answered_at);
         let reports = match outcome.code {
-            Code::SUCCESS => json::read::<Reports>(outcome.data.get().as_bytes()).ok(),
+            Code::SUCCESS => serde_json::from_str::<Reports>(outcome.data.get()).ok(),
             // The peer does not allow it, or is busy.
             _ => None,
         };
@@ -270,17 +262,7 @@ impl Outgoing {
                     async move { site.messages_reported(peer, &reports, clock::now()).await };
                 self.state = State::Storing(sending, Box::pin(storing));
             }
-            None => {
-                let now = Instant::from_std(clock::monotonic());
-                // A peer counts operations above its rate as a breach, of any kind.
-                let wait = if outcome.code == Code::BUSY {
-                    LATER
-                } else {
-                    Duration::ZERO
-                };
-                self.messages_after = Some(now + wait + LATER);
-                self.state = State::Resting(now + wait);
-            }
+            None => self.rest(),
         }
         Answered::Taken
     }
@@ -289,7 +271,7 @@ impl Outgoing {
     fn head_answered(&mut self, sending: Sending, head: OfferedHead, outcome: &Outcome) {
         let (server, shared, peer) = (self.server.clone(), self.shared.clone(), self.site);
         let reply = match outcome.code {
-            Code::SUCCESS => json::read::<HeadReply>(outcome.data.get().as_bytes()).ok(),
+            Code::SUCCESS => serde_json::from_str::<HeadReply>(outcome.data.get()).ok(),
             _ => None,
         };
         self.has_sent |= reply.is_some();
@@ -326,7 +308,7 @@ impl Outgoing {
 
     fn ping_answered(&mut self, sending: Sending, outcome: &Outcome) {
         let status = match outcome.code {
-            Code::SUCCESS => json::read::<PeerStatus>(outcome.data.get().as_bytes()).ok(),
+            Code::SUCCESS => serde_json::from_str::<PeerStatus>(outcome.data.get()).ok(),
             _ => None,
         };
         let site = &self.shared.site;
@@ -349,19 +331,12 @@ impl Outgoing {
         }
     }
 
-    fn reading(&mut self) -> Step<Work> {
+    fn reading(&self) -> Step<Work> {
         let (site, peer, told) = (self.shared.site.clone(), self.site, self.told);
-        let now = Instant::from_std(clock::monotonic());
-        self.messages_after = self.messages_after.filter(|after| *after > now);
-        let takes_messages = self.messages_after.is_none();
         Box::pin(async move {
-            let mut again = None;
-            if takes_messages {
-                let batch = site.messages_for(peer, clock::now()).await?;
-                if !batch.messages.is_empty() {
-                    return Ok(Work::Messages(batch));
-                }
-                again = batch.again;
+            let batch = site.messages_for(peer, clock::now()).await?;
+            if !batch.messages.is_empty() {
+                return Ok(Work::Messages(batch));
             }
             if !told && let Some(address) = site.address_for(peer).await? {
                 return Ok(Work::Address(address));
@@ -371,7 +346,7 @@ impl Outgoing {
             }
             Ok(match site.asks_for_status(peer) {
                 true => Work::Ping,
-                false => Work::Nothing(again),
+                false => Work::Nothing(batch.again),
             })
         })
     }
@@ -409,7 +384,7 @@ impl Outgoing {
         Some(Operation::new(self.last_id, "peer", command, params))
     }
 
-    /// Waits before anything is sent again.
+    /// Waits before the same messages are sent again.
     fn rest(&mut self) {
         self.state = State::Resting(Instant::from_std(clock::monotonic()) + LATER);
     }

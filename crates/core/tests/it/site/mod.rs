@@ -58,6 +58,7 @@ mod signed_lockdowns;
 mod site_key;
 mod stolen_sessions;
 mod symmetric;
+mod symmetric_refusals;
 mod system_alarms;
 mod ticket_requests;
 mod void_tickets;

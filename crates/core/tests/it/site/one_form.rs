@@ -52,6 +52,10 @@ async fn parameters_in_another_form_are_refused_by_every_operation() {
     let root = test.person("root", "admin").await;
     let (mut objects, mut strings) = (0, 0);
     for entry in test.site.table().entries() {
+        if entry.gives_content() || entry.takes_content() {
+            // Nothing here carries content.
+            continue;
+        }
         let callers = Channel::ALL.map(|channel| caller(channel, &root));
         let mut permitted = callers.iter();
         let permitted = permitted.find(|caller| entry.access().scope(caller).is_some());
