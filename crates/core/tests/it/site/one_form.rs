@@ -59,7 +59,11 @@ async fn parameters_in_another_form_are_refused_by_every_operation() {
         let callers = Channel::ALL.map(|channel| caller(channel, &root));
         let mut permitted = callers.iter();
         let permitted = permitted.find(|caller| entry.access().scope(caller).is_some());
-        let caller = permitted.unwrap_or_else(|| panic!("no caller of {}", entry.name()));
+        let Some(caller) = permitted else {
+            // For connected peers, whose lines have tests of their own.
+            assert!(entry.access().channels().contains(&Channel::Peer));
+            continue;
+        };
         let schema = entry.params().as_value();
         for (params, expected) in other_forms(schema, schema, 0) {
             let name = entry.name();
