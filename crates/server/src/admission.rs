@@ -26,6 +26,7 @@ use tracing::debug;
 
 pub(crate) use self::account_shares::{AccountShares, Held};
 use crate::clock;
+use crate::connection::wait_for_eviction;
 use crate::limits::Limits;
 
 /// Why a connection is rejected.
@@ -252,15 +253,8 @@ impl Admitted {
 
     /// Waits until the connection is evicted; for ever when it never is.
     pub(crate) fn evicted(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let ended = self.ended();
-        async move {
-            if let Some(ended) = ended
-                && ended.await.is_ok()
-            {
-                return;
-            }
-            std::future::pending::<()>().await;
-        }
+        let mut ended = self.ended();
+        async move { wait_for_eviction(&mut ended).await }
     }
 
     /// The client sent a whole first flight: the connection is evicted after those that have not.

@@ -1,6 +1,7 @@
 //! The web console: its files at a site, and on the user's own machine.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
@@ -399,6 +400,25 @@ async fn each_relay_is_an_origin_of_its_own() {
     for (host, status) in [(host, 101), (other, 403)] {
         assert_eq!(open_at(&url, Some(&format!("http://{host}"))).await, status);
     }
+}
+
+/// Another user of the machine held all places with connections that sent nothing, so that the page waited for
+/// 30 s and more.
+#[tokio::test]
+async fn silent_connections_keep_no_page_away() {
+    let served = site().serve().await;
+    let (address, path) = relay(&served.uri).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {address}");
+    assert_eq!(send(address, &head).await.status, 200);
+    // The oldest one ended for another one, the newest one did not end by time.
+    let mut end = [0];
+    assert_eq!(silent[0].read(&mut end).await.unwrap_or(0), 0);
+    let newest = silent.last().unwrap().try_read(&mut end);
+    assert_eq!(newest.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[tokio::test]

@@ -19,11 +19,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_core::alarms::PublicUrl;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_net::admission::{Admission, Admitted, Limits, Origin};
 use countersign_net::listener;
 use countersign_proto::site_identity::KnownSite;
 use countersign_proto::uri::SiteUri;
@@ -37,7 +38,6 @@ use hyper::{Method, Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 
@@ -46,11 +46,26 @@ use super::super::stalled::Stalled;
 use super::super::{FIELDS, HEAD, upgrade};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};
-use crate::connection::WebSocketBytes;
+use crate::connection::{WebSocketBytes, wait_for_eviction};
 use crate::console_files::ConsoleFiles;
 
-/// The connections of browsers at a time: a few tabs, and no more descriptors than a process always has.
-const MAX_CONNECTIONS: usize = 64;
+/// The connections of browsers at a time: a few tabs, and no more descriptors than a process always has. Other
+/// users of this machine can open them too: the oldest of those that have not named the secret ends for a new
+/// one.
+const LIMITS: Limits = Limits {
+    connections: 64,
+    per_source: usize::MAX,
+    per_network: usize::MAX,
+    unauthenticated: 32,
+    unauthenticated_per_source: usize::MAX,
+    unauthenticated_per_network: usize::MAX,
+    early: usize::MAX,
+};
+/// All connections come from this machine.
+const MACHINE: Origin<()> = Origin {
+    source: (),
+    network: (),
+};
 /// How long a browser may take for the head of a request, and an idle connection stays open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection to the site may take.
@@ -165,18 +180,33 @@ impl ConsoleRelay {
     /// # Errors
     /// The listener failed.
     pub async fn serve(self) -> io::Result<Infallible> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Admission::new(LIMITS);
         loop {
-            let place = places.clone().acquire_owned().await;
-            let place = place.map_err(io::Error::other)?;
             let (socket, _) = self.listener.accept().await?;
-            tokio::spawn(serve(socket, self.console.clone(), Arc::new(place)));
+            match places.admit(MACHINE, 0) {
+                Ok(admitted) => drop(tokio::spawn(serve(socket, self.console.clone(), admitted))),
+                Err(reason) => debug!(?reason, "a connection of a browser was rejected"),
+            }
         }
     }
 }
 
-async fn serve(socket: TcpStream, console: Arc<Console>, place: Arc<OwnedSemaphorePermit>) {
+/// A connection's place, until the connection and the WebSocket that it may have become have ended.
+#[derive(Clone)]
+struct Place(Arc<Mutex<Admitted<()>>>);
+
+impl Place {
+    /// The browser named the secret.
+    fn is_of_the_page(&self) {
+        let mut admitted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        admitted.authenticated();
+    }
+}
+
+async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: Admitted<()>) {
     let _ = socket.set_nodelay(true);
+    let mut evicted = admitted.ended();
+    let place = Place(Arc::new(Mutex::new(admitted)));
     let service = service_fn(move |request| {
         let (console, place) = (console.clone(), place.clone());
         async move { Ok::<_, Infallible>(console.answer(request, place).await) }
@@ -188,23 +218,25 @@ async fn serve(socket: TcpStream, console: Arc<Console>, place: Arc<OwnedSemapho
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(Stalled::new(socket)), service)
         .with_upgrades();
-    if let Err(error) = serving.await {
-        debug!(%error, "a connection of a browser failed");
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = served {
+                debug!(%error, "a connection of a browser failed");
+            }
+        }
+        () = wait_for_eviction(&mut evicted) => debug!("a connection that did not name the secret ended for another one"),
     }
 }
 
 impl Console {
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        place: Arc<OwnedSemaphorePermit>,
-    ) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Reply {
         if !self.is_host(&request) {
             return last(reply::misdirected());
         }
         let Some(name) = self.name(request.uri().path()) else {
             return last(reply::not_found());
         };
+        place.is_of_the_page();
         match (request.method(), name) {
             (&Method::OPTIONS, _) => reply::options(METHODS),
             (&Method::GET, SESSION) => self.clone().web_socket(request, place).await,
@@ -253,7 +285,7 @@ impl Console {
     async fn web_socket(
         self: Arc<Self>,
         mut request: Request<Incoming>,
-        place: Arc<OwnedSemaphorePermit>,
+        place: Place,
     ) -> Reply {
         let origins = [format!("http://{}", self.host)];
         let key = match request.version() {
@@ -311,7 +343,7 @@ enum AtSite {
 
 /// Passes bytes on in both directions until one end closes. An end that is lost is for the page and the site to
 /// notice: a session resumes, and a registration is repeated.
-async fn relay(upgrading: OnUpgrade, site: AtSite, place: Arc<OwnedSemaphorePermit>) {
+async fn relay(upgrading: OnUpgrade, site: AtSite, place: Place) {
     let mut browser = match upgrading.await {
         Ok(browser) => TokioIo::new(browser),
         Err(error) => return debug!(%error, "a connection did not become a WebSocket"),
