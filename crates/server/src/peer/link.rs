@@ -45,10 +45,11 @@ const MAX_UNSENT: usize = 256 * 1024;
 
 /// A registered connection, which is closed when this is dropped.
 pub(super) struct OpenPeer {
-    server: Arc<PeerServer>,
     shared: Arc<Shared>,
     connection: PeerConnection,
     cut: oneshot::Receiver<CloseReason>,
+    /// Dropped after the connection: who is told finds it closed.
+    end: End,
 }
 
 impl OpenPeer {
@@ -58,11 +59,16 @@ impl OpenPeer {
         connection: PeerConnection,
         cut: oneshot::Receiver<CloseReason>,
     ) -> Self {
+        let server = server.clone();
+        let end = End {
+            site: connection.site,
+            server,
+        };
         Self {
-            server: server.clone(),
             shared: shared.clone(),
             connection,
             cut,
+            end,
         }
     }
 
@@ -71,12 +77,17 @@ impl OpenPeer {
     }
 }
 
-impl Drop for OpenPeer {
+/// Tells the other tasks that a connection with the peer ended.
+struct End {
+    server: Arc<PeerServer>,
+    site: SiteId,
+}
+
+impl Drop for End {
     fn drop(&mut self) {
-        self.shared.site.close_peer(&self.connection);
         // Messages may wait for another connection. Those of other peers do not, and a peer that comes
         // and goes must not make their connections read the outbox.
-        let _ = self.server.ended.send(self.connection.site);
+        let _ = self.server.ended.send(self.site);
     }
 }
 
@@ -131,8 +142,8 @@ pub(super) async fn run(
         shared: open.shared.clone(),
         caller: Arc::new(open.connection.caller.clone()),
         output: Output::new(writer, Vec::new()),
-        outgoing: Outgoing::new(&open.server, &open.shared, site),
-        asking: Asking::new(open.server.asks.of(site)),
+        outgoing: Outgoing::new(&open.end.server, &open.shared, site),
+        asking: Asking::new(open.end.server.asks.of(site)),
         running: Running::new(),
         in_flight: Vec::new(),
         errors: 0,

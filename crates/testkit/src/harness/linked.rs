@@ -128,7 +128,7 @@ impl PeerTransport for Transport {
             .other
             .run(&connection.caller, &operation, (self.now)())
             .await;
-        self.other.close_peer(&connection);
+        drop(connection);
         Ok(outcome)
     }
 

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use countersign_core::access::Caller;
 use countersign_core::engine::{
     AskError, NewPeerConnection, NotEnrolled, OwnSide, PeerConnection, PeerServerState,
     PeerTransport, Site, TransportError,
@@ -27,6 +28,12 @@ use serde_json::value::RawValue;
 pub const PEER_SOURCE: Source = Source::V4(Ipv4Addr::new(192, 0, 2, 9));
 
 pub(super) const EXPORTER: Exporter = Exporter([8; 32]);
+
+/// The peer as a caller, on a connection that stays open until the test ends.
+#[must_use]
+pub fn stays_open(connection: PeerConnection) -> Caller {
+    Box::leak(Box::new(connection)).caller.clone()
+}
 
 /// Another site. Its person is `bob`.
 #[derive(Clone)]

@@ -307,7 +307,7 @@ impl Peers {
     fn close(&mut self) {
         for side in &mut self.sides {
             if let Some(connection) = side.connection.take() {
-                side.site.close_peer(&connection);
+                drop(connection);
             }
         }
     }

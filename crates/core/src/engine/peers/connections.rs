@@ -1,6 +1,8 @@
 //! The connections with peers: which are allowed, and what ends them.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use countersign_crypto::sign::VerifyingKey;
 use countersign_proto::name::AccountName;
@@ -47,15 +49,15 @@ pub struct NewPeerConnection {
     pub cut: CutHook,
 }
 
-/// An open connection with a peer. Close it with [`Site::close_peer`].
-#[derive(Debug, Clone)]
+/// An open connection with a peer. It is closed when this is dropped.
+#[derive(Debug)]
+#[must_use]
 pub struct PeerConnection {
-    /// Its number.
-    pub number: u64,
     /// The peer.
     pub site: SiteId,
     /// The peer as a caller of operations.
     pub caller: Caller,
+    _registered: Registered,
 }
 
 /// What this site needs to connect to a peer.
@@ -82,6 +84,28 @@ struct Open {
     key: VerifyingKey,
     direction: PeerDirection,
     cut: Option<CutHook>,
+}
+
+/// The place of a connection among the open ones, which it leaves when this is dropped: also if the future
+/// that opens it is dropped before it has ended.
+struct Registered {
+    connections: Arc<Mutex<Connections>>,
+    number: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.connections).open.remove(&self.number);
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("Registered")
+            .field(&self.number)
+            .finish()
+    }
 }
 
 impl Connections {
@@ -233,8 +257,9 @@ impl Site {
         now: Timestamp,
     ) -> Result<Option<PeerConnection>, StoreError> {
         let (site, key) = (peer.site(), peer.known.keys().signing);
+        let connections = Arc::clone(&self.peering().connections);
         let number = {
-            let mut connections = lock(&self.peering().connections);
+            let mut connections = lock(&connections);
             // One that was cut ends within seconds. A thief of a replaced key must not keep out the
             // peer, whose hello has just ended the thief's connections.
             let live = connections.of(site).filter(|open| open.cut.is_some());
@@ -253,35 +278,28 @@ impl Site {
             number
         };
         let connection = PeerConnection {
-            number,
             site,
             caller: Caller::peer(site, &peer.zone),
+            _registered: Registered {
+                connections,
+                number,
+            },
         };
-        let wanted = self.wants_peer_server().await;
-        let again = self.store().peer(site).await;
-        let seen = match (wanted, again) {
-            (Ok(true), Ok(Some(again)))
-                if again.is_active()
-                    && again.known.keys().signing == key
-                    && !self.is_sealed()
-                    && !self.is_to_be_suspended(site)
-                    && self.may_connect(site) =>
-            {
-                self.see_peer(&again, &connection, direction, now).await
-            }
-            (Err(trouble), _) | (_, Err(trouble)) => Err(trouble),
-            _ => {
-                self.close_peer(&connection);
-                return Ok(None);
-            }
+        let is_wanted = self.wants_peer_server().await?;
+        let again = self.store().peer(site).await?;
+        let again = again.filter(|again| {
+            is_wanted
+                && again.is_active()
+                && again.known.keys().signing == key
+                && !self.is_sealed()
+                && !self.is_to_be_suspended(site)
+                && self.may_connect(site)
+        });
+        let Some(again) = again else {
+            return Ok(None);
         };
-        match seen {
-            Ok(()) => Ok(Some(connection)),
-            Err(trouble) => {
-                self.close_peer(&connection);
-                Err(trouble)
-            }
-        }
+        self.see_peer(&again, &connection, direction, now).await?;
+        Ok(Some(connection))
     }
 
     /// Writes when a peer was seen, at most once a minute.
@@ -309,13 +327,6 @@ impl Site {
 
     fn may_connect(&self, site: SiteId) -> bool {
         self.permits_peer(Activity::PeerConnection, site)
-    }
-
-    /// The connection has ended.
-    pub fn close_peer(&self, connection: &PeerConnection) {
-        lock(&self.peering().connections)
-            .open
-            .remove(&connection.number);
     }
 
     /// The directions of the open connections with a peer.

@@ -127,7 +127,7 @@ pub trait PeerTransport: Send + Sync {
 /// What a site holds in memory about its peers.
 #[derive(Default)]
 pub(crate) struct Peering {
-    connections: Mutex<Connections>,
+    connections: Arc<Mutex<Connections>>,
     transport: RwLock<Option<Arc<dyn PeerTransport>>>,
     /// Why messages do not reach peers.
     problems: Mutex<HashMap<SiteId, problems::Problems>>,

@@ -13,7 +13,7 @@ use super::{Site, lock};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::lockdown::LockdownLevel;
-use crate::peers::{Peer, PeerState};
+use crate::peers::PeerState;
 use crate::sessions::CloseReason;
 use crate::store::{Change, ChangeSet, PeerChange, StoreError};
 use crate::timestamp::Timestamp;
@@ -167,11 +167,13 @@ impl Site {
         address: &PeerAddressNotice,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let is = format!("{}:{}", address.host, address.port);
         let peer = self.store().peer(site).await?;
-        let Some(peer) = peer.filter(Peer::is_active) else {
+        // Two connections may have told it, if the first one was lost while this was stored.
+        let peer = peer.filter(|peer| peer.is_active() && peer.told_address.as_ref() != Some(&is));
+        let Some(peer) = peer else {
             return Ok(());
         };
-        let is = format!("{}:{}", address.host, address.port);
         let details = json!({ "zone": peer.zone, "was": peer.told_address, "is": is });
         let peer = peer.revised(|peer| peer.told_address = Some(is));
         let audit = AuditDraft {

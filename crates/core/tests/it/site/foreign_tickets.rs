@@ -12,7 +12,7 @@ use countersign_proto::broker::v2::provider::Provider;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerHello;
 use countersign_testkit::harness::{
-    LinkedSites, NOW, PEER_SOURCE, TestSession, TestSite, party, run,
+    LinkedSites, NOW, PEER_SOURCE, TestSession, TestSite, party, run, stays_open,
 };
 use serde_json::{Value, json};
 
@@ -287,7 +287,7 @@ pub(super) async fn caller(world: &World) -> Caller {
         cut: Box::new(|_| {}),
     };
     let opened = world.sites.b.site.open_peer(new, NOW).await.unwrap();
-    opened.unwrap().caller
+    stays_open(opened.unwrap())
 }
 
 async fn peer_state(test: &TestSite) -> Value {

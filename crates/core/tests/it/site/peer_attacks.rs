@@ -15,7 +15,7 @@ use countersign_core::sessions::CloseReason;
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
 use countersign_proto::site_identity::SiteId;
-use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite, run};
+use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite, run, stays_open};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -115,9 +115,11 @@ async fn alarms(test: &TestSite) -> Vec<Value> {
 async fn a_new_key_of_a_peer_ends_the_connections_with_the_old_one_and_the_peer_connects() {
     let (test, thief) = site().await;
     let (cut, honest) = (Cut::default(), Cut::default());
+    let mut stolen = Vec::new();
     for _ in 0..4 {
-        assert!(connect(&test, &thief, hello(&thief), &cut).await.is_some());
+        stolen.extend(connect(&test, &thief, hello(&thief), &cut).await);
     }
+    assert_eq!(stolen.len(), 4);
     assert!(connect(&test, &thief, hello(&thief), &cut).await.is_none());
     let peer = thief.rotated();
     let connection = connect(&test, &peer, hello(&peer), &honest).await;
@@ -143,17 +145,18 @@ async fn sealing_and_a_new_own_key_end_the_connections_with_peers() {
     let rotate = json!({ "secrets": [file], "slots": [file] });
     test.admin("site.key_new", rotate).await;
     assert_eq!(cut.reasons(), [CloseReason::KeyRevoked]);
-    test.site.close_peer(&opened);
+    let site = opened.site;
+    drop(opened);
     let waiting = async || {
         test.site
-            .messages_for(opened.site, test.now())
+            .messages_for(site, test.now())
             .await
             .unwrap()
             .messages
     };
     assert_eq!(waiting().await.len(), 1);
     let cut = Cut::default();
-    connect(&test, &peer, hello(&peer), &cut).await.unwrap();
+    let _open = connect(&test, &peer, hello(&peer), &cut).await.unwrap();
     test.admin("site.seal", json!({})).await;
     assert_eq!(cut.reasons(), [CloseReason::SiteSealed]);
     assert_eq!(waiting().await, []);
@@ -167,7 +170,7 @@ async fn sealing_and_a_new_own_key_end_the_connections_with_peers() {
 async fn no_number_makes_later_messages_disappear() {
     let (test, peer) = site().await;
     let opened = connect(&test, &peer, hello(&peer), &Cut::default()).await;
-    let caller = opened.unwrap().caller;
+    let caller = stays_open(opened.unwrap());
     let now = u64::try_from(test.now().millis()).unwrap();
     let day = 86_400_000;
     for number in [u64::MAX, i64::MAX.unsigned_abs(), now + day + 1] {
@@ -275,7 +278,7 @@ async fn a_peer_that_floods_a_site_is_limited_and_then_suspended_with_an_alarm()
 async fn a_peer_that_tests_names_learns_a_few_and_others_still_get_messages() {
     let (test, peer) = site().await;
     let opened = connect(&test, &peer, hello(&peer), &Cut::default()).await;
-    let caller = opened.unwrap().caller;
+    let caller = stays_open(opened.unwrap());
     assert_eq!(
         delivered(&test, &caller, message(1, 1, ADA)).await,
         "accepted"

@@ -9,7 +9,7 @@ use countersign_core::store::MemoryStore;
 use countersign_proto::operation::Code;
 use countersign_proto::site_identity::SiteId;
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::{TestPeer, TestSite, run};
+use countersign_testkit::harness::{TestPeer, TestSite, run, stays_open};
 use serde_json::{Value, json};
 
 /// A site with the person ada, the admin root and a peer server, and its peer.
@@ -31,7 +31,7 @@ fn id(peer: &TestPeer) -> SiteId {
 /// The peer as a caller, on a connection that stays open.
 async fn caller(test: &TestSite, peer: &TestPeer) -> Caller {
     let connection = peer.connect(&test.site, test.now()).await;
-    connection.unwrap().caller
+    stays_open(connection.unwrap())
 }
 
 async fn state(test: &TestSite) -> String {

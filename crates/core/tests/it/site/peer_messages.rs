@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use countersign_core::access::Caller;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Event};
-use countersign_testkit::harness::{TestPeer, TestSession, TestSite, run_at};
+use countersign_testkit::harness::{TestPeer, TestSession, TestSite, run_at, stays_open};
 use serde_json::{Value, json};
 
 /// A site with the person ada and its peer, whose messages arrive at given times.
@@ -29,7 +29,7 @@ impl Scene {
         Self {
             test,
             ada,
-            bob: connection.caller,
+            bob: stays_open(connection),
             sent: 0,
         }
     }

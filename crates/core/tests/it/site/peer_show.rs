@@ -105,7 +105,7 @@ async fn new_keys_above_the_limit_of_this_site_are_no_fault_of_the_peer() {
         let reached = test.site.peer_reached(site, key, &peer.events, cut, now);
         let reached = reached.await.unwrap();
         reached.is_some_and(|connection| {
-            test.site.close_peer(&connection);
+            drop(connection);
             true
         })
     };
@@ -135,14 +135,14 @@ async fn new_keys_are_not_waited_for_any_more_once_the_peer_has_connected_with_t
     for _ in 0..8 {
         newest = newest.rotated();
         let connection = newest.connect(&test.site, now).await.unwrap();
-        test.site.close_peer(&connection);
+        drop(connection);
     }
     let ninth = newest.rotated();
     assert!(ninth.connect(&test.site, now).await.is_none());
     assert_eq!(show(&test).await.1["trouble"]["state"], "new_keys_wait");
     let later = now.plus_seconds(3_600);
     let connection = ninth.connect(&test.site, later).await.unwrap();
-    test.site.close_peer(&connection);
+    drop(connection);
     assert_eq!(show(&test).await.1["trouble"], Value::Null);
 
     // Whether this site can reach the peer is another question.

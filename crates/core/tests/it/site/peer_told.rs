@@ -6,7 +6,7 @@ use countersign_core::access::Caller;
 use countersign_core::engine::PeerStatus;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerEnd;
-use countersign_testkit::harness::{TestPeer, TestSite, run};
+use countersign_testkit::harness::{TestPeer, TestSite, run, stays_open};
 use serde_json::{Value, json};
 
 async fn scene() -> (TestSite, Arc<TestPeer>, Caller) {
@@ -18,7 +18,7 @@ async fn scene() -> (TestSite, Arc<TestPeer>, Caller) {
     test.admin("peer.start", json!({})).await;
     let peer = test.peer("ada").await;
     let connection = peer.connect(&test.site, test.now()).await.unwrap();
-    (test, peer, connection.caller)
+    (test, peer, stays_open(connection))
 }
 
 async fn show(test: &TestSite) -> Value {

@@ -6,7 +6,9 @@ use countersign_core::engine::NotEnrolled;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerTicket;
 use countersign_testkit::harness::{TestPeer, TestSite};
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::task::yield_now;
 
 /// A site with the person ada and a peer server.
 async fn site() -> TestSite {
@@ -31,9 +33,47 @@ async fn join(test: &TestSite, peer: &TestPeer) -> Result<(), NotEnrolled> {
 async fn connects(test: &TestSite, peer: &TestPeer) -> bool {
     let connection = peer.connect(&test.site, test.now()).await;
     connection.is_some_and(|connection| {
-        test.site.close_peer(&connection);
+        drop(connection);
         true
     })
+}
+
+/// An attempt that took too long after the handshake left its connection registered: the site did not
+/// connect to that peer again.
+// PEER-15
+#[tokio::test]
+async fn a_connection_whose_opening_is_given_up_anywhere_is_not_open() {
+    let test = site().await;
+    let peer = test.peer("ada").await;
+    let id = peer.known().id();
+    let mut given_up = 0;
+    for polls in 0_u32.. {
+        // Late enough that the site stores when it saw the peer.
+        let now = test.now().plus_seconds(61 * (polls + 1));
+        let cut = Box::new(|_| {});
+        let key = peer.key().public().signing;
+        let mut opening = Box::pin(test.site.peer_reached(id, key, &peer.events, cut, now));
+        let mut opened = None;
+        for _ in 0..=polls {
+            if opened.is_none() {
+                opened = (&mut opening).now_or_never();
+            }
+            yield_now().await;
+        }
+        given_up += test.site.peer_connections(id).len() - usize::from(opened.is_some());
+        drop(opening);
+        let is_open = opened.is_some();
+        assert_eq!(test.site.peer_connections(id).len(), usize::from(is_open));
+        drop(opened);
+        assert_eq!(test.site.peer_connections(id), []);
+        if is_open {
+            break;
+        }
+    }
+    assert!(
+        given_up > 0,
+        "no attempt was given up after the registration"
+    );
 }
 
 async fn show(test: &TestSite) -> Value {

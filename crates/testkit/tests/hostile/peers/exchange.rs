@@ -6,7 +6,7 @@ use countersign_proto::json as strict;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::peer::{BadPeerLine, PeerLine};
 use countersign_proto::site_identity::SiteId;
-use countersign_testkit::harness::{TestPeer, TestSite};
+use countersign_testkit::harness::{TestPeer, TestSite, stays_open};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -41,7 +41,7 @@ impl World {
         let connection = peer.connect(&test.site, test.now()).await.unwrap();
         Self {
             peer: peer.known().id(),
-            caller: connection.caller,
+            caller: stays_open(connection),
             test,
         }
     }
