@@ -104,9 +104,14 @@ impl Network {
     /// Waits until the condition holds. A site waits longer after each attempt that failed, and does
     /// some things seldom: `time` passes whenever no byte has passed for a while. That while becomes
     /// longer each time, since time that passes ends an attempt that is under way.
-    pub(super) async fn eventually(&self, time: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    #[track_caller]
+    pub(super) fn eventually(
+        &self,
+        time: Duration,
+        mut holds: impl AsyncFnMut() -> bool,
+    ) -> impl Future<Output = ()> {
         let (mut still, mut most, mut before) = (0, STILL, self.carried());
-        until(async || {
+        until(async move || {
             let now = self.carried();
             still = if now == before { still + 1 } else { 0 };
             before = now;
@@ -117,7 +122,6 @@ impl Network {
             }
             holds().await
         })
-        .await;
     }
 
     /// Waits until no connection is open, because there is nothing to do.

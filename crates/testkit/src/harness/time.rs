@@ -3,6 +3,7 @@
 //! Sockets and databases do not use virtual time. A test therefore advances time with [`pass`], and
 //! waits for the consequences with [`until`].
 
+use std::panic::Location;
 use std::time::Duration;
 
 use tokio::time;
@@ -27,10 +28,27 @@ impl Drop for Resumed {
     }
 }
 
-/// Waits until the condition holds, without a limit.
-pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    while !holds().await {
-        time::sleep(Duration::from_millis(2)).await;
+/// After so many tests of a condition, half a minute or more, the output says where a test waits.
+const LONG: usize = 15_000;
+
+/// Waits until the condition holds, without a limit. The output of a test that never ends names the caller.
+#[track_caller]
+#[allow(
+    clippy::print_stderr,
+    reason = "a test that never ends has no other way to say where it waits"
+)]
+pub fn until(mut holds: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        for tests in 0.. {
+            if holds().await {
+                return;
+            }
+            if tests == LONG {
+                eprintln!("still waiting for the condition at {caller}");
+            }
+            time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
