@@ -9,7 +9,8 @@
 //!    └────────────────────────────────── 5 s ────────────────── Resting
 //! ```
 //!
-//! One batch is under way at a time, over one connection of each peer, which keeps the order.
+//! One batch is under way at a time, over one connection of each peer, which keeps the order. A peer
+//! that refuses messages as a whole gets the others meanwhile.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -23,6 +24,7 @@ use countersign_core::engine::{
 use countersign_core::id::MessageId;
 use countersign_core::store::StoreError;
 use countersign_core::timestamp::Timestamp;
+use countersign_proto::json;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
 use serde::Deserialize;
@@ -52,6 +54,8 @@ pub(super) struct Outgoing {
     last_id: u64,
     /// Whether the peer was told the address of this site on this connection.
     told: bool,
+    /// Messages are not sent before this time, because the peer refused all of them.
+    messages_after: Option<Instant>,
 }
 
 enum State {
@@ -156,6 +160,7 @@ impl Outgoing {
             state: State::Waiting(None),
             last_id: 0,
             told: false,
+            messages_after: None,
         }
     }
 
@@ -188,7 +193,10 @@ impl Outgoing {
                     self.begin();
                 }
                 State::Reading(_, reading) => match log_trouble(reading.await) {
-                    Ok(Work::Nothing(again)) => self.state = State::Waiting(again.map(at)),
+                    Ok(Work::Nothing(again)) => {
+                        let times = again.map(at).into_iter().chain(self.messages_after);
+                        self.state = State::Waiting(times.min());
+                    }
                     Ok(work) => {
                         if let Some(operation) = self.send(work) {
                             return Next::Send(operation);
@@ -246,7 +254,7 @@ impl Outgoing {
             .site
             .delivery_answered(self.site, outcome.code, answered_at);
         let reports = match outcome.code {
-            Code::SUCCESS => serde_json::from_str::<Reports>(outcome.data.get()).ok(),
+            Code::SUCCESS => json::read::<Reports>(outcome.data.get().as_bytes()).ok(),
             // The peer does not allow it, or is busy.
             _ => None,
         };
@@ -262,7 +270,17 @@ impl Outgoing {
                     async move { site.messages_reported(peer, &reports, clock::now()).await };
                 self.state = State::Storing(sending, Box::pin(storing));
             }
-            None => self.rest(),
+            None => {
+                let now = Instant::from_std(clock::monotonic());
+                // A peer counts operations above its rate as a breach, of any kind.
+                let wait = if outcome.code == Code::BUSY {
+                    LATER
+                } else {
+                    Duration::ZERO
+                };
+                self.messages_after = Some(now + wait + LATER);
+                self.state = State::Resting(now + wait);
+            }
         }
         Answered::Taken
     }
@@ -271,7 +289,7 @@ impl Outgoing {
     fn head_answered(&mut self, sending: Sending, head: OfferedHead, outcome: &Outcome) {
         let (server, shared, peer) = (self.server.clone(), self.shared.clone(), self.site);
         let reply = match outcome.code {
-            Code::SUCCESS => serde_json::from_str::<HeadReply>(outcome.data.get()).ok(),
+            Code::SUCCESS => json::read::<HeadReply>(outcome.data.get().as_bytes()).ok(),
             _ => None,
         };
         self.has_sent |= reply.is_some();
@@ -308,7 +326,7 @@ impl Outgoing {
 
     fn ping_answered(&mut self, sending: Sending, outcome: &Outcome) {
         let status = match outcome.code {
-            Code::SUCCESS => serde_json::from_str::<PeerStatus>(outcome.data.get()).ok(),
+            Code::SUCCESS => json::read::<PeerStatus>(outcome.data.get().as_bytes()).ok(),
             _ => None,
         };
         let site = &self.shared.site;
@@ -331,12 +349,19 @@ impl Outgoing {
         }
     }
 
-    fn reading(&self) -> Step<Work> {
+    fn reading(&mut self) -> Step<Work> {
         let (site, peer, told) = (self.shared.site.clone(), self.site, self.told);
+        let now = Instant::from_std(clock::monotonic());
+        self.messages_after = self.messages_after.filter(|after| *after > now);
+        let takes_messages = self.messages_after.is_none();
         Box::pin(async move {
-            let batch = site.messages_for(peer, clock::now()).await?;
-            if !batch.messages.is_empty() {
-                return Ok(Work::Messages(batch));
+            let mut again = None;
+            if takes_messages {
+                let batch = site.messages_for(peer, clock::now()).await?;
+                if !batch.messages.is_empty() {
+                    return Ok(Work::Messages(batch));
+                }
+                again = batch.again;
             }
             if !told && let Some(address) = site.address_for(peer).await? {
                 return Ok(Work::Address(address));
@@ -346,7 +371,7 @@ impl Outgoing {
             }
             Ok(match site.asks_for_status(peer) {
                 true => Work::Ping,
-                false => Work::Nothing(batch.again),
+                false => Work::Nothing(again),
             })
         })
     }
@@ -384,7 +409,7 @@ impl Outgoing {
         Some(Operation::new(self.last_id, "peer", command, params))
     }
 
-    /// Waits before the same messages are sent again.
+    /// Waits before anything is sent again.
     fn rest(&mut self) {
         self.state = State::Resting(Instant::from_std(clock::monotonic()) + LATER);
     }

@@ -179,6 +179,39 @@ async fn an_address_that_changed_after_the_ticket_is_told() {
     assert_eq!(b.received(1).await, ["hello"]);
 }
 
+/// Messages come first: a peer that refused them all got neither the new address of the site nor a head
+/// of its audit log, and so was no witness of the log.
+// PEER-62
+#[tokio::test]
+async fn a_peer_that_takes_no_messages_gets_addresses_and_heads() {
+    let (a, b) = peers().await;
+    let allow = async |allows: Value| {
+        let permit = json!({ "peer": "a.example", "allows": allows });
+        b.admin("peer.permit", permit).await;
+    };
+    allow(json!(["audit_heads"])).await;
+    let endpoints = a.served.site.endpoints();
+    let (bound, was) = (endpoints.peer_listener.unwrap(), endpoints.peer.unwrap());
+    let host = "localhost".to_owned();
+    let is = ClientAddress { host, ..was };
+    a.served.site.announce_peer(Some((bound, is.clone())));
+    a.send("bob@b.example", "hello").await;
+    until(async || show(&b, "a.example").await["address"] == is.to_string()).await;
+    until(async || show(&a, "b.example").await["countersigned"].is_object()).await;
+    until(async || show(&a, "b.example").await["told"].is_object()).await;
+    assert_eq!(a.waiting().await.len(), 1);
+    allow(json!(["audit_heads", "messages"])).await;
+    let mut polls: u32 = 0;
+    until(async || {
+        polls += 1;
+        if polls.is_power_of_two() {
+            pass(Duration::from_secs(6)).await;
+        }
+        b.texts().await == ["hello"]
+    })
+    .await;
+}
+
 // PEER-34
 #[tokio::test]
 async fn a_peer_tells_its_version_and_its_lockdown_after_a_head() {
