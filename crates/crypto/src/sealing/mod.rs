@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_published_sealed_message_is_reproduced_and_opened() {
-        let file = include_str!("../../../vectors/hpke/rfc9180.json");
+        let file = include_str!("../../../../vectors/hpke/rfc9180.json");
         let vector: Value = serde_json::from_str(file).unwrap();
         let bytes = |value: &Value| HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
         let first = &vector["encryptions"][0];

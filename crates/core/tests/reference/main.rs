@@ -7,11 +7,8 @@
     reason = "a test stops where it fails"
 )]
 
-#[path = "reference/examples.rs"]
 mod examples;
-#[path = "reference/schema.rs"]
 mod schema;
-#[path = "reference/typescript.rs"]
 mod typescript;
 
 use std::collections::BTreeSet;
