@@ -157,6 +157,6 @@ async fn a_walk_along_the_key_events_of_a_peer_that_is_cut_anywhere_goes_on() {
         network.rests(&a, &b).await;
     }
     assert_eq!(network.cuts(), PLACES);
-    let shown = b.admin("peer.show", json!({ "peer": "a.example" })).await;
+    let shown = b.show("a.example").await;
     assert_eq!(shown["key_event"], (1 + PLACES) * 11);
 }

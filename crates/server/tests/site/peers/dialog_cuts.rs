@@ -19,16 +19,6 @@ const SOME_MINUTES: Duration = Duration::from_secs(301);
 /// Longer than a site waits before it tells a peer again that tickets are void.
 const MOMENT: Duration = Duration::from_secs(6);
 
-async fn show(of: &Side, peer: &str) -> Value {
-    of.admin("peer.show", json!({ "peer": peer })).await
-}
-
-async fn audited(side: &Side, operation: &str) -> Vec<Value> {
-    let params = json!({ "operation": operation, "limit": 1000 });
-    let listed = side.admin("audit.list", params).await;
-    listed["entries"].as_array().unwrap().clone()
-}
-
 /// Both sites impose a lockdown, or lift it. Each sends a head at once then, and asks for the state of the
 /// other one.
 struct Drill<'a> {
@@ -62,9 +52,9 @@ impl Drill<'_> {
             false => Value::Null,
         };
         for (side, other) in [(self.a, "b.example"), (self.b, "a.example")] {
-            let entries = audited(side, changed).await;
+            let entries = side.audited(changed).await;
             let last = entries.iter().filter_map(|entry| entry["seq"].as_u64());
-            let shown = show(side, other).await;
+            let shown = side.show(other).await;
             let confirmed = shown["countersigned"]["entry"].as_u64();
             if confirmed < last.max() || shown["told"]["lockdown"] != level {
                 return false;
@@ -113,7 +103,7 @@ async fn heads_and_pings_of_a_connection_that_is_cut_anywhere_are_sent_again_and
     }
     assert_eq!(network.cuts(), PLACES);
     for side in [&a, &b] {
-        let sent = audited(side, "peer.audit_head").await;
+        let sent = side.audited("peer.audit_head").await;
         assert!(
             sent.iter()
                 .all(|entry| entry["details"]["state"] == "countersigned"),
@@ -151,8 +141,8 @@ async fn an_address_that_is_cut_anywhere_is_told_again_and_stored_once() {
             None => usize::MAX,
         };
         let is_known = async || {
-            let is_stored = show(&a, "b.example").await["address"] == address;
-            is_stored && audited(&b, "peer.address_told").await.len() == round + 1
+            let is_stored = a.show("b.example").await["address"] == address;
+            is_stored && b.audited("peer.address_told").await.len() == round + 1
         };
         loop {
             b.send("ada@a.example", "I have moved.").await;
@@ -171,7 +161,7 @@ async fn an_address_that_is_cut_anywhere_is_told_again_and_stored_once() {
             .eventually(SOME_MINUTES, async || a.texts().await.len() == sent)
             .await;
         whole = whole.max(network.carried() - before);
-        assert_eq!(audited(&a, "peer.address").await.len(), round + 1);
+        assert_eq!(a.audited("peer.address").await.len(), round + 1);
     }
     assert_eq!(network.cuts(), PLACES);
 }
@@ -251,6 +241,6 @@ async fn a_notice_of_void_tickets_that_is_cut_anywhere_is_told_again() {
         world.a.admin("app.unlock", billing()).await;
     }
     assert_eq!(network.cuts(), PLACES);
-    let told = audited(&world.b, "broker.foreign_void").await;
+    let told = world.b.audited("broker.foreign_void").await;
     assert!(told.len() > PLACES, "{} notices", told.len());
 }

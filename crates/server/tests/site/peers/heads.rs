@@ -3,14 +3,7 @@
 use countersign_testkit::harness::time::until;
 use serde_json::{Value, json};
 
-use crate::peers::side::{Side, connected, next, peers};
-
-/// The entries of an operation.
-async fn audited(side: &Side, operation: &str) -> Vec<Value> {
-    let params = json!({ "operation": operation, "limit": 1000 });
-    let listed = side.admin("audit.list", params).await;
-    listed["entries"].as_array().unwrap().clone()
-}
+use crate::peers::side::{connected, next, peers};
 
 // PEER-27, PEER-28, PEER-30
 #[tokio::test]
@@ -18,15 +11,15 @@ async fn a_lockdown_is_countersigned_by_the_peer_at_once_and_both_sites_store_th
     let (a, b) = peers().await;
     a.admin("lockdown.site", json!({ "level": "enrolment" }))
         .await;
-    until(async || !audited(&a, "peer.countersigned").await.is_empty()).await;
-    let sent = audited(&b, "peer.audit_head").await;
+    until(async || !a.audited("peer.countersigned").await.is_empty()).await;
+    let sent = b.audited("peer.audit_head").await;
     assert_eq!(sent[0]["details"]["state"], "countersigned");
     assert_eq!(sent[0]["target"], a.id());
-    let stored = audited(&a, "peer.countersigned").await;
+    let stored = a.audited("peer.countersigned").await;
     assert_eq!(stored[0]["target"], b.id());
     assert_eq!(stored[0]["details"]["hash"], sent[0]["details"]["hash"]);
     // The head has the lockdown: it is confirmed.
-    let lockdown = audited(&a, "lockdown.site").await;
+    let lockdown = a.audited("lockdown.site").await;
     let verified = a.admin("audit.verify", json!({ "peers": true })).await;
     assert_eq!(verified["intact"], true);
     let confirmed = verified["peers"][0]["confirmed"].as_u64();
@@ -54,7 +47,7 @@ async fn a_peer_that_does_not_permit_heads_is_named_by_the_verification() {
     // Messages pass still.
     a.send("bob@b.example", "hello").await;
     assert_eq!(b.received(1).await, ["hello"]);
-    assert_eq!(audited(&a, "peer.countersigned").await, Vec::<Value>::new());
+    assert_eq!(a.audited("peer.countersigned").await, Vec::<Value>::new());
 }
 
 /// A peer replies to the head and to the question for its state with garbage. The site goes on.
@@ -78,5 +71,5 @@ async fn a_reply_to_a_head_that_is_garbage_stores_nothing_and_messages_pass() {
     b.send("ada@a.example", "hello").await;
     let operation = next(&mut lines).await.unwrap();
     assert_eq!(operation["command"], "deliver");
-    assert_eq!(audited(&b, "peer.countersigned").await, Vec::<Value>::new());
+    assert_eq!(b.audited("peer.countersigned").await, Vec::<Value>::new());
 }

@@ -96,7 +96,7 @@ async fn messages_pass_both_ways_once_and_in_their_order() {
     assert_eq!(b.received(50).await, from_ada);
     assert_eq!(a.received(50).await, from_bob);
     until(async || a.waiting().await.is_empty() && b.waiting().await.is_empty()).await;
-    let shown = a.admin("peer.show", json!({ "peer": "b.example" })).await;
+    let shown = a.show("b.example").await;
     assert_eq!(
         (&shown["sent"], &shown["received"]),
         (&json!(50), &json!(50))

@@ -85,6 +85,18 @@ impl Side {
             .collect()
     }
 
+    /// What this site shows of a peer.
+    pub(crate) async fn show(&self, peer: &str) -> Value {
+        self.admin("peer.show", json!({ "peer": peer })).await
+    }
+
+    /// The audit entries of an operation.
+    pub(crate) async fn audited(&self, operation: &str) -> Vec<Value> {
+        let params = json!({ "operation": operation, "limit": 1000 });
+        let listed = self.admin("audit.list", params).await;
+        listed["entries"].as_array().unwrap().clone()
+    }
+
     pub(crate) async fn send(&self, to: &str, text: &str) {
         let params = json!({ "from": self.person, "to": to, "text": text });
         self.admin("peer.send", params).await;

@@ -13,17 +13,6 @@ use crate::peers::side::{Side, Stream, connected, line, peers, sites};
 /// Longer than a site waits for a line of a peer that connected.
 const IDLE: Duration = Duration::from_secs(301);
 
-async fn show(of: &Side, peer: &str) -> Value {
-    of.admin("peer.show", json!({ "peer": peer })).await
-}
-
-async fn audits(side: &Side, operation: &str) -> usize {
-    let listed = side
-        .admin("audit.list", json!({ "operation": operation }))
-        .await;
-    listed["entries"].as_array().unwrap().len()
-}
-
 /// Makes site B end its connection with site A for this reason.
 async fn end(b: &mut Side, lines: &mut Lines<Stream>, reason: PeerEnd) {
     let peer = || json!({ "peer": "a.example" });
@@ -126,36 +115,36 @@ async fn an_admin_sees_why_the_peer_ended_the_connection() {
     b.received(1).await;
     b.admin("peer.suspend", json!({ "peer": "a.example" }))
         .await;
-    until(async || show(&a, "b.example").await["ended"]["reason"] == "suspended").await;
+    until(async || a.show("b.example").await["ended"]["reason"] == "suspended").await;
     // A reason that is not in the list is a wrong line.
     b.admin("peer.resume", json!({ "peer": "a.example" })).await;
     let mut lines = connected(&a, &b).await;
     lines.send(b"{\"end\":\"bored\"}\n").await.unwrap();
     assert_eq!(line(&mut lines).await.unwrap()["code"], 1);
-    assert_eq!(show(&b, "a.example").await["ended"], Value::Null);
+    assert_eq!(b.show("a.example").await["ended"], Value::Null);
     lines.send(b"{\"end\":\"stopping\"}\n").await.unwrap();
-    until(async || show(&b, "a.example").await["ended"]["reason"] == "stopping").await;
+    until(async || b.show("a.example").await["ended"]["reason"] == "stopping").await;
 }
 
 // PEER-32
 #[tokio::test]
 async fn a_new_address_is_told_with_the_next_connection() {
     let (a, mut b) = peers().await;
-    let before = show(&a, "b.example").await["address"].clone();
+    let before = a.show("b.example").await["address"].clone();
     b.stop().await;
     b.listen_again().await;
     b.send("ada@a.example", "hello").await;
     a.received(1).await;
     let is = b.served.site.endpoints().peer.unwrap().to_string();
     assert_ne!(before, is);
-    until(async || show(&a, "b.example").await["address"] == is).await;
-    until(async || audits(&b, "peer.address_told").await == 1).await;
+    until(async || a.show("b.example").await["address"] == is).await;
+    until(async || b.audited("peer.address_told").await.len() == 1).await;
     a.send("bob@b.example", "found").await;
     assert_eq!(b.received(1).await, ["found"]);
     // The same address is told once.
     b.send("ada@a.example", "again").await;
     a.received(2).await;
-    assert_eq!(audits(&a, "peer.address").await, 1);
+    assert_eq!(a.audited("peer.address").await.len(), 1);
 }
 
 /// A site that accepted a join believed that the other one knew its address, but the ticket named
@@ -173,9 +162,9 @@ async fn an_address_that_changed_after_the_ticket_is_told() {
     };
     a.served.site.announce_peer(Some((bound, is.clone())));
     b.join(&ticket).await.unwrap();
-    assert_eq!(show(&b, "a.example").await["address"], was.to_string());
+    assert_eq!(b.show("a.example").await["address"], was.to_string());
     a.send("bob@b.example", "hello").await;
-    until(async || show(&b, "a.example").await["address"] == is.to_string()).await;
+    until(async || b.show("a.example").await["address"] == is.to_string()).await;
     assert_eq!(b.received(1).await, ["hello"]);
 }
 
@@ -183,12 +172,12 @@ async fn an_address_that_changed_after_the_ticket_is_told() {
 #[tokio::test]
 async fn a_peer_tells_its_version_and_its_lockdown_after_a_head() {
     let (a, b) = peers().await;
-    assert_eq!(show(&a, "b.example").await["told"], Value::Null);
+    assert_eq!(a.show("b.example").await["told"], Value::Null);
     b.admin("lockdown.site", json!({ "level": "enrolment" }))
         .await;
     a.admin("audit.verify", json!({ "peers": true })).await;
-    until(async || show(&a, "b.example").await["told"]["lockdown"] == "enrolment").await;
-    let shown = show(&a, "b.example").await;
+    until(async || a.show("b.example").await["told"]["lockdown"] == "enrolment").await;
+    let shown = a.show("b.example").await;
     assert_eq!(shown["told"]["version"], env!("CARGO_PKG_VERSION"));
     assert!(shown["countersigned"]["entry"].as_u64() > Some(0));
 }

@@ -46,9 +46,7 @@ impl<'a> Side<'a> {
         site.write("countersign.toml", hook);
         let mut serve = site.command(&["serve"]);
         serve.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
-        // An address of this machine that no other test uses.
-        let [_, a, b, c] = std::process::id().to_be_bytes();
-        let peer = format!("127.{}.{b}.{c}:{port}", 200 | a & 0x3f);
+        let peer = Running::peer_address(port);
         let config = ["--config", "countersign.toml", "--peer-listen", &peer];
         let words = ["--passphrase-file", "site.pass", "--zone", zone];
         site.start_as(serve, &[&words[..], &config].concat());
@@ -84,14 +82,7 @@ impl<'a> Side<'a> {
             "--passphrase-file",
             "ada.pass",
         ]);
-        self.does(&["key", "new", "--out", "robot.key"]);
-        self.does(&[
-            "service",
-            "create",
-            "robot",
-            "--public-key",
-            "robot.key.pub",
-        ]);
+        self.site.create_robot();
         let robot = private_key(&self.read("robot.key"));
         self.planted.plant("key of a service", robot);
         let issued = self.does(&["ticket", "issue", self.person]);
@@ -134,14 +125,11 @@ impl<'a> Side<'a> {
     }
 
     fn join(&mut self, other: &Running, other_person: &str) {
-        let issued = other.run(&["peer", "ticket", other_person, "--json"]);
-        let issued = issued.json();
-        let uri = issued["uri"].as_str().unwrap();
+        let uri = other.peer_ticket(other_person);
         let ticket: PeerTicket = uri.parse().unwrap();
         self.planted.plant("peer token", ticket.token().expose());
-        self.site.write("ticket", uri);
-        let join = ["peer", "join", "--ticket-file", "ticket", "--for"];
-        self.does(&[&join[..], &[self.person]].concat());
+        let output = self.site.join(&uri, self.person).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// A new site key and a new OPAQUE setup.
@@ -172,8 +160,10 @@ fn send(from: &mut Side<'_>, to: &Running, person: &str, zone: &str) {
     let to_person = format!("{person}@{zone}");
     from.does(&["peer", "send", "--from", from.person, &to_person, &text]);
     let received = || {
-        let inbox = to.run(&["peer", "inbox", person, "--json"]).json();
-        inbox["entries"][0]["text"].as_str() == Some(&text)
+        let inbox = to.inbox(person);
+        inbox
+            .first()
+            .is_some_and(|message| message["text"] == text.as_str())
     };
     // Each look runs a program, so that it does not spin.
     while !received() {}

@@ -1,14 +1,12 @@
 //! Two and three sites on hosts of their own: links that are cut, clocks that are an hour apart, sites that are
 //! killed under load, and keys that are replaced while a peer is down.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::process::{Command, Output, Stdio};
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::RecoveryCode;
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::faults::clock::{set_clock, with_clock};
 use crate::namespaces::Network;
@@ -84,59 +82,37 @@ impl<'a> Host<'a> {
     }
 
     fn succeeds(&self, words: &[&str]) -> Value {
-        let output = self.site.run(&[words, &["--json"]].concat());
-        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
-        output.json()
+        self.site.succeeds(words)
     }
 
     /// A command that joins the other site with a new ticket.
     fn join(&self, other: &Self) -> Command {
-        let ticket = other.succeeds(&["peer", "ticket", "ada"]);
-        self.site.write("ticket", ticket["uri"].as_str().unwrap());
-        let join = ["peer", "join", "--ticket-file", "ticket", "--for", "ada"];
-        self.site.command(&join)
+        self.site.join(&other.site.peer_ticket("ada"), "ada")
     }
 
     fn joins(&self, other: &Self) {
         succeeded(&self.join(other).output().unwrap());
     }
 
-    /// Sends messages with these numbers to the other person, over one connection to the admin socket.
+    /// Sends messages with these numbers to the other person.
     fn send(&self, other: &Self, numbers: std::ops::Range<usize>) {
-        let socket = UnixStream::connect(self.site.path("site/admin.sock")).unwrap();
-        let mut reader = BufReader::new(socket);
-        for number in numbers {
-            let text = number.to_string();
-            let params = json!({ "from": "ada", "to": other.person(), "text": text });
-            let line = json!({ "id": 1, "group": "peer", "command": "send", "params": params });
-            let line = format!("{line}\n");
-            reader.get_mut().write_all(line.as_bytes()).unwrap();
-            let mut answer = String::new();
-            reader.read_line(&mut answer).unwrap();
-            let answer: Value = serde_json::from_str(&answer).unwrap();
-            assert_eq!(answer["code"], 0, "{answer}");
-        }
+        let texts = numbers.map(|number| number.to_string());
+        self.site.send_messages("ada", &other.person(), texts);
     }
 
     /// Waits until so many messages of the other person arrived; they are those that were sent.
     fn received(&self, other: &Self, count: usize) {
         let numbers = || -> Vec<String> {
-            let inbox = self.succeeds(&["peer", "inbox", "ada"]);
-            let entries = inbox["entries"].as_array().unwrap().iter();
             let from = other.person();
-            let of_other = entries.filter(|entry| entry["from"] == from.as_str());
-            let text = |entry: &Value| entry["text"].as_str().unwrap().to_owned();
+            let inbox = self.site.inbox("ada").into_iter();
+            let of_other = inbox.filter(|entry| entry["from"] == from.as_str());
+            let text = |entry: Value| entry["text"].as_str().unwrap().to_owned();
             of_other.map(text).collect()
         };
         // Each look runs a program, so that it does not spin.
         while numbers().len() < count {}
         let expected: Vec<_> = (0..count).map(|number| number.to_string()).collect();
         assert_eq!(numbers(), expected);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let process = Pid::from_raw(self.site.process()).unwrap();
-        kill_process(process, signal).unwrap();
     }
 
     /// Whether a TCP connection of this host is like this: the number, both addresses, the state, of which 1 is
@@ -169,28 +145,16 @@ impl<'a> Host<'a> {
     /// Cuts the link of the other site within the dialog that this command begins: while the other site has the
     /// request and has not answered. Returns the output.
     fn cut_within(&self, other: &Self, words: &[&str]) -> Value {
-        other.signal(Signal::STOP);
+        other.site.signal(Signal::STOP);
         let mut command = self.command(&[words, &["--json"]].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let running = command.spawn().unwrap();
         other.has_unread();
         self.network.link(other.number, false);
-        other.signal(Signal::CONT);
+        other.site.signal(Signal::CONT);
         let output = running.wait_with_output().unwrap();
         self.network.link(other.number, true);
         serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// Registers an application with a new key.
-    fn application(&self, id: &str) {
-        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
-        for words in [
-            &["key", "new", "--out", &key][..],
-            &["key", "party", &key, "--out", &party],
-            &["app", "create", id, "--public-key", &party],
-        ] {
-            succeeded(&self.command(words).output().unwrap());
-        }
     }
 
     fn rotate(&self) {
@@ -230,11 +194,11 @@ fn two_sites_lose_no_message_over_a_link_that_is_cut_with_clocks_an_hour_apart_a
     // The link is cut within the join. The first site is held meanwhile, so that the dialog cannot end
     // before the cut.
     let mut joining = two.join(&one);
-    one.signal(Signal::STOP);
+    one.site.signal(Signal::STOP);
     let mut joining = joining.stdout(Stdio::null()).spawn().unwrap();
     two.is_connected_to(&one);
     network.link(1, false);
-    one.signal(Signal::CONT);
+    one.site.signal(Signal::CONT);
     assert!(!joining.wait().unwrap().success());
     network.link(1, true);
     let again = ["peer", "join", "--ticket-file", "ticket", "--for", "ada"];
@@ -330,30 +294,14 @@ fn a_link_that_is_cut_within_a_broker_ticket_or_an_audit_head_costs_that_answer_
     let one = Host::new(&network, 1, 0);
     let two = Host::new(&network, 2, 0);
     two.joins(&one);
-    two.application("ledger");
+    two.site.create_application("ledger");
     let admits = ["--allow-caller", "billing@site1.example"];
     two.succeeds(&[&["app", "update", "ledger"], &admits[..]].concat());
-    one.application("billing");
-    for words in [
-        &["key", "new", "--out", "robot.key"][..],
-        &[
-            "service",
-            "create",
-            "robot",
-            "--public-key",
-            "robot.key.pub",
-        ],
-        &["app", "update", "billing", "--service", "robot"],
-        &[
-            "app",
-            "update",
-            "billing",
-            "--allow",
-            "ledger@site2.example",
-        ],
-    ] {
-        succeeded(&one.command(words).output().unwrap());
-    }
+    one.site.create_application("billing");
+    one.site.create_robot();
+    one.succeeds(&["app", "update", "billing", "--service", "robot"]);
+    let callee = ["--allow", "ledger@site2.example"];
+    one.succeeds(&[&["app", "update", "billing"], &callee[..]].concat());
     let login = ["call", "--site", &one.site.uri, "--key", "robot.key"];
     let providers = r#"providers:=["ledger@site2.example"]"#;
     let ask = [&login[..], &["broker", "ticket", "app=billing", providers]].concat();

@@ -1,9 +1,11 @@
 //! Two sites as processes: what they send each other survives `kill -9` of either.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+mod heads;
+mod network;
+mod planted;
+mod site;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::faults::disk::disk_is_full;
@@ -22,13 +24,11 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) fn new(zone: &'static str, person: &'static str, port: u16) -> Self {
-        // An address of this machine that no other test uses.
-        let [_, a, b, c] = std::process::id().to_be_bytes();
         let mut side = Self {
             site: Running::folder(),
             zone,
             person,
-            peer: format!("127.{}.{b}.{c}:{port}", 200 | a & 0x3f),
+            peer: Running::peer_address(port),
             sent: Vec::new(),
         };
         side.start();
@@ -44,60 +44,23 @@ impl Side {
     }
 
     pub(crate) fn succeeds(&self, words: &[&str]) -> Value {
-        let output = self.site.run(&[words, &["--json"]].concat());
-        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
-        output.json()
+        self.site.succeeds(words)
     }
 
     pub(crate) fn join(&self, other: &Self) {
-        let ticket = other.succeeds(&["peer", "ticket", other.person]);
-        self.site.write("ticket", ticket["uri"].as_str().unwrap());
-        self.succeeds(&[
-            "peer",
-            "join",
-            "--ticket-file",
-            "ticket",
-            "--for",
-            self.person,
-        ]);
+        let ticket = other.site.peer_ticket(other.person);
+        let output = self.site.join(&ticket, self.person).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Sends messages to the other person, one after the other.
     pub(crate) fn send(&mut self, to: &str, count: usize) {
-        let socket = UnixStream::connect(self.site.path("site/admin.sock")).unwrap();
-        let mut reader = BufReader::new(socket);
-        for _ in 0..count {
-            let text = format!("{} {}", self.person, self.sent.len());
-            let params = json!({ "from": self.person, "to": to, "text": text });
-            let operation =
-                json!({ "id": 1, "group": "peer", "command": "send", "params": params });
-            let line = format!("{operation}\n");
-            reader.get_mut().write_all(line.as_bytes()).unwrap();
-            let mut answer = String::new();
-            reader.read_line(&mut answer).unwrap();
-            let answer: Value = serde_json::from_str(&answer).unwrap();
-            // Only tests at the admin socket send as fast as this.
-            assert_eq!(answer["code"], 0, "{answer}");
-            self.sent.push(text);
-        }
-    }
-
-    /// Registers an application with a new key.
-    fn application(&self, id: &str) {
-        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
-        for words in [
-            &["key", "new", "--out", &key][..],
-            &["key", "party", &key, "--out", &party],
-            &["app", "create", id, "--public-key", &party],
-        ] {
-            let output = self.site.run(words);
-            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let process = Pid::from_raw(self.site.process()).unwrap();
-        kill_process(process, signal).unwrap();
+        let first = self.sent.len();
+        let numbers = first..first + count;
+        let texts = numbers.map(|number| format!("{} {number}", self.person));
+        self.sent.extend(texts);
+        let texts = self.sent.iter().skip(first).cloned();
+        self.site.send_messages(self.person, to, texts);
     }
 
     /// The audit entries of an operation.
@@ -112,10 +75,8 @@ impl Side {
     }
 
     fn received(&self) -> Vec<String> {
-        let inbox = self.succeeds(&["peer", "inbox", self.person]);
-        let messages = inbox["entries"].as_array().unwrap();
         let text = |message: &Value| message["text"].as_str().unwrap().to_owned();
-        messages.iter().map(text).collect()
+        self.site.inbox(self.person).iter().map(text).collect()
     }
 }
 
@@ -152,19 +113,12 @@ fn a_peer_learns_of_void_tickets_although_the_site_is_killed_before_it_tells() {
     let mut ada = Side::new("a.example", "ada", 4755);
     let bob = Side::new("b.example", "bob", 4756);
     bob.join(&ada);
-    bob.application("ledger");
-    assert_eq!(bob.site.run(&["key", "new", "--out", "robot.key"]).code, 0);
-    bob.succeeds(&[
-        "service",
-        "create",
-        "robot",
-        "--public-key",
-        "robot.key.pub",
-    ]);
+    bob.site.create_application("ledger");
+    bob.site.create_robot();
     bob.succeeds(&["app", "update", "ledger", "--service", "robot"]);
     let caller = ["--allow-caller", "billing@a.example"];
     bob.succeeds(&[&["app", "update", "ledger"], &caller[..]].concat());
-    ada.application("billing");
+    ada.site.create_application("billing");
     let callee = ["--allow", "ledger@b.example"];
     ada.succeeds(&[&["app", "update", "billing"], &callee[..]].concat());
     for (count, change) in [
@@ -175,11 +129,11 @@ fn a_peer_learns_of_void_tickets_although_the_site_is_killed_before_it_tells() {
     .into_iter()
     .enumerate()
     {
-        bob.signal(Signal::STOP);
+        bob.site.signal(Signal::STOP);
         ada.succeeds(change);
         ada.site.kill();
         ada.start();
-        bob.signal(Signal::CONT);
+        bob.site.signal(Signal::CONT);
         // Each look runs a program, so that it does not spin.
         while bob.audited("broker.foreign_void").len() <= count {}
         while ada.audited("peer.void_told").len() <= count {}

@@ -169,14 +169,7 @@ fn a_log_whose_entry_of_a_lockdown_was_rewritten_is_found_without_asking_a_peer(
     let bob = Side::new("b.example", "bob", 4759);
     bob.join(&ada);
     register_applications(&ada.site);
-    assert_eq!(ada.site.run(&["key", "new", "--out", "robot.key"]).code, 0);
-    ada.succeeds(&[
-        "service",
-        "create",
-        "robot",
-        "--public-key",
-        "robot.key.pub",
-    ]);
+    ada.site.create_robot();
     let lockdowns = [
         &["app", "billing"][..],
         &["service", "robot"],
