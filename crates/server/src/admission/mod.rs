@@ -26,7 +26,6 @@ use tracing::debug;
 
 pub(crate) use self::account_shares::{AccountShares, Held};
 use crate::clock;
-use crate::connection::wait_for_eviction;
 use crate::limits::Limits;
 
 /// Why a connection is rejected.
@@ -285,6 +284,18 @@ impl Admitted {
 pub(crate) fn reject(socket: &TcpStream, peer: SocketAddr, reason: NotAdmitted) {
     debug!(%peer, %reason, "connection rejected");
     let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
+}
+
+/// Waits until the connection is evicted; for ever if it never is.
+pub(crate) async fn wait_for_eviction(ended: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(receiver) = ended {
+        if receiver.await.is_ok() {
+            return;
+        }
+        // The sender is gone, and a receiver that has told so panics when it is polled again.
+        *ended = None;
+    }
+    std::future::pending::<()>().await;
 }
 
 fn of_clients(limits: &Limits) -> admission::Limits {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use countersign_core::engine::StoredGauges;
 use serde_json::{Value, json};
 
-use crate::meters::log_trouble;
-use crate::self_check::disk;
-use crate::shared::Shared;
+use crate::health::self_check::disk;
+use crate::runtime::meters::log_trouble;
+use crate::runtime::shared::Shared;
 
 /// How long a read of the database may take.
 const READ: Duration = Duration::from_secs(5);

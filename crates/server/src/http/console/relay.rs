@@ -46,7 +46,8 @@ use super::super::stalled::Stalled;
 use super::super::{FIELDS, HEAD, upgrade};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};
-use crate::connection::{WebSocketBytes, wait_for_eviction};
+use crate::admission::wait_for_eviction;
+use crate::connection::WebSocketBytes;
 use crate::console_files::ConsoleFiles;
 
 /// The connections of browsers at a time: a few tabs, and no more descriptors than a process always has. Other
@@ -282,11 +283,7 @@ impl Console {
     }
 
     /// Opens a WebSocket whose bytes go to the site.
-    async fn web_socket(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-        place: Place,
-    ) -> Reply {
+    async fn web_socket(self: Arc<Self>, mut request: Request<Incoming>, place: Place) -> Reply {
         let origins = [format!("http://{}", self.host)];
         let key = match request.version() {
             Version::HTTP_11 => upgrade::key(request.headers(), &origins),

@@ -1,4 +1,4 @@
-//! Starts and stops a server with its listeners.
+//! The configuration of a server, and its start.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,32 +6,29 @@ use std::sync::Arc;
 
 use countersign_core::alarms::PublicUrl;
 use countersign_core::engine::{Endpoints, Site};
-use countersign_core::sessions::CloseReason;
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
 use countersign_proto::uri::SiteUri;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::admin::AdminSocket;
+use super::admin::AdminSocket;
+use super::tasks::Tasks;
+use super::{Reloader, Server, StartError};
 use crate::admission::{Admission, reject};
-use crate::certificate_source::{CertificateSource, HttpTls};
 use crate::connection;
 use crate::console_files::ConsoleFiles;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, fit};
 use crate::device;
-use crate::health::Health;
+use crate::health::{Health, self_check};
 use crate::http;
 use crate::limits::Limits;
 use crate::peer::{Listening, PeerAddress, PeerServer};
 use crate::public_address::{PublicAddress, reachable};
-use crate::reloader::Reloader;
-use crate::self_check;
-use crate::shared::Shared;
-use crate::start_error::StartError;
-use crate::tasks::{Ended, Tasks};
+use crate::runtime::shared::Shared;
+use crate::tls::certificate_source::{CertificateSource, HttpTls};
 
 /// The configuration of a server, from [`Server::builder`].
 pub struct Builder {
@@ -57,6 +54,30 @@ pub struct Builder {
 }
 
 impl Builder {
+    pub(super) fn new(site: Site) -> Self {
+        Self {
+            site,
+            limits: Limits::default(),
+            session: None,
+            http: None,
+            device: None,
+            health: None,
+            enrolment_address: PublicAddress::default(),
+            device_address: PublicAddress::default(),
+            peer: None,
+            peer_address: PublicAddress::default(),
+            proxies: Proxies::default(),
+            http_origins: Vec::new(),
+            public_url: None,
+            http_tls: HttpTls::default(),
+            console: None,
+            admin_socket: None,
+            database: None,
+            public_host: None,
+            channels: Channels::default(),
+        }
+    }
+
     /// Sets limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -387,111 +408,4 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr
     let listener = listener::listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok(Some((listener, bound)))
-}
-
-/// A running server. It runs until it is stopped or dropped.
-pub struct Server {
-    shared: Arc<Shared>,
-    session_address: Option<SocketAddr>,
-    http_address: Option<SocketAddr>,
-    device_address: Option<SocketAddr>,
-    health_address: Option<SocketAddr>,
-    stop: watch::Sender<bool>,
-    tasks: Tasks,
-    connections: Connections,
-    reloader: Reloader,
-}
-
-impl Server {
-    /// Configures a server for `site`.
-    #[must_use]
-    pub fn builder(site: Site) -> Builder {
-        Builder {
-            site,
-            limits: Limits::default(),
-            session: None,
-            http: None,
-            device: None,
-            health: None,
-            enrolment_address: PublicAddress::default(),
-            device_address: PublicAddress::default(),
-            peer: None,
-            peer_address: PublicAddress::default(),
-            proxies: Proxies::default(),
-            http_origins: Vec::new(),
-            public_url: None,
-            http_tls: HttpTls::default(),
-            console: None,
-            admin_socket: None,
-            database: None,
-            public_host: None,
-            channels: Channels::default(),
-        }
-    }
-
-    /// The address of the session listener, with the actual port.
-    #[must_use]
-    pub fn session_address(&self) -> Option<SocketAddr> {
-        self.session_address
-    }
-
-    /// The address of the HTTP listener, with the actual port.
-    #[must_use]
-    pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http_address
-    }
-
-    /// The address of the device listener, with the actual port.
-    #[must_use]
-    pub fn device_address(&self) -> Option<SocketAddr> {
-        self.device_address
-    }
-
-    /// The address of the health listener, with the actual port.
-    #[must_use]
-    pub fn health_address(&self) -> Option<SocketAddr> {
-        self.health_address
-    }
-
-    /// Changes the limits and the trusted proxies, as [`Reloader::reload`].
-    pub fn reload(&self, limits: Limits, proxies: Proxies) {
-        self.reloader.reload(limits, proxies);
-    }
-
-    /// Delivers alarms over these channels from now on, as [`Reloader::deliver_over`].
-    pub fn deliver_over(&self, channels: Channels) {
-        self.reloader.deliver_over(channels);
-    }
-
-    /// Returns a handle with which other threads change the limits, the trusted proxies and the channels
-    /// of alarms.
-    #[must_use]
-    pub fn reloader(&self) -> Reloader {
-        self.reloader.clone()
-    }
-
-    /// Waits until a required task ends because a listener failed or the task panicked. The future may be
-    /// dropped and created again.
-    pub async fn ended(&mut self) -> Ended {
-        self.tasks.ended().await
-    }
-
-    /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
-    /// operations that run, at most [`Limits::shutdown_timeout`]. The health listener ends last.
-    pub async fn stop(mut self) {
-        self.tasks.stop().await;
-        let _ = self.stop.send(true);
-        let events = self.shared.site.events();
-        events.end_streams(CloseReason::SiteStopping, |_| true);
-        if !self
-            .connections
-            .end(self.shared.limits().shutdown_timeout)
-            .await
-        {
-            warn!("some connections did not end before the shutdown timeout");
-        }
-        self.shared.close_suspended().await;
-        self.shared.write_all_counted().await;
-        info!("stopped");
-    }
 }

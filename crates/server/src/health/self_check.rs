@@ -12,7 +12,7 @@ use countersign_net::descriptors::{allowed, open};
 use tracing::{error, warn};
 
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// The time between two checks. One costs a few reads of the database.
 const EVERY: Duration = Duration::from_secs(60);

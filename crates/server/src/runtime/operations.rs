@@ -12,9 +12,9 @@ use futures_util::FutureExt;
 use tracing::error;
 
 use crate::clock;
-use crate::counting;
-use crate::queue::Turn;
-use crate::shared::Shared;
+use crate::runtime::counting;
+use crate::runtime::queue::Turn;
+use crate::runtime::shared::Shared;
 
 /// A result with its content, and the room that was kept for it, in bytes.
 pub(crate) type Response = (Outcome, Option<Content>, usize);

@@ -21,7 +21,7 @@ use serde_json::value::to_raw_value;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::shared::{Shared, log_trouble};
 
 /// The longest time after which counted events are written.
 const EVERY: Duration = Duration::from_secs(1);
@@ -243,7 +243,7 @@ mod tests {
 
     /// The expressions of the documented filter, with `<HOST>` replaced as fail2ban does.
     fn filter() -> Vec<Regex> {
-        let page = include_str!("../../../docs/operate/fail2ban.md");
+        let page = include_str!("../../../../docs/operate/fail2ban.md");
         let lines = page.lines().filter_map(|line| {
             line.trim()
                 .trim_start_matches("failregex =")

@@ -13,13 +13,13 @@ use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::admission::AccountShares;
-use crate::certificate_source::CertificateSource;
 use crate::console_files::ConsoleFiles;
 use crate::limits::Limits;
-use crate::meters::Meters;
-pub(crate) use crate::meters::log_trouble;
-use crate::queue::{FairQueue, QueueLimits};
-use crate::resumptions::Resumptions;
+use crate::runtime::meters::Meters;
+pub(crate) use crate::runtime::meters::log_trouble;
+use crate::runtime::queue::{FairQueue, QueueLimits};
+use crate::runtime::resumptions::Resumptions;
+use crate::tls::certificate_source::CertificateSource;
 
 pub(crate) struct Shared {
     pub(crate) site: Site,

@@ -1,5 +1,7 @@
 //! The files of the console in memory, with what a server sends with each of them.
 
+pub(crate) mod entity_tag;
+
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -12,7 +14,6 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
-use crate::entity_tag;
 
 /// The name of the page.
 const PAGE: &str = "index.html";

@@ -22,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// The greatest length of a line in bytes: more than a dump needs.
 const MAX_LINE: usize = 4 << 20;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use countersign_proto::uri::BadSiteUri;
 
-use crate::certificate_source::BadHttpCertificate;
 use crate::descriptors::TooFew;
+use crate::tls::certificate_source::BadHttpCertificate;
 
 /// Why a server could not start. No listener or file is left open.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use super::connection::Connection;
 use super::problem::AccountLimit;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// Fields that proxies add to requests: a request with one of them was forwarded.
 const FORWARDED: [&str; 5] = [

@@ -18,7 +18,7 @@ use countersign_proto::session::server::{Authenticated, AuthenticatedBy};
 use tokio::sync::oneshot;
 
 use crate::clock;
-use crate::shared::{Shared, hook, log_trouble};
+use crate::runtime::shared::{Shared, hook, log_trouble};
 
 /// How often expired suspended sessions are closed: an upper bound of the delay.
 const EXPIRED_EVERY: Duration = Duration::from_secs(5);

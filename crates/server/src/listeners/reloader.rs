@@ -8,7 +8,7 @@ use crate::admission::Admission;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, fit};
 use crate::limits::Limits;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// Changes the settings of a running server, from any thread. It does not keep the server running.
 #[derive(Clone)]

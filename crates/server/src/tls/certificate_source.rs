@@ -17,8 +17,8 @@ use countersign_net::proxies::Proxies;
 use countersign_net::tls::{Acceptor, BadCertificate, Https};
 use tracing::{error, info};
 
-use crate::acceptors::Acceptors;
 use crate::clock;
+use crate::tls::acceptors::Acceptors;
 
 /// The maximum size of the file of a certificate or key, in bytes.
 const MAX_FILE: u64 = 256 * 1024;

@@ -17,7 +17,7 @@ use countersign_proto::session::server::{
 use countersign_proto::site_identity::KeyEventLog;
 
 use crate::clock;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::shared::{Shared, log_trouble};
 
 impl Shared {
     /// The settings of login attempts; `None` while the site is sealed. They are cached until the site's
