@@ -134,8 +134,8 @@ The column *applies* says when a changed value takes effect:
 
 A source is an IPv4 address or an IPv6 /64. A network is an IPv4 address or an IPv6 /48.
 
-*This page is generated from the table in `crates/countersign/src/config/settings.rs`. To change it,
-change the table and run the tests of `countersign` with `COUNTERSIGN_BLESS=1`.*
+*This page is generated from the table in `crates/countersign/src/config/settings/mod.rs`. To
+change it, change the table and run the tests of `countersign` with `COUNTERSIGN_BLESS=1`.*
 "
     .to_owned();
     let mut sections: Vec<&str> = settings::all().map(|setting| setting.section).collect();

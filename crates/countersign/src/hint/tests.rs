@@ -31,7 +31,7 @@ fn texts(name: &str) -> Vec<(PathBuf, String)> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                folders.extend(Some(path).filter(|path| !path.ends_with("tests")));
             } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs")
             {
                 let text = std::fs::read_to_string(&path).unwrap();

@@ -25,15 +25,7 @@ pub(crate) fn register_applications(site: &Running) {
     let output = site.run(&["broker", "show", "--out", "site.pub"]);
     assert_eq!(output.code, 0, "{}", output.err);
     for id in ["ledger", "billing"] {
-        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
-        for words in [
-            &["key", "new", "--out", &key][..],
-            &["key", "party", &key, "--out", &party],
-            &["app", "create", id, "--public-key", &party],
-        ] {
-            let output = site.run(words);
-            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
-        }
+        site.create_application(id);
     }
     let allowed = site.run(&["app", "update", "billing", "--allow", "ledger"]);
     assert_eq!(allowed.code, 0, "{}", allowed.err);

@@ -80,18 +80,25 @@ impl Running {
                 "--passphrase-file",
                 "maria.pass",
             ],
-            &["key", "new", "--out", "robot.key"],
-            &[
-                "service",
-                "create",
-                "robot",
-                "--public-key",
-                "robot.key.pub",
-            ],
         ] {
-            let output = self.run(words);
-            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+            self.runs(words);
         }
+        self.create_robot();
+    }
+
+    /// Creates the service `robot`, whose key is in `robot.key`.
+    pub(crate) fn create_robot(&self) {
+        let create = ["service", "create", "robot"];
+        self.runs(&["key", "new", "--out", "robot.key"]);
+        self.runs(&[&create[..], &["--public-key", "robot.key.pub"]].concat());
+    }
+
+    /// Creates an application with a new key.
+    pub(crate) fn create_application(&self, id: &str) {
+        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
+        self.runs(&["key", "new", "--out", &key]);
+        self.runs(&["key", "party", &key, "--out", &party]);
+        self.runs(&["app", "create", id, "--public-key", &party]);
     }
 
     /// Starts the site and waits until it prints its URI.
@@ -157,8 +164,12 @@ impl Running {
 
     /// Makes the site read its configuration again.
     pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         let process = self.process.as_ref().unwrap();
-        kill_process(Pid::from_child(process), Signal::HUP).unwrap();
+        kill_process(Pid::from_child(process), signal).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -181,6 +192,18 @@ impl Running {
             .output()
             .unwrap()
             .into()
+    }
+
+    /// Runs a command, which must succeed.
+    pub(crate) fn runs(&self, words: &[&str]) -> CommandOutput {
+        let output = self.run(words);
+        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+        output
+    }
+
+    /// Runs a command, which must succeed, and returns its result.
+    pub(crate) fn succeeds(&self, words: &[&str]) -> Value {
+        self.runs(&[words, &["--json"]].concat()).json()
     }
 
     /// Runs a command with `input` on standard input.

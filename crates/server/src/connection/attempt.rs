@@ -20,9 +20,9 @@ use super::closed::Closed;
 use super::socket::Socket;
 use crate::admission::Admitted;
 use crate::clock;
-use crate::counting::PendingLogin;
-use crate::queue::Turn;
-use crate::shared::Shared;
+use crate::runtime::counting::PendingLogin;
+use crate::runtime::queue::Turn;
+use crate::runtime::shared::Shared;
 
 /// Bytes read from the socket at a time: a whole hybrid flight fits.
 pub(super) const READ_AT_A_TIME: usize = 2_048;

@@ -23,9 +23,9 @@ use super::closed::Closed;
 use super::session::{Session, Signals};
 use super::socket::Socket;
 use crate::clock;
-use crate::counting::PendingLogin;
-use crate::events::event_queue;
-use crate::shared::{Shared, hook};
+use crate::runtime::counting::PendingLogin;
+use crate::runtime::events::event_queue;
+use crate::runtime::shared::{Shared, hook};
 
 /// A client whose login attempt succeeded.
 pub(super) enum Authenticated {

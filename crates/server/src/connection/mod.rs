@@ -26,13 +26,12 @@ use std::sync::Arc;
 
 use countersign_core::sessions::CloseReason;
 use countersign_proto::session::{Inbox, WireError};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use crate::admission::Admitted;
+use crate::admission::{Admitted, wait_for_eviction};
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 use attempt::LoginAttempt;
 use authenticated::Authenticated;
@@ -162,16 +161,4 @@ async fn run_session(
         // The session is closed already.
         _ => {}
     }
-}
-
-/// Waits until the connection is evicted; for ever if it never is.
-pub(crate) async fn wait_for_eviction(ended: &mut Option<oneshot::Receiver<()>>) {
-    if let Some(receiver) = ended {
-        if receiver.await.is_ok() {
-            return;
-        }
-        // The sender is gone, and a receiver that has told so panics when it is polled again.
-        *ended = None;
-    }
-    std::future::pending::<()>().await;
 }

@@ -25,10 +25,10 @@ use super::deadlines::{Deadlines, Rekeys};
 use super::goodbye;
 use super::socket::{Readable, Socket};
 use crate::clock;
-use crate::events::EventQueue;
 use crate::limits::Limits;
-use crate::operations::Response;
-use crate::shared::Shared;
+use crate::runtime::events::EventQueue;
+use crate::runtime::operations::Response;
+use crate::runtime::shared::Shared;
 
 /// Bytes read from the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;

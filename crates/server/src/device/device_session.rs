@@ -23,10 +23,10 @@ use super::stream::DeviceStream;
 use super::web_socket::Closing;
 use crate::admission::Admitted;
 use crate::clock;
-use crate::events::EventQueue;
 use crate::limits::Limits;
 use crate::line_output::Output;
-use crate::shared::Shared;
+use crate::runtime::events::EventQueue;
+use crate::runtime::shared::Shared;
 
 /// The greatest length of a line in bytes, without its line end.
 pub(super) const MAX_LINE: usize = 1 << 20;

@@ -15,7 +15,7 @@ use tracing::{debug, error, info};
 use super::{Refused, Stream};
 use crate::admission::Admitted;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// Bytes read from the stream at a time.
 const READ_SIZE: usize = 1_024;

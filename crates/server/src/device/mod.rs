@@ -46,10 +46,10 @@ use tracing::{debug, error};
 use self::enrolling::FirstLine;
 use self::new_connection::NewConnection;
 pub(crate) use self::sealed::serve as serve_sealed;
-use crate::acceptors::Acceptors;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
+use crate::tls::acceptors::Acceptors;
 
 /// Accepts the connections of devices until the listener fails.
 pub(crate) async fn accept(

@@ -17,8 +17,8 @@ use super::stream::DeviceStream;
 use super::web_socket::Closing;
 use crate::admission::Admitted;
 use crate::clock;
-use crate::events::event_queue;
-use crate::shared::{Shared, hook, log_trouble};
+use crate::runtime::events::event_queue;
+use crate::runtime::shared::{Shared, hook, log_trouble};
 
 /// A device that has proved its key and named its person.
 pub(super) struct NewConnection {

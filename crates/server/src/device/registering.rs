@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info};
 
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// Bytes read from the stream at a time.
 const READ_SIZE: usize = 1_024;

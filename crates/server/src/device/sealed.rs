@@ -23,7 +23,7 @@ use super::enrolling::{self, FirstLine};
 use super::{Refused, late, registering};
 use crate::admission::Admitted;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(

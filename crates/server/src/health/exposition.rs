@@ -8,7 +8,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::meters::{BOUNDS, Durations};
+use crate::runtime::meters::{BOUNDS, Durations};
 
 /// The media type.
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

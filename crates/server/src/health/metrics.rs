@@ -6,7 +6,7 @@ use super::Health;
 use super::exposition::{Exposition, Kind};
 use super::readiness::{Observation, Readiness};
 use crate::clock;
-use crate::meters::{Counts, store_errors};
+use crate::runtime::meters::{Counts, store_errors};
 
 /// The page of metrics.
 pub(super) fn page(health: &Health, observed: &Observation) -> String {

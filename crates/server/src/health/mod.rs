@@ -12,6 +12,7 @@
 mod exposition;
 mod metrics;
 mod readiness;
+pub(crate) mod self_check;
 
 use std::convert::Infallible;
 use std::io;
@@ -36,7 +37,7 @@ use tracing::debug;
 
 use crate::admission::Admission;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 use readiness::{Observation, Process, Readiness};
 
 /// The greatest number of connections. Further ones wait until one ends.

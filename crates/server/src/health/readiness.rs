@@ -6,9 +6,9 @@ use std::time::Duration;
 use countersign_core::engine::StoredGauges;
 use serde_json::{Value, json};
 
-use crate::meters::log_trouble;
-use crate::self_check::disk;
-use crate::shared::Shared;
+use crate::health::self_check::disk;
+use crate::runtime::meters::log_trouble;
+use crate::runtime::shared::Shared;
 
 /// How long a read of the database may take.
 const READ: Duration = Duration::from_secs(5);
@@ -87,8 +87,8 @@ impl Readiness {
 mod tests {
     use super::*;
 
-    /// Only one check of six was seen to fail. The others fail over a socket in `tests/site/health.rs`; a test
-    /// cannot set the clock of the machine.
+    /// Only one check of six was seen to fail. The others fail over a socket in
+    /// `tests/site/http/health.rs`; a test cannot set the clock of the machine.
     #[test]
     fn a_clock_that_was_never_set_is_a_check_that_fails() {
         let observed = Observation {

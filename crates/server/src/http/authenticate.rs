@@ -16,12 +16,12 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::peer::{Peer, Unchecked};
+use super::origin::{Peer, Unchecked};
 use super::reply::{self, Reply};
 use crate::clock;
-use crate::counting;
-use crate::queue::Turn;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::counting;
+use crate::runtime::queue::Turn;
+use crate::runtime::shared::{Shared, log_trouble};
 
 /// When a consumer may ask again for a ticket of a peer that did not answer, in seconds.
 const PEER_RETRY: u32 = 5;

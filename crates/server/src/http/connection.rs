@@ -31,18 +31,17 @@ use tracing::debug;
 
 use super::api::Api;
 use super::body::ReplyBody;
-use super::peer::Peer;
+use super::origin::Peer;
 use super::preface::Begun;
 use super::reply::{self, Reply};
 use super::stalled::Stalled;
 use super::untaken::{FollowedBody, Untaken};
 use super::{FIELDS, HEAD, route, upgrade};
-use crate::admission::{Admitted, Held};
-use crate::certificate_source::CertificateSource;
+use crate::admission::{Admitted, Held, wait_for_eviction};
 use crate::clock;
-use crate::connection::wait_for_eviction;
 use crate::device::{Refused, in_turns};
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
+use crate::tls::certificate_source::CertificateSource;
 
 /// How long sending the last response of a connection may take.
 const LAST_RESPONSE: Duration = Duration::from_secs(2);

@@ -20,7 +20,7 @@ mod authenticate;
 mod body;
 mod connection;
 mod console;
-mod peer;
+mod origin;
 mod preface;
 mod problem;
 mod reply;
@@ -40,10 +40,10 @@ use tracing::debug;
 
 use crate::admission::Admission;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 use api::Api;
 use connection::Connection;
-use peer::Peer;
+use origin::Peer;
 
 pub use console::{ConsoleRelay, RelayError, RelayedSite};
 

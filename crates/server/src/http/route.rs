@@ -12,11 +12,11 @@ use hyper::{Method, Request};
 use serde::Serialize;
 
 use super::api::{self, Api};
-use super::peer::is_of_a_page;
+use super::origin::is_of_a_page;
 use super::reply::{self, Reply};
 use super::{Peer, authenticate, console, upgrade};
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// The methods of a resource that is only read. HEAD is handled as GET, without its body.
 const READ: &str = "GET, HEAD, OPTIONS";

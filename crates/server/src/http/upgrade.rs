@@ -31,7 +31,7 @@ use super::{Connection, Peer};
 use crate::admission::Admitted;
 use crate::connection::{self, WebSocketBytes};
 use crate::device;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// A request to upgrade that was answered.
 pub(super) struct Accepted {

@@ -30,11 +30,11 @@ use tracing::{debug, error, info};
 
 use super::PeerServer;
 use super::link::{self, IDLE, MAX_IN_FLIGHT, MAX_LINE, OpenPeer};
-use crate::acceptors::Acceptors;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::device::{Refused, in_turns};
-use crate::shared::{Shared, hook, log_trouble};
+use crate::runtime::shared::{Shared, hook, log_trouble};
+use crate::tls::acceptors::Acceptors;
 
 /// Bytes read from the stream at a time.
 const READ_SIZE: usize = 4 * 1_024;

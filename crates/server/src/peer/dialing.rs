@@ -21,7 +21,7 @@ use super::PeerServer;
 use super::joining::{DialError, connect, follow};
 use super::link::{self, EndedBy, OpenPeer};
 use crate::clock;
-use crate::shared::{Shared, hook, log_trouble};
+use crate::runtime::shared::{Shared, hook, log_trouble};
 
 /// The time for an attempt, until the welcome.
 const ATTEMPT: Duration = Duration::from_secs(20);

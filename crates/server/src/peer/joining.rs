@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::link;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// The time for the whole dialog.
 const DIALOG: Duration = Duration::from_secs(30);
@@ -268,7 +268,7 @@ async fn present(
 async fn turn(
     own: &OwnSide,
     shared: &Shared,
-) -> Result<crate::queue::Turn<Option<AccountId>>, DialError> {
+) -> Result<crate::runtime::queue::Turn<Option<AccountId>>, DialError> {
     let turn = shared.operations.turn(Some(own.account)).await;
     turn.ok_or(DialError::Busy)
 }

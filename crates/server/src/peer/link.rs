@@ -27,7 +27,7 @@ use super::asking::{Asking, NextAsk};
 use super::outgoing::{Answered, Next, Outgoing};
 use crate::clock;
 use crate::line_output::Output;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::shared::{Shared, log_trouble};
 
 /// The greatest length of a line in bytes, without its line end: 32 messages of 4 KiB, each
 /// character of them escaped as six, and room to spare.

@@ -38,11 +38,11 @@ use tokio::sync::{Notify, broadcast, watch};
 use tracing::{debug, error, info, warn};
 
 use self::asking::Asks;
-use crate::acceptors::Acceptors;
 use crate::admission::Admission;
 use crate::clock;
 use crate::public_address::PublicAddress;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::shared::{Shared, log_trouble};
+use crate::tls::acceptors::Acceptors;
 
 /// How long the server waits before it tries again to listen, or to read a store in trouble.
 const RETRY: Duration = Duration::from_secs(5);

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 use super::{PeerServer, Sending};
 use crate::clock;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::shared::{Shared, log_trouble};
 
 /// How long a peer may take for a result; then the connection ends.
 pub(super) const RESULT_TIMEOUT: Duration = Duration::from_secs(60);

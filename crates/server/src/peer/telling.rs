@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::PeerServer;
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// How long this site waits after a peer could not be told.
 const AGAIN: Duration = Duration::from_secs(5);

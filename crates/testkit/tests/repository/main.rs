@@ -16,6 +16,7 @@ mod links;
 mod manifest;
 mod public_types;
 mod requirements;
+mod screenshots;
 mod sources;
 mod strict_json;
 mod test_comments;

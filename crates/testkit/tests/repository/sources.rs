@@ -3,6 +3,8 @@
 //! Forbidden words are put together with `concat!` here, so that this file needs no exception from
 //! its own rules.
 
+use std::collections::BTreeSet;
+
 use crate::tree::{self, File, Finding, assert_none};
 
 /// The maximum number of lines of a file. A longer one has more than one purpose.
@@ -84,6 +86,24 @@ fn declared_under_its_own_name(file: &File) -> Vec<Finding> {
     declared_modules(file)
         .filter(|(_, name)| *name == own)
         .map(|(number, name)| file.finding(number, format!("module `{name}` inside `{name}`")))
+        .collect()
+}
+
+/// Modules whose file is beside the folder of their submodules.
+fn beside_their_folder(files: &[File]) -> Vec<Finding> {
+    let folders: BTreeSet<&str> = files
+        .iter()
+        .flat_map(|file| file.path.match_indices('/').map(|(at, _)| &file.path[..at]))
+        .collect();
+    let modules = files.iter().filter(|file| {
+        let path = file.path.strip_suffix(".rs");
+        path.is_some_and(|path| folders.contains(path))
+    });
+    modules
+        .map(|file| {
+            let folder = file.path.trim_end_matches(".rs");
+            file.finding(1, format!("move the file into its folder: {folder}/mod.rs"))
+        })
         .collect()
 }
 
@@ -263,6 +283,27 @@ fn a_module_named_like_its_parent_is_found_as_file_folder_and_inline_module() {
     };
     assert_eq!((lines("b.rs"), lines("b/mod.rs")), (vec![2], vec![2]));
     assert!(lines("d.rs").is_empty());
+}
+
+#[test]
+fn the_file_of_a_module_with_submodules_is_in_their_folder() {
+    assert_none(beside_their_folder(&tree::files()));
+}
+
+#[test]
+fn a_file_beside_the_folder_of_its_submodules_is_found() {
+    let paths = [
+        "src/a.rs",
+        "src/a/b.rs",
+        "src/c/mod.rs",
+        "src/c/d.rs",
+        "src/e.rs",
+        "src/e.md",
+    ];
+    let files = paths.map(|path| File::new(path, ""));
+    let found = beside_their_folder(&files);
+    let paths: Vec<&str> = found.iter().map(|found| found.file.as_str()).collect();
+    assert_eq!(paths, ["src/a.rs"]);
 }
 
 #[test]

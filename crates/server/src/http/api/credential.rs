@@ -28,12 +28,12 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
-use super::super::peer::{Peer, Unchecked, is_of_a_page};
+use super::super::origin::{Peer, Unchecked, is_of_a_page};
 use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::request::single;
 use crate::clock;
-use crate::counting;
-use crate::shared::{Shared, log_trouble};
+use crate::runtime::counting;
+use crate::runtime::shared::{Shared, log_trouble};
 
 /// Nonces that are remembered for a minute or two: 17,000 signed requests a second. An entry takes
 /// less than 100 bytes.

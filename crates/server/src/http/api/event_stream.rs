@@ -41,8 +41,8 @@ use super::credential::Sender;
 use super::request::single;
 use crate::admission::Held;
 use crate::clock;
-use crate::events::{Next, Reader, Writer};
-use crate::shared::Shared;
+use crate::runtime::events::{Next, Reader, Writer};
+use crate::runtime::shared::Shared;
 
 const MEDIA_TYPE: &str = "text/event-stream";
 /// How often a stream without events sends a comment: proxies close a connection that is silent for

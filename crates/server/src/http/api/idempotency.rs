@@ -28,7 +28,7 @@ use hyper::{Method, StatusCode};
 
 use super::super::problem::Problem;
 use super::request::single;
-use crate::shared::log_trouble;
+use crate::runtime::shared::log_trouble;
 
 /// How long a key is remembered, in milliseconds: 24 hours.
 const LIFETIME: u64 = 24 * 60 * 60 * 1_000;

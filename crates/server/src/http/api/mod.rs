@@ -45,7 +45,7 @@ use super::Peer;
 use super::problem::{AccountLimit, GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 use credential::{Nonces, Sender};
 use documents::Documents;
 pub(super) use event_stream::EventStream;

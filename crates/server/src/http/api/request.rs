@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::super::problem::{AccountLimit, Problem};
 use super::running::Running;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// The maximum number of parameters in a query. The head of a request bounds their length.
 const MAX_QUERY: usize = 128;

@@ -23,7 +23,7 @@ pub use relay::{ConsoleRelay, RelayError, RelayedSite};
 use super::body::ReplyBody;
 use super::reply::{self, Reply};
 use crate::console_files::ConsoleFiles;
-use crate::shared::Shared;
+use crate::runtime::shared::Shared;
 
 /// Where the site serves the console.
 const PATH: &str = "/console";

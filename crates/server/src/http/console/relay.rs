@@ -46,7 +46,8 @@ use super::super::stalled::Stalled;
 use super::super::{FIELDS, HEAD, upgrade};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};
-use crate::connection::{WebSocketBytes, wait_for_eviction};
+use crate::admission::wait_for_eviction;
+use crate::connection::WebSocketBytes;
 use crate::console_files::ConsoleFiles;
 
 /// The connections of browsers at a time: a few tabs, and no more descriptors than a process always has. Other

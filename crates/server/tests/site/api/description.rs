@@ -98,7 +98,7 @@ async fn conforms(program: &Program<'_>, operations: &[String]) {
 fn run(site: &str, token: &str, operations: &[String]) -> Output {
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis");
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let requirements = requirements.join("tests/site/schemathesis_requirements.txt");
+    let requirements = requirements.join("tests/site/python/schemathesis_requirements.txt");
     let python = python::interpreter(&to, &requirements);
     let unchecked = UNCHECKED.map(|(check, _)| check).join(",");
     let examples = std::env::var("COUNTERSIGN_SCHEMATHESIS_EXAMPLES");

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::client::Program;
-use crate::trusted::on_this_machine;
+use crate::http::trusted::on_this_machine;
 
 /// An open stream.
 struct Stream {

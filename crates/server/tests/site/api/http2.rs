@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Program;
-use crate::trusted::on_this_machine;
+use crate::http::trusted::on_this_machine;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

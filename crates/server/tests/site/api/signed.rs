@@ -14,7 +14,7 @@ use countersign_testkit::harness::{ServedSite, TestSite, python, time};
 use serde_json::{Map, Value, json};
 
 use super::client::{Program, Reply, raw, with_admin};
-use crate::trusted::on_this_machine;
+use crate::http::trusted::on_this_machine;
 
 const HOST: &str = "site.example:4749";
 const ALARM: &str = r#"{"to":"admins","severity":"info","text":"The tank is full."}"#;
@@ -23,7 +23,7 @@ const WHOLE: [&str; 4] = ["@method", "@authority", "@target-uri", "content-diges
 
 fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/site")
+        .join("tests/site/python")
         .join(name)
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::Program;
 use crate::http::now;
-use crate::symmetric::register;
+use crate::http::symmetric::register;
 
 /// `POST /broker/tickets` refused every caller: an application had a service in a session alone.
 // BRK-54

@@ -13,7 +13,7 @@ use hyper::header::{
 
 use super::super::body::ReplyBody;
 use super::super::reply::Reply;
-use crate::entity_tag;
+use crate::console_files::entity_tag;
 
 /// The page has its style in a file of its own, and no scripts.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
