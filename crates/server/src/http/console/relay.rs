@@ -282,11 +282,7 @@ impl Console {
     }
 
     /// Opens a WebSocket whose bytes go to the site.
-    async fn web_socket(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-        place: Place,
-    ) -> Reply {
+    async fn web_socket(self: Arc<Self>, mut request: Request<Incoming>, place: Place) -> Reply {
         let origins = [format!("http://{}", self.host)];
         let key = match request.version() {
             Version::HTTP_11 => upgrade::key(request.headers(), &origins),
