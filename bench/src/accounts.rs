@@ -1,4 +1,4 @@
-//! Logins of services at a site with a million accounts. The peer is the same site with a thousand.
+//! Logins of services at a site with a million accounts. The baseline is the same site with a thousand.
 //! The figure is the 99th percentile of a round; logins at the two sites alternate.
 //!
 //! The figure covers the work of the site: the look-up in the store, both flights in the state
@@ -107,9 +107,9 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     let rows = rows.map(|(compared, (what, _, _, promised))| Row {
         what: what.to_owned(),
         ours: compared.median(0),
-        peer: compared.median(1),
+        baseline: compared.median(1),
         unit: Unit::Microseconds,
-        peer_is: "1 000 accounts, compared with 1 000 000",
+        baseline_is: "1 000 accounts, compared with 1 000 000",
         ratio: compared.ratio(0, 1),
         target: promised.then_some(Target::AtMost(1.2)),
     });

@@ -66,9 +66,9 @@ where
     Ok(Row {
         what: format!("{what}, {WRITERS} writers"),
         ours: figures.median(0),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::PerSecond,
-        peer_is: "one writer",
+        baseline_is: "one writer",
         ratio: figures.ratio(0, 1),
         target: Some(Target::AtLeast(5.0)),
     })

@@ -1,4 +1,4 @@
-//! Enrolments of devices over loopback: TLS, request, proof, a durable change, reply. The peer is a
+//! Enrolments of devices over loopback: TLS, request, proof, a durable change, reply. The baseline is a
 //! handshake of bare rustls with the same configuration, one line each way, and the same number of
 //! connections at a time.
 
@@ -73,9 +73,9 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     Ok(vec![Row {
         what: format!("enrolments of devices, {AT_ONCE} at a time"),
         ours: figures.median(0),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::PerSecond,
-        peer_is: "rustls: a handshake and a line each way",
+        baseline_is: "rustls: a handshake and a line each way",
         ratio: figures.ratio(0, 1),
         target: Some(Target::AtLeast(0.7)),
     }])

@@ -1,11 +1,11 @@
-//! Benchmarks against well-known peers, measured in one process (`bench/README.md`). Not a test of
+//! Benchmarks against well-known implementations, measured in one process (`bench/README.md`). Not a test of
 //! correctness.
 //!
 //! ```text
 //! cargo run --release -p countersign-bench -- [--json] [name…]
 //! ```
 //!
-//! A figure depends on the machine and the moment. The ratio to a peer that did the same work in
+//! A figure depends on the machine and the moment. The ratio to a baseline that did the same work in
 //! the same minute depends on them much less. Every benchmark therefore runs its contenders in
 //! turns for many rounds, and reports medians.
 
@@ -57,7 +57,7 @@ const BENCHMARKS: [Benchmark; 12] = [
 fn main() -> ExitCode {
     let modes: [Mode; 4] = [
         (http::api::MODE, http::api::serve),
-        (http::api::PEER_MODE, http::api::serve_peer),
+        (http::api::BASELINE_MODE, http::api::serve_baseline),
         (http::authenticate::MODE, http::authenticate::serve),
         (http::provider::MODE, http::provider::serve),
     ];

@@ -1,4 +1,4 @@
-//! A service's login, both sides. The peer is rustls' mutual handshake with the same key exchange.
+//! A service's login, both sides. The baseline is rustls' mutual handshake with the same key exchange.
 //!
 //! The figure of this project covers the whole state machines: options, transcript, hybrid Noise
 //! handshake, confirmation and welcome. That is one flight more than TLS needs until both ends may
@@ -51,13 +51,13 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             },
         ],
     )?;
-    let row = |what: &str, ours, peer, peer_is, target| Row {
+    let row = |what: &str, ours, baseline, baseline_is, target| Row {
         what: what.to_owned(),
         ours: figures.median(ours),
-        peer: figures.median(peer),
+        baseline: figures.median(baseline),
         unit: Unit::PerSecond,
-        peer_is,
-        ratio: figures.ratio(ours, peer),
+        baseline_is,
+        ratio: figures.ratio(ours, baseline),
         target,
     };
     let rustls_is = "rustls, TLS 1.3 mutual, X25519MLKEM768, AES-256";

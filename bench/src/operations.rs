@@ -1,5 +1,5 @@
 //! Concurrent operations on one connection over loopback, through the whole server and client. The
-//! peers are two plain TCP echo servers in the same runtime, with messages of the same length on
+//! baselines are two plain TCP echo servers in the same runtime, with messages of the same length on
 //! the wire and the same concurrency:
 //!
 //! - *one by one*: each message is written alone, read completely, and written back alone;
@@ -66,13 +66,13 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             },
         ],
     )?;
-    let row = |what: String, peer, peer_is| Row {
+    let row = |what: String, baseline, baseline_is| Row {
         what,
         ours: figures.median(0),
-        peer: figures.median(peer),
+        baseline: figures.median(baseline),
         unit: Unit::PerSecond,
-        peer_is,
-        ratio: figures.ratio(0, peer),
+        baseline_is,
+        ratio: figures.ratio(0, baseline),
         target: Some(Target::AtLeast(0.25)),
     };
     Ok(vec![

@@ -1,4 +1,4 @@
-//! Sealing and opening packets of 64 KiB, in both directions. The peers are the bare AEAD, in
+//! Sealing and opening packets of 64 KiB, in both directions. The baselines are the bare AEAD, in
 //! place, and rustls, which splits the same bytes into records of 16 KiB.
 
 use std::hint::black_box;
@@ -65,13 +65,13 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             },
         ],
     )?;
-    let row = |what: &str, ours, peer, peer_is, target| Row {
+    let row = |what: &str, ours, baseline, baseline_is, target| Row {
         what: what.to_owned(),
         ours: figures.median(ours),
-        peer: figures.median(peer),
+        baseline: figures.median(baseline),
         unit: Unit::GigabytesPerSecond,
-        peer_is,
-        ratio: figures.ratio(ours, peer),
+        baseline_is,
+        ratio: figures.ratio(ours, baseline),
         target,
     };
     let bare_is = "bare AES-256-GCM of AWS-LC, in place";

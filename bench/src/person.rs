@@ -1,4 +1,4 @@
-//! The server's side of a person's login, from the first byte to the proof. The peer is bare
+//! The server's side of a person's login, from the first byte to the proof. The baseline is bare
 //! opaque-ke: reading the stored record and the messages, `ServerLogin::start` and `finish`.
 //!
 //! The client's work, mostly the key stretching function, is done in advance and not measured.
@@ -66,9 +66,9 @@ fn compare(suite: &str, site: &Site, bare: &mut dyn FnMut() -> Result<f64>) -> R
     Ok(Row {
         what: format!("login of a person, server side, {suite}"),
         ours: figures.median(0),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::Microseconds,
-        peer_is: "bare opaque-ke, start and finish",
+        baseline_is: "bare opaque-ke, start and finish",
         ratio: figures.ratio(0, 1),
         target: Some(Target::AtMost(1.15)),
     })
@@ -180,7 +180,7 @@ fn parameters() -> ServerLoginParameters<'static, 'static> {
 
 macro_rules! bare {
     ($name:ident, $suite:ident) => {
-        /// A round of the peer: microseconds of server work per login.
+        /// A round of the baseline: microseconds of server work per login.
         fn $name() -> Result<impl FnMut() -> Result<f64>> {
             let setup = ServerSetup::<$suite>::new(&mut OsRng);
             let started =

@@ -20,13 +20,13 @@ pub(crate) struct Row {
     pub(crate) what: String,
     /// The median of this project.
     pub(crate) ours: f64,
-    /// The median of the peer.
-    pub(crate) peer: f64,
+    /// The median of the baseline.
+    pub(crate) baseline: f64,
     /// The unit of both medians.
     pub(crate) unit: Unit,
-    /// A description of the peer.
-    pub(crate) peer_is: &'static str,
-    /// The ratio of this project's figure to the peer's.
+    /// A description of the baseline.
+    pub(crate) baseline_is: &'static str,
+    /// The ratio of this project's figure to the baseline's.
     pub(crate) ratio: f64,
     /// The target of the ratio, if there is one.
     pub(crate) target: Option<Target>,
@@ -96,7 +96,15 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
         if !json {
-            line("what", "ours", "peer", "ratio", "target", "met?", "peer is");
+            line(
+                "what",
+                "ours",
+                "baseline",
+                "ratio",
+                "target",
+                "met?",
+                "baseline is",
+            );
         }
         Self {
             json: json.then(Vec::new),
@@ -113,9 +121,9 @@ impl Report {
                     "benchmark": benchmark,
                     "what": row.what,
                     "ours": row.ours,
-                    "peer": row.peer,
+                    "baseline": row.baseline,
                     "unit": row.unit.name(),
-                    "peer_is": row.peer_is,
+                    "baseline_is": row.baseline_is,
                     "ratio": row.ratio,
                     "target": target,
                     "met": met,
@@ -123,7 +131,7 @@ impl Report {
                 None => line(
                     &format!("{benchmark}: {}", row.what),
                     &row.unit.text(row.ours),
-                    &row.unit.text(row.peer),
+                    &row.unit.text(row.baseline),
                     &format!("{:.3}", row.ratio),
                     target.as_deref().unwrap_or("-"),
                     match met {
@@ -131,7 +139,7 @@ impl Report {
                         Some(false) => "NO",
                         None => "-",
                     },
-                    row.peer_is,
+                    row.baseline_is,
                 ),
             }
         }
@@ -144,8 +152,16 @@ impl Report {
     }
 }
 
-fn line(what: &str, ours: &str, peer: &str, ratio: &str, target: &str, met: &str, peer_is: &str) {
-    println!("{what:<58} {ours:>12} {peer:>12} {ratio:>7} {target:>8} {met:>4}  {peer_is}");
+fn line(
+    what: &str,
+    ours: &str,
+    baseline: &str,
+    ratio: &str,
+    target: &str,
+    met: &str,
+    baseline_is: &str,
+) {
+    println!("{what:<58} {ours:>12} {baseline:>12} {ratio:>7} {target:>8} {met:>4}  {baseline_is}");
 }
 
 /// Reports an unknown argument.

@@ -1,4 +1,4 @@
-//! Reading RISP. The peer is a minimal walk over the same bytes: it takes the shapes from the top
+//! Reading RISP. The baseline is a minimal walk over the same bytes: it takes the shapes from the top
 //! four bits, and checks only the end of the input.
 
 use std::hint::black_box;
@@ -67,9 +67,9 @@ fn small_commands() -> Result<Row> {
     Ok(Row {
         what: "reading small commands of every shape".to_owned(),
         ours: figures.median(0),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::PerSecond,
-        peer_is: "a bare walk over the same bytes",
+        baseline_is: "a bare walk over the same bytes",
         ratio: figures.ratio(0, 1),
         target: None,
     })
@@ -118,9 +118,9 @@ fn long_strings() -> Result<Row> {
     Ok(Row {
         what: "reading and copying strings of 64 KiB".to_owned(),
         ours: figures.median(0),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::GigabytesPerSecond,
-        peer_is: "a bare walk over the same bytes",
+        baseline_is: "a bare walk over the same bytes",
         ratio: figures.ratio(0, 1),
         target: None,
     })

@@ -1,4 +1,4 @@
-//! The peer of logins and packets: rustls over AWS-LC in memory, with TLS 1.3 and X25519MLKEM768.
+//! The baseline of logins and packets: rustls over AWS-LC in memory, with TLS 1.3 and X25519MLKEM768.
 //! Both sides have an Ed25519 certificate that the other one has pinned. There are no tickets, so
 //! every handshake is a full one.
 

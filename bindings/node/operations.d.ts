@@ -3930,6 +3930,8 @@ export interface Operations {
     result: {
       /** The entries of this page, in order. */
       entries: {
+        /** The client's address and port. */
+        address: string;
         /** Whether the session has a connection; without one it is suspended. */
         connected: boolean;
         /** When the session ends even if its keys are renewed. */
@@ -3944,8 +3946,6 @@ export interface Operations {
         opened: string;
         /** The encryption option of the session; `tls` for the connection of a device. */
         option: string;
-        /** The client's address and port. */
-        peer: string;
         /** How the client authenticated: `passphrase`, `key`, `delivered_key` or `device`. */
         proof: string;
         /** The account's role. */
@@ -3962,6 +3962,8 @@ export interface Operations {
       id: string;
     };
     result: {
+      /** The client's address and port. */
+      address: string;
       /** Whether the session has a connection; without one it is suspended. */
       connected: boolean;
       /** The device whose connection it is. */
@@ -3980,8 +3982,6 @@ export interface Operations {
       opened: string;
       /** The encryption option of the session; `tls` for the connection of a device. */
       option: string;
-      /** The client's address and port. */
-      peer: string;
       /** How the client authenticated: `passphrase`, `key`, `delivered_key` or `device`. */
       proof: string;
       /** How often the client has resumed the session. */

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::report::{Row, Unit};
 use crate::server::KNOWN;
 use crate::site::{Running, attacker, now};
-use crate::tls_peer::TlsPeer;
+use crate::tls_baseline::TlsBaseline;
 use crate::{Result, Size, admin};
 
 /// The number of handshakes at a time.
@@ -33,7 +33,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) type Stream = TlsStream<TcpStream>;
 
-/// Measures both figures of the site and of the peer.
+/// Measures both figures of the site and of the baseline.
 pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     // All of one account. With 20,000 files, the site gives one account at most half of its
     // connections.
@@ -51,14 +51,14 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
         admin::run(site, "alarm", "raise", &params).await
     };
     let (ours, our_rate) = measured(&device, process, count, alarms, raise).await?;
-    let mut peer = TlsPeer::start().await?;
+    let mut baseline = TlsBaseline::start().await?;
     let bare = Bare {
-        address: peer.address,
-        connector: Connector::new(peer.key, Some(device.identity.clone()))?,
+        address: baseline.address,
+        connector: Connector::new(baseline.key, Some(device.identity.clone()))?,
     };
-    let process = peer.process_id()?;
+    let process = baseline.process_id()?;
     let (theirs, their_rate) = measured(&bare, process, count, alarms, async |_| {
-        peer.broadcast().await
+        baseline.broadcast().await
     })
     .await?;
     Ok(vec![
@@ -204,7 +204,7 @@ impl Opens for Device {
     }
 }
 
-/// The peer.
+/// The baseline.
 struct Bare {
     address: SocketAddr,
     connector: Connector,

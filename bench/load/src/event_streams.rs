@@ -12,12 +12,12 @@ use tokio::time::timeout;
 
 use crate::report::{Row, Unit};
 use crate::site::{Running, attacker, memory, millis, now};
-use crate::sse_peer::SsePeer;
+use crate::sse_baseline::SseBaseline;
 use crate::{Result, Size, admin};
 
 /// The name of the scenario.
 pub(crate) const NAME: &str = "event-streams";
-/// The path of the events, at the site and at the peer.
+/// The path of the events, at the site and at the baseline.
 pub(crate) const PATH: &str = "/api/v1/events";
 /// The number of streams that are opened at a time.
 const AT_ONCE: usize = 64;
@@ -48,8 +48,8 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
         last = last.max(ended??);
     }
     let ended = millis(last.saturating_duration_since(begun));
-    let peer = SsePeer::start().await?;
-    let (theirs, _) = measured(peer.address, peer.process_id()?, token, count).await?;
+    let baseline = SseBaseline::start().await?;
+    let (theirs, _) = measured(baseline.address, baseline.process_id()?, token, count).await?;
     Ok(vec![
         Row::new(
             format!("memory of {count} idle event streams"),

@@ -15,6 +15,7 @@
 mod activity;
 mod admin;
 mod attack;
+mod baseline_process;
 mod cut;
 mod devices;
 mod event_streams;
@@ -24,13 +25,12 @@ mod lockdown;
 mod login;
 mod memory;
 mod names;
-mod peer_process;
 mod report;
 mod server;
 mod site;
-mod sse_peer;
+mod sse_baseline;
 mod tickets;
-mod tls_peer;
+mod tls_baseline;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -114,11 +114,17 @@ fn main() -> ExitCode {
         let files = files.first().and_then(|option| Files::parse(option));
         return report::exit(server::run(scenario, files));
     }
-    if arguments.first().is_some_and(|mode| mode == tls_peer::MODE) {
-        return report::exit(tls_peer::run());
+    if arguments
+        .first()
+        .is_some_and(|mode| mode == tls_baseline::MODE)
+    {
+        return report::exit(tls_baseline::run());
     }
-    if arguments.first().is_some_and(|mode| mode == sse_peer::MODE) {
-        return report::exit(sse_peer::run());
+    if arguments
+        .first()
+        .is_some_and(|mode| mode == sse_baseline::MODE)
+    {
+        return report::exit(sse_baseline::run());
     }
     let (options, names): (Vec<&str>, Vec<&str>) = arguments
         .iter()

@@ -1,4 +1,4 @@
-//! Tickets on one processor: verifies a request, seals a ticket and a response. The peer is Node's
+//! Tickets on one processor: verifies a request, seals a ticket and a response. The baseline is Node's
 //! own crypto, which does only the RSA-2048 operations of edition v1: an upper bound for any
 //! implementation of the site in Node.
 
@@ -44,9 +44,9 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     let row = |what: &str, ours, target| Row {
         what: what.to_owned(),
         ours: figures.median(ours),
-        peer: figures.median(3),
+        baseline: figures.median(3),
         unit: Unit::PerSecond,
-        peer_is: "RSA-2048 of v1 in Node, the primitives alone",
+        baseline_is: "RSA-2048 of v1 in Node, the primitives alone",
         ratio: figures.ratio(ours, 3),
         target,
     };
@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
 }
 
 fn node(times: u32) -> Result<f64> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/rsa.mjs");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/rsa.mjs");
     let ran = Command::new("node")
         .args([script, &times.to_string()])
         .output()?;

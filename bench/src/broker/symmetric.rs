@@ -1,5 +1,5 @@
 //! Tickets of the symmetric path: the whole operation as a session passes it to the site, for 256
-//! tickets for 16 providers. The peer is a ticket for a signed request, in memory. Both figures
+//! tickets for 16 providers. The baseline is a ticket for a signed request, in memory. Both figures
 //! count processor time.
 
 use countersign_core::access::Caller;
@@ -44,9 +44,9 @@ pub(super) fn row(signed: &V2) -> Result<Row> {
     Ok(Row {
         what: "tickets of the symmetric path, a second of the processor".to_owned(),
         ours: figures.median(0),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::PerSecond,
-        peer_is: "tickets of edition v2, X-Wing",
+        baseline_is: "tickets of edition v2, X-Wing",
         ratio: figures.ratio(0, 1),
         target: Some(Target::AtLeast(20.0)),
     })

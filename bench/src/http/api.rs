@@ -22,7 +22,7 @@ use crate::site::BenchSite;
 /// The argument with which this program serves a site.
 pub(crate) const MODE: &str = "--serve-api";
 /// The argument with which this program serves bare axum.
-pub(crate) const PEER_MODE: &str = "--serve-bare-api";
+pub(crate) const BASELINE_MODE: &str = "--serve-bare-api";
 
 const ROUNDS: usize = 9;
 /// The number of requests in a round.
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         Ok(String::from_utf8(body)?)
     };
     let bodies = [body(READS[0])?, body(READS[1])?];
-    let peer = Process::own_with(PEER_MODE, &bodies)?;
+    let baseline = Process::own_with(BASELINE_MODE, &bodies)?;
     let bare = READS.map(|path| vec![request(path, ""); TIMES]);
     let [account, status] = READS;
     let figures = in_turns(
@@ -57,17 +57,17 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             &mut || served(&site, &client.with_token(status)),
             &mut || served(&site, &client.signed(account)?),
             &mut || served(&site, &client.signed(status)?),
-            &mut || served(&peer, &bare[0]),
-            &mut || served(&peer, &bare[1]),
+            &mut || served(&baseline, &bare[0]),
+            &mut || served(&baseline, &bare[1]),
         ],
     )?;
-    let row = |what: &str, ours, peer, least| Row {
+    let row = |what: &str, ours, baseline, least| Row {
         what: what.to_owned(),
         ours: figures.median(ours),
-        peer: figures.median(peer),
+        baseline: figures.median(baseline),
         unit: Unit::PerSecond,
-        peer_is: "axum, the same bytes without a check",
-        ratio: figures.ratio(ours, peer),
+        baseline_is: "axum, the same bytes without a check",
+        ratio: figures.ratio(ours, baseline),
         target: Some(Target::AtLeast(least)),
     };
     Ok(vec![
@@ -201,7 +201,7 @@ pub(crate) fn serve() -> Result<()> {
 }
 
 /// Serves bare axum until standard input ends. The further arguments are the bodies.
-pub(crate) fn serve_peer() -> Result<()> {
+pub(crate) fn serve_baseline() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let mut service = Router::new();

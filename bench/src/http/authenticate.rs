@@ -1,5 +1,5 @@
 //! Tickets over HTTP per second of the site's processor time, from a whole site with its store and
-//! its policy. The peer is a server in Node that does only the RSA-2048 operations of edition v1
+//! its policy. The baseline is a server in Node that does only the RSA-2048 operations of edition v1
 //! for each request.
 
 use std::sync::Arc;
@@ -35,31 +35,31 @@ const RSA_MASTER: &str = include_str!("../../../vectors/serveros/keys/master.key
 const RSA_MASTER_PUBLIC: &str = include_str!("../../../vectors/serveros/keys/master.pub.pem");
 
 pub(crate) fn run() -> Result<Vec<Row>> {
-    let (site, peer) = (Process::own(MODE)?, Process::peer("master.mjs")?);
+    let (site, baseline) = (Process::own(MODE)?, Process::baseline("master.mjs")?);
     let consumers = Consumers::of(&site.announcement)?;
     // A site rejects requests that were made in its first second.
     std::thread::sleep(std::time::Duration::from_millis(1_200));
-    let peers = vec![b"GET / HTTP/1.1\r\nhost: peer\r\n\r\n".to_vec(); TIMES / 8];
+    let baselines = vec![b"GET / HTTP/1.1\r\nhost: baseline\r\n\r\n".to_vec(); TIMES / 8];
     let figures = in_turns(
         ROUNDS,
         [
             &mut || tickets(&site, &consumers.v2(TIMES)?),
             &mut || tickets(&site, &consumers.v1(TIMES / 4)?),
-            &mut || tickets(&peer, &peers),
+            &mut || tickets(&baseline, &baselines),
         ],
     )?;
     let row = |what: &str, ours, target| Row {
         what: what.to_owned(),
         ours: figures.median(ours),
-        peer: figures.median(2),
+        baseline: figures.median(2),
         unit: Unit::PerSecond,
-        peer_is: "a server in Node, the RSA-2048 of v1 alone",
+        baseline_is: "a server in Node, the RSA-2048 of v1 alone",
         ratio: figures.ratio(ours, 2),
         target,
     };
     Ok(vec![
         // The targets are 20 and 4 times the 200 requests per second of the reference
-        // implementation, which does a sixth of what this peer does.
+        // implementation, which does a sixth of what this baseline does.
         row(
             "POST /authenticate, v2, X-Wing",
             0,

@@ -28,9 +28,9 @@ impl Process {
         Self::start(Command::new(program).arg(mode).args(arguments))
     }
 
-    /// Starts a script of `peers/` with Node.
-    pub(crate) fn peer(script: &str) -> Result<Self> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/");
+    /// Starts a script of `baselines/` with Node.
+    pub(crate) fn baseline(script: &str) -> Result<Self> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/");
         Self::start(Command::new("node").arg(format!("{folder}{script}")))
     }
 

@@ -50,9 +50,9 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     let row = |what: &str, ours| Row {
         what: what.to_owned(),
         ours: figures.median(ours),
-        peer: figures.median(1),
+        baseline: figures.median(1),
         unit: Unit::Microseconds,
-        peer_is: "the same handler with nothing before it",
+        baseline_is: "the same handler with nothing before it",
         ratio: figures.ratio(ours, 1),
         target: None,
     };

@@ -74,7 +74,7 @@ pub use v1::{V1, V1Application, V1Site};
 pub use v2::ProviderError;
 pub use v2::{Application, Site, TICKET_PATH, V2};
 #[cfg(any(feature = "reqwest", feature = "provider"))]
-pub use v2::{IntroducedSite, IntroductionError};
+pub use v2::{KeyStatementError, VerifiedSite};
 
 /// The error of an arbitrary service, as in `tower`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -37,7 +37,7 @@ export function SessionTable({ name }: { name?: string }) {
                     ),
                 },
               ]),
-          { title: text.sessions.from, cell: ({ peer }) => <code class="break">{peer}</code> },
+          { title: text.sessions.from, cell: ({ address }) => <code class="break">{address}</code> },
           {
             title: text.sessions.proof,
             cell: ({ proof }) => (text.proofs as Readonly<Record<string, string>>)[proof] ?? proof,

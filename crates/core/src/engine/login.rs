@@ -432,7 +432,7 @@ impl Site {
         let details = match reason {
             Some(reason) => serde_json::json!({ "reason": reason }),
             None => serde_json::json!({
-                "peer": info.peer,
+                "address": info.peer,
                 "option": info.option_name(),
                 "proof": match info.proof {
                     Proof::Passphrase => "passphrase".to_owned(),

@@ -28,18 +28,20 @@ pub fn markdown(table: &Table) -> String {
 const HEAD: &str = "\
 # Operations
 
-This page lists every operation of a site. An operation is `{id, group, command, params}` and its result is
-`{id, code, data, output}`, on every channel (`docs/protocol/operations.md`). Some operations take content or
-return it: a sequence of bytes of any length that follows the envelope. A code other than 0 comes with data
-`{code, message, hint, field}`, where `field` is the path of the parameter that is wrong.
+This page lists every operation of a site. An operation is `{id, group, command, params}` and its
+result is `{id, code, data, output}`, on every channel ([operations](../protocol/operations.md)).
+Some operations take content or return it: a sequence of bytes of any length that follows the
+envelope. A code other than 0 comes with data `{code, message, hint, field}`, where `field` is the
+path of the parameter that is wrong.
 
-*This page is generated from the table of operations. To change it, change the table and run the tests of
-`countersign-core` with `COUNTERSIGN_BLESS=1`.*
+*This page is generated from the table of operations. To change it, change the table and run the
+tests of `countersign-core` with `COUNTERSIGN_BLESS=1`.*
 ";
 
 fn operation(page: &mut String, entry: &Entry) {
     let _ = write!(page, "\n### {} {}\n\n", entry.group(), entry.command());
-    let _ = writeln!(page, "{}\n", entry.summary());
+    wrap(page, entry.summary());
+    page.push('\n');
     let _ = writeln!(page, "- Who: {}", who(entry));
     let audited = match (entry.is_audited(), entry.is_disruptive()) {
         (_, true) => "yes, including attempts without permission",
@@ -74,6 +76,24 @@ fn operation(page: &mut String, entry: &Entry) {
         page.push_str("\nResult:\n\n");
         fields_table(page, entry.result());
     }
+}
+
+/// Appends a paragraph in lines of at most 100 columns, as on every page.
+fn wrap(page: &mut String, paragraph: &str) {
+    let mut columns = 0;
+    for word in paragraph.split_whitespace() {
+        let length = word.chars().count();
+        if columns > 0 && columns + 1 + length > 100 {
+            page.push('\n');
+            columns = 0;
+        } else if columns > 0 {
+            page.push(' ');
+            columns += 1;
+        }
+        page.push_str(word);
+        columns += length;
+    }
+    page.push('\n');
 }
 
 /// Writes the whole envelope, as one line at the admin socket.

@@ -101,7 +101,7 @@ pub enum Activity {
     PeerConnection,
     /// The resumption of a suspended session.
     Resumption,
-    /// A request for the signed time or the introduction of the site, over HTTP.
+    /// A request for the signed time or the key statement of the site, over HTTP.
     Information,
     /// An initialisation script in the site's folder.
     InitScript,

@@ -72,7 +72,7 @@ struct SessionView {
     /// The encryption option of the session; `tls` for the connection of a device.
     option: &'static str,
     /// The client's address and port.
-    peer: String,
+    address: String,
     /// How the client authenticated: `passphrase`, `key`, `delivered_key` or `device`.
     proof: &'static str,
     /// When the session was opened.
@@ -93,7 +93,7 @@ impl From<SessionInfo> for SessionView {
             name: info.name,
             role: info.role,
             option,
-            peer: info.peer,
+            address: info.peer,
             proof: match info.proof {
                 Proof::Passphrase => "passphrase",
                 Proof::Key(_) => "key",
@@ -124,11 +124,11 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<SessionVi
             id,
             name,
             option,
-            peer,
+            address,
             opened,
             ..
         } = view;
-        format!("{id}  {name}  {option}  {peer}  {opened}")
+        format!("{id}  {name}  {option}  {address}  {opened}")
     });
     Ok(Answer::new(listing).with_output(text))
 }
@@ -190,7 +190,7 @@ async fn show(context: Context, params: ById) -> Result<Answer<SessionDetails>, 
         "{}  {}\nfrom {}, {}, {}\nopened {}, expires {}, ends {}, resumed {} times",
         session.id,
         session.name,
-        session.peer,
+        session.address,
         session.option,
         if session.connected {
             "connected"

@@ -26,8 +26,8 @@ use crate::timestamp::Timestamp;
 const LABEL: &str = "broker keys";
 const DECOY_LABEL: &str = "broker stranger";
 const TICKETS_LABEL: &str = "broker ticket keys";
-/// Maximum number of keys of edition v2, the newest included: an introduction has room for four.
-pub(crate) const MAX_V2_KEYS: usize = v2::introduction::MAX_KEYS;
+/// Maximum number of keys of edition v2, the newest included: a key statement has room for four.
+pub(crate) const MAX_V2_KEYS: usize = v2::key_statement::MAX_KEYS;
 
 /// The site's keys as broker.
 pub struct BrokerKeys {

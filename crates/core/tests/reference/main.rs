@@ -99,7 +99,7 @@ fn in_words(activity: Activity) -> &'static str {
         Activity::DeviceConnection => "a new connection of a device, over TLS or a WebSocket",
         Activity::PeerConnection => "a new connection with a peer, to it or from it",
         Activity::Resumption => "the resumption of a suspended session",
-        Activity::Information => "the signed time and the introduction, over HTTP",
+        Activity::Information => "the signed time and the key statement, over HTTP",
         Activity::InitScript => "an initialisation script",
         Activity::AlarmDelivery => "the delivery of an alarm by e-mail or webhook",
     }

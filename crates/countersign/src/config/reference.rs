@@ -113,9 +113,10 @@ fn page() -> String {
     let mut page = "\
 # Configuration
 
-The settings of `countersign.toml`, the file in the site's folder. `serve --config FILE` names another
-file. `countersign config example` prints a commented file with every default, and `countersign config
-check` reports errors in a file. An unknown key, and a value outside its range, are errors.
+The settings of `countersign.toml`, the file in the site's folder. `serve --config FILE` names
+another file. `countersign config example` prints a commented file with every default, and
+`countersign config check` reports errors in a file. An unknown key, and a value outside its range,
+are errors.
 
 A flag overrides an environment variable, which overrides this file, which overrides the database
 (`countersign config set`), which overrides the default. `countersign config list` shows where each
@@ -124,8 +125,8 @@ value of a running site comes from.
 The column *applies* says when a changed value takes effect:
 
 - **reload**: when `serve` gets SIGHUP, and at once with `countersign config set`. A login or a
-  session that exists keeps the limits with which it began. A site whose standard input is a terminal
-  stops at SIGHUP instead.
+  session that exists keeps the limits with which it began. A site whose standard input is a
+  terminal stops at SIGHUP instead.
 - **reload (file only)**: when `serve` gets SIGHUP. `countersign config set` refuses the setting: it
   names files of this machine or decides where the site sends secrets, so only the operator of the
   machine sets it.
@@ -190,8 +191,8 @@ change it, change the table and run the tests of `countersign` with `COUNTERSIGN
         "
 ## Limits that depend on each other
 
-A file that breaks one of these rules is refused. If the file does not set a limit of the first table,
-or `suspended_sessions_per_account`, its default is lowered to fit.
+A file that breaks one of these rules is refused. If the file does not set a limit of the first
+table, or `suspended_sessions_per_account`, its default is lowered to fit.
 
 | limit | must not be more than |
 |---|---|

@@ -93,7 +93,13 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
                 until.unwrap_or_default(),
             ]
         }
-        "session list" => vec![of("id"), of("name"), of("option"), of("peer"), of("opened")],
+        "session list" => vec![
+            of("id"),
+            of("name"),
+            of("option"),
+            of("address"),
+            of("opened"),
+        ],
         _ => return None,
     })
 }

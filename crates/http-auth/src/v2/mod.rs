@@ -3,7 +3,7 @@
 #[cfg(feature = "consumer")]
 mod consumer;
 #[cfg(any(feature = "reqwest", feature = "provider"))]
-mod introduction;
+mod key_statement;
 mod party;
 #[cfg(feature = "provider")]
 mod provider;
@@ -23,7 +23,7 @@ use countersign_proto::broker::v2::limits;
 use crate::edition::{ApplicationKeys, Edition};
 
 #[cfg(any(feature = "reqwest", feature = "provider"))]
-pub use introduction::{IntroducedSite, IntroductionError};
+pub use key_statement::{KeyStatementError, VerifiedSite};
 pub use party::{Application, Site};
 #[cfg(feature = "provider")]
 pub use provider::ProviderError;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_core::lockdown::Activity;
 use countersign_proto::broker::v2::clock::Clock;
-use countersign_proto::broker::v2::introduction::Introduction;
+use countersign_proto::broker::v2::key_statement::KeyStatement;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::session::SESSION_PATH;
 use hyper::body::Incoming;
@@ -33,7 +33,7 @@ const ALL: &str = "GET, HEAD, POST, OPTIONS";
 enum Resource {
     Authenticate,
     Clock,
-    Introduction,
+    KeyStatement,
     Session,
     Server,
 }
@@ -43,7 +43,7 @@ impl Resource {
         Some(match path {
             "/authenticate" => Self::Authenticate,
             "/clock" => Self::Clock,
-            "/.well-known/countersign" => Self::Introduction,
+            "/.well-known/countersign" => Self::KeyStatement,
             SESSION_PATH => Self::Session,
             "*" => Self::Server,
             _ => return None,
@@ -54,7 +54,7 @@ impl Resource {
     const fn methods(self) -> &'static str {
         match self {
             Self::Authenticate => AUTHENTICATE,
-            Self::Clock | Self::Introduction => READ,
+            Self::Clock | Self::KeyStatement => READ,
             Self::Session => UPGRADE,
             Self::Server => ALL,
         }
@@ -100,7 +100,7 @@ pub(super) async fn answer(
             let nonce = parameter(request.uri().query(), "nonce");
             signed_time(nonce.as_deref(), peer, shared).await
         }
-        (&Method::GET, Resource::Introduction) => introduction(peer, shared).await,
+        (&Method::GET, Resource::KeyStatement) => key_statement(peer, shared).await,
         (&Method::GET, Resource::Session) => upgrade::answer(request, peer, shared),
         _ => reply::not_allowed(resource.methods()),
     }
@@ -147,12 +147,12 @@ async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> 
 }
 
 /// The signed id and keys of the site.
-async fn introduction(peer: &Peer, shared: &Arc<Shared>) -> Reply {
+async fn key_statement(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     signed(peer, shared, |shared| {
         let opened = shared.site.unsealed_keys()?;
         let (broker, events) = (&opened.broker, &opened.events);
         let keys = broker.parties();
-        Some(Introduction::issue(broker.id(), &keys, &opened.key, events))
+        Some(KeyStatement::issue(broker.id(), &keys, &opened.key, events))
     })
     .await
 }

@@ -180,7 +180,7 @@ async fn a_person_in_lockdown_is_refused_like_a_locked_one_and_others_are_served
 async fn a_lockdown_refuses_ticket_requests_and_the_highest_level_all_of_http() {
     let served = site().serve().await;
     let ask = async |method: &str, target: &str| request(&served, method, target, b"{}").await;
-    let introduction = "/.well-known/countersign";
+    let statement = "/.well-known/countersign";
     lock_down(&served, LockdownLevel::Logins).await;
     for (method, target) in [
         ("POST", "/authenticate"),
@@ -190,16 +190,16 @@ async fn a_lockdown_refuses_ticket_requests_and_the_highest_level_all_of_http() 
         assert_eq!(answer.status, 503, "{method}");
         assert!(answer.body.contains("lockdown"), "{}", answer.body);
     }
-    assert_eq!(ask("GET", introduction).await.status, 200);
+    assert_eq!(ask("GET", statement).await.status, 200);
     lock_down(&served, LockdownLevel::All).await;
-    let answer = ask("GET", introduction).await;
+    let answer = ask("GET", statement).await;
     assert!(
         answer.status == 503 && answer.body.contains("lockdown"),
         "{}",
         answer.body
     );
     lift(&served).await;
-    assert_eq!(ask("GET", introduction).await.status, 200);
+    assert_eq!(ask("GET", statement).await.status, 200);
     assert_ne!(ask("POST", "/authenticate").await.status, 503);
     served.stop().await;
 }

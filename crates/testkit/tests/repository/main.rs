@@ -11,6 +11,7 @@
 
 mod arrows;
 mod attacks;
+mod columns;
 mod cycles;
 mod links;
 mod manifest;

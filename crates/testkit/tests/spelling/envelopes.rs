@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use countersign_proto::broker::v2::introduction::Introduction;
+use countersign_proto::broker::v2::key_statement::KeyStatement;
 use countersign_proto::broker::v2::symmetric::SymmetricTicket;
 use countersign_proto::broker::{v1, v2};
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
@@ -113,9 +113,9 @@ fn messages_of_v2(speller: &mut Speller) {
     let object = with(with(nonces, "id", json!("A/")), "iv", json!(BYTES));
     reads::<v2::message::IdObject>(&with(object, "ephemeral", json!(BYTES)), speller);
     reads::<v2::message::Acknowledgement>(&json!({ "message": BYTES }), speller);
-    let introduced =
+    let statement =
         json!({ "id": "example.org/", "keys": [BYTES], "events": [], "signature": BYTES });
-    reads::<Introduction>(&introduced, speller);
+    reads::<KeyStatement>(&statement, speller);
     reads::<v2::symmetric::TicketResult>(&json!({ "refused": "not-allowed" }), speller);
 }
 

@@ -163,7 +163,7 @@ async fn a_client_resumes_its_session_and_the_older_connection_ends() {
     assert!(test.site.sessions().find(maria.info.id).is_some());
 
     let shown = test.admin("session.list", json!({})).await;
-    assert_eq!(shown["entries"][0]["peer"], "192.0.2.8:4321");
+    assert_eq!(shown["entries"][0]["address"], "192.0.2.8:4321");
     let audit = test.audit().await;
     let last = audit.last().unwrap();
     assert_eq!(last["operation"], "session.resumed");

@@ -13,7 +13,7 @@
 pub mod clock;
 pub mod consumer;
 pub mod foreign;
-pub mod introduction;
+pub mod key_statement;
 pub mod limits;
 pub mod message;
 pub mod provider;

@@ -29,14 +29,14 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 const CLOCK: &str = "/clock?nonce=AAAAAAAAAAAAAAAAAAAAAA";
-const INTRODUCTION: &str = "/.well-known/countersign";
+const KEY_STATEMENT: &str = "/.well-known/countersign";
 
-/// `curl -I` of the site's introduction got 404.
+/// `curl -I` of the site's key statement got 404.
 #[tokio::test]
 async fn head_is_handled_as_get_without_the_body() {
     let served = site().serve().await;
     let address = served.server.http_address().unwrap();
-    for target in [INTRODUCTION, CLOCK] {
+    for target in [KEY_STATEMENT, CLOCK] {
         let (get, whole) = ask(address, "GET", target).await;
         let (head, nothing) = ask(address, "HEAD", target).await;
         assert_eq!((status(&get), status(&head)), ("200", "200"), "{target}");
@@ -59,7 +59,7 @@ async fn each_path_reports_the_methods_that_it_allows() {
     let served = site().serve().await;
     let address = served.server.http_address().unwrap();
     for (target, allowed, others) in [
-        (INTRODUCTION, "GET, HEAD, OPTIONS", &["POST", "PUT"][..]),
+        (KEY_STATEMENT, "GET, HEAD, OPTIONS", &["POST", "PUT"][..]),
         (CLOCK, "GET, HEAD, OPTIONS", &["POST", "DELETE", "BREW"]),
         // HEAD is not allowed: it would use up the request without returning the ticket.
         (

@@ -11,7 +11,7 @@ mod void_tickets;
 use std::time::Duration;
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_http_auth::IntroductionError;
+use countersign_http_auth::KeyStatementError;
 use countersign_http_auth::Site as KnownSite;
 use countersign_proto::broker::v2;
 use countersign_proto::broker::v2::Refusal;
@@ -215,7 +215,7 @@ async fn a_consumer_with_a_wrong_clock_uses_the_sites_time() {
 
 /// [BRK-14]: an application needs only the site's URI to get its keys.
 #[tokio::test]
-async fn the_site_signs_its_introduction_with_the_site_key() {
+async fn the_site_signs_its_key_statement_with_the_site_key() {
     let (served, consumer, _) = applications().await;
     let address = served.server.http_address().unwrap();
     let url: http::Uri = format!("http://{address}").parse().unwrap();
@@ -226,7 +226,7 @@ async fn the_site_signs_its_introduction_with_the_site_key() {
     assert_eq!(known.keys, consumer.site_keys);
     let other = site().serve().await;
     let wrong = KnownSite::ask(url, other.uri.site_key()).await;
-    assert!(matches!(wrong, Err(IntroductionError::FailedVerification)));
+    assert!(matches!(wrong, Err(KeyStatementError::FailedVerification)));
 }
 
 /// A target of 16 KiB is accepted, one of 64 KiB is not.

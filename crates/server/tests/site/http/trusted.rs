@@ -20,7 +20,7 @@ pub(crate) fn on_this_machine(trust_forwarded: bool) -> Proxies {
     }
 }
 
-/// The status of a request for the introduction with these header fields; `None` if the connection was rejected.
+/// The status of a request for the key statement with these header fields; `None` if the connection was rejected.
 pub(crate) async fn introduced(address: SocketAddr, fields: &str) -> String {
     asked(address, "GET /.well-known/countersign", fields, "").await
 }

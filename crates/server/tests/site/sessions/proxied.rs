@@ -120,8 +120,8 @@ async fn a_session_counts_for_the_client_that_the_proxy_names() {
     }
     let listed = served.admin("session.list", json!({})).await;
     for session in listed["entries"].as_array().unwrap() {
-        let peer = session["peer"].as_str().unwrap();
-        assert!(peer.starts_with("203.0.113.7:"), "{peer}");
+        let address = session["address"].as_str().unwrap();
+        assert!(address.starts_with("203.0.113.7:"), "{address}");
     }
     let third = refused(&served, |request| name(request, "203.0.113.7")).await;
     assert_eq!(third, 503);
@@ -169,7 +169,7 @@ async fn without_proxies_each_source_opens_sessions() {
     let uri = bridge_with(&served, MESSAGE, |request| name(request, "203.0.113.7")).await;
     let session = served.robot_by(&Connector::new(&uri)).await.unwrap();
     let listed = served.admin("session.list", json!({})).await;
-    let peer = listed["entries"][0]["peer"].as_str().unwrap();
-    assert!(peer.starts_with("127.0.0.1:"), "{peer}");
+    let address = listed["entries"][0]["address"].as_str().unwrap();
+    assert!(address.starts_with("127.0.0.1:"), "{address}");
     drop(session);
 }

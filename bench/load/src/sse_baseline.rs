@@ -1,4 +1,4 @@
-//! The peer of event streams: axum with its own server-sent events. Each stream begins with an event,
+//! The baseline of event streams: axum with its own server-sent events. Each stream begins with an event,
 //! sends heartbeats as often as the site, and waits for a change that never comes.
 
 use std::convert::Infallible;
@@ -16,31 +16,31 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::baseline_process::BaselineProcess;
 use crate::event_streams::PATH;
-use crate::peer_process::PeerProcess;
 use crate::report;
 
-/// The argument with which this program runs as the peer.
+/// The argument with which this program runs as the baseline.
 pub(crate) const MODE: &str = "--serve-sse";
 
 /// As often as the site sends one.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// The running peer. It stops when this is dropped.
-pub(crate) struct SsePeer {
-    process: PeerProcess,
+/// The running baseline. It stops when this is dropped.
+pub(crate) struct SseBaseline {
+    process: BaselineProcess,
     pub(crate) address: SocketAddr,
 }
 
-/// The first line of output of the peer's process.
+/// The first line of output of the baseline's process.
 #[derive(Deserialize)]
 struct Announcement {
     address: SocketAddr,
 }
 
-impl SsePeer {
+impl SseBaseline {
     pub(crate) async fn start() -> crate::Result<Self> {
-        let (process, announced) = PeerProcess::start::<Announcement>(MODE).await?;
+        let (process, announced) = BaselineProcess::start::<Announcement>(MODE).await?;
         let address = announced.address;
         Ok(Self { process, address })
     }

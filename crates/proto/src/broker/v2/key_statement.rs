@@ -1,5 +1,5 @@
-//! How a site publishes its id and its public keys: signed with the site key. The site's URI pins one
-//! of the site's keys, and the key events lead from that to the present one.
+//! The key statement: how a site publishes its id and its public keys, signed with the site key. The
+//! site's URI pins one of the site's keys, and the key events lead from that to the present one.
 //!
 //! ```text
 //! signature = Ed25519(site key, "countersign broker 2 site" 00 | lp(id) | keys (1,281 each))
@@ -16,15 +16,15 @@ use super::limits;
 use super::message::bytes;
 use crate::site_identity::{KnownSite, MAX_KEY_EVENTS, SignedKeyEvent};
 
-/// The maximum length of an introduction, in bytes of JSON: four keys and all key events.
+/// The maximum length of a key statement, in bytes of JSON: four keys and all key events.
 pub const MAX_LENGTH: usize = 16_384 + MAX_KEY_EVENTS * 400;
 /// The maximum number of keys that a site publishes at a time.
 pub const MAX_KEYS: usize = 4;
 
-/// A site's id and public keys, with a signature by the site key.
+/// A site's id, public keys and key events, with a signature by the site key over id and keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Introduction {
+pub struct KeyStatement {
     /// The site's id.
     pub id: String,
     /// The site's public keys, newest first, in base64url.
@@ -36,9 +36,9 @@ pub struct Introduction {
     pub signature: Vec<u8>,
 }
 
-/// The contents of an introduction whose signature was verified.
+/// The contents of a key statement whose signature was verified.
 #[derive(Debug, Clone)]
-pub struct VerifiedIntroduction {
+pub struct VerifiedKeyStatement {
     /// The site's id.
     pub id: String,
     /// The site's public keys, newest first.
@@ -59,8 +59,8 @@ fn signed_text(id: &str, keys: &[PartyPublic]) -> Vec<u8> {
     text
 }
 
-impl Introduction {
-    /// Signs an introduction. The newest of the events has this site key.
+impl KeyStatement {
+    /// Signs a key statement. The newest of the events has this site key.
     #[must_use]
     pub fn issue(
         id: &str,
@@ -83,15 +83,15 @@ impl Introduction {
     /// signature with that. Returns `None` if one of them does not verify, or if the id or the number
     /// of keys is out of range.
     #[must_use]
-    pub fn verify(&self, site: &SitePublicKey) -> Option<VerifiedIntroduction> {
+    pub fn verify(&self, site: &SitePublicKey) -> Option<VerifiedKeyStatement> {
         self.verified(|events| KnownSite::first_contact(site, events).ok())
     }
 
-    /// Like [`Self::verify`], for an application that kept what it learned of the site. An
-    /// introduction that lacks the newest known key event is refused: a thief of a key that was
+    /// Like [`Self::verify`], for an application that kept what it learned of the site. A key
+    /// statement that lacks the newest known key event is refused: a thief of a key that was
     /// replaced leaves it out.
     #[must_use]
-    pub fn verify_again(&self, known: &KnownSite) -> Option<VerifiedIntroduction> {
+    pub fn verify_again(&self, known: &KnownSite) -> Option<VerifiedKeyStatement> {
         self.verified(|events| {
             let whole = KnownSite::whole(events).ok()?;
             let followed = known.advance(events).ok()?;
@@ -102,7 +102,7 @@ impl Introduction {
     fn verified(
         &self,
         follow: impl FnOnce(&[SignedKeyEvent]) -> Option<KnownSite>,
-    ) -> Option<VerifiedIntroduction> {
+    ) -> Option<VerifiedKeyStatement> {
         let few = (1..=MAX_KEYS).contains(&self.keys.len());
         if !few || self.id.is_empty() || self.id.len() > limits::ID {
             return None;
@@ -116,7 +116,7 @@ impl Introduction {
         let text = signed_text(&self.id, &keys);
         let site = follow(&self.events)?;
         site.keys().signing.verify(&text, &signature).ok()?;
-        Some(VerifiedIntroduction {
+        Some(VerifiedKeyStatement {
             id: self.id.clone(),
             keys,
             site,
@@ -141,7 +141,7 @@ mod tests {
     ///
     /// [BRK-14]
     #[test]
-    fn an_introduction_without_the_newest_known_event_is_refused() {
+    fn a_key_statement_without_the_newest_known_event_is_refused() {
         let site = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
         let party = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
         let keys = [party.public().clone()];
@@ -149,7 +149,7 @@ mod tests {
         let second = first.replaced_by(&site(1), &site(2), &site(3).public(), 2_000, None);
         let third = second.replaced_by(&site(2), &site(3), &site(4).public(), 3_000, None);
         let issue =
-            |key, events: &[_]| Introduction::issue("example.org", &keys, &site(key), events);
+            |key, events: &[_]| KeyStatement::issue("example.org", &keys, &site(key), events);
         let uri = site(1).public();
         let known = issue(1, &[first]).verify(&uri).unwrap().site;
         let known = issue(2, &[first, second])
@@ -177,34 +177,34 @@ mod tests {
         let first = SignedKeyEvent::first(&site(1), &site(2).public(), 1_000);
         let second = first.replaced_by(&site(1), &site(2), &site(3).public(), 2_000, None);
         let events = [first, second];
-        let introduction = Introduction::issue("example.org", &keys, &site(2), &events);
-        let json = serde_json::to_string(&introduction).unwrap();
+        let statement = KeyStatement::issue("example.org", &keys, &site(2), &events);
+        let json = serde_json::to_string(&statement).unwrap();
         assert!(json.len() < MAX_LENGTH);
-        let introduction: Introduction = serde_json::from_str(&json).unwrap();
-        let verified = introduction.verify(&site(1).public()).unwrap();
+        let statement: KeyStatement = serde_json::from_str(&json).unwrap();
+        let verified = statement.verify(&site(1).public()).unwrap();
         assert_eq!(
             (verified.id.as_str(), verified.keys.len()),
             ("example.org", 2)
         );
         assert_eq!(verified.site.keys(), &site(2).public());
-        assert!(introduction.verify(&site(2).public()).is_some());
-        assert!(introduction.verify(&site(3).public()).is_none());
-        // The replaced key signs no introduction any more.
-        let replaced = Introduction::issue("example.org", &keys, &site(1), &events);
+        assert!(statement.verify(&site(2).public()).is_some());
+        assert!(statement.verify(&site(3).public()).is_none());
+        // The replaced key signs no statement any more.
+        let replaced = KeyStatement::issue("example.org", &keys, &site(1), &events);
         assert!(replaced.verify(&site(1).public()).is_none());
 
-        let changes: [fn(&mut Introduction); 8] = [
-            |introduction| introduction.id.push('x'),
-            |introduction| introduction.id.clear(),
-            |introduction| introduction.keys.swap(0, 1),
-            |introduction| introduction.keys.truncate(1),
-            |introduction| introduction.keys.clear(),
-            |introduction| introduction.signature[5] ^= 1,
-            |introduction| introduction.events.truncate(1),
-            |introduction| introduction.events.clear(),
+        let changes: [fn(&mut KeyStatement); 8] = [
+            |statement| statement.id.push('x'),
+            |statement| statement.id.clear(),
+            |statement| statement.keys.swap(0, 1),
+            |statement| statement.keys.truncate(1),
+            |statement| statement.keys.clear(),
+            |statement| statement.signature[5] ^= 1,
+            |statement| statement.events.truncate(1),
+            |statement| statement.events.clear(),
         ];
         for change in changes {
-            let mut changed = introduction.clone();
+            let mut changed = statement.clone();
             change(&mut changed);
             assert!(changed.verify(&site(1).public()).is_none(), "{changed:?}");
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use countersign_crypto::site_key::SitePublicKey;
-use countersign_proto::broker::v2::introduction::{Introduction, MAX_LENGTH, VerifiedIntroduction};
+use countersign_proto::broker::v2::key_statement::{
+    KeyStatement, MAX_LENGTH, VerifiedKeyStatement,
+};
 use countersign_proto::site_identity::KnownSite;
 use http::Uri;
 
@@ -17,19 +19,19 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a site's id and keys could not be obtained.
 #[derive(Debug, thiserror::Error)]
-pub enum IntroductionError {
+pub enum KeyStatementError {
     /// The address is invalid.
     #[error(transparent)]
     Address(#[from] WrongAddress),
     /// The site cannot be reached, or does not respond in time.
     #[error("the site cannot be reached: {0}")]
     Unreachable(String),
-    /// The response is not an introduction: the site is sealed, or the server is not a site.
+    /// The response is not a key statement: the site is sealed, or the server is not a site.
     #[error(
         "the site did not identify itself (HTTP status {0}): check the address, and that it is unsealed"
     )]
     Refused(u16),
-    /// The introduction is not signed with the pinned key.
+    /// The statement is not signed with the pinned key.
     #[error(
         "the site did not prove possession of the expected key: an attacker may intercept the connection"
     )]
@@ -41,23 +43,23 @@ impl Site {
     /// the site's URI.
     ///
     /// # Errors
-    /// [`IntroductionError`].
-    pub async fn ask(url: Uri, key: &SitePublicKey) -> Result<Self, IntroductionError> {
-        let introduced = Self::first_contact(url, key).await?;
-        Ok(introduced.site)
+    /// [`KeyStatementError`].
+    pub async fn ask(url: Uri, key: &SitePublicKey) -> Result<Self, KeyStatementError> {
+        let verified = Self::first_contact(url, key).await?;
+        Ok(verified.site)
     }
 
     /// Like [`Self::ask`], and also returns what to store of the site's key events, for
     /// [`Self::ask_again`].
     ///
     /// # Errors
-    /// [`IntroductionError`].
+    /// [`KeyStatementError`].
     pub async fn first_contact(
         url: Uri,
         key: &SitePublicKey,
-    ) -> Result<IntroducedSite, IntroductionError> {
-        let introduction = introduction(&url).await?;
-        IntroducedSite::of(url, introduction.verify(key))
+    ) -> Result<VerifiedSite, KeyStatementError> {
+        let statement = key_statement(&url).await?;
+        VerifiedSite::of(url, statement.verify(key))
     }
 
     /// Requests id and keys again and follows the site's key events from those that are known. A
@@ -65,29 +67,26 @@ impl Site {
     /// that knows only the URI with that key. Store what is known afterwards.
     ///
     /// # Errors
-    /// [`IntroductionError`].
-    pub async fn ask_again(
-        url: Uri,
-        known: &KnownSite,
-    ) -> Result<IntroducedSite, IntroductionError> {
-        let introduction = introduction(&url).await?;
-        IntroducedSite::of(url, introduction.verify_again(known))
+    /// [`KeyStatementError`].
+    pub async fn ask_again(url: Uri, known: &KnownSite) -> Result<VerifiedSite, KeyStatementError> {
+        let statement = key_statement(&url).await?;
+        VerifiedSite::of(url, statement.verify_again(known))
     }
 }
 
 /// A site, and what to store of its key events.
 #[derive(Debug, Clone)]
-pub struct IntroducedSite {
+pub struct VerifiedSite {
     /// Id, address and keys.
     pub site: Site,
     /// The site's newest key event.
     pub known: KnownSite,
 }
 
-impl IntroducedSite {
-    fn of(url: Uri, verified: Option<VerifiedIntroduction>) -> Result<Self, IntroductionError> {
-        let VerifiedIntroduction { id, keys, site } =
-            verified.ok_or(IntroductionError::FailedVerification)?;
+impl VerifiedSite {
+    fn of(url: Uri, verified: Option<VerifiedKeyStatement>) -> Result<Self, KeyStatementError> {
+        let VerifiedKeyStatement { id, keys, site } =
+            verified.ok_or(KeyStatementError::FailedVerification)?;
         Ok(Self {
             site: Site { id, url, keys },
             known: site,
@@ -95,9 +94,9 @@ impl IntroducedSite {
     }
 }
 
-async fn introduction(url: &Uri) -> Result<Introduction, IntroductionError> {
+async fn key_statement(url: &Uri) -> Result<KeyStatement, KeyStatementError> {
     let unreachable =
-        |error: reqwest::Error| IntroductionError::Unreachable(error.without_url().to_string());
+        |error: reqwest::Error| KeyStatementError::Unreachable(error.without_url().to_string());
     let address = SiteAddress::of(url)?.at("/.well-known/countersign")?;
     let client = reqwest::Client::builder()
         .timeout(TIMEOUT)
@@ -110,12 +109,12 @@ async fn introduction(url: &Uri) -> Result<Introduction, IntroductionError> {
         .await
         .map_err(unreachable)?;
     if answer.status() != reqwest::StatusCode::OK {
-        return Err(IntroductionError::Refused(answer.status().as_u16()));
+        return Err(KeyStatementError::Refused(answer.status().as_u16()));
     }
     let text = read(reqwest::Body::from(answer), MAX_LENGTH);
     let text = text.await.map_err(|unread| match unread {
-        ReadError::TooLong => IntroductionError::FailedVerification,
-        ReadError::Interrupted(error) => IntroductionError::Unreachable(error.to_string()),
+        ReadError::TooLong => KeyStatementError::FailedVerification,
+        ReadError::Interrupted(error) => KeyStatementError::Unreachable(error.to_string()),
     })?;
-    serde_json::from_slice(&text).map_err(|_| IntroductionError::FailedVerification)
+    serde_json::from_slice(&text).map_err(|_| KeyStatementError::FailedVerification)
 }

@@ -1,4 +1,4 @@
-//! The peer of device connections: bare rustls over the same socket library, with the same
+//! The baseline of device connections: bare rustls over the same socket library, with the same
 //! configuration of TLS. It sends a line to each new connection, and a line to all connections when
 //! its parent process asks for it.
 
@@ -17,32 +17,32 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::peer_process::PeerProcess;
+use crate::baseline_process::BaselineProcess;
 use crate::{Result, report};
 
-/// The argument with which this program runs as the peer.
+/// The argument with which this program runs as the baseline.
 pub(crate) const MODE: &str = "--serve-tls";
 
 /// The length of a line in bytes: that of an alarm's event.
 const LINE: usize = 512;
 
-/// The running peer. It stops when this is dropped.
-pub(crate) struct TlsPeer {
-    process: PeerProcess,
+/// The running baseline. It stops when this is dropped.
+pub(crate) struct TlsBaseline {
+    process: BaselineProcess,
     pub(crate) address: SocketAddr,
     pub(crate) key: VerifyingKey,
 }
 
-/// The first line of output of the peer's process.
+/// The first line of output of the baseline's process.
 #[derive(Deserialize)]
 struct Announcement {
     address: SocketAddr,
     key: String,
 }
 
-impl TlsPeer {
+impl TlsBaseline {
     pub(crate) async fn start() -> Result<Self> {
-        let (process, announced) = PeerProcess::start::<Announcement>(MODE).await?;
+        let (process, announced) = BaselineProcess::start::<Announcement>(MODE).await?;
         let key = HEXLOWER.decode(announced.key.as_bytes())?;
         let key = key.try_into().map_err(|_| "a key has 32 bytes")?;
         Ok(Self {
@@ -56,7 +56,7 @@ impl TlsPeer {
         self.process.id()
     }
 
-    /// Lets the peer send a line to all connections.
+    /// Lets the baseline send a line to all connections.
     pub(crate) async fn broadcast(&mut self) -> Result<()> {
         self.process.request().await
     }
