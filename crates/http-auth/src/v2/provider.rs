@@ -164,7 +164,7 @@ impl SharedProvider<V2> {
     pub(super) async fn now(&self) -> u64 {
         let now = self.state.time.now(&self.parties.get().site_keys).await;
         if self.state.time.take_confirmation() {
-            self.lower_marks(now).await;
+            self.lower_marks().await;
         }
         now
     }

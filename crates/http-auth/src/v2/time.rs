@@ -88,15 +88,15 @@ impl SiteTime {
         }
     }
 
-    /// The clock of this machine, in milliseconds since 1970.
-    pub(super) fn local(&self) -> u64 {
-        self.clock.local()
+    /// The site's time or this machine's, whichever is later, in milliseconds since 1970.
+    pub(super) fn latest(&self) -> u64 {
+        self.clock.now().max(self.clock.local())
     }
 
     /// Whether a request for the site's time has succeeded since the last call.
     pub(super) fn take_confirmation(&self) -> bool {
         self.confirmed_anew.load(Ordering::Relaxed)
-            && self.confirmed_anew.swap(false, Ordering::Relaxed)
+            && self.confirmed_anew.swap(false, Ordering::Acquire)
     }
 
     /// An authenticated sender has another time, so the site's time is requested again soon.
@@ -121,7 +121,7 @@ impl SiteTime {
         }
         self.confirmed.store(asked.is_ok(), Ordering::Relaxed);
         self.confirmed_anew
-            .fetch_or(asked.is_ok(), Ordering::Relaxed);
+            .fetch_or(asked.is_ok(), Ordering::Release);
         // It fails if it is set already, which is the case for all but the first request.
         let _ = self.asked.set(());
         asked

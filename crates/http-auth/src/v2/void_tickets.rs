@@ -196,12 +196,12 @@ impl SharedProvider<V2> {
         Ok(())
     }
 
-    /// Lowers marks that are later than any ticket of now can last, to `now`: a clock was wrong when
-    /// they were made. Marks that are less far ahead stay: otherwise void tickets with such times
-    /// would be accepted when their time comes. So would they be after a clock that is behind for a
-    /// moment, so that both clocks have to agree.
-    pub(super) async fn lower_marks(&self, now: u64) {
-        let now = now.max(self.state.time.local());
+    /// Sets marks that are more than the longest lifetime of a ticket ahead to the present time: a
+    /// clock was wrong when they were made. A mark that is less far ahead stays, since void tickets
+    /// with such times would otherwise be accepted soon. The site's clock may be behind for a moment,
+    /// so that the clock of this machine has to agree.
+    pub(super) async fn lower_marks(&self) {
+        let now = self.state.time.latest();
         let later_than = now.saturating_add(MAX_TICKET);
         let to = now.saturating_add(self.state.time.uncertainty());
         self.state.void.unwritten().marks.lower(later_than, to);

@@ -169,7 +169,7 @@ async fn a_void_ticket_that_is_presented_is_not_stored_and_changes_no_other_tick
 /// The disk was full when the event arrived: the accepted tickets kept their secrets, the provider
 /// logged an error, and accepted the requests once it could write again. After a restart it knew
 /// nothing of the event.
-// BRK-80
+// BRK-81
 #[tokio::test]
 async fn void_tickets_that_the_store_cannot_be_told_of_are_refused_and_written_later() {
     let folder = tempfile::tempdir().unwrap();
@@ -231,7 +231,7 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 
 /// The provider looked up the ticket before it read the content: a request whose content ended after
 /// the event was accepted.
-// BRK-80
+// BRK-81
 #[tokio::test]
 async fn a_request_whose_ticket_becomes_void_while_its_content_arrives_is_refused() {
     with_each_store(async |world, builder| {
@@ -286,7 +286,7 @@ async fn a_provider_follows_events_from_its_first_request_on() {
 
 /// The clock of a site was a year ahead when it locked an application. After it was corrected, and the
 /// application unlocked, providers refused all new tickets of the application for a year.
-// BRK-80
+// BRK-82
 #[tokio::test]
 async fn a_site_whose_clock_was_ahead_at_a_lock_does_not_bar_the_application_for_as_long() {
     with_each_store(async |world, builder| {
@@ -316,7 +316,7 @@ async fn a_site_whose_clock_was_ahead_at_a_lock_does_not_bar_the_application_for
 
 /// A mark that is far ahead of the site's time is lowered only if it is far ahead of the machine's clock
 /// too: a site whose clock is behind for a moment makes no void ticket valid again.
-// BRK-80
+// BRK-82
 #[tokio::test]
 async fn a_site_whose_clock_is_behind_after_a_lock_makes_no_void_ticket_valid() {
     with_each_store(async |world, builder| {
