@@ -46,7 +46,7 @@ impl<E: ProviderEdition> SharedProvider<E> {
     /// Passes on a request with a valid signature, once, with the application that signed it among
     /// its extensions.
     async fn admit<B: Content>(
-        &self,
+        self: &Arc<Self>,
         request: Request<B>,
     ) -> Result<Request<Full<Bytes>>, Reply<E::Rejection>> {
         let (mut parts, body) = request.into_parts();
@@ -66,7 +66,7 @@ impl<E: ProviderEdition> SharedProvider<E> {
         let insertion = tickets
             .insert_request(verified.name, application, verified.until, verified.now)
             .await;
-        require_new(insertion, E::Rejection::REPLAYED)?;
+        require_new(insertion, E::Rejection::REPLAYED, E::Rejection::UNVERIFIED)?;
         parts.extensions.insert(AuthenticatedApp {
             id: ticket.credentials.application,
             auth_data: ticket.auth_data,
@@ -75,20 +75,21 @@ impl<E: ProviderEdition> SharedProvider<E> {
         Ok(Request::from_parts(parts, Full::new(verified.content)))
     }
 
-    /// Stores a verified ticket.
+    /// Stores a verified ticket, which the site issued at `issued`.
     ///
     /// # Errors
-    /// `replayed` if it was stored before, [`Reply::Busy`] if it cannot be stored.
+    /// `replayed` if it was stored before, [`Rejection::UNREADABLE`] if it is void, [`Reply::Busy`]
+    /// if it cannot be stored.
     pub(crate) async fn store_ticket(
         &self,
         ticket: OpenedTicket,
+        issued: u64,
         now: u64,
         replayed: E::Rejection,
     ) -> Result<(), Reply<E::Rejection>> {
-        require_new(
-            self.settings.tickets.insert_ticket(ticket, now).await,
-            replayed,
-        )
+        let tickets = &self.settings.tickets;
+        let insertion = tickets.insert_ticket(ticket, issued, now).await;
+        require_new(insertion, replayed, E::Rejection::UNREADABLE)
     }
 
     /// Reads the content of a request for the service.
@@ -119,10 +120,12 @@ impl<E: ProviderEdition> SharedProvider<E> {
 fn require_new<R>(
     insertion: Result<Insertion, TicketStoreError>,
     replayed: R,
+    void: R,
 ) -> Result<(), Reply<R>> {
     match insertion.map_err(busy)? {
         Insertion::New => Ok(()),
         Insertion::Replayed => Err(replayed.into()),
+        Insertion::Void => Err(void.into()),
         Insertion::Full => {
             tracing::warn!("the ticket store is full and rejects requests: raise its limits");
             Err(Reply::Busy)

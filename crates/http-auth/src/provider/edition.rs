@@ -63,7 +63,7 @@ pub trait ProviderEdition: Edition {
 
     /// Verifies a request with the secret of `ticket`, and reads its content.
     fn verify<B: Content>(
-        provider: &SharedProvider<Self>,
+        provider: &Arc<SharedProvider<Self>>,
         signature: Self::Signature,
         ticket: &OpenedTicket,
         parts: &Parts,

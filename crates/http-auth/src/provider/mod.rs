@@ -39,6 +39,7 @@ pub(crate) use outcome_cache::OutcomeCache;
 pub(crate) use reply::{Rejection, Reply};
 #[cfg(feature = "sqlite")]
 pub use tickets::SqliteTickets;
+pub(crate) use tickets::VoidMarks;
 pub use tickets::{
     Insertion, Limits, MemoryTickets, OpenedTicket, RequestName, TicketStore, TicketStoreError,
 };
@@ -157,7 +158,8 @@ impl<E: ProviderEdition> fmt::Debug for Provider<E> {
 }
 
 impl<E: ProviderEdition> ProviderBuilder<E> {
-    /// The store of accepted tickets and requests: in memory by default. For edition v1 it stores a
+    /// The store of accepted tickets and requests: [`MemoryTickets`] by default, which forgets at a
+    /// restart which tickets are void. `SqliteTickets` remembers it. For edition v1 the store has a
     /// digest of the ticket's secret, with which requests are verified.
     #[must_use]
     pub fn tickets(mut self, tickets: impl TicketStore) -> Self {

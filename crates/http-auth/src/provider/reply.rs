@@ -9,7 +9,7 @@ pub trait Rejection: Sized + Send {
     const ACCEPTED: &'static str;
     /// Media type of all other responses.
     const PROBLEM: &'static str;
-    /// A presentation that cannot be parsed.
+    /// A presentation that cannot be parsed, or whose ticket is void.
     const UNREADABLE: Self;
     /// A request without a valid signature.
     const UNVERIFIED: Self;

@@ -278,6 +278,7 @@ impl ProviderEdition for V1 {
             state.outcomes.insert(digest, Outcome::Stale { from: 0 });
             return Err(V1Refusal::Stale { clock: now }.into());
         }
+        let issued = presented.issued_at();
         let accepted = presented.acknowledge();
         let credentials = accepted.credentials;
         let ticket = OpenedTicket {
@@ -290,7 +291,7 @@ impl ProviderEdition for V1 {
             auth_data: accepted.auth_data.map_or_else(null_auth_data, Arc::from),
         };
         let replayed = V1Rejection::Presentation(V1Refusal::Nonces);
-        let stored = provider.store_ticket(ticket, now, replayed).await;
+        let stored = provider.store_ticket(ticket, issued, now, replayed).await;
         if stored != Err(Reply::Busy) {
             let outcome = Outcome::Accepted { stale_from };
             state.outcomes.insert(digest, outcome);
@@ -310,7 +311,7 @@ impl ProviderEdition for V1 {
     }
 
     async fn verify<B: Content>(
-        provider: &SharedProvider<Self>,
+        provider: &Arc<SharedProvider<Self>>,
         signature: Header,
         ticket: &OpenedTicket,
         parts: &Parts,

@@ -144,7 +144,7 @@ impl ProviderBuilder<V2> {
         let state = V2State {
             time: Arc::new(SiteTime::new(SiteClock::new(self.clock.clone()), site)?),
             ticket_keys: TicketKeys::new(self.parts.session.take()),
-            void: VoidTickets::new(),
+            void: VoidTickets::default(),
             refusals: OutcomeCache::new(),
         };
         let provider = self.with(state);
@@ -162,7 +162,11 @@ impl SharedProvider<V2> {
 
     /// The site's time, in milliseconds since 1970.
     pub(super) async fn now(&self) -> u64 {
-        self.state.time.now(&self.parties.get().site_keys).await
+        let now = self.state.time.now(&self.parties.get().site_keys).await;
+        if self.state.time.take_confirmation() {
+            self.lower_marks().await;
+        }
+        now
     }
 
     /// Accepts a ticket that the site signed. All checks that need no public-key work come first:
@@ -187,11 +191,19 @@ impl SharedProvider<V2> {
             let presented = parties.verify(&read, now)?;
             presented.acknowledge(now, &mut SystemEntropy)
         };
-        let accepted = self.work.run(source, verify).await.ok_or(Reply::Busy)?;
-        accepted.map_err(|refusal| {
+        let remember = |refusal| {
             self.state.refusals.insert(digest, refusal);
             self.refused(refusal.into())
-        })
+        };
+        let accepted = self.work.run(source, verify).await.ok_or(Reply::Busy)?;
+        let accepted = accepted.map_err(remember)?;
+        let consumer = &accepted.credentials.application;
+        let is_void = self.reject_void(consumer, accepted.issued).await;
+        is_void.map_err(|reply| match reply {
+            Reply::Rejected(refusal) => remember(refusal),
+            reply => reply,
+        })?;
+        Ok(accepted)
     }
 
     /// Rejects a ticket that was accepted before, before any public-key work.
@@ -252,25 +264,20 @@ impl ProviderEdition for V2 {
             false => {
                 let presented = provider.accept_symmetric(&read, now).await?;
                 provider.reject_accepted(presented.id()).await?;
+                let (consumer, issued) = (presented.requester(), presented.issued());
+                provider.reject_void(consumer, issued).await?;
                 let acknowledge = move || presented.acknowledge(now, &mut SystemEntropy);
                 let accepted = provider.work.run(source, acknowledge).await;
                 accepted.ok_or(Reply::Busy)??
             }
         };
-        let consumer = accepted.credentials.application.clone();
         let ticket = OpenedTicket {
             credentials: accepted.credentials,
             auth_data: Arc::from(accepted.auth_data),
         };
-        provider
-            .store_ticket(ticket, now, Refusal::Replayed)
-            .await?;
-        // Checked after the ticket was stored: an event meanwhile either finds it or is noticed here.
-        let is_void = provider.is_void(&consumer, accepted.issued).await;
-        if is_void.map_err(busy)? {
-            return Err(Refusal::NotVerified.into());
-        }
-        Ok(accepted.answer)
+        let (issued, replayed) = (accepted.issued, Refusal::Replayed);
+        let stored = provider.store_ticket(ticket, issued, now, replayed);
+        stored.await.map(|()| accepted.answer)
     }
 
     fn signature(headers: &HeaderMap) -> Result<Option<UnverifiedSignature>, Refusal> {
@@ -286,15 +293,21 @@ impl ProviderEdition for V2 {
     }
 
     async fn verify<B: Content>(
-        provider: &SharedProvider<Self>,
+        provider: &Arc<SharedProvider<Self>>,
         signature: UnverifiedSignature,
         ticket: &OpenedTicket,
         parts: &Parts,
         body: B,
     ) -> Result<Verified, Reply<Refusal>> {
+        provider.follow_events();
         let content = provider.request_content(body).await?;
         let now = provider.now().await;
         let settings = &provider.settings;
+        // The ticket may have become void while the content arrived. In this order: a mark that is
+        // written in between has changed the ticket.
+        provider.reject_unwritten(&ticket.credentials.application)?;
+        let ticket = settings.tickets.ticket(signature.id()).await;
+        let ticket = ticket.map_err(busy)?.ok_or(Refusal::NotVerified)?;
         let verify = |authority: String| {
             let request = HttpRequest {
                 method: parts.method.as_str(),

@@ -37,6 +37,8 @@ pub(super) struct SiteTime {
     last: AtomicU64,
     /// Whether the last request succeeded and no sender disagreed since.
     confirmed: AtomicBool,
+    /// Whether a request succeeded that [`SiteTime::take_confirmation`] did not return yet.
+    confirmed_anew: AtomicBool,
     /// How long the last request took that succeeded, in milliseconds: the time is late by at most this.
     late_by: AtomicU64,
 }
@@ -54,6 +56,7 @@ impl SiteTime {
             client: client.map_err(|error| ProviderError::Client(error.to_string()))?,
             asked: OnceCell::new(),
             confirmed: AtomicBool::new(false),
+            confirmed_anew: AtomicBool::new(false),
             late_by: AtomicU64::new(0),
         })
     }
@@ -85,6 +88,17 @@ impl SiteTime {
         }
     }
 
+    /// The site's time or this machine's, whichever is later, in milliseconds since 1970.
+    pub(super) fn latest(&self) -> u64 {
+        self.clock.now().max(self.clock.local())
+    }
+
+    /// Whether a request for the site's time has succeeded since the last call.
+    pub(super) fn take_confirmation(&self) -> bool {
+        self.confirmed_anew.load(Ordering::Relaxed)
+            && self.confirmed_anew.swap(false, Ordering::Acquire)
+    }
+
     /// An authenticated sender has another time, so the site's time is requested again soon.
     pub(super) fn mark_uncertain(&self) {
         self.confirmed.store(false, Ordering::Relaxed);
@@ -106,6 +120,8 @@ impl SiteTime {
             self.late_by.store(ended.abs_diff(began), Ordering::Relaxed);
         }
         self.confirmed.store(asked.is_ok(), Ordering::Relaxed);
+        self.confirmed_anew
+            .fetch_or(asked.is_ok(), Ordering::Release);
         // It fails if it is set already, which is the case for all but the first request.
         let _ = self.asked.set(());
         asked

@@ -2,44 +2,50 @@
 //! application is locked, deleted, in lockdown, or may no longer call this provider.
 //!
 //! ```text
-//! event ──▶ tickets issued up to now are void ──▶ accepted tickets lose their secrets
-//!                        │
-//!                        ▼ a ticket that is presented later is refused by its time of issue
+//! event ──▶ requests of the consumer are refused ──▶ ticket store: ──▶ requests with other tickets
+//!                        ▲                │          mark, secrets      are accepted
+//!                        └── each second ─┘ if that fails
 //! ```
+//!
+//! The mark is a time. The store makes accepted tickets unusable, and a ticket that is presented
+//! later is refused by its time of issue.
 //!
 //! A provider that missed events treats all tickets as void: one of the events may have said so. It
 //! also missed those between the end of a session, such as that of a site that was killed, and the
-//! next one. The times are in memory, and in the ticket store if that survives a restart.
+//! next one.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-use countersign_proto::broker::v2::limits::MAX_TICKET;
+use countersign_proto::broker::v2::Refusal;
+use countersign_proto::broker::v2::limits::{MAX_TICKET, TOLERANCE};
 use countersign_proto::operation::Event;
 use serde::Deserialize;
 
 use super::V2;
-use crate::provider::{ProviderEdition, SharedProvider, TicketStoreError};
+use crate::provider::{ProviderEdition, Reply, SharedProvider, TicketStoreError, VoidMarks, busy};
 use crate::session::SiteSession;
 
-/// Maximum number of consumers whose tickets are void. When there are more, the tickets of all
-/// consumers are void, which costs each of them another ticket.
-const MAX_CONSUMERS: usize = 4_096;
+/// How long the provider waits before it writes a mark again that the ticket store did not take.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// The times up to which tickets are void, in milliseconds since 1970 by the site's clock.
+/// What the ticket store does not know yet of void tickets, and whether events are followed.
+#[derive(Default)]
 pub(super) struct VoidTickets {
-    marks: Mutex<Marks>,
+    unwritten: Mutex<Unwritten>,
     /// Whether a task follows the events of the current session.
     followed: AtomicBool,
     /// Whether a session ended, and none followed it.
     ended: AtomicBool,
 }
 
+/// Marks that are not in the ticket store yet.
 #[derive(Default)]
-struct Marks {
-    all: u64,
-    consumers: HashMap<String, u64>,
+struct Unwritten {
+    marks: VoidMarks,
+    /// Whether the store failed. A task then writes the marks again each second.
+    failing: bool,
 }
 
 /// The data of the event `broker.tickets_void`.
@@ -52,46 +58,24 @@ struct TicketsVoid {
 }
 
 impl VoidTickets {
-    pub(super) fn new() -> Self {
-        Self {
-            marks: Mutex::default(),
-            followed: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    /// Returns the time up to which tickets that were issued to this consumer are void.
-    fn until(&self, consumer: &str) -> u64 {
-        let marks = self.marks();
-        let until = marks.consumers.get(consumer).copied();
-        until.unwrap_or_default().max(marks.all)
-    }
-
-    /// Makes the tickets of a consumer, or of all, void that were issued up to `now`.
-    fn mark(&self, consumer: Option<&str>, now: u64) {
-        let mut marks = self.marks();
-        let marks = &mut *marks;
-        // No ticket is valid for longer, so an older mark has no effect.
-        marks
-            .consumers
-            .retain(|_, until| until.saturating_add(MAX_TICKET) > now);
-        match consumer {
-            Some(consumer) if marks.consumers.len() < MAX_CONSUMERS => {
-                let until = marks.consumers.entry(consumer.to_owned()).or_default();
-                *until = now.max(*until);
-            }
-            _ => marks.all = now.max(marks.all),
-        }
-    }
-
     /// The session was replaced: the events of the new one are to be followed.
     pub(super) fn session_replaced(&self) {
         self.followed.store(false, Ordering::Relaxed);
     }
 
-    fn marks(&self) -> MutexGuard<'_, Marks> {
+    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
         // No code that holds the lock can panic between two changes.
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all marks are written. The task that writes them again ends then.
+    fn is_written(&self) -> bool {
+        let mut unwritten = self.unwritten();
+        let is_written = unwritten.marks.first().is_none();
+        unwritten.failing &= !is_written;
+        is_written
     }
 }
 
@@ -131,7 +115,7 @@ impl SharedProvider<V2> {
     }
 
     /// Events were missed from now on until the next session, which may have begun already.
-    async fn session_ended(&self, session: &Weak<dyn SiteSession>) {
+    async fn session_ended(self: &Arc<Self>, session: &Weak<dyn SiteSession>) {
         let ended = session.upgrade();
         let in_lockdown = ended.is_some_and(|session| session.ended_by_lockdown());
         let current = self.state.ticket_keys.session.get();
@@ -143,7 +127,7 @@ impl SharedProvider<V2> {
         }
     }
 
-    async fn handle_event(&self, event: &Event) {
+    async fn handle_event(self: &Arc<Self>, event: &Event) {
         match (event.group.as_str(), event.event.as_str()) {
             ("broker", "tickets_void") => {}
             ("events", "missed") => return self.void_tickets(None, None).await,
@@ -164,68 +148,101 @@ impl SharedProvider<V2> {
     /// receipt counts, or that of the event if it is later: the site made the last of them shortly
     /// before it sent the event. This machine's clock may be behind the site's, which must make no
     /// ticket valid again.
-    async fn void_tickets(&self, consumer: Option<&str>, at: Option<jiff::Timestamp>) {
-        let now = self.now().await;
+    async fn void_tickets(self: &Arc<Self>, consumer: Option<&str>, at: Option<jiff::Timestamp>) {
         let at = at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
-        let until = now.max(at.unwrap_or(0));
+        let at = at.unwrap_or_default();
+        let void = &self.state.void;
+        // Requests are refused from here on, also while the site is asked for its time.
+        void.unwritten().marks.mark(consumer, at);
+        let now = self.now().await;
+        if at > now.saturating_add(TOLERANCE) {
+            self.state.time.mark_uncertain();
+        }
+        let until = now.max(at);
         let until = until.saturating_add(self.state.time.uncertainty());
-        self.state.void.mark(consumer, until);
-        if let Err(error) = self.settings.tickets.void_tickets(consumer, until).await {
-            tracing::error!(%error, "void tickets could not be removed from the ticket store");
+        void.unwritten().marks.mark(consumer, until);
+        let Err(error) = self.write_marks().await else {
+            return;
+        };
+        if std::mem::replace(&mut void.unwritten().failing, true) {
+            return;
+        }
+        tracing::error!(%error, "the ticket store cannot be told of void tickets: requests of their consumers get 503 until it can");
+        let provider = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RETRY).await;
+                let Some(provider) = provider.upgrade() else {
+                    return;
+                };
+                // The error was logged when it occurred first.
+                let _ = provider.write_marks().await;
+                if provider.state.void.is_written() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tells the ticket store which tickets are void, as far as it does not know.
+    async fn write_marks(&self) -> Result<(), TicketStoreError> {
+        let first = || self.state.void.unwritten().marks.first();
+        while let Some((consumer, until)) = first() {
+            let consumer = consumer.as_deref();
+            self.settings.tickets.void_tickets(consumer, until).await?;
+            let mut unwritten = self.state.void.unwritten();
+            unwritten.marks.remove(consumer, until);
+        }
+        Ok(())
+    }
+
+    /// Sets marks that are more than the longest lifetime of a ticket ahead to the present time: a
+    /// clock was wrong when they were made. A mark that is less far ahead stays, since void tickets
+    /// with such times would otherwise be accepted soon. The site's clock may be behind for a moment,
+    /// so that the clock of this machine has to agree.
+    pub(super) async fn lower_marks(&self) {
+        let now = self.state.time.latest();
+        let later_than = now.saturating_add(MAX_TICKET);
+        let to = now.saturating_add(self.state.time.uncertainty());
+        self.state.void.unwritten().marks.lower(later_than, to);
+        if let Err(error) = self.settings.tickets.lower_void(later_than, to).await {
+            tracing::warn!(%error, "times of void tickets were not compared with the site's time");
         }
     }
 
-    /// Whether the ticket is void. A ticket that was stored while it became void loses its secret.
-    ///
-    /// # Errors
-    /// [`TicketStoreError`] if the store could not be read.
-    pub(super) async fn is_void(
+    /// Rejects a ticket that is void. While the store cannot be told which tickets of the consumer
+    /// are void, all its tickets are rejected.
+    pub(super) async fn reject_void(
         &self,
         consumer: &str,
         issued: u64,
-    ) -> Result<bool, TicketStoreError> {
-        let tickets = &self.settings.tickets;
-        let stored = tickets.void_until(consumer).await?;
-        let until = self.state.void.until(consumer).max(stored);
-        if issued > until {
-            return Ok(false);
+    ) -> Result<(), Reply<Refusal>> {
+        // In this order: a mark that is written in between is found in the store.
+        let (unwritten, failing) = self.unwritten(consumer);
+        let stored = self.settings.tickets.void_until(consumer).await;
+        if Some(issued) <= unwritten.max(Some(stored.map_err(busy)?)) {
+            return Err(Refusal::NotVerified.into());
         }
-        // A store that fails accepts no request either.
-        let _ = tickets.void_tickets(Some(consumer), until).await;
-        Ok(true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tickets_issued_before_the_mark_are_void_and_later_ones_are_not() {
-        let void = VoidTickets::new();
-        assert_eq!(void.until("billing"), 0);
-        void.mark(Some("billing"), 1_000);
-        assert_eq!((void.until("billing"), void.until("archive")), (1_000, 0));
-        void.mark(None, 2_000);
-        assert_eq!(
-            (void.until("billing"), void.until("archive")),
-            (2_000, 2_000)
-        );
+        match unwritten {
+            Some(_) if failing => Err(Reply::Busy),
+            _ => Ok(()),
+        }
     }
 
-    #[test]
-    fn a_mark_that_finds_no_place_makes_the_tickets_of_all_consumers_void() {
-        let void = VoidTickets::new();
-        for number in 0..MAX_CONSUMERS {
-            void.mark(Some(&number.to_string()), 1_000);
+    /// Rejects a request if the ticket store does not know yet that tickets of its consumer are
+    /// void.
+    pub(super) fn reject_unwritten(&self, consumer: &str) -> Result<(), Reply<Refusal>> {
+        match self.unwritten(consumer) {
+            (None, _) => Ok(()),
+            (Some(_), true) => Err(Reply::Busy),
+            (Some(_), false) => Err(Refusal::NotVerified.into()),
         }
-        assert_eq!(void.until("billing"), 0);
-        void.mark(Some("billing"), 1_000);
-        assert_eq!(
-            (void.until("billing"), void.until("archive")),
-            (1_000, 1_000)
-        );
-        void.mark(Some("archive"), 1_001 + MAX_TICKET);
-        assert_eq!(void.marks().consumers.len(), 1, "old marks are forgotten");
+    }
+
+    /// The time up to which tickets of a consumer are void that the ticket store does not know yet,
+    /// and whether the store failed.
+    fn unwritten(&self, consumer: &str) -> (Option<u64>, bool) {
+        let unwritten = self.state.void.unwritten();
+        (unwritten.marks.until(consumer), unwritten.failing)
     }
 }

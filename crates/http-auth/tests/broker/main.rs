@@ -18,5 +18,7 @@ mod signatures;
 mod site;
 mod tickets;
 mod v1;
+mod void_marks;
+mod void_tickets;
 mod wire;
 mod world;

@@ -40,9 +40,10 @@ impl TicketStore for Shown {
     async fn insert_ticket(
         &self,
         ticket: OpenedTicket,
+        issued: u64,
         now: u64,
     ) -> Result<Insertion, TicketStoreError> {
-        self.0.insert_ticket(ticket, now).await
+        self.0.insert_ticket(ticket, issued, now).await
     }
 
     fn survives_restart(&self) -> bool {
@@ -59,6 +60,14 @@ impl TicketStore for Shown {
         until: u64,
     ) -> Result<(), TicketStoreError> {
         self.0.void_tickets(application, until).await
+    }
+
+    async fn void_until(&self, application: &str) -> Result<u64, TicketStoreError> {
+        self.0.void_until(application).await
+    }
+
+    async fn lower_void(&self, later_than: u64, to: u64) -> Result<(), TicketStoreError> {
+        self.0.lower_void(later_than, to).await
     }
 
     async fn insert_request(

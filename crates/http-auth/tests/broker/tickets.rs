@@ -16,11 +16,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::world::{A, C, HOUR, SECOND};
 
-const NOW: u64 = 1_800_000_000_000;
+pub(super) const NOW: u64 = 1_800_000_000_000;
 /// Concurrent callers, as many as a busy provider has.
 const RACERS: usize = 512;
 
-fn id(number: usize) -> Nonce {
+pub(super) fn id(number: usize) -> Nonce {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
     Nonce(id)
@@ -30,7 +30,7 @@ fn ticket(number: usize) -> OpenedTicket {
     ticket_of(A, number)
 }
 
-fn ticket_of(application: &str, number: usize) -> OpenedTicket {
+pub(super) fn ticket_of(application: &str, number: usize) -> OpenedTicket {
     OpenedTicket {
         credentials: Credentials {
             application: application.to_owned(),
@@ -42,12 +42,15 @@ fn ticket_of(application: &str, number: usize) -> OpenedTicket {
     }
 }
 
-fn name(number: usize) -> RequestName {
+pub(super) fn name(number: usize) -> RequestName {
     RequestName::new(id(number), "nonce")
 }
 
 /// Both stores, empty.
-async fn stores(folder: &tempfile::TempDir, limits: Limits) -> [Arc<dyn TicketStore>; 2] {
+pub(super) async fn stores(
+    folder: &tempfile::TempDir,
+    limits: Limits,
+) -> [Arc<dyn TicketStore>; 2] {
     let file = folder.path().join("tickets.db");
     let sqlite = SqliteTickets::open(&file, limits).await.unwrap();
     [Arc::new(MemoryTickets::new(limits)), Arc::new(sqlite)]
@@ -69,7 +72,7 @@ where
                 match come(number).await {
                     Insertion::New => drop(first.fetch_add(1, Ordering::Relaxed)),
                     Insertion::Replayed => {}
-                    Insertion::Full => panic!("there is room"),
+                    refused => panic!("there is room, and none is void: {refused:?}"),
                 }
             }
         })
@@ -96,7 +99,7 @@ async fn of_two_concurrent_insertions_exactly_one_is_new() {
         let presented = store.clone();
         let accepted = race(all, move |number| {
             let store = presented.clone();
-            async move { store.insert_ticket(ticket(number), NOW).await.unwrap() }
+            async move { store.insert_ticket(ticket(number), NOW, NOW).await.unwrap() }
         });
         assert!(accepted.await.into_iter().all(|accepted| accepted == 1));
         let accepted = race(all, move |number| {
@@ -119,7 +122,7 @@ async fn a_stored_ticket_is_found_until_it_expires() {
         assert!(store.ticket(id(1)).await.unwrap().is_none());
         let stored = ticket(1);
         assert_eq!(
-            store.insert_ticket(stored.clone(), NOW).await,
+            store.insert_ticket(stored.clone(), NOW, NOW).await,
             Ok(Insertion::New)
         );
         let found = store.ticket(id(1)).await.unwrap().unwrap();
@@ -131,11 +134,11 @@ async fn a_stored_ticket_is_found_until_it_expires() {
         // It stays a minute longer than its lifetime, in case the clock is set back.
         let end = NOW + HOUR + 60 * SECOND;
         assert_eq!(
-            store.insert_ticket(stored.clone(), end).await,
+            store.insert_ticket(stored.clone(), NOW, end).await,
             Ok(Insertion::Replayed)
         );
         assert_eq!(
-            store.insert_ticket(ticket(2), end + 10 * SECOND).await,
+            store.insert_ticket(ticket(2), NOW, end + 10 * SECOND).await,
             Ok(Insertion::New)
         );
         assert!(store.ticket(id(1)).await.unwrap().is_none());
@@ -152,7 +155,7 @@ async fn a_full_store_evicts_no_unexpired_entry() {
     for store in stores(&folder, limits).await {
         for number in 0..2 {
             assert_eq!(
-                store.insert_ticket(ticket(number), NOW).await,
+                store.insert_ticket(ticket(number), NOW, NOW).await,
                 Ok(Insertion::New)
             );
             assert_eq!(
@@ -161,7 +164,7 @@ async fn a_full_store_evicts_no_unexpired_entry() {
             );
         }
         assert_eq!(
-            store.insert_ticket(ticket(2), NOW).await,
+            store.insert_ticket(ticket(2), NOW, NOW).await,
             Ok(Insertion::Full)
         );
         assert_eq!(
@@ -173,13 +176,13 @@ async fn a_full_store_evicts_no_unexpired_entry() {
             let again = store.insert_request(name(number), A, NOW, NOW).await;
             assert_eq!(again, Ok(Insertion::Replayed));
             assert_eq!(
-                store.insert_ticket(ticket(number), NOW).await,
+                store.insert_ticket(ticket(number), NOW, NOW).await,
                 Ok(Insertion::Replayed)
             );
         }
         let later = NOW + 2 * HOUR;
         assert_eq!(
-            store.insert_ticket(ticket(2), later).await,
+            store.insert_ticket(ticket(2), NOW, later).await,
             Ok(Insertion::New)
         );
         assert_eq!(
@@ -207,7 +210,7 @@ async fn each_application_has_a_share_and_the_next_one_finds_room() {
                 // The numbers of different applications do not overlap.
                 for entry in number * 100.. {
                     let ticket = store
-                        .insert_ticket(ticket_of(&of, entry), NOW)
+                        .insert_ticket(ticket_of(&of, entry), NOW, NOW)
                         .await
                         .unwrap();
                     let request = store
@@ -235,7 +238,7 @@ async fn each_application_has_a_share_and_the_next_one_finds_room() {
             .insert_request(name(0), "application 0", NOW, NOW)
             .await;
         assert_eq!(of_first, Ok(Insertion::Replayed));
-        let next = store.insert_ticket(ticket_of(C, 0), later).await;
+        let next = store.insert_ticket(ticket_of(C, 0), NOW, later).await;
         assert_eq!(next, Ok(Insertion::New));
     }
 }
@@ -306,6 +309,7 @@ async fn another_programs_file_is_rejected_and_unchanged() {
 }
 
 /// Schema version 0 did not store the application of a request, and version 1 no times of void tickets.
+/// Version 2 deleted these after a day and had no index of tickets by application.
 #[tokio::test]
 async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
@@ -313,7 +317,7 @@ async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
     let open = async || SqliteTickets::open(&file, Limits::default()).await;
     let store = open().await.unwrap();
     store.insert_request(name(1), A, NOW, NOW).await.unwrap();
-    store.insert_ticket(ticket(1), NOW).await.unwrap();
+    store.insert_ticket(ticket(1), NOW, NOW).await.unwrap();
     drop(store);
     let change = async |statements: &'static str| {
         let options = SqliteConnectOptions::new().filename(&file);
@@ -324,13 +328,31 @@ async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
             .unwrap();
         connection.close().await.unwrap();
     };
-    change("DROP TABLE void; PRAGMA user_version = 1").await;
+    open()
+        .await
+        .unwrap()
+        .void_tickets(Some(C), NOW)
+        .await
+        .unwrap();
+    change(
+        "DROP INDEX ticket_application; \
+         ALTER TABLE void ADD COLUMN until INTEGER NOT NULL DEFAULT 0; PRAGMA user_version = 2",
+    )
+    .await;
+    let store = open().await.unwrap();
+    assert_eq!(store.void_until(C).await, Ok(NOW));
+    store.void_tickets(Some(A), NOW).await.unwrap();
+    drop(store);
+    change("DROP INDEX ticket_application; DROP TABLE void; PRAGMA user_version = 1").await;
     let store = open().await.unwrap();
     assert_eq!(store.void_until(A).await, Ok(0));
     assert!(store.ticket(id(1)).await.unwrap().is_some());
     drop(store);
-    change("DROP TABLE void; ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0")
-        .await;
+    change(
+        "DROP INDEX ticket_application; DROP TABLE void; \
+         ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0",
+    )
+    .await;
     let store = open().await.unwrap();
     store.void_tickets(Some(C), NOW).await.unwrap();
     assert_eq!(store.void_until(C).await, Ok(NOW));
@@ -344,7 +366,7 @@ async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
     );
     assert!(store.ticket(id(1)).await.unwrap().is_some());
     drop(store);
-    change("PRAGMA user_version = 3").await;
+    change("PRAGMA user_version = 4").await;
     assert!(open().await.err().unwrap().to_string().contains("newer"));
 }
 
@@ -357,14 +379,18 @@ async fn the_files_have_mode_0600_and_two_processes_share_them() {
     std::fs::write(&file, "").unwrap();
     let open = async || SqliteTickets::open(&file, Limits::default()).await;
     let store = open().await.unwrap();
-    store.insert_ticket(ticket(1), NOW).await.unwrap();
+    store.insert_ticket(ticket(1), NOW, NOW).await.unwrap();
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let metadata = file.unwrap().metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     }
     // A second opening sees the entries of the first.
     assert_eq!(
-        open().await.unwrap().insert_ticket(ticket(1), NOW).await,
+        open()
+            .await
+            .unwrap()
+            .insert_ticket(ticket(1), NOW, NOW)
+            .await,
         Ok(Insertion::Replayed)
     );
 
@@ -376,84 +402,4 @@ async fn the_files_have_mode_0600_and_two_processes_share_them() {
             .is_err()
     );
     assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 1_000]);
-}
-
-// BRK-80
-#[tokio::test]
-async fn void_tickets_lose_their_secrets_and_are_still_replayed() {
-    let folder = tempfile::tempdir().unwrap();
-    for store in stores(&folder, Limits::default()).await {
-        let stored = [ticket_of(A, 1), ticket_of(A, 2), ticket_of(C, 3)];
-        for ticket in &stored {
-            assert_eq!(
-                store.insert_ticket(ticket.clone(), NOW).await,
-                Ok(Insertion::New)
-            );
-        }
-        let void = async || {
-            let mut void = Vec::new();
-            for ticket in &stored {
-                let now = store.ticket(ticket.credentials.id).await.unwrap().unwrap();
-                void.push(now.credentials.secret.expose() != ticket.credentials.secret.expose());
-            }
-            void
-        };
-        store.void_tickets(Some(A), NOW).await.unwrap();
-        assert_eq!(void().await, [true, true, false]);
-        let again = store.insert_ticket(stored[0].clone(), NOW).await;
-        assert_eq!(again, Ok(Insertion::Replayed));
-        store.void_tickets(None, NOW).await.unwrap();
-        assert_eq!(void().await, [true, true, true]);
-    }
-}
-
-/// A provider that restarted forgot which tickets are void.
-// BRK-80
-#[tokio::test]
-async fn a_file_has_the_times_up_to_which_tickets_are_void_until_they_have_expired() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tickets.db");
-    let open = async || SqliteTickets::open(&file, Limits::default()).await.unwrap();
-    let store = open().await;
-    for (application, until) in [(Some(A), NOW + 2), (Some(A), NOW), (None, NOW + 1)] {
-        store.void_tickets(application, until).await.unwrap();
-    }
-    let until = async |store: &SqliteTickets| {
-        let [a, c] = [A, C].map(|application| store.void_until(application));
-        (a.await.unwrap(), c.await.unwrap())
-    };
-    let expected = (NOW + 2, NOW + 1);
-    assert_eq!(until(&store).await, expected);
-    drop(store);
-    let store = open().await;
-    assert_eq!(until(&store).await, expected);
-    // The last ticket of before ends after 24 h, and a clock may be set back by a minute.
-    let last = NOW + 24 * HOUR + 60 * SECOND;
-    for (now, left) in [(last, expected), (last + 11 * SECOND, (0, 0))] {
-        store.insert_request(name(1), A, now, now).await.unwrap();
-        assert_eq!(until(&store).await, left);
-    }
-}
-
-/// The marks of a file are bounded.
-// BRK-80
-#[tokio::test]
-async fn an_application_that_finds_no_place_makes_the_tickets_of_all_void() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tickets.db");
-    let store = SqliteTickets::open(&file, Limits::default()).await.unwrap();
-    let store = Arc::new(store);
-    let marked = (0..4_096).map(|number| {
-        let store = Arc::clone(&store);
-        tokio::spawn(async move { store.void_tickets(Some(&format!("app{number}")), NOW).await })
-    });
-    for marked in marked.collect::<Vec<_>>() {
-        marked.await.unwrap().unwrap();
-    }
-    // One that has a place keeps it.
-    store.void_tickets(Some("app7"), NOW + 1).await.unwrap();
-    assert_eq!(store.void_until("app7").await, Ok(NOW + 1));
-    assert_eq!(store.void_until(C).await, Ok(0));
-    store.void_tickets(Some(A), NOW).await.unwrap();
-    assert_eq!(store.void_until(C).await, Ok(NOW));
 }

@@ -11,10 +11,14 @@ use countersign_proto::broker::v2::message::Nonce;
 
 use super::shares::Shares;
 use super::{
-    Insertion, Limits, OpenedTicket, RequestName, TicketStore, TicketStoreError, kept_until,
+    Insertion, Limits, OpenedTicket, RequestName, TicketStore, TicketStoreError, VoidMarks,
+    kept_until,
 };
 
 /// A ticket store in the memory of one process.
+///
+/// It forgets at a restart which tickets are void. A ticket of a locked application that was not
+/// presented before is then accepted until it expires, at most a day. `SqliteTickets` remembers it.
 ///
 /// In edition v2, a presentation that an attacker recorded in the last minute before a restart is
 /// accepted once more after it. The attacker gains nothing: the acknowledgement creates a new
@@ -31,6 +35,7 @@ struct State {
     requests: HashSet<RequestName>,
     ticket_shares: Shares,
     request_shares: Shares,
+    void: VoidMarks,
     /// Entries by the time they may be deleted, the earliest on top.
     expiring: BinaryHeap<Reverse<(u64, Expiring)>>,
 }
@@ -57,14 +62,20 @@ impl MemoryTickets {
                 requests: HashSet::new(),
                 ticket_shares: Shares::new(limits.tickets),
                 request_shares: Shares::new(limits.requests),
+                void: VoidMarks::default(),
                 expiring: BinaryHeap::new(),
             }),
         }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic between two changes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Locks the state and deletes expired entries.
     fn purged(&self, now: u64) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         while let Some(Reverse((until, _))) = state.expiring.peek()
             && *until < now
         {
@@ -94,6 +105,7 @@ impl TicketStore for MemoryTickets {
     async fn insert_ticket(
         &self,
         ticket: OpenedTicket,
+        issued: u64,
         now: u64,
     ) -> Result<Insertion, TicketStoreError> {
         let mut state = self.purged(now);
@@ -102,6 +114,9 @@ impl TicketStore for MemoryTickets {
             return Ok(Insertion::Replayed);
         }
         let application = &ticket.credentials.application;
+        if Some(issued) <= state.void.until(application) {
+            return Ok(Insertion::Void);
+        }
         if !state.ticket_shares.has_room(application) {
             return Ok(Insertion::Full);
         }
@@ -113,22 +128,33 @@ impl TicketStore for MemoryTickets {
     }
 
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         Ok(state.tickets.get(&id).cloned())
     }
 
     async fn void_tickets(
         &self,
         application: Option<&str>,
-        _until: u64,
+        until: u64,
     ) -> Result<(), TicketStoreError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        state.void.mark(application, until);
         for ticket in state.tickets.values_mut() {
             let credentials = &mut ticket.credentials;
             if application.is_none_or(|application| credentials.application == application) {
                 credentials.secret = Secret::generate(&mut SystemEntropy);
             }
         }
+        Ok(())
+    }
+
+    async fn void_until(&self, application: &str) -> Result<u64, TicketStoreError> {
+        let until = self.state().void.until(application);
+        Ok(until.unwrap_or_default())
+    }
+
+    async fn lower_void(&self, later_than: u64, to: u64) -> Result<(), TicketStoreError> {
+        self.state().void.lower(later_than, to);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What a provider stores: accepted tickets, and the requests that were signed with them.
 
+mod marks;
 mod memory;
 mod shares;
 #[cfg(feature = "sqlite")]
@@ -13,6 +14,7 @@ use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::{Credentials, limits};
 use serde_json::value::RawValue;
 
+pub(crate) use marks::VoidMarks;
 pub use memory::MemoryTickets;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteTickets;
@@ -35,6 +37,8 @@ pub enum Insertion {
     Replayed,
     /// There is no room for it, in total or for its application. No stored entry is evicted.
     Full,
+    /// The ticket is void ([`TicketStore::void_tickets`]) and was not stored.
+    Void,
 }
 
 /// Maximum number of stored entries of all applications together. One application may use as much
@@ -69,14 +73,17 @@ pub struct TicketStoreError(pub String);
 /// the clock is set back.
 #[async_trait]
 pub trait TicketStore: Send + Sync + 'static {
-    /// Stores a ticket unless it is stored already. It is durable when this returns, if the store
-    /// is durable at all.
+    /// Stores a ticket, which the site issued at `issued`, unless it is stored already or void. A
+    /// store checks this in one step with the insertion: a ticket that becomes void at the same
+    /// time is either refused, or stored before and then made unusable. It is durable when this
+    /// returns, if the store is durable at all.
     ///
     /// # Errors
     /// [`TicketStoreError`]; the ticket may or may not have been stored.
     async fn insert_ticket(
         &self,
         ticket: OpenedTicket,
+        issued: u64,
         now: u64,
     ) -> Result<Insertion, TicketStoreError>;
 
@@ -91,12 +98,13 @@ pub trait TicketStore: Send + Sync + 'static {
 
     /// Makes the stored tickets of an application unusable, or those of all applications, for
     /// example by overwriting their secrets. Their ids stay stored until they expire, so that none
-    /// of them is accepted again. A store that survives a restart also stores `until`: tickets that
-    /// the site issued up to that time are void, also those that are presented later. It is durable
-    /// when this returns, if the store is durable at all.
+    /// of them is accepted again. The store also remembers `until`: tickets that the site issued up
+    /// to that time are void, also those that are presented later. It is durable when this returns,
+    /// if the store is durable at all.
     ///
     /// # Errors
-    /// [`TicketStoreError`]; none, some or all of the tickets are unusable.
+    /// [`TicketStoreError`]; none, some or all of the tickets are unusable. The provider calls this
+    /// again each second, and meanwhile accepts no request of the application.
     async fn void_tickets(
         &self,
         application: Option<&str>,
@@ -104,14 +112,17 @@ pub trait TicketStore: Send + Sync + 'static {
     ) -> Result<(), TicketStoreError>;
 
     /// Returns the latest time up to which tickets of an application are void; 0 if there is none.
-    /// The default is 0, for a store that does not survive a restart: the provider remembers the
-    /// times for as long as it runs.
     ///
     /// # Errors
     /// [`TicketStoreError`].
-    async fn void_until(&self, _application: &str) -> Result<u64, TicketStoreError> {
-        Ok(0)
-    }
+    async fn void_until(&self, application: &str) -> Result<u64, TicketStoreError>;
+
+    /// Sets each time up to which tickets are void, and that is later than `later_than`, to `to`.
+    /// Such a time comes from a clock that was wrong.
+    ///
+    /// # Errors
+    /// [`TicketStoreError`].
+    async fn lower_void(&self, later_than: u64, to: u64) -> Result<(), TicketStoreError>;
 
     /// Stores a request of `application` unless it is stored already; its signature expires at
     /// `until`.

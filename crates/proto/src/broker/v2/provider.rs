@@ -188,6 +188,12 @@ impl VerifiedPresentation {
         self.ticket.expires
     }
 
+    /// When the site issued the ticket, in milliseconds since 1970 by its clock.
+    #[must_use]
+    pub fn issued(&self) -> u64 {
+        self.ticket.ts
+    }
+
     /// The consumer's id.
     #[must_use]
     pub fn requester(&self) -> &str {

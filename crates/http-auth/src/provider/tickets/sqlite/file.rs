@@ -11,11 +11,14 @@ use crate::TicketStoreError;
 /// Marks the file as a provider's tickets (`PRAGMA application_id`): the letters `CSpt`.
 const APPLICATION_ID: i32 = 0x4353_7074;
 /// The schema version (`PRAGMA user_version`). Version 0 does not store the application of a
-/// request, and version 1 does not store which tickets are void.
-const SCHEMA_VERSION: i32 = 2;
+/// request, and version 1 does not store which tickets are void. Version 2 deletes that after a day,
+/// and has no index of tickets by application.
+const SCHEMA_VERSION: i32 = 3;
 
-/// The table that version 2 added.
+/// The table that version 2 added, as it is now.
 const VOID: &str = include_str!("void.sql");
+/// The index that version 3 added. Without it, each event about one application reads all tickets.
+const TICKETS_BY_APPLICATION: &str = "CREATE INDEX ticket_application ON ticket (application)";
 
 /// The first bytes of a SQLite file
 /// (<https://www.sqlite.org/fileformat2.html#the_database_header>).
@@ -101,6 +104,7 @@ async fn create_or_upgrade(connection: &mut SqliteConnection) -> Result<(), Tick
             execute(connection, VOID).await?;
         }
         (APPLICATION_ID, 1, _) => execute(connection, VOID).await?,
+        (APPLICATION_ID, 2, _) => execute(connection, "ALTER TABLE void DROP COLUMN until").await?,
         (APPLICATION_ID, SCHEMA_VERSION, _) => return Ok(()),
         (APPLICATION_ID, ..) => {
             let newer = "a newer version wrote this file; run that version or a later one";
@@ -111,7 +115,8 @@ async fn create_or_upgrade(connection: &mut SqliteConnection) -> Result<(), Tick
             return Err(TicketStoreError(other.to_owned()));
         }
     }
-    execute(connection, "PRAGMA user_version = 2").await
+    execute(connection, TICKETS_BY_APPLICATION).await?;
+    execute(connection, "PRAGMA user_version = 3").await
 }
 
 async fn execute(

@@ -97,11 +97,11 @@ impl TicketStore for SqliteTickets {
     async fn insert_ticket(
         &self,
         ticket: OpenedTicket,
+        issued: u64,
         now: u64,
     ) -> Result<Insertion, TicketStoreError> {
-        self.writer
-            .write(Entry::Ticket(Box::new(ticket)), now)
-            .await
+        let entry = Entry::Ticket(Box::new(ticket), issued);
+        self.writer.write(entry, now).await
     }
 
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError> {
@@ -142,6 +142,10 @@ impl TicketStore for SqliteTickets {
         let mark = sqlx::query_scalar::<_, Option<i64>>(mark).bind(application);
         let mark = mark.fetch_one(&self.readers).await?;
         Ok(mark.map_or(0, |mark| u64::try_from(mark).unwrap_or_default()))
+    }
+
+    async fn lower_void(&self, later_than: u64, to: u64) -> Result<(), TicketStoreError> {
+        self.writer.lower_void(later_than, to).await
     }
 
     async fn insert_request(

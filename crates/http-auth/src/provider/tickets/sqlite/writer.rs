@@ -2,12 +2,12 @@
 //! sends all results.
 
 use countersign_proto::broker::v2::Credentials;
-use countersign_proto::broker::v2::limits::MAX_TICKET;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::integer;
+use crate::provider::tickets::marks::MAX_CONSUMERS;
 use crate::provider::tickets::shares::Shares;
 use crate::provider::tickets::{
     Insertion, Limits, OpenedTicket, RequestName, TicketStoreError, kept_until,
@@ -19,14 +19,13 @@ const QUEUE_LENGTH: usize = 1_024;
 const MAX_BATCH: usize = 512;
 /// How often expired entries are deleted, in milliseconds of the site's time.
 const SWEEP_INTERVAL: u64 = 10_000;
-/// Maximum number of applications whose tickets are void.
-const MAX_VOID: i64 = 4_096;
 
 type Answer = Result<Insertion, TicketStoreError>;
 
 /// An entry to be stored.
 pub(super) enum Entry {
-    Ticket(Box<OpenedTicket>),
+    /// A ticket, and when the site issued it.
+    Ticket(Box<OpenedTicket>, u64),
     /// Name, application, and expiry of the signature.
     Request(RequestName, String, u64),
 }
@@ -36,6 +35,8 @@ enum Work {
     /// The tickets of this application, or of all, become unusable; those that were issued up to
     /// this time are void.
     Void(Option<String>, u64),
+    /// Each mark that is later than the first time is set to the second.
+    LowerVoid(u64, u64),
 }
 
 struct Waiting {
@@ -83,6 +84,16 @@ impl Writer {
         until: u64,
     ) -> Result<(), TicketStoreError> {
         let work = Work::Void(application.map(str::to_owned), until);
+        self.do_work(work, 0).await.map(|_| ())
+    }
+
+    /// Sets the marks of void tickets that are later than `later_than` to `to`.
+    pub(super) async fn lower_void(
+        &self,
+        later_than: u64,
+        to: u64,
+    ) -> Result<(), TicketStoreError> {
+        let work = Work::LowerVoid(later_than, to);
         self.do_work(work, 0).await.map(|_| ())
     }
 
@@ -137,6 +148,9 @@ impl Task {
                 Work::Void(application, until) => {
                     void(&mut transaction, application.as_deref(), *until).await?
                 }
+                Work::LowerVoid(later_than, to) => {
+                    lower_void(&mut transaction, *later_than, *to).await?
+                }
             });
         }
         transaction.commit().await?;
@@ -151,35 +165,51 @@ async fn void(
     application: Option<&str>,
     until: u64,
 ) -> Result<Insertion, TicketStoreError> {
-    let update = "UPDATE ticket SET secret = randomblob(length(secret)) \
-                  WHERE ?1 IS NULL OR application = ?1";
-    sqlx::query(update)
-        .bind(application)
-        .execute(&mut *connection)
-        .await?;
+    let update = match application {
+        Some(application) => sqlx::query(
+            "UPDATE ticket SET secret = randomblob(length(secret)) WHERE application = ?",
+        )
+        .bind(application),
+        None => sqlx::query("UPDATE ticket SET secret = randomblob(length(secret))"),
+    };
+    update.execute(&mut *connection).await?;
     let mark = "INSERT INTO void SELECT \
-                    CASE WHEN (SELECT count(*) FROM void WHERE application <> ?1) < ?4 \
-                    THEN ?1 ELSE '' END, ?2, ?3 WHERE true \
+                    CASE WHEN (SELECT count(*) FROM void WHERE application <> ?1) < ?3 \
+                    THEN ?1 ELSE '' END, ?2 WHERE true \
                 ON CONFLICT (application) DO UPDATE SET \
-                    issued_until = max(issued_until, excluded.issued_until), \
-                    until = max(until, excluded.until)";
+                    issued_until = max(issued_until, excluded.issued_until)";
     sqlx::query(mark)
         .bind(application.unwrap_or_default())
         .bind(integer(until))
-        .bind(integer(kept_until(until.saturating_add(MAX_TICKET))))
-        .bind(MAX_VOID)
+        .bind(i64::try_from(MAX_CONSUMERS).unwrap_or(i64::MAX))
+        .execute(&mut *connection)
+        .await?;
+    let covered = "DELETE FROM void WHERE application <> '' AND issued_until <= \
+                   (SELECT issued_until FROM void WHERE application = '')";
+    sqlx::query(covered).execute(connection).await?;
+    Ok(Insertion::New)
+}
+
+async fn lower_void(
+    connection: &mut SqliteConnection,
+    later_than: u64,
+    to: u64,
+) -> Result<Insertion, TicketStoreError> {
+    let lower = "UPDATE void SET issued_until = ?2 WHERE issued_until > ?1";
+    sqlx::query(lower)
+        .bind(integer(later_than))
+        .bind(integer(to))
         .execute(connection)
         .await?;
     Ok(Insertion::New)
 }
 
-/// Deletes expired entries.
+/// Deletes expired entries. The marks of void tickets stay: a clock that is ahead for a moment must not
+/// delete them.
 async fn sweep(connection: &mut SqliteConnection, now: u64) -> Result<(), TicketStoreError> {
     for table in [
         "DELETE FROM ticket WHERE until < ?",
         "DELETE FROM request WHERE until < ?",
-        // No ticket is valid for longer, so an older mark has no effect.
-        "DELETE FROM void WHERE until < ?",
     ] {
         let deleted = sqlx::query(table).bind(integer(now));
         deleted.execute(&mut *connection).await?;
@@ -206,14 +236,15 @@ impl Counts {
         })
     }
 
-    /// Writes an entry unless it is stored already or its application has no room left.
+    /// Writes an entry unless it is stored already, its application has no room left, or it is a
+    /// void ticket.
     async fn insert(
         &mut self,
         connection: &mut SqliteConnection,
         entry: &Entry,
     ) -> Result<Insertion, TicketStoreError> {
         let (shares, application, find, key) = match entry {
-            Entry::Ticket(ticket) => (
+            Entry::Ticket(ticket, _) => (
                 &mut self.tickets,
                 &ticket.credentials.application,
                 "SELECT 1 FROM ticket WHERE id = ?",
@@ -226,35 +257,40 @@ impl Counts {
                 name.0.to_vec(),
             ),
         };
-        if !shares.has_room(application) {
-            let found = sqlx::query(find).bind(key);
-            let found = found.fetch_optional(connection).await?;
-            return Ok(found.map_or(Insertion::Full, |_| Insertion::Replayed));
-        }
-        let insert = match entry {
-            Entry::Ticket(ticket) => {
-                let Credentials {
-                    secret, expires, ..
-                } = &ticket.credentials;
-                let row = "INSERT INTO ticket VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-                let row = sqlx::query(row).bind(key).bind(application);
-                row.bind(secret.expose().to_vec())
-                    .bind(integer(*expires))
-                    .bind(ticket.auth_data.get())
-                    .bind(integer(kept_until(*expires)))
+        let refused = if shares.has_room(application) {
+            let insert = match entry {
+                Entry::Ticket(ticket, issued) => {
+                    let Credentials {
+                        secret, expires, ..
+                    } = &ticket.credentials;
+                    let row = "INSERT INTO ticket SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+                               WHERE NOT EXISTS (SELECT 1 FROM void \
+                                   WHERE application IN (?2, '') AND issued_until >= ?7) \
+                               ON CONFLICT DO NOTHING";
+                    let row = sqlx::query(row).bind(key.clone()).bind(application);
+                    row.bind(secret.expose().to_vec())
+                        .bind(integer(*expires))
+                        .bind(ticket.auth_data.get())
+                        .bind(integer(kept_until(*expires)))
+                        .bind(integer(*issued))
+                }
+                Entry::Request(_, _, until) => {
+                    let row = "INSERT INTO request VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+                    let row = sqlx::query(row).bind(key.clone());
+                    row.bind(integer(kept_until(*until))).bind(application)
+                }
+            };
+            if insert.execute(&mut *connection).await?.rows_affected() > 0 {
+                shares.add(application);
+                return Ok(Insertion::New);
             }
-            Entry::Request(_, _, until) => {
-                let row = "INSERT INTO request VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-                let row = sqlx::query(row).bind(key);
-                row.bind(integer(kept_until(*until))).bind(application)
-            }
+            Insertion::Void
+        } else {
+            Insertion::Full
         };
-        let written = insert.execute(connection).await?;
-        if written.rows_affected() == 0 {
-            return Ok(Insertion::Replayed);
-        }
-        shares.add(application);
-        Ok(Insertion::New)
+        let found = sqlx::query(find).bind(key);
+        let found = found.fetch_optional(connection).await?;
+        Ok(found.map_or(refused, |_| Insertion::Replayed))
     }
 }
 
