@@ -142,11 +142,7 @@ async fn a_peer_that_takes_back_its_heads_raises_an_alarm_and_they_are_named() {
         "head": newest,
     });
     assert_eq!(scene.audited_voids().await, [expected]);
-    // A new key that makes nothing void raises none.
-    scene
-        .test
-        .admin("alarm.over", json!({ "key": scene.void_alarm() }))
-        .await;
+    // A new key that makes nothing void names none.
     let next = shortened.rotated();
     let state = scene.state_of(&next, next.head(4, 2, 0), now);
     assert_eq!(state.await, "countersigned");
