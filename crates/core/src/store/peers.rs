@@ -171,7 +171,8 @@ pub enum PeerChange {
     /// [`superfluous_heads`](crate::peers::superfluous_heads) of that side. A head of this site replaces the one with the
     /// same number and hash. A head of the peer is [`StoreError::Stale`] of
     /// [`Thing::AuditHead`](super::Thing::AuditHead) unless its number is greater than that of each
-    /// stored one. [`StoreError::NotFound`] if the peer is gone.
+    /// stored one. So is a head if the peer has another revision than the given one.
+    /// [`StoreError::NotFound`] if the peer is gone.
     Witness {
         /// The peer.
         peer: SiteId,
@@ -179,14 +180,19 @@ pub enum PeerChange {
         side: LogSide,
         /// The head with its receipt.
         head: Box<WitnessedHead>,
+        /// The revision of the peer that has the key which signed the head; `None` for any.
+        revision: Option<u64>,
     },
-    /// Deletes the heads of a peer's log that this site countersigned after a time: a thief of the
-    /// peer's key may have signed them.
+    /// Deletes heads of a peer's log that a new key event of the peer makes void.
+    /// [`StoreError::Stale`] of [`Thing::AuditHead`](super::Thing::AuditHead) if a head was stored
+    /// since the decision.
     VoidHeads {
         /// The peer.
         peer: SiteId,
-        /// When the key was stolen. Heads with a later receipt are deleted.
-        since: Timestamp,
+        /// The number of the newest stored head, void or not; `None` if there is none.
+        newest: Option<u64>,
+        /// The numbers of the heads that are deleted.
+        void: Vec<u64>,
     },
     /// A peer is to be told that tickets are void. Forgets those that have ended since. Changes
     /// nothing if the peer is gone, or if

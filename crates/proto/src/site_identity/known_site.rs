@@ -53,7 +53,8 @@ pub enum KeyEventsError {
         number: u64,
     },
     /// An event does not follow the known one, although it has the next number: another event was
-    /// verified before it, or its keys are not those to which that event committed.
+    /// verified before it, its keys are not those to which that event committed, or it declares the
+    /// key of that event stolen at a time when this was not the site's key.
     #[error(
         "key event {number} of the site contradicts what is known of it: a thief of its key may have made it. Do not log in; tell the site's operator"
     )]
@@ -181,7 +182,10 @@ impl KnownSite {
 }
 
 fn continues(known: &KeyEvent, event: &KeyEvent) -> bool {
-    event.previous == known.digest() && NextKeyDigest::of(&event.keys) == known.next
+    let was_current = |since: i64| (known.time..=event.time).contains(&since);
+    event.compromised_since.is_none_or(was_current)
+        && event.previous == known.digest()
+        && NextKeyDigest::of(&event.keys) == known.next
 }
 
 #[cfg(test)]
@@ -285,6 +289,21 @@ mod tests {
         // The thief of the first key makes another event 0.
         let other = SignedKeyEvent::first(&key(1), &key(98).public(), 0);
         assert!(known(1).is_contradicted_by_its_key(&[other]));
+    }
+
+    /// A site could declare its key stolen since any time, such as one before it had the key.
+    // SES-82
+    #[test]
+    fn a_key_is_declared_stolen_for_a_time_when_it_was_current_or_the_event_is_refused() {
+        let last = events(3)[2];
+        for (stolen, is_followed) in [(2, false), (3, true), (9, true), (10, false)] {
+            let next = key(5).public();
+            let event = last.replaced_by(&key(3), &key(4), &next, 9, Some(stolen));
+            let followed = known(3).advance(&[event]);
+            let fork = KeyEventsError::Fork { number: 3 };
+            assert_eq!(followed.is_ok(), is_followed, "{stolen}");
+            assert!(is_followed || followed == Err(fork), "{stolen}");
+        }
     }
 
     #[test]

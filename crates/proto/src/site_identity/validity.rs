@@ -2,11 +2,22 @@
 
 use countersign_crypto::site_key::SitePublicKey;
 
-use super::SignedKeyEvent;
+use super::{KeyEvent, SignedKeyEvent};
 
 /// The difference between the clocks of a site and of a verifier that costs no honest statement, in
 /// milliseconds: an hour.
 pub const MAX_CLOCK_DIFFERENCE: i64 = 3_600_000;
+
+impl KeyEvent {
+    /// The last time, in milliseconds since 1970 UTC, at which a verifier may have received a statement
+    /// by the key that this event replaced, by the verifier's own clock, so that the statement counts:
+    /// the time of the theft that the event declares, or else [`MAX_CLOCK_DIFFERENCE`] after the event.
+    #[must_use]
+    pub fn previous_counts_until(&self) -> i64 {
+        let replaced = self.time.saturating_add(MAX_CLOCK_DIFFERENCE);
+        self.compromised_since.unwrap_or(replaced)
+    }
+}
 
 /// Returns whether a statement that `key` signed counts, if the verifier received it at `received`,
 /// in milliseconds since 1970 UTC by the verifier's own clock. A time within the statement proves
@@ -25,10 +36,8 @@ pub fn statement_counts(events: &[SignedKeyEvent], key: &SitePublicKey, received
     if from.next().is_none() {
         return false;
     }
-    from.next().is_none_or(|next| {
-        let replaced = next.time.saturating_add(MAX_CLOCK_DIFFERENCE);
-        received <= next.compromised_since.unwrap_or(replaced)
-    })
+    from.next()
+        .is_none_or(|next| received <= next.previous_counts_until())
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ macro_rules! keeps_the_contract {
             a_deleted_account_and_a_forgotten_peer_take_their_messages_along
             the_newest_heads_of_each_side_of_a_peer_are_kept
             of_two_heads_of_a_peer_with_one_number_one_is_stored
+            a_head_that_was_decided_with_a_replaced_key_is_not_stored
             void_tickets_wait_until_the_peer_was_told_or_they_have_ended
             the_data_of_a_person_is_read_back_with_the_account
             the_data_of_a_person_is_changed_at_the_current_revision_of_the_account_only

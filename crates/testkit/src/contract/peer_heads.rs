@@ -2,7 +2,6 @@
 
 use countersign_core::peers::{LogSide, MAX_HEADS, Peer};
 use countersign_core::store::{Change, PeerChange, StoreError, Thing};
-use countersign_core::timestamp::Timestamp;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::peer::{AuditHead, AuditReceipt, SignedAuditHead, WitnessedHead};
@@ -31,6 +30,7 @@ fn witness(peer: &Peer, side: LogSide, head: WitnessedHead) -> Change {
         peer: peer.site(),
         side,
         head: Box::new(head),
+        revision: None,
     })
 }
 
@@ -91,13 +91,50 @@ pub async fn of_two_heads_of_a_peer_with_one_number_one_is_stored(under_test: &d
     let own = witness(&one, LogSide::Own, head(&one, 9, 1, 10));
     commit(&*store, [own, put(8, 1, 12)]).await.unwrap();
 
-    // The key was stolen at this time.
-    let (peer, since) = (one.site(), Timestamp::from_millis(10));
-    let void = Change::Peer(PeerChange::VoidHeads { peer, since });
-    commit(&*store, [void]).await.unwrap();
+    let peer = one.site();
+    let void = |newest, void: &[u64]| {
+        let void = void.to_vec();
+        Change::Peer(PeerChange::VoidHeads { peer, newest, void })
+    };
+    // A head was stored since the decision.
+    for newest in [None, Some(7)] {
+        assert_eq!(commit(&*store, [void(newest, &[7])]).await, stale);
+    }
+    commit(&*store, [void(Some(8), &[8, 9])]).await.unwrap();
     let left = store.audit_heads(peer, LogSide::Peer, 9).await.unwrap();
     assert_eq!(left, [head(&one, 7, 1, 10)]);
     let own = store.audit_heads(peer, LogSide::Own, 9).await.unwrap();
     assert_eq!(own.len(), 1);
     commit(&*store, [put(8, 2, 13)]).await.unwrap();
+    commit(&*store, [void(Some(8), &[8, 7])]).await.unwrap();
+    commit(&*store, [void(None, &[])]).await.unwrap();
+}
+
+/// A thief of a peer's key sent a head at the moment at which the peer's new key was followed. It was
+/// decided with the old key, stored after the heads by that key had been deleted, and stayed.
+// PEER-28
+pub async fn a_head_that_was_decided_with_a_replaced_key_is_not_stored(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let ada = ada(&*store).await;
+    let one = peer(1, "b.example", &ada);
+    commit(&*store, [insert(&one)]).await.unwrap();
+    let put = |side, revision| {
+        Change::Peer(PeerChange::Witness {
+            peer: one.site(),
+            side,
+            head: Box::new(head(&one, 7, 1, 10)),
+            revision: Some(revision),
+        })
+    };
+    let newer = one.clone().revised(|_| {});
+    commit(&*store, [update(&newer)]).await.unwrap();
+    let stale = Err(StoreError::Stale {
+        what: Thing::AuditHead,
+    });
+    for side in [LogSide::Peer, LogSide::Own] {
+        assert_eq!(commit(&*store, [put(side, one.revision)]).await, stale);
+        commit(&*store, [put(side, newer.revision)]).await.unwrap();
+    }
 }

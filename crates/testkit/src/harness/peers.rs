@@ -24,6 +24,8 @@ use countersign_proto::peer::{
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
 use serde_json::value::RawValue;
 
+use crate::new_site::NOW;
+
 /// Where the peers of tests connect from.
 pub const PEER_SOURCE: Source = Source::V4(Ipv4Addr::new(192, 0, 2, 9));
 
@@ -88,28 +90,29 @@ impl TestPeer {
     /// The same site after it replaced its key.
     #[must_use]
     pub fn rotated(&self) -> Self {
-        self.replaced_by(self.next.clone(), None)
+        self.rotated_at(NOW.millis(), None)
     }
 
-    /// The same site after it replaced its key, which was stolen at this time in milliseconds.
+    /// The same site after it replaced its key at this time, in milliseconds. `stolen` is when the
+    /// replaced key was stolen, as the site says.
     #[must_use]
-    pub fn recovered(&self, stolen: i64) -> Self {
-        self.replaced_by(self.next.clone(), Some(stolen))
+    pub fn rotated_at(&self, time: i64, stolen: Option<i64>) -> Self {
+        self.replaced_by(self.next.clone(), time, stolen)
     }
 
     /// The same site after a thief of its key replaced it with the key of another site, which is not
     /// the next one.
     #[must_use]
     pub fn rotated_to(&self, other: &Self) -> Self {
-        self.replaced_by(other.seed.clone(), None)
+        self.replaced_by(other.seed.clone(), NOW.millis(), None)
     }
 
-    fn replaced_by(&self, seed: SiteSeed, stolen: Option<i64>) -> Self {
+    fn replaced_by(&self, seed: SiteSeed, time: i64, stolen: Option<i64>) -> Self {
         let next = SiteSeed::generate(&mut SystemEntropy);
         let next_key = SiteKey::from_seed(next.clone()).public();
         let key = SiteKey::from_seed(seed.clone());
         let last = self.events.last().unwrap();
-        let event = last.replaced_by(&self.key(), &key, &next_key, 1, stolen);
+        let event = last.replaced_by(&self.key(), &key, &next_key, time, stolen);
         Self {
             seed,
             next,

@@ -143,6 +143,8 @@ pub enum PeerAlarm {
     Log,
     /// It holds a head of this site's audit log that is not in the log.
     OwnLog,
+    /// A key event of it makes heads of its audit log void that this site countersigned.
+    VoidHeads,
 }
 
 impl PeerAlarm {
@@ -154,6 +156,7 @@ impl PeerAlarm {
             Self::Garbage => "protocol",
             Self::Log => "audit log",
             Self::OwnLog => "own audit log",
+            Self::VoidHeads => "void heads",
         }
     }
 }
@@ -357,7 +360,7 @@ impl SystemAlarm {
                 ..
             }
             | Self::Peer {
-                problem: PeerAlarm::Fork | PeerAlarm::Log | PeerAlarm::OwnLog,
+                problem: PeerAlarm::Fork | PeerAlarm::Log | PeerAlarm::OwnLog | PeerAlarm::VoidHeads,
                 ..
             } => Severity::Critical,
             Self::DiskLow { free, .. } if *free < CRITICAL_FREE => Severity::Critical,

@@ -82,6 +82,11 @@ fn all() -> Vec<SystemAlarm> {
             id: text("bob@b.example"),
             problem: PeerAlarm::OwnLog,
         },
+        SystemAlarm::Peer {
+            site: "A".repeat(43),
+            id: text("bob@b.example"),
+            problem: PeerAlarm::VoidHeads,
+        },
         SystemAlarm::PeerMessage {
             account,
             person: "a".repeat(192),

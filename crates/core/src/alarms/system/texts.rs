@@ -98,6 +98,11 @@ impl SystemAlarm {
                      contain: it was shortened or rewritten, or the site was restored from a backup. Run \
                      `countersign audit verify --peers`."
                 ),
+                PeerAlarm::VoidHeads => format!(
+                    "The peer {site} of {id} has a new key, and entries of its audit log that this site \
+                     countersigned count no more: its old key was stolen, or its operator takes back what the log \
+                     said. Ask the operator, and see `countersign audit list --operation peer.key_followed`."
+                ),
             },
             Self::PeerMessage { person, from, .. } => format!(
                 "{from} sent a message to {person}. Read it, and those that arrived since, with `peer inbox`."
@@ -219,6 +224,12 @@ impl SystemAlarm {
                     "Der Peer {site} von {id} hat einen Eintrag des Audit-Logs dieser Site gegengezeichnet, den das \
                      Log nicht enthält: Es wurde gekürzt oder umgeschrieben, oder die Site wurde aus einer Sicherung \
                      wiederhergestellt. Führen Sie `countersign audit verify --peers` aus."
+                ),
+                PeerAlarm::VoidHeads => format!(
+                    "Der Peer {site} von {id} hat einen neuen Schlüssel, und Einträge seines Audit-Logs, die diese \
+                     Site gegengezeichnet hat, gelten nicht mehr: Sein alter Schlüssel wurde gestohlen, oder der \
+                     Betreiber nimmt zurück, was im Log stand. Fragen Sie den Betreiber; siehe \
+                     `countersign audit list --operation peer.key_followed`."
                 ),
             },
             Self::PeerMessage { person, from, .. } => format!(

@@ -18,9 +18,6 @@ use crate::throttle::Rate;
 use crate::tickets::{self, ForeignAsk, ForeignTicketParams, Registered};
 use crate::timestamp::Timestamp;
 
-/// How long this site asks a peer for nothing after it was busy, in milliseconds.
-const REST: u64 = 5_000;
-
 /// Why a peer gave no ticket.
 pub(in crate::engine) enum NoTicket {
     /// Its policy does not allow it.
@@ -159,7 +156,7 @@ impl Site {
         match outcome.code {
             Code::SUCCESS => Ok(outcome),
             Code::BUSY => {
-                self.let_peer_rest(peer, now.plus_millis(REST));
+                self.let_peer_rest(peer, now);
                 Err(NoTicket::Busy)
             }
             Code::SEALED | Code::LOCKDOWN | Code::INTERNAL => Err(NoTicket::Unreachable),

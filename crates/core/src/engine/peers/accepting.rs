@@ -8,7 +8,7 @@ use countersign_proto::site_identity::{KnownSite, SignedKeyEvent};
 use serde_json::json;
 
 use super::Site;
-use super::following::is_fork;
+use super::following::FollowedEvents;
 use crate::access::Channel;
 use crate::accounts::Kind;
 use crate::alarms::{PeerAlarm, SystemAlarm};
@@ -101,11 +101,10 @@ impl Site {
                 self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::ZoneTaken);
                 presented.misused(RevocationReason::ZoneInUse).await
             }
-            Err(NoPeer::Fork) => {
-                self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::Fork);
+            Err(NoPeer::Contradicts | NoPeer::Behind) => {
                 presented.misused(RevocationReason::WrongProof).await
             }
-            Err(NoPeer::Behind) => presented.misused(RevocationReason::WrongProof).await,
+            Err(NoPeer::NewKeysWait) => Err(presented.refused("new_keys_wait")),
             Err(NoPeer::Own) => presented.misused(RevocationReason::KeyInUse).await,
             Err(NoPeer::Removed) => Err(presented.refused("peer_removed")),
             Err(NoPeer::Suspended) => Err(presented.refused("peer_suspended")),
@@ -113,7 +112,8 @@ impl Site {
         }
     }
 
-    /// Returns the change that makes a site a peer, or that stores another introduction to it.
+    /// Returns the change that makes a site a peer, or that stores another introduction to it. New key
+    /// events of a peer are followed, whatever becomes of the introduction.
     pub(super) async fn peer_change(
         &self,
         other: OtherSite<'_>,
@@ -142,15 +142,14 @@ impl Site {
             PeerState::Active if peer.zone != zone => return Ok(Err(NoPeer::Zone)),
             PeerState::Active => {}
         }
-        // The event that is known must be among them: a chain that ends before it proves a key that
-        // was replaced, and another chain of the same site may be a fork.
+        // As on a connection: with the rate, the audit entry, the void heads and the alarms. The event
+        // that is known must be among them: a chain that ends before it proves a key that was replaced.
         let proven = Some(other.known.keys().signing);
-        let known = match peer.known.advance(other.events) {
-            Ok(known) if known == other.known => known,
-            Err(error) if is_fork(&peer.known, other.events, &error, proven) => {
-                return Ok(Err(NoPeer::Fork));
-            }
-            Ok(_) | Err(_) => return Ok(Err(NoPeer::Behind)),
+        let peer = match self.follow_peer(peer, other.events, proven, now).await? {
+            FollowedEvents::Known(peer) if peer.known == other.known => peer,
+            FollowedEvents::Known(_) => return Ok(Err(NoPeer::Behind)),
+            FollowedEvents::TooOften => return Ok(Err(NoPeer::NewKeysWait)),
+            FollowedEvents::Refused => return Ok(Err(NoPeer::Contradicts)),
         };
         let introduction = other.introduction;
         let peer = peer.revised(|peer| {
@@ -161,7 +160,6 @@ impl Site {
             if !is_known && peer.introductions.len() < MAX_INTRODUCTIONS {
                 peer.introductions.push(introduction);
             }
-            peer.known = known;
             other.host.clone_into(&mut peer.host);
             peer.port = other.port;
             peer.told_address = other.told_address;
@@ -218,11 +216,12 @@ pub(super) enum NoPeer {
     Own,
     /// Its zone is this site's, another peer's, or another one than before.
     Zone,
-    /// Its key events contradict what is known of it, and a holder of its key made or sent them.
-    Fork,
-    /// Its key events do not reach the newest known one, or contradict it without a proof that its
-    /// key was stolen.
+    /// Its key events contradict what is known of it.
+    Contradicts,
+    /// Its key events do not reach the newest known one.
     Behind,
+    /// This site followed as many new keys of it as it may for now.
+    NewKeysWait,
     /// It is a tombstone.
     Removed,
     /// It is suspended.

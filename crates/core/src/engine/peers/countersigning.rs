@@ -23,7 +23,7 @@ pub(crate) struct HeadDecision {
     /// The reply.
     pub(crate) reply: HeadReply,
     /// Stores the head; `None` if nothing is stored. The commit is stale if another head of the
-    /// peer with that number or a greater one was stored meanwhile.
+    /// peer with that number or a greater one was stored meanwhile, or the peer has another key since.
     pub(crate) change: Option<Change>,
     /// The stored head that the head contradicts, if it does.
     pub(crate) contradicted: Option<WitnessedHead>,
@@ -89,6 +89,7 @@ impl Site {
                     head: offer.head,
                     receipt,
                 }),
+                revision: Some(peer.revision),
             })
         });
         Ok(Ok(HeadDecision {

@@ -1,21 +1,25 @@
 //! Following the key events of a peer.
 
 use countersign_crypto::sign::VerifyingKey;
-use countersign_proto::site_identity::{KeyEventsError, KnownSite, SignedKeyEvent, SiteId};
-use serde_json::json;
+use countersign_proto::peer::WitnessedHead;
+use countersign_proto::site_identity::{
+    KeyEvent, KeyEventsError, KnownSite, SignedKeyEvent, SiteId,
+};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
 
 use super::{PeerProblem, Site};
 use crate::access::Caller;
 use crate::alarms::{PeerAlarm, SystemAlarm};
 use crate::audit::{AuditDraft, AuditOutcome};
-use crate::peers::Peer;
+use crate::peers::{LogSide, MAX_HEADS, Peer};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
 /// Whether a contradiction shows that the peer's key was stolen: a holder of the newest known key
 /// made the event, or sent it. Anyone can send others, and an alarm of theirs would hide the real one.
-pub(super) fn is_fork(
+fn is_fork(
     known: &KnownSite,
     events: &[SignedKeyEvent],
     error: &KeyEventsError,
@@ -52,9 +56,38 @@ impl<T> FollowedEvents<T> {
     }
 }
 
+/// The heads that count no more after a key event: those by the key that it replaced which this site
+/// countersigned after the theft, or long after the event. Heads by earlier keys count as before.
+fn void_heads<'a>(
+    held: &'a [WitnessedHead],
+    replaced: Option<&KeyEvent>,
+) -> Vec<&'a WitnessedHead> {
+    let is_void = |held: &&WitnessedHead| {
+        replaced.is_some_and(|event| {
+            held.head.head().event.checked_add(1) == Some(event.number)
+                && held.receipt.time > event.previous_counts_until()
+        })
+    };
+    held.iter().filter(is_void).collect()
+}
+
+/// What the audit log keeps of void heads: how many there are, since when, and the newest one as the
+/// peer signed it. Each has an entry of its own from when it was countersigned.
+fn named(void: &[&WitnessedHead], replaced: Option<&KeyEvent>) -> Option<Value> {
+    let newest = void.last()?.head;
+    Some(json!({
+        "heads": void.len(),
+        "since": Timestamp::from_millis(replaced?.previous_counts_until()),
+        "entry": newest.head().seq,
+        "hash": HEXLOWER.encode(&newest.head().hash),
+        "head": newest,
+    }))
+}
+
 impl Site {
     /// Follows key events of a peer and stores the newest one. `proven` is the key that the sender of
-    /// the events proved. Contradictions raise an alarm if [`is_fork`].
+    /// the events proved. Contradictions raise an alarm if [`is_fork`], and so do new events that make
+    /// heads of the peer's audit log void.
     pub(super) async fn follow_peer(
         &self,
         peer: Peer,
@@ -78,7 +111,10 @@ impl Site {
             // Counted again: another connection may have been faster.
             Ok(_) if self.throttle().rates().take(rate, now).is_err() => too_often(),
             Ok(known) => {
-                let followed = self.store_key_event(peer, known, now).await?;
+                // The first one after the known one was verified; one behind it may be forged.
+                let mut events = events.iter().map(SignedKeyEvent::event);
+                let replaced = events.find(|event| event.number > newest).copied();
+                let followed = self.store_key_event(peer, known, replaced, now).await?;
                 Ok(FollowedEvents::Known(followed))
             }
             Err(error) => {
@@ -135,29 +171,42 @@ impl Site {
         })
     }
 
+    /// `replaced` is the first of the new events. It alone makes heads void: it replaced the key that
+    /// was known here, and this site countersigned no head by the keys after that.
     async fn store_key_event(
         &self,
         peer: Peer,
         known: KnownSite,
+        replaced: Option<KeyEvent>,
         now: Timestamp,
     ) -> Result<Peer, StoreError> {
+        let site = peer.site();
+        let held = self.store().audit_heads(site, LogSide::Peer, MAX_HEADS);
+        let held = held.await?;
+        let void = void_heads(&held, replaced.as_ref());
         let peer = peer.revised(|peer| peer.known = known);
-        let details = json!({ "zone": peer.zone, "event": known.newest().event().number });
+        let details = json!({
+            "zone": peer.zone,
+            "event": known.newest().event().number,
+            "void_heads": named(&void, replaced.as_ref()),
+        });
         let audit = AuditDraft {
-            target: Some(peer.site().to_string()),
+            target: Some(site.to_string()),
             details: details.to_string(),
             ..AuditDraft::done(&Caller::site(), "peer.key_followed", now)
         };
-        let mut changes = vec![PeerChange::Update(Box::new(peer.clone()))];
-        // What a thief of the previous key signed is void, also the heads of the peer's audit log.
-        changes.extend(known.newest().event().compromised_since.map(|since| {
-            PeerChange::VoidHeads {
-                peer: peer.site(),
-                since: Timestamp::from_millis(since),
-            }
-        }));
+        // Also if none is void: a head that is stored meanwhile may be.
+        let void_heads = PeerChange::VoidHeads {
+            peer: site,
+            newest: held.last().map(|newest| newest.head.head().seq),
+            void: void.iter().map(|head| head.head.head().seq).collect(),
+        };
+        let changes = [PeerChange::Update(Box::new(peer.clone())), void_heads];
         let changes = changes.into_iter().map(Change::Peer).collect();
         self.store().commit(ChangeSet::new(changes, audit)).await?;
+        if !void.is_empty() {
+            self.report_peer(&peer, PeerAlarm::VoidHeads);
+        }
         Ok(peer)
     }
 

@@ -214,6 +214,7 @@ impl Site {
                     peer: site,
                     side: LogSide::Own,
                     head: Box::new(head),
+                    revision: None,
                 })
             });
             let set = ChangeSet::new(changes.collect(), audit);

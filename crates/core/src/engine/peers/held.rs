@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::SiteId;
 
+use super::schedule::is_past;
 use super::{DeliveryReport, IncomingState};
 use crate::id::{AccountId, MessageId};
 use crate::peers::OutboxMessage;
@@ -28,7 +29,20 @@ pub(super) type Pair = (SiteId, AccountId, AccountName);
 
 struct Hold {
     times: u32,
-    until: Timestamp,
+    /// Since when.
+    since: Timestamp,
+    /// How long, in milliseconds.
+    time: u64,
+}
+
+impl Hold {
+    fn until(&self) -> Timestamp {
+        self.since.plus_millis(self.time)
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        is_past(self.since, self.time, now)
+    }
 }
 
 /// The pairs that are held, and the batch that was sent last to each peer.
@@ -41,15 +55,15 @@ pub(super) struct HeldPairs {
 impl HeldPairs {
     /// The pairs that are held now.
     pub(super) fn now(&self, now: Timestamp) -> Vec<Pair> {
-        let held = self.holds.iter().filter(|(_, hold)| hold.until > now);
+        let held = self.holds.iter().filter(|(_, hold)| !hold.is_over(now));
         held.map(|(pair, _)| pair.clone()).collect()
     }
 
     /// When the first pair of a peer that is held now may be sent again.
     pub(super) fn next(&self, peer: SiteId, now: Timestamp) -> Option<Timestamp> {
         let of_peer = self.holds.iter().filter(|((site, ..), _)| *site == peer);
-        let ends = of_peer.map(|(_, hold)| hold.until);
-        ends.filter(|until| *until > now).min()
+        let held = of_peer.filter(|(_, hold)| !hold.is_over(now));
+        held.map(|(_, hold)| hold.until()).min()
     }
 
     /// Messages were sent to a peer.
@@ -83,19 +97,22 @@ impl HeldPairs {
     /// Each pair is held once for a batch, however many of its messages have to wait.
     fn hold(&mut self, pair: Pair, now: Timestamp) {
         let times = match self.holds.get(&pair) {
-            Some(hold) if hold.until > now => return,
+            Some(hold) if !hold.is_over(now) => return,
             Some(hold) => hold.times.saturating_add(1),
             None => 0,
         };
         if self.holds.len() >= MAX_HELD && !self.holds.contains_key(&pair) {
-            let first = self.holds.iter().min_by_key(|(_, hold)| hold.until);
+            let first = self.holds.iter().min_by_key(|(_, hold)| hold.until());
             if let Some(first) = first.map(|(pair, _)| pair.clone()) {
                 self.holds.remove(&first);
             }
         }
-        let time = FIRST_HOLD << times.min(10);
-        let until = now.plus_millis(time.min(LONGEST_HOLD));
-        self.holds.insert(pair, Hold { times, until });
+        let hold = Hold {
+            times,
+            since: now,
+            time: (FIRST_HOLD << times.min(10)).min(LONGEST_HOLD),
+        };
+        self.holds.insert(pair, hold);
     }
 }
 
@@ -152,6 +169,25 @@ mod tests {
         held.reported(PEER, &[report(&later, IncomingState::Accepted)], now);
         assert_eq!(held.next(PEER, now), None);
         assert!(held.holds.is_empty() && held.sent.is_empty());
+    }
+
+    /// A peer let a message wait while the clock was a day ahead. After the clock was set right, the
+    /// messages of that pair of persons waited for a day.
+    // PEER-51
+    #[test]
+    fn a_pair_is_held_no_more_after_the_clock_was_set_back() {
+        let mut held = HeldPairs::default();
+        let later = message("bob@b.example");
+        let (ahead, right) = (at(2 * 86_400), at(86_400));
+        for (now, until) in [(ahead, 5), (right, 10)] {
+            held.sent(PEER, std::slice::from_ref(&later));
+            held.reported(PEER, &[report(&later, IncomingState::Later)], now);
+            assert_eq!(held.next(PEER, now), Some(now.plus_seconds(until)));
+            assert_eq!(held.now(now).len(), 1);
+            let before = Timestamp::from_millis(now.millis() - 1);
+            assert_eq!(held.next(PEER, before), None);
+            assert_eq!(held.now(before), []);
+        }
     }
 
     #[test]

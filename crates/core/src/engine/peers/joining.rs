@@ -103,14 +103,8 @@ impl Site {
             told_address,
         };
         let change = self.peer_change(other, now).await?.map_err(|problem| {
-            match problem {
-                NoPeer::Zone => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken),
-                NoPeer::Fork => self.alarm_of_peer(&known, ticket.id(), PeerAlarm::Fork),
-                NoPeer::Behind
-                | NoPeer::Own
-                | NoPeer::Removed
-                | NoPeer::Suspended
-                | NoPeer::TooMany => {}
+            if problem == NoPeer::Zone {
+                self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken);
             }
             problem.refusal(ticket)
         })?;
@@ -139,13 +133,17 @@ impl NoPeer {
                 format!("the zone of {id} is another peer's"),
                 "ask both persons which site has the zone; `peer list` shows the peers",
             ),
-            Self::Fork => Refusal::conflict(
+            Self::Contradicts => Refusal::conflict(
                 "the key events of the other site contradict what is known of it",
                 "do not use the ticket; ask the operator of the other site",
             ),
             Self::Behind => Refusal::conflict(
                 "the key events of the other site do not reach the newest one that is known here",
                 "ask the operator of the other site whether it was restored from an old backup, and for a new ticket",
+            ),
+            Self::NewKeysWait => Refusal::conflict(
+                "the other site replaced its key so often that this one follows it later",
+                "repeat with the same ticket in an hour",
             ),
             Self::Removed => Refusal::conflict(
                 "the other site was removed from the peers",

@@ -23,6 +23,7 @@ mod held;
 mod joining;
 mod messages;
 mod problems;
+mod resting;
 mod schedule;
 mod server;
 mod told;
@@ -41,7 +42,6 @@ use serde_json::value::RawValue;
 use super::Site;
 use super::foreign::Voids;
 use crate::id::AccountId;
-use crate::timestamp::Timestamp;
 
 pub use attempts::PeerBackoff;
 pub use breaches::PeerBreach;
@@ -141,8 +141,8 @@ pub(crate) struct Peering {
     faults: Mutex<HashMap<SiteId, breaches::Faults>>,
     /// When which peer gets the head of the audit log.
     heads: Mutex<schedule::HeadSchedule>,
-    /// The peers that were too busy for an operation, and until when they are asked for nothing.
-    resting: Mutex<HashMap<SiteId, Timestamp>>,
+    /// The peers that were too busy for an operation.
+    resting: Mutex<resting::Resting>,
     /// The void tickets of which peers are to be told.
     pub(in crate::engine) voids: Mutex<Voids>,
     /// What the peers told of themselves.
@@ -166,17 +166,6 @@ impl Site {
         if let Some(transport) = self.peer_transport() {
             transport.wake();
         }
-    }
-
-    /// Whether the peer was too busy a moment ago.
-    pub(in crate::engine) fn is_peer_resting(&self, site: SiteId, now: Timestamp) -> bool {
-        let resting = lock(&self.peering().resting);
-        resting.get(&site).is_some_and(|until| now < *until)
-    }
-
-    /// Asks the peer for nothing until then.
-    pub(in crate::engine) fn let_peer_rest(&self, site: SiteId, until: Timestamp) {
-        lock(&self.peering().resting).insert(site, until);
     }
 
     pub(in crate::engine) fn peering(&self) -> &Peering {

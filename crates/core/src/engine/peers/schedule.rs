@@ -41,7 +41,7 @@ struct Exchange {
     at: Timestamp,
 }
 
-fn is_past(at: Timestamp, time: u64, now: Timestamp) -> bool {
+pub(super) fn is_past(at: Timestamp, time: u64, now: Timestamp) -> bool {
     // The clock may have been set back.
     now >= at.plus_millis(time) || now < at
 }

@@ -9,15 +9,15 @@ use crate::engine::{Answer, Context, HeadOffer, HeadRefused, HeadReply, Refusal}
 use crate::peers::PeerPermission;
 use crate::throttle::Rate;
 
-/// How often a head is decided anew because another one was stored meanwhile. A peer sends one at a
-/// time on each of a few connections.
+/// How often a head is decided anew because another one was stored, or the peer changed, meanwhile. A
+/// peer sends one at a time on each of a few connections.
 const MAX_ATTEMPTS: usize = 4;
 
 pub(super) async fn audit_head(
     context: Context,
     params: HeadOffer,
 ) -> Result<Answer<HeadReply>, Refusal> {
-    let peer = permitted(&context, PeerPermission::AuditHeads).await?;
+    let mut peer = permitted(&context, PeerPermission::AuditHeads).await?;
     let (site, head) = (peer.site(), params.head.head());
     context.rate(Rate::AuditHeads(site), "heads of the audit log")?;
     let target = || site.to_string();
@@ -50,7 +50,10 @@ pub(super) async fn audit_head(
         };
         match committed {
             Ok(_) => return Ok(Answer::new(decision.reply)),
-            Err(refusal) if refusal.is_conflict() => {}
+            // The peer may have another key now: the replaced one may be a thief's.
+            Err(refusal) if refusal.is_conflict() => {
+                peer = permitted(&context, PeerPermission::AuditHeads).await?;
+            }
             Err(refusal) => return Err(refusal),
         }
     }

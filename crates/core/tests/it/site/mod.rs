@@ -61,5 +61,6 @@ mod symmetric;
 mod symmetric_refusals;
 mod system_alarms;
 mod ticket_requests;
+mod void_heads;
 mod void_tickets;
 mod worse_alarms;

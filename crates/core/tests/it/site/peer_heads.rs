@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 const HEAD_EVERY: u64 = 240_000;
 
 /// A site with the person ada and a peer server, its peer, and a connection of the peer.
-struct Scene {
-    test: TestSite,
-    peer: Arc<TestPeer>,
+pub(super) struct Scene {
+    pub(super) test: TestSite,
+    pub(super) peer: Arc<TestPeer>,
     connection: PeerConnection,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let test = TestSite::new().await;
         test.takes_enrolments();
         test.person("root", "admin").await;
@@ -38,7 +38,7 @@ impl Scene {
         }
     }
 
-    fn id(&self) -> SiteId {
+    pub(super) fn id(&self) -> SiteId {
         self.peer.known().id()
     }
 
@@ -50,13 +50,13 @@ impl Scene {
     }
 
     /// What the site does with a head of the peer.
-    async fn state(&self, head: SignedAuditHead) -> String {
+    pub(super) async fn state(&self, head: SignedAuditHead) -> String {
         let (code, data) = self.sends(head).await;
         assert_eq!(code, Code::SUCCESS, "{data}");
         data["state"].as_str().unwrap().to_owned()
     }
 
-    async fn alarms(&self) -> Vec<String> {
+    pub(super) async fn alarms(&self) -> Vec<String> {
         self.test
             .site
             .raise_reported(self.test.now())
@@ -251,32 +251,6 @@ async fn of_two_forks_that_come_at_once_one_is_countersigned() {
     let mut states = [one, other];
     states.sort_unstable();
     assert_eq!(states, ["contradicted", "countersigned"]);
-}
-
-// PEER-15, PEER-28
-#[tokio::test]
-async fn what_a_thief_of_a_peers_key_signed_does_not_bind_the_peer_after_its_recovery() {
-    let scene = Scene::new().await;
-    assert_eq!(scene.state(scene.peer.head(5, 1, 0)).await, "countersigned");
-    let stolen = scene.test.now().millis();
-    let later = scene.test.now().plus_seconds(60);
-    let (site, caller) = (&scene.test.site, &scene.connection.caller);
-    let state = async |caller, head: SignedAuditHead| {
-        let params = json!({ "head": head });
-        let (_, data) = run_at(site, caller, "peer.audit_head", params, later).await;
-        data["state"].as_str().unwrap().to_owned()
-    };
-    // No head of the peer could follow this one.
-    let last = scene.peer.head(i64::MAX.unsigned_abs(), 9, 0);
-    assert_eq!(state(caller, last).await, "countersigned");
-    let recovered = scene.peer.recovered(stolen);
-    let connection = recovered.connect(site, later).await.unwrap();
-    let caller = &connection.caller;
-    assert_eq!(state(caller, recovered.head(5, 2, 0)).await, "contradicted");
-    assert_eq!(
-        state(caller, recovered.head(6, 2, 0)).await,
-        "countersigned"
-    );
 }
 
 // PEER-27

@@ -170,7 +170,7 @@ async fn an_address_that_changed_after_the_ticket_is_told() {
 
 /// Messages come first: a peer that refused them all got neither the new address of the site nor a head
 /// of its audit log, and so was no witness of the log.
-// PEER-62
+// PEER-63
 #[tokio::test]
 async fn a_peer_that_takes_no_messages_gets_addresses_and_heads() {
     let (a, b) = peers().await;

@@ -2,7 +2,6 @@
 
 use countersign_core::peers::{LogSide, superfluous_heads};
 use countersign_core::store::{StoreError, Thing};
-use countersign_core::timestamp::Timestamp;
 use countersign_proto::peer::{AuditReceipt, SignedAuditHead, WitnessedHead};
 use countersign_proto::site_identity::SiteId;
 use sqlx::sqlite::SqliteConnection;
@@ -16,15 +15,18 @@ const NEWEST: &str = "SELECT head, receipt FROM peer_audit_head \
     WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? \
     ORDER BY seq DESC, hash DESC LIMIT ?";
 const PUT: &str = "INSERT INTO peer_audit_head (peer, own, seq, hash, at, head, receipt) \
-    SELECT key, ?2, ?3, ?4, ?5, ?6, ?7 FROM peer WHERE site = ?1 AND (?2 = 1 OR NOT EXISTS \
+    SELECT key, ?2, ?3, ?4, ?5, ?6, ?7 FROM peer WHERE site = ?1 AND revision = coalesce(?8, revision) \
+    AND (?2 = 1 OR NOT EXISTS \
     (SELECT 1 FROM peer_audit_head WHERE peer = key AND own = 0 AND seq >= ?3)) \
     ON CONFLICT DO UPDATE SET at = excluded.at, head = excluded.head, receipt = excluded.receipt";
 const STORED: &str = "SELECT seq, hash, at FROM peer_audit_head \
     WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? ORDER BY seq DESC, hash DESC";
 const FORGET: &str = "DELETE FROM peer_audit_head \
     WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = ? AND seq = ? AND hash = ?";
+const NEWEST_OF_PEER: &str = "SELECT max(seq) FROM peer_audit_head \
+    WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = 0";
 const VOID: &str = "DELETE FROM peer_audit_head \
-    WHERE peer = (SELECT key FROM peer WHERE site = ?1) AND own = 0 AND at > ?2";
+    WHERE peer = (SELECT key FROM peer WHERE site = ?) AND own = 0 AND seq = ?";
 
 pub(super) async fn newest(
     store: &SqliteStore,
@@ -46,6 +48,7 @@ pub(super) async fn put(
     peer: SiteId,
     side: LogSide,
     witnessed: &WitnessedHead,
+    revision: Option<u64>,
 ) -> Result<(), Failure> {
     let WitnessedHead { head, receipt } = witnessed;
     let done = sqlx::query(PUT)
@@ -56,6 +59,7 @@ pub(super) async fn put(
         .bind(receipt.time)
         .bind(head.to_bytes())
         .bind(receipt.to_bytes())
+        .bind(revision.map(signed))
         .execute(&mut *connection)
         .await?;
     if done.rows_affected() == 0 {
@@ -89,13 +93,23 @@ pub(super) async fn put(
 pub(super) async fn void(
     connection: &mut SqliteConnection,
     peer: SiteId,
-    since: Timestamp,
+    newest: Option<u64>,
+    void: &[u64],
 ) -> Result<(), Failure> {
-    sqlx::query(VOID)
+    let stored: Option<i64> = sqlx::query_scalar(NEWEST_OF_PEER)
         .bind(peer.0.to_vec())
-        .bind(since.millis())
-        .execute(connection)
+        .fetch_one(&mut *connection)
         .await?;
+    if stored != newest.map(signed) {
+        return Err(stale(Thing::AuditHead));
+    }
+    for seq in void {
+        sqlx::query(VOID)
+            .bind(peer.0.to_vec())
+            .bind(signed(*seq))
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -105,10 +105,15 @@ pub(in crate::sqlite) async fn apply(
             Ok(())
         }
         PeerChange::Receive(message) => receive(connection, message).await,
-        PeerChange::Witness { peer, side, head } => {
-            heads::put(connection, *peer, *side, head).await
+        PeerChange::Witness {
+            peer,
+            side,
+            head,
+            revision,
+        } => heads::put(connection, *peer, *side, head, *revision).await,
+        PeerChange::VoidHeads { peer, newest, void } => {
+            heads::void(connection, *peer, *newest, void).await
         }
-        PeerChange::VoidHeads { peer, since } => heads::void(connection, *peer, *since).await,
         PeerChange::Void(void) => voids::put(connection, void).await,
         PeerChange::ToldVoid(told) => voids::told(connection, told).await,
         PeerChange::DiscardSent { id, own } => discard(connection, DISCARD_SENT, *id, *own).await,

@@ -24,6 +24,9 @@ type Pair = (SiteId, AccountName, AccountId);
 type HeadKey = (SiteId, LogSide, u64, [u8; 32]);
 
 const NO_PEER: StoreError = StoreError::NotFound { what: Thing::Peer };
+const STALE_HEAD: StoreError = StoreError::Stale {
+    what: Thing::AuditHead,
+};
 const NO_MESSAGE: StoreError = StoreError::NotFound {
     what: Thing::Message,
 };
@@ -120,18 +123,25 @@ impl PeerRows {
                 self.peers.get(&message.peer).ok_or(NO_PEER)?;
                 self.receive(message)
             }
-            PeerChange::Witness { peer, side, head } => {
-                self.peers.get(peer).ok_or(NO_PEER)?;
+            PeerChange::Witness {
+                peer,
+                side,
+                head,
+                revision,
+            } => {
+                let stored = self.peers.get(peer).ok_or(NO_PEER)?.revision;
+                if revision.is_some_and(|revision| revision != stored) {
+                    return Err(STALE_HEAD);
+                }
                 self.witness(*peer, *side, head)
             }
-            PeerChange::VoidHeads { peer, since } => {
+            PeerChange::VoidHeads { peer, newest, void } => {
                 let keys = self.heads_of(*peer, LogSide::Peer);
-                for key in keys {
-                    let head = self.heads.get(&key);
-                    if head.is_some_and(|head| head.receipt.time > since.millis()) {
-                        self.heads.remove(&key);
-                    }
+                if keys.last().map(|(_, _, seq, _)| *seq) != *newest {
+                    return Err(STALE_HEAD);
                 }
+                let void = keys.iter().filter(|(_, _, seq, _)| void.contains(seq));
+                void.for_each(|key| self.heads.remove(key));
                 Ok(())
             }
             PeerChange::Void(void) => {
@@ -304,8 +314,7 @@ impl PeerRows {
         let head = witnessed.head.head();
         let newest = self.heads_of(peer, side).last().map(|(_, _, seq, _)| *seq);
         if side == LogSide::Peer && newest >= Some(head.seq) {
-            let what = Thing::AuditHead;
-            return Err(StoreError::Stale { what });
+            return Err(STALE_HEAD);
         }
         self.heads
             .put((peer, side, head.seq, head.hash), *witnessed);
