@@ -67,6 +67,7 @@ pub mod content;
 pub mod devices;
 pub mod engine;
 pub mod enrolment;
+pub mod entity_tag;
 pub mod id;
 pub mod json;
 pub mod lockdown;

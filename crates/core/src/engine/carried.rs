@@ -13,7 +13,7 @@ pub struct Carried {
     pub(super) content: Option<Content>,
     /// Whether the channel can carry the content of a result.
     returns_content: bool,
-    pub(super) if_match: Option<Vec<u64>>,
+    pub(super) if_match: Option<Vec<String>>,
 }
 
 impl Carried {
@@ -45,12 +45,12 @@ impl Carried {
         }
     }
 
-    /// Carries the operation out only if its object has one of these revisions. The entry of the operation
-    /// must be [revised](Entry::is_revised).
+    /// Carries the operation out only if its object has one of these [entity tags](crate::entity_tag). The
+    /// entry of the operation must be [revised](Entry::is_revised).
     #[must_use]
-    pub fn if_match(self, revisions: Vec<u64>) -> Self {
+    pub fn if_match(self, tags: Vec<String>) -> Self {
         Self {
-            if_match: Some(revisions),
+            if_match: Some(tags),
             ..self
         }
     }

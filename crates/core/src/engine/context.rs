@@ -9,6 +9,7 @@ use crate::access::{Caller, Scope};
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::content::Content;
 use crate::engine::{Refusal, Site};
+use crate::entity_tag::EntityTag;
 use crate::id::AccountId;
 use crate::json;
 use crate::lockdown::{Activity, OperationKind};
@@ -32,8 +33,8 @@ pub struct Context {
     pub(crate) kind: OperationKind,
     pub(crate) rider: Rider,
     pub(crate) content: ContentSlot,
-    /// The revisions that the object of the operation may have; `None` for any.
-    pub(crate) if_match: Option<Arc<[u64]>>,
+    /// The entity tags that the object of the operation may have; `None` for any.
+    pub(crate) if_match: Option<Arc<[String]>>,
 }
 
 /// The content of the operation, until the handler takes it.
@@ -189,17 +190,27 @@ impl Context {
         Ok(details.to_string())
     }
 
-    /// Checks that the object of the operation has a revision that the caller expects. An object that
-    /// cannot be read has none. The store checks that it still has that revision when it is written.
+    /// Checks that the object of the operation is one that the caller expects, with a revision that the
+    /// caller expects. The store checks that it still has that revision when it is written.
     ///
     /// # Errors
     /// `precondition_failed`.
-    pub fn expect_revision(&self, revision: impl Into<Option<u64>>) -> Result<(), Refusal> {
-        let revision = revision.into();
+    pub fn expect_tag(&self, object: impl Into<EntityTag>) -> Result<(), Refusal> {
+        self.expect_one_of(Some(object.into()))
+    }
+
+    /// Checks that the caller expects no entity tag: an object that cannot be read has none.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub(crate) fn expect_no_tag(&self) -> Result<(), Refusal> {
+        self.expect_one_of(None)
+    }
+
+    fn expect_one_of(&self, tag: Option<EntityTag>) -> Result<(), Refusal> {
+        let is = |expected: &String| tag.as_ref().is_some_and(|tag| tag.as_str() == expected);
         match &self.if_match {
-            Some(expected) if !revision.is_some_and(|own| expected.contains(&own)) => {
-                Err(Refusal::precondition_failed(revision))
-            }
+            Some(expected) if !expected.iter().any(is) => Err(Refusal::precondition_failed(tag)),
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::audit::AuditOutcome;
 use crate::content::ContentBroken;
+use crate::entity_tag::EntityTag;
 use crate::lockdown::{LockdownLevel, TooManyLockdowns};
 use crate::store::{StoreError, Thing, Unique};
 
@@ -133,12 +134,14 @@ impl Refusal {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
-    /// The object of the operation has another revision than the caller expects; `None` if it cannot be
-    /// read.
-    pub(crate) fn precondition_failed(revision: Option<u64>) -> Self {
-        let message = match revision {
-            Some(revision) => format!("it was changed meanwhile: its revision is {revision} now"),
-            None => "it cannot be read, so it has no revision".to_owned(),
+    /// The object of the operation has another entity tag than the caller expects; `None` if it cannot
+    /// be read.
+    pub(crate) fn precondition_failed(tag: Option<EntityTag>) -> Self {
+        let message = match tag {
+            Some(tag) => {
+                format!("it was changed or replaced meanwhile: its entity tag is {tag} now")
+            }
+            None => "it cannot be read, so it has no entity tag".to_owned(),
         };
         Self {
             code: "precondition_failed".into(),

@@ -34,6 +34,9 @@ pub trait TicketWork: Sync {
 
     /// Returns the time.
     fn now(&self) -> Timestamp;
+
+    /// The request is no replay: it was entered into the replay cache.
+    fn recorded(&self);
 }
 
 /// The operation and its caller.
@@ -43,6 +46,17 @@ struct Asked<'a> {
 }
 
 impl Site {
+    /// Returns the refusal of a ticket request that was refused as replayed or stale before. This takes
+    /// no public-key work: any client can send such a request again.
+    #[must_use]
+    pub fn refused_before<E: TicketEdition>(
+        &self,
+        received: &E::Received,
+        now: Timestamp,
+    ) -> Option<E::Refusal> {
+        self.broker().refused_before::<E>(received, now)
+    }
+
     /// Opens and verifies a ticket request: public-key work. A request of an unregistered application
     /// takes the same amount of it.
     ///
@@ -133,7 +147,7 @@ impl Site {
         let _turn = work.turn().await.ok_or(IssueError::Busy)?;
         let now = work.now();
         self.still_authorised::<E>(asked, now)?;
-        self.record_request(&allowed.verified, now)?;
+        self.record_request(&allowed.verified, work)?;
         let consumer = Arc::clone(&allowed.verified.consumer);
         let provider = Arc::clone(&allowed.provider);
         let (broker, entropy) = (self.broker(), &mut self.entropy());
@@ -157,8 +171,8 @@ impl Site {
         work: &impl TicketWork,
     ) -> Result<E::Sealed, IssueError<E::Refusal>> {
         let (consumer, ask, peer) = (&allowed.verified.consumer, &allowed.ask, allowed.peer);
+        self.record_request(&allowed.verified, work)?;
         let now = work.now();
-        self.record_request(&allowed.verified, now)?;
         let response = self.ask_for_ticket(consumer, ask, peer, now).await;
         let response = response.map_err(|failure| match failure {
             NoTicket::Refused => denied::<E>(Denial::NotAllowed),
@@ -188,9 +202,11 @@ impl Site {
     fn record_request<E: TicketEdition>(
         &self,
         verified: &Verified<E>,
-        now: Timestamp,
+        work: &impl TicketWork,
     ) -> Result<(), IssueError<E::Refusal>> {
+        let now = work.now();
         self.broker().record(verified, now)?;
+        work.recorded();
         let rate = Rate::TicketRequests(verified.consumer.rated());
         let counted = self.throttle().rates().take(rate, now);
         counted.map_err(|_| IssueError::Busy)

@@ -13,6 +13,7 @@ use crate::accounts::{Account, AccountSearch, Kind, State};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::enrolment::RevocationReason;
+use crate::entity_tag::EntityTag;
 use crate::id::AccountId;
 use crate::lockdown::LockdownTarget;
 use crate::page::Page;
@@ -72,13 +73,17 @@ pub(super) struct AccountView {
     created: Timestamp,
     /// When the account was last changed.
     changed: Timestamp,
-    /// How often the account was changed: the entity tag over HTTP.
+    /// How often the account was changed.
     revision: u64,
+    /// The entity tag over HTTP, there between quotes. An account that gets the name later has another.
+    #[schemars(with = "String")]
+    etag: EntityTag,
 }
 
 impl From<Account> for AccountView {
     fn from(account: Account) -> Self {
         Self {
+            etag: (&account).into(),
             id: account.id,
             name: account.name,
             kind: account.kind,
@@ -253,7 +258,7 @@ pub(super) async fn set_state(
     change: StateChange,
 ) -> Result<Answer<AccountView>, Refusal> {
     let account = find(&context, kind, &params.name).await?;
-    context.expect_revision(account.revision)?;
+    context.expect_tag(&account)?;
     let state = change.of(&account)?;
     let output = format!("{} is {}.", account.name, state.as_str());
     if account.state == state {
@@ -295,7 +300,7 @@ pub(super) async fn delete(
     let damaged = context.site().store().damaged_account(kind, &target);
     let (id, deletion, problem) = match damaged.await? {
         Some(DamagedAccount { id, name, problem }) => {
-            context.expect_revision(None)?;
+            context.expect_no_tag()?;
             let deletion = Change::DeleteDamagedAccount { id, name };
             (id, deletion, Some(problem))
         }
@@ -304,7 +309,7 @@ pub(super) async fn delete(
             let name = name.map_err(|error| Refusal::invalid("name", error))?;
             let account = find(&context, kind, &name).await?;
             let (id, revision) = (account.id, account.revision);
-            context.expect_revision(revision)?;
+            context.expect_tag(&account)?;
             (Some(id), Change::DeleteAccount { id, revision }, None)
         }
     };

@@ -2,6 +2,7 @@
 //! their request, until that ends.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use countersign_proto::operation::Event;
@@ -9,7 +10,7 @@ use countersign_proto::operation::Event;
 use super::CloseReason;
 use super::events::{Audience, Viewer};
 use super::kept_events::{EventId, IdentifiedEvent};
-use crate::access::HttpGrant;
+use crate::access::{HttpCredential, HttpGrant};
 use crate::id::AccountId;
 
 /// Where the events of a stream go. The functions are called under a lock, and must not block.
@@ -29,7 +30,7 @@ pub trait EventStreamSink: Send + Sync {
 pub struct EventStreamLimits {
     /// For all accounts together.
     pub total: usize,
-    /// For one account.
+    /// For one account. One credential may have half of them.
     pub per_account: usize,
 }
 
@@ -42,6 +43,9 @@ pub enum TooManyEventStreams {
     /// Of the account.
     #[error("the account has as many event streams as it may have")]
     OfAccount,
+    /// Of the credential: the other half is for the other credentials of its account.
+    #[error("the credential has half of the event streams that its account may have")]
+    OfCredential,
 }
 
 /// The number of a stream, which no other stream of the process has.
@@ -53,6 +57,7 @@ pub struct EventStreamId(u64);
 pub(super) struct EventStreams {
     open: BTreeMap<EventStreamId, EventStream>,
     of_accounts: HashMap<AccountId, usize>,
+    of_credentials: HashMap<HttpCredential, usize>,
     opened: u64,
 }
 
@@ -64,14 +69,20 @@ struct EventStream {
 impl EventStreams {
     pub(super) fn expect_room(
         &self,
-        account: AccountId,
+        grant: &HttpGrant,
         limits: EventStreamLimits,
     ) -> Result<(), TooManyEventStreams> {
-        let own = self.of_accounts.get(&account).copied().unwrap_or(0);
-        match (own < limits.per_account, self.open.len() < limits.total) {
-            (false, _) => Err(TooManyEventStreams::OfAccount),
-            (true, false) => Err(TooManyEventStreams::InTotal),
-            (true, true) => Ok(()),
+        let of_account = self.of_accounts.get(&grant.account).copied().unwrap_or(0);
+        if of_account >= limits.per_account {
+            return Err(TooManyEventStreams::OfAccount);
+        }
+        let of_credential = self.of_credentials.get(&grant.credential);
+        if of_credential.is_some_and(|own| *own >= (limits.per_account / 2).max(1)) {
+            return Err(TooManyEventStreams::OfCredential);
+        }
+        match self.open.len() < limits.total {
+            true => Ok(()),
+            false => Err(TooManyEventStreams::InTotal),
         }
     }
 
@@ -83,6 +94,7 @@ impl EventStreams {
         self.opened += 1;
         let id = EventStreamId(self.opened);
         *self.of_accounts.entry(grant.account).or_default() += 1;
+        *self.of_credentials.entry(grant.credential).or_default() += 1;
         self.open.insert(id, EventStream { grant, sink });
         id
     }
@@ -92,13 +104,8 @@ impl EventStreams {
         let Some(stream) = self.open.remove(&id) else {
             return;
         };
-        let account = stream.grant.account;
-        if let Some(count) = self.of_accounts.get_mut(&account) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_accounts.remove(&account);
-            }
-        }
+        count_less(&mut self.of_accounts, stream.grant.account);
+        count_less(&mut self.of_credentials, stream.grant.credential);
     }
 
     pub(super) fn publish(&self, to: &Audience, (id, event): (EventId, &Arc<Event>)) -> usize {
@@ -118,5 +125,14 @@ impl EventStreams {
 
     pub(super) fn count(&self) -> usize {
         self.open.len()
+    }
+}
+
+fn count_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: K) {
+    if let Some(count) = counts.get_mut(&of) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&of);
+        }
     }
 }

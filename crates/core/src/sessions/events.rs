@@ -176,7 +176,7 @@ impl Events {
         sink: Arc<dyn EventStreamSink>,
     ) -> Result<(EventStreamId, EventId), TooManyEventStreams> {
         let mut state = self.state();
-        state.streams.expect_room(grant.account, limits)?;
+        state.streams.expect_room(grant, limits)?;
         let viewer = Viewer::of_grant(grant);
         let newest = match after {
             Some(_) => {

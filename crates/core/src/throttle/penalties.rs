@@ -15,8 +15,8 @@ pub enum Abuse {
     NotAuthenticated,
     /// The source asked for something that it cannot have: to resume a session that does not exist,
     /// as every client does after the site restarted, or to log in when the account has the maximum
-    /// of sessions. Or it used a key that the site has replaced, or requested key events and nothing
-    /// else.
+    /// of sessions. Or it used a key that the site has replaced, requested key events and nothing else,
+    /// or sent a ticket request that was answered before, is too old, or is from the future.
     Refused,
 }
 

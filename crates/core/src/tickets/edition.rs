@@ -9,7 +9,7 @@ use countersign_proto::name::Zone;
 use countersign_proto::replay::{ReplayCache, ReplayError};
 use serde::Serialize;
 
-use super::{ForeignAsk, Registered, Replays};
+use super::{ForeignAsk, Registered, Replays, RequestDigest};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -49,6 +49,9 @@ pub trait TicketEdition: Sized + Send + Sync + 'static {
     /// # Errors
     /// The refusal for [`Denial::NotVerified`].
     fn read(text: Vec<u8>) -> Result<Self::Received, Self::Refusal>;
+
+    /// Returns a digest of what no other authentic request has.
+    fn digest(received: &Self::Received) -> RequestDigest;
 
     /// Opens a request as far as necessary to find its consumer's id.
     ///
@@ -131,4 +134,8 @@ pub trait TicketEdition: Sized + Send + Sync + 'static {
 
     /// Returns the edition's refusal for this reason.
     fn refusal(denial: Denial) -> Self::Refusal;
+
+    /// Returns the reason of a refusal that an authentic request gets each time that it is sent again:
+    /// [`Denial::Replayed`] or [`Denial::Stale`].
+    fn lasting_denial(refusal: &Self::Refusal) -> Option<Denial>;
 }

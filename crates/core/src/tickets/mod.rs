@@ -15,6 +15,7 @@
 mod audited;
 mod edition;
 mod foreign;
+mod refused;
 mod registered;
 mod request;
 mod symmetric;
@@ -29,6 +30,7 @@ use crate::timestamp::Timestamp;
 
 pub use edition::{Denial, TicketEdition};
 pub use foreign::ForeignAsk;
+pub use refused::RequestDigest;
 pub use registered::Registered;
 pub use request::{IssueError, Verified};
 pub use v1::V1;
@@ -36,6 +38,7 @@ pub use v2::V2;
 
 pub(crate) use audited::{foreign_answered, foreign_asked, refused, requested};
 pub(crate) use foreign::{AllowedForeign, Destination, ForeignTicketParams, answer};
+use refused::RefusedRequests;
 use registered::ApplicationCache;
 pub(crate) use request::{Allowed, denied};
 pub(crate) use symmetric::{ticket_keys, tickets};
@@ -61,6 +64,8 @@ pub(crate) struct Broker {
 pub struct Replays {
     v1: Mutex<ReplayCache>,
     v2: Mutex<ReplayCache>,
+    /// The requests of both editions that were refused as replayed or stale.
+    refused: Mutex<RefusedRequests>,
 }
 
 impl Default for Replays {
@@ -68,6 +73,7 @@ impl Default for Replays {
         Self {
             v1: Mutex::new(ReplayCache::closed()),
             v2: Mutex::new(ReplayCache::closed()),
+            refused: Mutex::default(),
         }
     }
 }
@@ -90,6 +96,13 @@ impl Broker {
         // The cache is consistent whenever the lock is free, so a poisoned lock can be used.
         let replays = E::replays(&self.replays).lock();
         replays.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks and returns the refused requests.
+    fn refused(&self) -> MutexGuard<'_, RefusedRequests> {
+        let refused = self.replays.refused.lock();
+        // It forgets at worst, so a poisoned lock can be used.
+        refused.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

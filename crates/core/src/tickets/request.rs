@@ -9,7 +9,7 @@ use countersign_crypto::entropy::Entropy;
 use countersign_proto::name::Zone;
 use countersign_proto::replay::ReplayError;
 
-use super::{Broker, Denial, ForeignAsk, Registered, TicketEdition, millis};
+use super::{Broker, Denial, ForeignAsk, Registered, RequestDigest, TicketEdition, millis};
 use crate::accounts::State;
 use crate::site_key::BrokerKeys;
 use crate::store::{Store, StoreError};
@@ -47,6 +47,7 @@ pub struct Verified<E: TicketEdition> {
     pub(super) keys: Arc<BrokerKeys>,
     /// The number of changes of applications before the consumer was looked up.
     changes: u64,
+    digest: RequestDigest,
 }
 
 /// A verified request for a provider that its consumer may call.
@@ -88,6 +89,26 @@ impl<E: TicketEdition> fmt::Debug for Verified<E> {
 }
 
 impl Broker {
+    /// Returns the refusal of a request that was refused as replayed or stale before.
+    pub(crate) fn refused_before<E: TicketEdition>(
+        &self,
+        received: &E::Received,
+        now: Timestamp,
+    ) -> Option<E::Refusal> {
+        let denial = match self.refused().find(&E::digest(received))? {
+            Denial::Stale { .. } => Denial::Stale { clock: millis(now) },
+            denial => denial,
+        };
+        Some(E::refusal(denial))
+    }
+
+    /// Remembers an authentic request that is refused as replayed or stale.
+    fn refuse<E: TicketEdition>(&self, digest: RequestDigest, refusal: &E::Refusal) {
+        if let Some(denial) = E::lasting_denial(refusal) {
+            self.refused().insert(digest, denial);
+        }
+    }
+
     /// Opens and verifies a request. A request of an unregistered application takes the same amount
     /// of work.
     ///
@@ -101,16 +122,19 @@ impl Broker {
         received: E::Received,
         now: Timestamp,
     ) -> Result<Verified<E>, IssueError<E::Refusal>> {
+        let digest = E::digest(&received);
         let opened = E::open(&keys, received).map_err(IssueError::Refused)?;
         let changes = self.cache.changes();
         let consumer = self.cache.get(store, E::consumer(&opened), now).await?;
         let consumer = consumer.filter(|known| known.application.state == State::Active);
         let request = E::verify(&keys, opened, consumer.as_deref(), millis(now));
+        let request = request.inspect_err(|refusal| self.refuse::<E>(digest, refusal));
         Ok(Verified {
             request: request.map_err(IssueError::Refused)?,
             consumer: consumer.ok_or_else(|| denied::<E>(Denial::NotVerified))?,
             keys,
             changes,
+            digest,
         })
     }
 
@@ -125,10 +149,14 @@ impl Broker {
     ) -> Result<(), IssueError<E::Refusal>> {
         let clock = millis(now);
         let recorded = E::record_request(&mut self.replays::<E>(), &verified.request, clock);
-        recorded.map_err(|error| match error {
-            ReplayError::Replayed => denied::<E>(Denial::Replayed),
-            ReplayError::Stale => denied::<E>(Denial::Stale { clock }),
-            ReplayError::Full => IssueError::Busy,
+        recorded.map_err(|error| {
+            let refusal = E::refusal(match error {
+                ReplayError::Replayed => Denial::Replayed,
+                ReplayError::Stale => Denial::Stale { clock },
+                ReplayError::Full => return IssueError::Busy,
+            });
+            self.refuse::<E>(verified.digest, &refusal);
+            IssueError::Refused(refusal)
         })
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Mutex;
 
 use countersign_crypto::entropy::Entropy;
+use countersign_crypto::hash::sha256;
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::broker::v1::limits::TOLERANCE;
 use countersign_proto::broker::v1::site::{OpenedRequest, V1Site, V1VerifiedRequest};
 use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{Denial, LIMITS, Registered, Replays, TicketEdition, millis};
+use super::{Denial, LIMITS, Registered, Replays, RequestDigest, TicketEdition, millis};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -30,6 +31,10 @@ impl TicketEdition for V1 {
 
     fn read(text: Vec<u8>) -> Result<String, V1Refusal> {
         String::from_utf8(text).map_err(|_| V1Refusal::NotVerified)
+    }
+
+    fn digest(received: &String) -> RequestDigest {
+        sha256(received.as_bytes())
     }
 
     fn open(keys: &BrokerKeys, received: String) -> Result<OpenedRequest, V1Refusal> {
@@ -99,6 +104,14 @@ impl TicketEdition for V1 {
             Denial::Replayed => V1Refusal::Nonces,
             Denial::Stale { clock } => V1Refusal::Stale { clock },
             Denial::NotAllowed | Denial::PeerUnreachable => V1Refusal::Application(Role::Requested),
+        }
+    }
+
+    fn lasting_denial(refusal: &V1Refusal) -> Option<Denial> {
+        match refusal {
+            V1Refusal::Nonces => Some(Denial::Replayed),
+            V1Refusal::Stale { clock } => Some(Denial::Stale { clock: *clock }),
+            _ => None,
         }
     }
 }

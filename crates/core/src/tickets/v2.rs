@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use countersign_crypto::entropy::Entropy;
+use countersign_crypto::hash::sha256;
 use countersign_proto::broker::v2::limits::{AHEAD, TOLERANCE};
 use countersign_proto::broker::v2::message::AuthResponse;
 use countersign_proto::broker::v2::site::{UnverifiedRequest, VerifiedRequest};
@@ -10,7 +11,9 @@ use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::name::Zone;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{Denial, ForeignAsk, LIMITS, Registered, Replays, TicketEdition, millis};
+use super::{
+    Denial, ForeignAsk, LIMITS, Registered, Replays, RequestDigest, TicketEdition, millis,
+};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -27,6 +30,10 @@ impl TicketEdition for V2 {
 
     fn read(text: Vec<u8>) -> Result<UnverifiedRequest, Refusal> {
         UnverifiedRequest::read(&text)
+    }
+
+    fn digest(received: &UnverifiedRequest) -> RequestDigest {
+        sha256(received.signature())
     }
 
     fn open(_: &BrokerKeys, received: UnverifiedRequest) -> Result<UnverifiedRequest, Refusal> {
@@ -120,6 +127,14 @@ impl TicketEdition for V2 {
             Denial::Stale { .. } => Refusal::Clock,
             Denial::NotAllowed => Refusal::NotAllowed,
             Denial::PeerUnreachable => Refusal::PeerUnreachable,
+        }
+    }
+
+    fn lasting_denial(refusal: &Refusal) -> Option<Denial> {
+        match refusal {
+            Refusal::Replayed => Some(Denial::Replayed),
+            Refusal::Clock => Some(Denial::Stale { clock: 0 }),
+            _ => None,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The share that each account has of the places for proxied sessions, of those for event streams
-//! through proxies, and of connections with requests over HTTP.
+//! through proxies, and of connections with requests over HTTP. A credential over HTTP has half of the
+//! share of its account.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use countersign_core::access::{HttpCredential, HttpGrant};
 use countersign_core::id::AccountId;
 
 /// An account may hold one in this many places: it takes as many accounts to fill them.
@@ -20,12 +23,24 @@ struct Shares {
     /// The number of places that one account may hold.
     most: usize,
     held: HashMap<AccountId, usize>,
+    /// The number of places that each credential over HTTP holds of those of its account.
+    of_credentials: HashMap<HttpCredential, usize>,
+}
+
+/// Why an account or credential gets no further place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// The account holds its share, or all places are taken.
+    OfAccount,
+    /// The credential holds half of the share of its account.
+    OfCredential,
 }
 
 /// A place of an account. Dropping it gives it back.
 pub(crate) struct Held {
     accounts: Arc<AccountShares>,
     account: AccountId,
+    credential: Option<HttpCredential>,
 }
 
 impl AccountShares {
@@ -36,6 +51,7 @@ impl AccountShares {
             taken: 0,
             most: share_of(places),
             held: HashMap::new(),
+            of_credentials: HashMap::new(),
         })))
     }
 
@@ -46,21 +62,48 @@ impl AccountShares {
         shares.most = share_of(places);
     }
 
-    /// Takes a place for the account; `None` if it holds its share, or all places are taken.
-    pub(crate) fn hold(self: &Arc<Self>, account: AccountId) -> Option<Held> {
+    /// Takes a place for the account.
+    ///
+    /// # Errors
+    /// [`NoPlace::OfAccount`].
+    pub(crate) fn hold(self: &Arc<Self>, account: AccountId) -> Result<Held, NoPlace> {
+        self.take(account, None)
+    }
+
+    /// Takes a place for a credential of an account.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub(crate) fn hold_for(self: &Arc<Self>, grant: &HttpGrant) -> Result<Held, NoPlace> {
+        self.take(grant.account, Some(grant.credential))
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        account: AccountId,
+        credential: Option<HttpCredential>,
+    ) -> Result<Held, NoPlace> {
         let mut shares = self.shares();
-        if shares.taken >= shares.places {
-            return None;
+        let count = |held: Option<&usize>| held.copied().unwrap_or_default();
+        let of_account = count(shares.held.get(&account));
+        if shares.taken >= shares.places || of_account >= shares.most {
+            return Err(NoPlace::OfAccount);
         }
-        let most = shares.most;
-        let held = shares.held.entry(account).or_default();
-        if *held >= most {
-            return None;
+        if let Some(credential) = credential {
+            let of_credential = count(shares.of_credentials.get(&credential));
+            // A stolen token leaves places to the other credentials of its account.
+            if of_credential >= (shares.most / 2).max(1) {
+                return Err(NoPlace::OfCredential);
+            }
+            shares.of_credentials.insert(credential, of_credential + 1);
         }
-        *held += 1;
+        shares.held.insert(account, of_account + 1);
         shares.taken += 1;
-        let accounts = self.clone();
-        Some(Held { accounts, account })
+        Ok(Held {
+            accounts: self.clone(),
+            account,
+            credential,
+        })
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares> {
@@ -70,9 +113,9 @@ impl AccountShares {
 }
 
 impl Held {
-    /// Whether the account holds it.
-    pub(crate) fn is_of(&self, account: AccountId) -> bool {
-        self.account == account
+    /// Whether this credential holds it.
+    pub(crate) fn is_of(&self, grant: &HttpGrant) -> bool {
+        (self.account, self.credential) == (grant.account, Some(grant.credential))
     }
 }
 
@@ -80,11 +123,18 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut shares = self.accounts.shares();
         shares.taken -= 1;
-        if let Some(held) = shares.held.get_mut(&self.account) {
-            *held -= 1;
-            if *held == 0 {
-                shares.held.remove(&self.account);
-            }
+        give_back(&mut shares.held, self.account);
+        if let Some(credential) = self.credential {
+            give_back(&mut shares.of_credentials, credential);
+        }
+    }
+}
+
+fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: K) {
+    if let Some(count) = counts.get_mut(&of) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&of);
         }
     }
 }
@@ -95,6 +145,9 @@ fn share_of(places: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use countersign_core::access::Role;
+    use countersign_core::id::AccessTokenId;
+
     use super::*;
 
     #[test]
@@ -106,11 +159,36 @@ mod tests {
             .flatten()
             .collect();
         assert_eq!(held.len(), 16);
-        assert!(shares.hold(account(9)).is_none());
+        assert!(shares.hold(account(9)).is_err());
         held.pop();
-        assert!(shares.hold(account(0)).is_none(), "it has its share");
-        assert!(shares.hold(account(9)).is_some());
+        assert!(shares.hold(account(0)).is_err(), "it has its share");
+        assert!(shares.hold(account(9)).is_ok());
         drop(held);
         assert!(shares.shares().held.is_empty());
+    }
+
+    /// A stolen token took all connections and event streams of its account.
+    #[test]
+    fn one_credential_leaves_half_of_the_share_to_the_others_of_its_account() {
+        let shares = AccountShares::new(32);
+        let grant = |token| {
+            let token = HttpCredential::Token(AccessTokenId::from_bytes([token; 16]));
+            let account = AccountId::from_bytes([1; 16]);
+            let owner = (account, "maria@example.org".to_owned(), Role::Member);
+            HttpGrant::new(token, owner, None, None)
+        };
+        let hold = |token| shares.hold_for(&grant(token));
+        let stolen = [hold(1), hold(1)];
+        assert!(stolen.iter().all(Result::is_ok));
+        assert_eq!(hold(1).err(), Some(NoPlace::OfCredential));
+        let others = [hold(2), hold(3)];
+        assert!(others.iter().all(Result::is_ok));
+        assert_eq!(hold(4).err(), Some(NoPlace::OfAccount));
+        drop(stolen);
+        let again = hold(1).unwrap();
+        assert!(again.is_of(&grant(1)) && !again.is_of(&grant(2)));
+        drop((again, others));
+        let shares = shares.shares();
+        assert!(shares.held.is_empty() && shares.of_credentials.is_empty());
     }
 }

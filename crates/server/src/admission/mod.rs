@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::debug;
 
-pub(crate) use self::account_shares::{AccountShares, Held};
+pub(crate) use self::account_shares::{AccountShares, Held, NoPlace};
 use crate::clock;
 use crate::limits::Limits;
 
@@ -236,7 +236,7 @@ impl Admitted {
         let Group::ProxiedSessions(accounts) = &self.admission.group else {
             return true;
         };
-        self.held = accounts.hold(account);
+        self.held = accounts.hold(account).ok();
         self.held.is_some()
     }
 

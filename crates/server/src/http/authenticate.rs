@@ -1,6 +1,7 @@
 //! Ticket requests: the operation `broker ticket`, called by the application that signed the request. The
 //! editions differ in the form of request and answer.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use countersign_core::access::Channel;
@@ -16,6 +17,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tracing::debug;
 
+use super::body_turns::BodyTurn;
 use super::origin::{Peer, Unchecked};
 use super::reply::{self, Reply};
 use crate::clock;
@@ -32,6 +34,14 @@ pub(super) const MOMENT: Duration = Duration::from_millis(limits::AHEAD);
 trait Form: TicketEdition {
     /// Whether the refused request failed verification. `verified`: whether the verification step was passed.
     fn is_unverified(refusal: &Self::Refusal, verified: bool) -> bool;
+
+    /// How a refused request counts against its source.
+    fn abuse(refusal: &Self::Refusal, verified: bool) -> Option<Abuse> {
+        match Self::is_unverified(refusal, verified) {
+            true => Some(Abuse::NotAuthenticated),
+            false => Self::lasting_denial(refusal).map(|_| Abuse::Refused),
+        }
+    }
 
     /// The response for a refusal.
     fn refused(refusal: &Self::Refusal) -> Reply;
@@ -81,6 +91,15 @@ struct Progress<'a> {
 struct Work<'a> {
     peer: &'a Peer,
     shared: &'a Shared,
+    /// Counts a verified request whose client abandons it before it is known that it is no replay.
+    unrecorded: Mutex<Unchecked<'a>>,
+}
+
+impl Work<'_> {
+    fn checked(&self) {
+        let unrecorded = self.unrecorded.lock();
+        unrecorded.unwrap_or_else(PoisonError::into_inner).done();
+    }
 }
 
 impl TicketWork for Work<'_> {
@@ -93,6 +112,11 @@ impl TicketWork for Work<'_> {
     fn now(&self) -> Timestamp {
         clock::now()
     }
+
+    fn recorded(&self) {
+        self.checked();
+        self.peer.authenticated(self.shared);
+    }
 }
 
 /// Serves a request of edition v2.
@@ -100,9 +124,17 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Shared) -> Reply {
     if let Some(refused) = unread(shared) {
         return refused;
     }
-    let unchecked = unchecked(peer, shared);
-    let text = read(body, peer, shared).await;
-    answer::<V2>(text, unchecked, peer, shared).await
+    let Some(turn) = body_turn(peer, shared).await else {
+        return unserved(shared);
+    };
+    let mut unchecked = unchecked(peer, shared);
+    match read(body, turn, shared).await {
+        Body::Read(text) => answer::<V2>(text, unchecked, peer, shared).await,
+        Body::LostTurn => {
+            unchecked.done();
+            unserved(shared)
+        }
+    }
 }
 
 /// Serves a request of edition v1: the JSON text of a sealed message.
@@ -129,6 +161,12 @@ fn unread(shared: &Shared) -> Option<Reply> {
     };
     count(code, clock::monotonic(), shared);
     Some(reply)
+}
+
+/// The refusal of a request whose body other requests left no room for. It counts against no source.
+fn unserved(shared: &Shared) -> Reply {
+    count(Code::BUSY, clock::monotonic(), shared);
+    reply::busy()
 }
 
 /// Serves a request; `None` if it could not be read.
@@ -170,8 +208,8 @@ async fn answer<E: Form>(
     count(code, begun, shared);
     match refusal {
         Ok(refusal) => {
-            let unverified = E::is_unverified(&refusal, progress.verified);
-            refuse(unverified, &refusal, progress.from, peer, shared).await;
+            let abuse = E::abuse(&refusal, progress.verified);
+            refuse(abuse, &refusal, progress.from, peer, shared).await;
             E::refused(&refusal)
         }
         Err(reply) => reply,
@@ -193,26 +231,52 @@ async fn grant<E: Form>(
 ) -> Result<String, Stop<E>> {
     let site = &shared.site;
     let received = E::read(text).map_err(IssueError::Refused)?;
-    let work = Work { peer, shared };
+    if let Some(refusal) = site.refused_before::<E>(&received, clock::now()) {
+        return Err(IssueError::Refused(refusal));
+    }
+    let work = Work {
+        peer,
+        shared,
+        unrecorded: Mutex::new(Unchecked::default()),
+    };
     let verified = {
         // The request is not verified yet, so looking up an application that is not cached waits for a turn too.
         let _turn = work.turn().await.ok_or(IssueError::Busy)?;
         site.verify_request::<E>(received, work.now()).await?
     };
-    peer.authenticated(shared);
     progress.from = clock::monotonic();
     progress.verified = true;
     progress.unchecked.done();
-    let sealed = site.request_ticket(verified, &work).await?;
-    serde_json::to_string(&sealed).map_err(|_| IssueError::Busy)
+    *work
+        .unrecorded
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) =
+        Unchecked::new(|| peer.punish(Abuse::Refused, shared));
+    let sealed = site.request_ticket(verified, &work).await;
+    // A refusal counts as what it is.
+    work.checked();
+    serde_json::to_string(&sealed?).map_err(|_| IssueError::Busy)
 }
 
-/// Reads the body; `None` if it is too long or does not arrive before the timeout. The bodies of a connection
-/// are read one after another: each may be as long as all that its client may send unread.
-async fn read(body: Incoming, peer: &Peer, shared: &Shared) -> Option<Vec<u8>> {
+/// Waits for the turn of the client at sending the body of its request; `None` if it does not come.
+async fn body_turn(peer: &Peer, shared: &Shared) -> Option<BodyTurn> {
+    let turn = peer.connection.body_turns.turn(peer.source);
+    let turn = tokio::time::timeout(shared.limits().unauthenticated_timeout, turn);
+    turn.await.ok().flatten()
+}
+
+/// The body of a request.
+enum Body {
+    /// Its bytes; `None` if it is too long or did not arrive before the timeout.
+    Read(Option<Vec<u8>>),
+    /// It was slow, and others waited for its turn.
+    LostTurn,
+}
+
+/// Reads the body in its turn.
+async fn read(body: Incoming, mut turn: BodyTurn, shared: &Shared) -> Body {
     let mut body = Limited::new(body, limits::SEALED);
     let read = async {
-        let _turn = peer.connection.reading.acquire().await.ok()?;
         // One buffer: keeping many short frames would need many times their length.
         let mut text = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -221,7 +285,11 @@ async fn read(body: Incoming, peer: &Peer, shared: &Shared) -> Option<Vec<u8>> {
         Some(text)
     };
     let read = tokio::time::timeout(shared.limits().unauthenticated_timeout, read);
-    read.await.ok().flatten()
+    tokio::select! {
+        biased;
+        read = read => Body::Read(read.ok().flatten()),
+        () = turn.lost() => Body::LostTurn,
+    }
 }
 
 /// Counts a request that failed verification against its source.
@@ -233,17 +301,20 @@ fn failed(peer: &Peer, shared: &Shared) {
 }
 
 /// Waits until the refusal time after `from` has passed, so that the time reveals neither the reason nor which
-/// applications exist. A request that failed verification counts against its source.
+/// applications exist. A request that failed verification counts against its source, and so does one that was
+/// recorded and sent again.
 async fn refuse(
-    unverified: bool,
+    abuse: Option<Abuse>,
     refusal: &impl std::fmt::Display,
     from: Instant,
     peer: &Peer,
     shared: &Shared,
 ) {
     debug!(peer = %peer.connection.address, %refusal, "ticket request refused");
-    if unverified {
-        failed(peer, shared);
+    match abuse {
+        Some(Abuse::NotAuthenticated) => failed(peer, shared),
+        Some(abuse) => peer.punish(abuse, shared),
+        None => {}
     }
     tokio::time::sleep_until((from + shared.limits().refusal_time).into()).await;
 }

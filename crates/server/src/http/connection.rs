@@ -25,12 +25,13 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::api::Api;
 use super::body::ReplyBody;
+use super::body_turns::BodyTurns;
 use super::origin::Peer;
 use super::preface::Begun;
 use super::reply::{self, Reply};
@@ -62,8 +63,11 @@ const MAX_PENDING_RESETS: usize = 20;
 /// Requests that the site may have to cancel because they are malformed; one more ends the connection.
 const MAX_FAULTS: usize = 64;
 /// A connection of a trusted proxy carries the requests of many clients, and has so many times the
-/// streams, unread bytes and cancelled requests.
+/// streams, bodies that are read and cancelled requests.
 const PROXIED: u32 = 16;
+/// Its bodies of ticket requests that may wait to be read, and half of what it may send unread: the
+/// other half is for the requests that do not wait.
+const PROXIED_WAITING: u32 = 16;
 const MAX_PROXIED_RESETS: usize = 16 * MAX_PENDING_RESETS;
 /// A client of HTTP/2 must answer a ping within [`PING_TIMEOUT`], this often.
 const PING: Duration = Duration::from_secs(30);
@@ -89,11 +93,11 @@ pub(super) struct Connection {
     pub(super) running: Arc<()>,
     /// The responses over HTTP/2 that the client does not take.
     untaken: Arc<Untaken>,
-    /// The bodies of ticket requests that are read at a time: one, or one for each client of a proxy.
-    pub(super) reading: Semaphore,
+    /// The turns at reading the bodies of ticket requests.
+    pub(super) body_turns: Arc<BodyTurns>,
     /// The connection becomes a WebSocket.
     pub(super) upgrade: Mutex<Option<upgrade::Accepted>>,
-    /// The place of the account whose request came last, among its connections.
+    /// The place of the credential whose request came last, among the connections of its account.
     pub(super) held: Mutex<Option<Held>>,
     /// Whether the site itself encrypts it.
     pub(super) has_tls: bool,
@@ -197,9 +201,9 @@ impl Connection {
         (has_tls, device): (bool, Option<Thumbprint>),
         shared: &Shared,
     ) -> Self {
-        let clients = match shared.proxies().has(address.ip()) {
-            true => PROXIED as usize,
-            false => 1,
+        let (turns, waiting) = match shared.proxies().has(address.ip()) {
+            true => (PROXIED, PROXIED_WAITING),
+            false => (1, MAX_STREAMS),
         };
         Self {
             address,
@@ -209,7 +213,7 @@ impl Connection {
             is_used: AtomicBool::new(false),
             running: Arc::default(),
             untaken: Arc::default(),
-            reading: Semaphore::new(clients),
+            body_turns: BodyTurns::new(turns as usize, waiting as usize),
             upgrade: Mutex::default(),
             held: Mutex::default(),
             has_tls,
@@ -243,9 +247,9 @@ async fn http<S>(
         }
     });
     let stream = TokioIo::new(Stalled::new(stream));
-    let (clients, resets) = match shared.proxies().has(connection.address.ip()) {
-        true => (PROXIED, MAX_PROXIED_RESETS),
-        false => (1, MAX_PENDING_RESETS),
+    let (clients, unread, resets) = match shared.proxies().has(connection.address.ip()) {
+        true => (PROXIED, 2 * PROXIED_WAITING, MAX_PROXIED_RESETS),
+        false => (1, 1, MAX_PENDING_RESETS),
     };
     let done = match is_http2 {
         true => {
@@ -253,7 +257,7 @@ async fn http<S>(
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(MAX_STREAMS * clients)
                 .max_header_list_size(MAX_HEADER_LIST)
-                .initial_connection_window_size(MAX_UNREAD * clients)
+                .initial_connection_window_size(MAX_UNREAD * unread)
                 .initial_stream_window_size(MAX_UNREAD)
                 .max_send_buf_size(MAX_UNSENT)
                 .max_pending_accept_reset_streams(resets)

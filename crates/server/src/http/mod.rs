@@ -18,6 +18,7 @@
 mod api;
 mod authenticate;
 mod body;
+mod body_turns;
 mod connection;
 mod console;
 mod origin;

@@ -13,6 +13,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use super::connection::Connection;
 use super::problem::AccountLimit;
+use crate::admission::NoPlace;
 use crate::clock;
 use crate::runtime::shared::Shared;
 
@@ -43,6 +44,7 @@ pub(super) struct Peer {
 
 /// Counts a request whose client abandons it before it was checked: the work for it ends at any point where it
 /// waits, and what refuses it is never reached.
+#[derive(Default)]
 pub(super) struct Unchecked<'a>(Option<Box<dyn FnOnce() + Send + 'a>>);
 
 impl<'a> Unchecked<'a> {
@@ -104,18 +106,23 @@ impl Peer {
     /// A request of this caller was verified.
     ///
     /// # Errors
-    /// [`AccountLimit::Connections`] if the account has its share of connections.
+    /// [`AccountLimit::Connections`] or [`AccountLimit::CredentialConnections`] if the account or the
+    /// credential has its share of connections.
     pub(super) fn authenticated_as(
         &self,
         caller: &Caller,
         shared: &Shared,
     ) -> Result<(), AccountLimit> {
-        if let Some(account) = caller.account.filter(|_| !self.is_proxied(shared)) {
+        let grant = caller.grant.as_ref().filter(|_| !self.is_proxied(shared));
+        if let Some(grant) = grant {
             let held = self.connection.held.lock();
             let mut held = held.unwrap_or_else(PoisonError::into_inner);
-            if !held.as_ref().is_some_and(|held| held.is_of(account)) {
-                let place = shared.http_connections.hold(account);
-                *held = Some(place.ok_or(AccountLimit::Connections)?);
+            if !held.as_ref().is_some_and(|held| held.is_of(grant)) {
+                let place = shared.http_connections.hold_for(grant);
+                *held = Some(place.map_err(|full| match full {
+                    NoPlace::OfAccount => AccountLimit::Connections,
+                    NoPlace::OfCredential => AccountLimit::CredentialConnections,
+                })?);
             }
         }
         self.authenticated(shared);

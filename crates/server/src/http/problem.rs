@@ -78,12 +78,20 @@ pub(super) enum AccountLimit {
     CredentialRequests,
     /// Bytes of bodies that arrive, and of responses that its clients have not read.
     Bytes,
+    /// The same bytes of one credential.
+    CredentialBytes,
     /// Connections on which its requests arrive.
     Connections,
+    /// Connections on which requests of one credential arrive.
+    CredentialConnections,
     /// Event streams.
     EventStreams,
+    /// Event streams of one credential.
+    CredentialEventStreams,
     /// Event streams through trusted proxies.
     ProxiedEventStreams,
+    /// Event streams of one credential through trusted proxies.
+    CredentialProxiedEventStreams,
     /// Signed requests in the time in which nonces are remembered.
     Nonces,
 }
@@ -107,13 +115,33 @@ impl AccountLimit {
                 "read the responses, or end their connections, and repeat the request",
                 1,
             ),
+            Self::CredentialBytes => (
+                "bodies that arrive and responses that were not read hold half of `limits.unsent_bytes` for the credential",
+                "read the responses, or end their connections, and repeat the request",
+                1,
+            ),
             Self::Connections => (
                 "requests of the account arrive on as many connections as it may use",
                 "use the connections that are open, or close some",
                 1,
             ),
+            Self::CredentialConnections => (
+                "requests of the credential arrive on half of the connections that its account may use",
+                "use the connections that are open, or close some",
+                1,
+            ),
             Self::EventStreams => (
                 "the account has as many event streams as `limits.event_streams_per_account` permits",
+                "end one of them, or share one among programs",
+                10,
+            ),
+            Self::CredentialEventStreams => (
+                "the credential has half of the event streams that `limits.event_streams_per_account` permits",
+                "end one of them, or share one among programs",
+                10,
+            ),
+            Self::CredentialProxiedEventStreams => (
+                "the credential has half of the event streams through trusted proxies that its account may have",
                 "end one of them, or share one among programs",
                 10,
             ),

@@ -246,10 +246,10 @@ impl Entry {
         self.spec.revised
     }
 
-    /// Returns whether its result has the revision of an object.
+    /// Returns whether its result has the entity tag of an object.
     #[must_use]
-    pub fn shows_revision(&self) -> bool {
-        self.result.pointer("/properties/revision").is_some()
+    pub fn shows_entity_tag(&self) -> bool {
+        self.result.pointer("/properties/etag").is_some()
     }
 
     /// Returns whether a request can have an idempotency key, with which its answer is given again.
@@ -452,7 +452,7 @@ impl EntryBuilder {
     }
 
     /// Declares that it changes or deletes one object with a revision. The handler must call
-    /// [`Context::expect_revision`] with that of the object which it found.
+    /// [`Context::expect_tag`] with the object which it found.
     #[must_use]
     pub const fn revised(mut self) -> Self {
         self.0.revised = true;

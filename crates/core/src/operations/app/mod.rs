@@ -365,7 +365,7 @@ struct RotateKey {
 
 async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppView>, Refusal> {
     let application = find(&context, &params.id).await?;
-    context.expect_revision(application.revision)?;
+    context.expect_tag(&application)?;
     let now = context.now();
     let key = ApplicationKey::from_pem(application.edition, &params.public_key, params.label, now)
         .map_err(|error| Refusal::invalid("public_key", error))?;
@@ -407,7 +407,7 @@ async fn set_state(
     state: State,
 ) -> Result<Answer<AppView>, Refusal> {
     let application = find(&context, &params.id).await?;
-    context.expect_revision(application.revision)?;
+    context.expect_tag(&application)?;
     let output = format!("{} is {}.", application.id, state.as_str());
     if application.state == state {
         return Ok(Answer::new(AppView::of(&context, application).await?).with_output(output));
@@ -435,13 +435,13 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let damaged = context.site().store().damaged_application(&id).await?;
     let (deletion, void) = match &damaged {
         Some(_) => {
-            context.expect_revision(None)?;
+            context.expect_no_tag()?;
             let void = withdrawn::of_damaged(&context, &id).await?;
             (Change::DeleteDamagedApplication(id.clone()), void)
         }
         None => {
             let application = find(&context, &id).await?;
-            context.expect_revision(application.revision)?;
+            context.expect_tag(&application)?;
             let void = void_tickets(&context, &application).await?;
             let revision = application.revision;
             let id = id.clone();

@@ -51,7 +51,7 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
         settings::few(field, entries)?;
     }
     let before = find(&context, &params.id).await?;
-    context.expect_revision(before.revision)?;
+    context.expect_tag(&before)?;
     let mut application = before.clone();
     params.settings.apply(&context, &mut application).await?;
     settings::disallow(&mut application, &params.disallow)?;

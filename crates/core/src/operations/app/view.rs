@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::accounts::State;
 use crate::applications::{Application, ApplicationId, Callee, Edition};
 use crate::engine::{Context, Refusal};
+use crate::entity_tag::EntityTag;
 use crate::json::Json;
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
@@ -63,8 +64,12 @@ pub(super) struct AppView {
     created: Timestamp,
     /// When the application was last changed.
     changed: Timestamp,
-    /// How often the application was changed: the entity tag over HTTP.
+    /// How often the application was changed.
     revision: u64,
+    /// The entity tag over HTTP, there between quotes. An application that is registered with the id later
+    /// has another.
+    #[schemars(with = "String")]
+    etag: EntityTag,
 }
 
 /// Opens the data about an application; `None` while the site is sealed, and when the data is
@@ -86,6 +91,7 @@ impl AppView {
             None => None,
         };
         let auth_data = opened_data(context, &application);
+        let etag = EntityTag::from(&application);
         let keys = application.keys.into_iter().map(|key| KeyView {
             fingerprint: key.fingerprint(),
             label: key.label.into_string(),
@@ -113,6 +119,7 @@ impl AppView {
             created: application.created,
             changed: application.changed,
             revision: application.revision,
+            etag,
         })
     }
 

@@ -208,7 +208,7 @@ struct Edit {
 impl Edit {
     async fn run(self, context: &Context, id: AccountId) -> Result<Answer<DataView>, Refusal> {
         let (before, data_before) = of(context, id).await?;
-        context.expect_revision(before.revision)?;
+        context.expect_tag(&before)?;
         let (mut account, mut data) = (before.clone(), data_before.clone());
         let touched: Vec<AttributeName> = self.attributes.keys().cloned().collect();
         self.apply(&mut account, &mut data)?;

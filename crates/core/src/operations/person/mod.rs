@@ -282,7 +282,7 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         Some(_) => data::of(&context, found.id).await?,
         None => (found, PersonData::default()),
     };
-    context.expect_revision(before.revision)?;
+    context.expect_tag(&before)?;
     let mut data = data_before.clone();
     let new_name = params
         .new_name

@@ -54,6 +54,8 @@ impl TicketWork for Work<'_> {
     fn now(&self) -> Timestamp {
         self.now
     }
+
+    fn recorded(&self) {}
 }
 
 pub(super) type Error = IssueError<Refusal>;

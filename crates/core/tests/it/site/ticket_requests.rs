@@ -5,9 +5,9 @@ use countersign_core::engine::TicketWork;
 use countersign_core::lockdown::{Activity, OperationKind};
 use countersign_core::operations;
 use countersign_core::throttle::Rate;
-use countersign_core::tickets::IssueError;
+use countersign_core::tickets::{IssueError, TicketEdition, V2};
 use countersign_core::timestamp::Timestamp;
-use countersign_proto::broker::v2::Refusal;
+use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{NOW, TestSite, run};
 use futures_util::FutureExt;
@@ -142,6 +142,41 @@ impl TicketWork for Full {
     fn now(&self) -> Timestamp {
         NOW
     }
+
+    fn recorded(&self) {}
+}
+
+/// A recorded request, years old too, cost a verification and an opening each time that it was sent again.
+#[tokio::test]
+async fn a_request_that_was_refused_as_replayed_or_stale_costs_no_verification_again() {
+    let (test, consumer) = applications().await;
+    let before = |request: &SealedMessage, now| {
+        let received = V2::read(serde_json::to_vec(request).unwrap()).unwrap();
+        test.site.refused_before::<V2>(&received, now)
+    };
+    let (_, fresh) = ask(&consumer, "ledger", NOW);
+    assert!(answer(&test, &fresh, NOW).await.is_ok());
+    assert_eq!(before(&fresh, NOW), None);
+    assert_eq!(refusal(answer(&test, &fresh, NOW).await), Refusal::Replayed);
+    assert_eq!(before(&fresh, NOW), Some(Refusal::Replayed));
+    let later = NOW.plus_millis(3_600_000);
+    let (_, recorded) = ask(&consumer, "ledger", NOW);
+    assert_eq!(
+        refusal(answer(&test, &recorded, later).await),
+        Refusal::Clock
+    );
+    assert_eq!(before(&recorded, later), Some(Refusal::Clock));
+    // Another request is not refused, and one that failed verification is not remembered.
+    let (_, next) = ask(&consumer, "ledger", NOW);
+    assert_eq!(before(&next, NOW), None);
+    let mut forged = next.clone();
+    forged.signature = fresh.signature[..63].to_vec();
+    assert_eq!(
+        refusal(answer(&test, &forged, NOW).await),
+        Refusal::NotVerified
+    );
+    assert_eq!(before(&forged, NOW), None);
+    assert!(answer(&test, &next, NOW).await.is_ok());
 }
 
 #[tokio::test]

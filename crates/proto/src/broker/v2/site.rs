@@ -74,6 +74,12 @@ impl UnverifiedRequest {
         &self.0.from
     }
 
+    /// The signature of the consumer; not verified. No other authentic request has the same one.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.0.signature
+    }
+
     /// Verifies the consumer's signature, the recipient and the time. If the consumer is not
     /// registered, the same work is done with `decoy_key`, a key that no party has, so that both
     /// take the same time.

@@ -1,4 +1,5 @@
-//! Conditional requests (RFC 9110, section 13): the entity tag of a resource is its revision.
+//! Conditional requests (RFC 9110, section 13). The result of an operation has the
+//! [entity tag](countersign_core::entity_tag) of its object.
 
 use hyper::header::HeaderMap;
 use serde::Deserialize;
@@ -9,9 +10,12 @@ use super::request::single;
 /// The maximum number of entity tags in one field.
 const MAX_TAGS: usize = 16;
 
-/// The revisions that `If-Match` names; `None` if any will do. A tag that this site never gives
-/// matches no revision. A condition that the operation does not check is refused.
-pub(super) fn if_match(headers: &HeaderMap, is_revised: bool) -> Result<Option<Vec<u64>>, Problem> {
+/// The strong entity tags that `If-Match` names, without their quotes; `None` if any will do. A condition
+/// that the operation does not check is refused.
+pub(super) fn if_match(
+    headers: &HeaderMap,
+    is_revised: bool,
+) -> Result<Option<Vec<String>>, Problem> {
     let Some(field) = single(headers, "if-match")? else {
         return Ok(None);
     };
@@ -32,28 +36,26 @@ pub(super) fn if_match(headers: &HeaderMap, is_revised: bool) -> Result<Option<V
         return Err(Problem::bad_request(problem, "if-match"));
     }
     // A weak tag never matches (RFC 9110, section 13.1.1).
-    let revisions = tags.iter().filter_map(|tag| {
-        let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
-        let is_own = digits.bytes().all(|byte| byte.is_ascii_digit());
-        is_own.then(|| digits.parse().ok()).flatten()
-    });
-    Ok(Some(revisions.collect()))
+    let strong = tags
+        .iter()
+        .filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+    Ok(Some(strong.map(str::to_owned).collect()))
 }
 
 /// The part of a result that is its entity tag.
 #[derive(Deserialize)]
-struct Revised {
-    revision: u64,
+struct Tagged {
+    etag: String,
 }
 
-/// The entity tag of a result that has a revision. The rest of the result is not read into memory: it may
-/// be a long list.
+/// The entity tag of a result that has one, with its quotes. The rest of the result is not read into
+/// memory: it may be a long list.
 pub(super) fn entity_tag(data: &str) -> Option<String> {
-    // The first field of a list would be read as the revision.
-    let Revised { revision } = data
+    // The first field of a list would be read as the tag.
+    let Tagged { etag } = data
         .starts_with('{')
         .then(|| serde_json::from_str(data).ok())??;
-    Some(format!("\"{revision}\""))
+    (!etag.contains('"')).then(|| format!("\"{etag}\""))
 }
 
 #[cfg(test)]
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
     use hyper::header::HeaderValue;
 
-    fn read(fields: &[&'static str]) -> Result<Option<Vec<u64>>, Problem> {
+    fn read(fields: &[&'static str]) -> Result<Option<Vec<String>>, Problem> {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append("if-match", HeaderValue::from_static(field));
@@ -70,28 +72,25 @@ mod tests {
     }
 
     #[test]
-    fn if_match_names_revisions() {
+    fn if_match_names_entity_tags() {
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&["*"]).unwrap(), None);
-        assert_eq!(read(&["\"7\", \"8\""]).unwrap(), Some(vec![7, 8]));
-        let never = [
-            "W/\"7\"",
-            "\"\"",
-            "\"+7\"",
-            "\"x\"",
-            "\"18446744073709551616\"",
-        ];
-        for tag in never {
-            let read = read(&[tag]).unwrap();
-            assert!(read.is_some_and(|list| list.is_empty()), "{tag}");
-        }
+        let two = ["a-7", "a-8"].map(str::to_owned).to_vec();
+        assert_eq!(read(&["\"a-7\", \"a-8\""]).unwrap(), Some(two));
+        assert_eq!(read(&["W/\"a-7\""]).unwrap(), Some(Vec::new()));
         for wrong in ["7", "", "\"7", "\"7\" \"8\" x", "\"1\",,\"2\""] {
             assert!(read(&[wrong]).is_err(), "{wrong}");
         }
         assert!(read(&["\"1\"", "\"2\""]).is_err());
-        let tag = entity_tag(r#"{"name":"a","revision":3,"more":[{}]}"#);
-        assert_eq!(tag.as_deref(), Some("\"3\""));
-        for none in [r#"{"revision":"3"}"#, r#"{"name":3}"#, "[3]", "null"] {
+        let tag = entity_tag(r#"{"name":"a","etag":"a-3","more":[{}]}"#);
+        assert_eq!(tag.as_deref(), Some("\"a-3\""));
+        for none in [
+            r#"{"etag":3}"#,
+            r#"{"etag":"a\"-3"}"#,
+            r#"{"name":3}"#,
+            r#"["a-3"]"#,
+            "null",
+        ] {
             assert_eq!(entity_tag(none), None, "{none}");
         }
     }

@@ -39,7 +39,7 @@ use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::super::reply::Reply;
 use super::credential::Sender;
 use super::request::single;
-use crate::admission::Held;
+use crate::admission::{Held, NoPlace};
 use crate::clock;
 use crate::runtime::events::{Next, Reader, Writer};
 use crate::runtime::shared::Shared;
@@ -103,8 +103,13 @@ pub(super) async fn open(
         true => Some(
             shared
                 .proxied_streams
-                .hold(grant.account)
-                .ok_or_else(|| Problem::over(AccountLimit::ProxiedEventStreams))?,
+                .hold_for(grant)
+                .map_err(|full| match full {
+                    NoPlace::OfAccount => Problem::over(AccountLimit::ProxiedEventStreams),
+                    NoPlace::OfCredential => {
+                        Problem::over(AccountLimit::CredentialProxiedEventStreams)
+                    }
+                })?,
         ),
         false => None,
     };
@@ -118,6 +123,7 @@ pub(super) async fn open(
     let opened = site.events().open_stream(grant, after, limits, sink);
     let (id, newest) = opened.map_err(|limit| match limit {
         TooManyEventStreams::OfAccount => Problem::over(AccountLimit::EventStreams),
+        TooManyEventStreams::OfCredential => Problem::over(AccountLimit::CredentialEventStreams),
         TooManyEventStreams::InTotal => Problem::all_event_streams(),
     })?;
     let stream = EventStream::new(

@@ -42,7 +42,7 @@ use hyper::{Method, Request};
 use tracing::debug;
 
 use super::Peer;
-use super::problem::{AccountLimit, GivenCredential, Problem, RequestId};
+use super::problem::{GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::runtime::shared::Shared;
@@ -181,7 +181,7 @@ async fn call(
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
     let (entry, caller) = (&found.entry, &sender.caller);
-    let revisions = conditions::if_match(&head.headers, entry.is_revised())?;
+    let tags = conditions::if_match(&head.headers, entry.is_revised())?;
     let limits = shared.limits();
     let grant = caller.grant.as_deref();
     let running = grant.map(|grant| api.running.begin(grant, &limits));
@@ -211,8 +211,8 @@ async fn call(
     };
     let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
     let mut carried = Carried::content(content);
-    if let Some(revisions) = revisions {
-        carried = carried.if_match(revisions);
+    if let Some(tags) = tags {
+        carried = carried.if_match(tags);
     }
     let keyed = match (&caller.grant, entry.rest().route()) {
         (Some(grant), Some(route)) if route.method != RestMethod::Get => {
@@ -225,9 +225,8 @@ async fn call(
         _ => None,
     };
     let operation = Operation::new(1, entry.group(), entry.command(), params);
-    let room = running.keep_room(entry.page_bytes());
-    let room = tokio::time::timeout(limits.unauthenticated_timeout, room).await;
-    room.map_err(|_| Problem::over(AccountLimit::Bytes))?;
+    let room = running.keep_room(entry.page_bytes(), limits.unauthenticated_timeout);
+    room.await.map_err(Problem::over)?;
     let Some(keyed) = keyed else {
         let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
         return respond::to(entry, &operation, &outcome, content, running);

@@ -9,7 +9,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use percent_encoding::percent_decode_str;
 
-use super::super::problem::{AccountLimit, Problem};
+use super::super::problem::Problem;
 use super::running::Running;
 use crate::runtime::shared::Shared;
 
@@ -79,9 +79,7 @@ pub(super) async fn json(
                 false => Problem::bad_request("the body is malformed or incomplete", ""),
             })?;
             let piece = frame.into_data().unwrap_or_default();
-            if !running.keep(piece.len()) {
-                return Err(Problem::over(AccountLimit::Bytes));
-            }
+            running.keep(piece.len()).map_err(Problem::over)?;
             text.extend_from_slice(&piece);
         }
         let invalid = |_| Problem::bad_request("the body is not UTF-8", "");

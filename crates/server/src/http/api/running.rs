@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use countersign_core::access::{HttpCredential, HttpGrant};
 use countersign_core::id::AccountId;
@@ -19,25 +20,22 @@ use crate::limits::Limits;
 /// Counts the requests of each account.
 #[derive(Default)]
 pub(crate) struct RunningRequests {
-    counts: Mutex<Counts>,
+    accounts: Mutex<HashMap<AccountId, OfAccount>>,
     /// Notified when bytes are released.
     released: Notify,
 }
 
-#[derive(Default)]
-struct Counts {
-    accounts: HashMap<AccountId, Usage>,
-    /// The number of requests of each credential.
-    credentials: HashMap<HttpCredential, usize>,
-}
+/// What an account uses, by the credential of the request.
+type OfAccount = HashMap<HttpCredential, Usage>;
 
-/// What an account uses.
+/// What a credential uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Usage {
     requests: usize,
-    /// The bytes of bodies that were read, of responses that were not sent yet, and of pages that
-    /// operations are about to return.
-    bytes: usize,
+    /// The bytes of bodies that were read, and of responses that were not sent yet.
+    kept: usize,
+    /// The bytes of pages that operations are about to return.
+    rooms: usize,
 }
 
 /// A request. It is counted until it is dropped.
@@ -45,79 +43,159 @@ pub(super) struct Running {
     all: Arc<RunningRequests>,
     account: AccountId,
     credential: HttpCredential,
-    /// The bytes that are kept for it.
-    bytes: usize,
-    /// The bytes that may be kept for the account.
-    limit: usize,
+    /// The bytes that are kept for its body or response.
+    kept: usize,
+    /// The bytes that are kept for the page that its operation may return.
+    room: usize,
+    bytes: ByteLimits,
+}
+
+/// The bytes that may be kept.
+#[derive(Clone, Copy)]
+struct ByteLimits {
+    of_account: usize,
+    /// For one credential. Further ones of it count nothing for its account, so that they leave the
+    /// other half to the other credentials.
+    of_credential: usize,
+}
+
+impl ByteLimits {
+    fn new(unsent_bytes: usize) -> Self {
+        Self {
+            of_account: unsent_bytes,
+            of_credential: half(unsent_bytes),
+        }
+    }
+
+    /// Whether the account is at its limit; `bytes` are those of a credential that count.
+    fn reached(self, account: &OfAccount, bytes: impl Fn(&Usage) -> usize) -> bool {
+        let bytes = |usage| bytes(usage).min(self.of_credential);
+        account.values().map(bytes).sum::<usize>() >= self.of_account
+    }
 }
 
 impl RunningRequests {
-    /// Counts one more request, unless the account has `limits.operations_in_flight` already, this
-    /// credential has half of them, or `limits.unsent_bytes` are kept for the account.
+    /// Counts one more request, unless the account has `limits.operations_in_flight` already, or
+    /// `limits.unsent_bytes` are kept for its bodies and responses, or the credential has half of one
+    /// of them. The room for a page does not count here: a request waits for it.
     pub(super) fn begin(
         self: &Arc<Self>,
         grant: &HttpGrant,
         limits: &Limits,
     ) -> Result<Running, AccountLimit> {
         let (account, credential) = (grant.account, grant.credential);
-        let mut counts = self.counts();
-        let usage = counts.accounts.get(&account).copied().unwrap_or_default();
-        let own = counts.credentials.get(&credential).copied();
-        if usage.bytes >= limits.unsent_bytes {
-            return Err(AccountLimit::Bytes);
+        let bytes = ByteLimits::new(limits.unsent_bytes);
+        let mut accounts = self.accounts();
+        if let Some(usage) = accounts.get(&account) {
+            let own = usage.get(&credential).copied().unwrap_or_default();
+            let requests = usage.values().map(|usage| usage.requests);
+            // A stolen token leaves room for the other credentials of its account.
+            let reached = [
+                (
+                    own.kept >= bytes.of_credential,
+                    AccountLimit::CredentialBytes,
+                ),
+                (
+                    bytes.reached(usage, |usage| usage.kept),
+                    AccountLimit::Bytes,
+                ),
+                (
+                    requests.sum::<usize>() >= limits.operations_in_flight,
+                    AccountLimit::Requests,
+                ),
+                (
+                    own.requests >= half(limits.operations_in_flight),
+                    AccountLimit::CredentialRequests,
+                ),
+            ];
+            if let Some((_, limit)) = reached.into_iter().find(|(reached, _)| *reached) {
+                return Err(limit);
+            }
         }
-        if usage.requests >= limits.operations_in_flight {
-            return Err(AccountLimit::Requests);
-        }
-        // A stolen token leaves room for the other credentials of its account.
-        if own.unwrap_or_default() >= (limits.operations_in_flight / 2).max(1) {
-            return Err(AccountLimit::CredentialRequests);
-        }
-        counts.accounts.entry(account).or_default().requests += 1;
-        *counts.credentials.entry(credential).or_default() += 1;
+        let usage = accounts.entry(account).or_default();
+        usage.entry(credential).or_default().requests += 1;
         Ok(Running {
             all: Arc::clone(self),
             account,
             credential,
-            bytes: 0,
-            limit: limits.unsent_bytes,
+            kept: 0,
+            room: 0,
+            bytes,
         })
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn accounts(&self) -> MutexGuard<'_, HashMap<AccountId, OfAccount>> {
         // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Running {
-    /// Keeps more bytes for the request. Returns false if the account is at its limit already.
-    pub(super) fn keep(&mut self, bytes: usize) -> bool {
-        let mut counts = self.all.counts();
-        let usage = counts.accounts.entry(self.account).or_default();
-        if usage.bytes >= self.limit {
-            return false;
+    /// Keeps more bytes of its body.
+    ///
+    /// # Errors
+    /// [`AccountLimit::Bytes`] or [`AccountLimit::CredentialBytes`] if the account or the credential is
+    /// at its limit already. The request with most bytes of its credential is refused by neither once
+    /// the credential is at its limit: a body may be longer than that.
+    pub(super) fn keep(&mut self, bytes: usize) -> Result<(), AccountLimit> {
+        let mut accounts = self.all.accounts();
+        let usage = accounts.entry(self.account).or_default();
+        let own = usage.get(&self.credential).copied().unwrap_or_default();
+        if own.kept < self.bytes.of_credential {
+            if self.bytes.reached(usage, |usage| usage.kept) {
+                return Err(AccountLimit::Bytes);
+            }
+        } else if own.kept > 2 * self.kept {
+            return Err(AccountLimit::CredentialBytes);
         }
-        usage.bytes += bytes;
-        self.bytes += bytes;
-        true
+        usage.entry(self.credential).or_default().kept += bytes;
+        self.kept += bytes;
+        Ok(())
     }
 
-    /// Keeps room for the page that the operation may return. It waits until the account is below
-    /// its limit: many lists at once would otherwise each make a page that their client does not
-    /// read.
-    pub(super) async fn keep_room(&mut self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
+    /// Keeps room for the page that the operation may return. It waits until the account and the
+    /// credential are below their limits: many lists at once would otherwise each make a page that
+    /// their client does not read.
+    ///
+    /// # Errors
+    /// After this time, the limit that is reached.
+    pub(super) async fn keep_room(
+        &mut self,
+        bytes: usize,
+        patience: Duration,
+    ) -> Result<(), AccountLimit> {
         let all = Arc::clone(&self.all);
-        loop {
-            let released = all.released.notified();
-            if self.keep(bytes) {
-                return;
+        let mut limit = AccountLimit::Bytes;
+        let waiting = async {
+            loop {
+                let released = all.released.notified();
+                match self.take_room(bytes) {
+                    Ok(()) => return,
+                    Err(reached) => limit = reached,
+                }
+                released.await;
             }
-            released.await;
+        };
+        let kept = tokio::time::timeout(patience, waiting).await;
+        kept.map_err(|_| limit)
+    }
+
+    fn take_room(&mut self, bytes: usize) -> Result<(), AccountLimit> {
+        if bytes == 0 {
+            return Ok(());
         }
+        let mut accounts = self.all.accounts();
+        let usage = accounts.entry(self.account).or_default();
+        let own = usage.get(&self.credential).copied().unwrap_or_default();
+        if own.kept - self.kept + own.rooms >= self.bytes.of_credential {
+            return Err(AccountLimit::CredentialBytes);
+        }
+        if self.bytes.reached(usage, |usage| usage.kept + usage.rooms) {
+            return Err(AccountLimit::Bytes);
+        }
+        usage.entry(self.credential).or_default().rooms += bytes;
+        self.room += bytes;
+        Ok(())
     }
 
     /// Keeps the bytes of the response, and no longer those of body and page.
@@ -127,34 +205,44 @@ impl Running {
     }
 
     fn set_bytes(&mut self, bytes: usize) {
-        let mut counts = self.all.counts();
-        if let Some(usage) = counts.accounts.get_mut(&self.account) {
-            usage.bytes = usage.bytes - self.bytes + bytes;
+        let mut accounts = self.all.accounts();
+        let usage = accounts.get_mut(&self.account);
+        if let Some(own) = usage.and_then(|usage| usage.get_mut(&self.credential)) {
+            own.kept = own.kept - self.kept + bytes;
+            own.rooms -= self.room;
         }
-        drop(counts);
-        if bytes < self.bytes {
+        drop(accounts);
+        if bytes < self.kept + self.room {
             self.all.released.notify_waiters();
         }
-        self.bytes = bytes;
+        (self.kept, self.room) = (bytes, 0);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.set_bytes(0);
-        let mut counts = self.all.counts();
-        if let Some(usage) = counts.accounts.get_mut(&self.account) {
-            usage.requests -= 1;
-            if usage.requests == 0 {
-                counts.accounts.remove(&self.account);
+        let mut accounts = self.all.accounts();
+        let Some(usage) = accounts.get_mut(&self.account) else {
+            return;
+        };
+        if let Some(own) = usage.get_mut(&self.credential) {
+            own.requests -= 1;
+            if own.requests == 0 {
+                usage.remove(&self.credential);
             }
         }
-        if let Some(own) = counts.credentials.get_mut(&self.credential) {
-            *own -= 1;
-            if *own == 0 {
-                counts.credentials.remove(&self.credential);
-            }
+        if usage.is_empty() {
+            accounts.remove(&self.account);
         }
+    }
+}
+
+/// The half of a limit of an account, for one of its credentials.
+const fn half(limit: usize) -> usize {
+    match limit / 2 {
+        0 => 1,
+        half => half,
     }
 }
 
@@ -183,8 +271,7 @@ mod tests {
     }
 
     fn assert_empty(all: &RunningRequests) {
-        let counts = all.counts();
-        assert!(counts.accounts.is_empty() && counts.credentials.is_empty());
+        assert!(all.accounts().is_empty());
     }
 
     #[test]
@@ -223,16 +310,21 @@ mod tests {
             operations_in_flight: 16,
             ..limits()
         };
-        let begin = || all.begin(&grant(1, 1), &limits);
-        let below = begin().unwrap().answered(999);
-        let at_the_limit = begin().unwrap().answered(1);
+        let begin = |token| all.begin(&grant(1, token), &limits);
+        let below = begin(1).unwrap().answered(499);
+        assert!(
+            begin(1).is_ok(),
+            "one byte below the limit of the credential"
+        );
+        let at_the_limit = begin(1).unwrap().answered(1);
+        assert_eq!(begin(1).map(drop), Err(AccountLimit::CredentialBytes));
+        let other = begin(2).unwrap().answered(499);
+        assert!(begin(3).is_ok(), "one byte below the limit of the account");
+        let last = begin(3).unwrap().answered(1);
+        assert_eq!(begin(4).map(drop), Err(AccountLimit::Bytes));
         drop(below);
-        let again = begin().unwrap().answered(999);
-        drop(at_the_limit);
-        assert!(begin().is_ok(), "one byte below the limit");
-        let over = begin().unwrap().answered(1);
-        assert_eq!(begin().map(drop), Err(AccountLimit::Bytes));
-        drop((again, over));
+        assert!(begin(1).is_ok() && begin(4).is_ok());
+        drop((at_the_limit, other, last));
         assert_empty(&all);
     }
 
@@ -242,30 +334,93 @@ mod tests {
         let (all, limits) = (Arc::new(RunningRequests::default()), limits());
         let begin = |token| all.begin(&grant(1, token), &limits);
         let (mut first, mut second) = (begin(1).unwrap(), begin(2).unwrap());
-        assert!(first.keep(600) && second.keep(600));
-        assert!(!first.keep(1) && begin(3).is_err());
+        let mut third = begin(3).unwrap();
+        assert_eq!((first.keep(500), second.keep(499)), (Ok(()), Ok(())));
+        assert_eq!(
+            (third.keep(1), third.keep(1)),
+            (Ok(()), Err(AccountLimit::Bytes))
+        );
+        assert!(begin(4).is_err());
         drop(second);
-        assert!(first.keep(1));
-        drop(first);
+        assert_eq!(third.keep(1), Ok(()));
+        drop((first, third));
         assert_empty(&all);
     }
 
+    /// A stolen token sent a body of 1 MiB less a byte, which never ended, and then a few bytes more: every
+    /// other credential of its account was refused.
+    #[test]
+    fn one_credential_leaves_half_of_the_bytes_to_the_others_of_its_account() {
+        let all = Arc::new(RunningRequests::default());
+        let limits = Limits {
+            operations_in_flight: 8,
+            ..limits()
+        };
+        let begin = |token| all.begin(&grant(1, token), &limits);
+        let (mut stolen, mut more) = (begin(1).unwrap(), begin(1).unwrap());
+        // A body may be longer than the half of a credential, if it is the only one.
+        assert_eq!((stolen.keep(499), stolen.keep(500)), (Ok(()), Ok(())));
+        assert_eq!(more.keep(1), Err(AccountLimit::CredentialBytes));
+        assert_eq!(begin(1).map(drop), Err(AccountLimit::CredentialBytes));
+        assert_eq!(stolen.keep(1_000), Ok(()));
+        let (mut other, mut third) = (begin(2).unwrap(), begin(3).unwrap());
+        assert_eq!((other.keep(499), third.keep(1)), (Ok(()), Ok(())));
+        assert_eq!(third.keep(1), Err(AccountLimit::Bytes));
+        drop((stolen, more, other, third));
+        assert_empty(&all);
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     /// The bytes of a response counted only when it was made: 256 lists that ran at once made 256
     /// pages.
-    #[test]
-    fn lists_wait_until_there_is_room_for_their_pages() {
+    #[tokio::test]
+    async fn lists_wait_until_there_is_room_for_their_pages() {
         let (all, limits) = (Arc::new(RunningRequests::default()), limits());
         let begin = |token| all.begin(&grant(1, token), &limits).unwrap();
-        let (mut first, mut second, mut third) = (begin(1), begin(1), begin(2));
+        let (mut first, mut second, mut third) = (begin(1), begin(2), begin(3));
         for running in [&mut first, &mut second] {
-            assert!(running.keep_room(500).now_or_never().is_some());
+            assert!(running.keep_room(500, PATIENCE).now_or_never().is_some());
         }
-        let mut waits = Box::pin(third.keep_room(500));
+        let mut waits = Box::pin(third.keep_room(500, PATIENCE));
         assert!(waits.as_mut().now_or_never().is_none());
         let first = first.answered(400);
         assert!(waits.as_mut().now_or_never().is_some());
         drop(waits);
         drop((first, second, third));
+        assert_empty(&all);
+    }
+
+    /// The room of two lists counted as bytes that clients had not read: a third request got 429.
+    #[tokio::test]
+    async fn the_room_of_lists_refuses_no_other_request() {
+        let (all, limits) = (Arc::new(RunningRequests::default()), limits());
+        let begin = |token| all.begin(&grant(1, token), &limits);
+        let (mut first, mut second) = (begin(1).unwrap(), begin(2).unwrap());
+        for running in [&mut first, &mut second] {
+            assert!(running.keep_room(500, PATIENCE).now_or_never().is_some());
+        }
+        let mut third = begin(1).unwrap();
+        assert_eq!(third.keep(1), Ok(()));
+        // A further list of a credential waits for its first one.
+        drop(second);
+        let mut waits = Box::pin(third.keep_room(500, PATIENCE));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(first);
+        assert_eq!(waits.as_mut().now_or_never(), Some(Ok(())));
+        drop(waits);
+        drop(third);
+        assert_empty(&all);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_gets_no_room_in_time_names_the_limit() {
+        let (all, limits) = (Arc::new(RunningRequests::default()), limits());
+        let begin = |token| all.begin(&grant(1, token), &limits).unwrap();
+        let (mut waits, unread) = (begin(1), begin(1).answered(500));
+        let late = waits.keep_room(500, PATIENCE).await;
+        assert_eq!(late, Err(AccountLimit::CredentialBytes));
+        drop((waits, unread));
         assert_empty(&all);
     }
 }

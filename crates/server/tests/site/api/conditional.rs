@@ -39,7 +39,10 @@ async fn a_change_with_an_old_entity_tag_is_refused() {
     let admin = with_bob(&served).await;
     let shown = admin.call("GET", "/persons/bob", "").await;
     let tag = shown.field("etag");
-    assert_eq!(tag, "\"1\"");
+    let shown = shown.json();
+    let of = |revision: u64| format!("\"{}-{revision}\"", shown["id"].as_str().unwrap());
+    assert_eq!(tag, of(1));
+    assert_eq!(format!("\"{}\"", shown["etag"].as_str().unwrap()), tag);
     let change = async |tag: &str, name: &str| {
         let body = json!({ "full_name": name }).to_string();
         admin
@@ -47,11 +50,9 @@ async fn a_change_with_an_old_entity_tag_is_refused() {
             .await
     };
     let changed = change(&tag, "Bob").await;
-    assert_eq!(
-        (changed.status, changed.field("etag").as_str()),
-        (200, "\"2\"")
-    );
-    for old in [tag.as_str(), "\"7\"", "W/\"2\"", "\"other\""] {
+    assert_eq!((changed.status, changed.field("etag")), (200, of(2)));
+    let weak = format!("W/{}", of(2));
+    for old in [&tag, &of(7), &weak, "\"2\"", "\"other\""] {
         let refused = change(old, "Mallory").await;
         assert_eq!(
             (refused.status, refused.code().as_str()),
@@ -59,17 +60,68 @@ async fn a_change_with_an_old_entity_tag_is_refused() {
             "{old}"
         );
     }
-    assert_eq!(change("\"9\", \"2\"", "Robert").await.status, 200);
+    let either = format!("{}, {}", of(9), of(2));
+    assert_eq!(change(&either, "Robert").await.status, 200);
     assert_eq!(change("*", "Bob").await.status, 200);
     assert_eq!(change("2", "Bob").await.status, 400);
     let deleted = admin
-        .call_with("DELETE", "/persons/bob", &[("if-match", "\"1\"")], "")
+        .call_with("DELETE", "/persons/bob", &[("if-match", &of(1))], "")
         .await;
     assert_eq!(deleted.status, 412);
     let deleted = admin
-        .call_with("DELETE", "/persons/bob", &[("if-match", "\"4\"")], "")
+        .call_with("DELETE", "/persons/bob", &[("if-match", &of(4))], "")
         .await;
     assert_eq!(deleted.status, 200);
+}
+
+/// The tag was the revision alone. An admin read bob, another one deleted him and made another bob, and the
+/// first one's change, with the tag of what was read, made the new bob an admin.
+#[tokio::test]
+async fn the_entity_tag_of_a_deleted_object_is_not_that_of_one_with_its_name() {
+    let served = TestSite::builder().maria().serve().await;
+    served.billing_and_ledger().await;
+    let names = [
+        "person.show",
+        "person.update",
+        "person.delete",
+        "person.create",
+        "app.show",
+        "app.create",
+        "app.update",
+        "app.delete",
+    ];
+    let names = names.map(str::to_owned);
+    let admin = Program::maria(&served, &served.maria().await, &names).await;
+    let key = party().public().to_pem();
+    let app = json!({ "id": "printer", "edition": "v2", "public_keys": [key] });
+    let other_key = party().public().to_pem();
+    let other_app = json!({ "id": "printer", "edition": "v2", "public_keys": [other_key] });
+    let bob = json!({ "name": "bob" });
+    let role = json!({ "role": "admin" });
+    let lifetime = json!({ "settings": { "keys_last": 600_000 } });
+    for (all, name, made, made_again, change) in [
+        ("/persons", "bob", &bob, &bob, &role),
+        ("/apps", "printer", &app, &other_app, &lifetime),
+    ] {
+        let path = format!("{all}/{name}");
+        let created = admin.call("POST", all, &made.to_string()).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let tag = admin.call("GET", &path, "").await.field("etag");
+        assert_eq!(admin.call("DELETE", &path, "").await.status, 200);
+        let created = admin.call("POST", all, &made_again.to_string()).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let fields = [("if-match", tag.as_str())];
+        for (method, body) in [("PATCH", change.to_string()), ("DELETE", String::new())] {
+            let refused = admin.call_with(method, &path, &fields, &body).await;
+            let found = (refused.status, refused.code());
+            assert_eq!(found, (412, "precondition_failed".to_owned()), "{path}");
+        }
+        let tag = admin.call("GET", &path, "").await.field("etag");
+        let fields = [("if-match", tag.as_str())];
+        let body = change.to_string();
+        let changed = admin.call_with("PATCH", &path, &fields, &body).await;
+        assert_eq!(changed.status, 200, "{path}");
+    }
 }
 
 /// The condition was looked at only when a change was written, so that reads, changes of what has no

@@ -292,29 +292,34 @@ async fn a_stream_has_heartbeats_and_ends_when_its_token_expires() {
     assert_eq!(Stream::ask(&program, "", &[]).await.status(), 401);
 }
 
+/// A stolen token took all event streams of its account.
 #[tokio::test]
-async fn streams_are_limited_for_an_account_and_in_all() {
+async fn streams_are_limited_for_a_credential_for_an_account_and_in_all() {
     let limits = Limits {
         event_streams: 3,
         event_streams_per_account: 2,
         ..Limits::default()
     };
     let served = TestSite::builder().maria().limits(limits).serve().await;
-    let robot = robot(&served).await;
-    let maria = served.maria().await;
-    let maria = Program::maria(&served, &maria, &["event.list".to_owned()]).await;
-    let (first, _) = Stream::open(&robot, &[]).await;
-    let (_second, _) = Stream::open(&robot, &[]).await;
-    let refused = Stream::ask(&robot, "", &[]).await;
-    let own = "limits.event_streams_per_account";
+    let (stolen, other) = (robot(&served).await, robot(&served).await);
+    let (session, names) = (served.maria().await, ["event.list".to_owned()]);
+    let maria = Program::maria(&served, &session, &names).await;
+    let more = Program::maria(&served, &session, &names).await;
+    let (first, _) = Stream::open(&stolen, &[]).await;
+    let refused = Stream::ask(&stolen, "", &[]).await;
+    let own = "half of the event streams that `limits.event_streams_per_account`";
+    assert_eq!(refused.refused_for(own).await, (429, true));
+    let (_second, _) = Stream::open(&other, &[]).await;
+    let refused = Stream::ask(&other, "", &[]).await;
+    let own = "as many event streams as `limits.event_streams_per_account`";
     assert_eq!(refused.refused_for(own).await, (429, true));
     let (_third, _) = Stream::open(&maria, &[]).await;
-    let refused = Stream::ask(&maria, "", &[]).await;
+    let refused = Stream::ask(&more, "", &[]).await;
     let all = "`limits.event_streams`";
     assert_eq!(refused.refused_for(all).await, (503, true));
     drop(first);
     time::until(async || served.site.events().streams() == 2).await;
-    let (_fourth, _) = Stream::open(&robot, &[]).await;
+    let (_fourth, _) = Stream::open(&stolen, &[]).await;
 }
 
 /// Streams of one account took every connection of the proxy, which are never evicted, so that no
@@ -327,19 +332,22 @@ async fn streams_through_a_proxy_leave_connections_to_requests() {
     };
     let builder = TestSite::builder().maria().limits(limits);
     let served = builder.proxies(on_this_machine(false)).serve().await;
-    let robot = robot(&served).await;
-    let (first, _) = Stream::open(&robot, &[]).await;
-    let (_second, _) = Stream::open(&robot, &[]).await;
-    let refused = Stream::ask(&robot, "", &[]).await;
-    let limit = "through trusted proxies";
+    let (stolen, other) = (robot(&served).await, robot(&served).await);
+    let (first, _) = Stream::open(&stolen, &[]).await;
+    let refused = Stream::ask(&stolen, "", &[]).await;
+    let limit = "the credential has half of the event streams through trusted proxies";
     assert_eq!(refused.refused_for(limit).await, (429, true));
-    assert_eq!(robot.call("GET", "/events", "").await.status, 200);
+    let (_second, _) = Stream::open(&other, &[]).await;
+    let refused = Stream::ask(&other, "", &[]).await;
+    let limit = "the account has as many event streams through trusted proxies";
+    assert_eq!(refused.refused_for(limit).await, (429, true));
+    assert_eq!(stolen.call("GET", "/events", "").await.status, 200);
     let session = served.maria().await;
     let maria = Program::maria(&served, &session, &["event.list".to_owned()]).await;
     let (_third, _) = Stream::open(&maria, &[]).await;
     drop(first);
     time::until(async || served.site.events().streams() == 2).await;
-    let (_fourth, _) = Stream::open(&robot, &[]).await;
+    let (_fourth, _) = Stream::open(&stolen, &[]).await;
 }
 
 /// A client that reads nothing costs the events that fit into its queue, and learns of the gap.

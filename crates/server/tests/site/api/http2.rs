@@ -1,15 +1,17 @@
 //! HTTP/2: with prior knowledge on this machine. The frames are written here, so that they can be wrong.
 
+use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, TestSite, time};
-use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Program;
+use crate::http::{MOMENT, ask, now};
+use crate::operations::site;
 use crate::http::trusted::on_this_machine;
 
 const DATA: u8 = 0;
@@ -18,6 +20,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -58,26 +61,51 @@ impl Http2 {
         self.send(HEADERS, flags, stream, &literal(fields)).await;
     }
 
+    /// The next frame; `None` at the end.
+    async fn frame(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let frame = Frame {
+            kind: head[3],
+            flags: head[4],
+            stream,
+            payload,
+        };
+        match (frame.kind, frame.flags) {
+            (SETTINGS, 0) => self.send(SETTINGS, 1, 0, &[]).await,
+            (PING, 0) => self.send(PING, 1, 0, &frame.payload).await,
+            _ => {}
+        }
+        Some(frame)
+    }
+
     /// The next frame that is not about the connection's settings and windows; `None` at the end.
     async fn next(&mut self) -> Option<Frame> {
         loop {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).await.ok()?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            self.0.read_exact(&mut payload).await.ok()?;
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            let frame = Frame {
-                kind: head[3],
-                flags: head[4],
-                stream,
-                payload,
-            };
-            match (frame.kind, frame.flags) {
-                (SETTINGS, 0) => self.send(SETTINGS, 1, 0, &[]).await,
-                (PING, 0) => self.send(PING, 1, 0, &frame.payload).await,
-                (HEADERS | RST_STREAM | GOAWAY, _) => return Some(frame),
-                _ => {}
+            let frame = self.frame().await?;
+            if matches!(frame.kind, HEADERS | RST_STREAM | GOAWAY) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// The next whole response: its stream and its body.
+    async fn answered(&mut self) -> (u32, String) {
+        let mut bodies = HashMap::<u32, Vec<u8>>::new();
+        loop {
+            let frame = self.frame().await.expect("the connection ended");
+            assert_ne!(frame.kind, GOAWAY, "{:?}", frame.payload);
+            if frame.kind == DATA {
+                let body = bodies.entry(frame.stream).or_default();
+                body.extend(frame.payload);
+                if frame.flags & END_STREAM == END_STREAM {
+                    let body = String::from_utf8(body.clone()).unwrap();
+                    return (frame.stream, body);
+                }
             }
         }
     }
@@ -212,9 +240,10 @@ async fn a_ticket_request_that_its_client_abandons_counts() {
     .await;
 }
 
-/// Each of 64 requests of a connection could have a body that never ends, and the site kept all of them.
+/// Each of 64 requests of a connection could have a body that never ends, and the site kept all of them. Then a
+/// body that never ended kept the others of its client waiting for 30 s.
 #[tokio::test]
-async fn the_bodies_of_ticket_requests_of_a_connection_are_read_one_after_another() {
+async fn the_bodies_of_ticket_requests_of_a_client_are_read_one_after_another() {
     let served = TestSite::builder().serve().await;
     let mut client = Http2::connect(&served).await;
     client.send(HEADERS, END_HEADERS, 1, &literal(&POST)).await;
@@ -223,15 +252,66 @@ async fn the_bodies_of_ticket_requests_of_a_connection_are_read_one_after_anothe
     client.send(HEADERS, END_HEADERS, 3, &literal(&POST)).await;
     client.send(DATA, END_STREAM, 3, b"{}").await;
     for _ in 0..10 {
-        time::pass(Duration::from_millis(500)).await;
+        time::pass(Duration::from_millis(200)).await;
         time::settle().await;
     }
-    assert!(client.next().now_or_never().is_none());
-    client.send(DATA, END_STREAM, 1, b"}").await;
-    let mut answered =
-        [client.next().await, client.next().await].map(|frame| frame.unwrap().stream);
-    answered.sort_unstable();
-    assert_eq!(answered, [1, 3]);
+    let (first, lost) = client.answered().await;
+    assert_eq!((first, lost.contains("\"busy\"")), (1, true), "{lost}");
+    let (second, read) = client.answered().await;
+    assert_eq!(
+        (second, read.contains("\"not-verified\"")),
+        (3, true),
+        "{read}"
+    );
+}
+
+/// 16 slow bodies of one client behind a proxy kept the ticket requests of all others waiting; the next 16 used up
+/// what the connection may send unread, so that uploads waited too. After 30 s the requests that had waited counted
+/// as failed, so that their sources were refused.
+#[tokio::test]
+async fn one_client_behind_a_proxy_delays_no_ticket_request_or_upload_of_others() {
+    let served = site().proxies(on_this_machine(true)).serve().await;
+    let (consumer, _) = served.billing_and_ledger().await;
+    time::pass(MOMENT).await;
+    let robot = Program::robot(&served, &["self.show", "alarm.raise"]).await;
+    let from = |client| [&POST[..], &[("x-forwarded-for", client)]].concat();
+    let mut proxy = Http2::connect(&served).await;
+    // Until the site has sent it, the connection may send no more than 64 KiB.
+    while proxy.frame().await.unwrap().kind != WINDOW_UPDATE {}
+    let part = vec![b' '; 16_383];
+    for number in 0..17 {
+        let stream = 2 * number + 1;
+        let head = literal(&from("192.0.2.7"));
+        proxy.send(HEADERS, END_HEADERS, stream, &head).await;
+        for _ in 0..4 {
+            proxy.send(DATA, 0, stream, &part).await;
+        }
+    }
+    let (_, request) = ask(&consumer, "ledger", now());
+    let head = literal(&from("192.0.2.8"));
+    proxy.send(HEADERS, END_HEADERS, 101, &head).await;
+    proxy.send(DATA, END_STREAM, 101, &request).await;
+    let credential = format!("Bearer {}", robot.token);
+    let mut upload = from("192.0.2.9");
+    upload[3] = (":path", "/api/v1/alarms");
+    upload.push(("authorization", &credential));
+    upload.push(("content-type", "application/json"));
+    proxy
+        .send(HEADERS, END_HEADERS, 103, &literal(&upload))
+        .await;
+    for flags in [0, 0, 0, END_STREAM] {
+        proxy.send(DATA, flags, 103, &part).await;
+    }
+    let mut answers = HashMap::new();
+    while !(answers.contains_key(&101) && answers.contains_key(&103)) {
+        let (stream, body) = proxy.answered().await;
+        answers.insert(stream, body);
+    }
+    assert!(answers[&101].contains("auth-response"), "{answers:?}");
+    // 64 KiB of blanks are no JSON.
+    assert!(answers[&103].contains("\"invalid_params\""), "{answers:?}");
+    let penalties = served.admin("penalty.list", serde_json::json!({})).await;
+    assert_eq!(penalties["entries"], serde_json::json!([]));
 }
 
 /// Requests that a proxy which translates them to HTTP/1.1 could read differently.

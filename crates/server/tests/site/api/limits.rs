@@ -150,7 +150,8 @@ async fn every_path_of_the_listener_refuses_in_one_form() {
     assert_eq!(ask("GET", "/session").await, upgrade);
 }
 
-/// One account with a valid credential could take all connections of the listener, from many addresses.
+/// One account with a valid credential could take all connections of the listener, from many addresses. Then a
+/// stolen token could take all those of its account.
 #[tokio::test]
 async fn an_account_has_a_share_of_the_connections_from_any_address() {
     let limits = Limits {
@@ -158,29 +159,31 @@ async fn an_account_has_a_share_of_the_connections_from_any_address() {
         ..Limits::default()
     };
     let served = TestSite::builder().maria().limits(limits).serve().await;
-    let robot = Program::robot(&served, &["self.show"]).await;
+    let robot = async || Program::robot(&served, &["self.show"]).await.token;
+    let (stolen, other, more) = (robot().await, robot().await, robot().await);
     let names = ["self.show".to_owned()];
     let maria = Program::maria(&served, &served.maria().await, &names).await;
-    let mut open = Vec::new();
-    for last in 1..=2 {
-        let mut connection = Kept::from(&served, &format!("127.0.0.{last}")).await;
-        let shown = connection.get("/api/v1/self", Some(&robot.token)).await;
-        assert_eq!(shown.0, 200, "{shown:?}");
-        open.push(connection);
-    }
+    let path = "/api/v1/self";
+    let mut first = Kept::from(&served, "127.0.0.1").await;
+    assert_eq!(first.get(path, Some(&stolen)).await.0, 200);
+    let mut second = Kept::from(&served, "127.0.0.2").await;
+    let refused = async |connection: &mut Kept, token: &str, detail: &str| {
+        let (status, retry, problem) = connection.get(path, Some(token)).await;
+        let found = (status, retry, &problem["code"]);
+        assert_eq!(found, (429, Some(1), &json!("busy")));
+        let found = problem["detail"].as_str().unwrap();
+        assert!(found.contains(detail), "{found}");
+    };
+    refused(&mut second, &stolen, "half of the connections").await;
+    assert_eq!(second.get(path, Some(&other)).await.0, 200);
     let mut third = Kept::from(&served, "127.0.0.3").await;
-    let (status, retry, problem) = third.get("/api/v1/self", Some(&robot.token)).await;
-    assert_eq!(
-        (status, retry, &problem["code"]),
-        (429, Some(1), &json!("busy"))
-    );
-    assert!(problem["detail"].as_str().unwrap().contains("connections"));
+    refused(&mut third, &more, "as many connections").await;
     // Another account has a share of its own, also on that connection.
-    assert_eq!(third.get("/api/v1/self", Some(&maria.token)).await.0, 200);
+    assert_eq!(third.get(path, Some(&maria.token)).await.0, 200);
     // The connections that the account has go on, and one that ends makes room.
-    assert_eq!(open[0].get("/api/v1/self", Some(&robot.token)).await.0, 200);
-    open.pop();
-    time::until(async || third.get("/api/v1/self", Some(&robot.token)).await.0 == 200).await;
+    assert_eq!(second.get(path, Some(&other)).await.0, 200);
+    drop(first);
+    time::until(async || third.get(path, Some(&stolen)).await.0 == 200).await;
 }
 
 /// A rate limit of an operation tells when the next call is permitted.

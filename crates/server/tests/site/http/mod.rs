@@ -84,7 +84,7 @@ pub(crate) async fn applications() -> (ServedSite, v2::consumer::Consumer, v2::p
     (served, consumer, provider)
 }
 
-fn ask(
+pub(super) fn ask(
     consumer: &v2::consumer::Consumer,
     requested: &str,
     made: u64,
@@ -276,6 +276,38 @@ async fn a_source_of_unverified_requests_gets_a_penalty() {
             .status,
         401
     );
+}
+
+/// [BRK-5]: a recorded request could be sent again without end. Each time cost a verification and counted
+/// nothing, and a recent one made its connection one of an authenticated client.
+#[tokio::test]
+async fn a_request_that_is_sent_again_counts_and_authenticates_no_connection() {
+    let (served, consumer, provider) = applications().await;
+    let sent = authenticates(&served, &consumer, &provider).await;
+    let address = served.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let length = sent.len();
+    let head =
+        format!("POST /authenticate HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    let again = [head.as_bytes(), &sent].concat();
+    socket.write_all(&again).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let read = socket.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 409"));
+    time::pass(Limits::default().unauthenticated_timeout).await;
+    while !matches!(socket.read(&mut answer).await, Ok(0) | Err(_)) {}
+    let mut replies = 0;
+    while request(&served, "POST", "/authenticate", &sent)
+        .await
+        .status
+        == 409
+    {
+        replies += 1;
+        assert!(replies < 10_000, "no penalty");
+    }
+    assert!(replies >= 127, "{replies}");
+    let listed = served.admin("penalty.list", json!({})).await;
+    assert_eq!(listed["entries"][0]["source"], "127.0.0.1");
 }
 
 /// A penalty also holds for open connections, and an unauthenticated connection ends at its timeout.

@@ -113,8 +113,8 @@ pub(super) fn headers() -> Value {
         "RequestId": field("Names the request in the site's log.", text()),
         "Location": field("The path of what was created.", text()),
         "ETag": field(
-            "The entity tag of the object: its revision. `If-Match` of a change takes it.",
-            json!({ "type": "string", "pattern": "^\"[0-9]+\"$" }),
+            "The entity tag: which object it is, and its revision. `If-Match` of a change takes it.",
+            json!({ "type": "string", "pattern": "^\"[0-9a-f-]+-[0-9]+\"$" }),
         ),
         "IdempotencyReplayed": field(
             "Present if the response is that of an earlier request with the same idempotency key.",

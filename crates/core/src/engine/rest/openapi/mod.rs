@@ -216,7 +216,7 @@ fn headers(entry: &Entry, created: bool) -> Value {
     let fields = [
         ("Request-Id", "RequestId", true),
         ("Location", "Location", created),
-        ("ETag", "ETag", entry.shows_revision()),
+        ("ETag", "ETag", entry.shows_entity_tag()),
         (
             "Idempotency-Replayed",
             "IdempotencyReplayed",

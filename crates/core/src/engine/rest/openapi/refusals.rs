@@ -130,7 +130,7 @@ const STATUSES: [Status; 12] = [
         codes: &["precondition_failed"],
         meaning: "It was changed since the client read it.",
         example: [
-            "it has revision 4 now",
+            "it was changed or replaced meanwhile: its entity tag is 019523d0-5c00-7000-8000-000000000000-4 now",
             "read it again, and repeat the change if it still applies",
         ],
         field: None,
