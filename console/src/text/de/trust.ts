@@ -13,8 +13,13 @@ export const trust = {
     edition: "Ausgabe",
     registration: "Eintrag",
     mayCall: "Darf aufrufen",
-    mayCallHelp: "Anwendungen, und Gruppen als group:finance, mit Kommas dazwischen.",
+    mayCallHelp:
+      "Anwendungen, solche von Partnern als ledger@example.org, und Gruppen als group:finance, mit Kommas dazwischen.",
+    callers: "Darf aufgerufen werden von",
+    callersHelp:
+      "Anwendungen von Partnern, als billing@example.org, mit Kommas dazwischen. Anwendungen dieser Site nennen selbst, wen sie aufrufen.",
     nothing: "Nichts",
+    nothingOfPeers: "Keiner Anwendung eines Partners",
     group: (name: string) => `Gruppe ${name}`,
     groups: "Gruppen",
     groupsHelp: "Mit Kommas dazwischen.",
@@ -59,6 +64,8 @@ export const trust = {
     choose: "Auswählen …",
     ask: "Fragen",
     yes: (from: string, to: string) => `Ja: ${from} erhält Tickets für ${to}.`,
+    allowedHere: (from: string, to: string) =>
+      `Diese Site erlaubt ${from}, ${to} aufzurufen. Die andere Site entscheidet auch.`,
     no: (from: string, to: string) => `Nein: ${from} erhält kein Ticket für ${to}.`,
     lockAbout:
       "Sie kann weder aufrufen noch aufgerufen werden, bis Sie sie entsperren. Anbieter mit Sitzung lehnen ihre früheren Tickets sofort ab.",
@@ -86,6 +93,11 @@ export const trust = {
     ticket: "Partnerticket",
     ticketAbout:
       "Mit diesem Ticket, das einmal gilt, wird die andere Site zum Partner. Geben Sie es einer Person dort auf einem Weg, dem Sie vertrauen.",
+    ownTitle: "Andere Sites",
+    ownAbout:
+      "Sie und eine Person einer anderen Site können die beiden Sites zu Partnern machen: Eine gibt ein Ticket, die andere verbindet sich damit.",
+    introduce: "Andere Site bekannt machen",
+    joinWith: "Mit einem Ticket verbinden",
     join: "Mit einer Site verbinden",
     joinAbout:
       "Sie haben ein Ticket von einer Person der anderen Site. Beide Sites merken sich den Schlüssel der anderen.",
@@ -116,11 +128,107 @@ export const trust = {
     seen: "Zuletzt gesehen",
     facts: "Partner",
     why: "Grund",
-    allows: "Darf senden",
-    messages: "Nachrichten",
-    nothing: "Nichts",
-    allowMessages: "Nachrichten erlauben",
-    forbidMessages: "Nachrichten verbieten",
+    changedBy: "Seit",
+    nextAttempt: "Nächster Versuch",
+    afterFailures: (count: number) => (count === 1 ? "nach 1 Fehlschlag" : `nach ${count} Fehlschlägen`),
+    neverSeen: "Nie",
+    identity: "Identität",
+    trouble: {
+      next: "Was zu tun ist:",
+      at: "Gesehen",
+      kinds: {
+        unreachable: "Nicht erreicht",
+        other_key: "Ein anderer Schlüssel",
+        not_accepted: "Diese Site wird nicht angenommen",
+        key_events: "Schlüsselereignisse passen nicht",
+        new_keys_wait: "Neue Schlüssel warten",
+        forked: "Widersprüchliche Schlüsselereignisse",
+        malformed: "Regelverstoß",
+        messages_not_permitted: "Nachrichten sind dort nicht erlaubt",
+        messages_not_taken: "Nachrichten werden nicht angenommen",
+      },
+    },
+    ended: {
+      title: "Vom Partner beendet",
+      kinds: {
+        idle: "nichts zu tun",
+        stopping: "er wurde angehalten",
+        server_stopped: "sein Partnerserver wurde angehalten",
+        suspended: "er hat diese Site pausiert",
+        removed: "er hat diese Site entfernt",
+        lockdown: "eine Notsperre dort",
+        sealed: "er war versiegelt",
+        new_key: "ein neuer Schlüssel der Site",
+        protocol: "er erhielt, was unter Partnern nicht erlaubt ist",
+      },
+    },
+    told: {
+      title: "Letzte Antwort",
+      version: (version: string) => `Version ${version}`,
+      noVersion: "unbekannte Version",
+      clock: (ahead: number) =>
+        ahead > 0 ? `Seine Uhr geht ${ahead} s vor.` : `Seine Uhr geht ${-ahead} s nach.`,
+      lockdown: (level: string) => `Notsperre dort: ${level}`,
+    },
+    permissions: {
+      title: "Darf von dieser Site verlangen",
+      changeTitle: (zone: string) => `Was darf ${zone} verlangen?`,
+      allowed: "Erlaubt",
+      refused: "Verweigert",
+      voids:
+        "Seine Anwendungen erhalten keine Tickets mehr, und die sie haben, sind ungültig: Anbieter mit Sitzung lehnen sie sofort ab, andere innerhalb einer Stunde.",
+      kinds: {
+        messages: "Zustellung von Nachrichten",
+        audit_heads: "Gegenzeichnung seines Protokolls",
+        tickets: "Tickets für seine Anwendungen",
+      },
+      helps: {
+        messages: "Seine Personen können Personen dieser Site schreiben.",
+        audit_heads:
+          "Diese Site bezeugt die Stände seines Protokolls, damit er es nicht unbemerkt umschreiben kann.",
+        tickets:
+          "Sie rufen Anwendungen dieser Site auf, die sie zulassen. Jede Anwendung nennt diese Aufrufer auf ihrer Seite.",
+      },
+    },
+    logs: {
+      title: "Protokolle",
+      about: "Die letzten Einträge, die die Sites einander gegengezeichnet haben.",
+      countersigned: "Dieser Site, vom Partner",
+      witnessed: "Des Partners, von dieser Site",
+      entry: (number: number) => `Eintrag ${number}`,
+      none: "Noch keiner",
+    },
+    limits: {
+      title: "Grenzen",
+      about: "Was diese Site vom Partner annimmt, und was sie von ihm verlangt.",
+      of: "Grenze",
+      burst: "Auf einmal",
+      every: "Dann eine alle",
+      now: "Jetzt",
+      free: "Erlaubt",
+      used: "Aufgebraucht",
+      next: "die nächste in",
+      kinds: {
+        operations: "Operationen, die er aufruft",
+        messages: "Nachrichten, die gespeichert werden",
+        offers: "Nachrichten, die er anbietet",
+        first_messages: "Erste Nachrichten zweier Personen",
+        audit_heads: "Stände seines Protokolls",
+        void_tickets: "Aufrufe, die Tickets ungültig machen",
+        addresses: "Neue Adressen",
+        new_keys: "Neue Schlüssel",
+        questions: "Operationen, die diese Site dort aufruft",
+      },
+    },
+    breaches: {
+      none: "Kein Regelverstoß in der letzten Stunde.",
+      weight: (weight: number, limit: number) => `Regelverstöße: ${weight} von ${limit} Punkten`,
+      since: "seit",
+      about: (limit: number) =>
+        `Bei ${limit} Punkten innerhalb einer Stunde pausiert diese Site den Partner.`,
+    },
+    commandAbout:
+      "An der anderen Site fragt der Befehl nach dem Ticket. PERSON ist, wer dort verantwortlich ist. Diese Person kann das Ticket auch in der Konsole der anderen Site verwenden:",
     joinedAt: "Partner seit",
     counts: "Nachrichten",
     sentReceived: (sent: number, received: number) => `${sent} gesendet, ${received} empfangen`,
