@@ -63,7 +63,8 @@ test("A member introduces another site, which joins with the command that the pa
 
 test("A member joins another site with a ticket from there", async () => {
   const { page } = member;
-  const { uri } = await other.call("peer.ticket", { person: "olga" });
+  await other.call("person.create", { name: "otto" });
+  const { uri } = await other.call("peer.ticket", { person: "otto" });
   await page.getByRole("button", { name: "Join with a ticket" }).click();
   await dialog(member).getByLabel("Ticket").fill(uri);
   await dialog(member).getByLabel("Your pass phrase").fill("not the pass phrase");
@@ -72,7 +73,14 @@ test("A member joins another site with a ticket from there", async () => {
   await dialog(member).getByLabel("Your pass phrase").fill(MEMBER.passPhrase);
   await dialog(member).getByRole("button", { name: "Join a site" }).click();
   await page.locator(".said").getByText("example.org is a peer now.").waitFor();
-  assert.equal((await shown()).introductions.length, 2);
+  const { introductions } = await shown();
+  assert.deepEqual(
+    introductions.map(({ own, other: them }) => [own, them]),
+    [
+      ["tom@local", "olga@example.org"],
+      ["tom@local", "otto@example.org"],
+    ],
+  );
 });
 
 /** One button sent `messages` or nothing: forbidding messages took the other permissions too, and voided tickets. */
@@ -112,6 +120,8 @@ test("Each kind of operation that a peer may ask for is allowed by itself", asyn
 
 test("The page of a peer says what is wrong with it, what to do, and how far its limits are used", async () => {
   const { page } = admin;
+  // It sends the head of the log to the peer at once.
+  await site.call("audit.verify", { peers: true });
   const log = page.locator(".fact").filter({ hasText: "Of this site, by the peer" });
   await log.getByText(/^entry \d+, /).waitFor();
   const limit = page.getByRole("row").filter({ hasText: "New keys" });
@@ -120,6 +130,18 @@ test("The page of a peer says what is wrong with it, what to do, and how far its
   await page.getByText("No breach of the protocol within the hour.").waitFor();
   assert.equal(await page.getByText("What to do:").count(), 0);
 
+  // Each sends another head to this site, which countersigns 16 at once.
+  const heads = page.getByRole("row").filter({ hasText: "Heads of its audit log" });
+  const used = heads.getByText("Used up next one in");
+  while (!(await used.isVisible())) await other.call("audit.verify", { peers: true });
+  await page
+    .locator(".fact")
+    .filter({ hasText: "Of the peer, by this site" })
+    .getByText(/^entry \d+, /)
+    .waitFor();
+
+  // A connection is open then, for whose end the peer gives a reason.
+  await site.call("audit.verify", { peers: true });
   await other.call("peer.stop");
   await site.call("peer.send", { from: "maria", to: "olga@example.org", text: "Are you there?" });
   await page.getByText("Not reached.").waitFor();
@@ -131,8 +153,8 @@ test("The page of a peer says what is wrong with it, what to do, and how far its
 });
 
 /**
- * The form knew applications and groups of this site alone: whoever saved it took the permissions for applications of
- * peers away. No page showed which of them may call.
+ * The form knew applications and groups of this site alone: saving it took the permissions for applications of peers
+ * away. No page showed which applications of peers may call.
  */
 test("An application's page changes which applications of peers it may call and may be called by", async () => {
   const { page } = admin;

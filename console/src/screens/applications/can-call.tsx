@@ -2,8 +2,8 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useDoing, useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
-import { Facts } from "../../parts/page";
-import { Card } from "../../parts/page";
+import { Marked } from "../../parts/marked";
+import { Card, Facts } from "../../parts/page";
 import { Input, Select } from "../../parts/form";
 import { Failed, sentence } from "../../parts/states";
 import type { Result } from "../../site/contract";
@@ -90,7 +90,9 @@ function Answer({ answer, from, to }: { answer: Result<"app.ticket">; from: stri
     return (
       <div class="note warn">
         <strong>{text.applications.no(from, to)}</strong>{" "}
-        <span lang="en">{sentence(answer.why_not ?? "")}</span>
+        <span lang="en">
+          <Marked>{sentence(answer.why_not ?? "")}</Marked>
+        </span>
       </div>
     );
   }

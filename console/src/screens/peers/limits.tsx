@@ -31,7 +31,7 @@ export function Limits({ limits, breaches }: Pick<Shows, "limits" | "breaches">)
                   <Duration milliseconds={wait} />
                 </>
               ) : (
-                <Tag mood="good">{text.peers.limits.free}</Tag>
+                <span class="soft">{text.peers.limits.free}</span>
               ),
           },
         ]}

@@ -120,8 +120,9 @@ function State({ peer }: { peer: Shows }) {
                 {peer.in_lockdown ? <Tag mood="bad">{text.screens.lockdown}</Tag> : null}
               </>,
             ],
-            [text.peers.changedBy, since ? <By by={peer.by} at={since} /> : ""],
-            [text.peers.why, peer.why],
+            [text.peers.changedAt, since ? <Since at={since} by={peer.by} /> : ""],
+            // Otherwise it is in the note above.
+            [text.peers.why, peer.in_lockdown ? peer.why : ""],
             [
               text.peers.connections,
               peer.connections.map((side) => text.peers.sides[side]).join(", ") || text.peers.notConnected,
@@ -158,11 +159,12 @@ function State({ peer }: { peer: Shows }) {
   );
 }
 
-function By({ by, at }: { by: string | null | undefined; at: string }) {
+function Since({ at, by }: { at: string; by: string | null | undefined }) {
+  const text = useText();
   return (
     <>
-      {by ? `${by}, ` : ""}
       <Exact at={at} />
+      {by ? `, ${text.peers.by(by)}` : ""}
     </>
   );
 }

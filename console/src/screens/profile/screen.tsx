@@ -65,8 +65,12 @@ export function Profile() {
           about={text.peers.ownAbout}
           actions={
             <>
-              <Button onClick={() => setOpen("join")}>{text.peers.joinWith}</Button>
-              <Button onClick={() => setOpen("introduce")}>{text.peers.introduce}</Button>
+              <Button look="quiet" onClick={() => setOpen("join")}>
+                {text.peers.joinWith}
+              </Button>
+              <Button look="quiet" onClick={() => setOpen("introduce")}>
+                {text.peers.introduce}
+              </Button>
             </>
           }
         />

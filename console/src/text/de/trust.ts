@@ -95,7 +95,7 @@ export const trust = {
       "Mit diesem Ticket, das einmal gilt, wird die andere Site zum Partner. Geben Sie es einer Person dort auf einem Weg, dem Sie vertrauen.",
     ownTitle: "Andere Sites",
     ownAbout:
-      "Sie und eine Person einer anderen Site können die beiden Sites zu Partnern machen: Eine gibt ein Ticket, die andere verbindet sich damit.",
+      "Geben Sie einer Person einer anderen Site ein Ticket, oder verbinden Sie sich mit einem von dort. Die beiden Sites werden Partner.",
     introduce: "Andere Site bekannt machen",
     joinWith: "Mit einem Ticket verbinden",
     join: "Mit einer Site verbinden",
@@ -128,7 +128,8 @@ export const trust = {
     seen: "Zuletzt gesehen",
     facts: "Partner",
     why: "Grund",
-    changedBy: "Seit",
+    changedAt: "Seit",
+    by: (name: string) => `durch ${name}`,
     nextAttempt: "Nächster Versuch",
     afterFailures: (count: number) => (count === 1 ? "nach 1 Fehlschlag" : `nach ${count} Fehlschlägen`),
     neverSeen: "Nie",
@@ -228,7 +229,7 @@ export const trust = {
         `Bei ${limit} Punkten innerhalb einer Stunde pausiert diese Site den Partner.`,
     },
     commandAbout:
-      "An der anderen Site fragt der Befehl nach dem Ticket. PERSON ist, wer dort verantwortlich ist. Diese Person kann das Ticket auch in der Konsole der anderen Site verwenden:",
+      "An der anderen Site verwendet die Person es in der Konsole unter „Ihr Konto“ oder mit diesem Befehl, der danach fragt. PERSON ist ihr Name dort:",
     joinedAt: "Partner seit",
     counts: "Nachrichten",
     sentReceived: (sent: number, received: number) => `${sent} gesendet, ${received} empfangen`,

@@ -93,7 +93,7 @@ export const trust = {
       "The other site becomes a peer with this ticket, which can be used once. Give it to a person of that site over a channel that you trust.",
     ownTitle: "Other sites",
     ownAbout:
-      "You and a person of another site can make the two sites peers: one of you gives a ticket, the other joins with it.",
+      "Give a person of another site a ticket, or join with one from there. The two sites become peers.",
     introduce: "Introduce another site",
     joinWith: "Join with a ticket",
     join: "Join a site",
@@ -125,7 +125,8 @@ export const trust = {
     seen: "Last seen",
     facts: "Peer",
     why: "Why",
-    changedBy: "Since",
+    changedAt: "Since",
+    by: (name: string) => `by ${name}`,
     nextAttempt: "Next attempt",
     afterFailures: (count: number) => (count === 1 ? "after 1 failure" : `after ${count} failures`),
     neverSeen: "Never",
@@ -223,7 +224,7 @@ export const trust = {
       about: (limit: number) => `At ${limit} points within an hour this site suspends the peer.`,
     },
     commandAbout:
-      "At the other site, the command asks for the ticket. PERSON is who is responsible there. That person can also use the ticket in the console of the other site:",
+      "At the other site, the person uses it in the console under “Your account”, or with this command, which asks for it. PERSON is their name there:",
     joinedAt: "Peer since",
     counts: "Messages",
     sentReceived: (sent: number, received: number) => `${sent} sent, ${received} received`,
