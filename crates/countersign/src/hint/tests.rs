@@ -136,6 +136,7 @@ fn error_in(words: &str, is_named: bool) -> Option<String> {
         let is_placeholder = word.starts_with('{') || word.chars().all(|c| c.is_ascii_uppercase());
         sample.push(match word {
             "URI" => URI,
+            "URL" => "https://site.example",
             _ if is_placeholder && sample.first() == Some(&"option") => "delivered-key",
             _ if is_placeholder => "x",
             _ => word,
