@@ -20,6 +20,8 @@ interface Props {
   whenUsed: () => void;
   /** The command that asks for the ticket. */
   command: string;
+  /** Where the command is run; in any terminal by default. */
+  commandAbout?: string;
   /** The address of the page that asks for the ticket. */
   page?: string | undefined;
   /** The user of the ticket needs to know the name of the person. */
@@ -30,7 +32,17 @@ interface Props {
 }
 
 /** Shows a ticket once, as QR code, text and command, while it watches for its use. */
-export function Handover({ ticket, used, whenUsed, command, page, named = false, result, close }: Props) {
+export function Handover({
+  ticket,
+  used,
+  whenUsed,
+  command,
+  commandAbout,
+  page,
+  named = false,
+  result,
+  close,
+}: Props) {
   const text = useText();
   const list = useQuery("ticket.list", { person: ticket.person, limit: 1000 }, { every: WATCH });
   const entry = list.data?.entries.find(({ id }) => id === ticket.id);
@@ -62,7 +74,7 @@ export function Handover({ ticket, used, whenUsed, command, page, named = false,
               </p>
             ) : null}
             <Copy name={text.tickets.ticket} value={ticket.uri} secret />
-            <p class="small soft">{text.tickets.commandAbout}</p>
+            <p class="small soft">{commandAbout ?? text.tickets.commandAbout}</p>
             <Copy name={text.tickets.command} value={command} />
             {page ? (
               <>

@@ -57,7 +57,7 @@ export function Card({
   title: string;
   about?: string;
   actions?: ComponentChildren;
-  children: ComponentChildren;
+  children?: ComponentChildren;
   look?: string;
 }) {
   return (

@@ -44,3 +44,18 @@ export function Exact({ at }: { at: string }) {
     </time>
   );
 }
+
+const UNITS: readonly (readonly [string, number])[] = [
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+  ["second", 1_000],
+  ["millisecond", 1],
+];
+
+/** A length of time in its largest whole unit, rounded up. */
+export function Duration({ milliseconds }: { milliseconds: number }) {
+  const language = useLanguage();
+  const [unit, length] = UNITS.find(([, step]) => milliseconds >= step) ?? ["millisecond", 1];
+  const format = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" });
+  return <>{format.format(Math.ceil(milliseconds / length))}</>;
+}

@@ -22,6 +22,30 @@ export async function introduce(site, other) {
   return (await other.call("site.status")).site_id;
 }
 
+/** Polls until `ready` answers. */
+async function until(ready) {
+  while (!(await ready())) await new Promise(setImmediate);
+}
+
+/** Messages between people of two peers, and applications that call each other across the sites. */
+export async function correspond(site, other) {
+  await other.call("peer.send", {
+    from: "olga",
+    to: "maria@local",
+    text: "The new ledger is up since this morning. Does billing reach it?",
+  });
+  await site.call("peer.send", { from: "maria", to: "oleg@example.org", text: "Are you there?" });
+  await until(async () => (await site.call("peer.inbox", { person: "maria" })).entries.length);
+  await until(async () =>
+    (await site.call("peer.outbox", { person: "maria" })).entries.some(({ state }) => state === "refused"),
+  );
+  await site.call("app.update", {
+    id: "billing",
+    allow: [{ foreign: "ledger@example.org" }],
+    allow_callers: ["billing@example.org"],
+  });
+}
+
 /** Fills a site. Returns the place of one alarm. */
 export async function fill(site) {
   await site.person(ADMIN.name, ADMIN.passPhrase, {

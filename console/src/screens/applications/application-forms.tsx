@@ -5,7 +5,7 @@ import { FormDialog } from "../../parts/form-dialog";
 import { Input, Select } from "../../parts/form";
 import { mistake, type Params, type Result } from "../../site/contract";
 import { useText, type Text } from "../../text/catalogue";
-import { read, words, write } from "./parties";
+import { difference, read, words, write } from "./parties";
 
 interface Props {
   close: () => void;
@@ -13,22 +13,22 @@ interface Props {
 }
 
 /** The policy of an application as it is typed. */
-type Typed = Record<"mayCall" | "groups" | "seconds" | "service" | "data", string>;
+type Typed = Record<"mayCall" | "callers" | "groups" | "seconds" | "service" | "data", string>;
 
 /** The lifetime of tickets for a new application, in milliseconds: that of the site. */
 const NEW = 3_600_000;
 
 const start = (app?: Result<"app.show">): Typed => ({
   mayCall: write(app?.may_call ?? []),
+  callers: app?.callers?.join(", ") ?? "",
   groups: app?.groups.join(", ") ?? "",
   seconds: String((app?.keys_last ?? NEW) / 1000),
   service: app?.service ?? "",
   data: app?.auth_data === null || app?.auth_data === undefined ? "" : JSON.stringify(app.auth_data),
 });
 
-function settings({ mayCall, groups, seconds, service, data }: Typed, text: Text) {
+function settings({ groups, seconds, service, data }: Typed, text: Text) {
   return {
-    may_call: read(mayCall),
     groups: words(groups),
     keys_last: Math.round(Number(seconds) * 1000),
     service: service.trim(),
@@ -45,7 +45,16 @@ function json(typed: string, wrong: string): unknown {
   }
 }
 
-function Policy({ typed, set }: { typed: Typed; set: (typed: Typed) => void }) {
+interface PolicyProps {
+  typed: Typed;
+  set: (typed: Typed) => void;
+  /** The parameter that has the applications that may be called. */
+  field: string;
+  /** It has applications of peers that may call it. */
+  called?: boolean;
+}
+
+function Policy({ typed, set, field, called = false }: PolicyProps) {
   const text = useText();
   const of = (key: keyof Typed) => ({
     value: typed[key],
@@ -55,10 +64,18 @@ function Policy({ typed, set }: { typed: Typed; set: (typed: Typed) => void }) {
     <>
       <Input
         label={text.applications.mayCall}
-        field="settings.may_call"
+        field={field}
         help={text.applications.mayCallHelp}
         {...of("mayCall")}
       />
+      {called ? (
+        <Input
+          label={text.applications.callers}
+          field="allow_callers"
+          help={text.applications.callersHelp}
+          {...of("callers")}
+        />
+      ) : null}
       <Input
         label={text.applications.groups}
         field="settings.groups"
@@ -109,7 +126,7 @@ export function CreateApplication({ close, done }: { close: () => void; done: (i
           id: id.trim(),
           edition,
           public_keys: [key],
-          settings: settings(typed, text),
+          settings: { ...settings(typed, text), may_call: read(typed.mayCall, edition) },
         })
       }
       said={(made) => text.applications.created(made.id)}
@@ -134,7 +151,7 @@ export function CreateApplication({ close, done }: { close: () => void; done: (i
         value={key}
         set={setKey}
       />
-      <Policy typed={typed} set={set} />
+      <Policy typed={typed} set={set} field="settings.may_call" />
     </FormDialog>
   );
 }
@@ -142,16 +159,28 @@ export function CreateApplication({ close, done }: { close: () => void; done: (i
 export function EditApplication({ app, close, done }: Props & { app: Result<"app.show"> }) {
   const text = useText();
   const { site } = useConsole();
-  const [typed, set] = useState(start(app));
+  const [before] = useState(start(app));
+  const [typed, set] = useState(before);
   return (
     <FormDialog
       title={text.people.editTitle(app.id)}
       wide
       close={close}
-      send={async () => site.call("app.update", { id: app.id, settings: settings(typed, text) })}
+      send={async () => {
+        const mayCall = difference(before.mayCall, typed.mayCall);
+        const callers = difference(before.callers, typed.callers);
+        return site.call("app.update", {
+          id: app.id,
+          settings: settings(typed, text),
+          allow: read(mayCall.added, app.edition),
+          disallow: read(mayCall.removed, app.edition),
+          allow_callers: words(callers.added),
+          disallow_callers: words(callers.removed),
+        });
+      }}
       done={done}
     >
-      <Policy typed={typed} set={set} />
+      <Policy typed={typed} set={set} field="allow" called={app.edition === "v2"} />
     </FormDialog>
   );
 }

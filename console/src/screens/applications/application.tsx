@@ -56,6 +56,10 @@ export function Application({ id }: { id: string }) {
                       text.applications.mayCall,
                       parties(app.may_call, text).join(", ") || text.applications.nothing,
                     ],
+                    [
+                      text.applications.callers,
+                      app.edition === "v2" ? app.callers?.join(", ") || text.applications.nothingOfPeers : "",
+                    ],
                     [text.applications.groups, app.groups.join(", ")],
                     [text.applications.edition, <code>{app.edition}</code>],
                     [text.applications.lifetime, text.applications.seconds(app.keys_last / 1000)],

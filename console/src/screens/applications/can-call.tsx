@@ -2,8 +2,8 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useDoing, useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
-import { Facts } from "../../parts/page";
-import { Card } from "../../parts/page";
+import { Marked } from "../../parts/marked";
+import { Card, Facts } from "../../parts/page";
 import { Input, Select } from "../../parts/form";
 import { Failed, sentence } from "../../parts/states";
 import type { Result } from "../../site/contract";
@@ -18,8 +18,14 @@ export function CanCall({ consumer }: { consumer?: string }) {
   const [to, setTo] = useState("");
   const [answer, setAnswer] = useState<Result<"app.ticket">>();
   const doing = useDoing();
-  const ids = apps.data?.entries.map(({ id }) => id) ?? [];
-  if (ids.length < 2) return null;
+  const entries = apps.data?.entries ?? [];
+  const ids = entries.map(({ id }) => id);
+  const callees = entries.flatMap(({ may_call }) =>
+    may_call.flatMap((party) => ("foreign" in party ? party.foreign : [])),
+  );
+  const consumers = [...new Set([...ids, ...entries.flatMap(({ callers }) => callers ?? [])])];
+  const providers = [...new Set([...ids, ...callees])];
+  if (new Set([...consumers, ...providers]).size < 2) return null;
   const choose = (set: (id: string) => void) => (id: string) => {
     setAnswer(undefined);
     doing.clear();
@@ -27,7 +33,10 @@ export function CanCall({ consumer }: { consumer?: string }) {
   };
   // There are more than a list can offer, so their ids are typed.
   const typed = Boolean(apps.data?.next);
-  const options = [["", text.applications.choose] as const, ...ids.map((id) => [id, id] as const)];
+  const options = (names: readonly string[]) => [
+    ["", text.applications.choose] as const,
+    ...names.map((name) => [name, name] as const),
+  ];
   return (
     <Card title={text.applications.canCall} about={text.applications.canCallAbout}>
       <form
@@ -44,13 +53,23 @@ export function CanCall({ consumer }: { consumer?: string }) {
           {typed ? (
             <Input label={text.applications.consumer} value={from} set={choose(setFrom)} />
           ) : (
-            <Select label={text.applications.consumer} value={from} set={choose(setFrom)} options={options} />
+            <Select
+              label={text.applications.consumer}
+              value={from}
+              set={choose(setFrom)}
+              options={options(consumers)}
+            />
           )}
           <span>{text.applications.calls}</span>
           {typed ? (
             <Input label={text.applications.provider} value={to} set={choose(setTo)} />
           ) : (
-            <Select label={text.applications.provider} value={to} set={choose(setTo)} options={options} />
+            <Select
+              label={text.applications.provider}
+              value={to}
+              set={choose(setTo)}
+              options={options(providers)}
+            />
           )}
           <Button type="submit" busy={doing.busy} off={!from || !to}>
             {text.applications.ask}
@@ -71,14 +90,20 @@ function Answer({ answer, from, to }: { answer: Result<"app.ticket">; from: stri
     return (
       <div class="note warn">
         <strong>{text.applications.no(from, to)}</strong>{" "}
-        <span lang="en">{sentence(answer.why_not ?? "")}</span>
+        <span lang="en">
+          <Marked>{sentence(answer.why_not ?? "")}</Marked>
+        </span>
       </div>
     );
   }
   return (
     <>
       <div class="note good">
-        <strong>{text.applications.yes(from, to)}</strong>
+        <strong>
+          {answer.edition === "v2" && `${from}${to}`.includes("@")
+            ? text.applications.allowedHere(from, to)
+            : text.applications.yes(from, to)}
+        </strong>
       </div>
       <Facts
         facts={[

@@ -1,17 +1,11 @@
-import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { useDoing, useQuery } from "../../app/queries";
-import { Dialog } from "../../parts/dialog";
-import { Form, Input, Select } from "../../parts/form";
-import { Handover } from "../../parts/handover";
-import { ProofField, isOwnName } from "../../parts/proof-field";
+import { useQuery } from "../../app/queries";
 import { Tag } from "../../parts/tag";
-import type { Result } from "../../site/contract";
+import { TicketDialog } from "../../parts/ticket-dialog";
 import { useText } from "../../text/catalogue";
 
-type Kind = "device" | "passphrase";
 interface Props {
-  kind: Kind;
+  kind: "device" | "passphrase";
   /** The person; asked for if absent. */
   person?: string;
   close: () => void;
@@ -19,74 +13,39 @@ interface Props {
   done?: () => void;
 }
 
-/** Issues a ticket and shows it once, as QR code, text and command, while it watches for its use. */
+/** Issues a ticket with which a person enrols a device or sets a pass phrase. */
 export function IssueTicket({ kind, person: given, close, done }: Props) {
   const text = useText();
-  const { site, me, home } = useConsole();
-  const [person, setPerson] = useState(given ?? "");
-  const [hours, setHours] = useState("1");
-  const [proof, setProof] = useState("");
-  const [ticket, setTicket] = useState<Result<"ticket.issue">>();
-  const doing = useDoing();
-  const own = isOwnName(person, me.name);
+  const { site, home } = useConsole();
+  const isDevice = kind === "device";
   return (
-    <Dialog title={kind === "device" ? text.devices.enrol : text.people.passPhraseTicket} close={close} wide>
-      {ticket ? (
-        <Handover
-          ticket={ticket}
-          named
-          {...(kind === "device"
-            ? {
-                used: text.tickets.enrolled,
-                command: `countersign enrol --id ${ticket.person} --device-name laptop`,
-                result: ({ device }) => <Bound device={device} person={ticket.person} />,
-              }
-            : {
-                used: text.tickets.passPhraseSet,
-                command: `countersign passphrase set --id ${ticket.person}`,
-                page: home && `${home}#/ticket`,
-              })}
-          whenUsed={() => done?.()}
-          close={close}
-        />
-      ) : (
-        <>
-          <p class="soft">{kind === "device" ? text.tickets.deviceAbout : text.tickets.passPhraseAbout}</p>
-          <Form
-            doing={doing}
-            button={text.tickets.issue}
-            cancel={close}
-            send={async () => {
-              if (own) await site.prove(proof);
-              setTicket(
-                await site.call("ticket.issue", {
-                  person: person.trim(),
-                  kind,
-                  expires_in: Number(hours) * 3600,
-                }),
-              );
-              done?.();
-            }}
-          >
-            {given ? null : (
-              <Input label={text.tickets.person} field="person" value={person} set={setPerson} />
-            )}
-            <Select
-              label={text.tickets.valid}
-              field="expires_in"
-              value={hours}
-              set={setHours}
-              options={[
-                ["1", text.tickets.hours(1)],
-                ["24", text.tickets.days(1)],
-                ["168", text.tickets.days(7)],
-              ]}
-            />
-            {own ? <ProofField value={proof} set={setProof} /> : null}
-          </Form>
-        </>
-      )}
-    </Dialog>
+    <TicketDialog
+      title={isDevice ? text.devices.enrol : text.people.passPhraseTicket}
+      about={isDevice ? text.tickets.deviceAbout : text.tickets.passPhraseAbout}
+      person={given}
+      label={text.tickets.person}
+      issue={async (params) => {
+        const ticket = await site.call("ticket.issue", { ...params, kind });
+        done?.();
+        return ticket;
+      }}
+      handover={({ person }) => ({
+        named: true,
+        whenUsed: () => done?.(),
+        ...(isDevice
+          ? {
+              used: text.tickets.enrolled,
+              command: `countersign enrol --id ${person} --device-name laptop`,
+              result: ({ device }) => <Bound device={device} person={person} />,
+            }
+          : {
+              used: text.tickets.passPhraseSet,
+              command: `countersign passphrase set --id ${person}`,
+              page: home && `${home}#/ticket`,
+            }),
+      })}
+      close={close}
+    />
   );
 }
 

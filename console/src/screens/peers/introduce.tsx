@@ -1,68 +1,54 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { useDoing } from "../../app/queries";
-import { Dialog } from "../../parts/dialog";
-import { Form, Input } from "../../parts/form";
+import { useForPerson } from "../../parts/for-person";
+import { Input } from "../../parts/form";
 import { FormDialog } from "../../parts/form-dialog";
-import { Handover } from "../../parts/handover";
-import { ProofField, isOwnName } from "../../parts/proof-field";
-import type { Result } from "../../site/contract";
+import { TicketDialog } from "../../parts/ticket-dialog";
 import { useText } from "../../text/catalogue";
 
-/** Issues a ticket with which another site becomes a peer. Watches for its use. */
-export function PeerTicket({ close, joined }: { close: () => void; joined: () => void }) {
+interface Props {
+  /** The person of this site; asked for if absent. */
+  person?: string;
+  close: () => void;
+  /** The other site is a peer. */
+  done?: () => void;
+}
+
+/** Issues a ticket with which another site becomes a peer. */
+export function PeerTicket({ person, close, done }: Props) {
   const text = useText();
   const { site, me } = useConsole();
-  const [person, setPerson] = useState(me.name);
-  const [proof, setProof] = useState("");
-  const [ticket, setTicket] = useState<Result<"peer.ticket">>();
-  const doing = useDoing();
-  const own = isOwnName(person, me.name);
   return (
-    <Dialog title={text.peers.ticket} close={close} wide>
-      {ticket ? (
-        <Handover
-          ticket={ticket}
-          used={text.peers.joined}
-          whenUsed={joined}
-          command="countersign peer join"
-          close={close}
-        />
-      ) : (
-        <>
-          <p class="soft">{text.peers.ticketAbout}</p>
-          <Form
-            doing={doing}
-            button={text.tickets.issue}
-            cancel={close}
-            send={async () => {
-              if (own) await site.prove(proof);
-              setTicket(await site.call("peer.ticket", { person: person.trim() }));
-            }}
-          >
-            <Input
-              label={text.peers.person}
-              field="person"
-              help={text.peers.personHelp}
-              value={person}
-              set={setPerson}
-            />
-            {own ? <ProofField value={proof} set={setProof} /> : null}
-          </Form>
-        </>
-      )}
-    </Dialog>
+    <TicketDialog
+      title={text.peers.ticket}
+      about={text.peers.ticketAbout}
+      person={person}
+      first={me.name}
+      label={text.peers.person}
+      help={text.peers.personHelp}
+      issue={(params) => site.call("peer.ticket", params)}
+      handover={() => ({
+        used: text.peers.joined,
+        whenUsed: () => done?.(),
+        commandAbout: text.peers.commandAbout,
+        command: "countersign peer join --for PERSON",
+      })}
+      close={close}
+    />
   );
 }
 
 /** Joins the site that issued a ticket. */
-export function JoinPeer({ close, done }: { close: () => void; done: () => void }) {
+export function JoinPeer({ person: given, close, done }: Props) {
   const text = useText();
   const { site, me } = useConsole();
   const [ticket, setTicket] = useState("");
-  const [person, setPerson] = useState(me.name);
-  const [proof, setProof] = useState("");
-  const own = isOwnName(person, me.name);
+  const { person, field, proof, prove } = useForPerson({
+    person: given,
+    first: me.name,
+    label: text.peers.person,
+    help: text.peers.personJoinHelp,
+  });
   return (
     <FormDialog
       title={text.peers.join}
@@ -71,11 +57,11 @@ export function JoinPeer({ close, done }: { close: () => void; done: () => void 
       wide
       close={close}
       send={async () => {
-        if (own) await site.prove(proof);
-        return site.call("peer.join", { person: person.trim(), ticket: ticket.trim() });
+        await prove();
+        return site.call("peer.join", { person, ticket: ticket.trim() });
       }}
       said={({ zone }) => text.peers.isPeer(zone)}
-      done={done}
+      {...(done ? { done } : {})}
     >
       <Input
         label={text.useTicket.ticket}
@@ -86,14 +72,8 @@ export function JoinPeer({ close, done }: { close: () => void; done: () => void 
         set={setTicket}
         placeholder="countersign://…"
       />
-      <Input
-        label={text.peers.person}
-        field="person"
-        help={text.peers.personJoinHelp}
-        value={person}
-        set={setPerson}
-      />
-      {own ? <ProofField value={proof} set={setProof} /> : null}
+      {field}
+      {proof}
     </FormDialog>
   );
 }

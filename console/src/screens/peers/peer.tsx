@@ -2,14 +2,17 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act } from "../../parts/button";
+import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
-import { Shown } from "../../parts/states";
+import { Shown, sentence } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { StateTag, Tag } from "../../parts/tag";
 import { Exact, Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
+import { Limits } from "./limits";
+import { Permissions } from "./permissions";
 
 type Shows = Result<"peer.show">;
 
@@ -33,52 +36,14 @@ export function Peer({ site: id }: { site: string }) {
       <Shown reading={reading}>
         {(shown) => (
           <>
-            <Card
-              title={text.peers.facts}
-              actions={
-                <Act
-                  look="quiet"
-                  act={() =>
-                    site.call("peer.permit", {
-                      peer: id,
-                      allows: shown.allows.includes("messages") ? [] : ["messages"],
-                    })
-                  }
-                  done={reading.reload}
-                >
-                  {shown.allows.includes("messages") ? text.peers.forbidMessages : text.peers.allowMessages}
-                </Act>
-              }
-            >
-              <div class="body">
-                <Facts
-                  facts={[
-                    [
-                      text.peers.state,
-                      shown.in_lockdown ? (
-                        <Tag mood="bad">{text.screens.lockdown}</Tag>
-                      ) : (
-                        <StateTag state={shown.state} />
-                      ),
-                    ],
-                    [text.peers.why, shown.why],
-                    [
-                      text.peers.connections,
-                      shown.connections.map((side) => text.peers.sides[side]).join(", ") ||
-                        text.peers.notConnected,
-                    ],
-                    [text.peers.allows, shown.allows.length ? text.peers.messages : text.peers.nothing],
-                    [text.peers.address, <code>{shown.address}</code>],
-                    [text.peers.joinedAt, <Exact at={shown.joined} />],
-                    [text.peers.seen, shown.last_seen ? <Time at={shown.last_seen} /> : ""],
-                    [text.peers.counts, text.peers.sentReceived(shown.sent, shown.received)],
-                    [text.peers.site, <code>{shown.site}</code>],
-                    [text.peers.key, <code>{shown.key}</code>],
-                    [text.peers.keyEvent, String(shown.key_event)],
-                  ]}
-                />
+            <Trouble trouble={shown.trouble} />
+            <div class="two">
+              <State peer={shown} />
+              <div class="stack">
+                <Permissions peer={shown} reload={reading.reload} />
+                <Logs peer={shown} />
               </div>
-            </Card>
+            </div>
             <Card title={text.peers.introductions}>
               <Table
                 caption={text.peers.introductions}
@@ -91,11 +56,159 @@ export function Peer({ site: id }: { site: string }) {
                 ]}
               />
             </Card>
+            <Card title={text.peers.identity}>
+              <div class="body">
+                <Facts
+                  facts={[
+                    [text.peers.site, <code>{shown.site}</code>],
+                    [text.peers.key, <code>{shown.key}</code>],
+                    [text.peers.keyEvent, String(shown.key_event)],
+                  ]}
+                />
+              </div>
+            </Card>
+            <Limits limits={shown.limits} breaches={shown.breaches} />
             <Danger peer={shown} reload={reading.reload} />
           </>
         )}
       </Shown>
     </Page>
+  );
+}
+
+/** What is wrong with the peer, and what to do. The site's own words are English. */
+function Trouble({ trouble }: Pick<Shows, "trouble">) {
+  const text = useText();
+  if (!trouble) return null;
+  const kinds: Readonly<Record<string, string>> = { ...text.states, ...text.peers.trouble.kinds };
+  return (
+    <div class="note warn stack">
+      <p>
+        <strong>{kinds[trouble.state] ?? trouble.state}.</strong>{" "}
+        <span lang="en">
+          <Marked>{sentence(trouble.cause)}</Marked>
+        </span>
+      </p>
+      <p>
+        {text.peers.trouble.next}{" "}
+        <span lang="en">
+          <Marked>{sentence(trouble.next)}</Marked>
+        </span>
+      </p>
+      {trouble.at ? (
+        <p class="small">
+          {text.peers.trouble.at} <Time at={trouble.at} />
+        </p>
+      ) : null}
+    </div>
+  );
+}
+
+function State({ peer }: { peer: Shows }) {
+  const text = useText();
+  const { backoff, told, ended, since } = peer;
+  const ends: Readonly<Record<string, string>> = text.peers.ended.kinds;
+  return (
+    <Card title={text.peers.facts}>
+      <div class="body">
+        <Facts
+          facts={[
+            [
+              text.peers.state,
+              <>
+                <StateTag state={peer.state} />{" "}
+                {peer.in_lockdown ? <Tag mood="bad">{text.screens.lockdown}</Tag> : null}
+              </>,
+            ],
+            [text.peers.changedAt, since ? <Since at={since} by={peer.by} /> : ""],
+            // Otherwise it is in the note above.
+            [text.peers.why, peer.in_lockdown ? peer.why : ""],
+            [
+              text.peers.connections,
+              peer.connections.map((side) => text.peers.sides[side]).join(", ") || text.peers.notConnected,
+            ],
+            [
+              text.peers.nextAttempt,
+              backoff ? (
+                <>
+                  <Time at={backoff.next} />, {text.peers.afterFailures(backoff.failures)}
+                </>
+              ) : (
+                ""
+              ),
+            ],
+            [text.peers.seen, peer.last_seen ? <Time at={peer.last_seen} /> : text.peers.neverSeen],
+            [
+              text.peers.ended.title,
+              ended ? (
+                <>
+                  {ends[ended.reason] ?? ended.reason}, <Time at={ended.at} />
+                </>
+              ) : (
+                ""
+              ),
+            ],
+            [text.peers.told.title, told ? <Told told={told} /> : ""],
+            [text.peers.counts, text.peers.sentReceived(peer.sent, peer.received)],
+            [text.peers.address, <code>{peer.address}</code>],
+            [text.peers.joinedAt, <Exact at={peer.joined} />],
+          ]}
+        />
+      </div>
+    </Card>
+  );
+}
+
+function Since({ at, by }: { at: string; by: string | null | undefined }) {
+  const text = useText();
+  return (
+    <>
+      <Exact at={at} />
+      {by ? `, ${text.peers.by(by)}` : ""}
+    </>
+  );
+}
+
+/** What the peer last told of itself. */
+function Told({ told }: { told: NonNullable<Shows["told"]> }) {
+  const text = useText();
+  const ahead = Math.round((Date.parse(told.time) - Date.parse(told.at)) / 1000);
+  return (
+    <>
+      {told.version ? text.peers.told.version(told.version) : text.peers.told.noVersion},{" "}
+      <Time at={told.at} />
+      {ahead ? <div class="small">{text.peers.told.clock(ahead)}</div> : null}
+      {told.lockdown ? (
+        <div>
+          <Tag mood="bad">{text.peers.told.lockdown(text.lockdown.levels[told.lockdown].name)}</Tag>
+        </div>
+      ) : null}
+    </>
+  );
+}
+
+/** The newest entries of the two audit logs that were countersigned. */
+function Logs({ peer: { countersigned, witnessed } }: { peer: Shows }) {
+  const text = useText();
+  const entry = (head: Shows["countersigned"]) =>
+    head ? (
+      <>
+        {text.peers.logs.entry(head.entry)}, <Time at={head.at} />
+      </>
+    ) : (
+      <span class="soft">{text.peers.logs.none}</span>
+    );
+  return (
+    <Card title={text.peers.logs.title} about={text.peers.logs.about}>
+      <div class="body">
+        <Facts
+          facts={[
+            [text.peers.logs.countersigned, entry(countersigned)],
+            [text.peers.logs.witnessed, entry(witnessed)],
+          ]}
+        />
+      </div>
+    </Card>
   );
 }
 

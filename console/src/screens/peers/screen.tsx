@@ -5,7 +5,7 @@ import { to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Card, Facts, Page } from "../../parts/page";
-import { Empty, Shown } from "../../parts/states";
+import { Empty, Shown, sentence } from "../../parts/states";
 import { List } from "../../parts/table";
 import { StateTag, Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
@@ -82,7 +82,7 @@ function PeerList() {
           ]}
         />
       </section>
-      {open === "ticket" ? <PeerTicket close={() => setOpen(undefined)} joined={pages.reload} /> : null}
+      {open === "ticket" ? <PeerTicket close={() => setOpen(undefined)} done={pages.reload} /> : null}
       {open === "join" ? <JoinPeer close={() => setOpen(undefined)} done={pages.reload} /> : null}
     </Page>
   );
@@ -146,6 +146,10 @@ function Server() {
                   ) : (
                     <Tag mood="plain">{text.peers.off}</Tag>
                   ),
+                ],
+                [
+                  text.peers.why,
+                  server.state === "failed" ? <span lang="en">{sentence(server.problem)}</span> : "",
                 ],
                 [text.peers.listens, server.listens],
                 [text.peers.address, server.address],

@@ -10,13 +10,14 @@ import { useText } from "../../text/catalogue";
 import { DeviceTable } from "../devices/device-table";
 import { IssueTicket } from "../devices/issue-ticket";
 import { ContactCard } from "../people/contact-card";
+import { JoinPeer, PeerTicket } from "../peers/introduce";
 import { SessionTable } from "../sessions/session-table";
 
 /** One's own account: data, pass phrase, devices, sessions. */
 export function Profile() {
   const text = useText();
   const { me, may, refresh } = useConsole();
-  const [open, setOpen] = useState<"passphrase" | "device">();
+  const [open, setOpen] = useState<"passphrase" | "device" | "introduce" | "join">();
   const [renewed, renew] = useState(0);
   return (
     <Page
@@ -58,6 +59,24 @@ export function Profile() {
       </div>
       {may("device.list") ? <DeviceTable person={me.name} renewed={renewed} /> : null}
       {may("session.list") ? <SessionTable name={me.name} /> : null}
+      {may("peer.ticket") && may("peer.join") ? (
+        <Card
+          title={text.peers.ownTitle}
+          about={text.peers.ownAbout}
+          actions={
+            <>
+              <Button look="quiet" onClick={() => setOpen("join")}>
+                {text.peers.joinWith}
+              </Button>
+              <Button look="quiet" onClick={() => setOpen("introduce")}>
+                {text.peers.introduce}
+              </Button>
+            </>
+          }
+        />
+      ) : null}
+      {open === "introduce" ? <PeerTicket person={me.name} close={() => setOpen(undefined)} /> : null}
+      {open === "join" ? <JoinPeer person={me.name} close={() => setOpen(undefined)} /> : null}
       {open === "passphrase" ? <ChangePassPhrase close={() => setOpen(undefined)} /> : null}
       {open === "device" ? (
         <IssueTicket

@@ -22,29 +22,69 @@ const URI: &str = "countersign://127.0.0.1:1#ATprJhWb50UHSdEdAeLCBPEFYO1U09JS1ua
 /// A file whose texts name commands without the name of the program.
 const HELP: &str = "countersign/src/exit.rs";
 
-/// The string literals in the sources of a crate, without comments and tests.
-fn texts(name: &str) -> Vec<(PathBuf, String)> {
-    let source = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![PathBuf::from(source)];
+/// The files below a folder whose names have one of these ends, with their contents.
+fn sources(folder: String, ends: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut folders = vec![PathBuf::from(folder)];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.extend(Some(path).filter(|path| !path.ends_with("tests")));
-            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs")
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|end| ends.iter().any(|one| end == *one))
             {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let shipped = text.split("#[cfg(test)]").next().unwrap();
-                found.extend(
-                    literals(shipped)
-                        .into_iter()
-                        .map(|text| (path.clone(), text)),
-                );
+                found.push((path, text));
             }
         }
     }
     found
+}
+
+/// The string literals in the sources of a crate, without comments and tests.
+fn texts(name: &str) -> Vec<(PathBuf, String)> {
+    let folder = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for (path, text) in sources(folder, &["rs"]) {
+        let mut parts = path.components();
+        if parts.any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name)) {
+            continue;
+        }
+        let shipped = text.split("#[cfg(test)]").next().unwrap();
+        let all = literals(shipped).into_iter();
+        found.extend(all.map(|text| (path.clone(), text)));
+    }
+    found
+}
+
+/// The commands in a source text of the console: each is between quotes, or between backticks within a text.
+/// What it inserts is a placeholder.
+fn commands_of_console(source: &str) -> Vec<Result<String, String>> {
+    let is_comment = |line: &&str| {
+        ["//", "/*", "*"]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    let lines = source.lines().map(str::trim_start);
+    let code: Vec<&str> = lines.filter(|line| !is_comment(line)).collect();
+    let code = code.join("\n");
+    let found = code.match_indices("countersign ").map(|(at, _)| {
+        let (before, rest) = code.split_at(at);
+        let quote = before.chars().next_back();
+        let Some(quote) = quote.filter(|quote| "\"`".contains(*quote)) else {
+            return Err(rest.lines().next().unwrap_or_default().to_owned());
+        };
+        let command = rest.split(quote).next().unwrap_or_default();
+        let mut parts = command.split("${");
+        let first = parts.next().unwrap_or_default().to_owned();
+        Ok(parts.fold(first, |words, part| {
+            let (_, after) = part.split_once('}').unwrap_or_default();
+            words + "NAME" + after
+        }))
+    });
+    found.collect()
 }
 
 /// The string literals of a source text.
@@ -84,13 +124,20 @@ fn literals(source: &str) -> Vec<String> {
     found
 }
 
-/// The error in the words of a command, if there is one.
+/// The error in the words of a command, if there is one. A text that names a command may leave out what the
+/// command needs.
 fn problem(words: &str) -> Option<String> {
+    error_in(words, true)
+}
+
+/// The error in the words of a command, if there is one. `is_named`: a text only names it.
+fn error_in(words: &str, is_named: bool) -> Option<String> {
     let mut sample = Vec::new();
     for word in words.split_whitespace() {
         let is_placeholder = word.starts_with('{') || word.chars().all(|c| c.is_ascii_uppercase());
         sample.push(match word {
             "URI" => URI,
+            "URL" => "https://site.example",
             _ if is_placeholder && sample.first() == Some(&"option") => "delivered-key",
             _ if is_placeholder => "x",
             _ => word,
@@ -124,7 +171,8 @@ fn problem(words: &str) -> Option<String> {
         .chain(site);
     match Cli::command().try_get_matches_from(all) {
         Err(error)
-            if is_alone
+            if is_named
+                && is_alone
                 && matches!(
                     error.kind(),
                     ErrorKind::MissingRequiredArgument
@@ -196,6 +244,46 @@ fn every_command_that_a_text_names_exists() {
     }
     assert!(commands > 20, "{commands} commands were found");
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// The console offered `countersign peer join` to be copied, which the program refuses without `--for`. Its
+/// texts name commands; what stands anywhere else is copied as it is.
+#[test]
+fn every_command_of_the_console_is_accepted() {
+    let folder = format!("{}/../../console/src", env!("CARGO_MANIFEST_DIR"));
+    let mut counts = [0, 0];
+    let mut problems = Vec::new();
+    for (path, source) in sources(folder, &["ts", "tsx"]) {
+        let is_text = path.components().any(|part| part.as_os_str() == "text");
+        for command in commands_of_console(&source) {
+            counts[usize::from(is_text)] += 1;
+            let problem = match &command {
+                Ok(command) => error_in(&command["countersign ".len()..], is_text),
+                Err(_) => Some("write it between backticks".to_owned()),
+            };
+            let (Ok(command) | Err(command)) = command;
+            let shown = |problem| format!("{}: `{command}`: {problem}", path.display());
+            problems.extend(problem.map(shown));
+        }
+    }
+    assert!(counts[0] > 7 && counts[1] > 10, "{counts:?} were found");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn commands_of_the_console_are_found() {
+    let source = "/** `countersign dev` */\nf(`countersign enrol --id ${a.b} --x`, \"See `countersign doctor`.\",\n\
+        \"countersign site key new\", \"Run countersign doctor.\");";
+    let found: Vec<_> = commands_of_console(source);
+    let ok = |command: &str| Ok(command.to_owned());
+    let unquoted = Err("countersign doctor.\");".to_owned());
+    let expected = [
+        ok("countersign enrol --id NAME --x"),
+        ok("countersign doctor"),
+        ok("countersign site key new"),
+        unquoted,
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -14,7 +14,6 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
-
 /// The name of the page.
 const PAGE: &str = "index.html";
 /// A file with a digest in its name never changes.

@@ -336,7 +336,13 @@ fn beside_is_refused_where_it_means_associated_data() {
                 // Sealed with the key beside the ID object.\n// It is signed beside it.\n";
     assert_eq!(lines("a.rs", code), [1, 2, 3, 5, 6]);
     assert!(lines("a.rs", "fn a_new_key_stands_beside_the_old_one() {}\n").is_empty());
-    assert!(lines("a.md", "It measures Countersign beside well-known implementations.\n").is_empty());
+    assert!(
+        lines(
+            "a.md",
+            "It measures Countersign beside well-known implementations.\n"
+        )
+        .is_empty()
+    );
 }
 
 #[test]

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Program;
+use crate::http::trusted::on_this_machine;
 use crate::http::{MOMENT, ask, now};
 use crate::operations::site;
-use crate::http::trusted::on_this_machine;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

@@ -187,7 +187,8 @@ async fn a_peer_that_takes_no_messages_gets_addresses_and_heads() {
     a.send("bob@b.example", "hello").await;
     until(async || show(&b, "a.example").await["address"] == is.to_string()).await;
     // After a lockdown, a head is sent at once.
-    a.admin("lockdown.site", json!({ "level": "enrolment" })).await;
+    a.admin("lockdown.site", json!({ "level": "enrolment" }))
+        .await;
     until(async || show(&a, "b.example").await["countersigned"].is_object()).await;
     until(async || show(&a, "b.example").await["told"].is_object()).await;
     assert_eq!(a.waiting().await.len(), 1);

@@ -1,0 +1,40 @@
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { useConsole } from "../app/context";
+import { Input } from "./form";
+import { ProofField, isOwnName } from "./proof-field";
+
+interface Asked {
+  /** The person; asked for if absent. */
+  person?: string | undefined;
+  /** The name that is typed at first. */
+  first?: string;
+  label: string;
+  help?: string;
+}
+
+interface ForPerson {
+  person: string;
+  /** The field of the name; nothing if the person is given. */
+  field: ComponentChildren;
+  /** The field of the user's own pass phrase; nothing if the form is for another person. */
+  proof: ComponentChildren;
+  /** Proves the pass phrase if the form is for the user. Call it before the operation. */
+  prove: () => Promise<void>;
+}
+
+/** The person whom a form concerns. For oneself, the site wants a proof of the pass phrase. */
+export function useForPerson({ person: given, first = "", label, help }: Asked): ForPerson {
+  const { site, me } = useConsole();
+  const [typed, setTyped] = useState(given ?? first);
+  const [proof, setProof] = useState("");
+  const own = isOwnName(typed, me.name);
+  return {
+    person: typed.trim(),
+    field: given ? null : <Input label={label} field="person" help={help} value={typed} set={setTyped} />,
+    proof: own ? <ProofField value={proof} set={setProof} /> : null,
+    prove: async () => {
+      if (own) await site.prove(proof);
+    },
+  };
+}
