@@ -166,14 +166,16 @@ export interface Operations {
       next?: string | null | undefined;
     };
   };
-  /** Ends the alarms with a key: a service its own, an admin those of all raisers. */
+  /** Ends one alarm, or the alarms with a key: a service its own, an admin those of all raisers. */
   "alarm.over": {
     params: {
-      /** Their key. */
-      key: string;
+      /** The id of one alarm, whose key others may have too. */
+      id?: string | null | undefined;
+      /** The key of the alarms. */
+      key?: string | null | undefined;
     };
     result: {
-      /** The number of ended alarms. */
+      /** The number of ended alarms: 0 for the id of an alarm that was over already. */
       alarms: number;
       /** Whether further alarms with this key exist. If so, repeat the operation. */
       more: boolean;
@@ -1398,6 +1400,8 @@ export interface Operations {
   /** Lifts the lockdown of a person, a service, an application, a peer, or the site. */
   "lockdown.lift": {
     params: {
+      /** The id of a person or service, which stays the same when the name changes. */
+      account?: string | null | undefined;
       /** The id of an application. */
       app?: string | null | undefined;
       /** The site id or the zone of a peer. A removed or forgotten peer has its site id alone. */

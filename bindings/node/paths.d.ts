@@ -142,7 +142,7 @@ export interface paths {
   "/alarms/over": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
     get?: never;
-    /** Ends the alarms with a key: a service its own, an admin those of all raisers. */
+    /** Ends one alarm, or the alarms with a key: a service its own, an admin those of all raisers. */
     post: {
       parameters: {
         query?: never;
@@ -150,7 +150,7 @@ export interface paths {
         path?: never;
         cookie?: never;
       };
-      requestBody: { content: { "application/json": Part<"alarm.over", "key"> } };
+      requestBody?: { content: { "application/json": Part<"alarm.over", "id" | "key"> } };
       responses: Responses<200, Json<"alarm.over">, { Location: string }>;
     };
     put?: never;
@@ -923,7 +923,7 @@ export interface paths {
         path?: never;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"lockdown.lift", "app" | "peer" | "person" | "service" | "site"> } };
+      requestBody?: { content: { "application/json": Part<"lockdown.lift", "account" | "app" | "peer" | "person" | "service" | "site"> } };
       responses: Responses<200, Json<"lockdown.lift">, { Location: string }>;
     };
     put?: never;

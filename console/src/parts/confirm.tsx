@@ -18,10 +18,15 @@ interface Props {
   title: string;
   /** What the action does, before it is done. */
   explanation: ComponentChildren;
-  /** The user has to type the name: for what cannot be undone, or cuts others off. */
+  /**
+   * The user has to type the name: for what takes something from another and cannot be undone. What the user can undo,
+   * and what takes from no other, needs a plain question.
+   */
   typed?: boolean;
+  /** The dialog asks for a reason. */
+  reasoned?: boolean;
   look?: Look;
-  act: () => Promise<unknown>;
+  act: (reason: string) => Promise<unknown>;
   done?: () => void;
   /** Further fields of the dialog. */
   fields?: ComponentChildren;
@@ -34,6 +39,7 @@ export function Confirm({
   title,
   explanation,
   typed = true,
+  reasoned = false,
   look = "danger",
   act,
   done,
@@ -42,10 +48,12 @@ export function Confirm({
   const text = useText();
   const [open, setOpen] = useState(false);
   const [name, setName] = useState("");
+  const [reason, setReason] = useState("");
   const doing = useDoing();
   const close = (): void => {
     setOpen(false);
     setName("");
+    setReason("");
     doing.clear();
   };
   return (
@@ -63,7 +71,7 @@ export function Confirm({
             cancel={close}
             send={async () => {
               if (typed && name.trim() !== target) throw mistake(text.common.nameDiffers(target), TYPED);
-              await act();
+              await act(reason);
             }}
             done={() => {
               close();
@@ -71,6 +79,9 @@ export function Confirm({
             }}
           >
             {fields}
+            {reasoned ? (
+              <Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />
+            ) : null}
             {typed ? (
               <Input label={text.common.typeName(target)} field={TYPED} value={name} set={setName} />
             ) : null}

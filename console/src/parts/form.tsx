@@ -9,6 +9,9 @@ import { Button, type Look } from "./button";
 import { Marked } from "./marked";
 import { Failed, hintOf, sentence } from "./states";
 
+/** The parameter that a failure names, without the place in a list: a field has the whole list. */
+const fieldOf = (failure: Refusal | undefined): string | undefined => failure?.field?.replace(/\[\d+\]$/, "");
+
 interface Scope {
   failure: Refusal | undefined;
   /** Fields that the form shows, so that a failure at another field is shown next to the button. */
@@ -67,7 +70,8 @@ export function Form({ doing, send, done, button, look = "main", cancel, row = f
 
 /** The failure, unless a field before this shows it. */
 function Rest({ scope }: { scope: Scope }) {
-  const shown = scope.failure?.field !== undefined && scope.fields.has(scope.failure.field);
+  const field = fieldOf(scope.failure);
+  const shown = field !== undefined && scope.fields.has(field);
   return <Failed failure={shown ? undefined : scope.failure} />;
 }
 
@@ -88,7 +92,7 @@ function Field({ label, field, help, children }: FieldProps) {
     fields.add(field);
     return () => void fields.delete(field);
   }, [fields, field]);
-  const wrong = field !== undefined && scope.failure?.field === field ? scope.failure : undefined;
+  const wrong = field !== undefined && fieldOf(scope.failure) === field ? scope.failure : undefined;
   const described = [help ? `${id}-help` : "", wrong ? `${id}-wrong` : ""].filter(Boolean).join(" ");
   return (
     <div class="field">

@@ -1,9 +1,7 @@
-import { useState } from "preact/hooks";
 import { useConsole } from "../app/context";
 import type { Operation } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Confirm } from "./confirm";
-import { Input } from "./form";
 import { Card } from "./page";
 
 export interface Removal {
@@ -15,7 +13,7 @@ export interface Removal {
   words: string;
   title: string;
   about: string;
-  /** It can be undone at once, so the name need not be typed. */
+  /** The caller can undo it, so the name need not be typed. */
   light?: boolean;
   /** It takes a reason. */
   reasoned?: boolean;
@@ -27,7 +25,6 @@ export interface Removal {
 export function Removals({ target, removals }: { target: string; removals: readonly Removal[] }) {
   const text = useText();
   const { may } = useConsole();
-  const [reason, setReason] = useState("");
   const possible = removals.filter(({ needs, when = true }) => when && may(needs));
   if (possible.length === 0) return null;
   return (
@@ -41,12 +38,8 @@ export function Removals({ target, removals }: { target: string; removals: reado
               typed={!light}
               title={title}
               explanation={about}
-              fields={
-                reasoned ? (
-                  <Input label={text.lockdown.reason} field="reason" value={reason} set={setReason} />
-                ) : null
-              }
-              act={() => act(reason)}
+              reasoned={reasoned}
+              act={act}
               {...(done ? { done } : {})}
             >
               {words}

@@ -50,9 +50,10 @@ test("A search says when there are more matches, and shows them", async () => {
   await page.getByText("No person matches “nothing like it”").waitFor();
 });
 
-test("The overview shows what the site finds wrong with itself", async () => {
+/** It said "Make one with site backup", which is an operation and no command. */
+test("The overview shows what the site finds wrong with itself, with commands that can be run", async () => {
   await visit("Overview");
-  await page.getByText("There is no backup. Make one with site backup.").waitFor();
+  await page.getByText("There is no backup. Make one with countersign backup create.").waitFor();
   await page.getByText(/^All \d+ checks$/).click();
   await page.getByText("All enabled options are hybrid.").waitFor();
   await page.getByText(/ of at most \d+\.$/).waitFor();

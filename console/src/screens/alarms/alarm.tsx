@@ -1,7 +1,7 @@
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
-import { Act } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
 import { Card, Facts, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
@@ -27,15 +27,20 @@ export function Alarm({ id }: { id: string }) {
       actions={
         <>
           {alarm && alarm.state !== "over" && may("alarm.over") ? (
-            <Act
-              act={() => site.call("alarm.over", { key: alarm.key })}
+            <Confirm
+              look=""
+              typed={false}
+              target={alarm.text}
+              title={text.alarms.endTitle}
+              explanation={text.alarms.endAbout}
+              act={() => site.call("alarm.over", { id })}
               done={() => {
                 say(text.alarms.ended);
                 reading.reload();
               }}
             >
               {text.alarms.end}
-            </Act>
+            </Confirm>
           ) : null}
           {alarm ? <Acknowledge alarm={alarm} look="main" reload={reading.reload} /> : null}
         </>

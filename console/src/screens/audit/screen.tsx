@@ -12,6 +12,7 @@ import { StateTag } from "../../parts/tag";
 import { Exact } from "../../parts/time";
 import type { Params, Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
+import { Verified } from "./verified";
 
 type Entry = Result<"audit.list">["entries"][number];
 
@@ -46,6 +47,8 @@ export function Audit() {
   const before = trail.at(-1);
   if (before !== undefined) params.before = before;
   const reading = useQuery("audit.list", params, before === undefined ? { every: 15_000 } : {});
+  const verify = (peers: boolean): void =>
+    void verifying.run(async () => setFound(await site.call("audit.verify", { peers })));
   const filter = (set: (value: string) => void) => (value: string) => {
     setTrail([]);
     set(value);
@@ -57,12 +60,14 @@ export function Audit() {
       actions={
         <>
           {may("audit.verify") ? (
-            <Button
-              busy={verifying.busy}
-              onClick={() => void verifying.run(async () => setFound(await site.call("audit.verify", {})))}
-            >
-              {verifying.busy ? text.audit.verifying : text.audit.verify}
-            </Button>
+            <>
+              <Button busy={verifying.busy} onClick={() => verify(false)}>
+                {verifying.busy ? text.audit.verifying : text.audit.verify}
+              </Button>
+              <Button busy={verifying.busy} onClick={() => verify(true)}>
+                {text.audit.verifyPeers}
+              </Button>
+            </>
           ) : null}
           {may("audit.export") ? (
             <Act
@@ -164,20 +169,6 @@ export function Audit() {
       </section>
       {shown ? <Details entry={shown} close={() => show(undefined)} /> : null}
     </Page>
-  );
-}
-
-function Verified({ found }: { found: Result<"audit.verify"> }) {
-  const text = useText();
-  return found.intact ? (
-    <p class="note good">
-      {text.audit.intact(found.entries)} <code class="break">{found.head}</code>
-    </p>
-  ) : (
-    <p class="note bad">
-      <strong>{text.audit.broken(found.broken ?? 0)}</strong>{" "}
-      <span lang="en">{[found.problem, ...(found.flaws ?? [])].filter(Boolean).join("; ")}</span>
-    </p>
   );
 }
 

@@ -19,7 +19,7 @@ type Device = Result<"device.list">["entries"][number];
 /** Devices of one person, or of all. */
 export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?: number }) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, me, may, say } = useConsole();
   const [renaming, rename] = useState<Device>();
   const pages = usePages("device.list", person ? { person } : {}, { every: 10_000, after: renewed });
   return (
@@ -85,6 +85,7 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
                 {may("device.revoke") ? (
                   <Confirm
                     look="quiet danger"
+                    typed={(device.person ?? person) !== me.name}
                     target={device.name}
                     title={text.devices.revokeTitle(device.name)}
                     explanation={text.devices.revokeAbout}

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { Button } from "../../parts/button";
-import { Act } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
 import { Card, Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
@@ -60,14 +60,17 @@ export function Devices() {
               is: "end",
               cell: ({ id, state, person }) =>
                 state === "open" && may("ticket.revoke") ? (
-                  <Act
+                  <Confirm
                     look="quiet danger"
-                    name={`${text.tickets.revoke} ${person ?? ""}`}
+                    typed={false}
+                    target={person ?? ""}
+                    title={text.tickets.revokeTitle(person ?? "–")}
+                    explanation={text.tickets.revokeAbout}
                     act={() => site.call("ticket.revoke", { id })}
                     done={tickets.reload}
                   >
                     {text.tickets.revoke}
-                  </Act>
+                  </Confirm>
                 ) : null,
             },
           ]}

@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
-import { Act } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Copy } from "../../parts/copy";
 import { Choices, Input } from "../../parts/form";
@@ -104,6 +103,7 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
             }
             act={() => site.call("lockdown.site", { level: wanted, reason })}
             done={() => {
+              setReason("");
               say(text.lockdown.imposed(status?.zone ?? ""));
               changed();
             }}
@@ -116,14 +116,11 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
   );
 }
 
-/** What `lockdown lift` takes for an entry. The target begins with its kind. */
-function lifts({ target, peer }: Entry): Params<"lockdown.lift"> {
-  const [kind = "", ...name] = target.split(" ");
+/** What `lockdown lift` takes for an entry. An account has an id, since its name may have changed. */
+function lifts({ target, account, peer }: Entry): Params<"lockdown.lift"> {
+  if (account) return { account };
   if (peer) return { peer };
-  const id = name.join(" ");
-  if (kind === "person") return { person: id };
-  if (kind === "service") return { service: id };
-  return { app: id };
+  return { app: target.slice(target.indexOf(" ") + 1) };
 }
 
 function Single({ entries, changed }: { entries: readonly Entry[]; changed: () => void }) {
@@ -148,9 +145,12 @@ function Single({ entries, changed }: { entries: readonly Entry[]; changed: () =
               is: "end",
               cell: (entry) =>
                 may("lockdown.lift") ? (
-                  <Act
+                  <Confirm
                     look="quiet"
-                    name={`${text.lockdown.lift} ${entry.target}`}
+                    typed={false}
+                    target={entry.target}
+                    title={text.lockdown.liftTitle(entry.target)}
+                    explanation={text.lockdown.liftAbout}
                     act={() => site.call("lockdown.lift", lifts(entry))}
                     done={() => {
                       say(text.lockdown.lifted(entry.target));
@@ -158,7 +158,7 @@ function Single({ entries, changed }: { entries: readonly Entry[]; changed: () =
                     }}
                   >
                     {text.lockdown.lift}
-                  </Act>
+                  </Confirm>
                 ) : null,
             },
           ]}

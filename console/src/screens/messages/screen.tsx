@@ -17,7 +17,7 @@ const RENEWED: Renewal = { every: 10_000, on: ({ group }) => group === "alarm" }
 /** One's own messages from and to people of peers. */
 export function Messages() {
   const text = useText();
-  const { may } = useConsole();
+  const { site, me, may, say } = useConsole();
   const [to, write] = useState<string>();
   const inbox = usePages("peer.inbox", {}, RENEWED);
   const outbox = usePages("peer.outbox", {}, RENEWED);
@@ -70,7 +70,28 @@ export function Messages() {
           ]}
         />
       </Card>
-      <Card title={text.messages.outbox} about={text.messages.outboxAbout}>
+      <Card
+        title={text.messages.outbox}
+        about={text.messages.outboxAbout}
+        actions={
+          outbox.entries?.some(({ state }) => state === "waiting") && may("peer.discard_waiting") ? (
+            <Confirm
+              look="quiet danger"
+              typed={false}
+              target={me.name}
+              title={text.messages.withdrawAllTitle}
+              explanation={text.messages.withdrawAllAbout}
+              act={() => site.call("peer.discard_waiting", {})}
+              done={() => {
+                say(text.messages.removedAll);
+                outbox.reload();
+              }}
+            >
+              {text.messages.withdrawAll}
+            </Confirm>
+          ) : null
+        }
+      >
         <List
           caption={text.messages.outbox}
           id={({ id }) => id}

@@ -84,7 +84,7 @@ export function PeopleList() {
 
 function useColumns(reload: () => void): Column<Account>[] {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, me, may, say } = useConsole();
   const [ticketFor, setTicketFor] = useState<string>();
   return [
     { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("people", name)}>{name}</a> },
@@ -111,7 +111,7 @@ function useColumns(reload: () => void): Column<Account>[] {
           {state === "active" && may("person.lock") ? (
             <Confirm
               look="quiet danger"
-              typed={false}
+              typed={name === me.name}
               target={name}
               title={text.people.lockTitle(name)}
               explanation={text.people.lockAbout}

@@ -143,8 +143,10 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
 
 function Danger({ person, reload }: { person: Shows; reload: () => void }) {
   const text = useText();
-  const { site, say } = useConsole();
+  const { site, me, say } = useConsole();
   const { name, state } = person;
+  // No account gives its own access back.
+  const light = name !== me.name;
   const then = (words: string) => () => {
     say(words);
     reload();
@@ -156,7 +158,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
         {
           needs: "person.lock",
           when: state === "active",
-          light: true,
+          light,
           words: text.people.lock,
           title: text.people.lockTitle(name),
           about: text.people.lockAbout,
@@ -166,6 +168,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
         {
           needs: "person.disable",
           when: state !== "disabled",
+          light,
           words: text.people.disable,
           title: text.people.disableTitle(name),
           about: text.people.disableAbout,
@@ -174,6 +177,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.person",
+          light,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(name),

@@ -131,6 +131,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
         {
           needs: "service.disable",
           when: state !== "disabled",
+          light: true,
           words: text.people.disable,
           title: text.people.disableTitle(name),
           about: text.services.disableAbout,
@@ -139,6 +140,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.service",
+          light: true,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(name),

@@ -1,14 +1,15 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useDoing, useQuery } from "../../app/queries";
-import { Act, Button } from "../../parts/button";
+import { Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
 import { FormDialog } from "../../parts/form-dialog";
 import { Form, Input } from "../../parts/form";
 import { Card, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tag";
-import { mistake, type Result } from "../../site/contract";
+import { mistake, type Params, type Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 type Setting = Result<"config.list">["settings"][number];
@@ -99,14 +100,17 @@ function Section({
             cell: (setting) => (
               <>
                 {setting.source === "database" && may("config.unset") ? (
-                  <Act
+                  <Confirm
                     look="quiet"
-                    name={`${text.settings.reset} ${setting.key}`}
+                    typed={false}
+                    target={setting.key}
+                    title={text.settings.resetTitle(setting.key)}
+                    explanation={text.settings.resetAbout(written(setting.value))}
                     act={() => site.call("config.unset", { key: setting.key })}
                     done={reload}
                   >
                     {text.settings.reset}
-                  </Act>
+                  </Confirm>
                 ) : null}
                 {setting.at_run_time && may("config.set") ? (
                   <Button
@@ -163,24 +167,28 @@ function Edit({ setting, close, done }: { setting: Setting; close: () => void; d
   );
 }
 
-/** The lifetimes that the site stores itself. */
+/** The settings that are the site's, not those of its program. */
 function SiteDefaults() {
   const text = useText();
   const { may } = useConsole();
-  const reading = useQuery("site.config", {}, { when: may("site.config") });
+  const reading = useQuery("site.config_show", {}, { when: may("site.config") });
   if (!may("site.config")) return null;
   return (
     <Card title={text.settings.defaults} about={text.settings.defaultsAbout}>
-      <Shown reading={reading}>{(now) => <Lifetimes now={now} done={reading.reload} />}</Shown>
+      <Shown reading={reading}>
+        {(now) => <Defaults key={JSON.stringify(now)} now={now} done={reading.reload} />}
+      </Shown>
     </Card>
   );
 }
 
-function Lifetimes({ now, done }: { now: Result<"site.config">; done: () => void }) {
+const LIFETIMES = ["session_lifetime", "key_lifetime", "access_token_lifetime"] as const;
+
+function Defaults({ now, done }: { now: Result<"site.config_show">; done: () => void }) {
   const text = useText();
   const { site, say } = useConsole();
-  const [session, setSession] = useState(String(now.session_lifetime));
-  const [key, setKey] = useState(String(now.key_lifetime ?? ""));
+  const [lifetimes, setLifetimes] = useState(() => LIFETIMES.map((field) => String(now[field])));
+  const [origins, setOrigins] = useState(now.web_origins.join("\n"));
   const doing = useDoing();
   return (
     <div class="body">
@@ -188,31 +196,39 @@ function Lifetimes({ now, done }: { now: Result<"site.config">; done: () => void
         doing={doing}
         button={text.common.save}
         look=""
-        row
-        send={() =>
-          site.call("site.config", {
-            session_lifetime: Number(session),
-            ...(key ? { key_lifetime: Number(key) } : {}),
-          })
-        }
+        send={() => {
+          // Only what was changed here: another admin may have changed the rest.
+          const params: Params<"site.config"> = {};
+          LIFETIMES.forEach((field, at) => {
+            if (lifetimes[at] !== String(now[field])) params[field] = Number(lifetimes[at]);
+          });
+          const lines = origins.split(/\s+/).filter(Boolean);
+          if (lines.join() !== now.web_origins.join()) params.web_origins = lines;
+          return site.call("site.config", params);
+        }}
         done={() => {
           say(text.common.saved);
           done();
         }}
       >
+        {LIFETIMES.map((field, at) => (
+          <Input
+            key={field}
+            label={text.settings.fields[field]}
+            field={field}
+            type="number"
+            value={lifetimes[at] ?? ""}
+            set={(value) => setLifetimes(lifetimes.with(at, value))}
+          />
+        ))}
         <Input
-          label={text.settings.sessionLifetime}
-          field="session_lifetime"
-          type="number"
-          value={session}
-          set={setSession}
-        />
-        <Input
-          label={text.settings.keyLifetime}
-          field="key_lifetime"
-          type="number"
-          value={key}
-          set={setKey}
+          label={text.settings.webOrigins}
+          field="web_origins"
+          help={text.settings.webOriginsHelp}
+          mono
+          lines={3}
+          value={origins}
+          set={setOrigins}
         />
       </Form>
     </div>

@@ -14,7 +14,7 @@ import { CreateToken } from "./create-token";
 /** Access tokens, with which programs call the HTTP interface. */
 export function Tokens() {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, me, may, say } = useConsole();
   const [creating, create] = useState(false);
   const pages = usePages("token.list", {});
   return (
@@ -55,11 +55,11 @@ export function Tokens() {
             {
               title: text.common.actions,
               is: "end",
-              cell: ({ id, label }) =>
+              cell: ({ id, label, account }) =>
                 may("token.revoke") ? (
                   <Confirm
                     look="quiet danger"
-                    typed={false}
+                    typed={account !== me.name}
                     target={label || id}
                     title={text.tokens.revokeTitle(label || id)}
                     explanation={text.tokens.revokeAbout}

@@ -182,6 +182,8 @@ export const accounts = {
     days: (count: number) => (count === 1 ? "1 Tag" : `${count} Tage`),
     issue: "Ticket ausstellen",
     revoke: "Widerrufen",
+    revokeTitle: (person: string) => `Dieses Ticket von ${person} widerrufen?`,
+    revokeAbout: "Es lässt sich nicht mehr verwenden. Sie können ein anderes ausstellen.",
     deviceAbout:
       "Das Gerät erzeugt seinen Schlüssel selbst und registriert ihn mit dem Ticket, das einmal gilt.",
     passPhraseAbout:

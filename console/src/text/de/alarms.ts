@@ -38,6 +38,9 @@ export const alarms = {
     notYet: "Noch nicht",
     escalates: "Geht an die Admins",
     end: "Alarm beenden",
+    endTitle: "Diesen Alarm beenden?",
+    endAbout:
+      "Seine Nachrichten enden, und seine Empfänger erfahren, dass er vorbei ist. Andere Alarme mit seinem Schlüssel bleiben. Besteht die Ursache fort, lösen Sie ihn erneut aus.",
     ended: "Der Alarm ist vorbei.",
     endedAt: "Beendet",
     messages: "Nachrichten",

@@ -282,6 +282,11 @@ export const trust = {
     states: { waiting: "Wartet", refused: "Abgelehnt" },
     sentAt: "Gesendet",
     withdrawTitle: (name: string) => `Die Nachricht an ${name} löschen?`,
+    withdrawAll: "Alle wartenden löschen",
+    withdrawAllTitle: "Alle Nachrichten löschen, die auf Partner warten?",
+    withdrawAllAbout:
+      "Nach dem Diebstahl einer Sitzung können hier Nachrichten warten, die Sie nicht geschrieben haben. Das lässt sich nicht rückgängig machen.",
+    removedAll: "Die wartenden Nachrichten sind gelöscht.",
     withdrawAbout: "Der Partner erhält sie nicht, sofern er sie nicht schon angenommen hat.",
   },
 } as const;

@@ -178,6 +178,8 @@ export const accounts = {
     days: (count: number) => (count === 1 ? "1 day" : `${count} days`),
     issue: "Issue ticket",
     revoke: "Revoke",
+    revokeTitle: (person: string) => `Revoke this ticket of ${person}?`,
+    revokeAbout: "It can no longer be used. You can issue another one.",
     deviceAbout: "The device makes its own key. The ticket lets it register that key once.",
     passPhraseAbout:
       "The person sets the pass phrase on their own machine, so that you do not learn it. A previous one is replaced and their sessions end.",

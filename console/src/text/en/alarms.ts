@@ -38,6 +38,9 @@ export const alarms = {
     notYet: "Not yet",
     escalates: "Goes to the admins",
     end: "End alarm",
+    endTitle: "End this alarm?",
+    endAbout:
+      "Its messages stop, and its recipients learn that it is over. Other alarms with its key stay. If the cause is not gone, raise it again.",
     ended: "The alarm is over.",
     endedAt: "Ended",
     messages: "Messages",

@@ -275,6 +275,11 @@ export const trust = {
     states: { waiting: "Waiting", refused: "Refused" },
     sentAt: "Sent",
     withdrawTitle: (name: string) => `Delete the message to ${name}?`,
+    withdrawAll: "Delete all waiting",
+    withdrawAllTitle: "Delete all messages that wait for peers?",
+    withdrawAllAbout:
+      "After the theft of a session, messages that you did not write may wait here. This cannot be undone.",
+    removedAll: "The waiting messages are deleted.",
     withdrawAbout: "The peer does not get it, unless it has accepted it already.",
   },
 } as const;

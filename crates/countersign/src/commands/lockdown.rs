@@ -73,6 +73,11 @@ pub(crate) enum Lift {
         /// Account name.
         name: String,
     },
+    /// Lifts the lockdown of a person or service by its id, which a new name does not change.
+    Account {
+        /// Account id, as `lockdown status --output json` shows it.
+        id: String,
+    },
     /// Lifts the lockdown of an application.
     App {
         /// Application id.
@@ -98,6 +103,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let params = match lift {
                 Lift::Person { name } => json!({ "person": name }),
                 Lift::Service { name } => json!({ "service": name }),
+                Lift::Account { id } => json!({ "account": id }),
                 Lift::App { id } => json!({ "app": id }),
                 Lift::Peer { peer } => json!({ "peer": peer }),
                 Lift::Site => json!({ "site": true }),

@@ -1,6 +1,7 @@
 //! `alarm`: alarms, their deliveries and the preferences of people.
 
 mod deliveries;
+mod over;
 mod preferences;
 mod view;
 
@@ -12,18 +13,15 @@ use serde_json::json;
 use super::account;
 use crate::access::{Channel, Role};
 use crate::accounts::Kind;
-use crate::alarms::{AlarmData, AlarmKey, AlarmText, Raiser, Severity, Target};
+use crate::alarms::{AlarmData, AlarmKey, AlarmText, Severity, Target};
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Raised, Refusal};
+use crate::engine::{Answer, Context, Entry, NewAlarm, Raised, Refusal};
 use crate::id::AccountId;
-use crate::store::AlarmSearch;
 use crate::throttle::Rate;
 use view::AlarmView;
 
 /// The limit on attempts to commit when concurrent changes conflict.
 const MAX_TRIES: usize = 4;
-/// The limit on alarms that one `alarm over` ends, because each may have 1,000 recipients.
-const MAX_ENDED: u32 = 20;
 
 pub(super) fn entries() -> Vec<Entry> {
     let (admin, member) = ([Role::Admin], [Role::Member]);
@@ -62,12 +60,12 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(view::acknowledge),
         Entry::new("alarm", "over")
-            .summary("Ends the alarms with a key: a service its own, an admin those of all raisers.")
+            .summary("Ends one alarm, or the alarms with a key: a service its own, an admin those of all raisers.")
             .allow(&raisers)
             .changes()
             .rest(RestMethod::Post, "/alarms/over")
             .example(json!({ "key": "disk" }))
-            .handler(over),
+            .handler(over::over),
         Entry::new("alarm", "test")
             .summary("Sends a test alarm to yourself and deletes the previous one.")
             .allow_own(&[Role::Admin, Role::Member])
@@ -206,72 +204,6 @@ async fn target(context: &Context, name: &str) -> Result<Target, Refusal> {
     let found = account::find(context, Kind::Person, &name).await;
     let found = found.map_err(|refusal| refusal.of_field("to"))?;
     Ok(Target::Person(found.id))
-}
-
-/// Selects the alarms to end.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Over {
-    /// Their key.
-    key: AlarmKey,
-}
-
-/// The result of ending alarms.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Ended {
-    /// The number of ended alarms.
-    alarms: usize,
-    /// Whether further alarms with this key exist. If so, repeat the operation.
-    more: bool,
-}
-
-async fn over(context: Context, params: Over) -> Result<Answer<Ended>, Refusal> {
-    let caller = context.caller();
-    if let Some(account) = caller.account {
-        context.rate(Rate::Raised(account), "alarms")?;
-    }
-    let raiser = match caller.role {
-        Role::Admin => None,
-        Role::Member | Role::Service => Some(Raiser::of(caller)),
-    };
-    let search = AlarmSearch {
-        raiser,
-        current_key: Some(params.key.clone()),
-        limit: MAX_ENDED + 1,
-        ..AlarmSearch::default()
-    };
-    let site = context.site();
-    let mut conflict = None;
-    for _ in 0..MAX_TRIES {
-        let mut found = site.store().alarms(&search).await?;
-        if found.is_empty() {
-            let key = params.key.as_str();
-            return Err(Refusal::not_found("alarm with the key", key).of_field("key"));
-        }
-        let more = found.len() > MAX_ENDED as usize;
-        found.truncate(MAX_ENDED as usize);
-        let alarms = found.len();
-        let mut changes = Changes::default();
-        for alarm in found {
-            changes = changes.with(site.end_alarm(alarm, context.now()).await?);
-        }
-        let details = json!({ "alarms": alarms });
-        match context
-            .commit(changes, params.key.as_str().to_owned(), details)
-            .await
-        {
-            Err(refusal) if refusal.is_conflict() => conflict = Some(refusal),
-            Err(refusal) => return Err(refusal),
-            Ok(_) => {
-                let output = match more {
-                    true => format!("Ended alarms: {alarms}. There are more; repeat the command."),
-                    false => format!("Ended alarms: {alarms}."),
-                };
-                return Ok(Answer::new(Ended { alarms, more }).with_output(output));
-            }
-        }
-    }
-    Err(conflict.unwrap_or_else(|| Refusal::busy("the alarms are being changed concurrently")))
 }
 
 /// A test alarm.

@@ -14,6 +14,7 @@ use crate::alarms::{Language, Raiser, SystemAlarm, Target};
 use crate::applications::ApplicationId;
 use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal};
+use crate::id::AccountId;
 use crate::lockdown::{
     Imposed, LockdownLevel, LockdownReason, LockdownTarget, Lockdowns, SiteLockdown,
 };
@@ -138,6 +139,8 @@ struct Lift {
     /// The name of a service.
     #[schemars(with = "Option<String>")]
     service: Option<AccountName>,
+    /// The id of a person or service, which stays the same when the name changes.
+    account: Option<AccountId>,
     /// The id of an application.
     app: Option<ApplicationId>,
     /// The site id or the zone of a peer. A removed or forgotten peer has its site id alone.
@@ -272,22 +275,25 @@ async fn lift(context: Context, params: Lift) -> Result<Answer<super::Done>, Ref
     let Lift {
         person,
         service,
+        account,
         app,
         peer,
         site,
     } = params;
-    let found = match (person, service, app, peer, site) {
-        (Some(name), None, None, None, false) => {
+    let found = match (person, service, account, app, peer, site) {
+        (Some(name), None, None, None, None, false) => {
             Found::account(&context, Kind::Person, &name).await?
         }
-        (None, Some(name), None, None, false) => {
+        (None, Some(name), None, None, None, false) => {
             Found::account(&context, Kind::Service, &name).await?
         }
-        (None, None, Some(id), None, false) => Found::application(&context, &id).await?,
-        (None, None, None, Some(peer), false) => Found::peer_to_lift(&context, &peer).await?,
-        (None, None, None, None, true) => return lift_site(context).await,
+        (None, None, Some(id), None, None, false) => Found::account_of(&context, id).await?,
+        (None, None, None, Some(id), None, false) => Found::application(&context, &id).await?,
+        (None, None, None, None, Some(peer), false) => Found::peer_to_lift(&context, &peer).await?,
+        (None, None, None, None, None, true) => return lift_site(context).await,
         _ => {
-            let problem = "name exactly one of `person`, `service`, `app`, `peer` and `site`";
+            let problem =
+                "name exactly one of `person`, `service`, `account`, `app`, `peer` and `site`";
             return Err(Refusal::invalid("", problem));
         }
     };

@@ -5,9 +5,10 @@ use std::fmt;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::site_identity::SiteId;
 
-use crate::accounts::Kind;
+use crate::accounts::{Account, Kind};
 use crate::applications::{Application, ApplicationId};
 use crate::engine::{Context, Refusal};
+use crate::id::AccountId;
 use crate::lockdown::{Imposed, ImposedOn, LockdownTarget};
 use crate::operations::account;
 use crate::operations::app::void_tickets;
@@ -30,14 +31,24 @@ impl Found {
         kind: Kind,
         name: &AccountName,
     ) -> Result<Self, Refusal> {
-        let account = account::find(context, kind, name).await?;
-        Ok(Self {
+        account::find(context, kind, name).await.map(Self::of)
+    }
+
+    /// Finds an account by its id.
+    pub(super) async fn account_of(context: &Context, id: AccountId) -> Result<Self, Refusal> {
+        let found = context.site().store().account(id).await?;
+        let not_found = || Refusal::not_found("account", id).of_field("account");
+        found.map(Self::of).ok_or_else(not_found)
+    }
+
+    fn of(account: Account) -> Self {
+        Self {
             target: LockdownTarget::Account(account.id),
-            kind: kind.as_str(),
+            kind: account.kind.as_str(),
             name: account.name.to_string(),
             application: None,
             zone: None,
-        })
+        }
     }
 
     pub(super) async fn application(

@@ -197,6 +197,49 @@ async fn a_service_neither_repeats_nor_ends_an_alarm_of_another_raiser() {
     );
 }
 
+/// The console ended an alarm by its key, and with it up to 20 alarms of other raisers and recipients.
+#[tokio::test]
+async fn one_alarm_is_ended_by_its_id_and_others_with_its_key_stay() {
+    let test = site().await;
+    person(&test, "maria", "member").await;
+    person(&test, "root", "admin").await;
+    let (robot, _) = test.service("robot").await;
+    let one = raise(&test, "maria", "disk").await;
+    let other = raise(&test, "admins", "disk").await;
+    let state = async |alarm: &Value| {
+        let shown = test.admin("alarm.show", json!({ "id": alarm["id"] })).await;
+        shown["state"].as_str().unwrap().to_owned()
+    };
+    let id = json!({ "id": one["id"] });
+    // For a service, the alarm of another raiser is as an unknown one.
+    let unknown = json!({ "id": "019523d0-5c00-7000-8000-000000000000" });
+    for params in [id.clone(), unknown.clone()] {
+        let (code, data) = run(&test.site, &robot.caller, "alarm.over", params).await;
+        assert_eq!((code, &data["field"]), (Code::NOT_FOUND, &json!("id")));
+    }
+    assert_eq!(test.refused("alarm.over", unknown).await.0, Code::NOT_FOUND);
+    let ended = test.admin("alarm.over", id.clone()).await;
+    assert_eq!(ended, json!({ "alarms": 1, "more": false }));
+    assert_eq!(
+        (state(&one).await, state(&other).await),
+        ("over".into(), "open".into())
+    );
+
+    let audited = test.audited().await.len();
+    let again = test.admin("alarm.over", id).await;
+    assert_eq!(again["alarms"], 0);
+    assert_eq!(
+        test.audited().await.len(),
+        audited,
+        "the second end writes nothing"
+    );
+    for params in [json!({}), json!({ "key": "disk", "id": one["id"] })] {
+        let (code, _) = test.refused("alarm.over", params).await;
+        assert_eq!(code, Code::INVALID_PARAMS);
+    }
+    assert_eq!(state(&other).await, "open");
+}
+
 #[tokio::test]
 async fn a_new_admin_becomes_a_recipient_at_the_next_repeat() {
     let test = site().await;

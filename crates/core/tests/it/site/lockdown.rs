@@ -418,10 +418,61 @@ async fn a_service_in_lockdown_loses_its_session_and_cannot_log_in() {
     );
 }
 
+/// An entry of `lockdown status` has the name of the time when the lockdown was imposed. `lockdown lift`
+/// took names only, so that a client that lists lockdowns could not lift that of a renamed account, and
+/// named another account that has the name now.
+#[tokio::test]
+async fn the_lockdown_of_a_renamed_account_is_lifted_by_its_id() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    let maria = test.person("maria", "member").await;
+    test.admin("lockdown.person", json!({ "name": "maria" }))
+        .await;
+    test.admin(
+        "person.update",
+        json!({ "name": "maria", "new_name": "eve" }),
+    )
+    .await;
+    let namesake = test.person("maria", "member").await;
+    let status = test.admin("lockdown.status", json!({})).await;
+    let entry = &status["entries"][0];
+    assert_eq!(entry["target"], "person maria@example.org");
+    let is_permitted = |session: &TestSession| {
+        test.site
+            .permits_account(Activity::PersonLogin, session.info.account)
+    };
+    // The name leads to the namesake.
+    test.admin("lockdown.lift", json!({ "person": "maria" }))
+        .await;
+    assert!(!is_permitted(&maria) && is_permitted(&namesake));
+
+    let by_id = json!({ "account": entry["account"] });
+    let (code, _) = run(&test.site, &root.caller, "lockdown.lift", by_id.clone()).await;
+    assert_eq!(code, Code::SUCCESS);
+    assert!(is_permitted(&maria));
+    let ended = test.admin("alarm.list", json!({ "state": "over" })).await;
+    assert_eq!(ended["entries"].as_array().unwrap().len(), 1);
+
+    // No account lifts its own lockdown by its id either, and a deleted one is unknown.
+    test.admin("lockdown.person", json!({ "name": "root" }))
+        .await;
+    let own = json!({ "account": root.info.account.to_string() });
+    let (code, _) = run(&test.site, &root.caller, "lockdown.lift", own).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+    test.admin("person.delete", json!({ "name": "eve" })).await;
+    let (code, data) = test.refused("lockdown.lift", by_id).await;
+    assert_eq!((code, &data["field"]), (Code::NOT_FOUND, &json!("account")));
+}
+
 #[tokio::test]
 async fn exactly_one_target_is_lifted() {
     let test = TestSite::new().await;
-    for params in [json!({}), json!({ "site": true, "app": "billing" })] {
+    let account = "019523d0-5c00-7000-8000-000000000000";
+    for params in [
+        json!({}),
+        json!({ "site": true, "app": "billing" }),
+        json!({ "account": account, "person": "maria" }),
+    ] {
         let (code, _) = test.refused("lockdown.lift", params).await;
         assert_eq!(code, Code::INVALID_PARAMS);
     }

@@ -38,10 +38,14 @@ pub(crate) enum Verb {
         /// Id of the alarm.
         id: String,
     },
-    /// Ends the alarms with this key.
+    /// Ends the alarms with this key, or one alarm.
     Over {
         /// Deduplication key.
-        key: String,
+        #[arg(required_unless_present = "id")]
+        key: Option<String>,
+        /// Only this alarm, by its id.
+        #[arg(long, value_name = "ID", conflicts_with = "key")]
+        id: Option<String>,
     },
     /// Logs in and sends a test alarm to yourself.
     Test {
@@ -140,7 +144,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         ),
         Verb::Show { id } => call("show", json!({ "id": id })),
         Verb::Acknowledge { id } => call("acknowledge", json!({ "id": id })),
-        Verb::Over { key } => call("over", json!({ "key": key })),
+        Verb::Over { key, id } => call("over", given(json!({ "key": key, "id": id }))),
         Verb::Test { login, severity } => test(common, &login, severity.as_deref()),
         Verb::Deliveries { alarm, state } => list(
             common,

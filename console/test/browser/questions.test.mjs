@@ -1,0 +1,157 @@
+// What asks before it takes something away, and what it asks.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ADMIN, MEMBER, introduce } from "./sample.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+
+let site, other, console_, browser, page, faults, dialog;
+
+before(async () => {
+  site = await startSite();
+  other = await startSite("example.org");
+  await site.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+  await site.person(MEMBER.name, MEMBER.passPhrase);
+  console_ = await startConsole(site);
+  browser = await launch();
+  ({ page, faults } = await openPage(browser));
+  dialog = page.getByRole("dialog");
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+});
+
+after(async () => {
+  await browser?.close();
+  await console_?.stop();
+  await other?.stop();
+  await site?.stop();
+});
+
+const visit = async (place, heading) => {
+  await page.goto(`${console_.url}#/${place}`);
+  await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+};
+const answer = async (button) => {
+  await dialog.getByRole("button", { name: button, exact: true }).click();
+  await dialog.waitFor({ state: "detached" });
+};
+
+/** "End alarm" ended all alarms with the key of the one on the page, without a question. */
+test("Ending an alarm asks first, and ends no other with its key", async () => {
+  const raise = (to, text) => site.call("alarm.raise", { to, severity: "warning", key: "disk", text });
+  const one = await raise("maria", "The disk of the mailer is full.");
+  const another = await raise("tom", "The disk of the backup is full.");
+  const state = async ({ id }) => (await site.call("alarm.show", { id })).state;
+  await visit(`alarms/${one.id}`, "The disk of the mailer is full.");
+  await page.getByRole("button", { name: "End alarm" }).click();
+  await dialog.getByRole("heading", { name: "End this alarm?" }).waitFor();
+  await answer("Cancel");
+  assert.equal(await state(one), "open");
+  await page.getByRole("button", { name: "End alarm" }).click();
+  await answer("End alarm");
+  await page.locator(".said").getByText("The alarm is over.").waitFor();
+  assert.deepEqual([await state(one), await state(another)], ["over", "open"]);
+});
+
+/** The name of the account was taken from the entry, which has that of the time of the lockdown. */
+test("The lockdown of a person who was renamed is lifted, after a question", async () => {
+  await site.call("person.create", { name: "ada" });
+  await site.call("lockdown.person", { name: "ada", reason: "a stolen laptop" });
+  await site.call("person.update", { name: "ada", new_name: "eve" });
+  await visit("lockdown", "Lockdown");
+  const lift = page.getByRole("button", { name: "Lift person ada@local" });
+  await lift.click();
+  await answer("Cancel");
+  assert.equal((await site.call("lockdown.status")).entries.length, 1);
+  await lift.click();
+  await answer("Lift");
+  await page.getByText("No lockdown is in force").waitFor();
+  assert.deepEqual((await site.call("lockdown.status")).entries, []);
+});
+
+/** One state had the reason of all actions of a page, and it was never cleared. */
+test("A reason that was typed for one action is not sent with the next", async () => {
+  const reason = dialog.getByLabel("Reason");
+  await visit("people/eve@local", "eve@local");
+  await page.getByRole("button", { name: "Lock down eve@local" }).click();
+  await reason.fill("a reason that was not meant");
+  await answer("Cancel");
+  await page.getByRole("button", { name: "Lock down eve@local" }).click();
+  assert.equal(await reason.inputValue(), "");
+  await answer("Lock down");
+  await page.locator(".said").getByText("eve@local is in lockdown.").waitFor();
+  assert.equal((await site.call("lockdown.status")).entries[0].reason, "");
+  await site.call("lockdown.lift", { person: "eve" });
+});
+
+/** A ticket was revoked at one click. */
+test("A ticket is revoked after a plain question", async () => {
+  const { id } = await site.call("ticket.issue", { person: "tom", kind: "device" });
+  const state = async () => (await site.call("ticket.list", {})).entries.find((one) => one.id === id).state;
+  await visit("devices", "Devices");
+  await page.getByRole("button", { name: "Revoke tom@local" }).click();
+  await dialog.getByRole("heading", { name: "Revoke this ticket of tom@local?" }).waitFor();
+  assert.equal(await state(), "open");
+  await answer("Revoke");
+  await page.getByRole("cell", { name: "Revoked", exact: true }).waitFor();
+  assert.equal(await state(), "revoked");
+});
+
+/** The token of another was revoked without its name, which cannot be undone. */
+test("The name is typed for what takes from another for ever, or locks oneself, and for nothing that can be undone", async () => {
+  await site.run(["key", "new", "--out", "mailer.key"]);
+  await site.run(["service", "create", "mailer", "--public-key", "mailer.key.pub"]);
+  await site.call("token.create", { service: "mailer", operations: ["site.status"], label: "queue" });
+  const asks = async (button, name) => {
+    await page.getByRole("button", { name: button, exact: true }).click();
+    await dialog.getByRole("heading", { level: 2 }).waitFor();
+    const asked = await dialog.getByLabel(`Type ${name} to confirm`).count();
+    await answer("Cancel");
+    return asked === 1;
+  };
+  await visit("tokens", "Access tokens");
+  assert.equal(await asks("Revoke queue", "queue"), true);
+  await visit("people/tom@local", "tom@local");
+  for (const action of ["Lock", "Disable", "Lock down"])
+    assert.equal(await asks(`${action} tom@local`, "tom@local"), false, action);
+  assert.equal(await asks("Delete tom@local", "tom@local"), true);
+  await visit("people/maria@local", "maria@local");
+  for (const action of ["Lock", "Disable", "Lock down", "Delete"])
+    assert.equal(await asks(`${action} maria@local`, "maria@local"), true, action);
+});
+
+/** It is the answer to a stolen session, and was on the command line only. */
+test("All messages that wait for peers are deleted at once", async () => {
+  await introduce(site, other);
+  await other.call("peer.stop");
+  for (const text of ["One.", "Two."])
+    await site.call("peer.send", { from: "maria", to: "olga@example.org", text });
+  await visit("messages", "Messages");
+  await page.getByRole("row").filter({ hasText: "Two." }).waitFor();
+  await page.getByRole("button", { name: "Delete all waiting maria@local" }).click();
+  await answer("Delete all waiting");
+  await page.getByText("No message waits").waitFor();
+  assert.deepEqual((await site.call("peer.outbox", { person: "maria" })).entries, []);
+});
+
+test("The lifetime of tokens and the origins of web pages are set, and nothing that another admin set is taken back", async () => {
+  await visit("settings", "Settings");
+  const origins = page.getByLabel("Origins of web pages");
+  await origins.fill("tools.example.org");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText(/An origin is written in lower case/).waitFor();
+  await origins.fill("https://tools.example.org\nhttps://more.example.org");
+  await page.getByLabel("Access token, at most").fill("3600");
+  await site.call("site.config", { session_lifetime: 700 });
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator(".said").getByText("Saved.").waitFor();
+  const { session_lifetime, access_token_lifetime, web_origins } = await site.call("site.config_show");
+  assert.deepEqual(
+    { session_lifetime, access_token_lifetime, web_origins },
+    {
+      session_lifetime: 700,
+      access_token_lifetime: 3_600,
+      web_origins: ["https://tools.example.org", "https://more.example.org"],
+    },
+  );
+  await page.waitForFunction(() => document.querySelector('input[type="number"]').value === "700");
+  assert.deepEqual(faults, []);
+});
