@@ -464,6 +464,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -491,7 +493,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -537,6 +539,8 @@ export interface Operations {
         created: string;
         /** The edition of the ticket protocol that the application speaks. */
         edition: "v2" | "serveros-v1";
+        /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+        etag: string;
         /** The groups that the application belongs to. */
         groups: string[];
         /** The hashes that the application supports, in order of preference. */
@@ -564,7 +568,7 @@ export interface Operations {
         } | {
           foreign: string;
         })[];
-        /** How often the application was changed: the entity tag over HTTP. */
+        /** How often the application was changed. */
         revision: number;
         /** The service that gets tickets for the application; absent when there is none. */
         service?: string | null | undefined;
@@ -594,6 +598,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -621,7 +627,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -654,6 +660,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -681,7 +689,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -708,6 +716,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -735,7 +745,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -791,6 +801,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -818,7 +830,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -888,6 +900,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -915,7 +929,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -2921,6 +2935,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -2929,7 +2945,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -2973,6 +2989,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -2981,7 +2999,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3092,6 +3110,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3100,7 +3120,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3134,6 +3154,8 @@ export interface Operations {
         created: string;
         /** The email address; may be empty. */
         email: string;
+        /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+        etag: string;
         /** The display name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
@@ -3142,7 +3164,7 @@ export interface Operations {
         kind: "person" | "service";
         /** The account's name with its zone. */
         name: string;
-        /** How often the account was changed: the entity tag over HTTP. */
+        /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
@@ -3166,6 +3188,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3174,7 +3198,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3195,6 +3219,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3203,7 +3229,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3337,6 +3363,8 @@ export interface Operations {
       email: string;
       /** The email addresses; alarms go to the first one. */
       emails?: string[] | null | undefined;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3362,7 +3390,7 @@ export interface Operations {
         /** The state, province or prefecture: at most 100 characters. */
         region?: string | null | undefined;
       } | null | undefined;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3392,6 +3420,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3400,7 +3430,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3429,6 +3459,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3437,7 +3469,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3600,6 +3632,8 @@ export interface Operations {
       email: string;
       /** The email addresses; alarms go to the first one. */
       emails?: string[] | null | undefined;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** When that session ends. */
       expires?: string | null | undefined;
       /** The display name; may be empty. */
@@ -3636,7 +3670,7 @@ export interface Operations {
       } | null | undefined;
       /** Whether the pass phrase should be registered again, under the site's newest OPAQUE server setup; absent if not. */
       renew_passphrase?: boolean | null | undefined;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3677,6 +3711,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3694,7 +3730,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3723,6 +3759,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3731,7 +3769,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3752,6 +3790,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3760,7 +3800,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3794,6 +3834,8 @@ export interface Operations {
         created: string;
         /** The email address; may be empty. */
         email: string;
+        /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+        etag: string;
         /** The display name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
@@ -3802,7 +3844,7 @@ export interface Operations {
         kind: "person" | "service";
         /** The account's name with its zone. */
         name: string;
-        /** How often the account was changed: the entity tag over HTTP. */
+        /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
@@ -3826,6 +3868,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3834,7 +3878,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3855,6 +3899,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3872,7 +3918,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3893,6 +3939,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3901,7 +3949,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
