@@ -466,6 +466,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -493,7 +495,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -539,6 +541,8 @@ export interface Operations {
         created: string;
         /** The edition of the ticket protocol that the application speaks. */
         edition: "v2" | "serveros-v1";
+        /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+        etag: string;
         /** The groups that the application belongs to. */
         groups: string[];
         /** The hashes that the application supports, in order of preference. */
@@ -566,7 +570,7 @@ export interface Operations {
         } | {
           foreign: string;
         })[];
-        /** How often the application was changed: the entity tag over HTTP. */
+        /** How often the application was changed. */
         revision: number;
         /** The service that gets tickets for the application; absent when there is none. */
         service?: string | null | undefined;
@@ -596,6 +600,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -623,7 +629,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -656,6 +662,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -683,7 +691,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -710,6 +718,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -737,7 +747,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -793,6 +803,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -820,7 +832,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -890,6 +902,8 @@ export interface Operations {
       created: string;
       /** The edition of the ticket protocol that the application speaks. */
       edition: "v2" | "serveros-v1";
+      /** The entity tag over HTTP, there between quotes. An application that is registered with the id later has another. */
+      etag: string;
       /** The groups that the application belongs to. */
       groups: string[];
       /** The hashes that the application supports, in order of preference. */
@@ -917,7 +931,7 @@ export interface Operations {
       } | {
         foreign: string;
       })[];
-      /** How often the application was changed: the entity tag over HTTP. */
+      /** How often the application was changed. */
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
@@ -2925,6 +2939,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -2933,7 +2949,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -2977,6 +2993,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -2985,7 +3003,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3096,6 +3114,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3104,7 +3124,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3138,6 +3158,8 @@ export interface Operations {
         created: string;
         /** The email address; may be empty. */
         email: string;
+        /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+        etag: string;
         /** The display name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
@@ -3146,7 +3168,7 @@ export interface Operations {
         kind: "person" | "service";
         /** The account's name with its zone. */
         name: string;
-        /** How often the account was changed: the entity tag over HTTP. */
+        /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
@@ -3170,6 +3192,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3178,7 +3202,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3199,6 +3223,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3207,7 +3233,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3341,6 +3367,8 @@ export interface Operations {
       email: string;
       /** The email addresses; alarms go to the first one. */
       emails?: string[] | null | undefined;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3366,7 +3394,7 @@ export interface Operations {
         /** The state, province or prefecture: at most 100 characters. */
         region?: string | null | undefined;
       } | null | undefined;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3396,6 +3424,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3404,7 +3434,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3433,6 +3463,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3441,7 +3473,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3604,6 +3636,8 @@ export interface Operations {
       email: string;
       /** The email addresses; alarms go to the first one. */
       emails?: string[] | null | undefined;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** When that session ends. */
       expires?: string | null | undefined;
       /** The display name; may be empty. */
@@ -3640,7 +3674,7 @@ export interface Operations {
       } | null | undefined;
       /** Whether the pass phrase should be registered again, under the site's newest OPAQUE server setup; absent if not. */
       renew_passphrase?: boolean | null | undefined;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3681,6 +3715,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3698,7 +3734,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3727,6 +3763,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3735,7 +3773,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3756,6 +3794,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3764,7 +3804,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3798,6 +3838,8 @@ export interface Operations {
         created: string;
         /** The email address; may be empty. */
         email: string;
+        /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+        etag: string;
         /** The display name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
@@ -3806,7 +3848,7 @@ export interface Operations {
         kind: "person" | "service";
         /** The account's name with its zone. */
         name: string;
-        /** How often the account was changed: the entity tag over HTTP. */
+        /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
@@ -3830,6 +3872,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3838,7 +3882,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3859,6 +3903,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3876,7 +3922,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
@@ -3897,6 +3943,8 @@ export interface Operations {
       created: string;
       /** The email address; may be empty. */
       email: string;
+      /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
+      etag: string;
       /** The display name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
@@ -3905,7 +3953,7 @@ export interface Operations {
       kind: "person" | "service";
       /** The account's name with its zone. */
       name: string;
-      /** How often the account was changed: the entity tag over HTTP. */
+      /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";

@@ -68,7 +68,7 @@ pub struct Limits {
     pub operations_in_flight: usize,
     /// Event streams over HTTP in total. Bounds memory.
     pub event_streams: usize,
-    /// Event streams of one account: no account takes all places.
+    /// Event streams of one account: no account takes all places. One credential may have half of them.
     pub event_streams_per_account: usize,
     /// How many times a minute a client may renew the keys of its session. Each time costs public-key
     /// operations, and an audit entry when the encryption option changes.

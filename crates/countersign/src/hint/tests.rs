@@ -49,7 +49,11 @@ fn texts(name: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for (path, text) in sources(folder, &["rs"]) {
         let mut parts = path.components();
-        if parts.any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name)) {
+        if parts.any(|part| {
+            ["tests", "tests.rs"]
+                .iter()
+                .any(|name| part.as_os_str() == *name)
+        }) {
             continue;
         }
         let shipped = text.split("#[cfg(test)]").next().unwrap();

@@ -24,7 +24,7 @@ impl Scene {
         let connection = peer.connect(site, now).await.unwrap();
         let params = json!({ "head": head });
         let (code, data) = run_at(site, &connection.caller, "peer.audit_head", params, now).await;
-        site.close_peer(&connection);
+        drop(connection);
         assert_eq!(code, Code::SUCCESS, "{data}");
         data["state"].as_str().unwrap().to_owned()
     }

@@ -14,29 +14,29 @@ use crate::http::trusted::on_this_machine;
 use crate::http::{MOMENT, ask, now};
 use crate::operations::site;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub(super) const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
-struct Frame {
-    kind: u8,
+pub(super) struct Frame {
+    pub(super) kind: u8,
     flags: u8,
     stream: u32,
     payload: Vec<u8>,
 }
 
 /// A client that may send anything.
-struct Http2(TcpStream);
+pub(super) struct Http2(TcpStream);
 
 impl Http2 {
-    async fn connect(served: &ServedSite) -> Self {
+    pub(super) async fn connect(served: &ServedSite) -> Self {
         let address = served.server.http_address().unwrap();
         let mut client = Self(TcpStream::connect(address).await.unwrap());
         client
@@ -48,7 +48,7 @@ impl Http2 {
         client
     }
 
-    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(super) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
         // The site may have ended the connection already.
@@ -62,7 +62,7 @@ impl Http2 {
     }
 
     /// The next frame; `None` at the end.
-    async fn frame(&mut self) -> Option<Frame> {
+    pub(super) async fn frame(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -94,10 +94,10 @@ impl Http2 {
     }
 
     /// The next whole response: its stream and its body.
-    async fn answered(&mut self) -> (u32, String) {
+    pub(super) async fn answered(&mut self) -> (u32, String) {
         let mut bodies = HashMap::<u32, Vec<u8>>::new();
         loop {
-            let frame = self.frame().await.expect("the connection ended");
+            let frame = self.frame().await.unwrap();
             assert_ne!(frame.kind, GOAWAY, "{:?}", frame.payload);
             if frame.kind == DATA {
                 let body = bodies.entry(frame.stream).or_default();
@@ -126,7 +126,7 @@ impl Http2 {
 }
 
 /// Fields without compression (RFC 7541, section 6.2.2).
-fn literal(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn literal(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -214,104 +214,6 @@ async fn head_over_http_2_has_the_length_and_no_body() {
         assert_eq!((answer.kind, answer.payload[0]), (HEADERS, OK), "{number}");
         assert_eq!(answer.flags & END_STREAM, END_STREAM, "{number}");
     }
-}
-
-const POST: [(&str, &str); 4] = [
-    (":method", "POST"),
-    (":scheme", "http"),
-    (":authority", "site.example"),
-    (":path", "/authenticate"),
-];
-
-/// A client that reset each ticket request before it was refused made the site read without end, and got no
-/// penalty.
-#[tokio::test]
-async fn a_ticket_request_that_its_client_abandons_counts() {
-    let served = TestSite::builder().serve().await;
-    time::until(async || {
-        let mut client = Http2::connect(&served).await;
-        client.send(HEADERS, END_HEADERS, 1, &literal(&POST)).await;
-        time::settle().await;
-        client.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes()).await;
-        time::settle().await;
-        let listed = served.admin("penalty.list", serde_json::json!({})).await;
-        listed["entries"][0]["source"] == "127.0.0.1"
-    })
-    .await;
-}
-
-/// Each of 64 requests of a connection could have a body that never ends, and the site kept all of them. Then a
-/// body that never ended kept the others of its client waiting for 30 s.
-#[tokio::test]
-async fn the_bodies_of_ticket_requests_of_a_client_are_read_one_after_another() {
-    let served = TestSite::builder().serve().await;
-    let mut client = Http2::connect(&served).await;
-    client.send(HEADERS, END_HEADERS, 1, &literal(&POST)).await;
-    client.send(DATA, 0, 1, b"{").await;
-    time::settle().await;
-    client.send(HEADERS, END_HEADERS, 3, &literal(&POST)).await;
-    client.send(DATA, END_STREAM, 3, b"{}").await;
-    for _ in 0..10 {
-        time::pass(Duration::from_millis(200)).await;
-        time::settle().await;
-    }
-    let (first, lost) = client.answered().await;
-    assert_eq!((first, lost.contains("\"busy\"")), (1, true), "{lost}");
-    let (second, read) = client.answered().await;
-    assert_eq!(
-        (second, read.contains("\"not-verified\"")),
-        (3, true),
-        "{read}"
-    );
-}
-
-/// 16 slow bodies of one client behind a proxy kept the ticket requests of all others waiting; the next 16 used up
-/// what the connection may send unread, so that uploads waited too. After 30 s the requests that had waited counted
-/// as failed, so that their sources were refused.
-#[tokio::test]
-async fn one_client_behind_a_proxy_delays_no_ticket_request_or_upload_of_others() {
-    let served = site().proxies(on_this_machine(true)).serve().await;
-    let (consumer, _) = served.billing_and_ledger().await;
-    time::pass(MOMENT).await;
-    let robot = Program::robot(&served, &["self.show", "alarm.raise"]).await;
-    let from = |client| [&POST[..], &[("x-forwarded-for", client)]].concat();
-    let mut proxy = Http2::connect(&served).await;
-    // Until the site has sent it, the connection may send no more than 64 KiB.
-    while proxy.frame().await.unwrap().kind != WINDOW_UPDATE {}
-    let part = vec![b' '; 16_383];
-    for number in 0..17 {
-        let stream = 2 * number + 1;
-        let head = literal(&from("192.0.2.7"));
-        proxy.send(HEADERS, END_HEADERS, stream, &head).await;
-        for _ in 0..4 {
-            proxy.send(DATA, 0, stream, &part).await;
-        }
-    }
-    let (_, request) = ask(&consumer, "ledger", now());
-    let head = literal(&from("192.0.2.8"));
-    proxy.send(HEADERS, END_HEADERS, 101, &head).await;
-    proxy.send(DATA, END_STREAM, 101, &request).await;
-    let credential = format!("Bearer {}", robot.token);
-    let mut upload = from("192.0.2.9");
-    upload[3] = (":path", "/api/v1/alarms");
-    upload.push(("authorization", &credential));
-    upload.push(("content-type", "application/json"));
-    proxy
-        .send(HEADERS, END_HEADERS, 103, &literal(&upload))
-        .await;
-    for flags in [0, 0, 0, END_STREAM] {
-        proxy.send(DATA, flags, 103, &part).await;
-    }
-    let mut answers = HashMap::new();
-    while !(answers.contains_key(&101) && answers.contains_key(&103)) {
-        let (stream, body) = proxy.answered().await;
-        answers.insert(stream, body);
-    }
-    assert!(answers[&101].contains("auth-response"), "{answers:?}");
-    // 64 KiB of blanks are no JSON.
-    assert!(answers[&103].contains("\"invalid_params\""), "{answers:?}");
-    let penalties = served.admin("penalty.list", serde_json::json!({})).await;
-    assert_eq!(penalties["entries"], serde_json::json!([]));
 }
 
 /// Requests that a proxy which translates them to HTTP/1.1 could read differently.

@@ -13,5 +13,6 @@ mod refusal_time;
 mod requests;
 mod same;
 mod signed;
+mod ticket_bodies;
 mod tickets;
 mod tls;

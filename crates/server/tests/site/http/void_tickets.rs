@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use countersign_client::{Connector, LoginAs};
 use countersign_core::sessions::Audience;
+use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_http_auth::{Limits, Provider, Site, SqliteTickets, TICKET_PATH};
 use countersign_proto::operation::Event;
@@ -164,8 +165,7 @@ async fn tickets_are_void_up_to_the_time_of_the_event_if_the_clock_of_the_provid
     let consumer = world.consumer();
     assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
     let at = i64::try_from(now()).unwrap() + 3_600_000;
-    let at = jiff::Timestamp::from_millisecond(at).unwrap().to_string();
-    let data = json!({ "app": "billing", "at": at });
+    let data = json!({ "app": "billing", "at": Timestamp::from_millis(at) });
     let void = Arc::new(Event {
         group: "broker".to_owned(),
         event: "tickets_void".to_owned(),

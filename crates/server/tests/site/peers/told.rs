@@ -185,12 +185,12 @@ async fn a_peer_that_takes_no_messages_gets_addresses_and_heads() {
     let is = ClientAddress { host, ..was };
     a.served.site.announce_peer(Some((bound, is.clone())));
     a.send("bob@b.example", "hello").await;
-    until(async || show(&b, "a.example").await["address"] == is.to_string()).await;
+    until(async || b.show("a.example").await["address"] == is.to_string()).await;
     // After a lockdown, a head is sent at once.
     a.admin("lockdown.site", json!({ "level": "enrolment" }))
         .await;
-    until(async || show(&a, "b.example").await["countersigned"].is_object()).await;
-    until(async || show(&a, "b.example").await["told"].is_object()).await;
+    until(async || a.show("b.example").await["countersigned"].is_object()).await;
+    until(async || a.show("b.example").await["told"].is_object()).await;
     assert_eq!(a.waiting().await.len(), 1);
     allow(json!(["audit_heads", "messages"])).await;
     let mut polls: u32 = 0;
