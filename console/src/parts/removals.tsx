@@ -13,7 +13,7 @@ export interface Removal {
   words: string;
   title: string;
   about: string;
-  /** The caller can undo it, so the name need not be typed. */
+  /** The caller can undo it, so the name need not be typed; the default for a lockdown. */
   light?: boolean;
   /** It takes a reason. */
   reasoned?: boolean;
@@ -30,22 +30,33 @@ export function Removals({ target, removals }: { target: string; removals: reado
   return (
     <Card title={text.people.danger} about={text.people.dangerAbout} look="stop">
       <ul class="removals">
-        {possible.map(({ needs, words, title, about, light = false, reasoned = false, act, done }) => (
-          <li key={needs}>
-            <p>{about}</p>
-            <Confirm
-              target={target}
-              typed={!light}
-              title={title}
-              explanation={about}
-              reasoned={reasoned}
-              act={act}
-              {...(done ? { done } : {})}
-            >
-              {words}
-            </Confirm>
-          </li>
-        ))}
+        {possible.map(
+          ({
+            needs,
+            words,
+            title,
+            about,
+            light = needs.startsWith("lockdown."),
+            reasoned = false,
+            act,
+            done,
+          }) => (
+            <li key={needs}>
+              <p>{about}</p>
+              <Confirm
+                target={target}
+                typed={!light}
+                title={title}
+                explanation={about}
+                reasoned={reasoned}
+                act={act}
+                {...(done ? { done } : {})}
+              >
+                {words}
+              </Confirm>
+            </li>
+          ),
+        )}
       </ul>
     </Card>
   );

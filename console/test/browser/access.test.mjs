@@ -67,6 +67,11 @@ for (const width of [1440, 320]) {
     for (const [name, place] of Object.entries(staged.places)) {
       await open(page, console_.url, place);
       await look(name);
+      if (name === "audit") {
+        await page.getByRole("button", { name: "Verify with peers" }).click();
+        await page.getByRole("heading", { name: "Verification" }).waitFor();
+        await look("audit, verified");
+      }
       for (const button of DIALOGS[name] ?? []) {
         await page.locator("main").getByRole("button", { name: button, exact: true }).click();
         await page.getByRole("dialog").waitFor();

@@ -53,7 +53,7 @@ test("A verification shows what the site signed, and what each peer saw", async 
 
 /** "Entry 0 was altered." */
 test("A log that is not as the site signed it is said to be that", async () => {
-  alter("INSERT INTO audit_signature VALUES (3, x'00')");
+  alter("INSERT INTO audit_signature VALUES (3, zeroblob(152))");
   await page.getByRole("button", { name: "Verify the log" }).click();
   await page.getByText("Entry 3 is not as the site signed it.").waitFor();
   assert.equal(await page.getByText(/was altered/).count(), 0);

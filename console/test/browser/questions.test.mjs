@@ -113,6 +113,9 @@ test("The name is typed for what takes from another for ever, or locks oneself, 
   for (const action of ["Lock", "Disable", "Lock down"])
     assert.equal(await asks(`${action} tom@local`, "tom@local"), false, action);
   assert.equal(await asks("Delete tom@local", "tom@local"), true);
+  await visit("services/mailer@local", "mailer@local");
+  assert.equal(await asks("Lock down mailer@local", "mailer@local"), false);
+  assert.equal(await asks("Delete mailer@local", "mailer@local"), true);
   await visit("people/maria@local", "maria@local");
   for (const action of ["Lock", "Disable", "Lock down", "Delete"])
     assert.equal(await asks(`${action} maria@local`, "maria@local"), true, action);

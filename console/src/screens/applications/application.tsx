@@ -139,7 +139,6 @@ function Danger({ app, reload }: { app: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.app",
-          light: true,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(id),

@@ -140,7 +140,6 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.service",
-          light: true,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(name),

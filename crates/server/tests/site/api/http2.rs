@@ -11,8 +11,6 @@ use tokio::net::TcpStream;
 
 use super::client::Program;
 use crate::http::trusted::on_this_machine;
-use crate::http::{MOMENT, ask, now};
-use crate::operations::site;
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
