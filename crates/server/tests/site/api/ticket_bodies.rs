@@ -9,9 +9,9 @@ use super::client::Program;
 use super::http2::{
     DATA, END_HEADERS, END_STREAM, HEADERS, Http2, RST_STREAM, WINDOW_UPDATE, literal,
 };
+use crate::http::trusted::on_this_machine;
 use crate::http::{MOMENT, ask, now};
 use crate::operations::site;
-use crate::http::trusted::on_this_machine;
 
 const POST: [(&str, &str); 4] = [
     (":method", "POST"),
