@@ -7,6 +7,7 @@ use countersign_core::sessions::Audience;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_http_auth::{Limits, Provider, Site, SqliteTickets, TICKET_PATH};
 use countersign_proto::operation::Event;
+use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, time};
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -163,8 +164,7 @@ async fn tickets_are_void_up_to_the_time_of_the_event_if_the_clock_of_the_provid
     let world = World::new().await;
     let consumer = world.consumer();
     assert_eq!(call(&consumer, &world.address).await.unwrap().0, 200);
-    let at = i64::try_from(now()).unwrap() + 3_600_000;
-    let at = jiff::Timestamp::from_millisecond(at).unwrap().to_string();
+    let at = clock::now().plus_seconds(3_600).to_string();
     let data = json!({ "app": "billing", "at": at });
     let void = Arc::new(Event {
         group: "broker".to_owned(),
