@@ -247,6 +247,14 @@ async fn new_keys_of_a_peer_are_followed_eight_times_at_once_and_then_once_an_ho
     let ninth = newest.rotated();
     assert!(!connects(&ninth, now).await);
     assert!(connects(&newest, now).await, "it is a peer all the same");
+    // A ticket that is not used up lets the peer join again later.
+    let issued = test.admin("peer.ticket", json!({ "person": "ada" })).await;
+    let ticket: PeerTicket = issued["uri"].as_str().unwrap().parse().unwrap();
+    let refused = ninth.join(&test.site, &ticket, now).await;
+    assert_eq!(refused, Err(NotEnrolled::Refused));
+    let listed = test.admin("ticket.list", json!({ "person": "ada" })).await;
+    let mut listed = listed["entries"].as_array().unwrap().iter();
+    assert!(listed.any(|listed| listed["id"] == issued["id"] && listed["state"] == "open"));
     assert!(connects(&ninth, now.plus_seconds(3_600)).await);
 }
 
