@@ -31,17 +31,18 @@ impl Found {
         kind: Kind,
         name: &AccountName,
     ) -> Result<Self, Refusal> {
-        account::find(context, kind, name).await.map(Self::of)
+        let account = account::find(context, kind, name).await?;
+        Ok(Self::of(&account))
     }
 
     /// Finds an account by its id.
     pub(super) async fn account_of(context: &Context, id: AccountId) -> Result<Self, Refusal> {
         let found = context.site().store().account(id).await?;
         let not_found = || Refusal::not_found("account", id).of_field("account");
-        found.map(Self::of).ok_or_else(not_found)
+        found.as_ref().map(Self::of).ok_or_else(not_found)
     }
 
-    fn of(account: Account) -> Self {
+    fn of(account: &Account) -> Self {
         Self {
             target: LockdownTarget::Account(account.id),
             kind: account.kind.as_str(),
