@@ -52,5 +52,6 @@ export function spoken(
   const screen = ELSEWHERE[span] ?? SCREENS[group];
   if (screen && may(span)) return `${screens[screen]}: ${command.replaceAll("_", " ")}`;
   if (OF_PROGRAMS.includes(group) || OF_PROGRAMS.includes(span)) return span;
-  return `countersign ${COMMANDS[span] ?? `${group} ${command.replaceAll("_", "-")}`}`;
+  const words = COMMANDS[span] ?? `${group} ${command.replaceAll("_", "-")}`;
+  return ["countersign", words].join(" ");
 }
