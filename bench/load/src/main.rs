@@ -31,6 +31,7 @@ mod site;
 mod sse_baseline;
 mod tickets;
 mod tls_baseline;
+mod void_tickets;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ impl Files {
 /// The default number of rounds of `names`.
 const ROUNDS: usize = 20_000;
 
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 13] = [
     "slow",
     "held",
     "garbage",
@@ -103,6 +104,7 @@ const SCENARIOS: [&str; 12] = [
     "devices",
     event_streams::NAME,
     "lockdown",
+    void_tickets::NAME,
     "names",
 ];
 
@@ -186,6 +188,7 @@ pub(crate) fn run(
             "devices" => devices::run(&site, size).await,
             event_streams::NAME => event_streams::run(&site, size).await,
             "lockdown" => lockdown::run(&site, size).await,
+            void_tickets::NAME => void_tickets::run(&site, size).await,
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;
                 rows.extend(tickets::run(&site, rounds / 4).await?);

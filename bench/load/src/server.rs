@@ -10,7 +10,7 @@ use countersign_testkit::harness::{ServedSite, TestSite};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use crate::{Files, Result, activity, event_streams, report};
+use crate::{Files, Result, activity, event_streams, report, void_tickets};
 
 /// The argument with which this program runs as the site.
 pub(crate) const MODE: &str = "--serve";
@@ -45,7 +45,13 @@ fn limits(scenario: &str) -> Limits {
         ..Limits::default()
     };
     match scenario {
-        "unauthenticated" | "idle" | "cut" | "devices" | "lockdown" | event_streams::NAME => many,
+        "unauthenticated"
+        | "idle"
+        | "cut"
+        | "devices"
+        | "lockdown"
+        | event_streams::NAME
+        | void_tickets::NAME => many,
         // The defaults do not admit ten thousand unauthenticated connections, nor keep them open.
         "held" => Limits {
             connections_per_source: 12_000,
@@ -102,7 +108,7 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
             .serve()
             .await;
         served.admin("person.lock", json!({ "name": LOCKED })).await;
-        if scenario == "names" {
+        if ["names", void_tickets::NAME].contains(&scenario) {
             applications(&served).await;
         }
         let mut devices = None;
@@ -142,7 +148,7 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
     })
 }
 
-/// The applications of `names`: the consumer, a provider that it may call, one that it may not
+/// The applications of `names` and `void-tickets`: the consumer, a provider that it may call, one that it may not
 /// call, and a locked one.
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const ALLOWED: &str = "ledger";

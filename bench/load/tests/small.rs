@@ -131,6 +131,11 @@ fn a_lockdown_ends_every_session_and_connection_of_a_device() {
 }
 
 #[test]
+fn a_lock_of_an_application_is_told_to_every_session_within_a_second() {
+    assert_met(&rows("void-tickets"), 1, |row| !row["target"].is_null());
+}
+
+#[test]
 fn the_program_detects_a_slower_name() {
     assert_met(&rows("names"), 3, |row| {
         let what = row["what"].as_str().unwrap();

@@ -12,7 +12,7 @@ use countersign_crypto::rsa::RsaKey;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, SessionId, fresh};
-use countersign_testkit::harness::{NOW, certificate, finish_registration, party, run};
+use countersign_testkit::harness::{NOW, certificate, finish_registration, party, run, stays_open};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
@@ -143,7 +143,7 @@ impl Case {
                 }
                 Step::PeerConnects => {
                     let connected = scene.peer.connect(&scene.test.site, NOW).await;
-                    assert!(connected.is_some());
+                    let _ = stays_open(connected.unwrap());
                 }
                 Step::DeadDelivery => reject_message(scene).await,
             }
