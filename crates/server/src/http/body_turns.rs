@@ -23,7 +23,7 @@ use crate::clock;
 
 /// A body that takes longer gives its turn to one that waits. Most arrive together with the head of
 /// their request.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_secs(1);
 
 /// The turns of a connection.
 pub(super) struct BodyTurns {
@@ -120,7 +120,7 @@ impl BodyTurns {
         };
         let oldest = in_the_way.and_then(|place| Some((place, state.reading.get(place)?.began)));
         if let Some((place, began)) = oldest {
-            let until = began + PATIENCE;
+            let until = began + TURN;
             if now < until {
                 return Err(until);
             }

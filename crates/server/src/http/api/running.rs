@@ -162,7 +162,7 @@ impl Running {
     pub(super) async fn keep_room(
         &mut self,
         bytes: usize,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), AccountLimit> {
         let all = Arc::clone(&self.all);
         let mut limit = AccountLimit::Bytes;
@@ -176,7 +176,7 @@ impl Running {
                 released.await;
             }
         };
-        let kept = tokio::time::timeout(patience, waiting).await;
+        let kept = tokio::time::timeout(timeout, waiting).await;
         kept.map_err(|_| limit)
     }
 
@@ -370,7 +370,7 @@ mod tests {
         assert_empty(&all);
     }
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     /// The bytes of a response counted only when it was made: 256 lists that ran at once made 256
     /// pages.
@@ -380,9 +380,9 @@ mod tests {
         let begin = |token| all.begin(&grant(1, token), &limits).unwrap();
         let (mut first, mut second, mut third) = (begin(1), begin(2), begin(3));
         for running in [&mut first, &mut second] {
-            assert!(running.keep_room(500, PATIENCE).now_or_never().is_some());
+            assert!(running.keep_room(500, TIMEOUT).now_or_never().is_some());
         }
-        let mut waits = Box::pin(third.keep_room(500, PATIENCE));
+        let mut waits = Box::pin(third.keep_room(500, TIMEOUT));
         assert!(waits.as_mut().now_or_never().is_none());
         let first = first.answered(400);
         assert!(waits.as_mut().now_or_never().is_some());
@@ -398,13 +398,13 @@ mod tests {
         let begin = |token| all.begin(&grant(1, token), &limits);
         let (mut first, mut second) = (begin(1).unwrap(), begin(2).unwrap());
         for running in [&mut first, &mut second] {
-            assert!(running.keep_room(500, PATIENCE).now_or_never().is_some());
+            assert!(running.keep_room(500, TIMEOUT).now_or_never().is_some());
         }
         let mut third = begin(1).unwrap();
         assert_eq!(third.keep(1), Ok(()));
         // A further list of a credential waits for its first one.
         drop(second);
-        let mut waits = Box::pin(third.keep_room(500, PATIENCE));
+        let mut waits = Box::pin(third.keep_room(500, TIMEOUT));
         assert!(waits.as_mut().now_or_never().is_none());
         drop(first);
         assert_eq!(waits.as_mut().now_or_never(), Some(Ok(())));
@@ -418,7 +418,7 @@ mod tests {
         let (all, limits) = (Arc::new(RunningRequests::default()), limits());
         let begin = |token| all.begin(&grant(1, token), &limits).unwrap();
         let (mut waits, unread) = (begin(1), begin(1).answered(500));
-        let late = waits.keep_room(500, PATIENCE).await;
+        let late = waits.keep_room(500, TIMEOUT).await;
         assert_eq!(late, Err(AccountLimit::CredentialBytes));
         drop((waits, unread));
         assert_empty(&all);
