@@ -104,8 +104,8 @@ impl EventStreams {
         let Some(stream) = self.open.remove(&id) else {
             return;
         };
-        count_less(&mut self.of_accounts, stream.grant.account);
-        count_less(&mut self.of_credentials, stream.grant.credential);
+        count_less(&mut self.of_accounts, &stream.grant.account);
+        count_less(&mut self.of_credentials, &stream.grant.credential);
     }
 
     pub(super) fn publish(&self, to: &Audience, (id, event): (EventId, &Arc<Event>)) -> usize {
@@ -128,11 +128,11 @@ impl EventStreams {
     }
 }
 
-fn count_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: K) {
-    if let Some(count) = counts.get_mut(&of) {
+fn count_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: &K) {
+    if let Some(count) = counts.get_mut(of) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(&of);
+            counts.remove(of);
         }
     }
 }
