@@ -123,18 +123,18 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut shares = self.accounts.shares();
         shares.taken -= 1;
-        give_back(&mut shares.held, self.account);
+        give_back(&mut shares.held, &self.account);
         if let Some(credential) = self.credential {
-            give_back(&mut shares.of_credentials, credential);
+            give_back(&mut shares.of_credentials, &credential);
         }
     }
 }
 
-fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: K) {
-    if let Some(count) = counts.get_mut(&of) {
+fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: &K) {
+    if let Some(count) = counts.get_mut(of) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(&of);
+            counts.remove(of);
         }
     }
 }
