@@ -174,6 +174,8 @@ impl Rates {
         });
         let empty_at = self.empty_at.entry(rate).or_insert(now);
         let fill = rate.fill(*empty_at, now);
+        // Also if they are refused: after the clock was set back, the wait must pass.
+        *empty_at = now.plus_millis(fill);
         let max_fill = burst.saturating_sub(actions) * interval;
         if fill > max_fill || actions > burst {
             return Err(fill.saturating_sub(max_fill).max(1));
@@ -261,6 +263,16 @@ mod tests {
         assert_eq!(rates.take(rate, at(0)), Ok(()));
         assert_eq!(rates.take(rate, at(0)), Err(30_000));
         assert_eq!(rates.take(rate, at(30_000)), Ok(()));
+    }
+
+    /// Batches of messages of a peer were refused until the clock had caught up.
+    #[test]
+    fn several_actions_wait_no_longer_than_they_are_told_after_the_clock_was_set_back() {
+        let mut rates = Rates::default();
+        let rate = Rate::StartedFor(account(1));
+        rates.take(rate, at(1_000_000_000)).unwrap();
+        assert_eq!(rates.take_all(rate, 3, at(0)), Err(60_000));
+        assert_eq!(rates.take_all(rate, 3, at(60_000)), Ok(()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ const MAX_REQUESTS: usize = 4_096;
 /// A digest of what no other request has.
 pub type RequestDigest = [u8; 32];
 
-/// The refused requests of an edition.
+/// The refused requests of both editions.
 #[derive(Default)]
 pub(super) struct RefusedRequests {
     requests: HashMap<RequestDigest, Denial>,

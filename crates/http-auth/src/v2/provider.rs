@@ -118,7 +118,6 @@ impl Provider<V2> {
     /// Replaces the session over which ticket keys are requested, for example when it has ended.
     pub fn set_session(&self, session: Option<Arc<dyn SiteSession>>) {
         self.shared.state.ticket_keys.session.change(|_| session);
-        self.shared.state.void.session_replaced();
         self.shared.follow_events();
     }
 }

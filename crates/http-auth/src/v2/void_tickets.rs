@@ -14,7 +14,6 @@
 //! also missed those between the end of a session, such as that of a site that was killed, and the
 //! next one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -34,10 +33,16 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct VoidTickets {
     unwritten: Mutex<Unwritten>,
-    /// Whether a task follows the events of the current session.
-    followed: AtomicBool,
+    following: Mutex<Following>,
+}
+
+/// Whose events a task follows.
+#[derive(Default)]
+struct Following {
+    /// The newest session with such a task. A session that is set again has it already.
+    session: Option<Weak<dyn SiteSession>>,
     /// Whether a session ended, and none followed it.
-    ended: AtomicBool,
+    missed: bool,
 }
 
 /// Marks that are not in the ticket store yet.
@@ -58,9 +63,11 @@ struct TicketsVoid {
 }
 
 impl VoidTickets {
-    /// The session was replaced: the events of the new one are to be followed.
-    pub(super) fn session_replaced(&self) {
-        self.followed.store(false, Ordering::Relaxed);
+    fn following(&self) -> MutexGuard<'_, Following> {
+        // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
+        self.following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
@@ -83,21 +90,25 @@ impl SharedProvider<V2> {
     /// Starts to follow the events of the session, unless a task does already. Outside a Tokio
     /// runtime, the first request does so.
     pub(super) fn follow_events(self: &Arc<Self>) {
-        let Some(session) = self.state.ticket_keys.session.get() else {
-            return;
-        };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if self.state.void.followed.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let Some(mut events) = session.events() else {
+        let mut following = self.state.void.following();
+        // Read under the lock, so that the newest session is followed.
+        let Some(current) = self.state.ticket_keys.session.get() else {
             return;
         };
-        let missed = self.state.void.ended.swap(false, Ordering::Relaxed);
         // The task must keep neither the provider nor the session alive.
-        let (provider, session) = (Arc::downgrade(self), Arc::downgrade(&session));
+        let (provider, session) = (Arc::downgrade(self), Arc::downgrade(&current));
+        let followed = following.session.replace(session.clone());
+        if followed.is_some_and(|followed| followed.ptr_eq(&session)) {
+            return;
+        }
+        let Some(mut events) = current.events() else {
+            return;
+        };
+        let missed = std::mem::take(&mut following.missed);
+        drop(following);
         runtime.spawn(async move {
             if missed && let Some(provider) = provider.upgrade() {
                 provider.void_tickets(None, None).await;
@@ -118,12 +129,17 @@ impl SharedProvider<V2> {
     async fn session_ended(self: &Arc<Self>, session: &Weak<dyn SiteSession>) {
         let ended = session.upgrade();
         let in_lockdown = ended.is_some_and(|session| session.ended_by_lockdown());
-        let current = self.state.ticket_keys.session.get();
-        let is_replaced = current.is_some_and(|current| !Arc::downgrade(&current).ptr_eq(session));
-        if in_lockdown || is_replaced {
+        let voids_now = {
+            // Under the lock: the task of a session that begins now finds that events were missed.
+            let mut following = self.state.void.following();
+            let current = self.state.ticket_keys.session.get();
+            let is_replaced =
+                current.is_some_and(|current| !Arc::downgrade(&current).ptr_eq(session));
+            following.missed |= !(in_lockdown || is_replaced);
+            in_lockdown || is_replaced
+        };
+        if voids_now {
             self.void_tickets(None, None).await;
-        } else {
-            self.state.void.ended.store(true, Ordering::Relaxed);
         }
     }
 

@@ -39,9 +39,11 @@ pub(crate) enum NoPlace {
 /// A place of an account. Dropping it gives it back.
 pub(crate) struct Held {
     accounts: Arc<AccountShares>,
-    account: AccountId,
-    credential: Option<HttpCredential>,
+    holder: Holder,
 }
+
+/// An account, and which of its credentials over HTTP, if it is one.
+type Holder = (AccountId, Option<HttpCredential>);
 
 impl AccountShares {
     /// Shares of this number of places.
@@ -67,7 +69,7 @@ impl AccountShares {
     /// # Errors
     /// [`NoPlace::OfAccount`].
     pub(crate) fn hold(self: &Arc<Self>, account: AccountId) -> Result<Held, NoPlace> {
-        self.take(account, None)
+        self.take((account, None))
     }
 
     /// Takes a place for a credential of an account.
@@ -75,34 +77,42 @@ impl AccountShares {
     /// # Errors
     /// [`NoPlace`].
     pub(crate) fn hold_for(self: &Arc<Self>, grant: &HttpGrant) -> Result<Held, NoPlace> {
-        self.take(grant.account, Some(grant.credential))
+        self.take(holder(grant))
     }
 
-    fn take(
+    /// Moves a place to a credential, or takes one for it if there is none. A place of another credential
+    /// is given back, since a connection needs one. If there is no place, `held` stays as it is.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub(crate) fn move_to(
         self: &Arc<Self>,
-        account: AccountId,
-        credential: Option<HttpCredential>,
-    ) -> Result<Held, NoPlace> {
+        held: &mut Option<Held>,
+        grant: &HttpGrant,
+    ) -> Result<(), NoPlace> {
+        let Some(held) = held else {
+            *held = Some(self.hold_for(grant)?);
+            return Ok(());
+        };
+        let to = holder(grant);
         let mut shares = self.shares();
-        let count = |held: Option<&usize>| held.copied().unwrap_or_default();
-        let of_account = count(shares.held.get(&account));
-        if shares.taken >= shares.places || of_account >= shares.most {
-            return Err(NoPlace::OfAccount);
+        shares.give_back(held.holder);
+        if let Err(full) = shares.may_take(to) {
+            shares.take(held.holder);
+            return Err(full);
         }
-        if let Some(credential) = credential {
-            let of_credential = count(shares.of_credentials.get(&credential));
-            // A stolen token leaves places to the other credentials of its account.
-            if of_credential >= (shares.most / 2).max(1) {
-                return Err(NoPlace::OfCredential);
-            }
-            shares.of_credentials.insert(credential, of_credential + 1);
-        }
-        shares.held.insert(account, of_account + 1);
-        shares.taken += 1;
+        shares.take(to);
+        held.holder = to;
+        Ok(())
+    }
+
+    fn take(self: &Arc<Self>, holder: Holder) -> Result<Held, NoPlace> {
+        let mut shares = self.shares();
+        shares.may_take(holder)?;
+        shares.take(holder);
         Ok(Held {
             accounts: self.clone(),
-            account,
-            credential,
+            holder,
         })
     }
 
@@ -112,22 +122,55 @@ impl AccountShares {
     }
 }
 
+impl Shares {
+    fn may_take(&self, (account, credential): Holder) -> Result<(), NoPlace> {
+        let count = |held: Option<&usize>| held.copied().unwrap_or_default();
+        if self.taken >= self.places || count(self.held.get(&account)) >= self.most {
+            return Err(NoPlace::OfAccount);
+        }
+        let of_credential =
+            credential.map(|credential| count(self.of_credentials.get(&credential)));
+        // A stolen token leaves places to the other credentials of its account.
+        match of_credential {
+            Some(of_credential) if of_credential >= (self.most / 2).max(1) => {
+                Err(NoPlace::OfCredential)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, (account, credential): Holder) {
+        self.taken += 1;
+        *self.held.entry(account).or_default() += 1;
+        if let Some(credential) = credential {
+            *self.of_credentials.entry(credential).or_default() += 1;
+        }
+    }
+
+    fn give_back(&mut self, (account, credential): Holder) {
+        self.taken -= 1;
+        give_back(&mut self.held, &account);
+        if let Some(credential) = credential {
+            give_back(&mut self.of_credentials, &credential);
+        }
+    }
+}
+
 impl Held {
     /// Whether this credential holds it.
     pub(crate) fn is_of(&self, grant: &HttpGrant) -> bool {
-        (self.account, self.credential) == (grant.account, Some(grant.credential))
+        self.holder == holder(grant)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut shares = self.accounts.shares();
-        shares.taken -= 1;
-        give_back(&mut shares.held, &self.account);
-        if let Some(credential) = self.credential {
-            give_back(&mut shares.of_credentials, &credential);
-        }
+        self.accounts.shares().give_back(self.holder);
     }
+}
+
+fn holder(grant: &HttpGrant) -> Holder {
+    (grant.account, Some(grant.credential))
 }
 
 fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: &K) {
@@ -167,17 +210,23 @@ mod tests {
         assert!(shares.shares().held.is_empty());
     }
 
+    /// One of maria's tokens.
+    fn grant(token: u8) -> HttpGrant {
+        let token = HttpCredential::Token(AccessTokenId::from_bytes([token; 16]));
+        let account = AccountId::from_bytes([1; 16]);
+        let owner = (account, "maria@example.org".to_owned(), Role::Member);
+        HttpGrant::new(token, owner, None, None)
+    }
+
+    fn hold(shares: &Arc<AccountShares>, token: u8) -> Result<Held, NoPlace> {
+        shares.hold_for(&grant(token))
+    }
+
     /// A stolen token took all connections and event streams of its account.
     #[test]
     fn one_credential_leaves_half_of_the_share_to_the_others_of_its_account() {
         let shares = AccountShares::new(32);
-        let grant = |token| {
-            let token = HttpCredential::Token(AccessTokenId::from_bytes([token; 16]));
-            let account = AccountId::from_bytes([1; 16]);
-            let owner = (account, "maria@example.org".to_owned(), Role::Member);
-            HttpGrant::new(token, owner, None, None)
-        };
-        let hold = |token| shares.hold_for(&grant(token));
+        let hold = |token| hold(&shares, token);
         let stolen = [hold(1), hold(1)];
         assert!(stolen.iter().all(Result::is_ok));
         assert_eq!(hold(1).err(), Some(NoPlace::OfCredential));
@@ -188,6 +237,29 @@ mod tests {
         let again = hold(1).unwrap();
         assert!(again.is_of(&grant(1)) && !again.is_of(&grant(2)));
         drop((again, others));
+        let shares = shares.shares();
+        assert!(shares.held.is_empty() && shares.of_credentials.is_empty());
+    }
+
+    /// A connection sent a request with a credential that had its share: the place of the credential before
+    /// was given back, and the connection stayed open without one.
+    #[test]
+    fn a_place_that_cannot_move_stays_where_it_is() {
+        let shares = AccountShares::new(32);
+        let mut held = None;
+        shares.move_to(&mut held, &grant(1)).unwrap();
+        let others = [hold(&shares, 2), hold(&shares, 2)];
+        let moved = shares.move_to(&mut held, &grant(2));
+        assert_eq!(moved, Err(NoPlace::OfCredential));
+        assert!(held.as_ref().is_some_and(|held| held.is_of(&grant(1))));
+        assert_eq!(shares.shares().taken, 3);
+        drop(others);
+        // An account that has its share moves a place that it has.
+        let others = [hold(&shares, 1), hold(&shares, 3), hold(&shares, 3)];
+        assert!(others.iter().all(Result::is_ok));
+        shares.move_to(&mut held, &grant(2)).unwrap();
+        assert!(held.as_ref().is_some_and(|held| held.is_of(&grant(2))));
+        drop((held, others));
         let shares = shares.shares();
         assert!(shares.held.is_empty() && shares.of_credentials.is_empty());
     }

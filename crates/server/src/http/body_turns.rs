@@ -144,11 +144,15 @@ impl BodyTurns {
                     .filter(move |one| one.network == network)
                     .count()
             };
-            let most = state
+            let most = state.waiting.iter().map(|one| of(one.network)).max()?;
+            if most <= of(network) + 1 {
+                return None;
+            }
+            let newest = state
                 .waiting
                 .iter()
-                .rposition(|one| of(one.network) > of(network) + 1)?;
-            let _ = state.waiting.remove(most).lost.send(());
+                .rposition(|one| of(one.network) == most)?;
+            let _ = state.waiting.remove(newest).lost.send(());
         }
         let (place, lost) = state.place(network, clock::monotonic());
         let id = place.id;
@@ -259,6 +263,21 @@ mod tests {
         assert!(ask(&turns, client(2)).is_ok_and(|turn| turn.is_none()));
         assert_eq!(turns.state().waiting.len(), 4);
         assert!(second.as_mut().now_or_never().is_none());
+    }
+
+    /// The newest request of any network with two more lost its place: a client that came first kept all
+    /// of its own.
+    #[tokio::test]
+    async fn a_network_with_fewer_waiting_requests_makes_no_room() {
+        let turns = BodyTurns::new(1, 5);
+        let _read = reads(&turns, client(9));
+        let mut waits = |last| ask(&turns, client(last)).err().unwrap();
+        let mut most = [waits(1), waits(1), waits(1)];
+        let mut fewer = [waits(2), waits(2)];
+        let _new = waits(3);
+        assert!(most[2].as_mut().now_or_never().unwrap().is_none());
+        assert!(most[..2].iter_mut().all(|one| one.now_or_never().is_none()));
+        assert!(fewer.iter_mut().all(|one| one.now_or_never().is_none()));
     }
 
     /// Slow bodies of many clients kept all turns for 30 s.

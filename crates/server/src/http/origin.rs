@@ -118,13 +118,11 @@ impl Peer {
             let held = self.connection.held.lock();
             let mut held = held.unwrap_or_else(PoisonError::into_inner);
             if !held.as_ref().is_some_and(|held| held.is_of(grant)) {
-                // The place of another credential is given back: one connection needs one.
-                *held = None;
-                let place = shared.http_connections.hold_for(grant);
-                *held = Some(place.map_err(|full| match full {
+                let moved = shared.http_connections.move_to(&mut held, grant);
+                moved.map_err(|full| match full {
                     NoPlace::OfAccount => AccountLimit::Connections,
                     NoPlace::OfCredential => AccountLimit::CredentialConnections,
-                })?);
+                })?;
             }
         }
         self.authenticated(shared);
