@@ -20,6 +20,16 @@ pub enum HttpCredential {
 }
 
 impl HttpCredential {
+    /// Of a limit of its account, one credential has half and at least 1: a stolen one leaves places to the
+    /// others.
+    #[must_use]
+    pub const fn share_of(limit: usize) -> usize {
+        match limit / 2 {
+            0 => 1,
+            half => half,
+        }
+    }
+
     /// Returns the credential as a detail of an audit entry: the name of the detail, and its text.
     #[must_use]
     pub fn as_detail(&self) -> (&'static str, String) {

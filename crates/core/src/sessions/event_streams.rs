@@ -77,7 +77,7 @@ impl EventStreams {
             return Err(TooManyEventStreams::OfAccount);
         }
         let of_credential = self.of_credentials.get(&grant.credential);
-        if of_credential.is_some_and(|own| *own >= (limits.per_account / 2).max(1)) {
+        if of_credential.is_some_and(|own| *own >= HttpCredential::share_of(limits.per_account)) {
             return Err(TooManyEventStreams::OfCredential);
         }
         match self.open.len() < limits.total {

@@ -130,11 +130,8 @@ impl Shares {
         }
         let of_credential =
             credential.map(|credential| count(self.of_credentials.get(&credential)));
-        // A stolen token leaves places to the other credentials of its account.
         match of_credential {
-            Some(of_credential) if of_credential >= (self.most / 2).max(1) => {
-                Err(NoPlace::OfCredential)
-            }
+            Some(held) if held >= HttpCredential::share_of(self.most) => Err(NoPlace::OfCredential),
             _ => Ok(()),
         }
     }

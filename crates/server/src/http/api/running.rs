@@ -63,7 +63,7 @@ impl ByteLimits {
     fn new(unsent_bytes: usize) -> Self {
         Self {
             of_account: unsent_bytes,
-            of_credential: half(unsent_bytes),
+            of_credential: HttpCredential::share_of(unsent_bytes),
         }
     }
 
@@ -104,7 +104,7 @@ impl RunningRequests {
                     AccountLimit::Requests,
                 ),
                 (
-                    own.requests >= half(limits.operations_in_flight),
+                    own.requests >= HttpCredential::share_of(limits.operations_in_flight),
                     AccountLimit::CredentialRequests,
                 ),
             ];
@@ -235,14 +235,6 @@ impl Drop for Running {
         if usage.is_empty() {
             accounts.remove(&self.account);
         }
-    }
-}
-
-/// The half of a limit of an account, for one of its credentials.
-const fn half(limit: usize) -> usize {
-    match limit / 2 {
-        0 => 1,
-        half => half,
     }
 }
 
