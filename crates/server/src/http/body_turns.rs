@@ -271,7 +271,7 @@ mod tests {
     async fn a_network_with_fewer_waiting_requests_makes_no_room() {
         let turns = BodyTurns::new(1, 5);
         let _read = reads(&turns, client(9));
-        let mut waits = |last| ask(&turns, client(last)).err().unwrap();
+        let waits = |last| ask(&turns, client(last)).err().unwrap();
         let mut most = [waits(1), waits(1), waits(1)];
         let mut fewer = [waits(2), waits(2)];
         let _new = waits(3);
