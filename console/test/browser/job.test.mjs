@@ -291,7 +291,7 @@ test("A setting is changed while the site runs and reset to its default", async 
   await page
     .getByRole("row")
     .filter({ has: page.getByText(key, { exact: true }) })
-    .getByText("Default")
+    .getByText("Default", { exact: true })
     .waitFor();
 });
 
