@@ -103,7 +103,7 @@ const slug = (name) => name.toLowerCase().replaceAll(/[^a-z]+/g, "-");
 async function take(page, name, shot) {
   await shot(name);
   for (const button of DIALOGS[name] ?? []) {
-    await page.locator("main").getByRole("button", { name: button, exact: true }).click();
+    await page.locator("main").getByRole("button", { name: button, exact: true }).first().click();
     const dialog = page.getByRole("dialog");
     await dialog.waitFor();
     await page.waitForFunction(() => !document.querySelector("dialog .waiting"));
