@@ -17,7 +17,6 @@ use super::first_launch::show_secret;
 use crate::console_link::ConsoleLink;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
-use crate::log;
 use crate::output;
 
 /// The admin of the link.
@@ -39,8 +38,6 @@ pub(super) async fn show(
     create(site, passphrase).await?;
     let text = format!("Open the web console as the admin {NAME}:\n\n    {link}\n\n");
     let data = json!({ "folder": folder.display().to_string(), "console": link });
-    // The lines before it, on the same terminal.
-    let _ = tokio::task::spawn_blocking(log::flush).await;
     show_secret(common, text, &data).await;
     Ok(())
 }

@@ -213,8 +213,9 @@ async fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) ->
     show_secret(common, text, &data).await
 }
 
-/// Shows a secret on standard output, apart from the log. `false` if that goes nowhere or is full, and if
-/// its reader has not read it in time: the site starts all the same.
+/// Shows a secret on standard output, apart from the log and after the lines that wait to be written to
+/// it. `false` if that goes nowhere or is full, and if its reader has not read it in time: the site starts
+/// all the same.
 pub(super) async fn show_secret(common: &Common, text: String, data: &Value) -> bool {
     if output::goes_nowhere() {
         return false;
@@ -223,6 +224,7 @@ pub(super) async fn show_secret(common: &Common, text: String, data: &Value) -> 
         Format::Text => text,
         Format::Json | Format::Jsonl => format!("{}\n", escape::json(&data.to_string())),
     };
+    let _ = tokio::task::spawn_blocking(log::flush).await;
     let shown = tokio::task::spawn_blocking(move || output::write_bytes(text.as_bytes()));
     matches!(timeout(SHOW_TIMEOUT, shown).await, Ok(Ok(Ok(()))))
 }
@@ -303,8 +305,6 @@ pub(crate) async fn show_admin_ticket(
     if let (Some(link), Some(data)) = (link, data.as_object_mut()) {
         data.insert("console".to_owned(), link.into());
     }
-    // The lines before it, on the same terminal.
-    let _ = tokio::task::spawn_blocking(log::flush).await;
     if !show_secret(common, text, &data).await {
         say(
             "warning: the ticket for the first admin could not be shown; create the admin on this machine",
