@@ -12,6 +12,9 @@ use crate::timestamp::Timestamp;
 /// The maximum number of completed requests that are stored for one account. Another one replaces
 /// the oldest.
 pub const MAX_COMPLETED_REQUESTS: u64 = 1_000;
+/// The maximum number of completed requests that are stored for one credential of an account. Another
+/// one replaces the oldest of the same credential: a stolen one does not use up the account's.
+pub const MAX_COMPLETED_REQUESTS_OF_CREDENTIAL: u64 = MAX_COMPLETED_REQUESTS / 2;
 
 /// Reads access tokens and completed requests.
 #[async_trait]
@@ -50,6 +53,9 @@ pub struct CompletedRequest {
     pub key: [u8; 32],
     /// SHA-256 of the request itself.
     pub request: [u8; 32],
+    /// SHA-256 of the name of the credential that sent it
+    /// ([`HttpCredential::digest`](crate::access::HttpCredential::digest)).
+    pub credential: [u8; 32],
     /// When it was carried out.
     pub at: Timestamp,
     /// Requests of the account that were carried out before this are forgotten with the change.

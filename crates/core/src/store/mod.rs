@@ -34,6 +34,7 @@ use crate::content::Content;
 
 pub use access_tokens::{
     AccessTokenChange, AccessTokens, CompletedRequest, MAX_COMPLETED_REQUESTS,
+    MAX_COMPLETED_REQUESTS_OF_CREDENTIAL,
 };
 pub use accounts::{Accounts, DamagedAccount, KEYS_PER_ACCOUNT, WholeAccount};
 pub use alarms::{

@@ -5,8 +5,8 @@ use countersign_core::accounts::Account;
 use countersign_core::id::{AccessTokenId, AccountId};
 use countersign_core::page::Page;
 use countersign_core::store::{
-    AccessTokenChange, Change, CompletedRequest, MAX_COMPLETED_REQUESTS, Store, StoreError, Thing,
-    Unique,
+    AccessTokenChange, Change, CompletedRequest, MAX_COMPLETED_REQUESTS,
+    MAX_COMPLETED_REQUESTS_OF_CREDENTIAL, Store, StoreError, Thing, Unique,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
@@ -154,6 +154,7 @@ fn completed(account: &Account, number: u64, at: Timestamp) -> CompletedRequest 
         account: account.id,
         key,
         request: [1; 32],
+        credential: [1; 32],
         at,
         forget_before: NOW,
     }
@@ -189,7 +190,10 @@ pub async fn a_completed_request_is_recorded_once_and_forgotten_in_time(
     assert_eq!(read(&maria, &first).await, Some(([1; 32], later.at)));
 
     let more = (2..=MAX_COMPLETED_REQUESTS + 1)
-        .map(|number| completed(&maria, number, NOW.plus_seconds(20)))
+        .map(|number| CompletedRequest {
+            credential: [u8::from(number % 2 == 0); 32],
+            ..completed(&maria, number, NOW.plus_seconds(20))
+        })
         .map(|request| complete(&request));
     commit(&*store, more.collect::<Vec<_>>()).await.unwrap();
     assert_eq!(read(&maria, &first).await, None, "the oldest made room");
@@ -200,4 +204,33 @@ pub async fn a_completed_request_is_recorded_once_and_forgotten_in_time(
     };
     commit(&*store, [deleted]).await.unwrap();
     assert_eq!(read(&bob, &first).await, None);
+}
+
+/// A stolen token that completes request after request once made the account forget those of its other
+/// credentials, which were then carried out twice.
+pub async fn a_credential_with_many_completed_requests_pushes_out_its_own(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let [maria, _] = people(&*store).await;
+    let of_others = [1, 2].map(|number| CompletedRequest {
+        credential: [2; 32],
+        ..completed(&maria, number, NOW)
+    });
+    let last = MAX_COMPLETED_REQUESTS_OF_CREDENTIAL + 4;
+    let of_one = (3..=last).map(|number| completed(&maria, number, NOW.plus_seconds(20)));
+    let all = of_others.iter().cloned().chain(of_one);
+    let all = all.map(Change::CompleteRequest);
+    commit(&*store, all.collect::<Vec<_>>()).await.unwrap();
+    let is_kept = async |number| {
+        let key = completed(&maria, number, NOW).key;
+        let read = store.completed_request(maria.id, &key).await;
+        read.unwrap().is_some()
+    };
+    assert!(
+        is_kept(1).await && is_kept(2).await,
+        "of another credential"
+    );
+    assert!(!is_kept(3).await && !is_kept(4).await, "its oldest two");
+    assert!(is_kept(5).await && is_kept(last).await);
 }

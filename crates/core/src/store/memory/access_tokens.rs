@@ -9,8 +9,8 @@ use crate::accounts::Account;
 use crate::id::{AccessTokenId, AccountId};
 use crate::page::Page;
 use crate::store::{
-    AccessTokenChange, AccessTokens, CompletedRequest, MAX_COMPLETED_REQUESTS, StoreError, Thing,
-    Unique,
+    AccessTokenChange, AccessTokens, CompletedRequest, MAX_COMPLETED_REQUESTS,
+    MAX_COMPLETED_REQUESTS_OF_CREDENTIAL, StoreError, Thing, Unique,
 };
 
 #[derive(Debug, Default)]
@@ -78,17 +78,21 @@ impl AccessTokenRows {
 
     pub(super) fn complete(&mut self, request: &CompletedRequest) -> Result<(), StoreError> {
         let own = self.completed.values();
-        let own = own.filter(|one| one.account == request.account);
-        let mut own: Vec<_> = own.map(|one| (one.at, one.key)).collect();
+        let mut own: Vec<_> = own
+            .filter(|one| one.account == request.account)
+            .map(|one| (one.at, one.key, one.credential))
+            .collect();
         own.sort_unstable();
-        let kept = own.iter().filter(|(at, _)| *at >= request.forget_before);
-        let surplus = (kept.count() as u64 + 1).saturating_sub(MAX_COMPLETED_REQUESTS);
-        let mut surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
-        for (at, key) in own {
-            if at < request.forget_before {
-                self.completed.remove(&(request.account, key));
-            } else if surplus > 0 {
-                surplus -= 1;
+        let mut of_account = MAX_COMPLETED_REQUESTS - 1;
+        let mut of_credential = MAX_COMPLETED_REQUESTS_OF_CREDENTIAL - 1;
+        for (at, key, credential) in own.into_iter().rev() {
+            let same = credential == request.credential;
+            let stays =
+                at >= request.forget_before && of_account > 0 && (!same || of_credential > 0);
+            if stays {
+                of_account -= 1;
+                of_credential -= u64::from(same);
+            } else {
                 self.completed.remove(&(request.account, key));
             }
         }

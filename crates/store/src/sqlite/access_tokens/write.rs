@@ -1,7 +1,10 @@
 //! Changes of access tokens, which are few: they are written one by one, in their order.
 
 use countersign_core::access_tokens::AccessToken;
-use countersign_core::store::{AccessTokenChange, CompletedRequest, MAX_COMPLETED_REQUESTS, Thing};
+use countersign_core::store::{
+    AccessTokenChange, CompletedRequest, MAX_COMPLETED_REQUESTS,
+    MAX_COMPLETED_REQUESTS_OF_CREDENTIAL, Thing,
+};
 use countersign_core::timestamp::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
@@ -23,13 +26,21 @@ const USED: &str = "UPDATE access_token SET last_used = ?2 WHERE id = ?1";
 const FORGET_OLD: &str = "DELETE FROM completed_request WHERE at < ?2 \
     AND account = (SELECT key FROM account WHERE id = ?1)";
 
+/// Keeps the newest requests of an account.
 const MAKE_ROOM: &str = "DELETE FROM completed_request \
     WHERE (account, idempotency_key) IN (SELECT account, idempotency_key FROM completed_request \
     WHERE account = (SELECT key FROM account WHERE id = ?1) \
     ORDER BY at DESC, idempotency_key DESC LIMIT -1 OFFSET ?2)";
 
-const COMPLETE: &str = "INSERT INTO completed_request (account, idempotency_key, request, at) \
-    SELECT account.key, ?2, ?3, ?4 FROM account WHERE account.id = ?1";
+/// Keeps the newest requests of one credential of an account.
+const MAKE_ROOM_OF: &str = "DELETE FROM completed_request \
+    WHERE (account, idempotency_key) IN (SELECT account, idempotency_key FROM completed_request \
+    WHERE account = (SELECT key FROM account WHERE id = ?1) AND credential = ?3 \
+    ORDER BY at DESC, idempotency_key DESC LIMIT -1 OFFSET ?2)";
+
+const COMPLETE: &str = "INSERT INTO completed_request \
+    (account, idempotency_key, request, credential, at) \
+    SELECT account.key, ?2, ?3, ?4, ?5 FROM account WHERE account.id = ?1";
 
 pub(in crate::sqlite) async fn apply(
     connection: &mut SqliteConnection,
@@ -96,6 +107,12 @@ pub(in crate::sqlite) async fn complete(
         .bind(request.forget_before.millis())
         .execute(&mut *connection)
         .await?;
+    sqlx::query(MAKE_ROOM_OF)
+        .bind(account)
+        .bind(signed(MAX_COMPLETED_REQUESTS_OF_CREDENTIAL - 1))
+        .bind(request.credential.as_slice())
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(MAKE_ROOM)
         .bind(account)
         .bind(signed(MAX_COMPLETED_REQUESTS - 1))
@@ -105,6 +122,7 @@ pub(in crate::sqlite) async fn complete(
         .bind(account)
         .bind(request.key.as_slice())
         .bind(request.request.as_slice())
+        .bind(request.credential.as_slice())
         .bind(request.at.millis())
         .execute(connection)
         .await?;
