@@ -4,6 +4,7 @@ import { render } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { watchAddress } from "./app/arrival";
 import { Root } from "./app/root";
+import { comeBack } from "./site/resumption";
 import { removeServiceWorkers } from "./site/service-workers";
 import { CATALOGUES, Words, preferred, remember, type Language } from "./text/catalogue";
 
@@ -37,6 +38,10 @@ if (place) {
   void removeServiceWorkers().catch(() => {});
   // The browser may keep a page that was left, and show it again to the next person. Nothing is left on it.
   addEventListener("pagehide", () => render(null, place));
-  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    comeBack();
+    location.reload();
+  });
   render(<Start />, place);
 }

@@ -4,6 +4,8 @@ import { Marked } from "./marked";
 
 interface Props {
   title: string;
+  /** The title of the tab, which the browser keeps in its history after a logout; otherwise the title of the screen. */
+  tab?: string;
   /** One sentence: what the screen is for. */
   about?: string;
   /** The way back to the list. */
@@ -13,11 +15,11 @@ interface Props {
 }
 
 /** The heading of a screen gets the focus when the screen opens, so that a screen reader reads it. */
-export function Page({ title, about, back, actions, children }: Props) {
+export function Page({ title, tab = title, about, back, actions, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    document.title = `${title} · Countersign`;
-  }, [title]);
+    document.title = `${tab} · Countersign`;
+  }, [tab]);
   useEffect(() => {
     scrollTo(0, 0);
     heading.current?.focus({ preventScroll: true });

@@ -16,9 +16,15 @@ export interface Left {
 const navigation = (): string =>
   (performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined)?.type ?? "";
 
-/** The page is left. A page that comes back from the cache of the browser and reloads was left the first time. */
+/** The page is left. A page that comes back from the cache of the browser and reloads leaves what it had. */
 export function leave(secret: string, storage: Storage = sessionStorage, now = Date.now()): void {
   if (storage.getItem(ENTRY) === null) storage.setItem(ENTRY, `${now} ${secret}`);
+}
+
+/** A page that comes back from the cache of the browser: what it left ends the session and resumes none. */
+export function comeBack(storage: Storage = sessionStorage): void {
+  const entry = storage.getItem(ENTRY);
+  if (entry !== null) storage.setItem(ENTRY, entry.replace(/^\d+/, "0"));
 }
 
 /** The page begins. Takes the secret out of the storage, if there is one. */

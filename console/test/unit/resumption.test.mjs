@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { MAX_AWAY, arrive, leave } = await load("site/resumption.ts");
+const { MAX_AWAY, arrive, comeBack, leave } = await load("site/resumption.ts");
 const NOW = 1_700_000_000_000;
 
 /** The storage of a tab. */
@@ -46,6 +46,16 @@ test("A page from the cache of the browser counts from when it was left first", 
   leave("c2VjcmV0", tab, NOW);
   leave("c2VjcmV0", tab, NOW + MAX_AWAY + 1);
   assert.equal(arrive("reload", tab, NOW + MAX_AWAY + 2).reloaded, false);
+});
+
+// The browser kept a page that was left by a link; it reloads itself when the next person goes back to it.
+test("A page that comes back from the cache of the browser resumes nothing", () => {
+  const tab = storage();
+  leave("c2VjcmV0", tab, NOW);
+  comeBack(tab);
+  assert.deepEqual(arrive("reload", tab, NOW + 1), { secret: "c2VjcmV0", reloaded: false });
+  comeBack(tab);
+  assert.equal(arrive("reload", tab, NOW), undefined);
 });
 
 test("An entry that cannot be read is removed", () => {

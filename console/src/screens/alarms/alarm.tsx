@@ -23,6 +23,7 @@ export function Alarm({ id }: { id: string }) {
   return (
     <Page
       title={alarm?.text ?? text.alarms.one}
+      tab={text.alarms.one}
       back={{ href: to("alarms"), words: text.screens.alarms }}
       actions={
         <>

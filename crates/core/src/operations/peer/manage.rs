@@ -12,6 +12,7 @@ use crate::operations::{Done, Limit, Listing};
 use crate::page::Page;
 use crate::peers::{Peer, PeerPermission, PeerState};
 use crate::store::{Change, PeerChange};
+use crate::text::Line;
 
 /// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -79,33 +80,22 @@ pub(super) async fn permit(context: Context, params: Permit) -> Result<Answer<Pe
 pub(super) struct Suspend {
     /// The peer's site id, or its zone.
     peer: PeerRef,
-    /// The reason, which `peer show` and `peer doctor` show: at most 200 characters.
+    /// The reason, which `peer show` and `peer doctor` show.
     #[serde(default)]
-    reason: String,
+    reason: Line<200>,
 }
-
-/// The most characters of a reason.
-const MAX_REASON: usize = 200;
 
 pub(super) async fn suspend(
     context: Context,
     params: Suspend,
 ) -> Result<Answer<PeerView>, Refusal> {
     let peer = params.peer.find(&context).await?;
-    if params.reason.chars().nth(MAX_REASON).is_some()
-        || params.reason.chars().any(char::is_control)
-    {
-        return Err(Refusal::invalid(
-            "reason",
-            "a reason is one line of at most 200 characters",
-        ));
-    }
     if peer.is_removed() {
         return Err(removed());
     }
     let state = PeerState::Suspended {
         by: context.caller().name.clone(),
-        why: params.reason,
+        why: params.reason.into_string(),
         at: context.now(),
     };
     let details = json!({ "zone": peer.zone, "state": state });

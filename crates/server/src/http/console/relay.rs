@@ -25,7 +25,7 @@ use std::time::Duration;
 use countersign_core::alarms::PublicUrl;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::admission::{Admission, Admitted, Limits, Origin};
-use countersign_net::listener;
+use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_proto::site_identity::KnownSite;
 use countersign_proto::uri::SiteUri;
 use data_encoding::HEXLOWER;
@@ -182,13 +182,23 @@ impl ConsoleRelay {
     /// The listener failed.
     pub async fn serve(self) -> io::Result<Infallible> {
         let places = Admission::new(LIMITS);
-        loop {
-            let (socket, _) = self.listener.accept().await?;
-            match places.admit(MACHINE, 0) {
-                Ok(admitted) => drop(tokio::spawn(serve(socket, self.console.clone(), admitted))),
-                Err(reason) => debug!(?reason, "a connection of a browser was rejected"),
+        let reserve = DescriptorReserve::new(vec![places.clone()]);
+        let service = move |(socket, _)| match places.admit(MACHINE, 0) {
+            Ok(admitted) => Some(serve(socket, self.console.clone(), admitted)),
+            Err(reason) => {
+                debug!(?reason, "a connection of a browser was rejected");
+                None
             }
-        }
+        };
+        let connections = Connections::default();
+        listener::accept(
+            self.listener,
+            Access::Clients,
+            reserve,
+            connections,
+            service,
+        )
+        .await
     }
 }
 
