@@ -8,7 +8,8 @@ use crate::timestamp::Timestamp;
 
 impl Site {
     /// Refuses what [`Site::run_entry`] would refuse before its handler is called, and counts and
-    /// audits the refusal in the same way. Ask it before an answer is given again.
+    /// audits the refusal in the same way. Ask it before an answer is given again, and give it again only
+    /// for the scope for which it was made: the handler would look at the objects.
     ///
     /// # Errors
     /// The refusal.
@@ -17,8 +18,8 @@ impl Site {
         entry: &Entry,
         caller: &Caller,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let authorised = self.authorised(entry, caller, now).map(|_| ());
+    ) -> Result<Scope, Refusal> {
+        let authorised = self.authorised(entry, caller, now).map(|(_, scope)| scope);
         if let Err(refusal) = &authorised {
             self.count_refusal(refusal, caller, entry.name(), now).await;
         }

@@ -337,6 +337,12 @@ pub(super) async fn discard_waiting(
     params: DiscardWaiting,
 ) -> Result<Answer<Done>, Refusal> {
     let account = person(&context, params.person.as_ref(), "person").await?;
+    let waiting = context.site().store().outbox_peers(account.id).await?;
+    if waiting.is_empty() {
+        // No change, and so no audit entry: it may be called in a loop.
+        let output = format!("No messages of {} wait.", account.name);
+        return Ok(Answer::new(Done {}).with_output(output));
+    }
     let change = Change::Peer(PeerChange::DiscardWaiting { own: account.id });
     context
         .commit(change, account.name.to_string(), json!({}))

@@ -226,6 +226,24 @@ async fn the_messages_of_a_person_that_wait_are_discarded_at_once() {
     assert_eq!(sent_now(&test, &peer, test.now()).await, []);
 }
 
+/// A member's phone in a loop discarded nothing, each time with an audit entry, until the disk was full.
+#[tokio::test]
+async fn a_person_without_messages_that_wait_discards_nothing_without_an_audit_entry() {
+    let (test, _) = site().await;
+    send(&test, "bob@b.example").await;
+    let caller = Caller::admin_socket();
+    let discard = async || {
+        let ada = json!({ "person": "ada" });
+        run(&test.site, &caller, "peer.discard_waiting", ada)
+            .await
+            .0
+    };
+    assert_eq!(discard().await, Code::SUCCESS);
+    let entries = test.audit().await.len();
+    assert_eq!(discard().await, Code::SUCCESS);
+    assert_eq!(test.audit().await.len(), entries);
+}
+
 /// A peer that replaced its key without end made the site verify, store and audit without end.
 // PEER-50
 #[tokio::test]

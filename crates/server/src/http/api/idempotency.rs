@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_core::access::{HttpCredential, HttpGrant};
+use countersign_core::access::{HttpCredential, HttpGrant, Scope};
 use countersign_core::engine::Site;
 use countersign_core::id::AccountId;
 use countersign_core::store::CompletedRequest;
@@ -52,6 +52,14 @@ pub(super) struct KeyedRequest {
     credential: HttpCredential,
 }
 
+/// A request with a key, and the objects to which its caller has access. Its answer is given again for the
+/// same scope only: an admin who became a member gets no answer about others.
+#[derive(Clone, Copy)]
+pub(super) struct ScopedRequest {
+    keyed: KeyedRequest,
+    scope: Scope,
+}
+
 /// The answer of an operation that succeeded.
 pub(super) struct KeptAnswer {
     pub(super) status: StatusCode,
@@ -69,7 +77,7 @@ pub(crate) struct KeyedRequests(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    requests: HashMap<Name, (KeyedRequest, State)>,
+    requests: HashMap<Name, (ScopedRequest, State)>,
     answers: Answers,
     /// The changes of accounts and the answers that there had been when deleted accounts were looked for
     /// last.
@@ -96,7 +104,7 @@ pub(super) enum Start {
 /// A request that runs. Without an answer it is forgotten when this is dropped.
 pub(super) struct Begun {
     all: Arc<KeyedRequests>,
-    keyed: KeyedRequest,
+    asked: ScopedRequest,
 }
 
 impl KeyedRequest {
@@ -124,6 +132,11 @@ impl KeyedRequest {
             request: hash.finish(),
             credential: grant.credential,
         }))
+    }
+
+    /// The request of a caller with this scope.
+    pub(super) const fn within(self, scope: Scope) -> ScopedRequest {
+        ScopedRequest { keyed: self, scope }
     }
 
     /// The record that is written with the change.
@@ -176,17 +189,18 @@ impl KeyedRequests {
     /// Begins a request, unless one with its key runs or was carried out.
     pub(super) async fn begin(
         self: &Arc<Self>,
-        keyed: KeyedRequest,
+        asked: ScopedRequest,
         site: &Site,
         now: Timestamp,
     ) -> Result<Start, Problem> {
-        if let Some(answer) = self.enter(keyed, now)? {
+        if let Some(answer) = self.enter(asked, now)? {
             return Ok(Start::Answered(answer));
         }
         let begun = Begun {
             all: Arc::clone(self),
-            keyed,
+            asked,
         };
+        let keyed = asked.keyed;
         let (account, key) = &keyed.name;
         let recorded = log_trouble(site.completed_request(*account, key).await);
         let recorded = recorded.map_err(|_| Problem::busy())?;
@@ -200,12 +214,13 @@ impl KeyedRequests {
     /// Enters a request; returns the answer if it has one.
     fn enter(
         &self,
-        keyed: KeyedRequest,
+        asked: ScopedRequest,
         now: Timestamp,
     ) -> Result<Option<Arc<KeptAnswer>>, Problem> {
+        let keyed = asked.keyed;
         let mut entries = self.entries();
         match entries.requests.get(&keyed.name) {
-            Some((first, _)) if first.request != keyed.request => return Err(other_request()),
+            Some((first, _)) if first.keyed.request != keyed.request => return Err(other_request()),
             Some((_, State::Running)) => {
                 let problem = Problem::new(
                     StatusCode::CONFLICT,
@@ -216,7 +231,9 @@ impl KeyedRequests {
                 return Err(problem.retry_after(1));
             }
             Some((first, State::Answered(at, _, answer))) if *at >= expired_at(now) => {
-                return match first.credential == keyed.credential {
+                let is_same =
+                    first.keyed.credential == keyed.credential && first.scope == asked.scope;
+                return match is_same {
                     true => Ok(Some(answer.clone())),
                     false => Err(already_done(*at)),
                 };
@@ -227,7 +244,7 @@ impl KeyedRequests {
             }
             None => {}
         }
-        let running = (keyed, State::Running);
+        let running = (asked, State::Running);
         entries.requests.insert(keyed.name, running);
         Ok(None)
     }
@@ -288,7 +305,7 @@ impl Answers {
 
 impl Begun {
     pub(super) const fn keyed(&self) -> &KeyedRequest {
-        &self.keyed
+        &self.asked.keyed
     }
 
     /// Keeps the answer of an operation that succeeded.
@@ -304,18 +321,18 @@ impl Begun {
         {
             entries.requests.remove(&oldest);
         }
-        let number = entries.answers.add(self.keyed.name);
-        let answered = (self.keyed, State::Answered(now, number, answer));
-        entries.requests.insert(self.keyed.name, answered);
+        let number = entries.answers.add(self.asked.keyed.name);
+        let answered = (self.asked, State::Answered(now, number, answer));
+        entries.requests.insert(self.asked.keyed.name, answered);
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
         let mut entries = self.all.entries();
-        let state = entries.requests.get(&self.keyed.name);
+        let state = entries.requests.get(&self.asked.keyed.name);
         if matches!(state, Some((_, State::Running))) {
-            entries.requests.remove(&self.keyed.name);
+            entries.requests.remove(&self.asked.keyed.name);
         }
     }
 }
@@ -325,7 +342,7 @@ fn already_done(at: Timestamp) -> Problem {
         StatusCode::CONFLICT,
         "already_done",
         format!("this request was carried out at {at}"),
-        "its answer is not kept, or is for another credential; read what it changed",
+        "its answer is not kept, or is for another credential or role; read what it changed",
     )
 }
 
@@ -361,7 +378,7 @@ mod tests {
                 request: [0; 32],
                 credential: HttpCredential::Token(AccessTokenId::from_bytes([1; 16])),
             };
-            match all.begin(keyed, &test.site, NOW).await {
+            match all.begin(keyed.within(Scope::All), &test.site, NOW).await {
                 Ok(Start::First(begun)) => begun.answer(StatusCode::OK, "{}", NOW),
                 _ => panic!("it is the first with its key"),
             }

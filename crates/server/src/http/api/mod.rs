@@ -239,8 +239,8 @@ async fn call(
     // the body has arrived.
     let now = clock::now();
     let authorised = site.expect_authorised(entry, caller, now).await;
-    authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
-    match api.keyed.begin(keyed, site, now).await? {
+    let scope = authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
+    match api.keyed.begin(keyed.within(scope), site, now).await? {
         Start::Answered(answer) => {
             let answer = (answer.status, answer.data.expose());
             let mut reply = respond::with(entry, &operation, answer, running);

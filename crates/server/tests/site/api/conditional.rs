@@ -357,6 +357,36 @@ async fn an_answer_is_repeated_only_to_its_credential_while_that_may_call_the_op
     assert_eq!((again.status, &again.body), (201, &created.body));
 }
 
+/// A demoted admin got the ticket for another person once more, with the token and the key of the request.
+#[tokio::test]
+async fn an_answer_about_another_person_is_not_repeated_to_an_admin_who_became_a_member() {
+    let served = TestSite::builder().maria().serve().await;
+    let session = served.maria().await;
+    served
+        .admin("person.create", json!({ "name": "dora" }))
+        .await;
+    let program = Program::maria(&served, &session, &["ticket.issue".to_owned()]).await;
+    let issue = async || {
+        let fields = [("idempotency-key", "one")];
+        let body = r#"{"person":"dora","kind":"passphrase"}"#;
+        program.call_with("POST", "/enrolment-tickets", &fields, body).await
+    };
+    let issued = issue().await;
+    assert_eq!(issued.status, 201, "{issued:?}");
+    assert_eq!(issue().await.body, issued.body);
+    served
+        .admin(
+            "person.update",
+            json!({ "name": "maria", "role": "member" }),
+        )
+        .await;
+    let refused = issue().await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (409, "already_done")
+    );
+}
+
 /// An operation that is carried out when the test lets it, and returns as much text as it is asked for.
 fn slow(carry_out: Arc<Notify>, started: mpsc::UnboundedSender<()>) -> Entry {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
