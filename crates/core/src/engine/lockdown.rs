@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use countersign_proto::site_identity::SiteId;
 use futures_util::lock::{Mutex, MutexGuard};
 
-use super::record::{LOCKDOWNS, put};
+use super::site::{LOCKDOWNS, put};
 use super::{Refusal, Site};
 use crate::access::Channel;
 use crate::applications::Application;

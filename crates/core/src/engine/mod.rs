@@ -21,46 +21,20 @@
 //!
 //! The sibling modules (accounts, sessions, tickets and so on) do not depend on this one.
 
-mod authorisation;
-mod carried;
-mod clear_data;
-mod context;
-mod counted;
-mod delay;
-mod device;
-mod device_requests;
-mod each_application;
-mod endpoints;
+mod alarms;
+mod applications;
+mod audit;
+mod devices;
 mod enrolment;
-mod entropy;
-mod first_admin;
-mod foreign;
-mod gauges;
 mod http_access;
 mod lockdown;
 mod login;
-mod misused;
-mod new_site;
-mod outbox;
-pub(crate) mod params;
-mod parts;
+mod operation;
 pub(crate) mod peers;
 mod projection;
-mod raise;
-mod record;
-pub mod reference;
-mod refusal;
-mod registration;
 pub mod rest;
-mod runtime;
-mod script;
-mod signing;
-mod system_alarms;
-mod table;
-mod ticket;
-mod ticket_request;
-mod two_places;
-mod unseal;
+mod site;
+mod tickets;
 
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
@@ -81,19 +55,19 @@ use crate::throttle::{Rate, Throttle};
 use crate::tickets::Broker;
 use crate::timestamp::Timestamp;
 
-pub use carried::Carried;
-pub use context::{Changes, Context};
-pub use delay::RefusalDelay;
-pub use device::NewDeviceSession;
-pub use endpoints::{ClientAddress, Endpoints, HttpProtection};
-pub use enrolment::{Enrolled, NotEnrolled};
-pub(crate) use first_admin::FirstAdminView;
-pub(crate) use foreign::MAX_VOID_NAMES;
-pub use gauges::{Gauges, StoredGauges};
+pub use alarms::{
+    DeliveryResult, DeliverySettings, DueDelivery, NewAlarm, Observed, OutboxHook, Raised,
+};
+pub(crate) use audit::SignedLog;
+pub use devices::NewDeviceSession;
+pub(crate) use enrolment::FirstAdminView;
+pub use enrolment::{Begun, Enrolled, NotEnrolled, RegistrationOrigin, StartedRegistration};
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
-pub use new_site::{NewSite, SiteError};
-pub use outbox::{DeliveryResult, DeliverySettings, DueDelivery, OutboxHook};
-pub use parts::Parts;
+pub(crate) use operation::params;
+pub use operation::{
+    Answer, Carried, Changes, Context, Entry, EntryBuilder, MAX_PAGE_BYTES, Refusal, RefusalDelay,
+    Table, TableError, reference,
+};
 pub use peers::{
     AskError, DeliveryReport, FollowedEvents, HeadOffer, HeadReply, HeadState, Incoming,
     IncomingState, MAX_BATCH, MAX_JOINS, NewPeerConnection, OfferedHead, Outgoing, OwnSide,
@@ -101,22 +75,17 @@ pub use peers::{
     PeerProblem, PeerServerState, PeerStatus, PeerTransport, TransportError,
 };
 pub(crate) use peers::{HeadRefused, PeerTold, Witness};
-pub use raise::{NewAlarm, Raised};
-pub use record::{LAST_BACKUP, OFFER, SiteConfig};
-pub use refusal::Refusal;
-pub use registration::{Begun, RegistrationOrigin, StartedRegistration};
-pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
-pub use script::{ScriptError, ScriptOutcome};
-pub(crate) use signing::SignedLog;
-pub use system_alarms::Observed;
-pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
-pub use ticket_request::TicketWork;
-pub use unseal::{SecretError, SlotList, UnsealError};
+pub use site::{
+    ClientAddress, Endpoints, Gauges, HttpProtection, LAST_BACKUP, NewSite, OFFER, Parts,
+    RuntimeConfig, RuntimeSetting, ScriptError, ScriptOutcome, SecretError, SettingSource,
+    SiteConfig, SiteError, SlotList, StoredGauges, StoredSettings, UnsealError,
+};
+pub(crate) use tickets::MAX_VOID_NAMES;
+pub use tickets::TicketWork;
 
-use context::{ContentSlot, Rider};
+use operation::{ContentSlot, Reply, Rider};
 use projection::Projection;
-use record::SiteRecord;
-use table::Reply;
+use site::SiteRecord;
 
 /// A site. Clones refer to the same site.
 #[derive(Clone)]
@@ -145,21 +114,21 @@ struct Inner {
     broker: Broker,
     counted: Mutex<Coalesced>,
     /// Locked while entries of counted events are written, so that a shutdown can wait for them.
-    writing_counted: futures_util::lock::Mutex<counted::Writing>,
+    writing_counted: futures_util::lock::Mutex<audit::Writing>,
     /// Locked while the whole audit log is verified.
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
-    outbox: outbox::Outbox,
+    outbox: alarms::Outbox,
     /// The settings of the program that runs the site.
     runtime: RwLock<Option<Arc<dyn RuntimeConfig>>>,
     /// Alarms that wait to be raised.
-    reported: Mutex<system_alarms::Reported>,
+    reported: Mutex<alarms::Reported>,
     observed: Mutex<Observed>,
-    misused: Mutex<misused::MisusedTickets>,
+    misused: Mutex<enrolment::MisusedTickets>,
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
     http_access: http_access::HttpAccess,
-    device_requests: device_requests::DeviceRequests,
+    device_requests: devices::DeviceRequests,
     lockdown_turns: lockdown::LockdownTurns,
 }
 
@@ -182,7 +151,7 @@ impl Site {
             writing_counted: futures_util::lock::Mutex::default(),
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
-            outbox: outbox::Outbox::default(),
+            outbox: alarms::Outbox::default(),
             runtime: RwLock::default(),
             reported: Mutex::default(),
             observed: Mutex::default(),
@@ -190,7 +159,7 @@ impl Site {
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
             http_access: http_access::HttpAccess::default(),
-            device_requests: device_requests::DeviceRequests::default(),
+            device_requests: devices::DeviceRequests::default(),
             lockdown_turns: lockdown::LockdownTurns::default(),
         }));
         site.store().observe(Arc::new(Projection::of(&site)));

@@ -9,10 +9,11 @@ use countersign_proto::peer::SignedAuditHead;
 use crate::access::{HttpCredential, HttpGrant};
 use crate::audit::ChainHead;
 use crate::engine::peers::PEER_SERVER;
-use crate::engine::record::{LOCKDOWNS, SITE_KEY};
+use crate::engine::site::LOCKDOWNS;
 use crate::engine::{Site, WeakSite};
 use crate::id::AccountId;
 use crate::sessions::{CloseReason, FreshProof, Proof};
+use crate::site_key::SITE_KEY;
 use crate::store::{AccessTokenChange, Change, ChangeSet, Effects, Notice, Observer, PeerChange};
 
 /// Applies committed change sets to a site, for as long as the site exists.

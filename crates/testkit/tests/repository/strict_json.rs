@@ -69,5 +69,5 @@ fn a_lenient_reader_of_a_message_is_found_at_its_line() {
     };
     assert_eq!(lines("crates/proto/src/peer/line.rs"), [4, 5]);
     assert_eq!(lines("crates/proto/src/json/mod.rs"), [0; 0]);
-    assert_eq!(lines("crates/core/src/engine/params.rs"), [0; 0]);
+    assert_eq!(lines("crates/core/src/engine/operation/params.rs"), [0; 0]);
 }

@@ -12,22 +12,15 @@
 //! Core opens no sockets. The program that runs the site provides a [`PeerTransport`].
 
 mod accepting;
-mod arrivals;
-mod attempts;
 mod breaches;
 mod connections;
-mod countersigning;
 mod following;
 mod heads;
-mod held;
 mod joining;
 mod messages;
 mod problems;
-mod resting;
-mod schedule;
 mod server;
 mod told;
-mod witnesses;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -40,16 +33,16 @@ use countersign_proto::site_identity::SiteId;
 use serde_json::value::RawValue;
 
 use super::Site;
-use super::foreign::Voids;
+use super::tickets::Voids;
 use crate::id::AccountId;
+use crate::timestamp::Timestamp;
 
-pub use attempts::PeerBackoff;
 pub use breaches::PeerBreach;
 pub(crate) use connections::Connections;
-pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
-pub(crate) use countersigning::HeadRefused;
+pub use connections::{NewPeerConnection, PeerBackoff, PeerConnection, PeerDirection, PeerPlan};
 pub use following::FollowedEvents;
 pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
+pub(crate) use heads::{HeadRefused, Witness};
 pub use joining::MAX_JOINS;
 pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing};
 pub use problems::PeerProblem;
@@ -57,7 +50,6 @@ pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
 pub(crate) use told::PeerTold;
 pub use told::{PeerAddressNotice, PeerStatus};
-pub(crate) use witnesses::Witness;
 
 /// What a site says of itself when it joins another one.
 #[derive(Debug, Clone)]
@@ -132,17 +124,17 @@ pub(crate) struct Peering {
     /// Why messages do not reach peers.
     problems: Mutex<HashMap<SiteId, problems::Problems>>,
     /// When the next attempts at peers are made that could not be reached.
-    backoffs: Mutex<attempts::Backoffs>,
+    backoffs: Mutex<connections::Backoffs>,
     /// Messages that peers asked to wait.
-    held: Mutex<held::HeldPairs>,
+    held: Mutex<messages::HeldPairs>,
     /// The persons for whom this site joins others now.
     joining: Mutex<Vec<AccountId>>,
     /// The breaches of the protocol by each peer.
     faults: Mutex<HashMap<SiteId, breaches::Faults>>,
     /// When which peer gets the head of the audit log.
-    heads: Mutex<schedule::HeadSchedule>,
+    heads: Mutex<heads::HeadSchedule>,
     /// The peers that were too busy for an operation.
-    resting: Mutex<resting::Resting>,
+    resting: Mutex<connections::Resting>,
     /// The void tickets of which peers are to be told.
     pub(in crate::engine) voids: Mutex<Voids>,
     /// What the peers told of themselves.
@@ -175,4 +167,9 @@ impl Site {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether `time` milliseconds passed since `at`, or the clock was set back behind it.
+fn is_past(at: Timestamp, time: u64, now: Timestamp) -> bool {
+    now >= at.plus_millis(time) || now < at
 }

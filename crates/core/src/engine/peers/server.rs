@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::record::put;
 use super::Site;
 use crate::engine::Refusal;
+use crate::engine::site::put;
 use crate::sessions::CloseReason;
 use crate::store::{Change, StoreError};
 

@@ -1,6 +1,6 @@
 //! `broker ticket` and `broker ticket_keys`: service tickets for an application whose service asks,
 //! and the keys with which a provider opens them. An application that asks with its own key sends a
-//! ticket request, which is the operation `broker ticket` too (`engine::ticket_request`).
+//! ticket request, which is the operation `broker ticket` too (`engine::tickets`).
 
 use std::sync::Arc;
 

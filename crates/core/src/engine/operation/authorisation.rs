@@ -1,0 +1,127 @@
+//! Whether a caller may call an operation now: the checks before each operation, on every channel.
+
+use crate::access::{Caller, Channel, Scope};
+use crate::audit::coalesced::Occurrence;
+use crate::engine::{Entry, Refusal, Site};
+use crate::lockdown::Activity;
+use crate::timestamp::Timestamp;
+
+impl Site {
+    /// Refuses what [`Site::run_entry`] would refuse before its handler is called, and counts and
+    /// audits the refusal in the same way. Ask it before an answer is given again, and give it again only
+    /// for the scope for which it was made: the handler would look at the objects.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn expect_authorised(
+        &self,
+        entry: &Entry,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Scope, Refusal> {
+        let authorised = self.authorised(entry, caller, now).map(|(_, scope)| scope);
+        if let Err(refusal) = &authorised {
+            self.count_refusal(refusal, caller, entry.name(), now).await;
+        }
+        authorised
+    }
+
+    /// Returns the caller with the current role, and the objects to which it has access with this
+    /// operation.
+    pub(in crate::engine) fn authorised(
+        &self,
+        entry: &Entry,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<(Caller, Scope), Refusal> {
+        if self.is_sealed() && !entry.works_while_sealed() {
+            return Err(Refusal::sealed());
+        }
+        let caller = self.current(caller, now)?;
+        let Some(scope) = entry.scope(&caller) else {
+            return Err(refusal(entry, &caller));
+        };
+        let activity = Activity::Operation(entry.kind(), caller.channel);
+        self.expect_permitted(activity, caller.account)?;
+        Ok((caller, scope))
+    }
+
+    /// Counts and audits a refusal for lack of permission, or for a wrong secret.
+    pub(in crate::engine) async fn count_refusal(
+        &self,
+        refusal: &Refusal,
+        caller: &Caller,
+        operation: &str,
+        now: Timestamp,
+    ) {
+        if let Some(outcome) = refusal.audited_as() {
+            self.count(Occurrence::of_caller(caller, operation, outcome), now);
+            // Entries that cannot be written now are written with the next ones.
+            let _ = self.write_counted(now).await;
+        }
+    }
+
+    /// Returns the caller with the current role. A session that was cut or has expired is refused
+    /// even if its connection has not noticed yet.
+    fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
+        match caller.channel {
+            // Policy reads with each request what an application may do now.
+            Channel::AdminSocket | Channel::Init | Channel::Site | Channel::Application => {
+                Ok(caller.clone())
+            }
+            Channel::Session | Channel::Device => {
+                let role = caller
+                    .session
+                    .and_then(|session| self.sessions().role(session, now))
+                    .ok_or_else(|| {
+                        Refusal::not_permitted("the session has ended", "log in again")
+                    })?;
+                Ok(Caller {
+                    role,
+                    ..caller.clone()
+                })
+            }
+            Channel::Peer => match caller.peer {
+                Some(peer) if self.is_peer_connected(peer) => Ok(caller.clone()),
+                _ => Err(Refusal::not_permitted(
+                    "the connection of the peer has ended",
+                    "connect again",
+                )),
+            },
+            Channel::Http => match &caller.grant {
+                Some(grant) if grant.is_valid(now) => Ok(caller.clone()),
+                _ => Err(Refusal::not_permitted(
+                    "the credential of this request is not valid any more",
+                    "use an access token that is valid, or sign the request with a valid key",
+                )),
+            },
+        }
+    }
+}
+
+/// Returns the refusal of a caller that has no permission for this operation, or none on this
+/// channel.
+fn refusal(entry: &Entry, caller: &Caller) -> Refusal {
+    let channels = entry.access().channels();
+    let grant = caller.grant.as_ref();
+    if grant.is_some_and(|grant| !grant.names(entry.name())) {
+        return Refusal::not_permitted(
+            format!("this access token is not for {}", entry.name()),
+            "create a token that names the operation, with `token create`",
+        );
+    }
+    if channels.contains(&caller.channel) {
+        return Refusal::not_permitted(
+            format!("you are not permitted to call {}", entry.name()),
+            "ask an admin of the site",
+        );
+    }
+    Refusal::not_permitted(
+        format!("{} is not available on this channel", entry.name()),
+        match channels {
+            [Channel::AdminSocket] => "it is available at the site's local admin socket only",
+            [Channel::Session] => "it is available over a session only",
+            _ => "ask an admin of the site",
+        },
+    )
+}

@@ -1,0 +1,74 @@
+//! What accompanies the parameters of an operation.
+
+use super::Refusal;
+use super::context::Rider;
+use super::table::Entry;
+use crate::content::Content;
+use crate::store::{Change, CompletedRequest};
+
+/// What accompanies the parameters of an operation: content, and conditions of its channel.
+#[derive(Default)]
+pub struct Carried {
+    pub(in crate::engine) rider: Rider,
+    pub(in crate::engine) content: Option<Content>,
+    /// Whether the channel can carry the content of a result.
+    returns_content: bool,
+    pub(in crate::engine) if_match: Option<Vec<String>>,
+}
+
+impl Carried {
+    /// What a channel carries that transfers content in both directions.
+    #[must_use]
+    pub fn content(content: Option<Content>) -> Self {
+        Self {
+            content,
+            returns_content: true,
+            ..Self::default()
+        }
+    }
+
+    /// What a channel without content carries: a change that is committed together with the first
+    /// change set of the operation.
+    pub(in crate::engine) fn rider(rider: Rider) -> Self {
+        Self {
+            rider,
+            ..Self::default()
+        }
+    }
+
+    /// Records a completed request in the same transaction as the first change of the operation.
+    #[must_use]
+    pub fn completing(self, request: CompletedRequest) -> Self {
+        Self {
+            rider: Rider::with(Change::CompleteRequest(request)),
+            ..self
+        }
+    }
+
+    /// Carries the operation out only if its object has one of these [entity tags](crate::entity_tag). The
+    /// entry of the operation must be [revised](Entry::is_revised).
+    #[must_use]
+    pub fn if_match(self, tags: Vec<String>) -> Self {
+        Self {
+            if_match: Some(tags),
+            ..self
+        }
+    }
+
+    pub(in crate::engine) fn fits(&self, entry: &Entry) -> Result<(), Refusal> {
+        if entry.gives_content() && !self.returns_content {
+            return Err(Refusal::stray_content(format!(
+                "{} returns content, which this channel cannot carry",
+                entry.name()
+            )));
+        }
+        match (entry.takes_content(), self.content.is_some()) {
+            (true, false) => Err(Refusal::no_content()),
+            (false, true) => Err(Refusal::stray_content(format!(
+                "{} takes no content",
+                entry.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The context of a handler: the site, the caller, the caller's scope, the time, and the way to
+//! commit changes together with their audit entry.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::access::{Caller, Scope};
+use crate::audit::{AuditDraft, AuditOutcome};
+use crate::content::Content;
+use crate::engine::{Refusal, Site};
+use crate::entity_tag::EntityTag;
+use crate::id::AccountId;
+use crate::json;
+use crate::lockdown::{Activity, OperationKind};
+use crate::peers::VoidAtPeer;
+use crate::store::{Change, ChangeSet, Committed, Notice, PeerChange};
+use crate::throttle::Rate;
+use crate::timestamp::Timestamp;
+
+/// The maximum nesting of the details of an audit entry, in levels: a stored value at its own
+/// maximum, within the details.
+const MAX_DETAILS_DEPTH: usize = 2 * json::MAX_DEPTH;
+
+/// The context of a handler.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) site: Site,
+    pub(crate) caller: Caller,
+    pub(crate) scope: Scope,
+    pub(crate) now: Timestamp,
+    pub(crate) operation: Arc<str>,
+    pub(crate) kind: OperationKind,
+    pub(crate) rider: Rider,
+    pub(crate) content: ContentSlot,
+    /// The entity tags that the object of the operation may have; `None` for any.
+    pub(crate) if_match: Option<Arc<[String]>>,
+}
+
+/// The content of the operation, until the handler takes it.
+#[derive(Clone, Default)]
+pub(crate) struct ContentSlot(Option<Arc<Mutex<Option<Content>>>>);
+
+impl ContentSlot {
+    pub(crate) fn of(content: Option<Content>) -> Self {
+        Self(content.map(|content| Arc::new(Mutex::new(Some(content)))))
+    }
+
+    fn take(&self) -> Option<Content> {
+        let slot = self.0.as_ref()?;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+/// A change that is committed together with the first change set of the operation. An
+/// initialisation script records its progress in this way.
+#[derive(Clone, Default)]
+pub(crate) struct Rider(Option<Arc<Mutex<Option<Change>>>>);
+
+impl Rider {
+    pub(crate) fn with(change: Change) -> Self {
+        Self(Some(Arc::new(Mutex::new(Some(change)))))
+    }
+
+    pub(crate) fn take(&self) -> Option<Change> {
+        let slot = self.0.as_ref()?;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Puts a change back that was not committed: the handler may commit again.
+    fn put_back(&self, change: Option<Change>) {
+        if let Some(slot) = &self.0 {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = change;
+        }
+    }
+}
+
+impl Context {
+    /// Returns the site.
+    #[must_use]
+    pub const fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Returns the caller.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Returns the time of the operation.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Returns the objects to which the caller has access with this operation.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Takes the content of the operation. It can be taken once. An operation that
+    /// [takes content](crate::engine::EntryBuilder::takes_content) always has some.
+    ///
+    /// # Errors
+    /// `invalid_params` if there is none.
+    pub fn content(&self) -> Result<Content, Refusal> {
+        self.content.take().ok_or_else(Refusal::no_content)
+    }
+
+    /// Returns whether the caller has access to this account. Refuse access in the same way as for
+    /// an account that does not exist.
+    #[must_use]
+    pub fn admits(&self, account: AccountId) -> bool {
+        self.scope.admits(account)
+    }
+
+    /// Counts one use against a rate limit of the caller. `what` names the limited action for the
+    /// message. Callers at the admin socket and initialisation scripts are not limited.
+    ///
+    /// # Errors
+    /// `busy` if the caller is over the limit.
+    pub fn rate(&self, rate: Rate, what: &str) -> Result<(), Refusal> {
+        self.rate_all(rate, 1, what)
+    }
+
+    /// Like [`Context::rate`], for several actions, or none of them.
+    ///
+    /// # Errors
+    /// As [`Context::rate`].
+    pub(crate) fn rate_all(&self, rate: Rate, actions: usize, what: &str) -> Result<(), Refusal> {
+        if self.caller.channel.is_local() {
+            return Ok(());
+        }
+        let actions = u64::try_from(actions).unwrap_or(u64::MAX);
+        let mut rates = self.site.throttle().rates();
+        let counted = rates.take_all(rate, actions, self.now);
+        counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what}"), wait))
+    }
+
+    /// Asks again, after a long wait, whether a lockdown refuses the operation to the caller.
+    ///
+    /// # Errors
+    /// The refusal of the lockdown.
+    pub(crate) fn expect_permitted(&self) -> Result<(), Refusal> {
+        let activity = Activity::Operation(self.kind, self.caller.channel);
+        self.site.expect_permitted(activity, self.caller.account)
+    }
+
+    /// Audits the outcome of an operation that changes nothing in the store. `details` must not
+    /// contain a secret.
+    ///
+    /// # Errors
+    /// Like [`Self::commit`].
+    pub(crate) async fn audit(
+        &self,
+        target: String,
+        details: impl Serialize + Send,
+        outcome: AuditOutcome,
+    ) -> Result<Committed, Refusal> {
+        let audit = self.draft(Some(target), details, outcome)?;
+        let set = ChangeSet::new(Vec::new(), audit);
+        Ok(self.site.store().commit(set).await?)
+    }
+
+    fn draft(
+        &self,
+        target: Option<String>,
+        details: impl Serialize,
+        outcome: AuditOutcome,
+    ) -> Result<AuditDraft, Refusal> {
+        Ok(AuditDraft {
+            target,
+            outcome,
+            details: self.with_credential(details)?,
+            ..AuditDraft::done(&self.caller, &*self.operation, self.now)
+        })
+    }
+
+    /// The details of an audit entry as text. Over HTTP they name the credential of the request.
+    fn with_credential(&self, details: impl Serialize) -> Result<String, Refusal> {
+        let Some(grant) = &self.caller.grant else {
+            return Ok(serde_json::to_string(&details)?);
+        };
+        let mut details = serde_json::to_value(&details)?;
+        let (name, credential) = grant.credential.as_detail();
+        if let Some(details) = details.as_object_mut() {
+            details.insert(name.to_owned(), credential.into());
+        }
+        Ok(details.to_string())
+    }
+
+    /// Checks that the object of the operation is one that the caller expects, with a revision that the
+    /// caller expects. The store checks that it still has that revision when it is written.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn expect_tag(&self, object: impl Into<EntityTag>) -> Result<(), Refusal> {
+        self.expect_one_of(Some(object.into()))
+    }
+
+    /// Checks that the caller expects no entity tag: an object that cannot be read has none.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub(crate) fn expect_no_tag(&self) -> Result<(), Refusal> {
+        self.expect_one_of(None)
+    }
+
+    fn expect_one_of(&self, tag: Option<EntityTag>) -> Result<(), Refusal> {
+        let is = |expected: &String| tag.as_ref().is_some_and(|tag| tag.as_str() == expected);
+        match &self.if_match {
+            Some(expected) if !expected.iter().any(is) => Err(Refusal::precondition_failed(tag)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits changes together with their audit entry. `details` must not contain a secret. When
+    /// this returns, the consequences of the changes have been applied. They are applied too if the
+    /// future is dropped after the commit began.
+    ///
+    /// # Errors
+    /// `conflict` or `not_found` if another change came first, `internal` if the store failed.
+    /// Nothing was changed then.
+    pub async fn commit(
+        &self,
+        changes: impl Into<Changes> + Send,
+        target: impl Into<Option<String>> + Send,
+        details: impl Serialize + Send,
+    ) -> Result<Committed, Refusal> {
+        let Changes {
+            mut changes,
+            notices,
+        } = changes.into();
+        let audit = self.draft(target.into(), details, AuditOutcome::Done)?;
+        if json::depth(&audit.details) > MAX_DETAILS_DEPTH {
+            let problem = format!("is nested more than {MAX_DETAILS_DEPTH} levels deep");
+            return Err(Refusal::invalid("", problem));
+        }
+        let rider = self.rider.take();
+        changes.extend(rider.clone());
+        let set = ChangeSet {
+            notices,
+            session: self.caller.session,
+            ..ChangeSet::new(changes, audit)
+        };
+        let committed = self.site.store().commit(set).await;
+        if committed.is_err() {
+            self.rider.put_back(rider);
+        }
+        Ok(committed?)
+    }
+}
+
+/// The changes that a handler commits, and notices that do not follow from the changes themselves.
+#[derive(Debug, Default)]
+pub struct Changes {
+    changes: Vec<Change>,
+    notices: Vec<Notice>,
+}
+
+impl Changes {
+    /// Returns the changes with one more notice. What a peer is to be told is stored too: the site
+    /// may stop before it reaches the peer.
+    #[must_use]
+    pub fn and(mut self, notice: Notice) -> Self {
+        if let Notice::VoidAtPeer { peer, consumer, at } = &notice {
+            let void = VoidAtPeer {
+                peer: *peer,
+                consumer: consumer.clone(),
+                at: *at,
+            };
+            let change = PeerChange::Void(Box::new(void));
+            self.changes.push(Change::Peer(change));
+        }
+        self.notices.push(notice);
+        self
+    }
+
+    /// The same with others behind them.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.changes.extend(others.changes);
+        self.notices.extend(others.notices);
+        self
+    }
+
+    pub(in crate::engine) fn into_parts(self) -> (Vec<Change>, Vec<Notice>) {
+        (self.changes, self.notices)
+    }
+}
+
+impl From<Vec<Change>> for Changes {
+    fn from(changes: Vec<Change>) -> Self {
+        let notices = Vec::new();
+        Self { changes, notices }
+    }
+}
+
+impl From<Change> for Changes {
+    fn from(change: Change) -> Self {
+        vec![change].into()
+    }
+}
+
+impl From<Notice> for Changes {
+    fn from(notice: Notice) -> Self {
+        Self::default().and(notice)
+    }
+}
