@@ -12,17 +12,13 @@
 //! countersign call --site URI --as maria self show
 //! ```
 
-mod address;
 mod admin;
 mod backup;
 mod cli;
 mod commands;
 mod config;
-mod console_link;
+mod console;
 mod content;
-mod credential;
-mod duration;
-mod embedded_console;
 mod escape;
 mod exit;
 mod failure;
@@ -30,14 +26,10 @@ mod files;
 mod global;
 mod hint;
 mod input;
-mod keyring;
 mod known_sites;
 mod log;
-mod named_file;
 mod output;
-mod params;
 mod profiles;
-mod prompt;
 mod qr;
 mod secret_input;
 mod site;

@@ -18,8 +18,8 @@ use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
 use crate::input::STANDARD;
+use crate::input::params::{self, Params};
 use crate::output::{say, show_part};
-use crate::params::{self, Params};
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {

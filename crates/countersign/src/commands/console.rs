@@ -12,10 +12,10 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::profile::Device;
-use crate::address;
-use crate::embedded_console;
+use crate::console;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
+use crate::input::address;
 use crate::known_sites::KnownSites;
 use crate::output::{say, show_data};
 use crate::profiles::ProfilesFolder;
@@ -64,7 +64,7 @@ pub(crate) struct Console {
 
 /// Serves the console until Ctrl-C.
 pub(crate) fn run(common: &Common, console: &Console) -> Result<(), Failure> {
-    let files = embedded_console::files()?;
+    let files = console::files()?;
     if !files.is_built() {
         return Err(Failure::new(
             Exit::Failure,

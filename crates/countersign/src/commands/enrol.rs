@@ -21,9 +21,8 @@ use crate::failure::{Exit, Failure, KEY_EVENTS_HINT};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
 use crate::input;
-use crate::keyring::KeyringEntry;
 use crate::output::{path, show_data};
-use crate::profiles::{Enrolled, Profile, Profiles, ProfilesFolder};
+use crate::profiles::{Enrolled, KeyringEntry, Profile, Profiles, ProfilesFolder};
 use crate::secret_input::{Secret, new_passphrase};
 
 /// The name of a device whose machine has none.

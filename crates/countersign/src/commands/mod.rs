@@ -2,7 +2,6 @@
 
 pub(crate) mod alarm;
 pub(crate) mod app;
-mod app_call;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod broker;
@@ -24,14 +23,12 @@ pub(crate) mod passphrase;
 pub(crate) mod peer;
 pub(crate) mod penalty;
 pub(crate) mod person;
-mod person_data;
 pub(crate) mod profile;
 pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod signing;
 pub(crate) mod site;
-mod site_key;
 pub(crate) mod ticket;
 mod ticket_input;
 pub(crate) mod token;

@@ -14,9 +14,8 @@ use super::link::Link;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input;
-use crate::keyring::KeyringEntry;
 use crate::output::{path, say, show_data, show_list};
-use crate::profiles::{Profile, Profiles, ProfilesFolder};
+use crate::profiles::{KeyringEntry, Profile, Profiles, ProfilesFolder};
 use crate::secret_input::{Secret, passphrase, warn_if_others_can_read};
 
 #[derive(Debug, Args)]

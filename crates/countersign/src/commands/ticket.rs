@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 use super::listing::list;
 use super::{admin_call, given};
 use crate::admin::Admin;
-use crate::console_link::ConsoleLink;
-use crate::duration::seconds;
-use crate::embedded_console;
+use crate::console::{self, ConsoleLink};
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
+use crate::input::duration::seconds;
 use crate::output::{Format, path, show, show_data, write_bytes};
 use crate::qr::QrCode;
 
@@ -127,7 +126,7 @@ fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
 /// shown all the same.
 fn link(admin: &mut Admin, outcome: &Outcome) -> Option<String> {
     let issued: Issued = serde_json::from_str(outcome.data.get()).ok()?;
-    if issued.kind.as_deref() != Some("passphrase") || !embedded_console::is_built() {
+    if issued.kind.as_deref() != Some("passphrase") || !console::is_built() {
         return None;
     }
     let settings = admin.data("config", "list", &json!({})).ok()?;

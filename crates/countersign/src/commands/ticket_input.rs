@@ -9,7 +9,7 @@ use countersign_proto::enrolment::{BadTicket, EnrolmentTicket};
 
 use crate::failure::Failure;
 use crate::input::{self, STANDARD};
-use crate::prompt;
+use crate::secret_input::prompt;
 
 #[derive(Debug, Args)]
 pub(crate) struct TicketInput {

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::listing::list;
 use super::{admin_call, given};
 use crate::admin::Admin;
-use crate::duration::seconds;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
+use crate::input::duration::seconds;
 use crate::output::{path, show, show_data};
 
 #[derive(Debug, Subcommand)]

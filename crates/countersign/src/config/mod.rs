@@ -32,7 +32,7 @@ pub(crate) use self::log_filter::LogFilter;
 pub(crate) use self::reference::example;
 pub(crate) use self::settings::{Kind, Setting, all, find, nearest};
 use crate::failure::{Exit, Failure};
-use crate::{address, input};
+use crate::input::{self, address};
 
 /// The version of the file format that this program reads.
 pub(crate) const VERSION: u32 = 1;

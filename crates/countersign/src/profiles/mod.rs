@@ -11,6 +11,7 @@
 //! key if the reply was lost.
 
 mod folder;
+mod keyring;
 
 use std::path::PathBuf;
 
@@ -20,9 +21,8 @@ use countersign_proto::site_identity::KnownSite;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::keyring::KeyringEntry;
-
 pub(crate) use self::folder::{Profiles, ProfilesFolder};
+pub(crate) use self::keyring::KeyringEntry;
 
 /// The version of the file format that this program reads and writes.
 const VERSION: u32 = 1;

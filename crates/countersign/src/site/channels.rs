@@ -12,10 +12,10 @@ use countersign_server::delivery::{
     BadChannel, Channels, Mail, MailLogin, MailServer, MailTls, Webhook, WebhookReceiver,
 };
 
+use super::named_file;
 use super::templates;
 use crate::config::{Config, MailEncryption, MailSection, WebhookSection};
 use crate::failure::{Exit, Failure};
-use crate::named_file;
 
 /// The channels of a configuration. Reads the files with secrets and the templates; a relative path begins at the folder of the
 /// configuration file.

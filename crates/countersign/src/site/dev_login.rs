@@ -14,7 +14,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::first_launch::show_secret;
-use crate::console_link::ConsoleLink;
+use crate::console::ConsoleLink;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::folder::Folder;
-use crate::console_link::ConsoleLink;
+use crate::console::ConsoleLink;
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use clap::Args;
 use countersign_server::{HttpTls, Proxies};
 
-use crate::address;
 use crate::config::{Config, HttpEncryption, PublicHost};
 use crate::failure::{Exit, Failure};
-use crate::input;
+use crate::input::{self, address};
 
 /// Flags for the listeners.
 #[derive(Debug, Clone, Args)]

@@ -6,6 +6,7 @@ mod dev_login;
 pub(crate) mod first_launch;
 pub(crate) mod folder;
 pub(crate) mod listen;
+mod named_file;
 mod reload;
 mod run;
 mod runtime;

@@ -22,7 +22,7 @@ use tracing::{error, info};
 
 use super::folder::Folder;
 use crate::failure::{Exit, Failure};
-use crate::prompt;
+use crate::secret_input::prompt;
 
 /// How long to wait for a cancelled start, which may be in the middle of a computation.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -28,15 +28,14 @@ use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use super::runtime::Runtime;
 use crate::config::{self, Config, DeviceAddress};
-use crate::console_link::{self, ConsoleLink};
-use crate::credential;
-use crate::embedded_console;
+use crate::console::{self, ConsoleLink};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::hint;
 use crate::input;
 use crate::log::{self, Log};
 use crate::output::say;
+use crate::secret_input::credential;
 use crate::secret_input::{Secret, new_passphrase, passphrase};
 
 #[derive(Debug, Args)]
@@ -182,13 +181,13 @@ pub(super) async fn serving(
 /// The files of the console, unless the configuration switches it off.
 pub(super) fn embedded_console(config: &Config) -> Result<Option<ConsoleFiles>, Failure> {
     let is_on = config.listen.console;
-    is_on.then(embedded_console::files).transpose()
+    is_on.then(console::files).transpose()
 }
 
 /// Where browsers open the console, if this program has it.
 pub(super) fn console_link(config: &Config, server: &Server) -> Option<ConsoleLink> {
     let is_served = config.listen.console && server.http_address().is_some();
-    if !is_served || !embedded_console::is_built() {
+    if !is_served || !console::is_built() {
         return None;
     }
     let public = config.listen.public_url.as_ref().map(PublicUrl::as_str);
@@ -346,7 +345,7 @@ pub(super) async fn start(
     let mut origins = config.listen.http_origins.clone();
     // The console is a page of the site itself.
     let public = config.listen.public_url.as_ref().map(PublicUrl::as_str);
-    origins.extend(public.map(console_link::origin));
+    origins.extend(public.map(console::origin));
     Server::builder(site.clone())
         .limits(config.limits())
         .channels(channels(config)?)

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use countersign_core::alarms::{MAIL_TEMPLATE_FILES, MailTemplate, MailTemplates};
 
+use super::named_file;
 use crate::failure::{Exit, Failure};
-use crate::{input, named_file};
+use crate::input;
 
 /// The limit on entries of the folder that are read, so that a wrong folder does not stop the site.
 const MAX_FOLDER_ENTRIES: usize = 1_000;

@@ -22,12 +22,9 @@ mod body_turns;
 mod connection;
 mod console;
 mod origin;
-mod preface;
 mod problem;
 mod reply;
 mod route;
-mod stalled;
-mod untaken;
 mod upgrade;
 
 use std::convert::Infallible;

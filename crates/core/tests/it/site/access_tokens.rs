@@ -12,8 +12,8 @@ use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use serde_json::{Value, json};
 
 use super::consequences::dropped_after;
-use super::passphrase::register;
-use super::proof::{PHRASE, make_proof, person};
+use crate::site::accounts::passphrase::register;
+use crate::site::accounts::proof::{PHRASE, make_proof, person};
 
 fn secret(created: &Value) -> AccessTokenSecret {
     AccessTokenSecret::parse(created["token"].as_str().unwrap()).unwrap()

@@ -13,7 +13,7 @@ use countersign_testkit::harness::{TestPeer, TestSite};
 use countersign_testkit::planted::Planted;
 use serde_json::{Value, json};
 
-use super::passphrase::register;
+use crate::site::accounts::passphrase::register;
 
 const AUTH_DATA: &str = "PLANTED-data-about-an-application";
 const MESSAGE: &str = "PLANTED-message-to-another-site";

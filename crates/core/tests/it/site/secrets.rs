@@ -6,7 +6,7 @@ use countersign_proto::operation::Code;
 use countersign_testkit::harness::{TestSite, certificate, run};
 use serde_json::{Value, json};
 
-use super::passphrase::register;
+use crate::site::accounts::passphrase::register;
 
 const PASSPHRASE: &str = "MARKED-site-pass-phrase";
 

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::alarms;
 use super::enrolment::{ADA, REFUSED, site, state};
-use super::outbox::due;
-use super::passphrase_tickets::Registrant;
-use super::proof;
+use crate::site::accounts::proof;
+use crate::site::alarms::outbox::due;
+use crate::site::enrolment::passphrase_tickets::Registrant;
 
 async fn passphrase_ticket(test: &TestSite) -> TestTicket {
     let issue = json!({ "person": "ada", "kind": "passphrase" });

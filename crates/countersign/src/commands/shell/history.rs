@@ -49,7 +49,7 @@ pub(super) fn save(editor: &mut Editor<Operations, FileHistory>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::words;
+    use crate::input::params::words;
 
     #[test]
     fn lines_with_secrets_are_not_stored() {

@@ -16,8 +16,8 @@ use super::login::Login;
 use super::operation::{OWN_WORDS, Operations};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
+use crate::input::params;
 use crate::output::{Format, print, report, say, show_part};
-use crate::params;
 
 type Prompt = Editor<Operations, FileHistory>;
 

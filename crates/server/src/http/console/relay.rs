@@ -41,8 +41,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 
+use super::super::connection::Stalled;
 use super::super::reply::{self, Reply};
-use super::super::stalled::Stalled;
 use super::super::{FIELDS, HEAD, upgrade};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};

@@ -1,0 +1,270 @@
+//! Which sites become peers and may connect, at a site without listeners.
+
+mod attacks;
+mod breaches;
+mod heads;
+mod limits;
+mod messages;
+mod show;
+mod told;
+mod void_heads;
+
+use std::sync::Arc;
+
+use countersign_core::engine::NotEnrolled;
+use countersign_proto::operation::Code;
+use countersign_proto::peer::PeerTicket;
+use countersign_testkit::harness::{TestPeer, TestSite};
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use tokio::task::yield_now;
+
+/// A site with the person ada and a peer server.
+async fn site() -> TestSite {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    test.site
+        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
+    test.admin("peer.start", json!({})).await;
+    test
+}
+
+async fn ticket(test: &TestSite) -> PeerTicket {
+    let issued = test.admin("peer.ticket", json!({ "person": "ada" })).await;
+    issued["uri"].as_str().unwrap().parse().unwrap()
+}
+
+async fn join(test: &TestSite, peer: &TestPeer) -> Result<(), NotEnrolled> {
+    peer.join(&test.site, &ticket(test).await, test.now()).await
+}
+
+async fn connects(test: &TestSite, peer: &TestPeer) -> bool {
+    let connection = peer.connect(&test.site, test.now()).await;
+    connection.is_some_and(|connection| {
+        drop(connection);
+        true
+    })
+}
+
+/// An attempt that took too long after the handshake left its connection registered: the site did not
+/// connect to that peer again.
+// PEER-15
+#[tokio::test]
+async fn a_connection_whose_opening_is_given_up_anywhere_is_not_open() {
+    let test = site().await;
+    let peer = test.peer("ada").await;
+    let id = peer.known().id();
+    let mut given_up = 0;
+    for polls in 0_u32.. {
+        // Late enough that the site stores when it saw the peer.
+        let now = test.now().plus_seconds(61 * (polls + 1));
+        let cut = Box::new(|_| {});
+        let key = peer.key().public().signing;
+        let mut opening = Box::pin(test.site.peer_reached(id, key, &peer.events, cut, now));
+        let mut opened = None;
+        for _ in 0..=polls {
+            if opened.is_none() {
+                opened = (&mut opening).now_or_never();
+            }
+            yield_now().await;
+        }
+        given_up += test.site.peer_connections(id).len() - usize::from(opened.is_some());
+        drop(opening);
+        let is_open = opened.is_some();
+        assert_eq!(test.site.peer_connections(id).len(), usize::from(is_open));
+        drop(opened);
+        assert_eq!(test.site.peer_connections(id), []);
+        if is_open {
+            break;
+        }
+    }
+    assert!(
+        given_up > 0,
+        "no attempt was given up after the registration"
+    );
+}
+
+async fn show(test: &TestSite) -> Value {
+    let listed = test.admin("peer.list", json!({})).await;
+    listed["entries"][0].clone()
+}
+
+// PEER-15
+#[tokio::test]
+async fn a_peer_that_replaced_its_key_three_times_is_followed_and_its_old_keys_are_refused() {
+    let (test, first) = (site().await, TestPeer::new("b.example"));
+    join(&test, &first).await.unwrap();
+    assert!(connects(&test, &first).await);
+    let newest = first.rotated().rotated().rotated();
+    assert!(connects(&test, &newest).await);
+    let shown = show(&test).await;
+    assert_eq!(shown["key_event"], 3);
+    assert_eq!(shown["site"], first.known().id().to_string());
+    for old in [&first, &first.rotated()] {
+        assert!(!connects(&test, old).await);
+    }
+}
+
+/// The thief has the current key and not the next one.
+// PEER-15
+#[tokio::test]
+async fn a_key_event_of_a_thief_is_refused_and_the_peers_own_one_is_followed() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let thief = peer.rotated_to(&TestPeer::new("b.example"));
+    assert!(!connects(&test, &thief).await);
+    assert_eq!(show(&test).await["key_event"], 0);
+    assert!(connects(&test, &peer.rotated()).await);
+    let alarms = test.admin("alarm.list", json!({})).await;
+    assert_eq!(
+        alarms["entries"],
+        json!([]),
+        "a site without an admin has none"
+    );
+}
+
+// PEER-8, PEER-12
+#[tokio::test]
+async fn a_join_with_a_replaced_key_or_another_zone_is_refused_and_spends_the_ticket() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let newest = peer.rotated();
+    join(&test, &newest).await.unwrap();
+    assert_eq!(show(&test).await["key_event"], 1);
+    assert_eq!(join(&test, &peer).await, Err(NotEnrolled::Refused));
+    let mut moved = newest.rotated();
+    moved.zone = "c.example".to_owned();
+    assert_eq!(join(&test, &moved).await, Err(NotEnrolled::Refused));
+    let own = TestPeer::new("example.org");
+    assert_eq!(join(&test, &own).await, Err(NotEnrolled::Refused));
+    let tickets = test.admin("ticket.list", json!({ "person": "ada" })).await;
+    let tickets = tickets["entries"].as_array().unwrap().iter();
+    let mut why: Vec<_> = tickets
+        .filter_map(|ticket| ticket["why"].as_str())
+        .collect();
+    why.sort_unstable();
+    assert_eq!(why, ["wrong_proof", "zone_in_use", "zone_in_use"]);
+}
+
+// PEER-8, PEER-10
+#[tokio::test]
+async fn a_ticket_of_another_kind_or_without_a_proof_is_spent_and_an_unknown_one_is_counted() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    let unknown = peer.ticket();
+    let refused = peer.join(&test.site, &unknown, test.now()).await;
+    assert_eq!(refused, Err(NotEnrolled::Refused));
+    let ticket = ticket(&test).await;
+    let request = peer.request(&ticket);
+    let source = countersign_testkit::harness::PEER_SOURCE;
+    let no_proof = async { None };
+    let refused = test
+        .site
+        .accept_peer(&request, no_proof, source, test.now())
+        .await;
+    assert_eq!(refused, Err(NotEnrolled::Refused));
+    let again = peer.join(&test.site, &ticket, test.now()).await;
+    assert_eq!(again, Err(NotEnrolled::Refused));
+    assert_eq!(show(&test).await, Value::Null);
+}
+
+/// Tries to become a peer and to connect, in this order.
+async fn is_served(
+    test: &TestSite,
+    ticket: &PeerTicket,
+    new: &TestPeer,
+    old: &TestPeer,
+) -> [bool; 2] {
+    let joined = new.join(&test.site, ticket, test.now()).await;
+    [joined.is_ok(), connects(test, old).await]
+}
+
+#[tokio::test]
+async fn a_lockdown_of_the_site_refuses_joins_at_the_first_level_and_connections_at_the_second() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let (ticket, other) = (ticket(&test).await, TestPeer::new("c.example"));
+    for (level, connects) in [("enrolment", true), ("logins", false), ("all", false)] {
+        let imposed = json!({ "level": level });
+        test.admin("lockdown.site", imposed).await;
+        let served = is_served(&test, &ticket, &other, &peer).await;
+        assert_eq!(served, [false, connects], "{level}");
+        let plan = test
+            .site
+            .peer_plan(peer.known().id(), test.now())
+            .await
+            .unwrap();
+        assert_eq!(plan.is_some(), connects, "{level}");
+    }
+    test.admin("lockdown.lift", json!({ "site": true })).await;
+    // The ticket was not spent.
+    let served = is_served(&test, &ticket, &other, &peer).await;
+    assert_eq!(served, [true, true]);
+}
+
+#[tokio::test]
+async fn a_peer_in_lockdown_is_refused_by_its_site_id_until_it_is_lifted() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    join(&test, &peer).await.unwrap();
+    let site_id = peer.known().id();
+    let imposed = json!({ "peer": "b.example", "reason": "under investigation" });
+    let view = test.admin("lockdown.peer", imposed.clone()).await;
+    assert_eq!(view["target"], format!("peer {site_id} (b.example)"));
+    assert_eq!(view["peer"], site_id.to_string());
+    test.admin("lockdown.peer", imposed).await;
+    let imposed = test.audited().await;
+    let imposed = imposed
+        .iter()
+        .filter(|line| line.starts_with("lockdown.peer"));
+    assert_eq!(imposed.count(), 1, "the same again writes nothing");
+    assert_eq!(show(&test).await["in_lockdown"], true);
+    let spare = ticket(&test).await;
+    // Another key of the same site does not help, and another peer is served.
+    assert_eq!(
+        is_served(&test, &spare, &peer, &peer.rotated()).await,
+        [false, false]
+    );
+    assert!(
+        test.site
+            .peer_plan(site_id, test.now())
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let other = TestPeer::new("c.example");
+    join(&test, &other).await.unwrap();
+    assert!(connects(&test, &other).await);
+
+    // It stays in lockdown although an admin forgets it.
+    test.admin("peer.remove", json!({ "peer": "b.example" }))
+        .await;
+    test.admin("peer.forget", json!({ "peer": site_id })).await;
+    assert!(peer.join(&test.site, &spare, test.now()).await.is_err());
+    test.admin("lockdown.lift", json!({ "peer": site_id }))
+        .await;
+    assert_eq!(is_served(&test, &spare, &peer, &peer).await, [true, true]);
+    let status = test.admin("lockdown.status", json!({})).await;
+    assert_eq!(status["entries"], json!([]));
+    for unknown in ["d.example", "b..example"] {
+        let (code, _) = test
+            .refused("lockdown.peer", json!({ "peer": unknown }))
+            .await;
+        assert_eq!(code, Code::NOT_FOUND, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_in_lockdown_gets_no_ticket_for_peers_and_theirs_are_refused_unspent() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    let ticket = ticket(&test).await;
+    test.admin("lockdown.person", json!({ "name": "ada" }))
+        .await;
+    let (code, _) = test
+        .refused("peer.ticket", json!({ "person": "ada" }))
+        .await;
+    assert_eq!(code, Code::CONFLICT);
+    assert!(peer.join(&test.site, &ticket, test.now()).await.is_err());
+    test.admin("lockdown.lift", json!({ "person": "ada" }))
+        .await;
+    assert!(peer.join(&test.site, &ticket, test.now()).await.is_ok());
+}
