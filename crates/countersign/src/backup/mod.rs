@@ -51,6 +51,12 @@ pub(crate) struct Listed {
 }
 
 impl Manifest {
+    /// Parses the first line of a backup; `None` if it is not a valid manifest.
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+        let read = serde_json::from_slice(line).ok();
+        read.filter(Self::is_valid)
+    }
+
     /// Whether it lists only files that a backup may contain, each once, with the database first.
     fn is_valid(&self) -> bool {
         let names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();

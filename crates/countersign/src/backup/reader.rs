@@ -122,9 +122,7 @@ impl Archive {
         while (line.len() as u64) < MAX_LINE && self.read(&mut byte)? == 1 {
             let [byte] = byte;
             if byte == b'\n' {
-                return serde_json::from_slice(&line)
-                    .ok()
-                    .filter(Manifest::is_valid)
+                return Manifest::parse(&line)
                     .ok_or_else(|| io::Error::other("its manifest is invalid"));
             }
             line.push(byte);

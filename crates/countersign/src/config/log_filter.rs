@@ -35,9 +35,14 @@ impl LogFilter {
         }
     }
 
+    /// The filter as text, without white space.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The filter as `tracing` takes it.
     pub(crate) fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(self.as_str())
     }
 }
 

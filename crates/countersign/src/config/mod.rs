@@ -291,7 +291,8 @@ pub(crate) fn folder_of(file: &Path) -> PathBuf {
     file.parent().map(Path::to_owned).unwrap_or_default()
 }
 
-fn parse(text: &str) -> Result<Config, String> {
+/// Parses the text of a configuration file.
+pub(crate) fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|error| explain(&error.to_string()))?;
     config.listen.check()?;
     config.limits.check()?;

@@ -74,7 +74,7 @@ pub(crate) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Decodes UTF-8, or UTF-16 with a byte order mark.
-fn decoded(bytes: Vec<u8>) -> Result<String, Error> {
+pub(crate) fn decoded(bytes: Vec<u8>) -> Result<String, Error> {
     let no_text = || Error::new(ErrorKind::InvalidData, "the file is not text in UTF-8");
     let units = |order: fn([u8; 2]) -> u16| -> Option<Vec<u16>> {
         let (pairs, rest) = bytes.get(2..)?.as_chunks::<2>();

@@ -38,7 +38,7 @@ pub(crate) struct KnownSites {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+pub(crate) struct Document {
     version: u32,
     sites: Vec<Entry>,
 }
@@ -49,6 +49,17 @@ struct Entry {
     /// The key in the URI, as in the URI.
     pin: String,
     known: KnownSite,
+}
+
+impl Document {
+    /// Parses the text of the file.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let document: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match document.version {
+            VERSION => Ok(document),
+            other => Err(format!("version {other} is not supported")),
+        }
+    }
 }
 
 impl KnownSites {
@@ -119,15 +130,7 @@ impl KnownSites {
         if length > MAX_FILE {
             return Err(damaged(&file, &"it is too long"));
         }
-        let document: Document =
-            serde_json::from_str(&input::text(&file)?).map_err(|error| damaged(&file, &error))?;
-        match document.version {
-            VERSION => Ok(document),
-            other => Err(damaged(
-                &file,
-                &format_args!("version {other} is not supported"),
-            )),
-        }
+        Document::parse(&input::text(&file)?).map_err(|problem| damaged(&file, &problem))
     }
 
     /// Creates the folder and locks it until the result is dropped, so that of two commands none

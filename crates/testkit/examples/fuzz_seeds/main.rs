@@ -9,6 +9,8 @@
 
 mod requests;
 mod sites;
+mod stored;
+mod texts;
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +21,7 @@ use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::key_file::{DeliveredKey, write_identity};
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::{Passphrase, Secret};
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_crypto::site_key_slots::{
     Argon2idCost, NewSlot, RecoveryCode, SlotFile, WrappedSiteKey,
 };
@@ -56,6 +59,15 @@ fn main() {
     sites::peers();
     requests::tokens();
     requests::signed();
+    requests::rest();
+    requests::fields();
+    requests::webhook();
+    stored::records();
+    stored::settings();
+    texts::settings();
+    texts::command_line();
+    texts::values();
+    texts::mail();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -64,6 +76,10 @@ fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
         .join(target);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), bytes).unwrap();
+}
+
+fn key(byte: u8) -> SiteKey {
+    SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])))
 }
 
 fn names() {

@@ -1,10 +1,12 @@
-//! Seeds of what a client of the API sends: an access token, and a signed request.
+//! Seeds of what a client of the API sends: an access token, a request, its fields and its signature; and of
+//! the webhook.
 
 use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::sign::SigningKey;
 use countersign_testkit::entropy::SeededEntropy;
 use data_encoding::BASE64;
+use serde_json::Value;
 
 use super::write;
 
@@ -43,4 +45,78 @@ pub(super) fn signed() {
         "{}",
     ];
     write("signed_request", "request", lines.join("\n"));
+}
+
+/// A request for each route: path, query and body.
+pub(super) fn rest() {
+    let table = countersign_core::operations::table().unwrap();
+    for entry in table.entries() {
+        let Some(route) = entry.rest().route() else {
+            continue;
+        };
+        let example = entry.example();
+        let segments = route.path.split('/').map(|segment| {
+            let name = segment
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'));
+            let value = name.map(|name| example.get(name).and_then(Value::as_str));
+            value.map_or(segment, |value| value.unwrap_or("x"))
+        });
+        let path: Vec<&str> = segments.collect();
+        let body = match route.method.has_body() {
+            true => example.to_string(),
+            false => String::new(),
+        };
+        let name = format!("{}-{}", entry.group(), entry.command());
+        write(
+            "rest_request",
+            &name,
+            format!("{}\n\n{body}", path.join("/")),
+        );
+    }
+    write(
+        "rest_request",
+        "query",
+        "/persons\nlimit=10&after=a%40b+c\n",
+    );
+    write("rest_request", "list", "/options/order\nnames=a&names=b\n");
+}
+
+/// Values of fields.
+pub(super) fn fields() {
+    for (name, field) in [
+        ("if_match", "\"a-7\", W/\"b,\""),
+        ("any", "*"),
+        ("key", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        ("event", "91c2a5d3f0b64e17"),
+        ("forwarded", "203.0.113.7, [2001:db8::2]:443\n127.0.0.1"),
+    ] {
+        write("http_fields", name, field);
+    }
+    let entropy = &mut SeededEntropy::new(0).fork("access tokens");
+    let token = AccessTokenSecret::generate(entropy).to_text();
+    write(
+        "http_fields",
+        "bearer",
+        format!("Bearer {}", token.expose()),
+    );
+}
+
+/// Replies of the webhook, and templates of its body.
+pub(super) fn webhook() {
+    let reply = |name, status: u16, rest: &str| {
+        let now = 784_111_777_u32.to_be_bytes();
+        let reply = [&status.to_be_bytes()[..], &now, rest.as_bytes()].concat();
+        write("webhook_reply", name, reply);
+    };
+    reply(
+        "date",
+        429,
+        "Sun, 06 Nov 1994 08:50:37 GMT\n{\"error\":\"no such number\"}",
+    );
+    reply("seconds", 503, "120\n\u{1b}[2J");
+    reply("garbage", 200, "-1\n\u{9e}");
+    let json = "{\"to\":\"{{to}}\",\"text\":\"{{text}}\"}\0x\"\\";
+    write("webhook_template", "json", json);
+    write("webhook_template", "form", "To={{to}}&Body={{text}}\0a&b");
 }

@@ -9,16 +9,20 @@
 //! ```
 
 mod examples;
+mod fields;
 mod openapi;
 mod params;
 mod routes;
 mod sample;
+mod target;
 
 use std::fmt;
 
+pub use fields::{BadField, IdempotencyKey, bearer, if_match};
 pub use openapi::document;
 pub use params::{Given, params};
 pub use routes::{Found, Resource, Routes};
+pub use target::{BadQuery, query, segments};
 
 /// The path under which the API is served.
 pub const BASE: &str = "/api/v1";

@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use countersign_core::access::Caller;
 use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::Site;
+use countersign_core::engine::rest::bearer;
 use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
 use countersign_crypto::certificate::Thumbprint;
@@ -282,14 +283,6 @@ fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestPar
     })
 }
 
-/// The token of the scheme `Bearer` (RFC 6750, section 2.1).
-fn bearer(field: &str) -> Option<&str> {
-    let (scheme, token) = field.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_matches(' '))
-}
-
 /// Counts an invalid credential against its source.
 fn refused(given: GivenCredential, peer: &Peer, shared: &Shared) -> Problem {
     failed(peer, shared);
@@ -343,14 +336,5 @@ mod tests {
         assert_eq!(insert("1"), None, "it was used");
         assert_eq!(insert("2"), Some(Ok(())));
         assert_eq!(insert("3"), Some(Err(AccountLimit::Nonces)));
-    }
-
-    #[test]
-    fn a_token_has_the_scheme_bearer() {
-        assert_eq!(bearer("Bearer cst_1"), Some("cst_1"));
-        assert_eq!(bearer("bearer  cst_1"), Some("cst_1"));
-        for other in ["cst_1", "Basic cst_1", "Bearercst_1", ""] {
-            assert_eq!(bearer(other), None, "{other}");
-        }
     }
 }

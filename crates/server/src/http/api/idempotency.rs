@@ -18,10 +18,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::access::{HttpCredential, HttpGrant, Scope};
 use countersign_core::engine::Site;
+use countersign_core::engine::rest::IdempotencyKey;
 use countersign_core::id::AccountId;
 use countersign_core::store::CompletedRequest;
 use countersign_core::timestamp::Timestamp;
-use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::hash::Sha256;
 use countersign_crypto::secret::SecretText;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
@@ -32,8 +33,6 @@ use crate::runtime::shared::log_trouble;
 
 /// How long a key is remembered, in milliseconds: 24 hours.
 const LIFETIME: u64 = 24 * 60 * 60 * 1_000;
-/// The maximum length of a key, in characters.
-const MAX_KEY: usize = 255;
 /// The maximum number of answers in memory.
 const MAX_ANSWERS: usize = 2_048;
 /// The maximum length of an answer that is kept, in bytes. Answers take at most 32 MiB.
@@ -117,18 +116,15 @@ impl KeyedRequest {
         let Some(key) = single(headers, "idempotency-key")? else {
             return Ok(None);
         };
-        let is_plain = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > MAX_KEY || !is_plain {
-            let problem = "the key is not 1 to 255 visible ASCII characters";
-            return Err(Problem::bad_request(problem, "idempotency-key"));
-        }
+        let key = IdempotencyKey::parse(key)
+            .map_err(|error| Problem::bad_request(error.to_string(), "idempotency-key"))?;
         let mut hash = Sha256::new();
         for part in [method.as_str(), target, body] {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
         Ok(Some(Self {
-            name: (grant.account, sha256(key.as_bytes())),
+            name: (grant.account, key.digest()),
             request: hash.finish(),
             credential: grant.credential,
         }))
@@ -359,6 +355,7 @@ fn other_request() -> Problem {
 #[cfg(test)]
 mod tests {
     use countersign_core::id::AccessTokenId;
+    use countersign_crypto::hash::sha256;
     use countersign_testkit::harness::{NOW, TestSite};
     use serde_json::json;
 

@@ -136,7 +136,7 @@ async fn route(
             _ => Err(Problem::not_allowed("GET, HEAD, OPTIONS")),
         };
     }
-    let resource = request::segments(path).and_then(|segments| api.routes.find(&segments));
+    let resource = rest::segments(path).and_then(|segments| api.routes.find(&segments));
     let resource = resource.ok_or_else(Problem::not_found)?;
     if head.method == Method::OPTIONS {
         let allow = resource.allow();

@@ -3,49 +3,22 @@
 use std::time::Duration;
 
 use countersign_core::content::{Content, ContentBroken};
+use countersign_core::engine::rest;
 use futures_util::stream;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use percent_encoding::percent_decode_str;
 
 use super::super::problem::Problem;
 use super::running::Running;
 use crate::runtime::shared::Shared;
 
-/// The maximum number of parameters in a query. The head of a request bounds their length.
-const MAX_QUERY: usize = 128;
 /// How long the next piece of content may take to arrive.
 const PIECE: Duration = Duration::from_secs(60);
 
-/// The decoded segments of a path below the API's own; `None` if it is not in the form that the API
-/// produces, so that each resource has one path. `.` and `..` are not removed: they are segments
-/// that no resource has.
-pub(super) fn segments(path: &str) -> Option<Vec<String>> {
-    let path = path.strip_prefix('/')?;
-    path.split('/')
-        .map(|segment| {
-            let is_plain = !matches!(segment, "" | "." | "..");
-            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
-            let is_text = !decoded.chars().any(char::is_control);
-            (is_plain && is_text).then(|| decoded.into_owned())
-        })
-        .collect()
-}
-
 /// The decoded parameters of a query.
 pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
-    let mut pairs = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        // It replaces bytes that are not UTF-8.
-        let replaced = [&name, &value].iter().any(|text| text.contains('\u{FFFD}'));
-        if replaced || pairs.len() >= MAX_QUERY {
-            let problem = "the query is not UTF-8, or has more than 128 parameters";
-            return Err(Problem::bad_request(problem, ""));
-        }
-        pairs.push((name.into_owned(), value.into_owned()));
-    }
-    Ok(pairs)
+    rest::query(query).map_err(|error| Problem::bad_request(error.to_string(), ""))
 }
 
 /// Reads a body of JSON text; empty if the request has none. What has arrived is kept for `running`.
@@ -154,48 +127,5 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
             let problem = format!("the field {name} is given twice, or is not ASCII");
             Err(Problem::bad_request(problem, name))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_has_one_form() {
-        let read = |path| segments(path).map(|found| found.join("|"));
-        assert_eq!(read("/persons").as_deref(), Some("persons"));
-        let encoded = read("/persons/maria%40example.org/lock");
-        assert_eq!(encoded.as_deref(), Some("persons|maria@example.org|lock"));
-        assert_eq!(read("/apps/a%2Fb").as_deref(), Some("apps|a/b"));
-        assert_eq!(read("/apps/%2e%2e").as_deref(), Some("apps|.."));
-        for other in [
-            "",
-            "persons",
-            "/",
-            "/persons/",
-            "//persons",
-            "/persons//lock",
-            "/persons/../site",
-            "/./persons",
-            "/persons/%ff",
-            "/persons/a%00b",
-            "/persons/a%0d%0ab",
-        ] {
-            assert_eq!(read(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_query_that_is_not_utf_8_or_is_too_long_is_refused() {
-        let pairs = query(Some("a=1&b=x+y%2B&a=2&c")).unwrap();
-        let expected = [("a", "1"), ("b", "x y+"), ("a", "2"), ("c", "")];
-        assert_eq!(
-            pairs,
-            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
-        assert!(query(Some("a=%ff")).is_err());
-        assert!(query(Some(&"a=1&".repeat(MAX_QUERY))).is_ok());
-        assert!(query(Some(&"a=1&".repeat(MAX_QUERY + 1))).is_err());
     }
 }

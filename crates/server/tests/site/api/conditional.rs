@@ -369,7 +369,9 @@ async fn an_answer_about_another_person_is_not_repeated_to_an_admin_who_became_a
     let issue = async || {
         let fields = [("idempotency-key", "one")];
         let body = r#"{"person":"dora","kind":"passphrase"}"#;
-        program.call_with("POST", "/enrolment-tickets", &fields, body).await
+        program
+            .call_with("POST", "/enrolment-tickets", &fields, body)
+            .await
     };
     let issued = issue().await;
     assert_eq!(issued.status, 201, "{issued:?}");
