@@ -171,12 +171,12 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
             </nav>
             <div class="side-end">
               <p class="small break">{text.frame.loggedInAs(me.name)}</p>
-              <div class="buttons">
+              <div class="side-row">
                 <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
                   {text.frame.logout}
                 </Button>
+                <Languages />
               </div>
-              <Languages />
             </div>
           </div>
         </aside>

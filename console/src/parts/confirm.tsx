@@ -15,6 +15,8 @@ interface Props {
   children: string;
   /** The name of what the action is for. The user types it if `typed`. */
   target: string;
+  /** The name of the row in a list whose rows can have one `target`. The dialog shows it. */
+  row?: string;
   title: string;
   /** What the action does, before it is done. */
   explanation: ComponentChildren;
@@ -36,6 +38,7 @@ interface Props {
 export function Confirm({
   children,
   target,
+  row = target,
   title,
   explanation,
   typed = true,
@@ -58,11 +61,16 @@ export function Confirm({
   };
   return (
     <>
-      <Button look={look} name={`${children} ${target}`} onClick={() => setOpen(true)}>
+      <Button look={look} name={`${children} ${row}`} onClick={() => setOpen(true)}>
         {children}
       </Button>
       {open ? (
         <Dialog title={title} close={close}>
+          {row === target ? null : (
+            <p>
+              <strong>{row}</strong>
+            </p>
+          )}
           <div>{explanation}</div>
           <Form
             doing={doing}

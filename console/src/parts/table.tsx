@@ -9,7 +9,8 @@ export interface Column<T> {
   title: string;
   /** The role of the column: the name of the row, its actions, or data. */
   is?: "name" | "end";
-  cell: (entry: T) => ComponentChildren;
+  /** `row` names the row as no other of the list, for its buttons. */
+  cell: (entry: T, row: string) => ComponentChildren;
 }
 
 interface Props<T> {
@@ -17,10 +18,32 @@ interface Props<T> {
   columns: readonly Column<T>[];
   entries: readonly T[];
   id: (entry: T) => string;
+  /** The name of a row, and what tells it from another with that name. */
+  row?: (entry: T) => readonly [string, string];
+}
+
+/** The name of each row: with what tells it apart where its name alone does not, and with a number where neither does. */
+export function rowNames(rows: readonly (readonly [string, string])[]): string[] {
+  const count = counted(rows.map(([name]) => name));
+  const told = rows.map(([name, more]) => (count.get(name) === 1 || !more ? name : `${name}, ${more}`));
+  const again = counted(told);
+  const before = new Map<string, number>();
+  return told.map((name) => {
+    if (again.get(name) === 1) return name;
+    before.set(name, (before.get(name) ?? 0) + 1);
+    return `${name} (${before.get(name)})`;
+  });
+}
+
+function counted(names: readonly string[]): Map<string, number> {
+  const count = new Map<string, number>();
+  for (const name of names) count.set(name, (count.get(name) ?? 0) + 1);
+  return count;
 }
 
 /** A table. On a narrow screen each row becomes a block with labels. */
-export function Table<T>({ caption, columns, entries, id }: Props<T>) {
+export function Table<T>({ caption, columns, entries, id, row }: Props<T>) {
+  const rows = rowNames(entries.map(row ?? ((entry) => [id(entry), ""])));
   return (
     <table class="table">
       <caption class="unseen">{caption}</caption>
@@ -34,14 +57,14 @@ export function Table<T>({ caption, columns, entries, id }: Props<T>) {
         </tr>
       </thead>
       <tbody>
-        {entries.map((entry) => (
+        {entries.map((entry, at) => (
           <tr key={id(entry)}>
             {columns.map((column) => (
               <td key={column.title} class={column.is ?? ""} data-label={column.title}>
                 {column.is === "end" ? (
-                  <div class="buttons">{column.cell(entry)}</div>
+                  <div class="buttons">{column.cell(entry, rows[at] ?? "")}</div>
                 ) : (
-                  <div>{column.cell(entry)}</div>
+                  <div>{column.cell(entry, rows[at] ?? "")}</div>
                 )}
               </td>
             ))}

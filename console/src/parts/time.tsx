@@ -11,15 +11,19 @@ const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["second", 1],
 ];
 
+/** Writes the date and the time to the second. */
+export function useExact(): (at: string) => string {
+  const language = useLanguage();
+  const format = new Intl.DateTimeFormat(localeOf(language), { dateStyle: "medium", timeStyle: "medium" });
+  return (at) => format.format(new Date(at));
+}
+
 /** Within two days relative to now, otherwise the date. The exact time is in the title. */
 export function Time({ at }: { at: string | null | undefined }) {
   const language = useLanguage();
+  const exact = useExact();
   if (!at) return null;
   const date = new Date(at);
-  const exact = new Intl.DateTimeFormat(localeOf(language), {
-    dateStyle: "medium",
-    timeStyle: "medium",
-  }).format(date);
   const seconds = Math.round((date.getTime() - Date.now()) / 1000);
   const [unit, length] = STEPS.find(([, step]) => Math.abs(seconds) >= step) ?? ["second", 1];
   const near = Math.abs(seconds) < 2 * 86_400;
@@ -27,7 +31,7 @@ export function Time({ at }: { at: string | null | undefined }) {
     ? new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.trunc(seconds / length), unit)
     : new Intl.DateTimeFormat(localeOf(language), { dateStyle: "medium" }).format(date);
   return (
-    <time dateTime={at} title={exact}>
+    <time dateTime={at} title={exact(at)}>
       {words}
     </time>
   );
@@ -35,14 +39,8 @@ export function Time({ at }: { at: string | null | undefined }) {
 
 /** The date and the time to the second. */
 export function Exact({ at }: { at: string }) {
-  const language = useLanguage();
-  return (
-    <time dateTime={at}>
-      {new Intl.DateTimeFormat(localeOf(language), { dateStyle: "medium", timeStyle: "medium" }).format(
-        new Date(at),
-      )}
-    </time>
-  );
+  const exact = useExact();
+  return <time dateTime={at}>{exact(at)}</time>;
 }
 
 const UNITS: readonly (readonly [string, number])[] = [
@@ -51,6 +49,15 @@ const UNITS: readonly (readonly [string, number])[] = [
   ["second", 1_000],
   ["millisecond", 1],
 ];
+
+/** A length of time without a remainder: 90 days, but 25 hours. Nothing for a text that is no length. */
+export function Span({ seconds }: { seconds: number }) {
+  const language = useLanguage();
+  if (!Number.isSafeInteger(seconds) || seconds < 1) return <>{"\u00a0"}</>;
+  const [unit, length] = STEPS.find(([, step]) => seconds % step === 0) ?? ["second", 1];
+  const format = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" });
+  return <>{format.format(seconds / length)}</>;
+}
 
 /** A length of time in its largest whole unit, rounded up. */
 export function Duration({ milliseconds }: { milliseconds: number }) {

@@ -40,6 +40,16 @@ async function axeIn(page) {
   };
 }
 
+/** The names that two buttons of the page have. A screen reader lists buttons without their rows. */
+const namedTwice = (page) =>
+  page.evaluate(() => {
+    const shown = [...document.querySelectorAll("dialog[open] button, body:not(:has(dialog[open])) button")];
+    const names = shown
+      .filter((button) => button.checkVisibility())
+      .map((button) => button.getAttribute("aria-label") ?? button.innerText);
+    return [...new Set(names.filter((name, at) => names.indexOf(name) !== at))];
+  });
+
 const tooWide = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 for (const width of [1440, 320]) {
@@ -51,6 +61,7 @@ for (const width of [1440, 320]) {
     const look = async (name) => {
       for (const violation of await violations({ runOnly: TAGS })) found.push(`${name}: ${violation}`);
       if ((await tooWide(page)) > 0) found.push(`${name}: wider than the window`);
+      for (const twice of await namedTwice(page)) found.push(`${name}: two buttons "${twice}"`);
       // The schemes differ in their colours alone.
       await page.emulateMedia({ colorScheme: "dark" });
       for (const violation of await violations({ runOnly: ["color-contrast"] }))

@@ -79,15 +79,19 @@ export async function fill(site) {
   await site.call("app.update", { id: "billing", allow: [{ app: "ledger" }] });
   await site.call("app.update", { id: "ledger", settings: { groups: ["finance"] } });
 
-  for (const device of ["laptop", "phone"]) {
-    const { uri } = await site.call("ticket.issue", { person: "tom", kind: "device" });
+  for (const [person, device] of [
+    ["tom", "laptop"],
+    ["tom", "phone"],
+    ["ada", "laptop"],
+  ]) {
+    const { uri } = await site.call("ticket.issue", { person, kind: "device" });
     await site.run(
-      ["enrol", "-", "--id", "tom@local", "--device-name", device],
-      { COUNTERSIGN_CONFIG_HOME: `${site.folder}/${device}` },
+      ["enrol", "-", "--id", `${person}@local`, "--device-name", device],
+      { COUNTERSIGN_CONFIG_HOME: `${site.folder}/${person}-${device}` },
       uri,
     );
   }
-  await site.call("ticket.issue", { person: "ada", kind: "passphrase" });
+  for (const kind of ["passphrase", "device"]) await site.call("ticket.issue", { person: "ada", kind });
 
   await site.call("alarm.raise", {
     to: "admins",
@@ -108,11 +112,9 @@ export async function fill(site) {
     text: "An invoice waits for your approval.",
   });
   await site.call("lockdown.person", { name: "emil", reason: "the laptop was stolen" });
-  await site.call("token.create", {
-    service: "mailer",
-    operations: ["alarm.raise", "alarm.over"],
-    label: "the mail server",
-  });
+  for (const service of ["mailer", "robot"]) {
+    await site.call("token.create", { service, operations: ["alarm.raise", "alarm.over"], label: "alarms" });
+  }
   const { entries } = await site.call("alarm.list", { limit: 1 });
   return entries[0].id;
 }

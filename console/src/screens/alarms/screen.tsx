@@ -88,7 +88,9 @@ function AlarmList() {
               {
                 title: text.common.actions,
                 is: "end",
-                cell: (alarm) => <Acknowledge alarm={alarm} look="quiet" reload={pages.reload} />,
+                cell: (alarm, row) => (
+                  <Acknowledge alarm={alarm} row={row} look="quiet" reload={pages.reload} />
+                ),
               },
             ]}
           />

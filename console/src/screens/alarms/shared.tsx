@@ -15,14 +15,22 @@ export function AlarmState({ state }: { state: string }) {
   return <StateTag state={state === "open" ? "unacknowledged" : state} />;
 }
 
-export function Acknowledge({ alarm, look, reload }: { alarm: Alarm; look: Look; reload: () => void }) {
+interface AcknowledgeProps {
+  alarm: Alarm;
+  /** The name of the alarm in a list; by default its text. */
+  row?: string;
+  look: Look;
+  reload: () => void;
+}
+
+export function Acknowledge({ alarm, row = alarm.text, look, reload }: AcknowledgeProps) {
   const text = useText();
   const { site, may, say } = useConsole();
   if (alarm.state !== "open" || !may("alarm.acknowledge")) return null;
   return (
     <Act
       look={look}
-      name={`${text.alarms.acknowledge}: ${alarm.text}`}
+      name={`${text.alarms.acknowledge}: ${row}`}
       act={() => site.call("alarm.acknowledge", { id: alarm.id })}
       done={() => {
         say(text.alarms.acknowledged);

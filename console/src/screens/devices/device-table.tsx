@@ -27,6 +27,10 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
       <List
         caption={text.screens.devices}
         id={({ id }) => id}
+        row={({ name, thumbprint, ...device }) => [
+          name,
+          [person ? "" : device.person, thumbprint.slice(0, 12)].filter(Boolean).join(", "),
+        ]}
         pages={pages}
         empty={<Empty title={text.devices.none}>{text.devices.noneAbout}</Empty>}
         columns={[
@@ -71,14 +75,10 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
           {
             title: text.common.actions,
             is: "end",
-            cell: (device) => (
+            cell: (device, row) => (
               <>
                 {may("device.rename") ? (
-                  <Button
-                    look="quiet"
-                    name={`${text.devices.rename} ${device.name}`}
-                    onClick={() => rename(device)}
-                  >
+                  <Button look="quiet" name={`${text.devices.rename} ${row}`} onClick={() => rename(device)}>
                     {text.devices.rename}
                   </Button>
                 ) : null}
@@ -87,6 +87,7 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
                     look="quiet danger"
                     typed={(device.person ?? person) !== me.name}
                     target={device.name}
+                    row={row}
                     title={text.devices.revokeTitle(device.name)}
                     explanation={text.devices.revokeAbout}
                     act={() => site.call("device.revoke", { id: device.id })}

@@ -7,7 +7,7 @@ import { Card, Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
 import { StateTag } from "../../parts/tag";
-import { Time } from "../../parts/time";
+import { Time, useExact } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { DeviceTable } from "./device-table";
 import { IssueTicket } from "./issue-ticket";
@@ -15,11 +15,14 @@ import { IssueTicket } from "./issue-ticket";
 /** Devices and the tickets that enrol them. */
 export function Devices() {
   const text = useText();
+  const exact = useExact();
   const { site, me, may } = useConsole();
   const [issuing, issue] = useState(false);
   const [renewed, renew] = useState(0);
   const tickets = usePages("ticket.list", {}, { every: 10_000 });
   const admin = me.role === "admin";
+  const kindOf = (kind: string): string =>
+    (text.tickets.kinds as Readonly<Record<string, string>>)[kind] ?? kind;
   return (
     <Page
       title={text.screens.devices}
@@ -37,6 +40,9 @@ export function Devices() {
         <List
           caption={text.tickets.title}
           id={({ id }) => id}
+          row={({ person, kind, issued }) =>
+            person ? [person, `${kindOf(kind)}, ${exact(issued)}`] : [kindOf(kind), exact(issued)]
+          }
           pages={tickets}
           empty={<Empty title={text.tickets.none}>{text.tickets.noneAbout}</Empty>}
           columns={[
@@ -47,24 +53,29 @@ export function Devices() {
             },
             {
               title: text.tickets.kind,
-              cell: ({ kind }) => (text.tickets.kinds as Readonly<Record<string, string>>)[kind] ?? kind,
+              cell: ({ kind }) => kindOf(kind),
             },
             {
               title: text.tickets.state,
               cell: ({ state }) => <StateTag state={state === "open" ? "unused" : state} />,
             },
             { title: text.tickets.issued, cell: ({ issued }) => <Time at={issued} /> },
-            { title: text.tickets.expires, cell: ({ expires }) => <Time at={expires} /> },
+            {
+              title: text.tickets.expires,
+              cell: ({ state, expires }) =>
+                state === "open" || state === "expired" ? <Time at={expires} /> : <span class="soft">–</span>,
+            },
             {
               title: text.common.actions,
               is: "end",
-              cell: ({ id, state, person }) =>
+              cell: ({ id, state, person, kind }, row) =>
                 state === "open" && may("ticket.revoke") ? (
                   <Confirm
                     look="quiet danger"
                     typed={false}
-                    target={person ?? ""}
-                    title={text.tickets.revokeTitle(person ?? "–")}
+                    target={person ?? kindOf(kind)}
+                    row={row}
+                    title={person ? text.tickets.revokeTitle(person) : text.tickets.revokeAdminTitle}
                     explanation={text.tickets.revokeAbout}
                     act={() => site.call("ticket.revoke", { id })}
                     done={tickets.reload}

@@ -7,7 +7,7 @@ import { Card, Page } from "../../parts/page";
 import { Empty, sentence } from "../../parts/states";
 import { List } from "../../parts/table";
 import { Tag } from "../../parts/tag";
-import { Time } from "../../parts/time";
+import { Time, useExact } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { WriteMessage } from "./write-message";
 
@@ -17,6 +17,7 @@ const RENEWED: Renewal = { every: 10_000, on: ({ group }) => group === "alarm" }
 /** One's own messages from and to people of peers. */
 export function Messages() {
   const text = useText();
+  const exact = useExact();
   const { site, me, may, say } = useConsole();
   const [to, write] = useState<string>();
   const inbox = usePages("peer.inbox", {}, RENEWED);
@@ -37,6 +38,7 @@ export function Messages() {
         <List
           caption={text.messages.inbox}
           id={({ id }) => id}
+          row={({ from, received }) => [from, exact(received)]}
           pages={inbox}
           empty={<Empty title={text.messages.none}>{text.messages.noneAbout}</Empty>}
           columns={[
@@ -50,16 +52,17 @@ export function Messages() {
             {
               title: text.common.actions,
               is: "end",
-              cell: ({ id, from }) => (
+              cell: ({ id, from }, row) => (
                 <>
                   {may("peer.send") ? (
-                    <Button look="quiet" name={`${text.messages.reply} ${from}`} onClick={() => write(from)}>
+                    <Button look="quiet" name={`${text.messages.reply} ${row}`} onClick={() => write(from)}>
                       {text.messages.reply}
                     </Button>
                   ) : null}
                   <Discard
                     id={id}
                     name={from}
+                    row={row}
                     title={text.messages.removeTitle(from)}
                     explanation={text.messages.removeAbout}
                     done={inbox.reload}
@@ -95,6 +98,7 @@ export function Messages() {
         <List
           caption={text.messages.outbox}
           id={({ id }) => id}
+          row={(message) => [message.to, exact(message.sent)]}
           pages={outbox}
           empty={<Empty title={text.messages.noneOut} />}
           columns={[
@@ -116,10 +120,11 @@ export function Messages() {
             {
               title: text.common.actions,
               is: "end",
-              cell: (message) => (
+              cell: (message, row) => (
                 <Discard
                   id={message.id}
                   name={message.to}
+                  row={row}
                   title={text.messages.withdrawTitle(message.to)}
                   explanation={text.messages.withdrawAbout}
                   done={outbox.reload}
@@ -143,12 +148,13 @@ interface DiscardProps {
   id: string;
   /** The other person. */
   name: string;
+  row: string;
   title: string;
   explanation: string;
   done: () => void;
 }
 
-function Discard({ id, name, title, explanation, done }: DiscardProps) {
+function Discard({ id, name, row, title, explanation, done }: DiscardProps) {
   const text = useText();
   const { site, may, say } = useConsole();
   if (!may("peer.discard")) return null;
@@ -157,6 +163,7 @@ function Discard({ id, name, title, explanation, done }: DiscardProps) {
       look="quiet danger"
       typed={false}
       target={name}
+      row={row}
       title={title}
       explanation={explanation}
       act={() => site.call("peer.discard", { id })}

@@ -193,7 +193,7 @@ function Others({
   if (options.length === 0) return null;
   return (
     <Card title={text.options.others} about={text.options.othersAbout}>
-      <ul class="ranks">
+      <ul class="ranks unranked">
         {options.map((option) => {
           const enable = (): Promise<unknown> => site.call("option.enable", { name: option.name as Name });
           return (

@@ -185,11 +185,20 @@ function findings(
   ];
 }
 
+/** The number of alarms on the overview. */
+const SHOWN = 5;
+
+/** The most severe alarms, of equal ones the newest. The site lists the newest first. */
+function mostSevere(alarms: Result<"alarm.list">["entries"]): Result<"alarm.list">["entries"] {
+  const severity = ["critical", "warning", "info"] as const;
+  return severity.flatMap((wanted) => alarms.filter((alarm) => alarm.severity === wanted)).slice(0, SHOWN);
+}
+
 function OpenAlarms() {
   const text = useText();
   const alarms = useQuery(
     "alarm.list",
-    { state: "open", limit: 5 },
+    { state: "open", limit: 100 },
     { every: 30_000, on: ({ group }) => group === "alarm" },
   );
   return (
@@ -202,7 +211,7 @@ function OpenAlarms() {
             </div>
           ) : (
             <ul class="findings">
-              {entries.map((alarm) => (
+              {mostSevere(entries).map((alarm) => (
                 <li key={alarm.id}>
                   <Tag
                     mood={

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole, type Console } from "../../app/context";
 import { Button } from "../../parts/button";
 import { Card, Facts } from "../../parts/page";
-import { useText } from "../../text/catalogue";
+import { useLanguage, useText } from "../../text/catalogue";
 import { EditContact, type Changed } from "./edit-contact";
 
 /** The site leaves out what is empty. */
@@ -35,6 +35,7 @@ interface Props {
 /** Contact data, of a person or one's own. */
 export function ContactCard({ data, attributes, own = false, save, reload }: Props) {
   const text = useText();
+  const nameOf = useCodeNames();
   const console = useConsole();
   const [editing, setEditing] = useState(false);
   const address = data.postal_address;
@@ -43,7 +44,7 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
         ...(address.lines ?? []),
         [address.postal_code, address.city].filter(Boolean).join(" "),
         address.region,
-        address.country,
+        address.country ? nameOf("region", address.country) : "",
       ].filter(Boolean)
     : [];
   const emails = data.emails ?? [];
@@ -83,7 +84,7 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
                 ),
               ],
               [text.contact.address, lines.length ? <Lines of={lines as string[]} /> : ""],
-              [text.contact.fields.language, data.language],
+              [text.contact.fields.language, data.language ? nameOf("language", data.language) : ""],
               ...pairs.map(([key, value]) => [key, String(value)] as const),
             ]}
           />
@@ -101,6 +102,18 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
       ) : null}
     </Card>
   );
+}
+
+/** Names the code of a country or a language in the language of the page, as far as the browser knows it. */
+function useCodeNames(): (type: "region" | "language", code: string) => string {
+  const language = useLanguage();
+  return (type, code) => {
+    try {
+      return new Intl.DisplayNames(language, { type }).of(code) ?? code;
+    } catch {
+      return code;
+    }
+  };
 }
 
 function Lines({ of }: { of: readonly string[] }) {

@@ -20,6 +20,7 @@ export function SessionTable({ name }: { name?: string }) {
       <List
         caption={text.screens.sessions}
         id={({ id }) => id}
+        row={(session) => [session.name, session.address]}
         pages={pages}
         empty={<Empty title={text.sessions.none}>{text.sessions.noneAbout}</Empty>}
         columns={[
@@ -62,12 +63,13 @@ export function SessionTable({ name }: { name?: string }) {
           {
             title: text.common.actions,
             is: "end",
-            cell: (session) =>
+            cell: (session, row) =>
               may("session.cut") && session.id !== own ? (
                 <Confirm
                   look="quiet danger"
                   typed={false}
                   target={session.name}
+                  row={row}
                   title={text.sessions.cutTitle(session.name)}
                   explanation={text.sessions.cutAbout}
                   act={() => site.call("session.cut", { id: session.id })}

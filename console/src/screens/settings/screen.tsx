@@ -9,6 +9,7 @@ import { Card, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tag";
+import { Span } from "../../parts/time";
 import { mistake, type Params, type Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
@@ -217,6 +218,7 @@ function Defaults({ now, done }: { now: Result<"site.config_show">; done: () => 
             label={text.settings.fields[field]}
             field={field}
             type="number"
+            help={<Span seconds={Number(lifetimes[at])} />}
             value={lifetimes[at] ?? ""}
             set={(value) => setLifetimes(lifetimes.with(at, value))}
           />

@@ -33,6 +33,7 @@ export function Tokens() {
         <List
           caption={text.screens.tokens}
           id={({ id }) => id}
+          row={({ id, label, account }) => [label || id, account ?? id]}
           pages={pages}
           empty={<Empty title={text.tokens.none}>{text.tokens.noneAbout}</Empty>}
           columns={[
@@ -55,12 +56,13 @@ export function Tokens() {
             {
               title: text.common.actions,
               is: "end",
-              cell: ({ id, label, account }) =>
+              cell: ({ id, label, account }, row) =>
                 may("token.revoke") ? (
                   <Confirm
                     look="quiet danger"
                     typed={account !== me.name}
                     target={label || id}
+                    row={row}
                     title={text.tokens.revokeTitle(label || id)}
                     explanation={text.tokens.revokeAbout}
                     act={() => site.call("token.revoke", { id })}

@@ -183,6 +183,7 @@ export const accounts = {
     issue: "Ticket ausstellen",
     revoke: "Widerrufen",
     revokeTitle: (person: string) => `Dieses Ticket von ${person} widerrufen?`,
+    revokeAdminTitle: "Das Ticket für den ersten Admin widerrufen?",
     revokeAbout: "Es lässt sich nicht mehr verwenden. Sie können ein anderes ausstellen.",
     deviceAbout:
       "Das Gerät erzeugt seinen Schlüssel selbst und registriert ihn mit dem Ticket, das einmal gilt.",

@@ -123,7 +123,7 @@ export const trust = {
     site: "Kennung der Site",
     state: "Zustand",
     connections: "Verbindungen",
-    sides: { incoming: "eingehend", outgoing: "ausgehend" },
+    sides: { incoming: "Eingehend", outgoing: "Ausgehend" },
     notConnected: "Keine",
     seen: "Zuletzt gesehen",
     facts: "Partner",

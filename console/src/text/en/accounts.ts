@@ -179,6 +179,7 @@ export const accounts = {
     issue: "Issue ticket",
     revoke: "Revoke",
     revokeTitle: (person: string) => `Revoke this ticket of ${person}?`,
+    revokeAdminTitle: "Revoke the ticket for the first admin?",
     revokeAbout: "It can no longer be used. You can issue another one.",
     deviceAbout: "The device makes its own key. The ticket lets it register that key once.",
     passPhraseAbout:

@@ -120,7 +120,7 @@ export const trust = {
     site: "Site id",
     state: "State",
     connections: "Connections",
-    sides: { incoming: "incoming", outgoing: "outgoing" },
+    sides: { incoming: "Incoming", outgoing: "Outgoing" },
     notConnected: "None",
     seen: "Last seen",
     facts: "Peer",

@@ -20,5 +20,5 @@ pub use person_data::{
 };
 pub use postal_address::{AddressParts, CountryCode, MAX_ADDRESS_LINES, PostalAddress};
 pub(crate) use registration::{RecordError, Registrant, check_record};
-pub use search::{AccountSearch, WORD_BREAKS};
+pub use search::{AccountSearch, search_words};
 pub use telephone::{Telephone, TelephoneNumber};

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::readers::Readers;
-use super::{audit, copy, header};
+use super::{accounts, audit, copy, header};
 
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_676e;
@@ -31,7 +31,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 18] = [
+pub(super) const LAYOUTS: [(&str, &str); 20] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
@@ -86,6 +86,10 @@ pub(super) const LAYOUTS: [(&str, &str); 18] = [
     (
         "credential_of_request",
         include_str!("../../migrations/0019_credential_of_request.sql"),
+    ),
+    (
+        "account_words",
+        include_str!("../../migrations/0020_account_words.sql"),
     ),
 ];
 
@@ -179,6 +183,9 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
     }
     check(&mut writer, file).await?;
     migrate(&mut writer, file).await?;
+    accounts::write_missing_words(&mut writer)
+        .await
+        .map_err(|error| OpenError::of_store(file, error))?;
     sqlx::query("PRAGMA secure_delete = OFF")
         .execute(&mut writer)
         .await

@@ -11,5 +11,6 @@ mod attacked;
 mod disk;
 mod outbox;
 mod sealed_data;
+mod search;
 mod sqlite;
 mod trouble;

@@ -21,6 +21,7 @@ mod peer_voids;
 mod peers;
 mod person_data;
 mod sample;
+mod search;
 mod writes;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use peer_voids::*;
 pub use peers::*;
 pub use person_data::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
+pub use search::*;
 pub use writes::*;
 
 /// Access to a store under test.
@@ -76,6 +78,7 @@ macro_rules! keeps_the_contract {
             the_progress_of_a_script_is_recorded
             lists_are_ordered_by_name_and_paged
             a_search_finds_accounts_by_the_beginning_of_a_text
+            a_search_follows_changes_and_deletions
             changes_are_written_in_the_order_of_the_set
             an_alarm_is_read_back_with_recipients_and_deliveries
             an_alarm_is_changed_at_its_current_revision_only

@@ -6,7 +6,6 @@ use countersign_core::page::Page;
 use countersign_core::store::{
     Change, ScriptProgress, Setting, StoreError, Thing, Unique, WholeAccount,
 };
-use countersign_core::text::FullName;
 use countersign_crypto::certificate::Thumbprint;
 
 use super::StoreUnderTest;
@@ -424,58 +423,6 @@ pub async fn lists_are_ordered_by_name_and_paged(under_test: &dyn StoreUnderTest
     assert_eq!(list(Kind::Person, Some("bob"), 2).await, "carol");
     assert_eq!(list(Kind::Person, Some("carol"), 2).await, "");
     assert_eq!(list(Kind::Service, None, 9).await, "a-service b-service");
-}
-
-pub async fn a_search_finds_accounts_by_the_beginning_of_a_text(under_test: &dyn StoreUnderTest) {
-    let store = under_test.open().await;
-    let with = |account: Account, full_name: &str, email: &str| Account {
-        full_name: full_name.to_owned(),
-        email: email.to_owned(),
-        ..account
-    };
-    let accounts = [
-        with(person("anna"), "Émile-Ann* Weiß", "e.weiss@example.org"),
-        with(person("maria"), "Anna [Lind]", "Post*@example.org"),
-        with(person("marian"), "", ""),
-        with(person("tom"), "Marianne", "?tom@example.org"),
-        with(service("mariner"), "", ""),
-    ];
-    commit(&*store, accounts.map(Change::InsertAccount))
-        .await
-        .unwrap();
-    let page = async |kind, text: &str, after: Option<&str>, limit| {
-        let search = FullName::try_from(text.to_owned()).unwrap().into();
-        let after = after.map(str::to_owned);
-        let page = Page { after, limit };
-        let found = store.accounts(kind, &page, Some(&search)).await.unwrap();
-        let names = found
-            .iter()
-            .map(|account| account.as_ref().unwrap().name.to_string());
-        names.collect::<Vec<_>>().join(" ")
-    };
-    for (text, found) in [
-        ("mari", "maria marian tom"),
-        (" MARIA ", "maria marian tom"),
-        ("marian", "marian tom"),
-        ("ann", "anna maria"),
-        ("ann*", "anna"),
-        ("émile-a", "anna"),
-        ("weiß", "anna"),
-        ("[l", "maria"),
-        ("lind]", ""),
-        ("post*", "maria"),
-        ("*", ""),
-        ("?", "tom"),
-        ("^", ""),
-        ("example.org", ""),
-        ("[a-z]", ""),
-        ("", "anna maria marian tom"),
-    ] {
-        assert_eq!(page(Kind::Person, text, None, 9).await, found, "{text:?}");
-    }
-    assert_eq!(page(Kind::Person, "mari", None, 2).await, "maria marian");
-    assert_eq!(page(Kind::Person, "mari", Some("marian"), 2).await, "tom");
-    assert_eq!(page(Kind::Service, "mari", None, 9).await, "mariner");
 }
 
 pub async fn changes_are_written_in_the_order_of_the_set(under_test: &dyn StoreUnderTest) {

@@ -1,12 +1,13 @@
 //! Accounts with their credentials. Each read is one statement and each lookup uses an index.
 
 pub(super) mod row;
+mod words;
 mod write;
 
 use async_trait::async_trait;
 use countersign_core::accounts::{
     Account, AccountSearch, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
-    PersonData, WORD_BREAKS,
+    PersonData,
 };
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
@@ -19,6 +20,7 @@ use super::SqliteStore;
 use super::reads::{many, one};
 
 pub(super) use row::account as account_row;
+pub(super) use words::write_missing as write_missing_words;
 pub(super) use write::Changes;
 
 macro_rules! account_columns {
@@ -42,45 +44,6 @@ macro_rules! key_columns {
         "account_key.thumbprint, account_key.certificate, account_key.agreement, \
          account_key.label, account_key.added"
     };
-}
-
-/// The accounts that a search finds. The inner query reads an index only, in the order of names, and stops at the
-/// limit; the outer one reads the accounts of the page.
-macro_rules! searched_accounts {
-    ($of_kind:literal) => {
-        concat!(
-            "SELECT ",
-            account_columns!(),
-            " FROM account WHERE key IN (SELECT key FROM account WHERE ",
-            $of_kind,
-            " AND name > ?1 AND (name GLOB ?3 OR email GLOB ?3 OR full_name GLOB ?3 OR full_name GLOB ?4) \
-             ORDER BY name LIMIT ?2) ORDER BY name"
-        )
-    };
-}
-
-const fn searched(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Person => searched_accounts!("kind <> 'service'"),
-        Kind::Service => searched_accounts!("kind = 'service'"),
-    }
-}
-
-/// The pattern of texts that begin as a search says.
-fn beginning(search: &AccountSearch) -> String {
-    let mut pattern = String::new();
-    for forms in search.letters() {
-        match forms.as_slice() {
-            [letter] if !"*?[".contains(*letter) => pattern.push(*letter),
-            forms => {
-                pattern.push('[');
-                pattern.extend(forms);
-                pattern.push(']');
-            }
-        }
-    }
-    pattern.push('*');
-    pattern
 }
 
 #[async_trait]
@@ -132,12 +95,7 @@ impl Accounts for SqliteStore {
         let after = page.after.clone().unwrap_or_default();
         let query = match search {
             None => sqlx::query(text).bind(after).bind(page.limit),
-            Some(search) => {
-                let beginning = beginning(search);
-                let word = format!("*[{}]{beginning}", String::from_iter(WORD_BREAKS));
-                let query = sqlx::query(searched(kind)).bind(after).bind(page.limit);
-                query.bind(beginning).bind(word)
-            }
+            Some(search) => words::found(&self.readers, kind, page, search).await?,
         };
         many(&self.readers, query, row::listed_account).await
     }

@@ -8,7 +8,7 @@ use countersign_core::store::Thing;
 use countersign_crypto::certificate::Thumbprint;
 use sqlx::sqlite::SqliteConnection;
 
-use super::is_damaged_account;
+use super::{is_damaged_account, words};
 use crate::sqlite::failure::{Failure, document, expect, expect_damaged, not_found, stale};
 use crate::sqlite::row::signed;
 use crate::sqlite::statement::Many;
@@ -55,6 +55,7 @@ impl Changes<'_> {
                 row.put(account.changed.millis())
             })
             .await?;
+        write_words(connection, &self.inserted).await?;
         let updated = UPDATE_ACCOUNT
             .execute(connection, &self.updated, |row, account| {
                 row.put(account.id.as_bytes().as_slice())?;
@@ -68,7 +69,8 @@ impl Changes<'_> {
             })
             .await?;
         let ids = self.updated.iter().map(|account| account.id);
-        expect_current(connection, updated, ids).await
+        expect_current(connection, updated, ids).await?;
+        write_words(connection, &self.updated).await
     }
 
     async fn write_data(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
@@ -152,6 +154,23 @@ impl Changes<'_> {
         }
         Ok(())
     }
+}
+
+/// Writes the words by which a search finds the accounts.
+async fn write_words(
+    connection: &mut SqliteConnection,
+    accounts: &[&Account],
+) -> Result<(), Failure> {
+    let texts = accounts.iter().map(|account| {
+        let (name, full_name) = (account.name.to_string(), account.full_name.as_str());
+        (
+            account.id.as_bytes().as_slice(),
+            name,
+            full_name,
+            account.email.as_str(),
+        )
+    });
+    Ok(words::write(connection, texts).await?)
 }
 
 /// Deletes a damaged account.
