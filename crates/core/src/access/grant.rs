@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::hash::sha256;
 
 use super::Role;
 use crate::id::{AccessTokenId, AccountId, DeviceId};
@@ -38,6 +39,13 @@ impl HttpCredential {
             Self::Key(thumbprint) => ("signed_with", thumbprint.to_string()),
             Self::Device(id) => ("device", id.to_string()),
         }
+    }
+
+    /// SHA-256 of the credential's name: tells the requests of one credential from those of another.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let (kind, name) = self.as_detail();
+        sha256(format!("{kind} {name}").as_bytes())
     }
 }
 

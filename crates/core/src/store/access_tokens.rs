@@ -10,7 +10,7 @@ use crate::page::Page;
 use crate::timestamp::Timestamp;
 
 /// The maximum number of completed requests that are stored for one account. Another one replaces
-/// the oldest.
+/// the oldest of the credential with most of them.
 pub const MAX_COMPLETED_REQUESTS: u64 = 1_000;
 
 /// Reads access tokens and completed requests.
@@ -50,6 +50,9 @@ pub struct CompletedRequest {
     pub key: [u8; 32],
     /// SHA-256 of the request itself.
     pub request: [u8; 32],
+    /// SHA-256 of the name of the credential that sent it
+    /// ([`HttpCredential::digest`](crate::access::HttpCredential::digest)).
+    pub credential: [u8; 32],
     /// When it was carried out.
     pub at: Timestamp,
     /// Requests of the account that were carried out before this are forgotten with the change.

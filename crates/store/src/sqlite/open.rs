@@ -83,6 +83,10 @@ pub(super) const LAYOUTS: [(&str, &str); 18] = [
         "person_search",
         include_str!("../../migrations/0018_person_search.sql"),
     ),
+    (
+        "credential_of_request",
+        include_str!("../../migrations/0019_credential_of_request.sql"),
+    ),
 ];
 
 /// The store could not be opened. Nothing was changed.

@@ -154,6 +154,7 @@ fn completed(account: &Account, number: u64, at: Timestamp) -> CompletedRequest 
         account: account.id,
         key,
         request: [1; 32],
+        credential: [1; 32],
         at,
         forget_before: NOW,
     }
@@ -200,4 +201,36 @@ pub async fn a_completed_request_is_recorded_once_and_forgotten_in_time(
     };
     commit(&*store, [deleted]).await.unwrap();
     assert_eq!(read(&bob, &first).await, None);
+}
+
+/// A stolen token that completes request after request once made the account forget those of its other
+/// credentials, which were then carried out twice.
+pub async fn a_credential_with_many_completed_requests_pushes_out_its_own(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
+    let [maria, _] = people(&*store).await;
+    let of_others = [1, 2].map(|number| CompletedRequest {
+        credential: [2; 32],
+        ..completed(&maria, number, NOW)
+    });
+    let of_one = (3..=MAX_COMPLETED_REQUESTS + 2)
+        .map(|number| completed(&maria, number, NOW.plus_seconds(20)));
+    let all = of_others.iter().cloned().chain(of_one);
+    let all = all.map(Change::CompleteRequest);
+    commit(&*store, all.collect::<Vec<_>>()).await.unwrap();
+    let is_kept = async |number| {
+        let key = completed(&maria, number, NOW).key;
+        let read = store.completed_request(maria.id, &key).await;
+        read.unwrap().is_some()
+    };
+    assert!(
+        is_kept(1).await && is_kept(2).await,
+        "of another credential"
+    );
+    assert!(
+        !is_kept(3).await && !is_kept(4).await,
+        "the oldest two made room"
+    );
+    assert!(is_kept(5).await && is_kept(MAX_COMPLETED_REQUESTS + 2).await);
 }

@@ -100,6 +100,7 @@ macro_rules! keeps_the_contract {
             an_access_token_is_deleted_by_its_account_alone
             an_account_has_so_many_access_tokens
             a_completed_request_is_recorded_once_and_forgotten_in_time
+            a_credential_with_many_completed_requests_pushes_out_its_own
             a_peer_is_found_by_its_site_id_and_its_zone
             a_zone_belongs_to_one_peer_until_it_is_removed
             a_peer_is_changed_at_its_current_revision_only

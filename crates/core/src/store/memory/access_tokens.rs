@@ -1,5 +1,7 @@
 //! Access tokens, and the requests over HTTP that were completed.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::MemoryStore;
@@ -78,18 +80,27 @@ impl AccessTokenRows {
 
     pub(super) fn complete(&mut self, request: &CompletedRequest) -> Result<(), StoreError> {
         let own = self.completed.values();
-        let own = own.filter(|one| one.account == request.account);
-        let mut own: Vec<_> = own.map(|one| (one.at, one.key)).collect();
-        own.sort_unstable();
-        let kept = own.iter().filter(|(at, _)| *at >= request.forget_before);
-        let surplus = (kept.count() as u64 + 1).saturating_sub(MAX_COMPLETED_REQUESTS);
-        let mut surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
-        for (at, key) in own {
-            if at < request.forget_before {
-                self.completed.remove(&(request.account, key));
-            } else if surplus > 0 {
-                surplus -= 1;
-                self.completed.remove(&(request.account, key));
+        let own: Vec<_> = own
+            .filter(|one| one.account == request.account)
+            .map(|one| (one.credential, one.at, one.key))
+            .collect();
+        let (kept, old): (Vec<_>, Vec<_>) = own
+            .into_iter()
+            .partition(|(_, at, _)| *at >= request.forget_before);
+        for (_, _, key) in old {
+            self.completed.remove(&(request.account, key));
+        }
+        if kept.len() as u64 >= MAX_COMPLETED_REQUESTS {
+            let mut of_credentials = BTreeMap::<_, Vec<_>>::new();
+            for (credential, at, key) in kept {
+                of_credentials
+                    .entry(credential)
+                    .or_default()
+                    .push((at, key));
+            }
+            let most = of_credentials.values().max_by_key(|own| own.len());
+            if let Some((_, key)) = most.and_then(|own| own.iter().min()) {
+                self.completed.remove(&(request.account, *key));
             }
         }
         let key = (request.account, request.key);

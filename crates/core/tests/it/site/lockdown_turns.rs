@@ -124,6 +124,7 @@ async fn a_request_that_is_committed_at_the_second_try_is_recorded_as_completed(
             account,
             key,
             request: [2; 32],
+            credential: [3; 32],
             at: now,
             forget_before: Timestamp::from_millis(0),
         });

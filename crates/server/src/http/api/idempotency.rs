@@ -132,6 +132,7 @@ impl KeyedRequest {
             account: self.name.0,
             key: self.name.1,
             request: self.request,
+            credential: self.credential.digest(),
             at: now,
             forget_before: expired_at(now),
         }

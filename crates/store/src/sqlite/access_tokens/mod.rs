@@ -50,7 +50,7 @@ const ALL: &str = select!(
     "access_token AS token CROSS JOIN account ON account.key = token.account \
      WHERE token.id > ? ORDER BY token.id LIMIT ?"
 );
-const COMPLETED: &str = "SELECT done.request, done.at FROM account \
+const COMPLETED: &str = "SELECT done.request, done.credential, done.at FROM account \
      CROSS JOIN completed_request AS done ON done.account = account.key \
      WHERE account.id = ? AND done.idempotency_key = ?";
 
@@ -92,11 +92,13 @@ impl AccessTokens for SqliteStore {
             .bind(account.as_bytes().to_vec())
             .bind(key.to_vec());
         one(&self.readers, query, |columns| {
-            let (request, at) = (columns.bytes()?, columns.time()?);
+            let (request, credential) = (columns.bytes()?, columns.bytes()?);
+            let at = columns.time()?;
             Ok(CompletedRequest {
                 account,
                 key: *key,
                 request,
+                credential,
                 at,
                 forget_before: at,
             })

@@ -23,13 +23,18 @@ const USED: &str = "UPDATE access_token SET last_used = ?2 WHERE id = ?1";
 const FORGET_OLD: &str = "DELETE FROM completed_request WHERE at < ?2 \
     AND account = (SELECT key FROM account WHERE id = ?1)";
 
-const MAKE_ROOM: &str = "DELETE FROM completed_request \
-    WHERE (account, idempotency_key) IN (SELECT account, idempotency_key FROM completed_request \
-    WHERE account = (SELECT key FROM account WHERE id = ?1) \
-    ORDER BY at DESC, idempotency_key DESC LIMIT -1 OFFSET ?2)";
+/// Deletes the oldest request of the credential with most of them, if the account has no room.
+const MAKE_ROOM: &str = "WITH own AS (SELECT done.* FROM completed_request AS done \
+        WHERE done.account = (SELECT key FROM account WHERE id = ?1)) \
+    DELETE FROM completed_request WHERE (SELECT count(*) FROM own) >= ?2 \
+    AND (account, idempotency_key) = (SELECT account, idempotency_key FROM own \
+        WHERE credential = (SELECT credential FROM own \
+            GROUP BY credential ORDER BY count(*) DESC, credential DESC LIMIT 1) \
+        ORDER BY at, idempotency_key LIMIT 1)";
 
-const COMPLETE: &str = "INSERT INTO completed_request (account, idempotency_key, request, at) \
-    SELECT account.key, ?2, ?3, ?4 FROM account WHERE account.id = ?1";
+const COMPLETE: &str = "INSERT INTO completed_request \
+    (account, idempotency_key, request, credential, at) \
+    SELECT account.key, ?2, ?3, ?4, ?5 FROM account WHERE account.id = ?1";
 
 pub(in crate::sqlite) async fn apply(
     connection: &mut SqliteConnection,
@@ -98,13 +103,14 @@ pub(in crate::sqlite) async fn complete(
         .await?;
     sqlx::query(MAKE_ROOM)
         .bind(account)
-        .bind(signed(MAX_COMPLETED_REQUESTS - 1))
+        .bind(signed(MAX_COMPLETED_REQUESTS))
         .execute(&mut *connection)
         .await?;
     let done = sqlx::query(COMPLETE)
         .bind(account)
         .bind(request.key.as_slice())
         .bind(request.request.as_slice())
+        .bind(request.credential.as_slice())
         .bind(request.at.millis())
         .execute(connection)
         .await?;
