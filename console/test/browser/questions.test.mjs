@@ -51,6 +51,29 @@ test("Ending an alarm asks first, and ends no other with its key", async () => {
   assert.deepEqual([await state(one), await state(another)], ["over", "open"]);
 });
 
+/**
+ * The name of the site came from `site.status`. Until that had answered it was empty, and so was the name to be typed:
+ * an empty field imposed a lockdown that only the machine of the site lifts.
+ */
+test("The lockdown of the site asks for the site's name, also while its state is not known", async () => {
+  const other = await openPage(browser);
+  await other.page.addInitScript(() => {
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message, ...more) {
+      if (message.name !== "call" || message.args[0] !== "site.status")
+        postMessage.call(this, message, ...more);
+    };
+  });
+  await logIn(other.page, `${console_.url}#/lockdown`, ADMIN.name, ADMIN.passPhrase);
+  const asked = other.page.getByRole("dialog");
+  await other.page.getByRole("button", { name: "Lock down local" }).click();
+  await asked.getByLabel("Type local to confirm").waitFor();
+  await asked.getByRole("button", { name: "Lock down" }).click();
+  await asked.getByText("The name differs. Type local.").waitFor();
+  assert.ok(!(await site.call("lockdown.status")).site);
+  await other.context.close();
+});
+
 /** The name of the account was taken from the entry, which has that of the time of the lockdown. */
 test("The lockdown of a person who was renamed is lifted, after a question", async () => {
   await site.call("person.create", { name: "ada" });
