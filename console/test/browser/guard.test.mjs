@@ -295,3 +295,25 @@ test("A token, which is shown once, does not vanish with Escape", async () => {
   await dialog.waitFor({ state: "detached" });
   await context.close();
 });
+
+/** The dialog said "shown this once", and Escape closed it: it was valid, and had to be found and revoked. */
+test("A ticket, which is shown once, does not vanish with Escape", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, `${served.url}#/people/clara@local`, ADMIN.name, ADMIN.passPhrase);
+  const dialog = page.getByRole("dialog");
+  for (const button of ["Enrol device", "Pass phrase ticket"]) {
+    await page.getByRole("button", { name: button }).click();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    await page.getByRole("button", { name: button }).click();
+    await dialog.getByRole("button", { name: "Issue ticket" }).click();
+    const ticket = dialog.getByRole("textbox", { name: "Ticket", exact: true });
+    await ticket.waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    assert.ok(await ticket.isVisible());
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await dialog.waitFor({ state: "detached" });
+  }
+  await context.close();
+});
