@@ -8,7 +8,8 @@ export interface Console {
   me: Result<"self.show">;
   /** The address of the site's own console; unknown on a relay that does not know the site's HTTP address. */
   home: string | undefined;
-  status: Result<"site.status"> | undefined;
+  /** The zone of the site, which is that of every account's name. */
+  zone: string;
   /** Whether the caller may call an operation, as `operation list` answers. */
   may: (operation: Operation) => boolean;
   /** Says a short message in the corner and to screen readers. */

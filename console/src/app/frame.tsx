@@ -7,6 +7,7 @@ import { Languages } from "../parts/languages";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { useArrival } from "./arrival";
+import { zoneOf } from "../parts/account-name";
 import { coalesced } from "./coalesced";
 import { ConsoleContext, type Console } from "./context";
 import { useKeptFocus } from "./focus";
@@ -54,7 +55,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
       site,
       me,
       home,
-      status,
+      zone: zoneOf(me.name),
       may: (operation) => operations.has(operation),
       say,
       refresh: () => {
@@ -62,7 +63,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
         refresh();
       },
     }),
-    [site, me, home, status, operations, read, refresh],
+    [site, me, home, operations, read, refresh],
   );
 
   useEffect(() => {
@@ -140,7 +141,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
             <a class="brand" href={to()}>
               <Brand />
               <span>
-                Countersign <small>{status?.zone ?? "\u00a0"}</small>
+                Countersign <small>{context.zone}</small>
               </span>
             </a>
             <nav class="nav" aria-label={text.frame.screens}>

@@ -13,7 +13,7 @@ const TYPED = "typed name";
 interface Props {
   /** The words on the button, and on the button of the dialog. */
   children: string;
-  /** The name of what the action is for. The user types it if `typed`. */
+  /** The name of what the action is for. The user types it if `typed`; without a name nothing can be confirmed. */
   target: string;
   /** The name of the row in a list whose rows can have one `target`. The dialog shows it. */
   row?: string;
@@ -61,7 +61,7 @@ export function Confirm({
   };
   return (
     <>
-      <Button look={look} name={`${children} ${row}`} onClick={() => setOpen(true)}>
+      <Button look={look} name={`${children} ${row}`} off={typed && !target} onClick={() => setOpen(true)}>
         {children}
       </Button>
       {open ? (

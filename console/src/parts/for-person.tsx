@@ -1,8 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useConsole } from "../app/context";
+import { isOwnName } from "./account-name";
 import { Input } from "./form";
-import { ProofField, isOwnName } from "./proof-field";
+import { ProofField } from "./proof-field";
 
 interface Asked {
   /** The person; asked for if absent. */

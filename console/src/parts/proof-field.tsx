@@ -29,9 +29,3 @@ export function ProofField({
     </>
   );
 }
-
-/** Whether a typed name is that of the account `own`, with or without its zone. */
-export function isOwnName(typed: string, own: string): boolean {
-  const name = typed.trim().toLowerCase();
-  return name === own || name === own.slice(0, own.lastIndexOf("@"));
-}

@@ -35,7 +35,7 @@ export function TicketDialog({ title, about, issue, handover, close, ...asked }:
   const { person, field, proof, prove } = useForPerson(asked);
   const doing = useDoing();
   return (
-    <Dialog title={title} close={close} wide>
+    <Dialog title={title} close={close} wide stays={ticket !== undefined}>
       {ticket ? (
         <Handover ticket={ticket} {...handover(ticket)} close={close} />
       ) : (

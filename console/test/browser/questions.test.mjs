@@ -51,6 +51,29 @@ test("Ending an alarm asks first, and ends no other with its key", async () => {
   assert.deepEqual([await state(one), await state(another)], ["over", "open"]);
 });
 
+/**
+ * The name of the site came from `site.status`. Until that had answered it was empty, and so was the name to be typed:
+ * an empty field imposed a lockdown that only the machine of the site lifts.
+ */
+test("The lockdown of the site asks for the site's name, also while its state is not known", async () => {
+  const other = await openPage(browser);
+  await other.page.addInitScript(() => {
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message, ...more) {
+      if (message.name !== "call" || message.args[0] !== "site.status")
+        postMessage.call(this, message, ...more);
+    };
+  });
+  await logIn(other.page, `${console_.url}#/lockdown`, ADMIN.name, ADMIN.passPhrase);
+  const asked = other.page.getByRole("dialog");
+  await other.page.getByRole("button", { name: "Lock down local" }).click();
+  await asked.getByLabel("Type local to confirm").waitFor();
+  await asked.getByRole("button", { name: "Lock down" }).click();
+  await asked.getByText("The name differs. Type local.").waitFor();
+  assert.ok(!(await site.call("lockdown.status")).site);
+  await other.context.close();
+});
+
 /** The name of the account was taken from the entry, which has that of the time of the lockdown. */
 test("The lockdown of a person who was renamed is lifted, after a question", async () => {
   await site.call("person.create", { name: "ada" });
@@ -156,5 +179,41 @@ test("The lifetime of tokens and the origins of web pages are set, and nothing t
     },
   );
   await page.waitForFunction(() => document.querySelector('input[type="number"]').value === "700");
+});
+
+/** The dialog offered 1, 7, 30 and 90 days whatever the site allows, and chose 30: the site refused each of them. */
+test("A token is created also when the site allows less than a day", async () => {
+  await site.call("site.config", { access_token_lifetime: 7_200 });
+  await visit("tokens", "Access tokens");
+  await page.getByRole("button", { name: "Create token" }).click();
+  const valid = dialog.getByLabel("Valid for");
+  await valid.getByRole("option", { name: "90 days" }).waitFor({ state: "detached" });
+  assert.deepEqual(await valid.getByRole("option").allInnerTexts(), [
+    "30 days, or less if the site allows less",
+    "1 hour",
+  ]);
+  const lifetime = async (label) => {
+    const { entries } = await site.call("token.list", { account: "mailer" });
+    const { created, expires } = entries.find((token) => token.label === label);
+    return (Date.parse(expires) - Date.parse(created)) / 1_000;
+  };
+  for (const [label, choice, seconds] of [
+    ["usual", "30 days, or less if the site allows less", 7_200],
+    ["short", "1 hour", 3_600],
+  ]) {
+    await dialog.getByLabel("Label").fill(label);
+    await dialog.getByLabel("Service").fill("mailer");
+    await valid.selectOption({ label: choice });
+    await dialog.getByLabel("site.status", { exact: true }).check();
+    await dialog.getByRole("button", { name: "Create token" }).click();
+    await dialog.getByRole("textbox", { name: "token" }).waitFor();
+    await answer("Close");
+    assert.equal(await lifetime(label), seconds);
+    await page.getByRole("button", { name: "Create token" }).click();
+  }
+  await answer("Cancel");
+});
+
+test("Nothing failed in the page, and the content security policy was not violated", () => {
   assert.deepEqual(faults, []);
 });

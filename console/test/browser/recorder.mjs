@@ -7,6 +7,7 @@ export async function record(listener, recorded = () => {}, ownPort = 0) {
   const [host, port] = [listener.slice(0, listener.lastIndexOf(":")), listener.split(":").at(-1)];
   const sockets = new Set();
   let cut = false;
+  let passes = async () => true;
   const server = net.createServer((browser) => {
     if (cut) {
       browser.destroy();
@@ -23,23 +24,43 @@ export async function record(listener, recorded = () => {}, ownPort = 0) {
       });
     }
     browser.on("data", recorded);
-    browser.pipe(site).pipe(browser);
+    browser.pipe(site);
+    pass(site, browser);
   });
+  /** Passes the site's bytes on to the browser. */
+  async function pass(site, browser) {
+    try {
+      for await (const bytes of site) {
+        if (!(await passes())) interrupt();
+        if (browser.destroyed) return;
+        if (!browser.write(bytes)) await Promise.race([once(browser, "drain"), once(browser, "close")]);
+      }
+      browser.end();
+    } catch {
+      browser.destroy();
+    }
+  }
   server.listen(ownPort, "127.0.0.1");
   await once(server, "listening");
   const destroyAll = () => {
     for (const socket of sockets) socket.destroy();
   };
+  const interrupt = () => {
+    cut = true;
+    destroyAll();
+  };
   return {
     url: `http://127.0.0.1:${server.address().port}/console/`,
     port: server.address().port,
     /** Cuts all connections, and closes new ones until `restore`. */
-    interrupt() {
-      cut = true;
-      destroyAll();
+    interrupt,
+    /** Interrupts instead of passing an answer of the site on, once `is` the case. */
+    interruptOnce(is) {
+      passes = async () => !(await is());
     },
     restore() {
       cut = false;
+      passes = async () => true;
     },
     async stop() {
       destroyAll();

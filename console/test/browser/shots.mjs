@@ -113,7 +113,10 @@ async function take(page, name, shot) {
       await dialog.getByRole("img").waitFor();
     }
     await shot(`${name}-${slug(button)}`, false);
-    await page.keyboard.press("Escape");
+    // What is shown once does not close with Escape.
+    const close = dialog.getByRole("button", { name: "Close", exact: true });
+    if (await close.count()) await close.click();
+    else await page.keyboard.press("Escape");
   }
 }
 

@@ -62,7 +62,7 @@ function InForce({ site: entry }: { site: NonNullable<Shows["site"]> }) {
 
 function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }) {
   const text = useText();
-  const { site, status, say, may } = useConsole();
+  const { site, zone, say, may } = useConsole();
   const possible = LEVELS.filter((candidate) => !level || LEVELS.indexOf(candidate) > LEVELS.indexOf(level));
   const [chosen, choose] = useState<Level>("logins");
   const [reason, setReason] = useState("");
@@ -93,7 +93,7 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
         <div class="buttons">
           <Confirm
             look="danger main"
-            target={status?.zone ?? ""}
+            target={zone}
             title={text.lockdown.siteTitle(text.lockdown.levels[wanted].name)}
             explanation={
               <>
@@ -104,7 +104,7 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
             act={() => site.call("lockdown.site", { level: wanted, reason })}
             done={() => {
               setReason("");
-              say(text.lockdown.imposed(status?.zone ?? ""));
+              say(text.lockdown.imposed(zone));
               changed();
             }}
           >

@@ -9,12 +9,19 @@ import { LOCAL, Refusal, mistake } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { Outside, takesTickets, type OutsideProps } from "./outside";
 
+/**
+ * What became of the registration. It is `unknown` after the connection broke while the site answered. A ticket that
+ * was used takes no second registration, so what was or may have been set is logged in with first.
+ */
+type State = "open" | "unknown" | "set";
+
 /** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
 export function UseTicket({ site, about, notice, done }: OutsideProps) {
   const text = useText();
   const [ticket, setTicket] = useState("");
   const [id, setId] = useState("");
   const [passPhrase, setPassPhrase] = useState({ first: "", again: "" });
+  const [state, setState] = useState<State>("open");
   const doing = useDoing();
   useArrival(["ticket"], (arrival) => setTicket(arrival.ticket));
   /** On a relay the site's HTTP listener may be away although its session port is there. */
@@ -28,6 +35,29 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
       throw new Refusal(LOCAL, text.useTicket.httpAway(http), text.useTicket.httpHint);
     }
   };
+  const enter = async (): Promise<void> => {
+    let known = state;
+    const learn = (now: State): void => setState((known = now));
+    if (known === "open") {
+      await register().then(
+        () => learn("set"),
+        (error: unknown) => {
+          if (asRefusal(error).code !== "broken") throw error;
+          learn("unknown");
+        },
+      );
+    }
+    try {
+      await site.login(id.trim(), passPhrase.first);
+    } catch (error) {
+      if (known !== "unknown" || asRefusal(error).code !== "not_authenticated") throw error;
+      learn("open");
+      throw new Refusal(LOCAL, text.useTicket.notSet);
+    }
+    go();
+    await done();
+  };
+  const isOpen = state === "open";
   return (
     <Outside
       site={site}
@@ -45,36 +75,49 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
       {takesTickets(about) ? (
         <Form
           doing={doing}
-          button={doing.busy ? text.useTicket.busy : text.useTicket.button}
+          button={
+            doing.busy
+              ? isOpen
+                ? text.useTicket.busy
+                : text.login.busy
+              : isOpen
+                ? text.useTicket.button
+                : text.login.button
+          }
           send={async () => {
             if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
             if (!id.trim()) throw mistake(text.login.nameMissing, "id");
             checkNewPassPhrase(passPhrase, text);
-            await register();
-            await site.login(id.trim(), passPhrase.first);
-            go();
-            await done();
+            await enter();
           }}
         >
-          <Input
-            label={text.useTicket.ticket}
-            field="ticket"
-            help={text.useTicket.ticketHelp}
-            lines={3}
-            mono
-            value={ticket}
-            set={setTicket}
-            placeholder="countersign://…"
-          />
-          <Input
-            label={text.login.name}
-            field="id"
-            help={text.useTicket.idHelp}
-            value={id}
-            set={setId}
-            autocomplete="username"
-          />
-          <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
+          {isOpen ? (
+            <>
+              <Input
+                label={text.useTicket.ticket}
+                field="ticket"
+                help={text.useTicket.ticketHelp}
+                lines={3}
+                mono
+                value={ticket}
+                set={setTicket}
+                placeholder="countersign://…"
+              />
+              <Input
+                label={text.login.name}
+                field="id"
+                help={text.useTicket.idHelp}
+                value={id}
+                set={setId}
+                autocomplete="username"
+              />
+              <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
+            </>
+          ) : (
+            <p class={state === "set" ? "note good" : "note warn"} role="status">
+              {state === "set" ? text.useTicket.isSet : text.useTicket.unknown}
+            </p>
+          )}
         </Form>
       ) : (
         <p class="note warn">

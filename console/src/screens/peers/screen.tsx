@@ -91,7 +91,7 @@ function PeerList() {
 /** The peer server: started and stopped here. */
 function Server() {
   const text = useText();
-  const { site, status, may, say } = useConsole();
+  const { site, zone, may, say } = useConsole();
   const reading = useQuery("peer.status", {}, { every: 10_000 });
   return (
     <Card
@@ -102,7 +102,7 @@ function Server() {
           reading.data.wanted ? (
             may("peer.stop") ? (
               <Confirm
-                target={status?.zone ?? ""}
+                target={zone}
                 typed={false}
                 title={text.peers.stopTitle}
                 explanation={text.peers.stopAbout}

@@ -16,7 +16,7 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   const { site, me } = useConsole();
   const [service, setService] = useState("");
   const [label, setLabel] = useState("");
-  const [days, setDays] = useState("30");
+  const [lifetime, setLifetime] = useState("");
   const [chosen, choose] = useState<ReadonlySet<string>>(new Set());
   const [proof, setProof] = useState("");
   const [token, setToken] = useState("");
@@ -45,8 +45,8 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
           const params: Params<"token.create"> = {
             operations: [...chosen].sort(),
             label,
-            expires_in: Number(days) * 86_400,
           };
+          if (lifetime) params.expires_in = Number(lifetime);
           if (own) await site.prove(proof);
           else params.service = service.trim();
           setToken((await site.call("token.create", params)).token);
@@ -69,17 +69,40 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
             set={setService}
           />
         ) : null}
-        <Select
-          label={text.tickets.valid}
-          field="expires_in"
-          value={days}
-          set={setDays}
-          options={["1", "7", "30", "90"].map((count) => [count, text.tickets.days(Number(count))] as const)}
-        />
+        <Lifetime value={lifetime} set={setLifetime} />
         <Operations chosen={chosen} choose={choose} />
         {own ? <ProofField value={proof} set={setProof} /> : null}
       </Form>
     </Dialog>
+  );
+}
+
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
+
+/** How long the token is valid: as long as the site does by default, or a choice that the site allows. */
+function Lifetime({ value, set }: { value: string; set: (seconds: string) => void }) {
+  const text = useText();
+  const { may } = useConsole();
+  const config = useQuery("site.config_show", {}, { when: may("site.config_show") });
+  const most = config.data?.access_token_lifetime ?? Infinity;
+  const choices: [number, string][] = [
+    [HOUR, text.tickets.hours(1)],
+    ...[1, 7, 30, 90].map((count): [number, string] => [count * DAY, text.tickets.days(count)]),
+  ];
+  return (
+    <Select
+      label={text.tickets.valid}
+      field="expires_in"
+      value={value}
+      set={set}
+      options={[
+        ["", text.tokens.usual],
+        ...choices
+          .filter(([seconds]) => seconds <= most)
+          .map(([seconds, words]): [string, string] => [String(seconds), words]),
+      ]}
+    />
   );
 }
 

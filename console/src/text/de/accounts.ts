@@ -211,6 +211,7 @@ export const accounts = {
     account: "Konto",
     service: "Dienst",
     serviceHelp: "Der Dienst, der das Token erhält. Leer: Das Token ist für Sie.",
+    usual: "30 Tage, oder weniger, wenn die Site weniger zulässt",
     operations: "Operationen",
     chosen: (count: number) => (count === 0 ? "keine gewählt" : `${count} gewählt`),
     search: "Operationen suchen",

@@ -95,6 +95,10 @@ export const general = {
     idHelp: "Der Name, den der Admin Ihnen genannt hat. Der erste Admin wählt ihn selbst.",
     button: "Passphrase setzen und anmelden",
     busy: "Die Passphrase wird gesetzt …",
+    isSet: "Ihre Passphrase ist gesetzt, und das Ticket ist verbraucht. Es fehlt nur noch die Anmeldung.",
+    unknown:
+      "Die Verbindung brach ab, während die Site antwortete. Ihre Passphrase ist vielleicht schon gesetzt. Melden Sie sich an, um es herauszufinden.",
+    notSet: "Die Passphrase wurde nicht gesetzt. Versuchen Sie es erneut.",
     notHere:
       "Diese Konsole nimmt keine Tickets an, denn sie kennt die HTTP-Adresse der Site nicht. Starten Sie sie mit `countersign console --http URL`, oder verwenden Sie `countersign passphrase set --id NAME`.",
     httpAway: (url: string) => `Die Site wurde unter ${url} nicht erreicht, wo sie Tickets annimmt`,

@@ -205,6 +205,7 @@ export const accounts = {
     account: "Account",
     service: "Service",
     serviceHelp: "The service that gets the token. Empty: the token is for you.",
+    usual: "30 days, or less if the site allows less",
     operations: "Operations",
     chosen: (count: number) => (count === 0 ? "none chosen" : `${count} chosen`),
     search: "Search operations",

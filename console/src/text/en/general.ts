@@ -94,6 +94,10 @@ export const general = {
     idHelp: "The name that the admin gave you. The first admin chooses one.",
     button: "Set pass phrase and log in",
     busy: "Setting the pass phrase…",
+    isSet: "Your pass phrase is set, and the ticket is used. Only the login is left.",
+    unknown:
+      "The connection broke while the site answered, so your pass phrase may be set already. Log in to find out.",
+    notSet: "The pass phrase was not set. Try again.",
     notHere:
       "This console takes no tickets, because it does not know the site's HTTP address. Start it with `countersign console --http URL`, or run `countersign passphrase set --id NAME`.",
     httpAway: (url: string) => `the site was not reached at ${url}, where it takes tickets`,
