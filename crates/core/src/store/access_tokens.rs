@@ -10,7 +10,7 @@ use crate::page::Page;
 use crate::timestamp::Timestamp;
 
 /// The maximum number of completed requests that are stored for one account. Another one replaces
-/// the oldest of the credential with most of them.
+/// the oldest.
 pub const MAX_COMPLETED_REQUESTS: u64 = 1_000;
 /// The maximum number of completed requests that are stored for one credential of an account. Another
 /// one replaces the oldest of the same credential: a stolen one does not use up the account's.
