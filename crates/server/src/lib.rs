@@ -32,6 +32,7 @@ mod admission;
 mod connection;
 mod console_files;
 mod device;
+mod handshake;
 mod health;
 mod line_output;
 mod listeners;

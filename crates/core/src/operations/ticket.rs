@@ -121,6 +121,62 @@ pub(super) fn expect_no_lockdown(context: &Context, account: &Account) -> Result
     }
 }
 
+/// The lifetime of a new ticket, in seconds.
+pub(super) fn lifetime(expires_in: Option<u32>) -> Result<u32, Refusal> {
+    let lifetime = expires_in.unwrap_or(USUAL_LIFETIME);
+    if !(1..=MAX_LIFETIME).contains(&lifetime) {
+        let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
+        return Err(Refusal::invalid("expires_in", problem));
+    }
+    Ok(lifetime)
+}
+
+/// A new ticket of the account, which is not stored yet, and its token. Consumes the fresh proof of
+/// the caller.
+pub(super) async fn new_ticket(
+    context: &Context,
+    account: &Account,
+    kind: TicketKind,
+    lifetime: u32,
+) -> Result<(EnrolmentTicket, Token), Refusal> {
+    let (site, now) = (context.site(), context.now());
+    let open = site.store().open_tickets(account.id, now).await?;
+    if open >= OPEN_TICKETS as u64 {
+        return Err(Refusal::conflict(
+            format!("{} has {OPEN_TICKETS} open tickets already", account.name),
+            "revoke one with `ticket revoke`, or wait until one expires",
+        ));
+    }
+    // A caller without a proof must not use up the tickets of the person.
+    proof::require(context, account.id)?;
+    context.rate(Rate::Issued(account.id), "tickets for this person")?;
+    proof::consume(context, account.id)?;
+    let token = Token::generate(&mut site.entropy());
+    let ticket = EnrolmentTicket {
+        id: TicketId::new(now, &mut site.entropy()),
+        kind,
+        account: account.id,
+        token_hash: token.hash(),
+        issued: now,
+        expires: now.plus_seconds(lifetime),
+        state: TicketState::Open,
+    };
+    Ok((ticket, token))
+}
+
+/// The changes that store a new ticket, and forget those of the account that are listed no longer.
+pub(super) fn stored(ticket: &EnrolmentTicket) -> [Change; 2] {
+    let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
+    let expired_before = ticket.issued.millis().saturating_sub(listed_since);
+    [
+        Change::InsertTicket(ticket.clone()),
+        Change::ForgetTickets {
+            account: ticket.account,
+            expired_before: Timestamp::from_millis(expired_before),
+        },
+    ]
+}
+
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
     let account = person(&context, &params.person).await?;
     if matches!(
@@ -132,11 +188,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             "change your pass phrase with `countersign passphrase change`",
         ));
     }
-    let lifetime = params.expires_in.unwrap_or(USUAL_LIFETIME);
-    if !(1..=MAX_LIFETIME).contains(&lifetime) {
-        let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
-        return Err(Refusal::invalid("expires_in", problem));
-    }
+    let lifetime = lifetime(params.expires_in)?;
     if !account.is_active() {
         return Err(Refusal::conflict(
             format!("{} may not log in", account.name),
@@ -151,31 +203,10 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             "configure a device listener and start the site again",
         )
     })?;
-    let open = site.store().open_tickets(account.id, now).await?;
-    if open >= OPEN_TICKETS as u64 {
-        return Err(Refusal::conflict(
-            format!("{} has {OPEN_TICKETS} open tickets already", account.name),
-            "revoke one with `ticket revoke`, or wait until one expires",
-        ));
-    }
-    // A caller without a proof must not use up the tickets of the person.
-    proof::require(&context, account.id)?;
-    context.rate(Rate::Issued(account.id), "tickets for this person")?;
-    proof::consume(&context, account.id)?;
-    let token = Token::generate(&mut site.entropy());
-    let ticket = EnrolmentTicket {
-        id: TicketId::new(now, &mut site.entropy()),
-        kind: params.kind.into(),
-        account: account.id,
-        token_hash: token.hash(),
-        issued: now,
-        expires: now.plus_seconds(lifetime),
-        state: TicketState::Open,
-    };
+    let (ticket, token) = new_ticket(&context, &account, params.kind.into(), lifetime).await?;
     let (host, port, key) = (address.host, address.port, site.public_key().signing);
     let handed_out = proto::EnrolmentTicket::new(ticket.kind, &host, port, token, key)
         .map_err(|error| Refusal::internal(error.to_string()))?;
-    let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
     let mut changes = Vec::new();
     if ticket.kind == TicketKind::Passphrase {
         // Otherwise the holder of the earlier one could set another pass phrase afterwards.
@@ -186,13 +217,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             why: RevocationReason::Replaced,
         });
     }
-    changes.extend([
-        Change::InsertTicket(ticket.clone()),
-        Change::ForgetTickets {
-            account: account.id,
-            expired_before: Timestamp::from_millis(now.millis().saturating_sub(listed_since)),
-        },
-    ]);
+    changes.extend(stored(&ticket));
     let details = json!({
         "ticket": ticket.id,
         "kind": ticket.kind.name(),

@@ -9,7 +9,6 @@
 
 mod channel;
 mod dialog;
-mod hostile;
 mod passphrase;
 mod peer;
 mod peer_hostile;

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info};
 
-use super::{Refused, Stream};
 use crate::admission::Admitted;
 use crate::clock;
+use crate::handshake::{Refused, Stream};
 use crate::runtime::shared::Shared;
 
 /// Bytes read from the stream at a time.

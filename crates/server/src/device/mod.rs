@@ -16,31 +16,25 @@ mod stream;
 mod web_socket;
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use countersign_core::access::Channel;
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::engine::RegistrationOrigin;
 use countersign_core::lockdown::Activity;
-use countersign_core::throttle::Abuse;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
-use countersign_net::tls::{TlsStream, is_alert};
 use countersign_proto::device::{
     BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START, UpgradeRequest,
 };
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::RequestRefused;
-use countersign_proto::peer::{BadPeerHello, FirstRefused};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{debug, error};
 
 use self::enrolling::FirstLine;
@@ -48,6 +42,7 @@ use self::new_connection::NewConnection;
 pub(crate) use self::sealed::serve as serve_sealed;
 use crate::admission::{Admission, Admitted};
 use crate::clock;
+use crate::handshake::{self, Refused, Stream};
 use crate::runtime::shared::Shared;
 use crate::tls::acceptors::Acceptors;
 
@@ -76,10 +71,6 @@ pub(crate) async fn accept(
     listener::accept(listener, Access::Clients, room, connections, service).await
 }
 
-/// A connection after its handshake. It is boxed because a future reserves memory for each place to which it
-/// moves a value.
-type Stream = Box<TlsStream<TcpStream>>;
-
 /// What a client asks for, after the handshake.
 enum Asked {
     Enrolment(Stream, Box<Request>),
@@ -87,57 +78,7 @@ enum Asked {
     Session(Box<NewConnection>),
 }
 
-/// Why a client is not served.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error("the site is sealed")]
-    Sealed,
-    #[error("the site is in lockdown")]
-    Lockdown,
-    #[error("too many handshakes are waiting")]
-    Busy,
-    #[error("the client took too long")]
-    TooSlow,
-    #[error("the connection was evicted or the server stops")]
-    Ended,
-    #[error("the connection failed: {0}")]
-    Connection(#[from] io::Error),
-    #[error(transparent)]
-    Request(#[from] RequestRefused),
-    #[error(transparent)]
-    First(#[from] FirstRefused),
-    #[error(transparent)]
-    PeerHello(#[from] BadPeerHello),
-    #[error(transparent)]
-    Hello(#[from] BadHello),
-    #[error(transparent)]
-    Upgrade(#[from] BadUpgrade),
-    #[error("a device cannot be enrolled over a sealed channel")]
-    NotRegistration,
-}
-
 impl Refused {
-    /// The abuse that counts against the source.
-    pub(crate) fn abuse(&self) -> Option<Abuse> {
-        match self {
-            Self::Sealed | Self::Lockdown | Self::Busy | Self::Ended => None,
-            Self::TooSlow => Some(Abuse::NotAuthenticated),
-            // A device that slept while the site replaced its key does not accept the new one yet.
-            Self::Connection(error) if is_alert(error) => Some(Abuse::Refused),
-            Self::Connection(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Some(Abuse::Malformed)
-            }
-            Self::Connection(_) => Some(Abuse::Refused),
-            Self::Request(RequestRefused::OnlyKeyEvents) => Some(Abuse::Refused),
-            Self::Request(_)
-            | Self::First(_)
-            | Self::PeerHello(_)
-            | Self::Hello(_)
-            | Self::Upgrade(_)
-            | Self::NotRegistration => Some(Abuse::Malformed),
-        }
-    }
-
     /// Counts the refusal against the source, and in the audit log if the client sent something that
     /// cannot be read.
     fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
@@ -181,7 +122,10 @@ async fn serve(
 ) {
     let began = Instant::from_std(clock::monotonic());
     let mut evicted = Box::pin(admitted.evicted());
-    let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
+    let asked = Box::pin(first_line(socket, &admitted, &shared, &acceptors));
+    let asked = Box::pin(handshake::in_time(asked, &mut evicted, &shared))
+        .await
+        .flatten();
     match asked {
         Ok(Asked::Enrolment(stream, request)) => {
             Box::pin(enrolling::enrol(stream, &request, &admitted, &shared)).await;
@@ -215,72 +159,15 @@ async fn serve(
     }
 }
 
-/// Does the handshake and reads the client's first line, within the time for unauthenticated
-/// clients.
-async fn ask(
-    socket: TcpStream,
-    admitted: &Admitted,
-    evicted: impl Future<Output = ()> + Send,
-    shared: &Shared,
-    acceptors: &Acceptors,
-) -> Result<Asked, Refused> {
-    let mut stopping = shared.stopping.clone();
-    let asked = first_line(socket, admitted, shared, acceptors);
-    tokio::select! {
-        asked = timeout(shared.limits().unauthenticated_timeout, asked) => {
-            asked.unwrap_or(Err(Refused::TooSlow))
-        }
-        () = evicted => Err(Refused::Ended),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
-    }
-}
-
-/// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the
-/// second answer to a client that was asked for another key share. No turn waits for the client: a
-/// slow client must not hold it.
-pub(crate) async fn in_turns<T>(
-    handshake: impl Future<Output = io::Result<T>>,
-    admitted: &Admitted,
-    shared: &Shared,
-) -> Result<T, Refused> {
-    let network = admitted.source().network();
-    let mut handshake = pin!(handshake);
-    loop {
-        let turn = shared.logins.turn(network).await.ok_or(Refused::Busy)?;
-        let step = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
-        drop(turn);
-        if let Poll::Ready(done) = step {
-            return Ok(done?);
-        }
-        // The step has arranged that this task is woken when the client sent more.
-        let mut is_woken = false;
-        poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
-    }
-}
-
+/// Does the handshake and reads the client's first line.
 async fn first_line(
     socket: TcpStream,
     admitted: &Admitted,
     shared: &Shared,
     acceptors: &Acceptors,
 ) -> Result<Asked, Refused> {
-    // Checked before the handshake, which is public-key work.
     let asked_for = [Activity::DeviceEnrolment, Activity::DeviceConnection];
-    if !asked_for
-        .into_iter()
-        .any(|asked_for| shared.site.permits(asked_for))
-    {
-        return Err(Refused::Lockdown);
-    }
-    let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
-    let hello = acceptor.client_hello(socket).await?;
-    admitted.first_flight_received();
-    let handshake = async { hello.answer().await };
-    let mut stream = Box::new(in_turns(handshake, admitted, shared).await?);
+    let mut stream = handshake::answer(socket, asked_for, admitted, shared, acceptors).await?;
     let Some(key) = stream.peer_key()? else {
         let line = enrolling::first_line(&mut stream, shared).await;
         return Ok(match late(line, shared).await? {

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::info;
 
-use super::Stream;
 use super::device_session::{DeviceSession, MAX_LINE, Signals};
 use super::stream::DeviceStream;
 use super::web_socket::Closing;
 use crate::admission::Admitted;
 use crate::clock;
+use crate::handshake::Stream;
 use crate::runtime::events::event_queue;
 use crate::runtime::shared::{Shared, hook, log_trouble};
 

@@ -16,13 +16,14 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::sealed_stream::{SealedStream, client_key};
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::enrolling::{self, FirstLine};
-use super::{Refused, late, registering};
+use super::{late, registering};
 use crate::admission::Admitted;
 use crate::clock;
+use crate::handshake::{Refused, in_time};
 use crate::runtime::shared::Shared;
 
 /// Serves one connection until it ends.
@@ -34,7 +35,10 @@ pub(crate) async fn serve(
 ) {
     let began = Instant::from_std(clock::monotonic());
     let mut evicted = Box::pin(admitted.evicted());
-    let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared)).await;
+    let asked = Box::pin(request(socket, &admitted, &shared));
+    let asked = Box::pin(in_time(asked, &mut evicted, &shared))
+        .await
+        .flatten();
     match asked {
         Ok((stream, request)) => {
             let (exporter, origin) = (
@@ -55,24 +59,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Opens the channel and reads the request, within the time for unauthenticated clients.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin + Send>(
-    socket: S,
-    admitted: &Admitted,
-    evicted: impl Future<Output = ()> + Send,
-    shared: &Shared,
-) -> Result<(SealedStream<S>, Box<RegistrationRequest>), Refused> {
-    let mut stopping = shared.stopping.clone();
-    let asked = request(socket, admitted, shared);
-    tokio::select! {
-        asked = timeout(shared.limits().unauthenticated_timeout, asked) => {
-            asked.unwrap_or(Err(Refused::TooSlow))
-        }
-        () = evicted => Err(Refused::Ended),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
-    }
-}
-
+/// Opens the channel and reads the request.
 async fn request<S: AsyncRead + AsyncWrite + Unpin + Send>(
     socket: S,
     admitted: &Admitted,

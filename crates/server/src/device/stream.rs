@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Stream;
 use super::web_socket::{Closing, WebSocketLines};
+use crate::handshake::Stream;
 
 /// A stream of lines.
 pub(super) enum DeviceStream {

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::Stream as TlsStream;
+use crate::handshake::Stream as TlsStream;
 
 /// The buffer for reading, in bytes: most lines are short, and there may be many idle connections.
 const READ_BUFFER: usize = 4 * 1024;

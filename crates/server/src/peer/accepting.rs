@@ -32,7 +32,7 @@ use super::PeerServer;
 use super::link::{self, IDLE, MAX_IN_FLIGHT, MAX_LINE, OpenPeer};
 use crate::admission::Admitted;
 use crate::clock;
-use crate::device::{Refused, in_turns};
+use crate::handshake::{self, Refused, Stream};
 use crate::runtime::shared::{Shared, hook, log_trouble};
 use crate::tls::acceptors::Acceptors;
 
@@ -41,9 +41,9 @@ const READ_SIZE: usize = 4 * 1_024;
 
 /// What a client asks for, after the handshake.
 enum Asked {
-    Join(Box<TlsStream<TcpStream>>, SealedJoin),
-    KeyEvents(Box<TlsStream<TcpStream>>, KeyEventsRequest),
-    Connection(Box<TlsStream<TcpStream>>, VerifyingKey, PeerHello),
+    Join(Stream, SealedJoin),
+    KeyEvents(Stream, KeyEventsRequest),
+    Connection(Stream, VerifyingKey, PeerHello),
 }
 
 /// Serves one connection until it ends.
@@ -58,7 +58,10 @@ pub(super) async fn serve(
     let began = Instant::from_std(clock::monotonic());
     let refusal_time = shared.limits().refusal_time;
     let mut evicted = Box::pin(admitted.evicted());
-    let asked = Box::pin(ask(socket, &admitted, &mut evicted, &shared, &acceptors)).await;
+    let asked = Box::pin(first_line(socket, &admitted, &shared, &acceptors));
+    let asked = Box::pin(handshake::in_time(asked, &mut evicted, &shared))
+        .await
+        .flatten();
     match asked {
         Ok(Asked::Join(stream, sealed)) => {
             Box::pin(join(stream, &sealed, &admitted, &shared)).await;
@@ -101,44 +104,15 @@ pub(super) async fn serve(
     }
 }
 
-/// Does the handshake and reads the first line, within the time for unauthenticated clients.
-async fn ask(
-    socket: TcpStream,
-    admitted: &Admitted,
-    evicted: impl Future<Output = ()> + Send,
-    shared: &Shared,
-    acceptors: &Acceptors,
-) -> Result<Asked, Refused> {
-    let mut stopping = shared.stopping.clone();
-    let asked = first_line(socket, admitted, shared, acceptors);
-    tokio::select! {
-        asked = timeout(shared.limits().unauthenticated_timeout, asked) => {
-            asked.unwrap_or(Err(Refused::TooSlow))
-        }
-        () = evicted => Err(Refused::Ended),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
-    }
-}
-
+/// Does the handshake and reads the first line.
 async fn first_line(
     socket: TcpStream,
     admitted: &Admitted,
     shared: &Shared,
     acceptors: &Acceptors,
 ) -> Result<Asked, Refused> {
-    // Checked before the handshake, which is public-key work.
     let asked_for = [Activity::PeerJoin, Activity::PeerConnection];
-    if !asked_for
-        .into_iter()
-        .any(|asked_for| shared.site.permits(asked_for))
-    {
-        return Err(Refused::Lockdown);
-    }
-    let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
-    let hello = acceptor.client_hello(socket).await?;
-    admitted.first_flight_received();
-    let handshake = async { hello.answer().await };
-    let mut stream = Box::new(in_turns(handshake, admitted, shared).await?);
+    let mut stream = handshake::answer(socket, asked_for, admitted, shared, acceptors).await?;
     let Some(key) = stream.peer_key()? else {
         let mut awaiting = AwaitingFirst::new();
         loop {
@@ -165,12 +139,7 @@ async fn first_line(
 
 /// Makes the site a peer and answers. It runs to its end also if the site goes away, because a site
 /// that sent a token must not be able to keep it unused.
-async fn join(
-    mut stream: Box<TlsStream<TcpStream>>,
-    sealed: &SealedJoin,
-    admitted: &Admitted,
-    shared: &Shared,
-) {
+async fn join(mut stream: Stream, sealed: &SealedJoin, admitted: &Admitted, shared: &Shared) {
     let began = Instant::from_std(clock::monotonic());
     if joined(&stream, sealed, admitted, shared).await.is_none() {
         tokio::time::sleep_until(began + shared.limits().refusal_time).await;
@@ -240,13 +209,13 @@ async fn reply(stream: &mut TlsStream<TcpStream>, line: &[u8], shared: &Shared) 
 
 /// Opens the connection and welcomes the peer; `None` if it is refused.
 async fn open(
-    mut stream: Box<TlsStream<TcpStream>>,
+    mut stream: Stream,
     key: VerifyingKey,
     hello: PeerHello,
     admitted: &Admitted,
     server: &Arc<PeerServer>,
     shared: &Arc<Shared>,
-) -> Option<(OpenPeer, Box<TlsStream<TcpStream>>)> {
+) -> Option<(OpenPeer, Stream)> {
     let (cut_sender, cut) = oneshot::channel();
     let new = NewPeerConnection {
         hello,

@@ -13,40 +13,23 @@
     reason = "a test stops where it fails"
 )]
 
+mod corpus;
+mod devices;
 mod dialog;
 mod fault;
 mod file;
 mod inside;
 mod peers;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
+use corpus::{files, folder};
 use file::{File, Stage};
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/hostile")
-}
-
-/// All files, by their paths.
-fn files() -> BTreeMap<PathBuf, File> {
-    let mut files = BTreeMap::new();
-    for kind in std::fs::read_dir(folder()).unwrap() {
-        for entry in std::fs::read_dir(kind.unwrap().path()).unwrap() {
-            let path = entry.unwrap().path();
-            let text = std::fs::read_to_string(&path).unwrap();
-            let file = serde_json::from_str(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            files.insert(path, file);
-        }
-    }
-    files
-}
+const FOLDER: &str = "hostile";
 
 #[test]
 fn every_fault_is_refused_at_its_stage() {
     let mut wrong = Vec::new();
-    let files = files();
+    let files = files::<File>(FOLDER);
     assert!(files.len() >= 150, "{} files", files.len());
     for (path, mut file) in files {
         let (stage, refusal) = file.run();
@@ -56,7 +39,7 @@ fn every_fault_is_refused_at_its_stage() {
             std::fs::write(&path, text + "\n").unwrap();
         }
         if (stage, &refusal) != (file.stage, &file.refusal) {
-            let name = path.strip_prefix(folder()).unwrap().display();
+            let name = path.strip_prefix(folder(FOLDER)).unwrap().display();
             let (expected, text) = (file.stage, file.refusal);
             wrong.push(format!(
                 "{name}: expected {expected:?} {text:?}, got {stage:?} {refusal:?}"
@@ -68,7 +51,7 @@ fn every_fault_is_refused_at_its_stage() {
 
 #[test]
 fn every_dialog_without_its_fault_is_accepted() {
-    for (path, file) in files() {
+    for (path, file) in files::<File>(FOLDER) {
         let accepted = File {
             fault: fault::Fault::None,
             ..file
@@ -86,7 +69,7 @@ fn every_dialog_without_its_fault_is_accepted() {
 
 #[test]
 fn every_stage_has_files() {
-    let files = files();
+    let files = files::<File>(FOLDER);
     for stage in Stage::REFUSING {
         let count = files.values().filter(|file| file.stage == stage).count();
         assert!(count >= 3, "{stage:?}: {count}");

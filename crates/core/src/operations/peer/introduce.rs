@@ -1,6 +1,6 @@
 //! `peer ticket` and `peer join`: how two sites become peers.
 
-use countersign_proto::enrolment::{TicketKind, Token};
+use countersign_proto::enrolment::TicketKind;
 use countersign_proto::name::AccountName;
 use countersign_proto::peer::PeerTicket;
 use schemars::JsonSchema;
@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 use super::view::PeerView;
 use crate::accounts::Account;
 use crate::engine::{Answer, Context, Refusal};
-use crate::enrolment::{
-    EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, TicketState, USUAL_LIFETIME,
-};
 use crate::id::TicketId;
 use crate::operations::{proof, ticket};
 use crate::store::{Change, PeerChange};
@@ -51,54 +48,25 @@ pub(super) struct Issued {
 
 pub(super) async fn ticket(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
     let account = active(&context, &params.person).await?;
-    let lifetime = params.expires_in.unwrap_or(USUAL_LIFETIME);
-    if !(1..=MAX_LIFETIME).contains(&lifetime) {
-        let problem = format!("{lifetime} is not from 1 to {MAX_LIFETIME} seconds");
-        return Err(Refusal::invalid("expires_in", problem));
-    }
-    let (site, now) = (context.site(), context.now());
+    let lifetime = ticket::lifetime(params.expires_in)?;
+    let site = context.site();
     let address = site.endpoints().peer.ok_or_else(|| {
         Refusal::conflict(
             "the peer server does not run, so that no site could use the ticket",
             "start it with `peer start`",
         )
     })?;
-    let open = site.store().open_tickets(account.id, now).await?;
-    if open >= OPEN_TICKETS as u64 {
-        return Err(Refusal::conflict(
-            format!("{} has {OPEN_TICKETS} open tickets already", account.name),
-            "revoke one with `ticket revoke`, or wait until one expires",
-        ));
-    }
-    // A caller without a proof must not use up the tickets of the person.
-    proof::require(&context, account.id)?;
-    context.rate(Rate::Issued(account.id), "tickets for this person")?;
-    proof::consume(&context, account.id)?;
-    let token = Token::generate(&mut site.entropy());
-    let ticket = EnrolmentTicket {
-        id: TicketId::new(now, &mut site.entropy()),
-        kind: TicketKind::Peer,
-        account: account.id,
-        token_hash: token.hash(),
-        issued: now,
-        expires: now.plus_seconds(lifetime),
-        state: TicketState::Open,
-    };
+    let issuing = ticket::new_ticket(&context, &account, TicketKind::Peer, lifetime);
+    let (ticket, token) = issuing.await?;
     let expires = u64::try_from(ticket.expires.millis() / 1_000).unwrap_or(0);
     let (host, port, key) = (address.host, address.port, site.public_key());
     let handed_out = PeerTicket::new(&host, port, token, expires, key, account.name.clone())
         .map_err(|error| Refusal::internal(error.to_string()))?;
-    let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
-    let changes = vec![
-        Change::InsertTicket(ticket.clone()),
-        Change::ForgetTickets {
-            account: account.id,
-            expired_before: Timestamp::from_millis(now.millis().saturating_sub(listed_since)),
-        },
-    ];
     let details = json!({ "ticket": ticket.id, "expires": ticket.expires });
     let target = account.name.to_string();
-    context.commit(changes, target, details).await?;
+    context
+        .commit(ticket::stored(&ticket).to_vec(), target, details)
+        .await?;
     let uri = handed_out.to_uri().expose().to_owned();
     let output = format!(
         "{uri}\nAnother site can use the ticket {} of {} once, until {}. It is not shown again.",

@@ -19,7 +19,6 @@ use std::time::Duration;
 use countersign_core::throttle::Abuse;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
-use countersign_net::tls::TlsStream;
 use hyper::body::Body;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::http::uri::Authority;
@@ -41,7 +40,7 @@ use super::reply::{self, Reply};
 use super::{FIELDS, HEAD, route, upgrade};
 use crate::admission::{Admitted, Held, wait_for_eviction};
 use crate::clock;
-use crate::device::{Refused, in_turns};
+use crate::handshake::{Refused, Stream, in_time, in_turns};
 use crate::runtime::shared::Shared;
 use crate::tls::certificate_source::CertificateSource;
 
@@ -159,7 +158,7 @@ async fn plain(
     if !is_near {
         return http(socket, false, connection, ended, api, shared).await;
     }
-    let begun = within(Begun::read(socket), &mut ended, &shared).await;
+    let begun = in_time(Begun::read(socket), wait_for_eviction(&mut ended), &shared).await;
     if let Ok(Ok((stream, is_http2))) = begun {
         http(stream, is_http2, connection, ended, api, shared).await;
     }
@@ -172,7 +171,7 @@ async fn handshake(
     ended: &mut Option<oneshot::Receiver<()>>,
     source: &CertificateSource,
     shared: &Shared,
-) -> Result<Box<TlsStream<TcpStream>>, Refused> {
+) -> Result<Stream, Refused> {
     let handshake = async {
         let acceptor = source.acceptor(&shared.site).await.ok_or(Refused::Sealed)?;
         let hello = acceptor.client_hello(socket).await?;
@@ -180,23 +179,7 @@ async fn handshake(
         let answering = async { hello.answer().await };
         in_turns(answering, admitted, shared).await.map(Box::new)
     };
-    within(handshake, ended, shared).await?
-}
-
-/// Waits for what an unauthenticated client has to do first.
-async fn within<T>(
-    work: impl Future<Output = T>,
-    ended: &mut Option<oneshot::Receiver<()>>,
-    shared: &Shared,
-) -> Result<T, Refused> {
-    let mut stopping = shared.stopping.clone();
-    tokio::select! {
-        done = timeout(shared.limits().unauthenticated_timeout, work) => {
-            done.map_err(|_| Refused::TooSlow)
-        }
-        () = wait_for_eviction(ended) => Err(Refused::Ended),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
-    }
+    in_time(handshake, wait_for_eviction(ended), shared).await?
 }
 
 impl Connection {

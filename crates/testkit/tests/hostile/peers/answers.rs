@@ -12,7 +12,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::exchange;
-use super::stages::Refused;
+use crate::corpus::Refused;
 
 /// A peer that answers every operation with this.
 struct Answers(Outcome);

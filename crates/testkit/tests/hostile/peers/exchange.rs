@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::stages::Refused;
+use crate::corpus::Refused;
 
 /// When the peer signed the head that the site has countersigned, in milliseconds since 1970 UTC.
 const HEAD_TIME: i64 = 1_772_366_400_000;

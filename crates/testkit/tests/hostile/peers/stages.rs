@@ -4,9 +4,8 @@ use countersign_core::engine::DeliveryReport;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_proto::enrolment::{BadTicket, Exporter, Token};
+use countersign_proto::enrolment::{Exporter, Token};
 use countersign_proto::json as strict;
-use countersign_proto::lines::Decoder;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::{
     AnswerStep, AwaitingAnswer, AwaitingFirst, BadJoin, BadJoinAnswer, BadPeerHello, BadPeerLine,
@@ -20,8 +19,7 @@ use countersign_testkit::harness::{TestSite, run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The stage and the text of a refusal.
-pub(crate) type Refused = (&'static str, String);
+use crate::corpus::{self, Refused};
 
 /// The exporter of the connection.
 pub(crate) const EXPORTER: Exporter = Exporter([7; 32]);
@@ -53,18 +51,8 @@ pub(crate) fn own_ticket() -> PeerTicket {
 pub(super) fn ticket(bytes: &[u8]) -> Result<(), Refused> {
     let text = str::from_utf8(bytes).unwrap();
     let read = text.parse::<PeerTicket>();
-    read.map(|_| ()).map_err(|error| {
-        let stage = match error {
-            BadTicket::TooLong => "too_long",
-            BadTicket::Scheme | BadTicket::Path => "form",
-            BadTicket::Host | BadTicket::Port => "address",
-            BadTicket::Length { .. } | BadTicket::Characters | BadTicket::TypingError => "body",
-            BadTicket::Kind { .. } => "kind",
-            BadTicket::Id => "id",
-            BadTicket::Json { .. } => "json",
-        };
-        (stage, error.to_string())
-    })
+    read.map(|_| ())
+        .map_err(|error| corpus::ticket_refused(&error))
 }
 
 pub(super) fn first(bytes: &[u8]) -> Result<(), Refused> {
@@ -183,22 +171,18 @@ pub(super) fn welcome(bytes: &[u8]) -> Result<(), Refused> {
 }
 
 pub(super) fn line(bytes: &[u8]) -> Result<(), Refused> {
-    let mut decoder = Decoder::new(256);
-    decoder.tail(bytes.len()).extend_from_slice(bytes);
-    let line = decoder
-        .next_line()
-        .map_err(|error| ("too_long", error.to_string()))?;
-    let line = line.ok_or(("closed", "the line has no end".to_owned()))?;
-    let read = PeerLine::read(line).map_err(|error| {
-        let stage = match error {
-            BadPeerLine::Neither => "neither",
-            BadPeerLine::Json(_) => "json",
-            BadPeerLine::Content => "content",
-            BadPeerLine::Line(_) => "members",
-        };
-        (stage, error.to_string())
-    });
-    read.map(|_| ())
+    corpus::line(bytes, |line| {
+        let read = PeerLine::read(line).map_err(|error| {
+            let stage = match error {
+                BadPeerLine::Neither => "neither",
+                BadPeerLine::Json(_) => "json",
+                BadPeerLine::Content => "content",
+                BadPeerLine::Line(_) => "members",
+            };
+            (stage, error.to_string())
+        });
+        read.map(|_| ())
+    })
 }
 
 /// What a site does with the first message, or why it refuses the operation.

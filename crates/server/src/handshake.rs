@@ -1,0 +1,141 @@
+//! The handshake of TLS with a client that has not authenticated, and what refuses the client until its first
+//! line was read. The same for devices, peers and the HTTP listener.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+
+use countersign_core::lockdown::Activity;
+use countersign_core::throttle::Abuse;
+use countersign_net::tls::{TlsStream, is_alert};
+use countersign_proto::device::{BadHello, BadUpgrade};
+use countersign_proto::enrolment::server::RequestRefused;
+use countersign_proto::peer::{BadPeerHello, FirstRefused};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::admission::Admitted;
+use crate::runtime::shared::Shared;
+use crate::tls::acceptors::Acceptors;
+
+/// A connection after its handshake. It is boxed because a future reserves memory for each place to which it
+/// moves a value.
+pub(crate) type Stream = Box<TlsStream<TcpStream>>;
+
+/// Why a client is not served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("the site is sealed")]
+    Sealed,
+    #[error("the site is in lockdown")]
+    Lockdown,
+    #[error("too many handshakes are waiting")]
+    Busy,
+    #[error("the client took too long")]
+    TooSlow,
+    #[error("the connection was evicted or the server stops")]
+    Ended,
+    #[error("the connection failed: {0}")]
+    Connection(#[from] io::Error),
+    #[error(transparent)]
+    Request(#[from] RequestRefused),
+    #[error(transparent)]
+    First(#[from] FirstRefused),
+    #[error(transparent)]
+    PeerHello(#[from] BadPeerHello),
+    #[error(transparent)]
+    Hello(#[from] BadHello),
+    #[error(transparent)]
+    Upgrade(#[from] BadUpgrade),
+    #[error("a device cannot be enrolled over a sealed channel")]
+    NotRegistration,
+}
+
+impl Refused {
+    /// The abuse that counts against the source.
+    pub(crate) fn abuse(&self) -> Option<Abuse> {
+        match self {
+            Self::Sealed | Self::Lockdown | Self::Busy | Self::Ended => None,
+            Self::TooSlow => Some(Abuse::NotAuthenticated),
+            // A device that slept while the site replaced its key does not accept the new one yet.
+            Self::Connection(error) if is_alert(error) => Some(Abuse::Refused),
+            Self::Connection(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Some(Abuse::Malformed)
+            }
+            Self::Connection(_) => Some(Abuse::Refused),
+            Self::Request(RequestRefused::OnlyKeyEvents) => Some(Abuse::Refused),
+            Self::Request(_)
+            | Self::First(_)
+            | Self::PeerHello(_)
+            | Self::Hello(_)
+            | Self::Upgrade(_)
+            | Self::NotRegistration => Some(Abuse::Malformed),
+        }
+    }
+}
+
+/// Waits for what an unauthenticated client has to do first.
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = T>,
+    evicted: impl Future<Output = ()>,
+    shared: &Shared,
+) -> Result<T, Refused> {
+    let mut stopping = shared.stopping.clone();
+    tokio::select! {
+        done = timeout(shared.limits().unauthenticated_timeout, work) => {
+            done.map_err(|_| Refused::TooSlow)
+        }
+        () = evicted => Err(Refused::Ended),
+        _ = stopping.wait_for(|stopping| *stopping) => Err(Refused::Ended),
+    }
+}
+
+/// Does a handshake with the certificate of the site key, if a client may do one of these.
+pub(crate) async fn answer(
+    socket: TcpStream,
+    asked_for: [Activity; 2],
+    admitted: &Admitted,
+    shared: &Shared,
+    acceptors: &Acceptors,
+) -> Result<Stream, Refused> {
+    // Checked before the handshake, which is public-key work.
+    if !asked_for
+        .into_iter()
+        .any(|asked_for| shared.site.permits(asked_for))
+    {
+        return Err(Refused::Lockdown);
+    }
+    let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
+    let hello = acceptor.client_hello(socket).await?;
+    admitted.first_flight_received();
+    let handshake = async { hello.answer().await };
+    Ok(Box::new(in_turns(handshake, admitted, shared).await?))
+}
+
+/// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the
+/// second answer to a client that was asked for another key share. No turn waits for the client: a
+/// slow client must not hold it.
+pub(crate) async fn in_turns<T>(
+    handshake: impl Future<Output = io::Result<T>>,
+    admitted: &Admitted,
+    shared: &Shared,
+) -> Result<T, Refused> {
+    let network = admitted.source().network();
+    let mut handshake = pin!(handshake);
+    loop {
+        let turn = shared.logins.turn(network).await.ok_or(Refused::Busy)?;
+        let step = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
+        drop(turn);
+        if let Poll::Ready(done) = step {
+            return Ok(done?);
+        }
+        // The step has arranged that this task is woken when the client sent more.
+        let mut is_woken = false;
+        poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+}
