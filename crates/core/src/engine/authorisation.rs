@@ -1,5 +1,7 @@
 //! Whether a caller may call an operation now: the checks before each operation, on every channel.
 
+use std::borrow::Cow;
+
 use super::{Entry, Refusal, Site};
 use crate::access::{Caller, Channel, Scope};
 use crate::audit::coalesced::Occurrence;
@@ -20,19 +22,19 @@ impl Site {
     ) -> Result<(), Refusal> {
         let authorised = self.authorised(entry, caller, now).map(|_| ());
         if let Err(refusal) = &authorised {
-            self.count_refusal(refusal, caller, entry.name(), now).await;
+            Box::pin(self.count_refusal(refusal, caller, entry.name(), now)).await;
         }
         authorised
     }
 
     /// Returns the caller with the current role, and the objects to which it has access with this
     /// operation.
-    pub(super) fn authorised(
+    pub(super) fn authorised<'a>(
         &self,
         entry: &Entry,
-        caller: &Caller,
+        caller: &'a Caller,
         now: Timestamp,
-    ) -> Result<(Caller, Scope), Refusal> {
+    ) -> Result<(Cow<'a, Caller>, Scope), Refusal> {
         if self.is_sealed() && !entry.works_while_sealed() {
             return Err(Refusal::sealed());
         }
@@ -62,11 +64,11 @@ impl Site {
 
     /// Returns the caller with the current role. A session that was cut or has expired is refused
     /// even if its connection has not noticed yet.
-    fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
+    fn current<'a>(&self, caller: &'a Caller, now: Timestamp) -> Result<Cow<'a, Caller>, Refusal> {
         match caller.channel {
             // Policy reads with each request what an application may do now.
             Channel::AdminSocket | Channel::Init | Channel::Site | Channel::Application => {
-                Ok(caller.clone())
+                Ok(Cow::Borrowed(caller))
             }
             Channel::Session | Channel::Device => {
                 let role = caller
@@ -75,20 +77,20 @@ impl Site {
                     .ok_or_else(|| {
                         Refusal::not_permitted("the session has ended", "log in again")
                     })?;
-                Ok(Caller {
+                Ok(Cow::Owned(Caller {
                     role,
                     ..caller.clone()
-                })
+                }))
             }
             Channel::Peer => match caller.peer {
-                Some(peer) if self.is_peer_connected(peer) => Ok(caller.clone()),
+                Some(peer) if self.is_peer_connected(peer) => Ok(Cow::Borrowed(caller)),
                 _ => Err(Refusal::not_permitted(
                     "the connection of the peer has ended",
                     "connect again",
                 )),
             },
             Channel::Http => match &caller.grant {
-                Some(grant) if grant.is_valid(now) => Ok(caller.clone()),
+                Some(grant) if grant.is_valid(now) => Ok(Cow::Borrowed(caller)),
                 _ => Err(Refusal::not_permitted(
                     "the credential of this request is not valid any more",
                     "use an access token that is valid, or sign the request with a valid key",

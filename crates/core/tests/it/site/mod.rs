@@ -37,6 +37,7 @@ mod options;
 mod oracle;
 mod outbox;
 mod outbox_worker;
+mod own_account;
 mod passphrase;
 mod passphrase_tickets;
 mod peer_attacks;
