@@ -1,5 +1,6 @@
 //! The parts of a request: path, query and body.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use countersign_core::content::{Content, ContentBroken};
@@ -21,14 +22,14 @@ const PIECE: Duration = Duration::from_secs(60);
 /// The decoded segments of a path below the API's own; `None` if it is not in the form that the API
 /// produces, so that each resource has one path. `.` and `..` are not removed: they are segments
 /// that no resource has.
-pub(super) fn segments(path: &str) -> Option<Vec<String>> {
+pub(super) fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
     let path = path.strip_prefix('/')?;
     path.split('/')
         .map(|segment| {
             let is_plain = !matches!(segment, "" | "." | "..");
             let decoded = percent_decode_str(segment).decode_utf8().ok()?;
             let is_text = !decoded.chars().any(char::is_control);
-            (is_plain && is_text).then(|| decoded.into_owned())
+            (is_plain && is_text).then_some(decoded)
         })
         .collect()
 }
