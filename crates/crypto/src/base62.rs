@@ -10,6 +10,8 @@ use crate::secret::{Secret, SecretText};
 pub const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// The number of digits for 256 bits.
 pub const LENGTH: usize = 43;
+/// The digits that are read at a time: 62^10 is less than 2^60.
+const GROUP: usize = 10;
 
 /// Writes 32 bytes as [`LENGTH`] digits.
 #[must_use]
@@ -30,12 +32,21 @@ pub fn decode(text: &str) -> Option<Secret<32>> {
     if text.len() != LENGTH {
         return None;
     }
-    let mut number = Zeroizing::new([0; 32]);
-    for digit in text.bytes() {
-        let value = DIGITS.iter().position(|one| *one == digit)?;
-        multiply_and_add(&mut number, u8::try_from(value).ok()?)?;
+    // The most significant limb first, as the digits.
+    let mut number = Zeroizing::new([0_u64; 4]);
+    for group in text.as_bytes().chunks(GROUP) {
+        let (mut factor, mut value) = (1, 0);
+        for digit in group {
+            factor *= 62;
+            value = value * 62 + u64::from(value_of(*digit)?);
+        }
+        multiply_and_add(&mut number, factor, value)?;
     }
-    Some(Secret::from_bytes(*number))
+    let mut bytes = Zeroizing::new([0; 32]);
+    for (place, limb) in bytes.chunks_exact_mut(8).zip(number.iter()) {
+        place.copy_from_slice(&limb.to_be_bytes());
+    }
+    Some(Secret::from_bytes(*bytes))
 }
 
 /// Divides a big-endian number by 62 in place and returns the digit of the remainder.
@@ -49,15 +60,26 @@ fn divide(number: &mut [u8; 32]) -> u8 {
     DIGITS.get(usize::from(remainder)).copied().unwrap_or(b'0')
 }
 
-/// Multiplies a big-endian number by 62 and adds a digit, in place.
-fn multiply_and_add(number: &mut [u8; 32], digit: u8) -> Option<()> {
-    let mut carry = u16::from(digit);
-    for byte in number.iter_mut().rev() {
-        let [high, low] = (u16::from(*byte) * 62 + carry).to_be_bytes();
-        *byte = low;
-        carry = u16::from(high);
+/// Multiplies a big-endian number by a factor and adds a value, in place. `None` if it has too few limbs for
+/// the result.
+fn multiply_and_add(number: &mut [u64; 4], factor: u64, value: u64) -> Option<()> {
+    let mut carry = value;
+    for limb in number.iter_mut().rev() {
+        let product = u128::from(*limb) * u128::from(factor) + u128::from(carry);
+        *limb = u64::try_from(product & u128::from(u64::MAX)).ok()?;
+        carry = u64::try_from(product >> 64).ok()?;
     }
     (carry == 0).then_some(())
+}
+
+/// The value of a digit.
+const fn value_of(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'Z' => Some(digit - b'A' + 10),
+        b'a'..=b'z' => Some(digit - b'a' + 36),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl AccessTokenSecret {
         let (secret, checksum) = rest
             .split_at_checked(base62::LENGTH)
             .ok_or(BadAccessToken)?;
-        if digits_of_checksum(secret) != checksum {
+        if digits_of_checksum(secret) != checksum.as_bytes() {
             return Err(BadAccessToken);
         }
         base62::decode(secret).map(Self).ok_or(BadAccessToken)
@@ -55,7 +55,8 @@ impl AccessTokenSecret {
         let mut text = String::with_capacity(length);
         text.push_str(PREFIX);
         text.push_str(digits.expose());
-        text.push_str(&digits_of_checksum(digits.expose()));
+        let checksum = digits_of_checksum(digits.expose());
+        text.extend(checksum.map(char::from));
         SecretText::from(text)
     }
 
@@ -73,7 +74,7 @@ impl fmt::Debug for AccessTokenSecret {
 }
 
 /// The CRC-32 of GZIP (RFC 1952, section 8) of the digits, in base 62.
-fn digits_of_checksum(digits: &str) -> String {
+fn digits_of_checksum(digits: &str) -> [u8; CHECKSUM_DIGITS] {
     let mut crc = u32::MAX;
     for digit in digits.bytes() {
         crc ^= u32::from(digit);
@@ -89,7 +90,7 @@ fn digits_of_checksum(digits: &str) -> String {
         *place = base62::DIGITS.get(digit).copied().unwrap_or(b'0');
         left /= 62;
     }
-    text.iter().map(|digit| char::from(*digit)).collect()
+    text
 }
 
 #[cfg(test)]
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn the_checksum_is_crc_32_in_base_62() {
         // 0xCBF43926, the check value of the CRC catalogue.
-        assert_eq!(digits_of_checksum("123456789"), "3jZRME");
+        assert_eq!(&digits_of_checksum("123456789"), b"3jZRME");
     }
 
     #[test]
@@ -134,7 +135,8 @@ mod tests {
         let (longer, capitals) = (format!("{text}0"), text.replace("cst", "CST"));
         // More than 256 bits, with a right checksum.
         let large = "z".repeat(base62::LENGTH);
-        let large = format!("cst_{large}{}", digits_of_checksum(&large));
+        let checksum = digits_of_checksum(&large).map(char::from);
+        let large = format!("cst_{large}{}", String::from_iter(checksum));
         for wrong in [
             "",
             "cst_",

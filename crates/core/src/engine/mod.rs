@@ -35,8 +35,9 @@ mod projection;
 pub mod rest;
 mod site;
 mod tickets;
+mod whole_accounts;
 
-use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::site_key::SitePublicKey;
@@ -128,6 +129,9 @@ struct Inner {
     unplaced: Mutex<std::collections::BTreeSet<crate::alarms::AlarmKey>>,
     peering: peers::Peering,
     http_access: http_access::HttpAccess,
+    whole_accounts: whole_accounts::WholeAccounts,
+    /// The text of the public key that was written last.
+    key_text: Mutex<Option<(SitePublicKey, Arc<str>)>>,
     device_requests: devices::DeviceRequests,
     lockdown_turns: lockdown::LockdownTurns,
 }
@@ -159,6 +163,8 @@ impl Site {
             unplaced: Mutex::default(),
             peering: peers::Peering::default(),
             http_access: http_access::HttpAccess::default(),
+            whole_accounts: whole_accounts::WholeAccounts::default(),
+            key_text: Mutex::default(),
             device_requests: devices::DeviceRequests::default(),
             lockdown_turns: lockdown::LockdownTurns::default(),
         }));
@@ -244,7 +250,7 @@ impl Site {
         let attempt = self.attempt(entry, caller, operation, now, carried).await;
         if let Err(refusal) = &attempt {
             let name = format!("{}.{}", operation.group, operation.command);
-            self.count_refusal(refusal, caller, &name, now).await;
+            Box::pin(self.count_refusal(refusal, caller, &name, now)).await;
         }
         attempt
     }
@@ -258,7 +264,7 @@ impl Site {
         carried: Carried,
     ) -> Result<Reply, Refusal> {
         if caller.channel == Channel::Peer {
-            self.count_peer_operation(entry, caller, now).await?;
+            Box::pin(self.count_peer_operation(entry, caller, now)).await?;
         }
         let (group, command) = (&operation.group, &operation.command);
         let entry = entry.ok_or_else(|| self.table().unknown(group, command))?;
@@ -272,7 +278,7 @@ impl Site {
         }
         let context = Context {
             site: self.clone(),
-            caller,
+            caller: caller.into_owned(),
             scope,
             now,
             operation: entry.shared_name(),
@@ -335,6 +341,21 @@ impl Site {
     #[must_use]
     pub fn public_key(&self) -> SitePublicKey {
         self.record().key.current.public()
+    }
+
+    /// Returns the text of [`Self::public_key`]. Its checksum is computed once for each key.
+    pub(crate) fn public_key_text(&self) -> Arc<str> {
+        let key = self.public_key();
+        let text = self.0.key_text.lock();
+        let mut text = text.unwrap_or_else(PoisonError::into_inner);
+        match &*text {
+            Some((of, text)) if *of == key => Arc::clone(text),
+            _ => {
+                let new: Arc<str> = key.to_string().into();
+                *text = Some((key, Arc::clone(&new)));
+                new
+            }
+        }
     }
 
     /// Returns the site's id, which a new site key does not change. It is available while the site

@@ -1,6 +1,6 @@
 //! The projection: the only place that applies committed changes to the site's memory, which is
-//! open sessions and their fresh proofs, settings, the application cache, the throttle and event
-//! streams.
+//! open sessions and their fresh proofs, settings, the application cache, cached accounts, the
+//! throttle and event streams.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -35,6 +35,7 @@ impl Observer for Projection {
         catch_unwind(AssertUnwindSafe(|| project(&site, set))).unwrap_or_else(|panic| {
             site.broker().cache().clear();
             site.http_access().clear();
+            site.whole_accounts().clear();
             site.end_peers(CloseReason::Cut, |_| true);
             site.events().end_streams(CloseReason::Cut, |_| true);
             site.sessions().cut_where(CloseReason::Cut, |_| true);
@@ -78,6 +79,7 @@ fn project(site: &Site, set: &ChangeSet) -> Effects {
 /// Updates what memory holds about the object of a change. This match and the next are exhaustive,
 /// so that a new kind of change must define its consequences.
 fn update_memory(site: &Site, change: &Change) {
+    site.whole_accounts().changed(change);
     match change {
         Change::InsertApplication(application) | Change::UpdateApplication(application) => {
             site.broker().cache().invalidate(&application.id);
@@ -95,7 +97,7 @@ fn update_memory(site: &Site, change: &Change) {
         Change::DeleteDamagedAccount { .. } => site.http_access().clear(),
         Change::AccessToken(change) => site.http_access().tokens_changed(change),
         Change::SeeDevice { id, account, at } => site.http_access().device_seen(*id, *account, *at),
-        // Accounts and credentials are not cached otherwise.
+        // Credentials are not cached otherwise.
         Change::InsertAccount(_)
         | Change::PutPersonData { .. }
         | Change::PutPassphrase(_)

@@ -1,6 +1,8 @@
 //! What the operations on persons and on services share: finding, showing, listing, locking and
 //! deleting an account.
 
+use std::sync::Arc;
+
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,10 +148,10 @@ pub(super) async fn own(context: &Context) -> Result<Account, Refusal> {
     found.ok_or_else(no_own)
 }
 
-/// Returns the caller's own account with what belongs to it, in one read.
-pub(super) async fn own_whole(context: &Context) -> Result<WholeAccount, Refusal> {
+/// Returns the caller's own account with what belongs to it.
+pub(super) async fn own_whole(context: &Context) -> Result<Arc<WholeAccount>, Refusal> {
     let found = match context.caller().account {
-        Some(id) => context.site().store().whole_account(id).await?,
+        Some(id) => context.site().whole_account(id).await?,
         None => None,
     };
     found.ok_or_else(no_own)

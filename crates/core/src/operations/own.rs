@@ -79,7 +79,7 @@ struct OwnView {
 
 async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal> {
     let own = account::own_whole(&context).await?;
-    let (account, data) = (own.account, own.data);
+    let account = &own.account;
     let renew_passphrase = match account.kind {
         Kind::Service => false,
         Kind::Person => {
@@ -89,7 +89,7 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
     };
     let session = context.caller().session;
     let info = session.and_then(|id| context.site().sessions().find(id));
-    let data = DataView::of(&account, data);
+    let data = DataView::of(account, own.data.clone());
     let output = format!(
         "{}  {}  {}{}",
         account.name,
@@ -99,8 +99,8 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
     );
     Ok(Answer::new(OwnView {
         data,
-        account: account.into(),
-        keys: own.keys.into_iter().map(key::KeyView::from).collect(),
+        account: account.clone().into(),
+        keys: own.keys.iter().cloned().map(key::KeyView::from).collect(),
         renew_passphrase,
         session,
         expires: info.map(|info| info.expires),

@@ -6,12 +6,13 @@
 //! | `rust_crypto` | `wasm32`; in native tests as a cross-check | RustCrypto and dalek |
 //!
 //! The target alone selects the provider. Both take and return bytes; the modules above give them
-//! types. ML-KEM from given randomness is the same code for both, because AWS-LC has no such
-//! function.
+//! types. ML-KEM from given randomness, and verification by a prepared key, are the same code for both,
+//! because AWS-LC has no such functions.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod aws_lc;
 mod derandomized_kem;
+mod prepared_ed25519;
 #[cfg(any(target_arch = "wasm32", test))]
 mod rust_crypto;
 
@@ -21,6 +22,7 @@ pub(crate) use aws_lc::*;
 pub(crate) use rust_crypto::*;
 
 pub(crate) use derandomized_kem::encapsulate_derandomized;
+pub(crate) use prepared_ed25519::PreparedEd25519;
 
 /// The length of a nonce of every AEAD cipher, in bytes.
 pub(crate) const NONCE: usize = 12;

@@ -17,7 +17,7 @@
 mod signer;
 
 use countersign_crypto::certificate::Thumbprint;
-use countersign_crypto::sign::{Signature, VerifyingKey};
+use countersign_crypto::sign::{Signature, Verifier};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser, StringRef};
 
 use crate::broker::v2::signature::{FIELD, is_digest_of, written};
@@ -36,6 +36,8 @@ const MAX_COMPONENTS: usize = 16;
 const MAX_NONCE: usize = 128;
 /// The algorithm, if it is named (RFC 9421, section 6.2.2).
 const ALGORITHM: &str = "ed25519";
+/// The room for a signature base: more than most requests need.
+const BASE: usize = 512;
 const DIGEST: &str = "content-digest";
 const IF_MATCH: &str = "if-match";
 const KEY: &str = "idempotency-key";
@@ -165,7 +167,7 @@ impl RequestSignature {
     /// verified.
     pub fn verify(
         &self,
-        key: &VerifyingKey,
+        key: &(impl Verifier + ?Sized),
         request: &RequestParts<'_>,
         now: u64,
     ) -> Result<(), RequestSignatureError> {
@@ -205,40 +207,44 @@ impl RequestSignature {
 
     /// The signature base (RFC 9421, section 2.5); `None` if the request lacks a component.
     fn base(&self, request: &RequestParts<'_>) -> Option<String> {
-        let mut base = String::new();
+        let mut base = String::with_capacity(BASE);
         for name in &self.components {
-            let value = value(name, request)?;
+            base.extend(["\"", name, "\": "]);
+            let start = base.len();
+            append_value(name, request, &mut base)?;
             // A line break would start another line of the base.
+            let value = base.get(start..).unwrap_or_default();
             if value.contains(['\r', '\n']) {
                 return None;
             }
-            base.push_str(&format!("\"{name}\": {value}\n"));
+            base.push('\n');
         }
-        base.push_str(&format!("\"@signature-params\": {}", self.parameters));
+        base.extend(["\"@signature-params\": ", &self.parameters]);
         Some(base)
     }
 }
 
-/// The value of a component (RFC 9421, section 2.2).
-fn value(name: &str, request: &RequestParts<'_>) -> Option<String> {
-    let query = request
-        .query
-        .map_or_else(String::new, |query| format!("?{query}"));
-    let authority = request.authority.to_ascii_lowercase();
-    Some(match name {
-        "@method" => request.method.to_owned(),
-        "@authority" => authority,
-        "@scheme" => request.scheme.to_owned(),
-        "@path" => request.path.to_owned(),
-        "@query" if query.is_empty() => "?".to_owned(),
-        "@query" => query,
-        "@request-target" => format!("{}{query}", request.path),
-        "@target-uri" => format!("{}://{authority}{}{query}", request.scheme, request.path),
-        DIGEST => request.content_digest?.to_owned(),
-        IF_MATCH => request.if_match?.to_owned(),
-        KEY => request.idempotency_key?.to_owned(),
+/// Appends the value of a component (RFC 9421, section 2.2).
+fn append_value(name: &str, request: &RequestParts<'_>, to: &mut String) -> Option<()> {
+    let lower_case = |text: &str| text.to_ascii_lowercase();
+    let query = request.query.map_or(["", ""], |query| ["?", query]);
+    match name {
+        "@method" => to.push_str(request.method),
+        "@authority" => to.push_str(&lower_case(request.authority)),
+        "@scheme" => to.push_str(request.scheme),
+        "@path" => to.push_str(request.path),
+        "@query" => to.extend(["?", request.query.unwrap_or_default()]),
+        "@request-target" => to.extend([request.path].into_iter().chain(query)),
+        "@target-uri" => {
+            to.extend([request.scheme, "://", &lower_case(request.authority)]);
+            to.extend([request.path].into_iter().chain(query));
+        }
+        DIGEST => to.push_str(request.content_digest?),
+        IF_MATCH => to.push_str(request.if_match?),
+        KEY => to.push_str(request.idempotency_key?),
         _ => return None,
-    })
+    }
+    Some(())
 }
 
 /// The covered components, if they cover the method, the authority and the whole target.

@@ -17,6 +17,8 @@ use super::reply::{self, Reply};
 /// has to end that.
 const UNTIL_A_PERSON_ACTS: u64 = 60;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
 /// Names one request in the log and in its response.
 #[derive(Clone, Copy)]
 pub(super) struct RequestId([u8; 16]);
@@ -28,10 +30,11 @@ impl RequestId {
 
     /// Adds it to the response.
     pub(super) fn add_to(self, reply: &mut Reply) {
-        if let Ok(value) = HeaderValue::from_str(&self.to_string()) {
-            let name = HeaderName::from_static("request-id");
-            reply.headers_mut().insert(name, value);
-        }
+        let mut digits = [0; 32];
+        data_encoding::HEXLOWER.encode_mut(&self.0, &mut digits);
+        let value = HeaderValue::from_bytes(&digits);
+        let fields = reply.headers_mut();
+        fields.extend(value.map(|value| (REQUEST_ID, value)));
     }
 }
 

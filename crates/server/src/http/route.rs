@@ -90,22 +90,22 @@ pub(super) async fn answer(
         // Refused requests count against the source: any page could have its reader's address banned.
         (_, Resource::Authenticate) if is_of_a_page(request.headers()) => reply::sent_by_a_page(),
         (&Method::POST, Resource::Authenticate) => {
-            authenticate::v2(request.into_body(), peer, shared).await
+            Box::pin(authenticate::v2(request.into_body(), peer, shared)).await
         }
         (&Method::GET, Resource::Authenticate) => {
             let asked = auth_request(request.uri().query());
             // A body that is not read uses up what the connection may send, for all clients of a proxy.
             drop(request);
-            authenticate::v1(asked.unwrap_or_default(), peer, shared).await
+            Box::pin(authenticate::v1(asked.unwrap_or_default(), peer, shared)).await
         }
         (&Method::GET, Resource::Clock) => {
             let nonce = parameter(request.uri().query(), "nonce");
             drop(request);
-            signed_time(nonce.as_deref(), peer, shared).await
+            Box::pin(signed_time(nonce.as_deref(), peer, shared)).await
         }
         (&Method::GET, Resource::KeyStatement) => {
             drop(request);
-            key_statement(peer, shared).await
+            Box::pin(key_statement(peer, shared)).await
         }
         (&Method::GET, Resource::Session) => upgrade::answer(request, peer, shared),
         _ => reply::not_allowed(resource.methods()),

@@ -70,8 +70,7 @@ impl Shared {
         let (outcome, content) = match entry.filter(|entry| entry.computes()) {
             Some(entry) => {
                 let entry = Arc::clone(entry);
-                self.run_blocking(entry, caller, operation, carried, turn)
-                    .await
+                Box::pin(self.run_blocking(entry, caller, operation, carried, turn)).await
             }
             None => {
                 let (entry, now) = (entry.map(|entry| &**entry), clock::now());

@@ -215,6 +215,16 @@ impl Site {
         Err(changing())
     }
 
+    /// Like [`Site::key_grant`], for a key whose grant is cached: it costs no read of the store. `None`
+    /// says nothing of the key.
+    #[must_use]
+    pub fn cached_key_grant(
+        &self,
+        thumbprint: Thumbprint,
+    ) -> Option<(Arc<HttpGrant>, VerifyingKey)> {
+        self.http_access().entries().keys.get(&thumbprint).cloned()
+    }
+
     /// Returns the device with this key as a caller over HTTP, after its handshake has shown that it
     /// has the key; `None` for a key that no device of an active account has. The use of the key of a
     /// device that was revoked, from `source`, raises an alarm.

@@ -1,5 +1,7 @@
 //! Whether a caller may call an operation now: the checks before each operation, on every channel.
 
+use std::borrow::Cow;
+
 use crate::access::{Caller, Channel, Scope};
 use crate::audit::coalesced::Occurrence;
 use crate::engine::{Entry, Refusal, Site};
@@ -21,19 +23,19 @@ impl Site {
     ) -> Result<Scope, Refusal> {
         let authorised = self.authorised(entry, caller, now).map(|(_, scope)| scope);
         if let Err(refusal) = &authorised {
-            self.count_refusal(refusal, caller, entry.name(), now).await;
+            Box::pin(self.count_refusal(refusal, caller, entry.name(), now)).await;
         }
         authorised
     }
 
     /// Returns the caller with the current role, and the objects to which it has access with this
     /// operation.
-    pub(in crate::engine) fn authorised(
+    pub(in crate::engine) fn authorised<'a>(
         &self,
         entry: &Entry,
-        caller: &Caller,
+        caller: &'a Caller,
         now: Timestamp,
-    ) -> Result<(Caller, Scope), Refusal> {
+    ) -> Result<(Cow<'a, Caller>, Scope), Refusal> {
         if self.is_sealed() && !entry.works_while_sealed() {
             return Err(Refusal::sealed());
         }
@@ -63,11 +65,11 @@ impl Site {
 
     /// Returns the caller with the current role. A session that was cut or has expired is refused
     /// even if its connection has not noticed yet.
-    fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
+    fn current<'a>(&self, caller: &'a Caller, now: Timestamp) -> Result<Cow<'a, Caller>, Refusal> {
         match caller.channel {
             // Policy reads with each request what an application may do now.
             Channel::AdminSocket | Channel::Init | Channel::Site | Channel::Application => {
-                Ok(caller.clone())
+                Ok(Cow::Borrowed(caller))
             }
             Channel::Session | Channel::Device => {
                 let role = caller
@@ -76,20 +78,20 @@ impl Site {
                     .ok_or_else(|| {
                         Refusal::not_permitted("the session has ended", "log in again")
                     })?;
-                Ok(Caller {
+                Ok(Cow::Owned(Caller {
                     role,
                     ..caller.clone()
-                })
+                }))
             }
             Channel::Peer => match caller.peer {
-                Some(peer) if self.is_peer_connected(peer) => Ok(caller.clone()),
+                Some(peer) if self.is_peer_connected(peer) => Ok(Cow::Borrowed(caller)),
                 _ => Err(Refusal::not_permitted(
                     "the connection of the peer has ended",
                     "connect again",
                 )),
             },
             Channel::Http => match &caller.grant {
-                Some(grant) if grant.is_valid(now) => Ok(caller.clone()),
+                Some(grant) if grant.is_valid(now) => Ok(Cow::Borrowed(caller)),
                 _ => Err(Refusal::not_permitted(
                     "the credential of this request is not valid any more",
                     "use an access token that is valid, or sign the request with a valid key",

@@ -64,9 +64,9 @@ impl Routes {
 
     /// Returns what the path with these decoded segments has; `None` if it does not exist.
     #[must_use]
-    pub fn find(&self, segments: &[String]) -> Option<Resource> {
+    pub fn find(&self, segments: &[impl AsRef<str>]) -> Option<Resource> {
         let first = segments.first()?;
-        let patterns = self.by_shape.get(&(segments.len(), first.as_str()))?;
+        let patterns = self.by_shape.get(&(segments.len(), first.as_ref()))?;
         let mut found: Vec<(RestMethod, Found)> = Vec::new();
         let mut fewest = usize::MAX;
         for pattern in patterns {
@@ -113,13 +113,14 @@ impl Resource {
 
 impl Pattern {
     /// The parameters in the path; `None` if the path is another one.
-    fn matched(&self, given: &[String]) -> Option<Vec<(&'static str, String)>> {
+    fn matched(&self, given: &[impl AsRef<str>]) -> Option<Vec<(&'static str, String)>> {
         let mut path = Vec::new();
         for (segment, text) in self.segments.iter().zip(given) {
+            let text = text.as_ref();
             match segment {
-                Segment::Fixed(fixed) if text == fixed => {}
+                Segment::Fixed(fixed) if text == *fixed => {}
                 Segment::Fixed(_) => return None,
-                Segment::Parameter(name) => path.push((*name, text.clone())),
+                Segment::Parameter(name) => path.push((*name, text.to_owned())),
             }
         }
         Some(path)
@@ -142,8 +143,7 @@ mod tests {
 
     fn find(path: &[&str]) -> Option<Resource> {
         let routes = Routes::of(&operations::table().unwrap());
-        let segments: Vec<String> = path.iter().map(|&one| one.to_owned()).collect();
-        routes.find(&segments)
+        routes.find(path)
     }
 
     #[test]

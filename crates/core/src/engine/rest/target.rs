@@ -1,5 +1,7 @@
 //! The target of a request: its path and its query.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// The maximum number of parameters in a query. The head of a request bounds their length.
@@ -14,14 +16,14 @@ pub struct BadQuery;
 /// produces, so that each resource has one path. `.` and `..` are not removed: they are segments
 /// that no resource has.
 #[must_use]
-pub fn segments(path: &str) -> Option<Vec<String>> {
+pub fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
     let path = path.strip_prefix('/')?;
     path.split('/')
         .map(|segment| {
             let is_plain = !matches!(segment, "" | "." | "..");
             let decoded = percent_decode_str(segment).decode_utf8().ok()?;
             let is_text = !decoded.chars().any(char::is_control);
-            (is_plain && is_text).then(|| decoded.into_owned())
+            (is_plain && is_text).then_some(decoded)
         })
         .collect()
 }

@@ -230,7 +230,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
     let endpoints = site.endpoints();
     let status = Status {
         site_id: site.id().to_string(),
-        site_key: site.public_key().to_string(),
+        site_key: site.public_key_text().to_string(),
         sealed: site.is_sealed(),
         uri: endpoints.uri,
         listen: Listen {

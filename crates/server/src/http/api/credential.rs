@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use super::super::origin::{Peer, Unchecked, is_of_a_page};
 use super::super::problem::{AccountLimit, GivenCredential, Problem};
+use super::prepared_keys::PreparedKeys;
 use super::request::single;
 use crate::clock;
 use crate::runtime::counting;
@@ -49,12 +50,12 @@ const WINDOW: ReplayWindow = ReplayWindow {
 };
 
 /// The nonces of signed requests.
-pub(super) struct Nonces(Mutex<ReplayCache>);
+struct Nonces(Mutex<ReplayCache>);
 
 impl Nonces {
     /// Accepts no signature that was created before now: an earlier process may have accepted it. The
     /// listener waits before it starts, so that those that were dated ahead are older too.
-    pub(super) fn starting_now() -> Self {
+    fn starting_now() -> Self {
         Self::of(NONCES, milliseconds())
     }
 
@@ -76,6 +77,22 @@ impl Nonces {
     }
 }
 
+/// What the listener keeps of verified signatures.
+pub(super) struct Signatures {
+    nonces: Nonces,
+    pub(super) keys: PreparedKeys,
+}
+
+impl Signatures {
+    /// As [`Nonces::starting_now`].
+    pub(super) fn starting_now() -> Self {
+        Self {
+            nonces: Nonces::starting_now(),
+            keys: PreparedKeys::default(),
+        }
+    }
+}
+
 fn milliseconds() -> u64 {
     u64::try_from(clock::now().millis()).unwrap_or_default()
 }
@@ -91,12 +108,12 @@ pub(super) struct Sender {
 pub(super) async fn sender(
     head: &Parts,
     peer: &Peer,
-    nonces: &Nonces,
+    signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
     // The check may have cost a turn and a read of the store.
     let mut unchecked = Unchecked::new(|| failed(peer, shared));
-    let sender = verified(head, peer, nonces, shared).await;
+    let sender = verified(head, peer, signatures, shared).await;
     unchecked.done();
     let sender = sender?;
     let admitted = peer.authenticated_as(&sender.caller, shared);
@@ -108,7 +125,7 @@ pub(super) async fn sender(
 async fn verified(
     head: &Parts,
     peer: &Peer,
-    nonces: &Nonces,
+    signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
     let authorization = single(&head.headers, "authorization")?;
@@ -121,7 +138,7 @@ async fn verified(
             return Err(Problem::sent_by_a_page());
         }
         return match (authorization, input, signature) {
-            (None, None, None) => of_device(key, peer, shared).await,
+            (None, None, None) => Box::pin(of_device(key, peer, shared)).await,
             _ => Err(Problem::bad_request(
                 "the connection has the key of a device, and the request another credential",
                 "authorization",
@@ -140,7 +157,7 @@ async fn verified(
             let read = RequestSignature::read(input, signature, &tag);
             let signature = read.map_err(|_| refused(GivenCredential::Signature, peer, shared))?;
             let began = Instant::from_std(clock::monotonic());
-            let sender = signed(head, signature, peer, nonces, shared).await;
+            let sender = signed(head, signature, peer, signatures, shared).await;
             if sender.is_err() {
                 tokio::time::sleep_until(began + shared.limits().refusal_time).await;
             }
@@ -187,18 +204,24 @@ async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, P
     let cached = shared.site.cached_token_caller(&token, clock::now());
     let found = match cached {
         Some(caller) => Some(caller),
-        None => {
-            // A read of the store, which any client can cause: the networks take turns.
-            let turn = shared.logins.turn(peer.network()).await;
-            let _turn = turn.ok_or_else(Problem::busy)?;
-            let read = shared.site.token_caller(&token, clock::now()).await;
-            log_trouble(read).map_err(|_| Problem::busy())?
-        }
+        None => Box::pin(stored_token_caller(&token, peer, shared)).await?,
     };
     match found {
         Some(caller) => Ok(caller),
         None => Err(refused(GivenCredential::Token, peer, shared)),
     }
+}
+
+/// A read of the store, which any client can cause: the networks take turns.
+async fn stored_token_caller(
+    token: &AccessTokenSecret,
+    peer: &Peer,
+    shared: &Shared,
+) -> Result<Option<Caller>, Problem> {
+    let turn = shared.logins.turn(peer.network()).await;
+    let _turn = turn.ok_or_else(Problem::busy)?;
+    let read = shared.site.token_caller(token, clock::now()).await;
+    log_trouble(read).map_err(|_| Problem::busy())
 }
 
 /// The sender of a request on the connection of a device, whose handshake has shown that it has the
@@ -237,7 +260,7 @@ async fn signed(
     head: &Parts,
     signature: RequestSignature,
     peer: &Peer,
-    nonces: &Nonces,
+    signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
     // The key of a service needs no earlier session: the request is its login.
@@ -251,11 +274,17 @@ async fn signed(
     let found = found.map_err(|_| Problem::busy())?;
     let decoy = shared.site.public_key().signing;
     let key = found.as_ref().map_or(&decoy, |(_, key)| key);
-    let verified = signature.verify(key, &parts, milliseconds() / 1_000);
-    let (Some((grant, _)), Ok(())) = (found, verified) else {
+    let now = clock::now();
+    let seconds = u64::try_from(now.millis() / 1_000).unwrap_or_default();
+    let verified = match signatures.keys.get(key) {
+        Some(prepared) => signature.verify(&*prepared, &parts, seconds),
+        None => signature.verify(key, &parts, seconds),
+    };
+    let (Some((grant, key)), Ok(())) = (found, verified) else {
         return Err(refused(GivenCredential::Signature, peer, shared));
     };
-    let inserted = nonces.insert(&signature);
+    signatures.keys.verified(&key, now);
+    let inserted = signatures.nonces.insert(&signature);
     let inserted = inserted.ok_or_else(|| refused(GivenCredential::Signature, peer, shared))?;
     inserted.map_err(Problem::over)?;
     Ok(Sender {

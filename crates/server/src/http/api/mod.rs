@@ -21,6 +21,7 @@ mod cross_origin;
 mod documents;
 mod event_stream;
 mod idempotency;
+mod prepared_keys;
 mod request;
 mod respond;
 mod running;
@@ -29,7 +30,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::access::Channel;
+use countersign_core::access::{Caller, Channel};
 use countersign_core::content::Content;
 use countersign_core::engine::rest::{self, BASE, Found, Given, RestMethod, Routes};
 use countersign_core::engine::{Carried, Entry};
@@ -46,7 +47,7 @@ use super::problem::{GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::runtime::shared::Shared;
-use credential::{Nonces, Sender};
+use credential::{Sender, Signatures};
 use documents::Documents;
 pub(super) use event_stream::EventStream;
 use idempotency::{KeyedRequest, KeyedRequests, Start};
@@ -61,7 +62,7 @@ pub(super) struct Api {
     documents: Documents,
     running: Arc<RunningRequests>,
     keyed: Arc<KeyedRequests>,
-    nonces: Nonces,
+    signatures: Signatures,
 }
 
 impl Api {
@@ -75,7 +76,7 @@ impl Api {
             routes: Routes::of(table),
             documents: Documents::of(table),
             running: Arc::default(),
-            nonces: Nonces::starting_now(),
+            signatures: Signatures::starting_now(),
         }
     }
 }
@@ -86,6 +87,7 @@ pub(super) async fn forget_expired(api: Arc<Api>, shared: Arc<Shared>) -> Infall
         tokio::time::sleep(FORGET_EVERY).await;
         let now = clock::now();
         api.keyed.forget_expired(&shared.site, now).await;
+        api.signatures.keys.forget_idle(now);
     }
 }
 
@@ -158,7 +160,7 @@ async fn route(
     if !shared.site.permits(activity) {
         return Err(Problem::lockdown());
     }
-    let sender = credential::sender(head, peer, &api.nonces, shared).await?;
+    let sender = credential::sender(head, peer, &api.signatures, shared).await?;
     call(head, body, found, (&sender, peer), api, shared).await
 }
 
@@ -193,7 +195,8 @@ async fn call(
         // It has a limit of its own.
         drop(running);
         request::expect_no_body(&body)?;
-        return event_stream::open(head, entry, (sender, peer), &query, shared).await;
+        let opening = event_stream::open(head, entry, (sender, peer), &query, shared);
+        return Box::pin(opening).await;
     }
     let (site, now) = (&shared.site, clock::now());
     let authorised = site.expect_authorised(entry, caller, now).await;
@@ -229,8 +232,21 @@ async fn call(
     room.await.map_err(Problem::over)?;
     let Some(keyed) = keyed else {
         let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
-        return respond::to(entry, &operation, &outcome, content, running);
+        return respond::to(entry, &operation, outcome, content, running);
     };
+    let call = (found, caller, operation, carried);
+    Box::pin(call_once(keyed, call, running, api, shared)).await
+}
+
+/// Calls an operation whose request has an idempotency key: at most once, with the answer that it had.
+async fn call_once(
+    keyed: KeyedRequest,
+    (found, caller, operation, carried): (&Found, &Caller, Operation, Carried),
+    running: Running,
+    api: &Arc<Api>,
+    shared: &Arc<Shared>,
+) -> Result<Reply, Problem> {
+    let (entry, site) = (&found.entry, &shared.site);
     if !entry.takes_idempotency_key() {
         let problem = "an operation with content cannot have an idempotency key";
         return Err(Problem::bad_request(problem, "idempotency-key"));
@@ -242,7 +258,7 @@ async fn call(
     let scope = authorised.map_err(|refusal| Problem::of_refusal(&refusal))?;
     match api.keyed.begin(keyed.within(scope), site, now).await? {
         Start::Answered(answer) => {
-            let answer = (answer.status, answer.data.expose());
+            let answer = (answer.status, answer.data.expose().to_owned());
             let mut reply = respond::with(entry, &operation, answer, running);
             let replayed = HeaderValue::from_static("true");
             reply.headers_mut().insert("idempotency-replayed", replayed);
@@ -264,7 +280,7 @@ async fn call(
                 (outcome, content, running)
             });
             let (outcome, content, running) = task.await.map_err(|_| Problem::busy())?;
-            respond::to(&found.entry, &operation, &outcome, content, running)
+            respond::to(&found.entry, &operation, outcome, content, running)
         }
     }
 }
@@ -283,7 +299,10 @@ async fn read(
         .is_some_and(|route| route.method.has_body());
     match (entry.takes_content(), has_body) {
         (true, _) => Ok((String::new(), Some(request::content(headers, body)?))),
-        (false, true) => Ok((request::json(headers, body, running, shared).await?, None)),
+        (false, true) => {
+            let text = Box::pin(request::json(headers, body, running, shared)).await?;
+            Ok((text, None))
+        }
         (false, false) => request::expect_no_body(&body).map(|()| (String::new(), None)),
     }
 }

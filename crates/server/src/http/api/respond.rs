@@ -27,15 +27,15 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) fn to(
     entry: &Entry,
     operation: &Operation,
-    outcome: &Outcome,
+    outcome: Outcome,
     content: Option<Content>,
     running: Running,
 ) -> Result<Reply, Problem> {
     if outcome.code != Code::SUCCESS {
-        return Err(Problem::of_outcome(outcome));
+        return Err(Problem::of_outcome(&outcome));
     }
     let Some(content) = content else {
-        let data = outcome.data.get();
+        let data = Box::<str>::from(outcome.data).into_string();
         return Ok(with(entry, operation, (status(entry), data), running));
     };
     let mut reply = Reply::new(ReplyBody::content(content, running));
@@ -59,21 +59,24 @@ pub(super) fn status(entry: &Entry) -> StatusCode {
 pub(super) fn with(
     entry: &Entry,
     operation: &Operation,
-    (status, data): (StatusCode, &str),
+    (status, data): (StatusCode, String),
     running: Running,
 ) -> Reply {
-    let unsent = ReplyBody::unsent(data.to_owned(), running.answered(data.len()));
-    let mut reply = reply::reply(status, JSON, unsent);
-    let fields = reply.headers_mut();
-    if let Some(tag) = entity_tag(data) {
-        fields.extend(HeaderValue::from_str(&tag).map(|tag| (ETAG, tag)));
-    }
+    let tag = match entry.shows_entity_tag() {
+        true => entity_tag(&data),
+        false => None,
+    };
     let creates = entry.rest().route().and_then(|route| route.creates);
     let parsed = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
     let location =
-        creates.and_then(|path| location(path, &parsed(data), &parsed(operation.params.get())));
-    if let Some(location) = location {
-        fields.extend(HeaderValue::from_str(&location).map(|value| (LOCATION, value)));
+        creates.and_then(|path| location(path, &parsed(&data), &parsed(operation.params.get())));
+    let length = data.len();
+    let unsent = ReplyBody::unsent(data, running.answered(length));
+    let mut reply = reply::reply(status, JSON, unsent);
+    let fields = reply.headers_mut();
+    for (name, text) in [(ETAG, tag), (LOCATION, location)] {
+        let value = text.and_then(|text| HeaderValue::from_str(&text).ok());
+        fields.extend(value.map(|value| (name, value)));
     }
     reply
 }

@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -164,6 +165,9 @@ impl Running {
         bytes: usize,
         timeout: Duration,
     ) -> Result<(), AccountLimit> {
+        if bytes == 0 {
+            return Ok(());
+        }
         let all = Arc::clone(&self.all);
         let mut limit = AccountLimit::Bytes;
         let waiting = async {
@@ -181,9 +185,6 @@ impl Running {
     }
 
     fn take_room(&mut self, bytes: usize) -> Result<(), AccountLimit> {
-        if bytes == 0 {
-            return Ok(());
-        }
         let mut accounts = self.all.accounts();
         let usage = accounts.entry(self.account).or_default();
         let own = usage.get(&self.credential).copied().unwrap_or_default();
@@ -200,11 +201,6 @@ impl Running {
 
     /// Keeps the bytes of the response, and no longer those of body and page.
     pub(super) fn answered(mut self, bytes: usize) -> Self {
-        self.set_bytes(bytes);
-        self
-    }
-
-    fn set_bytes(&mut self, bytes: usize) {
         let mut accounts = self.all.accounts();
         let usage = accounts.get_mut(&self.account);
         if let Some(own) = usage.and_then(|usage| usage.get_mut(&self.credential)) {
@@ -216,24 +212,30 @@ impl Running {
             self.all.released.notify_waiters();
         }
         (self.kept, self.room) = (bytes, 0);
+        self
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.set_bytes(0);
         let mut accounts = self.all.accounts();
-        let Some(usage) = accounts.get_mut(&self.account) else {
-            return;
-        };
-        if let Some(own) = usage.get_mut(&self.credential) {
-            own.requests -= 1;
-            if own.requests == 0 {
-                usage.remove(&self.credential);
+        if let Entry::Occupied(mut account) = accounts.entry(self.account) {
+            if let Entry::Occupied(mut own) = account.get_mut().entry(self.credential) {
+                let usage = own.get_mut();
+                usage.kept -= self.kept;
+                usage.rooms -= self.room;
+                usage.requests -= 1;
+                if usage.requests == 0 {
+                    own.remove();
+                }
+            }
+            if account.get().is_empty() {
+                account.remove();
             }
         }
-        if usage.is_empty() {
-            accounts.remove(&self.account);
+        drop(accounts);
+        if self.kept + self.room > 0 {
+            self.all.released.notify_waiters();
         }
     }
 }

@@ -221,10 +221,7 @@ impl Entry {
     /// takes the parameter `limit`. A server starts it only when there is room for them.
     #[must_use]
     pub const fn page_bytes(&self) -> usize {
-        match self.is_list {
-            true => MAX_PAGE_BYTES,
-            false => 0,
-        }
+        if self.is_list { MAX_PAGE_BYTES } else { 0 }
     }
 
     /// Returns whether its result comes with content.
@@ -249,7 +246,8 @@ impl Entry {
     /// Returns whether its result has the entity tag of an object.
     #[must_use]
     pub fn shows_entity_tag(&self) -> bool {
-        self.result.pointer("/properties/etag").is_some()
+        let fields = self.result.get("properties");
+        fields.is_some_and(|fields| fields.get("etag").is_some())
     }
 
     /// Returns whether a request can have an idempotency key, with which its answer is given again.
