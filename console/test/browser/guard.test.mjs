@@ -36,6 +36,57 @@ test("The page can make no policy of trusted types but its own", async () => {
   await context.close();
 });
 
+/** What the console sends with each of its files. The page needs no more, and a hostile page gets no less. */
+const HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; " +
+    "connect-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; " +
+    "require-trusted-types-for 'script'; trusted-types countersign-worker",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "permissions-policy": "camera=(), geolocation=(), microphone=()",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+
+// The test of the server has a policy of its own, so that one could be removed from the console unseen.
+test("Each file of the console has its headers", async () => {
+  const page = await fetch(served.url);
+  const files = [...(await page.text()).matchAll(/(?:src|href)="([^"#:]+)"/g)].map(([, name]) => name);
+  assert.ok(files.length >= 2, "the page names its script and its style");
+  for (const response of [
+    page,
+    ...(await Promise.all(files.map((name) => fetch(new URL(name, served.url))))),
+  ]) {
+    assert.equal(response.status, 200, response.url);
+    for (const [name, value] of Object.entries(HEADERS))
+      assert.equal(response.headers.get(name), value, `${name} of ${response.url}`);
+  }
+});
+
+test("A page of another origin cannot frame the console", async () => {
+  const { page, context } = await openPage(browser);
+  const hostile = http.createServer((request, response) => {
+    response.setHeader("content-type", "text/html");
+    response.end(
+      request.url === "/frame" ? "<h1>framed</h1>" : `<iframe src="${request.url.slice(2)}"></iframe>`,
+    );
+  });
+  hostile.listen(0, "127.0.0.1");
+  await once(hostile, "listening");
+  const origin = `http://127.0.0.1:${hostile.address().port}`;
+  const framed = async (url) => {
+    await page.goto(`${origin}/?${url}`);
+    return page.frames()[1].content();
+  };
+  assert.match(await framed(`${origin}/frame`), /framed/);
+  assert.doesNotMatch(await framed(served.url), /id="console"/);
+  assert.match(await (await fetch(served.url)).text(), /id="console"/);
+  await context.close();
+  hostile.close();
+});
+
 /** Waits until something is the case. */
 async function until(is) {
   while (!(await is())) await new Promise(setImmediate);

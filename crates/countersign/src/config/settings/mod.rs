@@ -124,8 +124,9 @@ static OTHER_SETTINGS: &[Setting] = &[
             default: Preset::Is("\"127.0.0.1:4749\""),
         },
         applies: Applies::Restart,
-        what: "The address on which applications request tickets over HTTP. Requests and replies are \
-               signed and encrypted themselves; the credentials of the REST API are not, so that an address \
+        what: "The address of the HTTP listener: ticket requests of applications, the REST API with its \
+               events, the web console, and sessions over a WebSocket. Ticket requests and sessions are \
+               encrypted themselves; the credentials of the REST API are not, so that an address \
                for other machines needs `http_tls`, or a proxy in `http_proxies`. `--http-listen` and COUNTERSIGN_HTTP_LISTEN override it.",
         warning: "",
     },
@@ -168,7 +169,7 @@ static OTHER_SETTINGS: &[Setting] = &[
         },
         applies: Applies::Restart,
         what: "The origins of web pages that may open a session over a WebSocket, besides that of \
-               `public_url`. Pages that come from the host of the listener itself may do so if it is named \
+               `public_url`. Pages that call the REST API need `site config --web-origin` instead. Pages that come from the host of the listener itself may do so if it is named \
                by its address or as localhost.",
         warning: "",
     },
