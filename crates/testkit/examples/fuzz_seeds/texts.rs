@@ -20,8 +20,16 @@ pub(super) fn settings() {
     );
     let example = fs::read_to_string(Path::new(file)).unwrap();
     write("config_file", "example", &example);
-    let set = example.replace("\n# ", "\n").replace("\n#\n", "\n");
-    write("config_file", "set", set);
+    let is_name = |text: &str| text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
+    let is_setting = |line: &str| match line.split_once(" = ") {
+        Some((key, _)) => is_name(key),
+        None => line.starts_with('['),
+    };
+    let lines = example
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line));
+    let set: Vec<&str> = lines.filter(|line| is_setting(line)).collect();
+    write("config_file", "set", set.join("\n"));
     let short = "version = 1\n[listen]\nhttp = \"\"\nhttp_origins = [\"https://a.example\"]\n\
         public_host = \"b.example\"\n[log]\nlevel = \"warn\"\n[limits]\nconnections = 100\n";
     write("config_file", "short", short);
