@@ -13,6 +13,7 @@ import { useKeptFocus } from "./focus";
 import { useIdle } from "./idle";
 import { go, to, usePlace } from "./router";
 import { SCREENS } from "./screens";
+import { useSettled } from "./settled";
 
 interface Props {
   site: Site;
@@ -109,6 +110,8 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
   const groups = [...new Set(allowed.map(({ group }) => group))];
   const main = useRef<HTMLElement>(null);
   useKeptFocus(main);
+  const shown = `${path}/${place[1] ?? ""}`;
+  const settled = useSettled(main, shown);
   useEffect(() => setOpen(false), [place.join("/")]);
 
   return (
@@ -171,12 +174,12 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
             </nav>
             <div class="side-end">
               <p class="small break">{text.frame.loggedInAs(me.name)}</p>
-              <div class="side-row">
+              <div class="buttons">
                 <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
                   {text.frame.logout}
                 </Button>
-                <Languages />
               </div>
+              <Languages />
             </div>
           </div>
         </aside>
@@ -199,8 +202,8 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
               {text.frame.sealed}
             </div>
           ) : null}
-          <main class="screen" ref={main}>
-            {Shown ? <Shown key={`${path}/${place[1] ?? ""}`} place={place.slice(1)} /> : null}
+          <main class="screen" ref={main} data-settled={settled}>
+            {Shown ? <Shown key={shown} place={place.slice(1)} /> : null}
           </main>
         </div>
       </div>
