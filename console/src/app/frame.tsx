@@ -14,6 +14,7 @@ import { useKeptFocus } from "./focus";
 import { useIdle } from "./idle";
 import { go, to, usePlace } from "./router";
 import { SCREENS } from "./screens";
+import { useSettled } from "./settled";
 
 interface Props {
   site: Site;
@@ -110,6 +111,8 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
   const groups = [...new Set(allowed.map(({ group }) => group))];
   const main = useRef<HTMLElement>(null);
   useKeptFocus(main);
+  const shown = `${path}/${place[1] ?? ""}`;
+  const settled = useSettled(main, shown);
   useEffect(() => setOpen(false), [place.join("/")]);
 
   return (
@@ -172,12 +175,12 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
             </nav>
             <div class="side-end">
               <p class="small break">{text.frame.loggedInAs(me.name)}</p>
-              <div class="side-row">
+              <div class="buttons">
                 <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
                   {text.frame.logout}
                 </Button>
-                <Languages />
               </div>
+              <Languages />
             </div>
           </div>
         </aside>
@@ -200,8 +203,8 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
               {text.frame.sealed}
             </div>
           ) : null}
-          <main class="screen" ref={main}>
-            {Shown ? <Shown key={`${path}/${place[1] ?? ""}`} place={place.slice(1)} /> : null}
+          <main class="screen" ref={main} data-settled={settled}>
+            {Shown ? <Shown key={shown} place={place.slice(1)} /> : null}
           </main>
         </div>
       </div>

@@ -58,9 +58,12 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
         }),
     );
   }, [key, when]);
-  const reload = useCallback(() => void run(), [run]);
+  const running = useRef(run);
+  running.current = run;
+  // The same function for all keys, so that what a screen makes of it need not be made again.
+  const reload = useCallback(() => void running.current(), []);
 
-  useEffect(reload, [reload, renewal.after]);
+  useEffect(() => void run(), [run, renewal.after]);
   useEffect(() => {
     // One read at a time, however long it takes: while the connection is lost it waits.
     const { ask, stop } = coalesced(run);

@@ -97,6 +97,33 @@ for (const width of [1440, 320]) {
   });
 }
 
+/** The cards of a screen moved down while the lists above them were read. */
+test("Nothing on a screen moves while it is read", async () => {
+  const { page, context } = await openPage(browser);
+  await page.addInitScript(() => {
+    // A screen that was not read within a second shows what there is. A slow machine must not come to that here.
+    const wait = globalThis.setTimeout;
+    globalThis.setTimeout = (run, delay, ...more) => (delay === 1_000 ? 0 : wait(run, delay, ...more));
+    globalThis.moved = [];
+    new PerformanceObserver((list) => {
+      for (const { sources } of list.getEntries())
+        globalThis.moved.push(...sources.map(({ node }) => node?.textContent.slice(0, 40)));
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+  for (const [name, place] of Object.entries(staged.places)) {
+    await open(page, console_.url, place);
+    // The browser reports what moved with the frames that it shows.
+    const moved = await page.evaluate(async () => {
+      for (let frame = 0; frame < 3; frame += 1)
+        await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+      return globalThis.moved.splice(0);
+    });
+    assert.deepEqual(moved, [], name);
+  }
+  await context.close();
+});
+
 test("In German every screen fits 320 px", async () => {
   const { page, context } = await openPage(browser, { width: 320, height: 640, language: "de-DE" });
   await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);

@@ -70,7 +70,9 @@ try {
     for (const [prefix, times] of took) times.push(Math.round(await page.evaluate(search, prefix)));
   }
   for (const [prefix, times] of took) {
-    process.stdout.write(`${prefix.padEnd(10)} ${await answer(site, prefix)} ms, shown: ${times.join(", ")} ms\n`);
+    process.stdout.write(
+      `${prefix.padEnd(10)} ${await answer(site, prefix)} ms, shown: ${times.join(", ")} ms\n`,
+    );
     if (Math.max(...times) > TARGET) process.exitCode = 1;
   }
   await browser.close();

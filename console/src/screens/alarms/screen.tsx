@@ -65,6 +65,7 @@ function AlarmList() {
           <List
             caption={text.screens.alarms}
             id={({ id }) => id}
+            row={(alarm) => [alarm.text, alarm.raised_by]}
             pages={pages}
             empty={<Empty title={text.alarms.none}>{text.alarms.noneAbout}</Empty>}
             columns={[

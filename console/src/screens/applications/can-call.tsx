@@ -5,7 +5,7 @@ import { Button } from "../../parts/button";
 import { Marked } from "../../parts/marked";
 import { Card, Facts } from "../../parts/page";
 import { Input, Select } from "../../parts/form";
-import { Failed, sentence } from "../../parts/states";
+import { Failed, Waiting, sentence } from "../../parts/states";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
@@ -18,6 +18,7 @@ export function CanCall({ consumer }: { consumer?: string }) {
   const [to, setTo] = useState("");
   const [answer, setAnswer] = useState<Result<"app.ticket">>();
   const doing = useDoing();
+  if (!apps.data && !apps.failure) return <Waiting words={text.common.reading} />;
   const entries = apps.data?.entries ?? [];
   const ids = entries.map(({ id }) => id);
   const callees = entries.flatMap(({ may_call }) =>

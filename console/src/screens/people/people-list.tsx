@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { go, to } from "../../app/router";
@@ -26,6 +26,19 @@ export function PeopleList() {
   const search = typed.trim();
   const pages = usePages("person.list", search ? { search } : {});
   const columns = useColumns(pages.reload);
+  // A letter that is typed leaves the rows as they are until their successors were read.
+  const list = useMemo(
+    () => (
+      <List
+        caption={text.screens.people}
+        columns={columns}
+        id={({ id }) => id}
+        pages={pages}
+        empty={<Waiting words={text.common.reading} />}
+      />
+    ),
+    [pages.entries, pages.more, pages.failure, columns, text],
+  );
   return (
     <Page
       title={text.screens.people}
@@ -51,21 +64,17 @@ export function PeopleList() {
         />
       </div>
       <section class="card" aria-busy={!pages.isCurrent}>
-        <List
-          caption={text.screens.people}
-          columns={columns}
-          id={({ id }) => id}
-          pages={pages}
-          empty={
-            !pages.isCurrent ? (
-              <Waiting words={text.common.reading} />
-            ) : search ? (
-              <Empty title={text.people.notFound(search)}>{text.people.notFoundAbout}</Empty>
-            ) : (
-              <Empty title={text.people.none}>{text.people.noneAbout}</Empty>
-            )
-          }
-        />
+        {pages.entries?.length === 0 ? (
+          !pages.isCurrent ? (
+            <Waiting words={text.common.reading} />
+          ) : search ? (
+            <Empty title={text.people.notFound(search)}>{text.people.notFoundAbout}</Empty>
+          ) : (
+            <Empty title={text.people.none}>{text.people.noneAbout}</Empty>
+          )
+        ) : (
+          list
+        )}
       </section>
       <p class="unseen" role="status">
         {search && pages.isCurrent && pages.entries
@@ -86,47 +95,50 @@ function useColumns(reload: () => void): Column<Account>[] {
   const text = useText();
   const { site, me, may, say } = useConsole();
   const [ticketFor, setTicketFor] = useState<string>();
-  return [
-    { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("people", name)}>{name}</a> },
-    { title: text.people.fullName, cell: ({ full_name }) => full_name || <span class="soft">–</span> },
-    { title: text.people.role, cell: ({ role }) => text.roles[role] },
-    { title: text.people.state, cell: ({ state }) => <StateTag state={state} /> },
-    {
-      title: text.common.actions,
-      is: "end",
-      cell: ({ name, state }) => (
-        <>
-          {ticketFor === name ? (
-            <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
-          ) : null}
-          {may("ticket.issue") && state === "active" ? (
-            <Button
-              look="quiet"
-              name={`${text.people.passPhraseTicket} ${name}`}
-              onClick={() => setTicketFor(name)}
-            >
-              {text.people.passPhraseTicket}
-            </Button>
-          ) : null}
-          {state === "active" && may("person.lock") ? (
-            <Confirm
-              look="quiet danger"
-              typed={name === me.name}
-              target={name}
-              title={text.people.lockTitle(name)}
-              explanation={text.people.lockAbout}
-              act={() => site.call("person.lock", { name })}
-              done={() => {
-                say(text.people.locked(name));
-                reload();
-              }}
-            >
-              {text.people.lock}
-            </Confirm>
-          ) : null}
-          <GiveBack of="person" name={name} state={state} look="quiet" reload={reload} />
-        </>
-      ),
-    },
-  ];
+  return useMemo(
+    () => [
+      { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("people", name)}>{name}</a> },
+      { title: text.people.fullName, cell: ({ full_name }) => full_name || <span class="soft">–</span> },
+      { title: text.people.role, cell: ({ role }) => text.roles[role] },
+      { title: text.people.state, cell: ({ state }) => <StateTag state={state} /> },
+      {
+        title: text.common.actions,
+        is: "end",
+        cell: ({ name, state }) => (
+          <>
+            {ticketFor === name ? (
+              <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
+            ) : null}
+            {may("ticket.issue") && state === "active" ? (
+              <Button
+                look="quiet"
+                name={`${text.people.passPhraseTicket} ${name}`}
+                onClick={() => setTicketFor(name)}
+              >
+                {text.people.passPhraseTicket}
+              </Button>
+            ) : null}
+            {state === "active" && may("person.lock") ? (
+              <Confirm
+                look="quiet danger"
+                typed={name === me.name}
+                target={name}
+                title={text.people.lockTitle(name)}
+                explanation={text.people.lockAbout}
+                act={() => site.call("person.lock", { name })}
+                done={() => {
+                  say(text.people.locked(name));
+                  reload();
+                }}
+              >
+                {text.people.lock}
+              </Confirm>
+            ) : null}
+            <GiveBack of="person" name={name} state={state} look="quiet" reload={reload} />
+          </>
+        ),
+      },
+    ],
+    [text, site, me, may, say, reload, ticketFor],
+  );
 }
