@@ -31,7 +31,7 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 const CACHE_KIB: &str = "-16384";
 
 /// The migrations, oldest first. The number of a layout is its position here, from 1.
-pub(super) const LAYOUTS: [(&str, &str); 18] = [
+pub(super) const LAYOUTS: [(&str, &str); 19] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
         "delivered key",
