@@ -206,6 +206,9 @@ fn problem(ended_by: EndedBy) -> Option<PeerProblem> {
             let why = "the connection ended with a breach of it".to_owned();
             return Some(PeerProblem::Malformed { why });
         }
+                if problem == PeerProblem::NotAccepted {
+                    shared.site.introduction_refused(site);
+                }
         EndedBy::Peer(end) => end.text(),
         EndedBy::Unknown => CLOSED_AT_ONCE,
     };

@@ -18,7 +18,7 @@ use crate::engine::RegistrationOrigin;
 use crate::engine::enrolment::Presented;
 use crate::enrolment::RevocationReason;
 use crate::lockdown::Activity;
-use crate::peers::{Introduction, MAX_INTRODUCTIONS, MAX_PEERS, Peer, PeerPermission, PeerState};
+use crate::peers::{Introduction, MAX_PEERS, Peer, PeerPermission, PeerState};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
 use crate::throttle::{Rate, Source};
 use crate::timestamp::Timestamp;
@@ -151,15 +151,8 @@ impl Site {
             FollowedEvents::TooOften => return Ok(Err(NoPeer::NewKeysWait)),
             FollowedEvents::Refused => return Ok(Err(NoPeer::Contradicts)),
         };
-        let introduction = other.introduction;
         let peer = peer.revised(|peer| {
-            let is_known = peer
-                .introductions
-                .iter()
-                .any(|known| known.own == introduction.own && known.other == introduction.other);
-            if !is_known && peer.introductions.len() < MAX_INTRODUCTIONS {
-                peer.introductions.push(introduction);
-            }
+            peer.introduce(other.introduction);
             other.host.clone_into(&mut peer.host);
             peer.port = other.port;
             peer.told_address = other.told_address;

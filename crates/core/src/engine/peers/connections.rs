@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use countersign_crypto::sign::VerifyingKey;
-use countersign_proto::name::AccountName;
 use countersign_proto::peer::PeerHello;
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
 use schemars::JsonSchema;
@@ -204,11 +203,7 @@ impl Site {
         let Some(peer) = peer.filter(Peer::is_active) else {
             return Ok(None);
         };
-        let id: Option<AccountName> = peer
-            .introductions
-            .first()
-            .map(|introduction| introduction.own_name.clone());
-        Ok(id.map(|id| PeerPlan {
+        Ok(self.introduced_by(&peer).map(|id| PeerPlan {
             known: peer.known,
             address: peer.address(),
             hello: PeerHello::new(self.id(), id, &self.key_events()),
@@ -375,3 +370,4 @@ impl Site {
         self.wake_peers();
     }
 }
+            self.forget_presented(site);

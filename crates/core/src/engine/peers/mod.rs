@@ -20,6 +20,7 @@ mod countersigning;
 mod following;
 mod heads;
 mod held;
+mod introductions;
 mod joining;
 mod messages;
 mod problems;
@@ -133,6 +134,8 @@ pub(crate) struct Peering {
     problems: Mutex<HashMap<SiteId, problems::Problems>>,
     /// When the next attempts at peers are made that could not be reached.
     backoffs: Mutex<attempts::Backoffs>,
+    /// The persons whom this site named to peers.
+    presented: Mutex<introductions::Presented>,
     /// Messages that peers asked to wait.
     held: Mutex<held::HeldPairs>,
     /// The persons for whom this site joins others now.

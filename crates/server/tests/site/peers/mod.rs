@@ -6,6 +6,8 @@ mod dialog_cuts;
 mod doctor;
 mod foreign_tickets;
 mod heads;
+mod impostor;
+mod introductions;
 mod lockdown;
 mod network;
 mod rotation;
