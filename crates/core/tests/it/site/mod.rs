@@ -44,6 +44,7 @@ mod peer_breaches;
 mod peer_heads;
 mod peer_limits;
 mod peer_messages;
+mod peer_numbers;
 mod peer_show;
 mod peer_told;
 mod peers;

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// A site with the person ada, the admin root and a peer server, and its peer.
-async fn site() -> (TestSite, Arc<TestPeer>) {
+pub(super) async fn site() -> (TestSite, Arc<TestPeer>) {
     let test = TestSite::new().await;
     test.takes_enrolments();
     test.person("root", "admin").await;
@@ -34,7 +34,7 @@ async fn site() -> (TestSite, Arc<TestPeer>) {
 
 /// Why connections were cut.
 #[derive(Clone, Default)]
-struct Cut(Arc<Mutex<Vec<CloseReason>>>);
+pub(super) struct Cut(Arc<Mutex<Vec<CloseReason>>>);
 
 impl Cut {
     fn reasons(&self) -> Vec<CloseReason> {
@@ -43,7 +43,7 @@ impl Cut {
 }
 
 /// A connection with the peer's key, after a hello with these key events.
-async fn connect(
+pub(super) async fn connect(
     test: &TestSite,
     peer: &TestPeer,
     hello: PeerHello,
@@ -59,7 +59,7 @@ async fn connect(
     test.site.open_peer(new, test.now()).await.unwrap()
 }
 
-fn hello(of: &TestPeer) -> PeerHello {
+pub(super) fn hello(of: &TestPeer) -> PeerHello {
     PeerHello::new(
         of.events[0].event().site_id().unwrap(),
         of.bob(),
@@ -71,7 +71,7 @@ async fn calls(test: &TestSite, caller: &Caller, command: &str, params: Value) -
     run(&test.site, caller, command, params).await
 }
 
-fn message(id: u32, number: u64, to: &str) -> Value {
+pub(super) fn message(id: u32, number: u64, to: &str) -> Value {
     json!({
         "id": format!("019523d0-5c00-7000-8000-{id:012}"),
         "number": number,
@@ -82,17 +82,17 @@ fn message(id: u32, number: u64, to: &str) -> Value {
     })
 }
 
-const ADA: &str = "ada@example.org";
+pub(super) const ADA: &str = "ada@example.org";
 
 /// What the site does with one message.
-async fn delivered(test: &TestSite, caller: &Caller, message: Value) -> String {
+pub(super) async fn delivered(test: &TestSite, caller: &Caller, message: Value) -> String {
     let params = json!({ "messages": [message] });
     let (code, data) = calls(test, caller, "peer.deliver", params).await;
     assert_eq!(code, Code::SUCCESS, "{data}");
     data["reports"][0]["state"].as_str().unwrap().to_owned()
 }
 
-async fn inbox(test: &TestSite) -> usize {
+pub(super) async fn inbox(test: &TestSite) -> usize {
     let inbox = test.admin("peer.inbox", json!({ "person": "ada" })).await;
     inbox["entries"].as_array().unwrap().len()
 }
@@ -161,45 +161,6 @@ async fn sealing_and_a_new_own_key_end_the_connections_with_peers() {
     assert_eq!(cut.reasons(), [CloseReason::SiteSealed]);
     assert_eq!(waiting().await, []);
     assert!(connect(&test, &peer, hello(&peer), &cut).await.is_none());
-}
-
-/// A message with the greatest number made all later ones of the pair look as if they had come
-/// before: the site accepted and dropped them.
-// PEER-20
-#[tokio::test]
-async fn no_number_makes_later_messages_disappear() {
-    let (test, peer) = site().await;
-    let opened = connect(&test, &peer, hello(&peer), &Cut::default()).await;
-    let caller = stays_open(opened.unwrap());
-    let now = u64::try_from(test.now().millis()).unwrap();
-    let day = 86_400_000;
-    for number in [u64::MAX, i64::MAX.unsigned_abs(), now + day + 1] {
-        let poison = message(1, number, ADA);
-        assert_eq!(delivered(&test, &caller, poison).await, "refused");
-    }
-    assert_eq!(
-        delivered(&test, &caller, message(2, now + 1_000, ADA)).await,
-        "accepted"
-    );
-    // A message that comes again is known by its id; another one is not passed over in silence, as
-    // of a person who was deleted and created again while the clock was behind.
-    assert_eq!(
-        delivered(&test, &caller, message(2, now + 1_000, ADA)).await,
-        "accepted"
-    );
-    assert_eq!(
-        delivered(&test, &caller, message(3, now, ADA)).await,
-        "refused"
-    );
-    assert_eq!(
-        delivered(&test, &caller, message(4, now + 1_001, ADA)).await,
-        "accepted"
-    );
-    assert_eq!(
-        delivered(&test, &caller, message(2, now + 1_000, ADA)).await,
-        "accepted"
-    );
-    assert_eq!(inbox(&test).await, 2);
 }
 
 /// Anyone who knows a site id could raise the alarm of a stolen key, and one alarm hid those of all
