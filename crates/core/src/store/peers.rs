@@ -153,13 +153,13 @@ pub enum PeerChange {
         /// The peer.
         peer: SiteId,
     },
-    /// The peer will not accept a message. Changes nothing when it is not there.
+    /// The peer will not accept a message, or its text is damaged. Changes nothing when it is not there.
     Undeliverable {
         /// The message.
         id: MessageId,
         /// The peer.
         peer: SiteId,
-        /// The reason that the peer gave.
+        /// The reason.
         why: String,
         /// When.
         at: Timestamp,

@@ -4,6 +4,7 @@ use countersign_proto::operation::Code;
 use countersign_proto::site_identity::SiteId;
 
 use super::{Site, lock};
+use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
 /// A problem with a peer, which is active here.
@@ -36,6 +37,11 @@ pub enum PeerProblem {
         /// The code.
         code: Code,
     },
+    /// Messages for it cannot be read from the database of this site.
+    NotRead {
+        /// The error.
+        why: String,
+    },
 }
 
 impl PeerProblem {
@@ -52,6 +58,7 @@ impl PeerProblem {
             Self::Malformed { .. } => "malformed",
             Self::NotPermitted => "messages_not_permitted",
             Self::NotTaken { .. } => "messages_not_taken",
+            Self::NotRead { .. } => "messages_not_read",
         }
     }
 
@@ -84,6 +91,9 @@ impl PeerProblem {
                     code.0
                 )
             }
+            Self::NotRead { why } => {
+                format!("messages for it cannot be read from the database of this site: {why}")
+            }
         }
     }
 
@@ -114,6 +124,9 @@ impl PeerProblem {
                 "wait, messages are sent again; if it lasts, ask the operator of the peer"
             }
         }
+            Self::NotRead { .. } => {
+                "check the disk of this site; if the database is damaged, restore a backup"
+            }
     }
 }
 
@@ -135,7 +148,9 @@ impl Site {
         let problems = all.entry(site).or_default();
         match problem {
             PeerProblem::Forked => problems.fork = Some(now),
-            PeerProblem::NotPermitted | PeerProblem::NotTaken { .. } => {
+            PeerProblem::NotPermitted
+            | PeerProblem::NotTaken { .. }
+            | PeerProblem::NotRead { .. } => {
                 problems.delivery = Some((problem, now));
             }
             PeerProblem::Unreachable { .. }
@@ -161,6 +176,18 @@ impl Site {
     }
 
     /// This site reached the peer.
+    /// This site read the messages for a peer, or could not.
+    pub(super) fn messages_read(&self, site: SiteId, error: Option<&StoreError>, now: Timestamp) {
+        if let Some(error) = error {
+            let why = error.to_string();
+            return self.peer_problem(site, PeerProblem::NotRead { why }, now);
+        }
+        if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
+            let was_read = |(problem, _): &mut _| matches!(problem, PeerProblem::NotRead { .. });
+            problems.delivery.take_if(was_read);
+        }
+    }
+
     pub(crate) fn forget_reach_problem(&self, site: SiteId) {
         if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
             problems.reach = None;

@@ -241,7 +241,7 @@ pub(super) struct OutboxView {
     sent: Timestamp,
     /// `waiting` or `refused`.
     state: &'static str,
-    /// The reason that the peer gave.
+    /// The reason, which the peer gave unless the text is damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
