@@ -25,6 +25,8 @@ use crate::timestamp::Timestamp;
 
 /// The most connections with one peer at a time: one from each side, and as many that are ending.
 const CONNECTIONS_PER_PEER: usize = 4;
+/// The most connections with one peer that were cut and have not ended, when another one is cut for a new one.
+const ENDING_PER_PEER: usize = 4;
 
 /// Which side opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -115,6 +117,19 @@ impl Connections {
     /// Ends connections. Each stays listed until its task closes it.
     pub(crate) fn cut(&mut self, which: impl Fn(SiteId) -> bool, reason: CloseReason) -> usize {
         self.cut_where(|open| which(open.site), reason)
+    }
+
+    /// Ends the oldest connection that a peer opened; `false` without one.
+    fn replace_oldest(&mut self, site: SiteId) -> bool {
+        let is_open = |open: &Open| {
+            open.site == site && open.direction == PeerDirection::Incoming && open.cut.is_some()
+        };
+        let open = self.open.iter().filter(|(_, open)| is_open(open));
+        let oldest = open.map(|(number, _)| *number).min();
+        let oldest = oldest.and_then(|oldest| self.open.get_mut(&oldest)?.cut.take());
+        let Some(cut) = oldest else { return false };
+        cut(CloseReason::Replaced);
+        true
     }
 
     fn cut_where(&mut self, which: impl Fn(&Open) -> bool, reason: CloseReason) -> usize {
@@ -258,7 +273,12 @@ impl Site {
             // One that was cut ends within seconds. A thief of a replaced key must not keep out the
             // peer, whose hello has just ended the thief's connections.
             let live = connections.of(site).filter(|open| open.cut.is_some());
-            if live.count() >= CONNECTIONS_PER_PEER {
+            let live = live.count();
+            // A peer whose link was cut does not know that its connections are open here. It has just
+            // proved its key, so no other client can end one of its connections by this.
+            let ending = connections.of(site).count().saturating_sub(live);
+            let replaces = direction == PeerDirection::Incoming && ending < ENDING_PER_PEER;
+            if live >= CONNECTIONS_PER_PEER && !(replaces && connections.replace_oldest(site)) {
                 return Ok(None);
             }
             connections.last = connections.last.wrapping_add(1);
@@ -350,6 +370,7 @@ impl Site {
         if !peer.is_active() {
             self.forget_faults(site);
             self.forget_problems(site);
+            self.forget_presented(site);
         }
         {
             let mut connections = lock(&self.peering().connections);
@@ -370,4 +391,3 @@ impl Site {
         self.wake_peers();
     }
 }
-            self.forget_presented(site);

@@ -120,7 +120,6 @@ async fn a_new_key_of_a_peer_ends_the_connections_with_the_old_one_and_the_peer_
         stolen.extend(connect(&test, &thief, hello(&thief), &cut).await);
     }
     assert_eq!(stolen.len(), 4);
-    assert!(connect(&test, &thief, hello(&thief), &cut).await.is_none());
     let peer = thief.rotated();
     let connection = connect(&test, &peer, hello(&peer), &honest).await;
     assert_eq!(cut.reasons(), [CloseReason::KeyRevoked; 4]);
@@ -128,6 +127,48 @@ async fn a_new_key_of_a_peer_ends_the_connections_with_the_old_one_and_the_peer_
     assert_eq!(honest.reasons(), []);
     let (code, _) = calls(&test, &connection.unwrap().caller, "peer.ping", json!({})).await;
     assert_eq!(code, Code::SUCCESS);
+}
+
+/// A link that was cut four times in five minutes, or a peer that came from new addresses, left four
+/// connections open here that the peer had lost: its next ones were refused, in silence and with penalties.
+// PEER-70
+#[tokio::test]
+async fn a_new_connection_of_a_peer_replaces_its_oldest_one_and_a_client_without_its_key_ends_none()
+{
+    let (test, peer) = site().await;
+    let cuts: [Cut; 5] = Default::default();
+    let mut open = Vec::new();
+    for cut in &cuts[..4] {
+        open.push(connect(&test, &peer, hello(&peer), cut).await.unwrap());
+    }
+    // Neither another key nor another person nor another site ends a connection of the peer.
+    let other = TestPeer::new("b.example");
+    let mut of_other_person = hello(&peer);
+    of_other_person.id = "eve@b.example".parse().unwrap();
+    for (client, hello) in [
+        (&other, hello(&peer)),
+        (&other, hello(&other)),
+        (&*peer, of_other_person),
+    ] {
+        let refused = connect(&test, client, hello, &Cut::default()).await;
+        assert!(refused.is_none());
+    }
+    assert!(cuts.iter().all(|cut| cut.reasons().is_empty()));
+    open.push(connect(&test, &peer, hello(&peer), &cuts[4]).await.unwrap());
+    let reasons: Vec<_> = cuts.iter().map(Cut::reasons).collect();
+    assert_eq!(reasons[0], [CloseReason::Replaced]);
+    assert!(reasons[1..].iter().all(Vec::is_empty), "{reasons:?}");
+    // Connections that were cut and do not end count too, so that there is a bound.
+    for _ in 0..10 {
+        open.extend(connect(&test, &peer, hello(&peer), &Cut::default()).await);
+    }
+    assert_eq!(open.len(), 8);
+    open.clear();
+    assert!(
+        connect(&test, &peer, hello(&peer), &cuts[0])
+            .await
+            .is_some()
+    );
 }
 
 // PEER-22
