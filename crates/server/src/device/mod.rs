@@ -140,14 +140,12 @@ impl Refused {
 
     /// Counts the refusal against the source, and in the audit log if the client sent something that
     /// cannot be read.
-    fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
+    pub(crate) fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
         if let Some(abuse) = self.abuse() {
             admitted.punish(abuse, clock::now());
         }
         if let Some(what) = self.malformed() {
-            let (source, outcome) = (admitted.source(), AuditOutcome::Failed);
-            let malformed = Occurrence::of_source(source, channel, "device.malformed", outcome);
-            shared.note(malformed.with("what", what));
+            note_malformed(what, admitted, channel, shared);
         }
     }
 
@@ -166,6 +164,22 @@ impl Refused {
             | Self::Connection(_) => None,
         }
     }
+}
+
+/// Counts what cannot be read for the audit log.
+pub(crate) fn note_malformed(
+    what: &'static str,
+    admitted: &Admitted,
+    channel: Channel,
+    shared: &Shared,
+) {
+    let operation = match channel {
+        Channel::Peer => "peer.malformed",
+        _ => "device.malformed",
+    };
+    let malformed =
+        Occurrence::of_source(admitted.source(), channel, operation, AuditOutcome::Failed);
+    shared.note(malformed.with("what", what));
 }
 
 /// Serves one connection until it ends.
