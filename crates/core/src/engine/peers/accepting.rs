@@ -152,8 +152,8 @@ impl Site {
             FollowedEvents::Refused => return Ok(Err(NoPeer::Contradicts)),
         };
         let peer = peer.revised(|peer| {
+            peer.host = other.stored_host();
             peer.introduce(other.introduction);
-            other.host.clone_into(&mut peer.host);
             peer.port = other.port;
             peer.told_address = other.told_address;
         });
@@ -183,11 +183,16 @@ pub(super) struct OtherSite<'a> {
 }
 
 impl OtherSite<'_> {
+    /// The host as it is stored. The case of a DNS name means nothing.
+    fn stored_host(&self) -> String {
+        self.host.to_ascii_lowercase()
+    }
+
     fn peer(self, zone: countersign_proto::name::Zone, now: Timestamp) -> Peer {
         Peer {
             known: self.known,
             zone,
-            host: self.host.to_ascii_lowercase(),
+            host: self.stored_host(),
             port: self.port,
             introductions: vec![self.introduction],
             state: PeerState::Active,

@@ -139,6 +139,22 @@ async fn the_first_introduction_and_the_newest_ones_are_kept() {
     assert!(connects(&test, &peer).await);
 }
 
+/// The host of a first join was stored in lower case, that of a second one as it came. The peer then told the
+/// address again, which cost one of its eight changes.
+// PEER-32
+#[tokio::test]
+async fn the_host_of_a_peer_is_stored_in_lower_case_with_each_join() {
+    let (test, mut peer) = (site().await, TestPeer::new("b.example"));
+    peer.host = "B.example".to_owned();
+    for person in ["ada", "eve"] {
+        if person == "eve" {
+            test.admin("person.create", json!({ "name": person })).await;
+        }
+        test.introduce(&peer, person).await;
+        assert_eq!(show(&test).await["address"], "b.example:4750");
+    }
+}
+
 // PEER-15
 #[tokio::test]
 async fn a_peer_that_replaced_its_key_three_times_is_followed_and_its_old_keys_are_refused() {
