@@ -69,10 +69,10 @@ impl PeerProblem {
             Self::OtherKey => format!(
                 "the site at {address} proves another key than the peer's, and no key event explains it"
             ),
-            Self::NotAccepted => {
-                "it did not accept this site: it does not know it, or suspended or removed it"
-                    .to_owned()
-            }
+            Self::NotAccepted => "it closed the connection after the first line of this site: it does \
+                not know this site or the person who introduced it, suspended or removed this site, is in \
+                lockdown or was sealed, or follows no more new keys for now"
+                .to_owned(),
             Self::KeyEvents => {
                 "its key events do not follow from those that this site verified".to_owned()
             }
@@ -107,7 +107,8 @@ impl PeerProblem {
                 "check its address; if it is right, ask its operator over another path for the site id"
             }
             Self::NotAccepted => {
-                "ask its operator to run `peer list` and `peer resume`, or join it again with a ticket"
+                "ask its operator to run `peer doctor`, `peer list` and `lockdown status`, and to resume or \
+                 lift what they show; if it does not know this site, join it again with a ticket"
             }
             Self::KeyEvents => {
                 "ask its operator over another path for its newest key, then join it again with a ticket"
@@ -123,10 +124,10 @@ impl PeerProblem {
             Self::NotTaken { .. } => {
                 "wait, messages are sent again; if it lasts, ask the operator of the peer"
             }
-        }
             Self::NotRead { .. } => {
                 "check the disk of this site; if the database is damaged, restore a backup"
             }
+        }
     }
 }
 
@@ -175,7 +176,6 @@ impl Site {
         }
     }
 
-    /// This site reached the peer.
     /// This site read the messages for a peer, or could not.
     pub(super) fn messages_read(&self, site: SiteId, error: Option<&StoreError>, now: Timestamp) {
         if let Some(error) = error {
@@ -188,6 +188,7 @@ impl Site {
         }
     }
 
+    /// This site reached the peer.
     pub(crate) fn forget_reach_problem(&self, site: SiteId) {
         if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
             problems.reach = None;
