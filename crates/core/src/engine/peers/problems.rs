@@ -69,9 +69,9 @@ impl PeerProblem {
             Self::OtherKey => format!(
                 "the site at {address} proves another key than the peer's, and no key event explains it"
             ),
-            Self::NotAccepted => "it closed the connection after the first line of this site: it does \
-                not know this site or the person who introduced it, suspended or removed this site, is in \
-                lockdown or was sealed, or follows no more new keys for now"
+            Self::NotAccepted => "it did not accept this site: it does not know it or the person who \
+                introduced it, suspended or removed it, is in lockdown or was sealed, or follows no more \
+                new keys for now"
                 .to_owned(),
             Self::KeyEvents => {
                 "its key events do not follow from those that this site verified".to_owned()
