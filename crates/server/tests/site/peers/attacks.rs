@@ -165,8 +165,8 @@ async fn a_first_line_that_cannot_be_read_and_a_relayed_join_are_audited_with_th
     let (_, relayed) = started.unwrap();
     for (own, line, what) in [
         (None, &b"garbage\n"[..], "request"),
-        (Some(own.clone()), b"garbage\n", "hello"),
-        (None, &relayed, "join"),
+        (Some(own.clone()), &b"garbage\n"[..], "hello"),
+        (None, &relayed[..], "join"),
     ] {
         let mut lines = Lines::new(connect(own).await, 1 << 20);
         lines.send(line).await.unwrap();
