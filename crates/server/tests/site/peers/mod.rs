@@ -13,6 +13,7 @@ mod network;
 mod rotation;
 mod side;
 mod told;
+mod two_connections;
 
 use std::sync::Arc;
 
