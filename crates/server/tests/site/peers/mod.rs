@@ -12,6 +12,7 @@ mod lockdown;
 mod network;
 mod rotation;
 mod side;
+mod theft;
 mod told;
 mod two_connections;
 
