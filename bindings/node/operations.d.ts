@@ -1834,7 +1834,7 @@ export interface Operations {
         next?: string | null | undefined;
         /** What was checked: `server`, or the site id of a peer. */
         of: string;
-        /** The state of the peer server; that of a peer as in `peer list`, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted` or `messages_not_taken`. */
+        /** The state of the peer server; that of a peer as in `peer list`, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`. */
         state: string;
         /** The zone of the peer. */
         zone?: string | null | undefined;
@@ -2157,7 +2157,7 @@ export interface Operations {
         text?: string | null | undefined;
         /** The recipient. */
         to: string;
-        /** The reason that the peer gave. */
+        /** The reason, which the peer gave unless the text is damaged. */
         why?: string | null | undefined;
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */

@@ -6,6 +6,9 @@ use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
+use countersign_core::access::Channel;
+use countersign_core::audit::AuditOutcome;
+use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
 use countersign_net::tls::{TlsStream, is_alert};
@@ -16,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admission::Admitted;
+use crate::clock;
 use crate::runtime::shared::Shared;
 use crate::tls::acceptors::Acceptors;
 
@@ -73,6 +77,49 @@ impl Refused {
             | Self::NotRegistration => Some(Abuse::Malformed),
         }
     }
+
+    /// Counts the refusal against the source, and in the audit log if the client sent something that
+    /// cannot be read.
+    pub(crate) fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
+        if let Some(abuse) = self.abuse() {
+            admitted.punish(abuse, clock::now());
+        }
+        if let Some(what) = self.malformed() {
+            note_malformed(what, admitted, channel, shared);
+        }
+    }
+
+    /// What the client sent that cannot be read.
+    const fn malformed(&self) -> Option<&'static str> {
+        match self {
+            Self::Request(RequestRefused::OnlyKeyEvents) => None,
+            Self::Request(_) | Self::First(_) | Self::NotRegistration => Some("request"),
+            Self::Hello(_) | Self::PeerHello(_) => Some("hello"),
+            Self::Upgrade(_) => Some("upgrade"),
+            Self::Sealed
+            | Self::Lockdown
+            | Self::Busy
+            | Self::TooSlow
+            | Self::Ended
+            | Self::Connection(_) => None,
+        }
+    }
+}
+
+/// Counts what cannot be read for the audit log.
+pub(crate) fn note_malformed(
+    what: &'static str,
+    admitted: &Admitted,
+    channel: Channel,
+    shared: &Shared,
+) {
+    let operation = match channel {
+        Channel::Peer => "peer.malformed",
+        _ => "device.malformed",
+    };
+    let malformed =
+        Occurrence::of_source(admitted.source(), channel, operation, AuditOutcome::Failed);
+    shared.note(malformed.with("what", what));
 }
 
 /// Waits for what an unauthenticated client has to do first.

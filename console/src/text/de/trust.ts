@@ -147,6 +147,7 @@ export const trust = {
         malformed: "Regelverstoß",
         messages_not_permitted: "Nachrichten sind dort nicht erlaubt",
         messages_not_taken: "Nachrichten werden nicht angenommen",
+        messages_not_read: "Nachrichten sind hier nicht lesbar",
       },
     },
     ended: {

@@ -144,6 +144,7 @@ export const trust = {
         malformed: "The protocol was broken",
         messages_not_permitted: "Messages are not allowed there",
         messages_not_taken: "Messages are not taken",
+        messages_not_read: "Messages cannot be read here",
       },
     },
     ended: {

@@ -301,7 +301,7 @@ fn peers(site: &Site, change: &PeerChange) {
         | PeerChange::Witness { .. }
         | PeerChange::VoidHeads { .. }
         | PeerChange::Void(_)
-        | PeerChange::Receive(_)
+        | PeerChange::Receive { .. }
         | PeerChange::DiscardSent { .. }
         | PeerChange::DiscardWaiting { .. }
         | PeerChange::DiscardReceived { .. } => {}

@@ -111,9 +111,9 @@ pub struct OutboxMessage {
 pub enum SendState {
     /// The peer has not accepted it yet.
     Waiting,
-    /// The peer will not accept it.
+    /// The peer will not accept it, or its text is damaged.
     Refused {
-        /// The reason that the peer gave.
+        /// The reason, which the peer gave unless the text is damaged.
         why: String,
         /// When.
         at: Timestamp,

@@ -40,8 +40,8 @@ pub use void::{MAX_VOID_AT_PEER, VoidAtPeer};
 /// The most peers of a site, tombstones included. Each is a row and, while messages wait for it, a
 /// connection.
 pub const MAX_PEERS: usize = 1_000;
-/// The most pairs of persons that are stored as those who introduced two sites. Later ones join
-/// without being stored.
+/// The most pairs of persons that are stored as those who introduced two sites: the first one and the
+/// newest ones.
 pub const MAX_INTRODUCTIONS: usize = 32;
 /// The time between two updates of a peer's `last_seen`, in milliseconds: a minute.
 const SEEN_EVERY: u64 = 60_000;
@@ -201,6 +201,18 @@ impl Peer {
         self.introductions
             .iter()
             .any(|introduction| introduction.other == *other)
+    }
+
+    /// Stores an introduction as the newest one, in place of an earlier one of the same persons, whose
+    /// names may have changed. The oldest but the first makes room: one person of the peer with many
+    /// accounts must not push out all introductions that both sites know.
+    pub fn introduce(&mut self, new: Introduction) {
+        self.introductions
+            .retain(|known| (known.own, &known.other) != (new.own, &new.other));
+        if self.introductions.len() >= MAX_INTRODUCTIONS {
+            self.introductions.remove(1);
+        }
+        self.introductions.push(new);
     }
 
     /// Whether `last_seen` is to be changed for a connection at `now`: it is older than a minute, or

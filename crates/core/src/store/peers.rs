@@ -153,20 +153,25 @@ pub enum PeerChange {
         /// The peer.
         peer: SiteId,
     },
-    /// The peer will not accept a message. Changes nothing when it is not there.
+    /// The peer will not accept a message, or its text is damaged. Changes nothing when it is not there.
     Undeliverable {
         /// The message.
         id: MessageId,
         /// The peer.
         peer: SiteId,
-        /// The reason that the peer gave.
+        /// The reason.
         why: String,
         /// When.
         at: Timestamp,
     },
-    /// A message arrived. [`StoreError::Stale`] of [`Thing::Message`](super::Thing::Message) if its
-    /// number is not greater than that of the last one of the pair: it was received before.
-    Receive(Box<InboxMessage>),
+    /// A message arrived. [`StoreError::Stale`] of [`Thing::Message`](super::Thing::Message) if
+    /// another one of the pair arrived since the decision.
+    Receive {
+        /// The message.
+        message: Box<InboxMessage>,
+        /// The number of the last one of the pair that the decision was based on; 0 before the first.
+        last: u64,
+    },
     /// Stores a head of an audit log with its receipt, and deletes the
     /// [`superfluous_heads`](crate::peers::superfluous_heads) of that side. A head of this site replaces the one with the
     /// same number and hash. A head of the peer is [`StoreError::Stale`] of
@@ -227,7 +232,7 @@ impl PeerChange {
     pub fn account(&self) -> Option<AccountId> {
         match self {
             Self::Send(message) => Some(message.own),
-            Self::Receive(message) => Some(message.own),
+            Self::Receive { message, .. } => Some(message.own),
             Self::DiscardSent { own, .. }
             | Self::DiscardWaiting { own }
             | Self::DiscardReceived { own, .. } => Some(*own),

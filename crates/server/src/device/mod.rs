@@ -21,8 +21,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use countersign_core::access::Channel;
-use countersign_core::audit::AuditOutcome;
-use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::engine::RegistrationOrigin;
 use countersign_core::lockdown::Activity;
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
@@ -76,37 +74,6 @@ enum Asked {
     Enrolment(Stream, Box<Request>),
     Registration(Stream, Box<RegistrationRequest>),
     Session(Box<NewConnection>),
-}
-
-impl Refused {
-    /// Counts the refusal against the source, and in the audit log if the client sent something that
-    /// cannot be read.
-    fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
-        if let Some(abuse) = self.abuse() {
-            admitted.punish(abuse, clock::now());
-        }
-        if let Some(what) = self.malformed() {
-            let (source, outcome) = (admitted.source(), AuditOutcome::Failed);
-            let malformed = Occurrence::of_source(source, channel, "device.malformed", outcome);
-            shared.note(malformed.with("what", what));
-        }
-    }
-
-    /// What the client sent that cannot be read.
-    const fn malformed(&self) -> Option<&'static str> {
-        match self {
-            Self::Request(RequestRefused::OnlyKeyEvents) => None,
-            Self::Request(_) | Self::First(_) | Self::NotRegistration => Some("request"),
-            Self::Hello(_) | Self::PeerHello(_) => Some("hello"),
-            Self::Upgrade(_) => Some("upgrade"),
-            Self::Sealed
-            | Self::Lockdown
-            | Self::Busy
-            | Self::TooSlow
-            | Self::Ended
-            | Self::Connection(_) => None,
-        }
-    }
 }
 
 /// Serves one connection until it ends.

@@ -93,8 +93,9 @@ impl Server {
         self.tasks.ended().await
     }
 
-    /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
-    /// operations that run, at most [`Limits::shutdown_timeout`]. The health listener ends last.
+    /// Stops the server: accepts and opens no more connections, ends every session with GOODBYE and every
+    /// connection with a peer with its last line, and waits for operations that run, at most
+    /// [`Limits::shutdown_timeout`]. The health listener ends last.
     pub async fn stop(mut self) {
         self.tasks.stop().await;
         let _ = self.stop.send(true);

@@ -11,6 +11,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use countersign_core::access::Channel;
 use countersign_core::engine::{NewPeerConnection, NotEnrolled};
 use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
@@ -32,7 +33,7 @@ use super::PeerServer;
 use super::link::{self, IDLE, MAX_IN_FLIGHT, MAX_LINE, OpenPeer};
 use crate::admission::Admitted;
 use crate::clock;
-use crate::handshake::{self, Refused, Stream};
+use crate::handshake::{self, Refused, Stream, note_malformed};
 use crate::runtime::shared::{Shared, hook, log_trouble};
 use crate::tls::acceptors::Acceptors;
 
@@ -94,9 +95,7 @@ pub(super) async fn serve(
         }
         Err(refused) => {
             debug!(%peer, %refused, "refused on the peer port");
-            if let Some(abuse) = refused.abuse() {
-                admitted.punish(abuse, clock::now());
-            }
+            refused.note(&admitted, Channel::Peer, &shared);
             if !matches!(refused, Refused::Ended) {
                 tokio::time::sleep_until(began + refusal_time).await;
             }
@@ -169,6 +168,7 @@ async fn joined(
     drop(turn);
     let Ok(request) = opened else {
         admitted.punish(Abuse::Malformed, clock::now());
+        note_malformed("join", admitted, Channel::Peer, shared);
         return None;
     };
     let proof = async {

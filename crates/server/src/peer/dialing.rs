@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use countersign_core::engine::{PeerBackoff, PeerPlan, PeerProblem};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
+use countersign_net::listener::Connections;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerEnd, PeerWelcome};
 use countersign_proto::site_identity::SiteId;
@@ -43,8 +44,13 @@ struct Backoff {
     until: Instant,
 }
 
-/// Dials for as long as the peer server runs.
-pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infallible {
+/// Dials for as long as the peer server runs. `connections` serve what is open, so that a connection ends with
+/// its last line although this task has ended.
+pub(super) async fn run(
+    server: &Arc<PeerServer>,
+    connections: &Connections,
+    shared: &Arc<Shared>,
+) -> Infallible {
     let mut changes = server.changes.subscribe();
     let mut ended = server.ended.subscribe();
     // The peer that was dialled last: the next ones come after it, so that none is always last.
@@ -91,8 +97,8 @@ pub(super) async fn run(server: &Arc<PeerServer>, shared: &Arc<Shared>) -> Infal
                 _ => {
                     open.push(site);
                     last = Some(site);
-                    let (server, shared) = (server.clone(), shared.clone());
-                    dialing.spawn(async move { (site, version, dial(site, server, shared).await) });
+                    let dialed = dial(site, server.clone(), connections.clone(), shared.clone());
+                    dialing.spawn(async move { (site, version, dialed.await) });
                 }
             }
         }
@@ -159,7 +165,12 @@ enum Dialed {
 }
 
 /// Connects to a peer and serves the connection.
-async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dialed {
+async fn dial(
+    site: SiteId,
+    server: Arc<PeerServer>,
+    connections: Connections,
+    shared: Arc<Shared>,
+) -> Dialed {
     let plan = match log_trouble(shared.site.peer_plan(site, clock::now()).await) {
         Ok(Some(plan)) => plan,
         Ok(None) => return Dialed::Held,
@@ -171,7 +182,15 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
         Ok(Some((open, stream))) => {
             info!(%site, "connected to a peer");
             let began = now();
-            let ended = Box::pin(link::run(open, stream, Some(QUIET))).await;
+            let (sender, ended) = oneshot::channel();
+            let served = async move {
+                let _ = sender.send(Box::pin(link::run(open, stream, Some(QUIET))).await);
+            };
+            connections.spawn(served).await;
+            // Without a result, the program stops or the connection's task panicked.
+            let Ok(ended) = ended.await else {
+                return Dialed::Failed;
+            };
             // A peer that welcomes this site and closes would otherwise be dialled without a pause.
             let lasted = now().duration_since(began) >= QUIET;
             if ended.has_sent || lasted || ended.by == EndedBy::Us {
@@ -187,6 +206,9 @@ async fn dial(site: SiteId, server: Arc<PeerServer>, shared: Arc<Shared>) -> Dia
         Err(problem) => {
             debug!(%site, %problem, "a peer cannot be reached");
             if let Some(problem) = problem.of_peer() {
+                if problem == PeerProblem::NotAccepted {
+                    shared.site.introduction_refused(site);
+                }
                 shared.site.peer_problem(site, problem, clock::now());
             }
             server.head_tried();

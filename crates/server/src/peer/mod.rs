@@ -208,7 +208,7 @@ impl PeerServer {
         self.set_state(PeerServerState::Running);
         info!(address = %bound, "listening for peers");
         let accepting = self.accept(listener, listening, shared);
-        let dialing = dialing::run(self, shared);
+        let dialing = dialing::run(self, &listening.connections, shared);
         let telling = telling::run(self, shared);
         let ended = tokio::select! {
             ended = accepting => ended.map(|never| match never {}),

@@ -38,7 +38,8 @@ use crate::runtime::shared::{Shared, log_trouble};
 /// How long a peer may take for a result; then the connection ends.
 pub(super) const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long this site waits after a peer did not take all messages of a batch.
-const LATER: Duration = Duration::from_secs(5);
+const LATER: Duration = Duration::from_millis(LATER_MILLIS);
+const LATER_MILLIS: u64 = 5_000;
 
 type Step<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
@@ -357,11 +358,12 @@ impl Outgoing {
         Box::pin(async move {
             let mut again = None;
             if takes_messages {
-                let batch = site.messages_for(peer, clock::now()).await?;
-                if !batch.messages.is_empty() {
-                    return Ok(Work::Messages(batch));
+                match log_trouble(site.messages_for(peer, clock::now()).await) {
+                    Ok(batch) if !batch.messages.is_empty() => return Ok(Work::Messages(batch)),
+                    Ok(batch) => again = batch.again,
+                    // The peer is a witness of the audit log all the same.
+                    Err(_) => again = Some(clock::now().plus_millis(LATER_MILLIS)),
                 }
-                again = batch.again;
             }
             if !told && let Some(address) = site.address_for(peer).await? {
                 return Ok(Work::Address(address));

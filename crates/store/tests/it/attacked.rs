@@ -95,3 +95,82 @@ async fn every_peer_is_told_that_the_tickets_of_a_damaged_application_are_void()
     let waits = waits.fetch_all(&mut database).await.unwrap();
     assert_eq!(waits, ["billing@example.org"]);
 }
+
+/// One damaged text in the outbox stopped everything to its peer: the other messages, and the heads of the audit
+/// log, of which the peer is a witness. An attacker who can write to the database needed to change one byte.
+// PEER-72
+#[tokio::test]
+async fn a_damaged_message_is_set_aside_and_the_others_and_the_heads_are_sent() {
+    let test = TestSite::builder().file().build().await;
+    test.takes_enrolments();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    test.site
+        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
+    test.admin("peer.start", json!({})).await;
+    let (peer, now) = (test.peer("ada").await.known().id(), test.now());
+    for text in ["1", "2", "3", "4"] {
+        let params = json!({ "from": "ada", "to": "bob@b.example", "text": text });
+        test.admin("peer.send", params).await;
+    }
+    let outbox = async || {
+        let listed = test.admin("peer.outbox", json!({ "person": "ada" })).await;
+        listed["entries"].as_array().unwrap().clone()
+    };
+    let state = async || {
+        let checked = test.admin("peer.doctor", json!({})).await;
+        checked["findings"][1]["state"].clone()
+    };
+    let mut database = database(&test).await;
+    let damage = "UPDATE peer_outbox SET text = substr(text, 1, length(text) - 1) || x'00' \
+        WHERE key IN (SELECT key FROM peer_outbox ORDER BY key LIMIT 2)";
+    sqlx::query(damage).execute(&mut database).await.unwrap();
+    let batch = test.site.messages_for(peer, now).await.unwrap();
+    let texts: Vec<_> = batch
+        .messages
+        .iter()
+        .map(|sent| sent.text.as_str())
+        .collect();
+    assert_eq!(texts, ["3", "4"]);
+    let (refused, waiting): (Vec<_>, Vec<_>) = outbox()
+        .await
+        .into_iter()
+        .partition(|message| message["state"] == "refused");
+    assert_eq!((refused.len(), waiting.len()), (2, 2));
+    for message in &refused {
+        let why = "its text is damaged in the database of this site";
+        assert_eq!(message["why"], why);
+    }
+    let audited = test.audit().await;
+    let named = audited
+        .iter()
+        .find(|entry| entry["operation"] == "peer.message_damaged");
+    let details = named.unwrap()["details"].to_string();
+    for message in &refused {
+        assert!(
+            details.contains(message["id"].as_str().unwrap()),
+            "{details}"
+        );
+    }
+    assert_eq!(state().await, "active");
+
+    // A message of which the recipient cannot be read cannot be set aside: the operator learns of it.
+    let damage =
+        "UPDATE peer_outbox SET other = '@@' WHERE key = (SELECT max(key) FROM peer_outbox)";
+    let keys = "PRAGMA foreign_keys = OFF";
+    sqlx::query(keys).execute(&mut database).await.unwrap();
+    sqlx::query(damage).execute(&mut database).await.unwrap();
+    assert!(test.site.messages_for(peer, now).await.is_err());
+    assert_eq!(state().await, "messages_not_read");
+    let discard = "DELETE FROM peer_outbox WHERE other = '@@'";
+    sqlx::query(discard).execute(&mut database).await.unwrap();
+    assert_eq!(
+        test.site
+            .messages_for(peer, now)
+            .await
+            .unwrap()
+            .messages
+            .len(),
+        1
+    );
+    assert_eq!(state().await, "active");
+}

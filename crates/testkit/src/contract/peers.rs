@@ -101,8 +101,10 @@ fn incoming(peer: &Peer, own: &Account, other: &str, number: u64) -> InboxMessag
     }
 }
 
-fn receive(message: &InboxMessage) -> Change {
-    Change::Peer(PeerChange::Receive(Box::new(message.clone())))
+/// A message that arrived after the one with the number `last`.
+fn receive(message: &InboxMessage, last: u64) -> Change {
+    let message = Box::new(message.clone());
+    Change::Peer(PeerChange::Receive { message, last })
 }
 
 const fn page<Cursor>(after: Option<Cursor>, limit: u32) -> Page<Cursor> {
@@ -245,15 +247,16 @@ pub async fn a_message_is_received_once_and_in_order(under_test: &dyn StoreUnder
     let ada = ada(&*store).await;
     let one = peer(1, "b.example", &ada);
     let first = incoming(&one, &ada, "bob@b.example", 7);
-    assert_eq!(commit(&*store, [receive(&first)]).await, Err(NO_PEER));
+    assert_eq!(commit(&*store, [receive(&first, 0)]).await, Err(NO_PEER));
     commit(&*store, [insert(&one)]).await.unwrap();
-    commit(&*store, [receive(&first)]).await.unwrap();
-    for number in [7, 6] {
-        let again = incoming(&one, &ada, "bob@b.example", number);
-        assert_eq!(commit(&*store, [receive(&again)]).await, Err(SEEN_BEFORE));
+    commit(&*store, [receive(&first, 0)]).await.unwrap();
+    for last in [0, 6, 8] {
+        let again = incoming(&one, &ada, "bob@b.example", 9);
+        let changed = commit(&*store, [receive(&again, last)]).await;
+        assert_eq!(changed, Err(SEEN_BEFORE), "{last}");
     }
     let other = incoming(&one, &ada, "eve@b.example", 1);
-    commit(&*store, [receive(&other)]).await.unwrap();
+    commit(&*store, [receive(&other, 0)]).await.unwrap();
     let bob = name("bob@b.example");
     let last = store.last_received(one.site(), &bob, ada.id);
     let expected = LastReceived {
@@ -274,7 +277,19 @@ pub async fn a_message_is_received_once_and_in_order(under_test: &dyn StoreUnder
     commit(&*store, [discard()]).await.unwrap();
     assert_eq!(commit(&*store, [discard()]).await, Err(NO_MESSAGE));
     // A message that was discarded does not come again.
-    assert_eq!(commit(&*store, [receive(&first)]).await, Err(SEEN_BEFORE));
+    assert_eq!(
+        commit(&*store, [receive(&first, 0)]).await,
+        Err(SEEN_BEFORE)
+    );
+    // The number of the last one may be that of a wrong clock: the next one may have a smaller number.
+    let next = incoming(&one, &ada, "bob@b.example", 3);
+    commit(&*store, [receive(&next, 7)]).await.unwrap();
+    let last = store.last_received(one.site(), &bob, ada.id);
+    let expected = LastReceived {
+        number: 3,
+        recent: vec![next.id, first.id],
+    };
+    assert_eq!(last.await.unwrap(), expected);
 }
 
 pub async fn the_first_message_of_each_pair_waits_before_the_second_of_any(
@@ -402,7 +417,7 @@ pub async fn a_deleted_account_and_a_forgotten_peer_take_their_messages_along(
     for own in [&ada, &bob] {
         let sent = outgoing(&one, own, "eve@b.example", "hello");
         let received = incoming(&one, own, "eve@b.example", 1);
-        commit(&*store, [send(&sent), receive(&received)])
+        commit(&*store, [send(&sent), receive(&received, 0)])
             .await
             .unwrap();
     }

@@ -46,6 +46,8 @@ pub struct TestPeer {
     pub events: Vec<SignedKeyEvent>,
     /// Its zone.
     pub zone: String,
+    /// Where it listens, as it says.
+    pub host: String,
 }
 
 impl TestPeer {
@@ -78,6 +80,7 @@ impl TestPeer {
             next,
             events: vec![first],
             zone: zone.to_owned(),
+            host: "b.example".to_owned(),
         }
     }
 
@@ -118,6 +121,7 @@ impl TestPeer {
             next,
             events: [&self.events[..], &[event]].concat(),
             zone: self.zone.clone(),
+            host: self.host.clone(),
         }
     }
 
@@ -161,7 +165,7 @@ impl TestPeer {
         let id = self.bob();
         let joining = Joining {
             id: &id,
-            host: "b.example",
+            host: &self.host,
             port: 4750,
             events: &self.events,
         };

@@ -17,7 +17,7 @@ use crate::engine::enrolment::Presented;
 use crate::engine::{NotEnrolled, RegistrationOrigin};
 use crate::enrolment::RevocationReason;
 use crate::lockdown::Activity;
-use crate::peers::{Introduction, MAX_INTRODUCTIONS, MAX_PEERS, Peer, PeerPermission, PeerState};
+use crate::peers::{Introduction, MAX_PEERS, Peer, PeerPermission, PeerState};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
 use crate::throttle::{Rate, Source};
 use crate::timestamp::Timestamp;
@@ -150,16 +150,9 @@ impl Site {
             FollowedEvents::TooOften => return Ok(Err(NoPeer::NewKeysWait)),
             FollowedEvents::Refused => return Ok(Err(NoPeer::Contradicts)),
         };
-        let introduction = other.introduction;
         let peer = peer.revised(|peer| {
-            let is_known = peer
-                .introductions
-                .iter()
-                .any(|known| known.own == introduction.own && known.other == introduction.other);
-            if !is_known && peer.introductions.len() < MAX_INTRODUCTIONS {
-                peer.introductions.push(introduction);
-            }
-            other.host.clone_into(&mut peer.host);
+            peer.host = other.stored_host();
+            peer.introduce(other.introduction);
             peer.port = other.port;
             peer.told_address = other.told_address;
         });
@@ -189,11 +182,16 @@ pub(super) struct OtherSite<'a> {
 }
 
 impl OtherSite<'_> {
+    /// The host as it is stored. The case of a DNS name means nothing.
+    fn stored_host(&self) -> String {
+        self.host.to_ascii_lowercase()
+    }
+
     fn peer(self, zone: countersign_proto::name::Zone, now: Timestamp) -> Peer {
         Peer {
             known: self.known,
             zone,
-            host: self.host.to_ascii_lowercase(),
+            host: self.stored_host(),
             port: self.port,
             introductions: vec![self.introduction],
             state: PeerState::Active,

@@ -16,6 +16,7 @@ mod breaches;
 mod connections;
 mod following;
 mod heads;
+mod introductions;
 mod joining;
 mod messages;
 mod problems;
@@ -125,6 +126,8 @@ pub(crate) struct Peering {
     problems: Mutex<HashMap<SiteId, problems::Problems>>,
     /// When the next attempts at peers are made that could not be reached.
     backoffs: Mutex<connections::Backoffs>,
+    /// The persons whom this site named to peers.
+    presented: Mutex<introductions::Presented>,
     /// Messages that peers asked to wait.
     held: Mutex<messages::HeldPairs>,
     /// The persons for whom this site joins others now.

@@ -4,6 +4,7 @@ use countersign_proto::operation::Code;
 use countersign_proto::site_identity::SiteId;
 
 use super::{Site, lock};
+use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
 /// A problem with a peer, which is active here.
@@ -36,6 +37,11 @@ pub enum PeerProblem {
         /// The code.
         code: Code,
     },
+    /// Messages for it cannot be read from the database of this site.
+    NotRead {
+        /// The error.
+        why: String,
+    },
 }
 
 impl PeerProblem {
@@ -52,6 +58,7 @@ impl PeerProblem {
             Self::Malformed { .. } => "malformed",
             Self::NotPermitted => "messages_not_permitted",
             Self::NotTaken { .. } => "messages_not_taken",
+            Self::NotRead { .. } => "messages_not_read",
         }
     }
 
@@ -62,10 +69,10 @@ impl PeerProblem {
             Self::OtherKey => format!(
                 "the site at {address} proves another key than the peer's, and no key event explains it"
             ),
-            Self::NotAccepted => {
-                "it did not accept this site: it does not know it, or suspended or removed it"
-                    .to_owned()
-            }
+            Self::NotAccepted => "it did not accept this site: it does not know it or the person who \
+                introduced it, suspended or removed it, is in lockdown or was sealed, or follows no more \
+                new keys for now"
+                .to_owned(),
             Self::KeyEvents => {
                 "its key events do not follow from those that this site verified".to_owned()
             }
@@ -84,6 +91,9 @@ impl PeerProblem {
                     code.0
                 )
             }
+            Self::NotRead { why } => {
+                format!("messages for it cannot be read from the database of this site: {why}")
+            }
         }
     }
 
@@ -97,7 +107,8 @@ impl PeerProblem {
                 "check its address; if it is right, ask its operator over another path for the site id"
             }
             Self::NotAccepted => {
-                "ask its operator to run `peer list` and `peer resume`, or join it again with a ticket"
+                "ask its operator to run `peer doctor`, `peer list` and `lockdown status`, and to resume or \
+                 lift what they show; if it does not know this site, join it again with a ticket"
             }
             Self::KeyEvents => {
                 "ask its operator over another path for its newest key, then join it again with a ticket"
@@ -112,6 +123,9 @@ impl PeerProblem {
             Self::NotPermitted => "ask its operator to allow it with `peer permit`",
             Self::NotTaken { .. } => {
                 "wait, messages are sent again; if it lasts, ask the operator of the peer"
+            }
+            Self::NotRead { .. } => {
+                "check the disk of this site; if the database is damaged, restore a backup"
             }
         }
     }
@@ -135,7 +149,9 @@ impl Site {
         let problems = all.entry(site).or_default();
         match problem {
             PeerProblem::Forked => problems.fork = Some(now),
-            PeerProblem::NotPermitted | PeerProblem::NotTaken { .. } => {
+            PeerProblem::NotPermitted
+            | PeerProblem::NotTaken { .. }
+            | PeerProblem::NotRead { .. } => {
                 problems.delivery = Some((problem, now));
             }
             PeerProblem::Unreachable { .. }
@@ -157,6 +173,18 @@ impl Site {
             }
             Code::NOT_PERMITTED => self.peer_problem(site, PeerProblem::NotPermitted, now),
             code => self.peer_problem(site, PeerProblem::NotTaken { code }, now),
+        }
+    }
+
+    /// This site read the messages for a peer, or could not.
+    pub(super) fn messages_read(&self, site: SiteId, error: Option<&StoreError>, now: Timestamp) {
+        if let Some(error) = error {
+            let why = error.to_string();
+            return self.peer_problem(site, PeerProblem::NotRead { why }, now);
+        }
+        if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
+            let was_read = |(problem, _): &mut _| matches!(problem, PeerProblem::NotRead { .. });
+            problems.delivery.take_if(was_read);
         }
     }
 

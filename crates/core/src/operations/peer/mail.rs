@@ -96,7 +96,7 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
         peer: peer.site(),
         own: sender.id,
         other: params.to,
-        number: u64::try_from(now.millis()).unwrap_or(1),
+        number: u64::try_from(now.millis()).unwrap_or(0).max(1),
         text: SealedText::seal(&keys.root, id, &params.text, &mut site.entropy()),
         at: now,
         state: SendState::Waiting,
@@ -241,7 +241,7 @@ pub(super) struct OutboxView {
     sent: Timestamp,
     /// `waiting` or `refused`.
     state: &'static str,
-    /// The reason that the peer gave.
+    /// The reason, which the peer gave unless the text is damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }

@@ -105,7 +105,7 @@ struct Finding {
     zone: Option<String>,
     /// The state of the peer server; that of a peer as in `peer list`, or the name of the problem with
     /// an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`,
-    /// `malformed`, `messages_not_permitted` or `messages_not_taken`.
+    /// `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`.
     state: String,
     /// What is wrong; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,8 +21,9 @@ use crate::store::{Change, Notice, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
-/// The seconds by which the number of a message may be ahead of this site's clock: a day.
-const MAX_AHEAD: u32 = 86_400;
+/// The seconds by which the number of a message may be ahead of this site's clock before it counts as that of a
+/// wrong clock: a day.
+const FAR_AHEAD: u32 = 86_400;
 
 /// Messages for people of this site.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -99,11 +100,10 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     if site.throttle().rates().wait(delivered, now).is_some() {
         return Ok(IncomingState::Later);
     }
-    // Otherwise one message with a huge number would make all later ones look old. Checked before
-    // the recipient is looked up: a refusal that depends on the recipient would tell that it exists.
-    let latest = now.plus_seconds(MAX_AHEAD).millis();
-    if i64::try_from(message.number).map_or(true, |number| number > latest) {
-        return refused("its number is more than a day ahead of the clock of the recipient's site");
+    // Checked before the recipient is looked up: a refusal that depends on the recipient would tell
+    // that it exists.
+    if i64::try_from(message.number).is_err() {
+        return refused("its number has more than 63 bits");
     }
     let found = site.store().account_by_name(&message.to).await?;
     let person = found.filter(|account| account.kind == Kind::Person);
@@ -129,7 +129,7 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     if last.recent.contains(&message.id) {
         return Ok(IncomingState::Accepted);
     }
-    if message.number <= last.number {
+    if !follows(message.number, last.number, now) {
         return refused("its number was used: the clock of the sender's site may be behind");
     }
     if site.store().inbox_count(person.id).await? >= MAX_INBOX
@@ -150,7 +150,7 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
     let event = Notice::event(to, "peer", "message", &arrived)?;
     let alarm = site.message_alarm(&person, &message.from, now).await?;
     let details = json!({ "message": message.id, "from": message.from, "site": peer.site() });
-    let received = PeerChange::Receive(Box::new(InboxMessage {
+    let stored = InboxMessage {
         id: message.id,
         peer: peer.site(),
         other: message.from,
@@ -159,7 +159,11 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         text,
         sent: message.sent,
         received: now,
-    }));
+    };
+    let received = PeerChange::Receive {
+        message: Box::new(stored),
+        last: last.number,
+    };
     let changes = Changes::from(Change::Peer(received)).and(event).with(alarm);
     let committed = context
         .commit(changes, person.name.to_string(), details)
@@ -171,6 +175,15 @@ async fn take(context: &Context, peer: &Peer, message: Incoming) -> Result<Incom
         Err(refusal) => Err(refusal),
         Ok(_) => Ok(IncomingState::Accepted),
     }
+}
+
+/// Whether a message with this number comes after one with the number `last`. A last number that is far
+/// ahead is that of a wrong clock at the sender's site, or of a thief of its key: a number of a right clock
+/// follows it, or else that person could send nothing before that time comes.
+fn follows(number: u64, last: u64, now: Timestamp) -> bool {
+    let latest = now.plus_seconds(FAR_AHEAD).millis();
+    let is_ahead = |number: u64| i64::try_from(number).map_or(true, |number| number > latest);
+    number > last || (is_ahead(last) && !is_ahead(number))
 }
 
 /// The peer that calls, which is active.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use countersign_core::engine::PeerServerState;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key::SiteKey;
 use countersign_net::lines::Lines;
-use countersign_net::tls::Acceptor;
+use countersign_net::tls::{Acceptor, Connector};
 use countersign_proto::device::DeviceWelcome;
-use countersign_proto::peer::PeerWelcome;
+use countersign_proto::peer::{AwaitingAnswer, Joining, PeerTicket, PeerWelcome};
 use countersign_testkit::harness::time::until;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::peers::side::{connected, key, next, peers};
+use crate::peers::side::{connected, key, next, peers, sites};
 
 /// A hostile peer answered every batch with reports of other messages. Each answer cost a commit,
 /// and the same batch followed at once, without end.
@@ -124,4 +126,57 @@ async fn a_peer_that_welcomes_the_site_and_closes_is_dialled_with_a_backoff() {
         findings.contains("it ended the connection before it took a message")
     })
     .await;
+}
+
+/// Lines on the peer port that cannot be read were counted against the source, and the audit log did not tell of
+/// them: neither of garbage, nor of a join that was made for another connection.
+// PEER-5, PEER-74
+#[tokio::test]
+async fn a_first_line_that_cannot_be_read_and_a_relayed_join_are_audited_with_their_source() {
+    let (a, b) = sites().await;
+    let ticket: PeerTicket = a.ticket().await.parse().unwrap();
+    let site = ticket.site();
+    let connect = async |own: Option<Arc<SiteKey>>| {
+        let connector = Connector::new(site.signing, None).unwrap();
+        let connector = own.map_or(connector, |own| {
+            Connector::of_peer(site.signing, own).unwrap()
+        });
+        let socket = TcpStream::connect(a.address()).await.unwrap();
+        connector.connect(socket).await.unwrap()
+    };
+    let other = connect(None).await;
+    let id = "bob@b.example".parse().unwrap();
+    let joining = Joining {
+        id: &id,
+        host: "b.example",
+        port: 4_750,
+        events: &b.served.site.key_events(),
+    };
+    let exporter = other.enrolment_exporter().unwrap();
+    let own = key(&b);
+    let started = AwaitingAnswer::start(
+        &ticket,
+        *site,
+        &joining,
+        &own,
+        &exporter,
+        &mut SystemEntropy,
+    );
+    let (_, relayed) = started.unwrap();
+    for (own, line, what) in [
+        (None, &b"garbage\n"[..], "request"),
+        (Some(own.clone()), &b"garbage\n"[..], "hello"),
+        (None, &relayed[..], "join"),
+    ] {
+        let mut lines = Lines::new(connect(own).await, 1 << 20);
+        lines.send(line).await.unwrap();
+        assert_eq!(next(&mut lines).await, None);
+        a.served.site.write_all_counted().await.unwrap();
+        let audited = a.audited("peer.malformed").await;
+        let found = audited.iter().any(|entry| entry["details"]["what"] == what);
+        assert!(found, "{what}: {audited:?}");
+        assert_eq!(audited[0]["actor"], "127.0.0.1");
+        assert_eq!(audited[0]["outcome"], "failed");
+    }
+    assert_eq!(a.peers().await, []);
 }

@@ -1,23 +1,17 @@
 //! What `peer doctor` names, each seen on a connection: the causes of this site, and those of a peer.
 
-use std::sync::Arc;
-
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_net::lines::Lines;
-use countersign_net::tls::Acceptor;
-use countersign_proto::device::DeviceWelcome;
 use countersign_proto::operation::Code;
-use countersign_proto::peer::{PeerEnd, PeerWelcome};
-use countersign_proto::site_identity::SignedKeyEvent;
+use countersign_proto::peer::PeerEnd;
 use countersign_server::Server;
 use countersign_testkit::harness::TestSite;
 use countersign_testkit::harness::time::until;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
+use crate::peers::impostor::with_impostor;
 use crate::peers::network::Network;
-use crate::peers::side::{Side, Stream, key, peers};
+use crate::peers::side::{Side, peers};
 
 /// A finding: 0 is the peer server, 1 the first peer.
 async fn finding(side: &Side, number: usize) -> Value {
@@ -31,57 +25,6 @@ async fn cause(side: &Side, state: &str) -> String {
     let found = finding(side, 1).await;
     assert!(found["next"].is_string(), "{found}");
     found["cause"].as_str().unwrap().to_owned()
-}
-
-/// A program with the key of site B, at its address.
-struct Impostor {
-    listener: TcpListener,
-    key: Arc<SiteKey>,
-    events: Vec<SignedKeyEvent>,
-}
-
-impl Impostor {
-    /// Stops site B and takes its place.
-    async fn of(b: &mut Side) -> Self {
-        let (address, key) = (b.address(), key(b));
-        let events = b.served.site.key_events().to_vec();
-        b.stop().await;
-        Self {
-            listener: TcpListener::bind(&address).await.unwrap(),
-            key,
-            events,
-        }
-    }
-
-    /// A connection of site A, after its hello.
-    async fn accept(&self) -> Lines<Stream> {
-        let (socket, _) = self.listener.accept().await.unwrap();
-        let acceptor = Acceptor::new(self.key.clone()).unwrap();
-        let mut lines = Lines::new(acceptor.accept(socket).await.unwrap(), 1 << 20);
-        assert!(lines.next().await.unwrap().is_some());
-        lines
-    }
-
-    /// A connection of site A, which is welcome.
-    async fn welcome(&self, events: &[SignedKeyEvent]) -> Lines<Stream> {
-        let mut lines = self.accept().await;
-        let limits = DeviceWelcome {
-            idle_seconds: 300,
-            line_bytes: 1 << 20,
-            in_flight: 16,
-        };
-        let welcome = PeerWelcome::new(limits, events);
-        lines.send(&welcome.to_line()).await.unwrap();
-        lines
-    }
-}
-
-/// Two sites that are peers. An impostor of the second one waits, and the first one has a message for it.
-async fn with_impostor() -> (Side, Impostor) {
-    let (a, mut b) = peers().await;
-    let impostor = Impostor::of(&mut b).await;
-    a.send("bob@b.example", "hello").await;
-    (a, impostor)
 }
 
 #[tokio::test]

@@ -6,11 +6,15 @@ mod dialog_cuts;
 mod doctor;
 mod foreign_tickets;
 mod heads;
+mod impostor;
+mod introductions;
 mod lockdown;
 mod network;
 mod rotation;
 mod side;
+mod theft;
 mod told;
+mod two_connections;
 
 use std::sync::Arc;
 

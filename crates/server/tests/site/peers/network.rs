@@ -9,6 +9,7 @@ use countersign_testkit::harness::TestSite;
 use countersign_testkit::harness::time::{pass, settle, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::peers::side::{Side, announced};
 
@@ -33,6 +34,10 @@ struct Front {
 
 #[derive(Default)]
 struct State {
+    /// Whether new connections wait before they reach a site.
+    held: watch::Sender<bool>,
+    /// The connections that the network has accepted.
+    accepted: AtomicUsize,
     /// The bytes that have passed, in both directions.
     carried: AtomicUsize,
     /// The bytes that pass before a connection is cut; `None` if none is to be cut.
@@ -82,6 +87,16 @@ impl Network {
         b.listen_again_at(Some(self.to_b.port)).await;
         self.to_b.leads_to(b);
         b.served.site.endpoints().peer.unwrap().to_string()
+    }
+
+    /// Lets new connections wait before they reach a site, or lets them go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.state.held.send_replace(held);
+    }
+
+    /// The connections that the sites opened, those that wait included.
+    pub(crate) fn accepted(&self) -> usize {
+        self.state.accepted.load(Ordering::SeqCst)
     }
 
     /// The bytes that have passed.
@@ -150,11 +165,16 @@ impl Front {
             while let Ok((socket, _)) = listener.accept().await {
                 let address = address.lock().unwrap().clone();
                 let Some(address) = address else { continue };
-                // The site may have stopped.
-                if let Ok(site) = TcpStream::connect(&address).await {
-                    let state = state.clone();
-                    tokio::spawn(async move { state.carry(socket, site).await });
-                }
+                state.accepted.fetch_add(1, Ordering::SeqCst);
+                let state = state.clone();
+                tokio::spawn(async move {
+                    let mut held = state.held.subscribe();
+                    let _ = held.wait_for(|held| !held).await;
+                    // The site may have stopped.
+                    if let Ok(site) = TcpStream::connect(&address).await {
+                        state.carry(socket, site).await;
+                    }
+                });
             }
         });
         Self { port, behind }

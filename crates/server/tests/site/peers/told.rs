@@ -8,14 +8,15 @@ use countersign_proto::peer::PeerEnd;
 use countersign_testkit::harness::time::{pass, until};
 use serde_json::{Value, json};
 
+use crate::peers::impostor::with_impostor;
 use crate::peers::side::{Side, Stream, connected, line, peers, sites};
 
 /// Longer than a site waits for a line of a peer that connected.
 const IDLE: Duration = Duration::from_secs(301);
 
-/// Makes site B end its connection with site A for this reason.
-async fn end(b: &mut Side, lines: &mut Lines<Stream>, reason: PeerEnd) {
-    let peer = || json!({ "peer": "a.example" });
+/// Makes site B end its connection with another one for this reason.
+async fn end(b: &mut Side, lines: &mut Lines<Stream>, other: &str, reason: PeerEnd) {
+    let peer = || json!({ "peer": other });
     let (operation, params) = match reason {
         PeerEnd::Idle => return refuse_head(b, lines).await,
         PeerEnd::Stopping => return b.stop().await,
@@ -29,7 +30,7 @@ async fn end(b: &mut Side, lines: &mut Lines<Stream>, reason: PeerEnd) {
         PeerEnd::Suspended => ("peer.suspend", peer()),
         PeerEnd::Removed => ("peer.remove", peer()),
         PeerEnd::Lockdown => {
-            let params = json!({ "peer": "a.example", "reason": "a drill" });
+            let params = json!({ "peer": other, "reason": "a drill" });
             ("lockdown.peer", params)
         }
         PeerEnd::Sealed => ("site.seal", json!({})),
@@ -90,7 +91,7 @@ async fn the_last_line_of_a_connection_states_why_it_ends() {
     for reason in PeerEnd::ALL {
         let (a, mut b) = peers().await;
         let mut lines = connected(&a, &b).await;
-        end(&mut b, &mut lines, reason).await;
+        end(&mut b, &mut lines, "a.example", reason).await;
         let ended = match reason {
             PeerEnd::Idle => tokio::select! {
                 ended = ending(&mut lines) => ended,
@@ -105,6 +106,24 @@ async fn the_last_line_of_a_connection_states_why_it_ends() {
     let mut lines = connected(&a, &b).await;
     b.admin("lockdown.site", json!({ "level": "all" })).await;
     assert_eq!(ending(&mut lines).await, [json!({ "end": "lockdown" })]);
+}
+
+/// The connections that a site had opened itself were dropped when it stopped, and at times when its peer server
+/// stopped or it was sealed: their last line was never sent.
+// PEER-33
+#[tokio::test]
+async fn a_site_states_why_it_ends_a_connection_that_it_opened() {
+    // It ends an idle one in silence.
+    for reason in PeerEnd::ALL.into_iter().filter(|end| *end != PeerEnd::Idle) {
+        let (mut a, impostor) = with_impostor().await;
+        let mut lines = impostor.welcome(&impostor.events).await;
+        assert_eq!(line(&mut lines).await.unwrap()["command"], "deliver");
+        end(&mut a, &mut lines, "b.example", reason).await;
+        assert_eq!(
+            ending(&mut lines).await,
+            [json!({ "end": reason.as_str() })]
+        );
+    }
 }
 
 // PEER-33

@@ -62,6 +62,14 @@ impl Scene {
         }
     }
 
+    /// The site replaces its stolen key, and declares the theft.
+    async fn recover(&self) {
+        let file = json!({ "slot_file": self.served.slot.to_text().expose() });
+        let since = self.served.now();
+        let params = json!({ "secrets": [file], "slots": [file], "compromised_since": since });
+        self.served.admin("site.key_new", params).await;
+    }
+
     fn known(&self) -> KnownSite {
         KnownSite::whole(&self.served.site.key_events()).unwrap()
     }
@@ -178,7 +186,8 @@ async fn a_pass_phrase_ticket_from_before_a_rotation_sets_a_pass_phrase_that_out
     works(client).await;
 }
 
-// DEV-50: the device port of a thief of the current key, who made an event without the next key.
+// DEV-50: the device port of a thief of the current key, who made an event without the next key. The device
+// follows the site that recovered.
 #[tokio::test]
 async fn the_event_of_a_thief_is_refused_by_a_device() {
     let scene = Scene::new().await;
@@ -210,6 +219,13 @@ async fn the_event_of_a_thief_is_refused_by_a_device() {
     let fork = KeyEventsError::Fork { number: 1 };
     assert!(matches!(refused, Err(DeviceError::KeyEvents(why)) if why == fork));
     assert_eq!(connector.known_site(), Some(enrolment.site));
+
+    scene.recover().await;
+    let connector = DeviceConnector::from_enrolment(&enrolment, scene.phone.clone());
+    let connection = connector.connect(ADA.parse().unwrap()).await.unwrap();
+    let _: Value = connection.call("site", "status", &json!({})).await.unwrap();
+    assert_eq!(connector.known_site(), Some(scene.known()));
+    assert_ne!(scene.known(), enrolment.site);
 }
 
 // SES-82: the same at the session port.
@@ -237,7 +253,16 @@ async fn the_event_of_a_thief_is_refused_by_a_person_and_a_service() {
         };
         assert_eq!(why, KeyEventsError::Fork { number: 1 });
     }
-    assert_eq!(connector.known_site(), Some(scene.known()));
+    let before = scene.known();
+    assert_eq!(connector.known_site(), Some(before));
+
+    scene.recover().await;
+    for who in [maria(), scene.robot()] {
+        let connector = Connector::new(&scene.served.uri).expect(before);
+        works(connector.connect(who).await.unwrap()).await;
+        assert_eq!(connector.known_site(), Some(scene.known()));
+    }
+    assert_ne!(scene.known(), before);
 }
 
 // SES-64, SES-80: sessions outlive a rotation, and are resumed after it.

@@ -30,7 +30,7 @@ const SEND: &str = "INSERT INTO peer_outbox (id, peer, account, other, number, t
 const MARK: &str = "INSERT INTO peer_pair (peer, account, other, sent, received, recent) \
     SELECT peer.key, account.key, ?3, 0, ?4, ?5 FROM peer, account WHERE peer.site = ?1 AND account.id = ?2 \
     ON CONFLICT DO UPDATE SET received = excluded.received, \
-    recent = substr(CAST(excluded.recent || recent AS BLOB), 1, ?6) WHERE received < excluded.received";
+    recent = substr(CAST(excluded.recent || recent AS BLOB), 1, ?6) WHERE received = ?7";
 const RECEIVE: &str = "INSERT INTO peer_inbox \
     (id, peer, account, other, number, text, sent, received) \
     SELECT ?4, peer.key, account.key, ?3, ?5, ?6, ?7, ?8 FROM peer, account \
@@ -104,7 +104,7 @@ pub(in crate::sqlite) async fn apply(
                 .await?;
             Ok(())
         }
-        PeerChange::Receive(message) => receive(connection, message).await,
+        PeerChange::Receive { message, last } => receive(connection, message, *last).await,
         PeerChange::Witness {
             peer,
             side,
@@ -173,7 +173,11 @@ async fn send(connection: &mut SqliteConnection, message: &OutboxMessage) -> Res
     Ok(())
 }
 
-async fn receive(connection: &mut SqliteConnection, message: &InboxMessage) -> Result<(), Failure> {
+async fn receive(
+    connection: &mut SqliteConnection,
+    message: &InboxMessage,
+    last: u64,
+) -> Result<(), Failure> {
     let pair = (message.peer, message.own, &message.other);
     let stored = of_pair(RECEIVE, pair)
         .bind(message.id.as_bytes().to_vec())
@@ -188,9 +192,10 @@ async fn receive(connection: &mut SqliteConnection, message: &InboxMessage) -> R
         .bind(signed(message.number))
         .bind(message.id.as_bytes().to_vec())
         .bind(signed(16 * MAX_RECENT as u64))
+        .bind(signed(last))
         .execute(&mut *connection)
         .await?;
-    // A number that is not greater was received before. The message above is rolled back.
+    // Another message of the pair was received meanwhile. The one above is rolled back.
     expect(marked.rows_affected(), 1, stale(Thing::Message))?;
     let counted = "UPDATE peer SET received = received + 1 WHERE site = ?";
     count(connection, counted, message.peer).await

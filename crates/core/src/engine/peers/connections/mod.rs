@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use countersign_crypto::sign::VerifyingKey;
-use countersign_proto::name::AccountName;
 use countersign_proto::peer::PeerHello;
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
 use schemars::JsonSchema;
@@ -33,6 +32,8 @@ pub(super) use resting::Resting;
 
 /// The most connections with one peer at a time: one from each side, and as many that are ending.
 const CONNECTIONS_PER_PEER: usize = 4;
+/// The most connections with one peer that were cut and have not ended, when another one is cut for a new one.
+const ENDING_PER_PEER: usize = 4;
 
 /// Which side opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -125,6 +126,19 @@ impl Connections {
         self.cut_where(|open| which(open.site), reason)
     }
 
+    /// Ends the oldest connection that a peer opened; `false` without one.
+    fn replace_oldest(&mut self, site: SiteId) -> bool {
+        let is_open = |open: &Open| {
+            open.site == site && open.direction == PeerDirection::Incoming && open.cut.is_some()
+        };
+        let open = self.open.iter().filter(|(_, open)| is_open(open));
+        let oldest = open.map(|(number, _)| *number).min();
+        let oldest = oldest.and_then(|oldest| self.open.get_mut(&oldest)?.cut.take());
+        let Some(cut) = oldest else { return false };
+        cut(CloseReason::Replaced);
+        true
+    }
+
     fn cut_where(&mut self, which: impl Fn(&Open) -> bool, reason: CloseReason) -> usize {
         let chosen = self.open.values_mut().filter(|open| which(open));
         let hooks: Vec<_> = chosen.filter_map(|open| open.cut.take()).collect();
@@ -211,11 +225,7 @@ impl Site {
         let Some(peer) = peer.filter(Peer::is_active) else {
             return Ok(None);
         };
-        let id: Option<AccountName> = peer
-            .introductions
-            .first()
-            .map(|introduction| introduction.own_name.clone());
-        Ok(id.map(|id| PeerPlan {
+        Ok(self.introduced_by(&peer).map(|id| PeerPlan {
             known: peer.known,
             address: peer.address(),
             hello: PeerHello::new(self.id(), id, &self.key_events()),
@@ -270,7 +280,12 @@ impl Site {
             // One that was cut ends within seconds. A thief of a replaced key must not keep out the
             // peer, whose hello has just ended the thief's connections.
             let live = connections.of(site).filter(|open| open.cut.is_some());
-            if live.count() >= CONNECTIONS_PER_PEER {
+            let live = live.count();
+            // A peer whose link was cut does not know that its connections are open here. It has just
+            // proved its key, so no other client can end one of its connections by this.
+            let ending = connections.of(site).count().saturating_sub(live);
+            let replaces = direction == PeerDirection::Incoming && ending < ENDING_PER_PEER;
+            if live >= CONNECTIONS_PER_PEER && !(replaces && connections.replace_oldest(site)) {
                 return Ok(None);
             }
             connections.last = connections.last.wrapping_add(1);
@@ -362,6 +377,7 @@ impl Site {
         if !peer.is_active() {
             self.forget_faults(site);
             self.forget_problems(site);
+            self.forget_presented(site);
         }
         {
             let mut connections = lock(&self.peering().connections);

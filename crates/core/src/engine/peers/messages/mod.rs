@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{Site, lock};
 use crate::access::Caller;
 use crate::accounts::Account;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditDraft, AuditOutcome};
 use crate::id::MessageId;
 use crate::lockdown::LockdownTarget;
 use crate::peers::{MessageText, OutboxMessage};
@@ -26,6 +26,8 @@ pub(super) use held::HeldPairs;
 
 /// The most messages in one operation `peer deliver`.
 pub const MAX_BATCH: usize = MAX_RECENT;
+/// Why a message is set aside whose text cannot be opened.
+const DAMAGED: &str = "its text is damaged in the database of this site";
 
 /// A message as it travels to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +115,16 @@ pub struct Outgoing {
     pub again: Option<Timestamp>,
 }
 
+/// Messages that wait, as they are sent.
+#[derive(Default)]
+struct Sendable {
+    messages: Vec<Incoming>,
+    /// The same messages.
+    sent: Vec<OutboxMessage>,
+    /// Messages whose texts cannot be opened.
+    damaged: Vec<MessageId>,
+}
+
 impl Site {
     /// The peers for which messages that may be sent now, or the head of the audit log, wait.
     ///
@@ -126,23 +138,61 @@ impl Site {
         Ok(awaited)
     }
 
-    /// The next messages for a peer; none while the site is sealed.
+    /// The next messages for a peer; none while the site is sealed. Messages whose text is damaged are set
+    /// aside.
     ///
     /// # Errors
-    /// [`StoreError`] when the store fails, and when a text is damaged.
+    /// [`StoreError`] when the store fails: `peer doctor` names it.
     pub async fn messages_for(&self, peer: SiteId, now: Timestamp) -> Result<Outgoing, StoreError> {
+        let batch = self.batch_for(peer, now).await;
+        self.messages_read(peer, batch.as_ref().err(), now);
+        batch
+    }
+
+    async fn batch_for(&self, peer: SiteId, now: Timestamp) -> Result<Outgoing, StoreError> {
         let mut messages = Vec::new();
         if let Some(keys) = self.unsealed_keys() {
             let limit = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
             let withheld = self.withheld(now);
-            let waiting = self
-                .store()
-                .waiting_messages(peer, &withheld, limit)
-                .await?;
-            messages = self.sendable(peer, waiting, &keys.root).await?;
+            let waiting = || self.store().waiting_messages(peer, &withheld, limit);
+            let mut batch = self.sendable(waiting().await?, &keys.root).await?;
+            // Each time, fewer messages wait.
+            while !batch.damaged.is_empty() {
+                self.set_aside(peer, &batch.damaged, now).await?;
+                batch = self.sendable(waiting().await?, &keys.root).await?;
+            }
+            lock(&self.peering().held).sent(peer, &batch.sent);
+            messages = batch.messages;
         }
         let again = lock(&self.peering().held).next(peer, now);
         Ok(Outgoing { messages, again })
+    }
+
+    /// Sets messages aside whose texts cannot be opened: an attacker who can write to the database must not
+    /// stop all other messages to that peer.
+    async fn set_aside(
+        &self,
+        peer: SiteId,
+        damaged: &[MessageId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = |id: &MessageId| {
+            let change = PeerChange::Undeliverable {
+                id: *id,
+                peer,
+                why: DAMAGED.to_owned(),
+                at: now,
+            };
+            Change::Peer(change)
+        };
+        let audit = AuditDraft {
+            target: Some(peer.to_string()),
+            outcome: AuditOutcome::Failed,
+            details: json!({ "messages": damaged }).to_string(),
+            ..AuditDraft::done(&Caller::site(), "peer.message_damaged", now)
+        };
+        let set = ChangeSet::new(damaged.iter().map(change).collect(), audit);
+        self.store().commit(set).await.map(|_| ())
     }
 
     /// What is not sent now: a thief of a session may have written the messages of a person who is
@@ -156,22 +206,20 @@ impl Site {
 
     async fn sendable(
         &self,
-        peer: SiteId,
         waiting: Vec<OutboxMessage>,
         root: &RootSecret,
-    ) -> Result<Vec<Incoming>, StoreError> {
-        let mut messages = Vec::new();
-        let mut sent = Vec::new();
+    ) -> Result<Sendable, StoreError> {
+        let mut sendable = Sendable::default();
         for message in waiting {
             // Asked again: the store looked before a lock or a lockdown that was imposed meanwhile.
             let account = self.store().account(message.own).await?;
             if let Some(account) = account.filter(|account| self.may_send(account)) {
-                let text = message.text.open(root, message.id);
-                let text = text.ok_or_else(|| StoreError::Damaged {
-                    problem: format!("the text of the message {} cannot be opened", message.id),
-                })?;
-                sent.push(message.clone());
-                messages.push(Incoming {
+                let Some(text) = message.text.open(root, message.id) else {
+                    sendable.damaged.push(message.id);
+                    continue;
+                };
+                sendable.sent.push(message.clone());
+                sendable.messages.push(Incoming {
                     id: message.id,
                     number: message.number,
                     from: account.name,
@@ -181,8 +229,7 @@ impl Site {
                 });
             }
         }
-        lock(&self.peering().held).sent(peer, &sent);
-        Ok(messages)
+        Ok(sendable)
     }
 
     fn may_send(&self, account: &Account) -> bool {

@@ -118,10 +118,10 @@ impl PeerRows {
                 }
                 Ok(())
             }
-            PeerChange::Receive(message) => {
+            PeerChange::Receive { message, last } => {
                 expect(message.own)?;
                 self.peers.get(&message.peer).ok_or(NO_PEER)?;
-                self.receive(message)
+                self.receive(message, *last)
             }
             PeerChange::Witness {
                 peer,
@@ -287,11 +287,11 @@ impl PeerRows {
         }
     }
 
-    fn receive(&mut self, message: &InboxMessage) -> Result<(), StoreError> {
+    fn receive(&mut self, message: &InboxMessage, last: u64) -> Result<(), StoreError> {
         let pair = (message.peer, message.other.clone(), message.own);
         let mut numbers = self.pairs.get(&pair).cloned().unwrap_or_default();
         let received = &mut numbers.received;
-        if message.number <= received.number {
+        if received.number != last {
             let what = Thing::Message;
             return Err(StoreError::Stale { what });
         }

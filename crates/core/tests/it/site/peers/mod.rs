@@ -5,6 +5,7 @@ mod breaches;
 mod heads;
 mod limits;
 mod messages;
+mod numbers;
 mod show;
 mod told;
 mod void_heads;
@@ -88,6 +89,80 @@ async fn a_connection_whose_opening_is_given_up_anywhere_is_not_open() {
 async fn show(test: &TestSite) -> Value {
     let listed = test.admin("peer.list", json!({})).await;
     listed["entries"][0].clone()
+}
+
+/// The persons whom the site names to the peer, one after each refusal.
+async fn named(test: &TestSite, peer: &TestPeer, count: usize) -> Vec<String> {
+    let site = peer.known().id();
+    let mut named = Vec::new();
+    for _ in 0..count {
+        let plan = test.site.peer_plan(site, test.now()).await.unwrap();
+        named.push(plan.unwrap().hello.id.to_string());
+        test.site.introduction_refused(site);
+    }
+    named
+}
+
+/// A site named the persons of the oldest introduction for ever. A peer that had forgotten this site and met it
+/// again did not know them, and refused each connection in silence.
+// PEER-73
+#[tokio::test]
+async fn a_site_names_the_newest_introduction_first_and_after_a_refusal_the_one_before() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    for person in ["eve", "zoe"] {
+        test.admin("person.create", json!({ "name": person })).await;
+    }
+    for person in ["ada", "eve", "zoe"] {
+        test.introduce(&peer, person).await;
+    }
+    let expected = ["zoe", "eve", "ada", "zoe"].map(|name| format!("{name}@example.org"));
+    assert_eq!(named(&test, &peer, 4).await, expected);
+    // The same persons meet again, one of them with a new name.
+    let rename = json!({ "name": "eve", "new_name": "evelyn" });
+    test.admin("person.update", rename).await;
+    test.introduce(&peer, "evelyn").await;
+    let expected = ["evelyn", "zoe", "ada"].map(|name| format!("{name}@example.org"));
+    assert_eq!(named(&test, &peer, 3).await, expected);
+}
+
+/// From the 33rd introduction on, the new pair was stored at one of the two sites alone.
+// PEER-73
+#[tokio::test]
+async fn the_first_introduction_and_the_newest_ones_are_kept() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    test.introduce(&peer, "ada").await;
+    for number in 0..40 {
+        let person = format!("person-{number}");
+        test.admin("person.create", json!({ "name": person })).await;
+        test.introduce(&peer, &person).await;
+    }
+    let shown = show(&test).await["introductions"].clone();
+    let shown = shown.as_array().unwrap().iter();
+    let own: Vec<_> = shown
+        .map(|introduction| introduction["own"].clone())
+        .collect();
+    let newest = (9..40).map(|number| format!("person-{number}@example.org"));
+    let expected: Vec<_> = std::iter::once("ada@example.org".to_owned())
+        .chain(newest)
+        .collect();
+    assert_eq!(own, expected);
+    assert!(connects(&test, &peer).await);
+}
+
+/// The host of a first join was stored in lower case, that of a second one as it came. The peer then told the
+/// address again, which cost one of its eight changes.
+// PEER-32
+#[tokio::test]
+async fn the_host_of_a_peer_is_stored_in_lower_case_with_each_join() {
+    let (test, mut peer) = (site().await, TestPeer::new("b.example"));
+    peer.host = "B.example".to_owned();
+    for person in ["ada", "eve"] {
+        if person == "eve" {
+            test.admin("person.create", json!({ "name": person })).await;
+        }
+        test.introduce(&peer, person).await;
+        assert_eq!(show(&test).await["address"], "b.example:4750");
+    }
 }
 
 // PEER-15
