@@ -29,7 +29,6 @@ use countersign_proto::device::{
 };
 use countersign_proto::enrolment::Request;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
-use countersign_proto::enrolment::server::RequestRefused;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
