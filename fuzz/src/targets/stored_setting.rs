@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use countersign_core::access::Caller;
 use countersign_core::audit::AuditDraft;
-use countersign_core::engine::Site;
-use countersign_core::operations;
+use countersign_core::engine::{Site, Table};
 use countersign_core::store::{Change, ChangeSet, MemoryStore, Setting, Settings, Store};
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};
 use countersign_testkit::entropy::SeededEntropy;
@@ -48,11 +47,7 @@ impl Stored {
         let mut entropy = SeededEntropy::new(0).fork("stored settings");
         let slot = SlotFile::generate(&mut entropy);
         let store = MemoryStore::new();
-        let site = parts(
-            Arc::new(store.reopened()),
-            operations::table().unwrap(),
-            Box::new(entropy),
-        );
+        let site = parts(Arc::new(store.reopened()), Table::new(), Box::new(entropy));
         let slots = [NewSlot::File(&slot)];
         let created = Site::create(site, new_site(&slots), NOW);
         runtime.block_on(created).unwrap();
@@ -70,7 +65,7 @@ impl Stored {
         self.put(name, value.to_vec(), revision + 1).await;
         let opened = Site::open(parts(
             Arc::new(self.store.reopened()),
-            operations::table().unwrap(),
+            Table::new(),
             Box::new(SeededEntropy::new(1)),
         ));
         if let Ok(site) = opened.await {
