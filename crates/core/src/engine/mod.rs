@@ -45,6 +45,7 @@ mod outbox;
 pub(crate) mod params;
 mod parts;
 pub(crate) mod peers;
+mod precondition;
 mod projection;
 mod raise;
 mod record;
@@ -301,6 +302,11 @@ impl Site {
                 Refusal::busy_for("you used too many operations with public-key work", wait)
             })?;
         }
+        let (params, tag) = precondition::taken(entry, operation.params.get())?;
+        let expected = match (carried.if_match, tag) {
+            (Some(_), Some(_)) => return Err(precondition::twice()),
+            (tags, tag) => tags.or(tag.map(|tag| vec![tag])),
+        };
         let context = Context {
             site: self.clone(),
             caller,
@@ -310,9 +316,9 @@ impl Site {
             kind: entry.kind(),
             rider: carried.rider,
             content: ContentSlot::of(carried.content),
-            if_match: carried.if_match.map(Into::into),
+            if_match: expected.map(Into::into),
         };
-        entry.start(context, operation.params.get())?.await
+        entry.start(context, &params)?.await
     }
 
     /// Returns the operations that the site offers.

@@ -17,6 +17,7 @@ mod sample;
 use std::fmt;
 
 pub use openapi::document;
+pub(super) use params::{Fields, object};
 pub use params::{Given, params};
 pub use routes::{Found, Resource, Routes};
 

@@ -49,6 +49,7 @@ mod peer_told;
 mod peers;
 mod person_data;
 mod planted;
+mod preconditions;
 mod proof;
 mod scripts;
 mod sealing;
