@@ -843,6 +843,7 @@ export interface Operations {
   /** Changes the given properties of an application and leaves the others as they are. */
   "app.update": {
     params: {
+      if_match?: string | null | undefined;
       /** Applications and groups that the application may call in addition. The applications must exist; of applications of peers, the peer must. */
       allow?: ({
         app: string;
@@ -1598,6 +1599,8 @@ export interface Operations {
     params: {
       /** Return only the operations of this group. */
       group?: string | null | undefined;
+      /** Return the operations that an access token of an account with this role may name, in place of those that you may call. */
+      token_role?: "admin" | "member" | "service" | null | undefined;
     };
     result: {
       /** The operations, sorted by group and command. */
@@ -3288,6 +3291,7 @@ export interface Operations {
   /** Changes contact data and attributes of a person: the given members, `null` removes one. The person stays logged in. */
   "person.set_data": {
     params: {
+      if_match?: string | null | undefined;
       /** Attributes to set; `null` removes one. Others stay. A person has at most 32. */
       attributes?: Record<string, string | null> | null | undefined;
       /** All email addresses, at most 8; alarms go to the first one. An empty list removes them. */
@@ -3445,6 +3449,7 @@ export interface Operations {
   /** Changes the given properties of a person and leaves the others as they are. A new name or role cuts the person's sessions. */
   "person.update": {
     params: {
+      if_match?: string | null | undefined;
       /** The first email address. When it is empty, it is removed and the next one becomes the first. Your own needs a fresh proof. */
       email?: string | null | undefined;
       /** The display name. */
@@ -3568,6 +3573,7 @@ export interface Operations {
   /** Changes your own contact data: the given members, `null` removes one. Email addresses need a fresh proof, which it uses up. */
   "self.set_data": {
     params: {
+      if_match?: string | null | undefined;
       /** All email addresses, at most 8; alarms go to the first one. An empty list removes them. Needs a fresh proof. */
       emails?: string[] | null | undefined;
       /** The language in which you want to be addressed, such as `pt-BR`; `null` removes it. */
@@ -4518,6 +4524,33 @@ export interface Operations {
       id: string;
     };
     result: Record<string, unknown>;
+  };
+  /** Shows the state of an enrolment ticket; admins see all, others their own. */
+  "ticket.show": {
+    params: {
+      /** Its id. */
+      id: string;
+    };
+    result: {
+      /** The device that was enrolled with it. */
+      device?: string | null | undefined;
+      /** When it expires. */
+      expires: string;
+      /** Its id. */
+      id: string;
+      /** When it was issued. */
+      issued: string;
+      /** What it is for. */
+      kind: string;
+      /** The person who can use it; absent if the account was deleted just now, and while no account was created with the ticket of the first admin. */
+      person?: string | null | undefined;
+      /** When it was bound or revoked. */
+      since?: string | null | undefined;
+      /** Its state. */
+      state: "open" | "expired" | "bound" | "revoked";
+      /** Why it was revoked. */
+      why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | null | undefined;
+    };
   };
   /** Creates an access token, shown once: an admin for a service, a person for themselves after a fresh proof. */
   "token.create": {

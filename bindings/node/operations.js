@@ -37,5 +37,6 @@ export const READS = [
   "site.key_events",
   "site.status",
   "ticket.list",
+  "ticket.show",
   "token.list",
 ];

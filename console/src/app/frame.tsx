@@ -101,7 +101,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
 
   const path = place[0] ?? "";
   const allowed = useMemo(
-    () => SCREENS.filter(({ needs }) => operations.has(needs as Operation)),
+    () => SCREENS.filter(({ needs }) => needs.every((needed) => operations.has(needed))),
     [operations],
   );
   const screen =

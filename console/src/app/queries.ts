@@ -29,6 +29,13 @@ export const asRefusal = (error: unknown): Refusal =>
     ? error
     : new Refusal("internal", error instanceof Error ? error.message : String(error));
 
+/** Reads again what a change was based on if another one came first: the dialog then begins with that the next time. */
+export const orReread = <T>(change: Promise<T>, reload: () => void): Promise<T> =>
+  change.catch((error: unknown) => {
+    if (asRefusal(error).code === "precondition_failed") reload();
+    throw error;
+  });
+
 /**
  * Runs `read` now, whenever `key` changes, and as `renewal` says. An older answer never replaces a newer one. A
  * screen about another object is another component, so an answer is never shown under another object's name.

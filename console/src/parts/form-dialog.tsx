@@ -40,7 +40,6 @@ export function FormDialog<T>({
   const text = useText();
   const { say } = useConsole();
   const doing = useDoing();
-  const words = button ?? text.common.save;
   return (
     <Dialog title={title} close={close} wide={wide}>
       {about ? (
@@ -50,7 +49,8 @@ export function FormDialog<T>({
       ) : null}
       <Form
         doing={doing}
-        button={doing.busy ? (busy ?? words) : words}
+        button={button ?? text.common.save}
+        {...(busy === undefined ? {} : { busy })}
         cancel={close}
         send={async () => {
           const result = await send();

@@ -12,6 +12,9 @@ import { Failed, hintOf, sentence } from "./states";
 /** The parameter that a failure names, without the place in a list: a field has the whole list. */
 const fieldOf = (failure: Refusal | undefined): string | undefined => failure?.field?.replace(/\[\d+\]$/, "");
 
+/** The field of one's own pass phrase. */
+export const PROOF = "current";
+
 interface Scope {
   failure: Refusal | undefined;
   /** Fields that the form shows, so that a failure at another field is shown next to the button. */
@@ -25,6 +28,8 @@ interface FormProps {
   send: () => Promise<unknown>;
   done?: () => void;
   button: string;
+  /** The words on the button while the form is being sent; by default they change only where a pass phrase is proved. */
+  busy?: string;
   look?: Look;
   /** Leaves the form without effect. */
   cancel?: () => void;
@@ -33,12 +38,24 @@ interface FormProps {
   children: ComponentChildren;
 }
 
-export function Form({ doing, send, done, button, look = "main", cancel, row = false, children }: FormProps) {
+export function Form({
+  doing,
+  send,
+  done,
+  button,
+  busy,
+  look = "main",
+  cancel,
+  row = false,
+  children,
+}: FormProps) {
   const text = useText();
   // It outlives a rendering: fields whose parameters stay the same are not rendered again before `Rest` is.
   const { current: fields } = useRef(new Set<string>());
   const { failure } = doing;
   const scope = { failure, fields };
+  // The client stretches the pass phrase, which takes a second or more.
+  const proving = fields.has(PROOF) ? text.common.proving : button;
   return (
     <form
       class={row ? "form row" : "form"}
@@ -59,7 +76,7 @@ export function Form({ doing, send, done, button, look = "main", cancel, row = f
           <div class="buttons">
             {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
             <Button look={look} type="submit" busy={doing.busy}>
-              {button}
+              {doing.busy ? (busy ?? proving) : button}
             </Button>
           </div>
         </div>

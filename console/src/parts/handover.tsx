@@ -11,7 +11,7 @@ import { Time } from "./time";
 /** How often the state of a ticket that is on the screen is read, in milliseconds. */
 const WATCH = 1_500;
 
-type Used = Result<"ticket.list">["entries"][number];
+type Used = Result<"ticket.show">;
 
 interface Props {
   ticket: { id: string; person: string; uri: string; qr_uri: string; expires: string };
@@ -44,8 +44,7 @@ export function Handover({
   close,
 }: Props) {
   const text = useText();
-  const list = useQuery("ticket.list", { person: ticket.person, limit: 1000 }, { every: WATCH });
-  const entry = list.data?.entries.find(({ id }) => id === ticket.id);
+  const { data: entry } = useQuery("ticket.show", { id: ticket.id }, { every: WATCH });
   const state = entry?.state ?? "open";
   useEffect(() => {
     if (state === "bound") whenUsed();

@@ -1,6 +1,6 @@
 import { useConsole } from "../app/context";
 import { useText } from "../text/catalogue";
-import { AccountName, Input } from "./form";
+import { AccountName, Input, PROOF } from "./form";
 
 /** One's own pass phrase, which a change of one's own credentials needs. */
 export function ProofField({
@@ -19,7 +19,7 @@ export function ProofField({
       <AccountName name={me.name} />
       <Input
         label={text.common.proof}
-        field="current"
+        field={PROOF}
         help={help ? text.common.proofHelp : undefined}
         type="password"
         autocomplete="current-password"

@@ -8,6 +8,9 @@ import type { Calls, Failure, Name, Report, Request } from "./messages";
 /** How often it is checked whether the session would be resumed with other bytes than before, in milliseconds. */
 const RESUMPTION = 2_000;
 
+/** Content leaves the memory of this worker in blobs of so many bytes, which a browser can keep on its disk. */
+const BLOB = 1 << 20;
+
 const scope = self as unknown as {
   postMessage: (report: Report) => void;
   onmessage: ((message: MessageEvent<Request>) => void) | null;
@@ -97,11 +100,19 @@ const functions: { [N in Name]: (...args: Calls[N]["args"]) => Promise<Calls[N][
   call: (operation, params) => opened().call(operation, params),
   async content(operation, params) {
     const reply = await opened().stream(operation, params, undefined);
-    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    const blobs: Blob[] = [];
+    let pieces: Uint8Array<ArrayBuffer>[] = [];
+    let size = 0;
     const content = reply.takeContent();
-    for (let piece = await content?.next(); piece !== undefined; piece = await content?.next())
+    for (let piece = await content?.next(); piece !== undefined; piece = await content?.next()) {
       pieces.push(new Uint8Array(piece));
-    return { data: reply.data, content: new Blob(pieces) };
+      size += piece.length;
+      if (size < BLOB) continue;
+      blobs.push(new Blob(pieces));
+      pieces = [];
+      size = 0;
+    }
+    return { data: reply.data, content: new Blob([...blobs, ...pieces]) };
   },
   async logout() {
     const ending = session;

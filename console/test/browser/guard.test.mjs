@@ -421,3 +421,25 @@ test("A connection that breaks while a pass phrase is set leaves it open whether
   await page.getByText("Logged in as nora@local").waitFor();
   await context.close();
 });
+
+/** On the thread of the page, the key stretching would leave no frame until it ends. */
+test("The page goes on while the pass phrase is stretched", async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(served.url);
+  await page.getByLabel("Name", { exact: true }).fill(ADMIN.name);
+  await page.getByLabel("Pass phrase").fill(ADMIN.passPhrase);
+  await page.evaluate(() => {
+    const frames = (globalThis.frames = []);
+    const note = (now) => {
+      if (document.querySelector("button[aria-busy=true]")) frames.push(now);
+      requestAnimationFrame(note);
+    };
+    requestAnimationFrame(note);
+  });
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByText("Logged in as maria@local").waitFor();
+  const frames = await page.evaluate(() => globalThis.frames);
+  const gaps = frames.slice(1).map((now, at) => now - frames[at]);
+  assert.ok(Math.max(...gaps) < (frames.at(-1) - frames[0]) / 2, `${gaps}`);
+  await context.close();
+});

@@ -303,7 +303,7 @@ test("An access token is made, used over HTTP, and revoked", async () => {
   await page.getByText("No access tokens").waitFor();
   await page.getByRole("button", { name: "Create token" }).click();
   await dialog(admin).getByLabel("Label").fill("the mail server");
-  await dialog(admin).getByLabel("Service").fill("mailer");
+  await dialog(admin).getByLabel("Service", { exact: true }).fill("mailer");
   await dialog(admin).getByLabel("site.status", { exact: true }).check();
   await dialog(admin).getByRole("button", { name: "Create token" }).click();
   const token = (await dialog(admin).getByRole("textbox", { name: "token" }).innerText()).trim();

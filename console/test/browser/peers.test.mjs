@@ -209,6 +209,23 @@ test("An application's page changes which applications of peers it may call and 
   await callers.getByText("No application of a peer").waitFor();
 });
 
+test("A peer is put in lockdown, and the lockdown is lifted", async () => {
+  const { page } = admin;
+  await visit(admin, "Peers");
+  await page.getByRole("link", { name: "example.org" }).click();
+  await page.getByRole("button", { name: "Lock down example.org" }).click();
+  await dialog(admin).getByLabel("Reason").fill("a drill");
+  await dialog(admin).getByRole("button", { name: "Lock down" }).click();
+  await page.locator(".said").getByText("example.org is in lockdown.").waitFor();
+  const inForce = async () => (await site.call("lockdown.status")).entries.map(({ target }) => target);
+  assert.match((await inForce()).join(), /^peer .* \(example\.org\)$/);
+  await visit(admin, "Lockdown");
+  await page.getByRole("button", { name: /^Lift peer .* \(example\.org\)$/ }).click();
+  await dialog(admin).getByRole("button", { name: "Lift" }).click();
+  await page.getByText("No lockdown is in force").waitFor();
+  assert.deepEqual(await inForce(), []);
+});
+
 test("Nothing failed in the pages, and the content security policy was not violated", () => {
   assert.deepEqual([...admin.faults, ...member.faults], []);
 });

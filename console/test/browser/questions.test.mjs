@@ -202,7 +202,7 @@ test("A token is created also when the site allows less than a day", async () =>
     ["short", "1 hour", 3_600],
   ]) {
     await dialog.getByLabel("Label").fill(label);
-    await dialog.getByLabel("Service").fill("mailer");
+    await dialog.getByLabel("Service", { exact: true }).fill("mailer");
     await valid.selectOption({ label: choice });
     await dialog.getByLabel("site.status", { exact: true }).check();
     await dialog.getByRole("button", { name: "Create token" }).click();
@@ -212,6 +212,59 @@ test("A token is created also when the site allows less than a day", async () =>
     await page.getByRole("button", { name: "Create token" }).click();
   }
   await answer("Cancel");
+});
+
+/** It offered what the admin may call: operations that no token may name, and those of admins for a service. */
+test("The dialog for a token offers what a token of the account may name, and nothing else", async () => {
+  await visit("tokens", "Access tokens");
+  await page.getByRole("button", { name: "Create token" }).click();
+  const list = dialog.locator(".choices.scroll");
+  const offered = async () => {
+    await list.locator("label").first().waitFor();
+    return list.locator("label").allInnerTexts();
+  };
+  const own = await offered();
+  assert.ok(own.includes("person.create"));
+  for (const other of ["token.create", "self.passphrase_start"]) assert.ok(!own.includes(other), other);
+  await dialog.getByLabel("person.create", { exact: true }).check();
+  await dialog.getByText("1 chosen").waitFor();
+  await dialog.getByLabel("Service", { exact: true }).fill("mailer");
+  await dialog.getByText("none chosen").waitFor();
+  await dialog.getByLabel("person.create", { exact: true }).waitFor({ state: "detached" });
+  const service = await offered();
+  for (let at = 0; at < service.length; at += 64)
+    await site.call("token.create", { service: "mailer", operations: service.slice(at, at + 64) });
+  await answer("Cancel");
+});
+
+/** Collects the texts of the buttons of the page from now on. */
+const watchButtons = (on) =>
+  on.evaluate(() => {
+    const seen = new Set();
+    globalThis.seenButtons = seen;
+    new MutationObserver(() => {
+      for (const { textContent, ariaBusy } of document.querySelectorAll("button"))
+        if (ariaBusy === "true") seen.add(textContent);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+  });
+const buttonsSeen = (on) => on.evaluate(() => [...globalThis.seenButtons]);
+
+/** The client stretches the pass phrase for a second or more. The button was dimmed, and said nothing. */
+test("A form that proves the pass phrase says so, and so does a verification on its own button", async () => {
+  await visit("profile", "Your account");
+  await page.getByRole("button", { name: "Enrol device" }).click();
+  await watchButtons(page);
+  await dialog.getByLabel("Your pass phrase").fill(ADMIN.passPhrase);
+  await dialog.getByRole("button", { name: "Issue ticket" }).click();
+  await dialog.getByRole("textbox", { name: "Ticket", exact: true }).waitFor();
+  assert.deepEqual(await buttonsSeen(page), ["Checking the pass phrase…"]);
+  await answer("Close");
+
+  await visit("audit", "Audit log");
+  await page.evaluate(() => globalThis.seenButtons.clear());
+  await page.getByRole("button", { name: "Verify with peers" }).click();
+  await page.getByRole("heading", { name: "Verification" }).waitFor();
+  assert.deepEqual((await buttonsSeen(page)).sort(), ["Verify the log", "Verifying…"]);
 });
 
 test("Nothing failed in the page, and the content security policy was not violated", () => {

@@ -2,9 +2,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ADMIN, introduce } from "./sample.mjs";
+import { load } from "../unit/load.mjs";
+import { recordMessages } from "./secrets.mjs";
 import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
 
-let site, other, console_, browser, page, faults;
+const { SCREENS } = await load("app/screens.ts");
+let site, other, console_, browser, page, faults, told;
 
 before(async () => {
   site = await startSite();
@@ -13,6 +16,7 @@ before(async () => {
   console_ = await startConsole(site);
   browser = await launch();
   ({ page, faults } = await openPage(browser));
+  told = await recordMessages(page);
   await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
 });
 
@@ -50,6 +54,19 @@ test("A search says when there are more matches, and shows them", async () => {
   await page.getByText("No person matches “nothing like it”").waitFor();
 });
 
+/** The screens of the site key and of the encryption options needed operations that they did not call. */
+test("A screen is shown to those who may call what it reads", async () => {
+  for (const { path, needs } of SCREENS) {
+    await page.goto(`${console_.url}#/settings`);
+    await page.getByRole("heading", { name: "Settings", level: 1 }).waitFor();
+    if (path === "settings") await page.goto(`${console_.url}#/`);
+    told.length = 0;
+    await page.goto(`${console_.url}#/${path}`);
+    const called = () => told.some(({ name, bytes }) => name === "call" && bytes.includes(`\n${needs[0]}`));
+    while (!called()) await new Promise(setImmediate);
+  }
+});
+
 /** It said "Make one with site backup", which is an operation and no command. */
 test("The overview shows what the site finds wrong with itself, with commands that can be run", async () => {
   await visit("Overview");
@@ -83,6 +100,25 @@ test("A message goes to a person of a peer, and the answer arrives while the pag
   await dialog.getByRole("button", { name: "Delete" }).click();
   await row.waitFor({ state: "detached" });
   assert.deepEqual((await site.call("peer.inbox", { person: "maria" })).entries, []);
+});
+
+/** It read the newest 1,000 tickets of the person each time, and waited for ever for one that is not among them. */
+test("A ticket on the screen is read by itself", async () => {
+  await site.call("person.create", { name: "wim" });
+  await page.goto(`${console_.url}#/people/wim@local`);
+  await page.getByRole("button", { name: "Pass phrase ticket" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Issue ticket" }).click();
+  await dialog.getByRole("img").waitFor();
+  const reads = (operation) => told.some(({ bytes }) => bytes.includes(`\n${operation}`));
+  told.length = 0;
+  while (!reads("ticket.show")) await new Promise(setImmediate);
+  assert.ok(!reads("ticket.list"));
+  const [{ id }] = (await site.call("ticket.list", { person: "wim" })).entries;
+  await site.call("ticket.revoke", { id });
+  await dialog.getByText("Revoked", { exact: true }).waitFor();
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("navigation").getByRole("link", { name: "Messages" }).click();
 });
 
 test("A message that a stopped peer does not take waits, and is withdrawn", async () => {

@@ -10,12 +10,12 @@ import { Shown } from "../../parts/states";
 import type { Params, Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
-type Shows = Result<"alarm.preferences">;
+type Shows = Result<"alarm.preferences_show">;
 
 /** How one's own alarms arrive. */
 export function Preferences() {
   const text = useText();
-  const reading = useQuery("alarm.preferences", {});
+  const reading = useQuery("alarm.preferences_show", {});
   const [editing, edit] = useState(false);
   return (
     <Card
@@ -85,7 +85,10 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
       title={text.preferences.title}
       close={close}
       send={async () => {
-        const params: Params<"alarm.preferences"> = { language, time_zone: zone.trim() };
+        // Only what was changed here: it may have been changed elsewhere meanwhile.
+        const params: Params<"alarm.preferences"> = {};
+        if (language !== now.language) params.language = language;
+        if (zone.trim() !== now.time_zone) params.time_zone = zone.trim();
         if (channels) params.channels = wanted;
         if (textTo !== (now.text_to ?? "")) params.text_to = textTo.trim();
         if (from !== (now.quiet_from ?? "") || until !== (now.quiet_to ?? "")) {

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
+import { orReread } from "../../app/queries";
 import { FileText } from "../../parts/file-text";
 import { FormDialog } from "../../parts/form-dialog";
 import { Input, Select } from "../../parts/form";
@@ -34,6 +35,18 @@ function settings({ groups, seconds, service, data }: Typed, text: Text) {
     service: service.trim(),
     auth_data: json(data, text.applications.authDataWrong),
   };
+}
+
+/** The field in which each setting is typed. */
+const TYPED = { groups: "groups", keys_last: "seconds", service: "service", auth_data: "data" } as const;
+
+/** The settings that were changed here: another admin may have changed the rest. */
+function changed(before: Typed, typed: Typed, text: Text): Partial<ReturnType<typeof settings>> {
+  const isChanged = (key: string): boolean => {
+    const field = TYPED[key as keyof typeof TYPED];
+    return before[field] !== typed[field];
+  };
+  return Object.fromEntries(Object.entries(settings(typed, text)).filter(([key]) => isChanged(key)));
 }
 
 function json(typed: string, wrong: string): unknown {
@@ -160,6 +173,7 @@ export function EditApplication({ app, close, done }: Props & { app: Result<"app
   const text = useText();
   const { site } = useConsole();
   const [before] = useState(start(app));
+  const [etag] = useState(app.etag);
   const [typed, set] = useState(before);
   return (
     <FormDialog
@@ -169,14 +183,16 @@ export function EditApplication({ app, close, done }: Props & { app: Result<"app
       send={async () => {
         const mayCall = difference(before.mayCall, typed.mayCall);
         const callers = difference(before.callers, typed.callers);
-        return site.call("app.update", {
+        const update = site.call("app.update", {
           id: app.id,
-          settings: settings(typed, text),
+          if_match: etag,
+          settings: changed(before, typed, text),
           allow: read(mayCall.added, app.edition),
           disallow: read(mayCall.removed, app.edition),
           allow_callers: words(callers.added),
           disallow_callers: words(callers.removed),
         });
+        return orReread(update, done);
       }}
       done={done}
     >

@@ -39,6 +39,7 @@ export function Audit() {
   const [shown, show] = useState<Entry>();
   const [found, setFound] = useState<Result<"audit.verify">>();
   const verifying = useDoing();
+  const [askingPeers, askPeers] = useState(false);
   const params: Params<"audit.list"> = { limit: PAGE };
   if (actor.trim()) params.actor = actor.trim();
   if (operation.trim()) params.operation = operation.trim();
@@ -47,8 +48,10 @@ export function Audit() {
   const before = trail.at(-1);
   if (before !== undefined) params.before = before;
   const reading = useQuery("audit.list", params, before === undefined ? { every: 15_000 } : {});
-  const verify = (peers: boolean): void =>
+  const verify = (peers: boolean): void => {
+    if (!verifying.busy) askPeers(peers);
     void verifying.run(async () => setFound(await site.call("audit.verify", { peers })));
+  };
   const filter = (set: (value: string) => void) => (value: string) => {
     setTrail([]);
     set(value);
@@ -62,10 +65,10 @@ export function Audit() {
           {may("audit.verify") ? (
             <>
               <Button busy={verifying.busy} onClick={() => verify(false)}>
-                {verifying.busy ? text.audit.verifying : text.audit.verify}
+                {verifying.busy && !askingPeers ? text.audit.verifying : text.audit.verify}
               </Button>
               <Button busy={verifying.busy} onClick={() => verify(true)}>
-                {text.audit.verifyPeers}
+                {verifying.busy && askingPeers ? text.audit.verifying : text.audit.verifyPeers}
               </Button>
             </>
           ) : null}

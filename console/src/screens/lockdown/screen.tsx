@@ -117,7 +117,7 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
 }
 
 /** What `lockdown lift` takes for an entry. An account has an id, since its name may have changed. */
-function lifts({ target, account, peer }: Entry): Params<"lockdown.lift"> {
+export function lifts({ target, account, peer }: Entry): Params<"lockdown.lift"> {
   if (account) return { account };
   if (peer) return { peer };
   return { app: target.slice(target.indexOf(" ") + 1) };

@@ -54,7 +54,8 @@ export function Login({ site, about, notice, done }: OutsideProps) {
       <div ref={form}>
         <Form
           doing={doing}
-          button={doing.busy ? text.login.busy : text.login.button}
+          button={text.login.button}
+          busy={text.login.busy}
           send={async () => {
             if (!name.trim()) throw mistake(text.login.nameMissing, "name");
             if (!passPhrase) throw mistake(text.login.passPhraseMissing, "passphrase");

@@ -75,15 +75,8 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
       {takesTickets(about) ? (
         <Form
           doing={doing}
-          button={
-            doing.busy
-              ? isOpen
-                ? text.useTicket.busy
-                : text.login.busy
-              : isOpen
-                ? text.useTicket.button
-                : text.login.button
-          }
+          button={isOpen ? text.useTicket.button : text.login.button}
+          busy={isOpen ? text.useTicket.busy : text.login.busy}
           send={async () => {
             if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
             if (!id.trim()) throw mistake(text.login.nameMissing, "id");

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
+import { orReread } from "../../app/queries";
 import { FormDialog } from "../../parts/form-dialog";
 import { FileText } from "../../parts/file-text";
 import { Input, Select } from "../../parts/form";
@@ -69,9 +70,15 @@ export function CreatePerson({ close, done }: Props) {
 }
 
 /** Changes name, display name and role. Sends only what changed, since a new name or role cuts sessions. */
-export function EditAccount({ person, close, done }: Props & { person: Result<"person.show"> }) {
+export function EditAccount({
+  person: shown,
+  close,
+  done,
+  reload,
+}: Props & { person: Result<"person.show">; reload: () => void }) {
   const text = useText();
   const { site } = useConsole();
+  const [person] = useState(shown);
   const [name, setName] = useState(person.name);
   const [fullName, setFullName] = useState(person.full_name);
   const [role, setRole] = useState<Role>(person.role === "admin" ? "admin" : "member");
@@ -81,12 +88,16 @@ export function EditAccount({ person, close, done }: Props & { person: Result<"p
       title={text.people.editTitle(person.name)}
       close={close}
       send={() =>
-        site.call("person.update", {
-          name: person.name,
-          ...(name.trim() === person.name ? {} : { new_name: name.trim() }),
-          ...(fullName === person.full_name ? {} : { full_name: fullName }),
-          ...(role === person.role ? {} : { role }),
-        })
+        orReread(
+          site.call("person.update", {
+            name: person.name,
+            if_match: person.etag,
+            ...(name.trim() === person.name ? {} : { new_name: name.trim() }),
+            ...(fullName === person.full_name ? {} : { full_name: fullName }),
+            ...(role === person.role ? {} : { role }),
+          }),
+          reload,
+        )
       }
       done={done}
     >

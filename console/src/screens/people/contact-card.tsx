@@ -3,10 +3,12 @@ import { useConsole, type Console } from "../../app/context";
 import { Button } from "../../parts/button";
 import { Card, Facts } from "../../parts/page";
 import { useLanguage, useText } from "../../text/catalogue";
-import { EditContact, type Changed } from "./edit-contact";
+import type { Changed } from "./contact-lines";
+import { EditContact } from "./edit-contact";
 
 /** The site leaves out what is empty. */
 export interface Contact {
+  etag: string;
   emails?: readonly string[] | null | undefined;
   telephones?: readonly { label: string; number: string }[] | null | undefined;
   postal_address?:
@@ -97,7 +99,7 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
           {...(attributes ? { attributes } : {})}
           close={() => setEditing(false)}
           save={(changed) => save(changed, console)}
-          done={reload}
+          reload={reload}
         />
       ) : null}
     </Card>

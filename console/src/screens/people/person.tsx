@@ -133,6 +133,7 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
       {editing ? (
         <EditAccount
           person={person}
+          reload={reload}
           close={() => setEditing(false)}
           done={({ name }) => (name === person.name ? reload() : go("people", name))}
         />

@@ -1,10 +1,12 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
+import { useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
 import { FormDialog } from "../../parts/form-dialog";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { Card, Facts, Page } from "../../parts/page";
 import { ProofField } from "../../parts/proof-field";
+import { Shown } from "../../parts/states";
 import { Exact } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { DeviceTable } from "../devices/device-table";
@@ -16,7 +18,8 @@ import { SessionTable } from "../sessions/session-table";
 /** One's own account: data, pass phrase, devices, sessions. */
 export function Profile() {
   const text = useText();
-  const { me, may, refresh } = useConsole();
+  const { me, may } = useConsole();
+  const own = useQuery("self.show", {});
   const [open, setOpen] = useState<"passphrase" | "device" | "introduce" | "join">();
   const [renewed, renew] = useState(0);
   return (
@@ -50,12 +53,16 @@ export function Profile() {
             />
           </div>
         </Card>
-        <ContactCard
-          data={me}
-          own
-          save={({ attributes: _, ...params }, { site }) => site.call("self.set_data", params)}
-          reload={refresh}
-        />
+        <Shown reading={own}>
+          {(now) => (
+            <ContactCard
+              data={now}
+              own
+              save={({ attributes: _, ...params }, { site }) => site.call("self.set_data", params)}
+              reload={own.reload}
+            />
+          )}
+        </Shown>
       </div>
       {may("device.list") ? <DeviceTable person={me.name} renewed={renewed} /> : null}
       {may("session.list") ? <SessionTable name={me.name} /> : null}
@@ -77,7 +84,7 @@ export function Profile() {
       ) : null}
       {open === "introduce" ? <PeerTicket person={me.name} close={() => setOpen(undefined)} /> : null}
       {open === "join" ? <JoinPeer person={me.name} close={() => setOpen(undefined)} /> : null}
-      {open === "passphrase" ? <ChangePassPhrase close={() => setOpen(undefined)} /> : null}
+      {open === "passphrase" ? <ChangePassPhrase close={() => setOpen(undefined)} done={own.reload} /> : null}
       {open === "device" ? (
         <IssueTicket
           kind="device"
@@ -90,7 +97,7 @@ export function Profile() {
   );
 }
 
-function ChangePassPhrase({ close }: { close: () => void }) {
+function ChangePassPhrase({ close, done }: { close: () => void; done: () => void }) {
   const text = useText();
   const { site } = useConsole();
   const [current, setCurrent] = useState("");
@@ -107,6 +114,7 @@ function ChangePassPhrase({ close }: { close: () => void }) {
         await site.changePassPhrase(current, value.first);
       }}
       said={() => text.profile.changed}
+      done={done}
     >
       <ProofField value={current} set={setCurrent} help={false} />
       <NewPassPhraseFields value={value} set={set} />

@@ -134,7 +134,7 @@ function Section({
 }
 
 /** The value that was typed, of the type that the setting has now. */
-function read(typed: string, before: unknown, wrong: string): unknown {
+export function read(typed: string, before: unknown, wrong: string): unknown {
   if (typeof before === "string") return typed;
   try {
     return JSON.parse(typed) as unknown;

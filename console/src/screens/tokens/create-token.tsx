@@ -7,7 +7,7 @@ import { Dialog } from "../../parts/dialog";
 import { Check, Form, Input, Select } from "../../parts/form";
 import { ProofField } from "../../parts/proof-field";
 import { Waiting } from "../../parts/states";
-import type { Params } from "../../site/contract";
+import type { Params, Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 /** Creates a token for oneself or for a service, limited to named operations, and shows it once. */
@@ -22,6 +22,7 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   const [token, setToken] = useState("");
   const doing = useDoing();
   const own = !service.trim();
+  const role = own ? me.role : "service";
   if (token) {
     return (
       <Dialog title={text.tokens.create} close={close} wide stays>
@@ -66,11 +67,15 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
             field="service"
             help={text.tokens.serviceHelp}
             value={service}
-            set={setService}
+            set={(name) => {
+              // An operation of one role may be none of the other, and would no longer be shown.
+              if (!name.trim() !== own) choose(new Set());
+              setService(name);
+            }}
           />
         ) : null}
         <Lifetime value={lifetime} set={setLifetime} />
-        <Operations chosen={chosen} choose={choose} />
+        <Operations key={role} role={role} chosen={chosen} choose={choose} />
         {own ? <ProofField value={proof} set={setProof} /> : null}
       </Form>
     </Dialog>
@@ -106,17 +111,19 @@ function Lifetime({ value, set }: { value: string; set: (seconds: string) => voi
   );
 }
 
-/** The operations that the token may call, found by words of their names and summaries. */
+/** The operations that a token of the role may name, found by words of their names and summaries. */
 function Operations({
+  role,
   chosen,
   choose,
 }: {
+  role: Result<"self.show">["role"];
   chosen: ReadonlySet<string>;
   choose: (chosen: ReadonlySet<string>) => void;
 }) {
   const text = useText();
   const [search, setSearch] = useState("");
-  const offered = useQuery("operation.list", {});
+  const offered = useQuery("operation.list", { token_role: role });
   const words = search.toLowerCase().split(/\s+/);
   const found = offered.data?.operations
     .map(({ group, command, summary }) => ({ name: `${group}.${command}`, summary }))

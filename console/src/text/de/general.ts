@@ -59,6 +59,7 @@ export const general = {
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,
     proof: "Ihre Passphrase",
+    proving: "Die Passphrase wird geprüft …",
     proofHelp: "Vor dieser Änderung verlangt die Site Ihre Passphrase noch einmal.",
   },
   login: {
@@ -218,6 +219,8 @@ export const general = {
     not_permitted: "Dazu sind Sie nicht berechtigt.",
     not_found: "Das wurde nicht gefunden.",
     conflict: "Das gibt es schon, oder es wurde zuvor geändert.",
+    precondition_failed:
+      "Es wurde inzwischen anderswo geändert. Schließen Sie den Dialog, und öffnen Sie ihn erneut.",
     sealed: "Die Site ist versiegelt.",
     busy: "Die Site ist ausgelastet.",
     lockdown: "Eine Notsperre verhindert das.",

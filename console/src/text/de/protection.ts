@@ -138,7 +138,7 @@ export const protection = {
       altered: (entry: number) => `Eintrag ${entry} wurde verändert`,
       forged: (entry: number) => `Die gespeicherte Signatur von Eintrag ${entry} ist gefälscht`,
     },
-    export: "Exportieren",
+    export: "Ganzes Protokoll exportieren",
     exported: "Das Protokoll ist exportiert.",
     actor: "Akteur",
     operation: "Operation",

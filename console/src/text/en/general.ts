@@ -58,6 +58,7 @@ export const general = {
     typeName: (name: string) => `Type ${name} to confirm`,
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
     proof: "Your pass phrase",
+    proving: "Checking the pass phrase…",
     proofHelp: "The site asks for your pass phrase again before this change.",
   },
   login: {
@@ -210,6 +211,7 @@ export const general = {
     not_permitted: "You are not permitted to do this.",
     not_found: "It does not exist.",
     conflict: "It exists already, or was changed by another caller first.",
+    precondition_failed: "Another caller changed it meanwhile. Close the dialog, and open it again.",
     sealed: "The site is sealed.",
     busy: "The site is busy.",
     lockdown: "A lockdown refuses this.",

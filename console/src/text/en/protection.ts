@@ -129,7 +129,7 @@ export const protection = {
       altered: (entry: number) => `Entry ${entry} was altered`,
       forged: (entry: number) => `The stored signature of entry ${entry} is forged`,
     },
-    export: "Export",
+    export: "Export the whole log",
     exported: "The log is exported.",
     actor: "Actor",
     operation: "Operation",

@@ -128,6 +128,18 @@ impl Access {
         &self.channels
     }
 
+    /// Returns whether an account of this role may call it over HTTP, for every account or for its own, so
+    /// that an access token of the account may name it.
+    #[must_use]
+    pub fn admits_token_of(&self, role: Role) -> bool {
+        self.channels.contains(&Channel::Http) && self.is_open_to(role)
+    }
+
+    /// Returns whether a role may call it, for every account or for its own.
+    fn is_open_to(&self, role: Role) -> bool {
+        self.everything.contains(&role) || self.own.contains(&role)
+    }
+
     /// Returns the accounts to which `caller` has access; `None` if it may not call the operation.
     /// A device acts for its owner alone, so that a thief of an admin's phone gets no admin rights.
     #[must_use]
@@ -148,8 +160,7 @@ impl Access {
             if !self.channels.contains(&Channel::Device) {
                 return None;
             }
-            let may = [&self.everything, &self.own];
-            let may = may.iter().any(|roles| roles.contains(&caller.role));
+            let may = self.is_open_to(caller.role);
             return caller.account.filter(|_| may).map(Scope::Own);
         }
         if self.everything.contains(&caller.role) {

@@ -31,6 +31,7 @@ mod lockdown;
 mod login;
 mod operation;
 pub(crate) mod peers;
+mod precondition;
 mod projection;
 pub mod rest;
 mod site;
@@ -276,6 +277,11 @@ impl Site {
                 Refusal::busy_for("you used too many operations with public-key work", wait)
             })?;
         }
+        let (params, tag) = precondition::taken(entry, operation.params.get())?;
+        let expected = match (carried.if_match, tag) {
+            (Some(_), Some(_)) => return Err(precondition::twice()),
+            (tags, tag) => tags.or(tag.map(|tag| vec![tag])),
+        };
         let context = Context {
             site: self.clone(),
             caller: caller.into_owned(),
@@ -285,9 +291,9 @@ impl Site {
             kind: entry.kind(),
             rider: carried.rider,
             content: ContentSlot::of(carried.content),
-            if_match: carried.if_match.map(Into::into),
+            if_match: expected.map(Into::into),
         };
-        entry.start(context, operation.params.get())?.await
+        entry.start(context, &params)?.await
     }
 
     /// Returns the operations that the site offers.

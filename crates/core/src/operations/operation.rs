@@ -26,9 +26,12 @@ pub(super) fn entries() -> Vec<Entry> {
 struct List {
     /// Return only the operations of this group.
     group: Option<String>,
+    /// Return the operations that an access token of an account with this role may name, in place of
+    /// those that you may call.
+    token_role: Option<Role>,
 }
 
-/// The operations that the caller may call.
+/// The operations that the caller, or an access token, may call.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Operations {
     /// The operations, sorted by group and command.
@@ -66,7 +69,10 @@ async fn list(context: Context, params: List) -> Result<Answer<Operations>, Refu
         .site()
         .table()
         .entries()
-        .filter(|entry| entry.scope(context.caller()).is_some())
+        .filter(|entry| match params.token_role {
+            Some(role) => entry.access().admits_token_of(role),
+            None => entry.scope(context.caller()).is_some(),
+        })
         .filter(|entry| {
             params
                 .group

@@ -42,6 +42,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .rest(RestMethod::Get, "/enrolment-tickets")
             .example(json!({ "person": "maria" }))
             .handler(list),
+        Entry::new("ticket", "show")
+            .summary("Shows the state of an enrolment ticket; admins see all, others their own.")
+            .allow(&admin)
+            .allow_own(&members)
+            .rest(RestMethod::Get, "/enrolment-tickets/{id}")
+            .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
+            .handler(show),
         Entry::new("ticket", "revoke")
             .summary("Revokes an enrolment ticket; a device that was enrolled with it stays.")
             .allow(&admin)
@@ -92,7 +99,7 @@ struct Issue {
 /// or set the pass phrase.
 #[derive(Serialize, JsonSchema)]
 struct Issued {
-    /// Names it in `ticket list` and `ticket revoke`; the ticket itself does not contain it.
+    /// Names it in `ticket show`, `ticket list` and `ticket revoke`; the ticket itself does not contain it.
     id: TicketId,
     /// The person who can use it.
     #[schemars(with = "String")]
@@ -406,11 +413,40 @@ struct ById {
     id: TicketId,
 }
 
+/// The ticket of an account with this id, if the caller may touch it.
+async fn find(context: &Context, id: TicketId) -> Result<EnrolmentTicket, Refusal> {
+    let found = context.site().store().enrolment_ticket(id).await?;
+    found
+        .filter(|ticket| context.admits(ticket.account))
+        .ok_or_else(|| Refusal::not_found("ticket", id).of_field("id"))
+}
+
+/// The ticket of the first admin, if it has this id and the caller may touch it. It belongs to no account.
+async fn of_first_admin(
+    context: &Context,
+    id: TicketId,
+) -> Result<Option<FirstAdminView>, Refusal> {
+    let first = context.site().first_admin_view().await?;
+    Ok(first.filter(|first| first.id == id && context.scope() == Scope::All))
+}
+
+async fn show(context: Context, params: ById) -> Result<Answer<TicketView>, Refusal> {
+    let view = match of_first_admin(&context, params.id).await? {
+        Some(first) => TicketView::of_first_admin(first, context.now()),
+        None => {
+            let ticket = find(&context, params.id).await?;
+            let mut names = names_of(&context, [ticket.account].into_iter()).await?;
+            TicketView::of(&ticket, names.remove(&ticket.account), context.now())
+        }
+    };
+    let line = view.line();
+    Ok(Answer::new(view).with_output(line))
+}
+
 async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let id = params.id;
     let output = format!("Revoked the ticket {id}.");
-    let first = context.site().first_admin_view().await?;
-    if let Some(first) = first.filter(|first| first.id == id && context.scope() == Scope::All) {
+    if let Some(first) = of_first_admin(&context, id).await? {
         let change = context.site().revoke_first_admin(id).await?;
         if let Some(change) = change.filter(|_| !first.is_revoked) {
             let details = json!({ "kind": TicketKind::Admin.name() });
@@ -418,10 +454,7 @@ async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
         }
         return Ok(Answer::new(Done {}).with_output(output));
     }
-    let found = context.site().store().enrolment_ticket(id).await?;
-    let ticket = found
-        .filter(|ticket| context.admits(ticket.account))
-        .ok_or_else(|| Refusal::not_found("ticket", id).of_field("id"))?;
+    let ticket = find(&context, id).await?;
     if matches!(ticket.state, TicketState::Revoked { .. }) {
         return Ok(Answer::new(Done {}).with_output(output));
     }

@@ -266,8 +266,7 @@ fn permitted(
         if !access.channels().contains(&Channel::Http) {
             return Err(invalid(format!("{name} cannot be called over HTTP")));
         }
-        let may = [access.roles(), access.own_roles()];
-        if !may.iter().any(|roles| roles.contains(&account.role)) {
+        if !access.admits_token_of(account.role) {
             let role = account.role;
             return Err(invalid(format!(
                 "{name} is not open to the role {role} of {}",

@@ -28,6 +28,11 @@ pub(crate) enum Verb {
         /// Account name of a person [default: the tickets of all].
         person: Option<String>,
     },
+    /// Shows the state of an enrolment ticket.
+    Show {
+        /// Id of the ticket.
+        id: String,
+    },
     /// Revokes an enrolment ticket; a device that was enrolled with it stays.
     Revoke {
         /// Id of the ticket.
@@ -73,6 +78,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let params = given(json!({ "person": person }));
             list(common, "ticket", "list", params)
         }
+        Verb::Show { id } => admin_call(common, "ticket", "show", &json!({ "id": id })),
         Verb::Revoke { id } => admin_call(common, "ticket", "revoke", &json!({ "id": id })),
     }
 }

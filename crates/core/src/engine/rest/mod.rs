@@ -20,6 +20,7 @@ use std::fmt;
 
 pub use fields::{BadField, IdempotencyKey, bearer, if_match};
 pub use openapi::document;
+pub(super) use params::{Fields, object};
 pub use params::{Given, params};
 pub use routes::{Found, Resource, Routes};
 pub use target::{BadQuery, query, segments};

@@ -65,7 +65,13 @@ pub fn params(entry: &Entry, given: Given<'_>) -> Result<Box<RawValue>, Refusal>
     object(&fields)
 }
 
-fn object(fields: &[(&str, Box<RawValue>)]) -> Result<Box<RawValue>, Refusal> {
+/// The JSON object with these fields.
+///
+/// # Errors
+/// `invalid_params` if a field is given twice.
+pub(in crate::engine) fn object(
+    fields: &[(&str, Box<RawValue>)],
+) -> Result<Box<RawValue>, Refusal> {
     let mut names = HashSet::new();
     if let Some((name, _)) = fields.iter().find(|(name, _)| !names.insert(*name)) {
         return Err(Refusal::invalid(*name, "is given twice"));
@@ -132,7 +138,7 @@ fn allows(root: &Value, schema: &Value, wanted: &str) -> bool {
 }
 
 /// The fields of a JSON object in their order. A field that is given twice is not lost.
-struct Fields(Vec<(String, Box<RawValue>)>);
+pub(in crate::engine) struct Fields(pub(in crate::engine) Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

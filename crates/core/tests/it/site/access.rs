@@ -1,8 +1,10 @@
 //! Access control: which callers may call which operations.
 
 use countersign_core::access::Caller;
+use countersign_core::access_tokens::MAX_OPERATIONS_PER_TOKEN;
 use countersign_core::audit::coalesced::{self, Repeated};
 use countersign_core::engine::Endpoints;
+use countersign_core::operations;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::SlotFile;
 use countersign_proto::operation::Code;
@@ -243,4 +245,41 @@ async fn help_shows_what_the_caller_may_call() {
     let all = names(&Caller::admin_socket()).await;
     assert!(all.contains(&"person.create".to_owned()));
     assert!(all.contains(&"site.unseal".to_owned()));
+}
+
+/// The console offered what its admin may call for the token of a service, and the site refused one after the other.
+#[tokio::test]
+async fn the_operations_that_are_listed_for_a_token_are_those_that_it_may_name() {
+    let test = TestSite::new().await;
+    test.admin("service.create", json!({ "name": "mailer" }))
+        .await;
+    let listed = json!({ "token_role": "service" });
+    let listed = test.admin("operation.list", listed).await;
+    let listed: Vec<String> = listed["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| format!("{}.{}", one["group"], one["command"]).replace('"', ""))
+        .collect();
+    let create = async |operations: &[String]| {
+        let params = json!({ "service": "mailer", "operations": operations });
+        let local = Caller::admin_socket();
+        run(&test.site, &local, "token.create", params).await.0
+    };
+    for some in listed.chunks(MAX_OPERATIONS_PER_TOKEN) {
+        assert_eq!(create(some).await, Code::SUCCESS);
+    }
+    let mut others = 0;
+    for entry in operations::table().unwrap().entries() {
+        let name = entry.name().to_owned();
+        if !listed.contains(&name) {
+            others += 1;
+            assert_eq!(
+                create(&[name.clone()]).await,
+                Code::INVALID_PARAMS,
+                "{name}"
+            );
+        }
+    }
+    assert!(listed.len() > 10 && others > 10);
 }

@@ -20,6 +20,7 @@ mod one_form;
 mod options;
 mod peers;
 mod planted;
+mod preconditions;
 mod scripts;
 mod sealing;
 mod secrets;

@@ -195,6 +195,7 @@ fn devices() -> Vec<Step> {
         )
         .keeps("ticket", "/id"),
         step("ticket.list", json!({ "person": "maria" })),
+        step("ticket.show", json!({ "id": "$ticket" })),
         step("ticket.revoke", json!({ "id": "$ticket" })),
         step("device.list", json!({ "person": "maria" })),
         step(

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::access::{Access, Caller, Channel, Role, Scope};
 use crate::content::Content;
 use crate::engine::rest::{Rest, RestMethod, RestRoute};
-use crate::engine::{Context, Refusal, params};
+use crate::engine::{Context, Refusal, params, precondition};
 use crate::lockdown::OperationKind;
 
 /// The most bytes of the entries of a page, as JSON, unless the first entry alone has more. A
@@ -474,7 +474,7 @@ impl EntryBuilder {
         F: Fn(Context, P) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Answer<R>, Refusal>> + Send + 'static,
     {
-        let params = schema_for!(P);
+        let params = precondition::described(schema_for!(P), self.0.revised);
         Entry {
             spec: self.0,
             is_list: params.pointer("/properties/limit").is_some(),

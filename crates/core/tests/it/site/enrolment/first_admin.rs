@@ -75,6 +75,8 @@ async fn the_ticket_of_the_first_admin_is_listed_and_can_be_revoked() {
         (&json!("admin"), &json!("open"), &json!(NOW))
     );
     let id = entry["id"].clone();
+    let shown = test.admin("ticket.show", json!({ "id": id })).await;
+    assert_eq!(&shown, entry);
     let after = test.admin("ticket.list", json!({ "after": id })).await;
     assert_eq!(after["entries"], json!([]), "it is on one page alone");
     let before = test.audited().await.len();

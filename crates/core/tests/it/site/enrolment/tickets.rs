@@ -142,8 +142,15 @@ async fn tickets_are_listed_and_revoked_by_an_admin_and_by_their_person() {
         own.sort();
         assert_eq!(own, bobs);
         let bound = entries.iter().find(|entry| entry["state"] == "bound");
-        assert_eq!(bound.unwrap()["device"], json!(enrolled.device));
+        let bound = bound.unwrap();
+        assert_eq!(bound["device"], json!(enrolled.device));
+        let id = json!({ "id": bound["id"] });
+        let (code, shown) = run(&test.site, caller, "ticket.show", id).await;
+        assert_eq!((code, &shown), (Code::SUCCESS, bound));
     }
+    let adas = json!({ "id": of_ada.id });
+    let (code, _) = run(&test.site, &bob.caller, "ticket.show", adas).await;
+    assert_eq!(code, Code::NOT_FOUND);
     let (code, _) = run(
         &test.site,
         &bob.caller,

@@ -1,0 +1,283 @@
+// What an admin changes of accounts, applications, encryption options and alarms, and two admins who edit at once.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ADMIN, MEMBER } from "./sample.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
+
+let site, console_, browser, page, faults, dialog;
+
+before(async () => {
+  site = await startSite();
+  await site.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+  await site.person(MEMBER.name, MEMBER.passPhrase, { full_name: "Tom Baker" });
+  for (const name of ["mailer", "robot", "ledger", "billing"]) await site.run(["key", "new", "--out", name]);
+  for (const id of ["ledger", "billing"]) await site.run(["key", "party", id, "--out", `${id}.party`]);
+  await site.run(["app", "create", "ledger", "--public-key", "ledger.party"]);
+  console_ = await startConsole(site);
+  browser = await launch();
+  ({ page, faults } = await openPage(browser));
+  dialog = page.getByRole("dialog");
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+});
+
+after(async () => {
+  await browser?.close();
+  await console_?.stop();
+  await site?.stop();
+});
+
+const visit = async (place, heading) => {
+  await page.goto(`${console_.url}#/${place}`);
+  await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+};
+const press = (name) => page.getByRole("button", { name, exact: true }).click();
+/** Presses the button of the dialog, which then closes. */
+const send = async (button) => {
+  await dialog.getByRole("button", { name: button, exact: true }).click();
+  await dialog.waitFor({ state: "detached" });
+};
+const fill = async (fields) => {
+  for (const [label, value] of Object.entries(fields))
+    await dialog.getByLabel(label, { exact: true }).fill(value);
+};
+/** Waits until a fact or a cell of the page has this text. */
+const shown = (words) => page.getByText(words, { exact: true }).first().waitFor();
+
+test("The name, the display name and the role of a person are changed", async () => {
+  await visit("people/tom@local", "tom@local");
+  await press("Edit Account");
+  await fill({ Name: "thomas", "Full name": "Thomas Baker" });
+  await dialog.getByLabel("Role").selectOption("admin");
+  await dialog.getByText("A new name or role cuts this person's sessions.").waitFor();
+  await send("Save");
+  await page.getByRole("heading", { name: "thomas@local", level: 1 }).waitFor();
+  await shown("Thomas Baker");
+  const { full_name, role } = await site.call("person.show", { name: "thomas" });
+  assert.deepEqual({ full_name, role }, { full_name: "Thomas Baker", role: "admin" });
+  await site.call("person.update", { name: "thomas", new_name: "tom", role: "member" });
+});
+
+test("The contact data and the attributes of a person are changed", async () => {
+  await visit("people/tom@local", "tom@local");
+  await press("Edit Contact data");
+  await fill({
+    "E-mail addresses": "tom@example.org\nt@example.com",
+    "Telephone numbers": "work: +49301234567",
+    City: "Berlin",
+    Country: "DE",
+    Language: "de",
+    Attributes: "room: 12",
+  });
+  await send("Save");
+  await shown("t@example.com");
+  const { emails, telephones, postal_address, language, attributes } = await site.call("person.show", {
+    name: "tom",
+  });
+  assert.deepEqual(emails, ["tom@example.org", "t@example.com"]);
+  assert.deepEqual(telephones, [{ label: "work", number: "+49301234567" }]);
+  assert.equal(postal_address.city, "Berlin");
+  assert.deepEqual({ language, attributes }, { language: "de", attributes: { room: "12" } });
+});
+
+/** Lists are sent as a whole: who saved last took back what the other had added meanwhile. */
+test("Of two admins who edit one person the second one is told, and reads what the first one saved", async () => {
+  await visit("people/tom@local", "tom@local");
+  await press("Edit Contact data");
+  await site.call("person.set_data", { name: "tom", emails: ["tom@example.org", "new@example.org"] });
+  await fill({ "E-mail addresses": "tom@example.org" });
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("It was changed or replaced meanwhile").waitFor();
+  await shown("new@example.org");
+  await send("Cancel");
+  await press("Edit Contact data");
+  const emails = dialog.getByLabel("E-mail addresses", { exact: true });
+  assert.equal(await emails.inputValue(), "tom@example.org\nnew@example.org");
+  await emails.fill("new@example.org");
+  await send("Save");
+  const read = async () => (await site.call("person.show", { name: "tom" })).emails;
+  assert.deepEqual(await read(), ["new@example.org"]);
+
+  await press("Edit Account");
+  await site.call("person.update", { name: "tom", full_name: "Tom B." });
+  await fill({ "Full name": "Tom" });
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("It was changed or replaced meanwhile").waitFor();
+  await send("Cancel");
+  assert.equal((await site.call("person.show", { name: "tom" })).full_name, "Tom B.");
+});
+
+/** The dialog sent its whole registration, as it was when the dialog had opened. */
+test("An application keeps what another admin changed while its dialog was open", async () => {
+  await visit("applications/ledger", "ledger");
+  await press("Edit Registration");
+  await site.call("app.update", { id: "ledger", settings: { groups: ["finance"], keys_last: 600_000 } });
+  await fill({ Groups: "sales" });
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("It was changed or replaced meanwhile").waitFor();
+  await shown("finance");
+  await send("Cancel");
+  await press("Edit Registration");
+  await fill({ Groups: "finance, sales" });
+  await send("Save");
+  const { groups, keys_last } = await site.call("app.show", { id: "ledger" });
+  assert.deepEqual({ groups, keys_last }, { groups: ["finance", "sales"], keys_last: 600_000 });
+});
+
+test("A person is dumped, deleted and loaded again", async () => {
+  await visit("people/tom@local", "tom@local");
+  const [download] = await Promise.all([page.waitForEvent("download"), press("Dump")]);
+  assert.equal(download.suggestedFilename(), "tom@local.json");
+  let dump = "";
+  for await (const piece of await download.createReadStream()) dump += piece;
+  await press("Delete tom@local");
+  await fill({ "Type tom@local to confirm": "tom@local" });
+  await send("Delete");
+  await page.getByRole("heading", { name: "People", level: 1 }).waitFor();
+  await assert.rejects(site.call("person.show", { name: "tom" }), /not_found/);
+  await press("Load from dump");
+  await fill({ Dump: "not a dump" });
+  await dialog.getByRole("button", { name: "Load from dump" }).click();
+  await page.locator('[aria-invalid="true"]').waitFor();
+  await fill({ Dump: dump });
+  await send("Load from dump");
+  await page.getByRole("heading", { name: "tom@local", level: 1 }).waitFor();
+  assert.deepEqual((await site.call("person.show", { name: "tom" })).emails, ["new@example.org"]);
+});
+
+test("A service gets keys, loses one, is locked, put in lockdown and deleted", async () => {
+  await visit("services", "Services");
+  await press("Create service");
+  await fill({ Name: "mailer" });
+  await dialog.getByLabel("File of the certificate (.pub)").setInputFiles(`${site.folder}/mailer.pub`);
+  await page.waitForFunction(() => document.querySelector("dialog textarea").value.includes("CERTIFICATE"));
+  await send("Create service");
+  await page.getByRole("heading", { name: "mailer@local", level: 1 }).waitFor();
+  await press("Add key");
+  await dialog.getByLabel("File of the certificate (.pub)").setInputFiles(`${site.folder}/robot.pub`);
+  await page.waitForFunction(() => document.querySelector("dialog textarea").value.includes("CERTIFICATE"));
+  await fill({ Label: "the second one" });
+  await send("Add key");
+  const row = page.getByRole("row").filter({ hasText: "the second one" });
+  await row.waitFor();
+  const keys = async () => (await site.call("service.show", { name: "mailer" })).keys;
+  const second = (await keys()).find(({ label }) => label === "the second one");
+  await row.getByRole("button", { name: /^Revoke/ }).click();
+  const asked = second.thumbprint.slice(0, 8);
+  await fill({ [`Type ${asked} to confirm`]: asked });
+  await send("Revoke");
+  await row.waitFor({ state: "detached" });
+  assert.equal((await keys()).length, 1);
+
+  await press("Lock mailer@local");
+  await send("Lock");
+  await shown("Locked");
+  await press("Unlock mailer@local");
+  await shown("Active");
+  await press("Lock down mailer@local");
+  await send("Lock down");
+  await page.locator(".said").getByText("mailer@local is in lockdown.").waitFor();
+  assert.equal((await site.call("lockdown.status")).entries[0].target, "service mailer@local");
+  await site.call("lockdown.lift", { service: "mailer" });
+  await press("Delete mailer@local");
+  await fill({ "Type mailer@local to confirm": "mailer@local" });
+  await send("Delete");
+  await page.getByRole("heading", { name: "Services", level: 1 }).waitFor();
+  await assert.rejects(site.call("service.show", { name: "mailer" }), /not_found/);
+});
+
+test("The key of an application is rotated, and an application is put in lockdown", async () => {
+  await visit("applications/ledger", "ledger");
+  await press("Rotate key");
+  await dialog.getByLabel("File of the public key").setInputFiles(`${site.folder}/billing.party`);
+  await page.waitForFunction(() => document.querySelector("dialog textarea").value.includes("PARTY KEY"));
+  await fill({ Label: "of this year" });
+  await send("Rotate key");
+  await page.getByRole("cell", { name: "of this year", exact: true }).waitFor();
+  const { keys } = await site.call("app.show", { id: "ledger" });
+  assert.deepEqual(
+    keys.map(({ retires }) => Boolean(retires)).sort(),
+    [false, true],
+    "the previous key stays for the overlap",
+  );
+  await press("Lock down ledger");
+  await dialog.getByLabel("Reason").fill("a drill");
+  await send("Lock down");
+  await page.locator(".said").getByText("ledger is in lockdown.").waitFor();
+  await visit("lockdown", "Lockdown");
+  await press("Lift app ledger");
+  await send("Lift");
+  await page.getByText("No lockdown is in force").waitFor();
+});
+
+test("The broker gets a new key, and the old one is retired", async () => {
+  await visit("applications", "Applications");
+  const [{ fingerprint: old }] = (await site.call("broker.key_list")).keys;
+  await press("Add key");
+  await page.locator(".said").getByText("A key is added.").waitFor();
+  const asked = old.slice(0, 8);
+  await press(`Retire ${asked}`);
+  await fill({ [`Type ${asked} to confirm`]: asked });
+  await send("Retire");
+  await page.getByRole("cell", { name: old, exact: true }).waitFor({ state: "detached" });
+  const { keys } = await site.call("broker.key_list");
+  assert.equal(keys.length, 1);
+  assert.notEqual(keys[0].fingerprint, old);
+});
+
+test("An encryption option is disabled and enabled, and the minimum strength is set", async () => {
+  await visit("options", "Encryption options");
+  const enabled = async () => {
+    const { options } = await site.call("option.list");
+    return options.filter((option) => option.enabled).map(({ name }) => name);
+  };
+  await press("Disable hybrid-chacha20poly1305");
+  await send("Disable");
+  await press("Enable hybrid-chacha20poly1305");
+  await press("Disable hybrid-chacha20poly1305");
+  await send("Cancel");
+  assert.ok((await enabled()).includes("hybrid-chacha20poly1305"));
+  const floor = async () => (await site.call("option.list")).floor;
+  const [before, wanted, words] =
+    (await floor()) === "hybrid" ? ["hybrid", "classical", "Classical"] : [await floor(), "hybrid", "Hybrid"];
+  await page.getByLabel(words, { exact: true }).check();
+  await press(`Set minimum ${wanted}`);
+  await send("Set minimum");
+  await page.locator(".said").getByText("Saved.").waitFor();
+  assert.equal(await floor(), wanted);
+  await site.call("option.floor", { floor: before });
+});
+
+test("A device is renamed", async () => {
+  const { uri } = await site.call("ticket.issue", { person: "maria", kind: "device" });
+  await site.run(["enrol", "-", "--id", "maria@local", "--device-name", "laptop"], {}, uri);
+  await visit("devices", "Devices");
+  await press("Rename laptop");
+  await fill({ Device: "the old laptop" });
+  await send("Save");
+  await page.getByRole("cell", { name: "the old laptop", exact: true }).waitFor();
+  assert.equal((await site.call("device.list", { person: "maria" })).entries[0].name, "the old laptop");
+});
+
+test("One's own alarms arrive as one wants, and only what was changed is sent", async () => {
+  await visit("alarms", "Alarms");
+  await press("Edit How your alarms arrive");
+  await site.call("alarm.preferences", { person: "maria", language: "de" });
+  await dialog.getByLabel("E-mail", { exact: true }).uncheck();
+  await fill({ "Quiet from": "22:00", "Quiet until": "07:00", "Your pass phrase": "wrong pass phrase" });
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByRole("alert").waitFor();
+  await fill({ "Your pass phrase": ADMIN.passPhrase });
+  await send("Save");
+  await shown("22:00 – 07:00");
+  const { channels, language, quiet_from, quiet_to } = await site.call("alarm.preferences_show", {
+    person: "maria",
+  });
+  assert.deepEqual(
+    { channels: channels.includes("email"), language, quiet_from, quiet_to },
+    { channels: false, language: "de", quiet_from: "22:00", quiet_to: "07:00" },
+  );
+});
+
+test("Nothing failed in the page, and the content security policy was not violated", () => {
+  assert.deepEqual(faults, []);
+});
