@@ -249,13 +249,14 @@ async fn call(
             Ok(reply)
         }
         Start::First(begun) => {
-            let carried = carried.completing(begun.keyed().completed(clock::now()));
+            let request = begun.keyed().completed(clock::now());
+            let (carried, completion) = carried.completing(request);
             // In a task of its own: the client may be gone before the answer, and asks for it again.
             let (shared, caller) = (Arc::clone(shared), caller.clone());
             let (ran, entry) = (operation.clone(), Arc::clone(entry));
             let task = tokio::spawn(async move {
                 let (outcome, content) = shared.run_carried(&caller, &ran, carried).await;
-                if outcome.code == Code::SUCCESS {
+                if outcome.code == Code::SUCCESS && completion.is_recorded() {
                     let status = respond::status(&entry);
                     begun.answer(status, outcome.data.get(), clock::now());
                     // The site may have been sealed since the operation ended.

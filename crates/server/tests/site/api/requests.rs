@@ -194,6 +194,20 @@ async fn a_head_that_is_too_long_is_refused() {
     assert_eq!(robot.call("GET", &query, "").await.status, 400);
 }
 
+/// The same request was repeated from memory for 24 hours, and carried out again after a restart.
+#[tokio::test]
+async fn a_request_that_changed_nothing_keeps_no_idempotency_key() {
+    let site = TestSite::builder().operations(|| vec![does_nothing()]);
+    let served = with_admin(site).await;
+    let robot = Program::robot(&served, &["test.nothing"]).await;
+    let fields = [("idempotency-key", "one")];
+    for body in ["", "{}"] {
+        let answer = robot.call_with("POST", "/nothing", &fields, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.field("idempotency-replayed"), "");
+    }
+}
+
 /// A client that sends its body a byte a time is not waited for.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_refused() {
@@ -220,6 +234,15 @@ async fn a_body_that_does_not_arrive_in_time_is_refused() {
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+/// An operation that finds nothing to change.
+fn does_nothing() -> Entry {
+    Entry::new("test", "nothing")
+        .summary("Changes nothing.")
+        .allow(&Role::ALL)
+        .rest(RestMethod::Post, "/nothing")
+        .handler(|_, _: Nothing| async { Ok(Answer::new(())) })
+}
 
 fn waits(started: mpsc::UnboundedSender<()>) -> Entry {
     Entry::new("test", "wait")
