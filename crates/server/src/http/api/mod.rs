@@ -21,6 +21,7 @@ mod cross_origin;
 mod documents;
 mod event_stream;
 mod idempotency;
+mod refusal_log;
 mod request;
 mod respond;
 mod running;
@@ -50,6 +51,7 @@ use credential::{Nonces, Sender};
 use documents::Documents;
 pub(super) use event_stream::EventStream;
 use idempotency::{KeyedRequest, KeyedRequests, Start};
+use refusal_log::RefusalLog;
 use running::{Running, RunningRequests};
 
 /// How often expired answers are looked for.
@@ -62,6 +64,7 @@ pub(super) struct Api {
     running: Arc<RunningRequests>,
     keyed: Arc<KeyedRequests>,
     nonces: Nonces,
+    refusals: RefusalLog,
 }
 
 impl Api {
@@ -76,6 +79,7 @@ impl Api {
             documents: Documents::of(table),
             running: Arc::default(),
             nonces: Nonces::starting_now(),
+            refusals: RefusalLog::default(),
         }
     }
 }
@@ -105,9 +109,9 @@ pub(super) async fn answer(
     let id = RequestId::new();
     let (head, body) = request.into_parts();
     let origin = cross_origin::permitted(&head.headers, &shared.site);
-    let answered = route(&head, body, peer, api, shared).await;
+    let answered = route(&head, body, (id, peer), api, shared).await;
     let mut reply = answered.unwrap_or_else(|problem| {
-        debug!(%id, method = %head.method, problem = problem.code(), "an API request was refused");
+        debug!(%id, method = %head.method, code = problem.code(), "an API request was refused");
         problem.reply(id)
     });
     let fields = reply.headers_mut();
@@ -121,7 +125,7 @@ pub(super) async fn answer(
 async fn route(
     head: &Parts,
     body: Incoming,
-    peer: &Peer,
+    (id, peer): (RequestId, &Peer),
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
@@ -159,7 +163,11 @@ async fn route(
         return Err(Problem::lockdown());
     }
     let sender = credential::sender(head, peer, &api.nonces, shared).await?;
-    call(head, body, found, (&sender, peer), api, shared).await
+    let called = call(head, body, found, (&sender, peer), api, shared).await;
+    called.inspect_err(|problem| {
+        let name = (head.method.as_str(), found.entry.name());
+        api.refusals.log((id, problem), name, &sender.caller);
+    })
 }
 
 /// The method of an operation. HEAD is handled as GET, without its body.

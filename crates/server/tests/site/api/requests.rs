@@ -1,5 +1,7 @@
 //! The form of requests: what is refused before an operation is called.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_core::access::Role;
@@ -208,6 +210,40 @@ async fn a_request_that_changed_nothing_keeps_no_idempotency_key() {
     }
 }
 
+/// The page sent a reader of a problem to the site's log, which had its id at the level `debug` alone.
+#[tokio::test]
+async fn the_log_has_the_id_of_a_refused_request() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false);
+    let _logging = tracing::subscriber::set_default(subscriber.finish());
+    let site = TestSite::builder().operations(|| vec![panics()]);
+    let served = with_admin(site).await;
+    let robot = Program::robot(&served, &["self.show", "test.panic"]).await;
+    let refused = robot.call("POST", "/alarms", RAISE).await;
+    assert_eq!(refused.code(), "not_permitted");
+    let line = log.line_with(&refused.field("request-id"));
+    for part in [
+        "INFO",
+        "POST",
+        "alarm.raise",
+        "robot",
+        "403",
+        "not_permitted",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+    let failed = robot.call("POST", "/panic", "").await;
+    assert_eq!((failed.status, failed.code().as_str()), (500, "internal"));
+    let line = log.line_with(&failed.field("request-id"));
+    assert!(
+        line.contains("ERROR") && line.contains("test.panic"),
+        "{line}"
+    );
+}
+
 /// A client that sends its body a byte a time is not waited for.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_refused() {
@@ -242,6 +278,42 @@ fn does_nothing() -> Entry {
         .allow(&Role::ALL)
         .rest(RestMethod::Post, "/nothing")
         .handler(|_, _: Nothing| async { Ok(Answer::new(())) })
+}
+
+fn panics() -> Entry {
+    Entry::new("test", "panic")
+        .summary("Fails.")
+        .allow(&Role::ALL)
+        .rest(RestMethod::Post, "/panic")
+        .handler(|_, _: Nothing| async {
+            let none: Option<()> = None;
+            Ok(Answer::new(none.unwrap()))
+        })
+}
+
+/// The log of the site.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn line_with(&self, part: &str) -> String {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let found = log.lines().find(|line| line.contains(part));
+        found
+            .unwrap_or_else(|| panic!("no line has {part}: {log}"))
+            .to_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn waits(started: mpsc::UnboundedSender<()>) -> Entry {
