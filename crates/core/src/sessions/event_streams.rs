@@ -48,6 +48,17 @@ pub enum TooManyEventStreams {
     OfCredential,
 }
 
+/// A stream that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenedStream {
+    /// Its number.
+    pub id: EventStreamId,
+    /// The event before all that the sink gets.
+    pub before: EventId,
+    /// The site does not know the event that the reader named. The sink was told so.
+    pub missed: bool,
+}
+
 /// The number of a stream, which no other stream of the process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventStreamId(u64);

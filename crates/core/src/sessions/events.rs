@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_proto::operation::Event;
 
 use super::event_streams::{
-    EventStreamId, EventStreamLimits, EventStreamSink, EventStreams, TooManyEventStreams,
+    EventStreamId, EventStreamLimits, EventStreamSink, EventStreams, OpenedStream,
+    TooManyEventStreams,
 };
 use super::kept_events::{EventId, KeptEvents, RecentEvents};
 use super::{CloseReason, Proof, SessionInfo};
@@ -162,9 +163,8 @@ impl Events {
     }
 
     /// Opens a stream with the rights of a grant. The sink first gets the events after `after`, if
-    /// there is one. Returns the stream, and the id of the newest event for it. Check afterwards
-    /// whether the grant is still valid; close every stream that was opened, those that were ended
-    /// too.
+    /// there is one. Check afterwards whether the grant is still valid; close every stream that was
+    /// opened, those that were ended too.
     ///
     /// # Errors
     /// [`TooManyEventStreams`].
@@ -174,22 +174,30 @@ impl Events {
         after: Option<EventId>,
         limits: EventStreamLimits,
         sink: Arc<dyn EventStreamSink>,
-    ) -> Result<(EventStreamId, EventId), TooManyEventStreams> {
+    ) -> Result<OpenedStream, TooManyEventStreams> {
         let mut state = self.state();
         state.streams.expect_room(grant, limits)?;
         let viewer = Viewer::of_grant(grant);
-        let newest = match after {
+        let (before, missed) = match after {
             Some(_) => {
                 let recent = state.kept.after(after, &viewer);
                 if recent.missed {
                     sink.missed();
                 }
                 recent.events.into_iter().for_each(|event| sink.put(event));
-                recent.last
+                (recent.before, recent.missed)
             }
-            None => state.kept.newest(&viewer),
+            None => (state.kept.newest(&viewer), false),
         };
-        Ok((state.streams.open(Arc::clone(grant), sink), newest))
+        let id = state.streams.open(Arc::clone(grant), sink);
+        Ok(OpenedStream { id, before, missed })
+    }
+
+    /// Returns the id of the newest event for the reader with this grant. All events up to it were put
+    /// into the sinks of its streams.
+    #[must_use]
+    pub fn newest(&self, grant: &HttpGrant) -> EventId {
+        self.state().kept.newest(&Viewer::of_grant(grant))
     }
 
     /// Removes a stream whose response ended.

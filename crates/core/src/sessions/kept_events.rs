@@ -6,8 +6,9 @@
 //! ```
 //!
 //! An id is the keyed hash of a number: it tells a reader neither how many events of others there
-//! were, nor an id that it was not given. Once events are discarded, a reader can see whether others
-//! had events since it last looked.
+//! were, nor an id that it was not given. Once all events for a reader are discarded, it can see
+//! whether others had events since it last looked: its id has to move, or the site would not know it
+//! any more.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -91,6 +92,8 @@ pub struct RecentEvents {
     pub events: Vec<IdentifiedEvent>,
     /// The id to continue with: of the last one of them, or of an event before all later ones.
     pub last: EventId,
+    /// The id of an event before all of them.
+    pub before: EventId,
     /// The site does not know the event that the reader named, so that others may be missing.
     pub missed: bool,
 }
@@ -154,17 +157,27 @@ impl KeptEvents {
             .collect();
         let known = after.filter(|_| begin.is_some());
         let last = events.last().map(|(id, _)| *id).or(known);
+        let last = last.unwrap_or_else(|| self.newest(viewer));
+        let first = match events.is_empty() {
+            true => last,
+            false => self.id(self.before),
+        };
         RecentEvents {
-            last: last.unwrap_or_else(|| self.newest(viewer)),
+            last,
+            before: known.unwrap_or(first),
             missed: after.is_some() && begin.is_none(),
             events,
         }
     }
 
-    /// The newest event for `viewer`, or the one before all that are kept. An event for others
-    /// alone does not change it.
+    /// The newest event for `viewer`. An event for others alone does not change it while one for
+    /// `viewer` is kept, or all are; later it is the newest of all.
     pub(super) fn newest(&self, viewer: &Viewer) -> EventId {
-        let newest = self.kept.iter().rev().find(|kept| kept.to.has(viewer));
+        let own = self.kept.iter().rev().find(|kept| kept.to.has(viewer));
+        let newest = match self.before {
+            0 => own,
+            _ => own.or(self.kept.back()),
+        };
         newest.map_or_else(|| self.id(self.before), |kept| kept.id)
     }
 
@@ -256,6 +269,38 @@ mod tests {
         kept.keep(&Audience::Role(Role::Admin), &event(2, 1));
         assert_eq!(kept.newest(&bob), before);
         assert_eq!(kept.after(None, &bob).last, before);
+    }
+
+    /// The id of a quiet reader was that before all events, which the next event of others made unknown:
+    /// the reader got a gap each time it came back.
+    #[test]
+    fn the_id_of_a_quiet_reader_stays_known_while_others_have_events() {
+        let mut kept = KeptEvents::new([7; 32]);
+        let bob = viewer(2, Some(Role::Member));
+        kept.keep(&Audience::All, &event(0, 1));
+        for number in 0..=MAX_KEPT {
+            kept.keep(&Audience::Role(Role::Admin), &event(number, 1));
+        }
+        let newest = kept.newest(&bob);
+        kept.keep(&Audience::Role(Role::Admin), &event(0, 1));
+        kept.keep(&Audience::All, &event(1, 1));
+        let later = kept.after(Some(newest), &bob);
+        assert_eq!((names(&later), later.missed), (vec!["1"], false));
+        assert_eq!(later.before, newest);
+    }
+
+    /// A stream that began with a gap had the id of the newest event at once: a client that lost it
+    /// before the events came never got them.
+    #[test]
+    fn what_comes_after_a_gap_comes_again_after_the_id_before_it() {
+        let mut kept = KeptEvents::new([7; 32]);
+        let bob = viewer(2, None);
+        kept.keep(&Audience::All, &event(1, 1));
+        let unknown = KeptEvents::new([8; 32]).id(1);
+        let first = kept.after(Some(unknown), &bob);
+        assert_eq!((names(&first), first.missed), (vec!["1"], true));
+        let again = kept.after(Some(first.before), &bob);
+        assert_eq!((names(&again), again.missed), (vec!["1"], false));
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::access::{Caller, Channel, Role};
 use crate::id::{AccountId, DeviceId, SessionId};
 use crate::timestamp::Timestamp;
 
-pub use event_streams::{EventStreamId, EventStreamLimits, EventStreamSink, TooManyEventStreams};
+pub use event_streams::{
+    EventStreamId, EventStreamLimits, EventStreamSink, OpenedStream, TooManyEventStreams,
+};
 pub use events::{Audience, EventSink, Events, Viewer};
 pub use fresh::NewChallenge;
 pub(crate) use fresh::{Challenge, FreshProof};

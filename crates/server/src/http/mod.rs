@@ -21,6 +21,7 @@ mod body;
 mod body_turns;
 mod connection;
 mod console;
+mod framing;
 mod origin;
 mod problem;
 mod reply;

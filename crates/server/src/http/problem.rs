@@ -404,6 +404,11 @@ impl Problem {
         self
     }
 
+    /// The status of the response.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The stable code.
     pub(super) fn code(&self) -> &str {
         &self.code

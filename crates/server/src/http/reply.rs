@@ -8,6 +8,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::body::ReplyBody;
+use super::framing::Fault;
 use super::problem::Problem;
 
 pub(super) type Reply = Response<ReplyBody>;
@@ -118,7 +119,7 @@ pub(super) fn foreign_origin() -> Reply {
         StatusCode::FORBIDDEN,
         "foreign_origin",
         "pages of this origin may not open sessions",
-        "an operator can allow it with `listen.http_origins`",
+        "an operator can allow it with `listen.http_origins`; `web_origins` of the site is for the REST API alone",
     );
     problem.into_reply()
 }
@@ -135,14 +136,10 @@ pub(super) fn sent_by_a_page() -> Reply {
 }
 
 /// A request that the site does not read as one.
-pub(super) fn malformed(status: StatusCode) -> Reply {
-    let problem = Problem::new(
-        status,
-        "malformed",
-        "the request has too many fields, two lengths, or two authorities",
-        "send each of them once",
-    );
-    problem.into_reply()
+pub(super) fn malformed(fault: Fault) -> Reply {
+    let (detail, hint, field) = fault.text();
+    let problem = Problem::new(fault.status(), "malformed", detail, hint);
+    problem.of_field(field).into_reply()
 }
 
 /// The request names another host than that of the listener.

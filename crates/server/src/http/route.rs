@@ -26,7 +26,7 @@ const AUTHENTICATE: &str = "GET, POST, OPTIONS";
 /// The methods of a resource that is a WebSocket.
 const UPGRADE: &str = "GET, OPTIONS";
 /// All methods, for `OPTIONS *`.
-const ALL: &str = "GET, HEAD, POST, OPTIONS";
+const ALL: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The resource of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -114,6 +114,7 @@ pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Share
             };
             let upgrade = connection.upgrade.lock();
             *upgrade.unwrap_or_else(PoisonError::into_inner) = Some(accepted);
+            connection.upgraded.set();
             reply::web_socket(&accept, carries.name())
         }
         Err(refused) => refused.reply(),

@@ -6,6 +6,17 @@ use super::table::Entry;
 use crate::content::Content;
 use crate::store::{Change, CompletedRequest};
 
+/// Tells whether a completed request was recorded.
+pub struct Completion(Rider);
+
+impl Completion {
+    /// Whether the operation, which has ended, changed something, so that its request is recorded.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.0.take().is_none()
+    }
+}
+
 /// What accompanies the parameters of an operation: content, and conditions of its channel.
 #[derive(Default)]
 pub struct Carried {
@@ -36,13 +47,13 @@ impl Carried {
         }
     }
 
-    /// Records a completed request in the same transaction as the first change of the operation.
+    /// Records a completed request in the same transaction as the first change of the operation. Returns
+    /// also what tells afterwards whether there was one.
     #[must_use]
-    pub fn completing(self, request: CompletedRequest) -> Self {
-        Self {
-            rider: Rider::with(Change::CompleteRequest(request)),
-            ..self
-        }
+    pub fn completing(self, request: CompletedRequest) -> (Self, Completion) {
+        let rider = Rider::with(Change::CompleteRequest(request));
+        let completion = Completion(rider.clone());
+        (Self { rider, ..self }, completion)
     }
 
     /// Carries the operation out only if its object has one of these [entity tags](crate::entity_tag). The

@@ -13,7 +13,7 @@ pub mod reference;
 mod refusal;
 mod table;
 
-pub use carried::Carried;
+pub use carried::{Carried, Completion};
 pub use context::{Changes, Context};
 pub(crate) use context::{ContentSlot, Rider};
 pub use delay::RefusalDelay;

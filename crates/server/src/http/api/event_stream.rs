@@ -9,7 +9,7 @@
 //! event: alarm.raised
 //! data: {"key":"queue"}
 //!
-//! :                                         a heartbeat
+//! :                                         a heartbeat, with a new id if the last event is too old
 //! event: gap                                events are missing here
 //! event: end                                data has the reason; the response ends
 //! ```
@@ -20,11 +20,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use countersign_core::access::HttpGrant;
 use countersign_core::engine::rest::{self, Given};
 use countersign_core::engine::{Entry, Site};
 use countersign_core::sessions::{
     CloseReason, EventId, EventStreamId, EventStreamLimits, EventStreamSink, IdentifiedEvent,
-    TooManyEventStreams,
+    OpenedStream, TooManyEventStreams,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::Operation;
@@ -121,17 +122,17 @@ pub(super) async fn open(
     let queue = Reader::default();
     let sink = Arc::new(Sink(queue.writer()));
     let opened = site.events().open_stream(grant, after, limits, sink);
-    let (id, newest) = opened.map_err(|limit| match limit {
+    let opened = opened.map_err(|limit| match limit {
         TooManyEventStreams::OfAccount => Problem::over(AccountLimit::EventStreams),
         TooManyEventStreams::OfCredential => Problem::over(AccountLimit::CredentialEventStreams),
         TooManyEventStreams::InTotal => Problem::all_event_streams(),
     })?;
     let stream = EventStream::new(
         site.clone(),
-        (id, place),
+        (opened, place),
         queue,
-        grant.expires(),
-        after.or(Some(newest)),
+        Arc::clone(grant),
+        after,
     );
     // What takes the right away from now on ends the stream; what did before is seen here.
     let still = site.expect_authorised(entry, caller, clock::now()).await;
@@ -184,31 +185,36 @@ pub(in super::super) struct EventStream {
     queue: Reader<IdentifiedEvent>,
     /// The place of its account among the streams through trusted proxies.
     _place: Option<Held>,
-    /// When the credential expires.
-    expires: Option<Timestamp>,
+    grant: Arc<HttpGrant>,
     /// Fires at the next heartbeat, or when the credential expires.
     timer: Pin<Box<Sleep>>,
-    /// The id that the client should know at the beginning.
-    begins: Option<EventId>,
+    /// Whether the first part was sent.
+    has_begun: bool,
+    /// The id that the client knows.
+    known: EventId,
+    /// The id to continue with after the gap at the beginning.
+    after_gap: Option<EventId>,
     has_ended: bool,
 }
 
 impl EventStream {
     fn new(
         site: Site,
-        (id, place): (EventStreamId, Option<Held>),
+        (opened, place): (OpenedStream, Option<Held>),
         queue: Reader<IdentifiedEvent>,
-        expires: Option<Timestamp>,
-        begins: Option<EventId>,
+        grant: Arc<HttpGrant>,
+        after: Option<EventId>,
     ) -> Self {
         Self {
             site,
-            id,
+            id: opened.id,
             _place: place,
             queue,
-            expires,
-            timer: Box::pin(sleep(until_next(expires))),
-            begins,
+            timer: Box::pin(sleep(until_next(grant.expires()))),
+            grant,
+            has_begun: false,
+            known: after.unwrap_or(opened.before),
+            after_gap: opened.missed.then_some(opened.before),
             has_ended: false,
         }
     }
@@ -221,42 +227,65 @@ impl EventStream {
         if self.has_ended {
             return Poll::Ready(None);
         }
-        if let Some(id) = self.begins.take() {
-            return Poll::Ready(Some(format!("retry: {RETRY}\nid: {id}\n\n")));
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let text = format!("retry: {RETRY}\nid: {}\n\n", self.known);
+            return Poll::Ready(Some(text));
         }
         if self.is_expired() {
-            return self.end(CloseReason::Expired);
+            return Poll::Ready(Some(self.end(CloseReason::Expired)));
         }
-        match self.queue.poll_next(context) {
-            Poll::Ready(Next::Event((id, event))) => {
-                let name = format!("{}.{}", event.group, event.event);
-                return Poll::Ready(Some(block(Some(id), &name, event.data.get())));
-            }
-            // Without an id: a client that connects again gets what is kept of the missed ones.
-            Poll::Ready(Next::Missed) => return Poll::Ready(Some(block(None, "gap", "{}"))),
-            Poll::Ready(Next::Ended(reason)) => return self.end(reason),
-            Poll::Pending => {}
+        if let Some(text) = self.waiting(context) {
+            return Poll::Ready(Some(text));
         }
         if self.timer.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         if self.is_expired() {
-            return self.end(CloseReason::Expired);
+            return Poll::Ready(Some(self.end(CloseReason::Expired)));
         }
-        self.timer = Box::pin(sleep(until_next(self.expires)));
+        let newest = self.site.events().newest(&self.grant);
+        // All events up to this one were in the queue before: what came since the last look is sent first.
+        if let Some(text) = self.waiting(context) {
+            return Poll::Ready(Some(text));
+        }
+        self.timer = Box::pin(sleep(until_next(self.grant.expires())));
         // Registers the new timer.
         context.waker().wake_by_ref();
-        Poll::Ready(Some(":\n".to_owned()))
+        if std::mem::replace(&mut self.known, newest) == newest {
+            return Poll::Ready(Some(":\n".to_owned()));
+        }
+        Poll::Ready(Some(format!(":\nid: {newest}\n\n")))
     }
 
-    fn end(&mut self, reason: CloseReason) -> Poll<Option<String>> {
+    /// What waits in the queue.
+    fn waiting(&mut self, context: &mut Context<'_>) -> Option<String> {
+        match self.queue.poll_next(context) {
+            Poll::Ready(Next::Event((id, event))) => {
+                self.known = id;
+                let name = format!("{}.{}", event.group, event.event);
+                Some(block(Some(id), &name, event.data.get()))
+            }
+            Poll::Ready(Next::Missed) => {
+                // At the beginning with an id, or the client gets the same gap each time. Later without: a
+                // client that connects again soon gets what is kept of the missed ones.
+                let id = self.after_gap.take();
+                self.known = id.unwrap_or(self.known);
+                Some(block(id, "gap", "{}"))
+            }
+            Poll::Ready(Next::Ended(reason)) => Some(self.end(reason)),
+            Poll::Pending => None,
+        }
+    }
+
+    fn end(&mut self, reason: CloseReason) -> String {
         self.has_ended = true;
         let data = format!("{{\"reason\":\"{reason}\"}}");
-        Poll::Ready(Some(block(None, "end", &data)))
+        block(None, "end", &data)
     }
 
     fn is_expired(&self) -> bool {
-        self.expires.is_some_and(|expires| clock::now() >= expires)
+        let expires = self.grant.expires();
+        expires.is_some_and(|expires| clock::now() >= expires)
     }
 }
 

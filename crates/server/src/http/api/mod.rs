@@ -22,6 +22,7 @@ mod documents;
 mod event_stream;
 mod idempotency;
 mod prepared_keys;
+mod refusal_log;
 mod request;
 mod respond;
 mod running;
@@ -51,6 +52,7 @@ use credential::{Sender, Signatures};
 use documents::Documents;
 pub(super) use event_stream::EventStream;
 use idempotency::{KeyedRequest, KeyedRequests, Start};
+use refusal_log::RefusalLog;
 use running::{Running, RunningRequests};
 
 /// How often expired answers are looked for.
@@ -63,6 +65,7 @@ pub(super) struct Api {
     running: Arc<RunningRequests>,
     keyed: Arc<KeyedRequests>,
     signatures: Signatures,
+    refusals: RefusalLog,
 }
 
 impl Api {
@@ -77,6 +80,7 @@ impl Api {
             documents: Documents::of(table),
             running: Arc::default(),
             signatures: Signatures::starting_now(),
+            refusals: RefusalLog::default(),
         }
     }
 }
@@ -107,9 +111,9 @@ pub(super) async fn answer(
     let id = RequestId::new();
     let (head, body) = request.into_parts();
     let origin = cross_origin::permitted(&head.headers, &shared.site);
-    let answered = route(&head, body, peer, api, shared).await;
+    let answered = route(&head, body, (id, peer), api, shared).await;
     let mut reply = answered.unwrap_or_else(|problem| {
-        debug!(%id, method = %head.method, problem = problem.code(), "an API request was refused");
+        debug!(%id, method = %head.method, code = problem.code(), "an API request was refused");
         problem.reply(id)
     });
     let fields = reply.headers_mut();
@@ -123,7 +127,7 @@ pub(super) async fn answer(
 async fn route(
     head: &Parts,
     body: Incoming,
-    peer: &Peer,
+    (id, peer): (RequestId, &Peer),
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
@@ -161,7 +165,11 @@ async fn route(
         return Err(Problem::lockdown());
     }
     let sender = credential::sender(head, peer, &api.signatures, shared).await?;
-    call(head, body, found, (&sender, peer), api, shared).await
+    let called = call(head, body, found, (&sender, peer), api, shared).await;
+    called.inspect_err(|problem| {
+        let name = (head.method.as_str(), found.entry.name());
+        api.refusals.log((id, problem), name, &sender.caller);
+    })
 }
 
 /// The method of an operation. HEAD is handled as GET, without its body.
@@ -265,13 +273,14 @@ async fn call_once(
             Ok(reply)
         }
         Start::First(begun) => {
-            let carried = carried.completing(begun.keyed().completed(clock::now()));
+            let request = begun.keyed().completed(clock::now());
+            let (carried, completion) = carried.completing(request);
             // In a task of its own: the client may be gone before the answer, and asks for it again.
             let (shared, caller) = (Arc::clone(shared), caller.clone());
             let (ran, entry) = (operation.clone(), Arc::clone(entry));
             let task = tokio::spawn(async move {
                 let (outcome, content) = shared.run_carried(&caller, &ran, carried).await;
-                if outcome.code == Code::SUCCESS {
+                if outcome.code == Code::SUCCESS && completion.is_recorded() {
                     let status = respond::status(&entry);
                     begun.answer(status, outcome.data.get(), clock::now());
                     // The site may have been sealed since the operation ended.

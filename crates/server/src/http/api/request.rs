@@ -1,7 +1,9 @@
 //! The parts of a request: path, query and body.
 
+use std::fmt::Display;
 use std::time::Duration;
 
+use bytes::Bytes;
 use countersign_core::content::{Content, ContentBroken};
 use countersign_core::engine::rest;
 use futures_util::stream;
@@ -11,10 +13,13 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use super::super::problem::Problem;
 use super::running::Running;
+use crate::clock;
 use crate::runtime::shared::Shared;
 
-/// How long the next piece of content may take to arrive.
-const PIECE: Duration = Duration::from_secs(60);
+/// How long the site waits for [`MIN_ARRIVED`] bytes of content, as for a client that reads a response.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The fewest bytes of content that a client sends in [`MAX_WAIT`]: 1 KiB/s.
+const MIN_ARRIVED: usize = 60 * 1024;
 
 /// The decoded parameters of a query.
 pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
@@ -65,25 +70,65 @@ pub(super) async fn json(
 /// The body as the content of an operation.
 pub(super) fn content(headers: &HeaderMap, body: Incoming) -> Result<Content, Problem> {
     expect_no_encoding(headers)?;
+    let arriving = Arriving::new(body);
     Ok(Content::new(stream::unfold(
-        Some(body),
-        |body| async move {
-            let mut body = body?;
-            loop {
-                let broken = match tokio::time::timeout(PIECE, body.frame()).await {
-                    Ok(None) => return None,
-                    Ok(Some(Ok(frame))) => match frame.into_data() {
-                        Ok(bytes) => return Some((Ok(bytes.to_vec()), Some(body))),
-                        // Trailers.
-                        Err(_) => continue,
-                    },
-                    Ok(Some(Err(error))) => error.to_string(),
-                    Err(_) => "the next part did not arrive in time".to_owned(),
-                };
-                return Some((Err(ContentBroken(broken)), None));
+        Some(arriving),
+        |arriving| async move {
+            let mut arriving = arriving?;
+            match arriving.next().await? {
+                Ok(bytes) => Some((Ok(bytes), Some(arriving))),
+                Err(broken) => Some((Err(broken), None)),
             }
         },
     )))
+}
+
+/// Content that must arrive in time. The time in which the operation does not ask for it does not count.
+struct Arriving<B> {
+    body: B,
+    /// How long the site waited for the bytes in `arrived`.
+    waited: Duration,
+    arrived: usize,
+}
+
+impl<B> Arriving<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
+    const fn new(body: B) -> Self {
+        Self {
+            body,
+            waited: Duration::ZERO,
+            arrived: 0,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    async fn next(&mut self) -> Option<Result<Vec<u8>, ContentBroken>> {
+        loop {
+            let begun = clock::monotonic();
+            let left = MAX_WAIT.saturating_sub(self.waited);
+            let Ok(frame) = tokio::time::timeout(left, self.body.frame()).await else {
+                let problem = "less than 60 KiB of the content arrived in 60 s";
+                return Some(Err(ContentBroken(problem.to_owned())));
+            };
+            self.waited += clock::monotonic().saturating_duration_since(begun);
+            let frame = match frame? {
+                Ok(frame) => frame,
+                Err(error) => return Some(Err(ContentBroken(error.to_string()))),
+            };
+            // Not the fields after the content.
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
+            self.arrived += bytes.len();
+            if self.arrived >= MIN_ARRIVED {
+                (self.waited, self.arrived) = (Duration::ZERO, 0);
+            }
+            return Some(Ok(bytes.to_vec()));
+        }
+    }
 }
 
 /// Refuses a body for an operation whose request has none.
@@ -127,5 +172,52 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
             let problem = format!("the field {name} is given twice, or is not ASCII");
             Err(Problem::bad_request(problem, name))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// Pieces of content, each after this time.
+    fn arriving(
+        length: usize,
+        pause: Duration,
+    ) -> Arriving<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
+        let pieces = stream::unfold(0, move |sent| async move {
+            tokio::time::sleep(pause).await;
+            let frame = Frame::data(Bytes::from(vec![7; length]));
+            (sent < 120).then_some((Ok::<_, Infallible>(frame), sent + 1))
+        });
+        Arriving::new(StreamBody::new(Box::pin(pieces)))
+    }
+
+    /// Each piece had a minute of its own: one byte in 59 s kept an operation for ever.
+    #[tokio::test(start_paused = true)]
+    async fn content_that_arrives_slower_than_1_kib_a_second_is_broken() {
+        let mut slow = arriving(1, Duration::from_secs(59));
+        assert_eq!(slow.next().await, Some(Ok(vec![7])));
+        let broken = slow.next().await.unwrap().unwrap_err();
+        assert!(broken.to_string().contains("60 KiB"), "{broken}");
+        let mut right = arriving(1_100, Duration::from_secs(1));
+        for _ in 0..120 {
+            assert_eq!(right.next().await, Some(Ok(vec![7; 1_100])));
+        }
+        assert_eq!(right.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_operation_does_not_break_its_content() {
+        let mut content = arriving(1, Duration::from_millis(1));
+        for _ in 0..120 {
+            assert_eq!(content.next().await, Some(Ok(vec![7])));
+            tokio::time::sleep(MAX_WAIT).await;
+        }
+        assert_eq!(content.next().await, None);
     }
 }

@@ -24,7 +24,7 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY
 use hyper::http::uri::Authority;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -35,6 +35,7 @@ use tracing::debug;
 use super::api::Api;
 use super::body::ReplyBody;
 use super::body_turns::BodyTurns;
+use super::framing::{self, Fault, Framed, Upgraded};
 use super::origin::Peer;
 use super::reply::{self, Reply};
 use super::{FIELDS, HEAD, route, upgrade};
@@ -101,6 +102,8 @@ pub(super) struct Connection {
     pub(super) body_turns: Arc<BodyTurns>,
     /// The connection becomes a WebSocket.
     pub(super) upgrade: Mutex<Option<upgrade::Accepted>>,
+    /// The same, for the stream.
+    pub(super) upgraded: Upgraded,
     /// The place of the credential whose request came last, among the connections of its account.
     pub(super) held: Mutex<Option<Held>>,
     /// Whether the site itself encrypts it.
@@ -203,10 +206,18 @@ impl Connection {
             untaken: Arc::default(),
             body_turns: BodyTurns::new(turns as usize, waiting as usize),
             upgrade: Mutex::default(),
+            upgraded: Upgraded::default(),
             held: Mutex::default(),
             has_tls,
             device,
         }
+    }
+
+    /// The admission of trusted proxies ignores this: a proxy forwards the requests of others.
+    fn punish_malformed(&self) {
+        let admitted = self.admitted.lock();
+        let admitted = admitted.unwrap_or_else(PoisonError::into_inner);
+        admitted.punish(Abuse::Malformed, clock::now());
     }
 }
 
@@ -234,7 +245,7 @@ async fn http<S>(
             Ok::<_, Infallible>(reply)
         }
     });
-    let stream = TokioIo::new(Stalled::new(stream));
+    let stream = Stalled::new(stream);
     let (clients, unread, resets) = match shared.proxies().has(connection.address.ip()) {
         true => (PROXIED, 2 * PROXIED_WAITING, MAX_PROXIED_RESETS),
         false => (1, 1, MAX_PENDING_RESETS),
@@ -252,18 +263,19 @@ async fn http<S>(
                 .max_local_error_reset_streams(MAX_FAULTS)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING_TIMEOUT)
-                .serve_connection(stream, service);
+                .serve_connection(TokioIo::new(stream), service);
             let finish =
                 |serving: Pin<&mut http2::Connection<_, _, _>>| serving.graceful_shutdown();
             drive(Box::pin(serving), finish, &connection, &mut ended, &shared).await
         }
         false => {
+            let stream = Framed::new(stream, connection.upgraded.clone());
             let serving = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(shared.limits().unauthenticated_timeout)
                 .max_headers(FIELDS)
                 .max_buf_size(HEAD)
-                .serve_connection(stream, service)
+                .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             let finish =
                 |serving: Pin<&mut http1::UpgradeableConnection<_, _>>| serving.graceful_shutdown();
@@ -276,10 +288,7 @@ async fn http<S>(
         Some(Err(error)) => {
             debug!(peer = %connection.address, %error, "an HTTP connection failed");
             if error.is_parse() {
-                // The admission of trusted proxies ignores this: a proxy forwards the requests of others.
-                let admitted = connection.admitted.lock();
-                let admitted = admitted.unwrap_or_else(PoisonError::into_inner);
-                admitted.punish(Abuse::Malformed, clock::now());
+                connection.punish_malformed();
             }
         }
     }
@@ -352,7 +361,12 @@ async fn answer(
         (request.method(), request.version()) == (&Method::HEAD, Version::HTTP_2);
     let peer = Peer::of(&request, connection, shared);
     let mut reply = match fault(&request) {
-        Some(status) => reply::malformed(status),
+        Some(fault) => {
+            if request.version() != Version::HTTP_2 {
+                connection.punish_malformed();
+            }
+            reply::malformed(fault)
+        }
         None => route::answer(request, &peer, api, shared).await,
     };
     shared.meters.responded(reply.status());
@@ -378,22 +392,23 @@ fn without_body(reply: Reply) -> Reply {
     Response::from_parts(head, ReplyBody::default())
 }
 
-/// What makes a request of HTTP/2 invalid that the library accepts: too many fields, two lengths, or a
-/// field `host` with another authority than the request.
-fn fault<B>(request: &Request<B>) -> Option<StatusCode> {
+/// What makes a request malformed that the library accepts. Over HTTP/1.1 the [stream](framing) tells it;
+/// over HTTP/2 it is too many fields, two lengths, or a field `host` with another authority than the
+/// request.
+fn fault<B>(request: &Request<B>) -> Option<Fault> {
     if request.version() != Version::HTTP_2 {
-        return None;
+        return framing::fault(request);
     }
     if request.headers().len() > FIELDS {
-        return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        return Some(Fault::TooLarge);
     }
     if request.headers().get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return Some(StatusCode::BAD_REQUEST);
+        return Some(Fault::Length);
     }
     let authority = request.uri().authority().map(Authority::as_str);
     let mut hosts = request.headers().get_all(HOST).iter();
     let differs = hosts.any(|host| authority.is_none_or(|own| host.as_bytes() != own.as_bytes()));
-    (differs || authority.is_none()).then_some(StatusCode::BAD_REQUEST)
+    (differs || authority.is_none()).then_some(Fault::Host)
 }
 
 #[cfg(test)]
@@ -419,9 +434,9 @@ mod tests {
         assert_eq!(fault(&request(uri, &["site.example"])), None);
         for hosts in [&["other.example"][..], &["site.example", "other.example"]] {
             let found = fault(&request(uri, hosts));
-            assert_eq!(found, Some(StatusCode::BAD_REQUEST), "{hosts:?}");
+            assert_eq!(found, Some(Fault::Host), "{hosts:?}");
         }
         let none = fault(&request("/clock", &["site.example"]));
-        assert_eq!(none, Some(StatusCode::BAD_REQUEST));
+        assert_eq!(none, Some(Fault::Host));
     }
 }

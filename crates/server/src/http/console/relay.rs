@@ -34,7 +34,7 @@ use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, on};
-use hyper::{Method, Request, Version};
+use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -42,6 +42,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 
 use super::super::connection::Stalled;
+use super::super::framing::{self, Framed, Upgraded};
 use super::super::reply::{self, Reply};
 use super::super::{FIELDS, HEAD, upgrade};
 use super::registration::Registrations;
@@ -218,16 +219,24 @@ async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: Admitted<
     let _ = socket.set_nodelay(true);
     let mut evicted = admitted.ended();
     let place = Place(Arc::new(Mutex::new(admitted)));
+    let upgraded = Upgraded::default();
+    let stream = Framed::new(Stalled::new(socket), upgraded.clone());
     let service = service_fn(move |request| {
-        let (console, place) = (console.clone(), place.clone());
-        async move { Ok::<_, Infallible>(console.answer(request, place).await) }
+        let (console, place, upgraded) = (console.clone(), place.clone(), upgraded.clone());
+        async move {
+            let reply = console.answer(request, place).await;
+            if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.set();
+            }
+            Ok::<_, Infallible>(reply)
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(Stalled::new(socket)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         served = serving => {
@@ -241,6 +250,9 @@ async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: Admitted<
 
 impl Console {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Reply {
+        if let Some(fault) = framing::fault(&request) {
+            return last(reply::malformed(fault));
+        }
         if !self.is_host(&request) {
             return last(reply::misdirected());
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::access::Role;
 use countersign_core::sessions::Audience;
 use countersign_proto::operation::Event;
 use countersign_server::limits::Limits;
@@ -143,11 +144,41 @@ async fn a_stream_continues_after_the_last_event_that_the_client_received() {
     let unknown = [("last-event-id", "0123456789abcdef")];
     let (mut gap, _) = Stream::open(&robot, &unknown).await;
     let (name, data, id) = gap.event().await;
-    assert_eq!((name.as_str(), data, id.as_str()), ("gap", json!({}), ""));
+    assert_eq!((name.as_str(), data), ("gap", json!({})));
     assert_eq!(gap.event().await.1["number"], 1);
+    // The gap is told once: its id is known.
+    let (mut again, begins) = Stream::open(&robot, &[("last-event-id", &id)]).await;
+    assert_eq!(
+        (begins, again.event().await.1),
+        (id, json!({ "number": 1 }))
+    );
     let wrong = Stream::ask(&robot, "", &[("last-event-id", "x")]).await;
     assert_eq!(wrong.status(), 400);
     assert_eq!(Stream::ask(&robot, "?limit=1", &[]).await.status(), 400);
+}
+
+/// A client whose account had no events kept an id that the site did not know: it got a gap, and read
+/// everything again, at each reconnect. One that was connected all the time did too.
+#[tokio::test]
+async fn the_id_of_a_quiet_stream_stays_known() {
+    let served = TestSite::builder().serve().await;
+    let robot = robot(&served).await;
+    let unknown = [("last-event-id", "0123456789abcdef")];
+    let (mut stream, _) = Stream::open(&robot, &unknown).await;
+    let (name, _, id) = stream.event().await;
+    assert_eq!(name, "gap");
+    let (mut again, begins) = Stream::open(&robot, &[("last-event-id", &id)]).await;
+    assert_eq!(begins, id);
+    // Others have more events than the site keeps.
+    let admins = Audience::Role(Role::Admin);
+    (0..1_100).for_each(|number| publish(&served, &admins, number));
+    time::pass(Duration::from_secs(30)).await;
+    let heartbeat = again.next().await.unwrap();
+    let id = heartbeat.strip_prefix(":\nid: ").unwrap().trim_end();
+    (0..1_000).for_each(|number| publish(&served, &admins, number));
+    publish(&served, &Audience::All, 1);
+    let (mut later, _) = Stream::open(&robot, &[("last-event-id", id)]).await;
+    assert_eq!(later.event().await.0, "test.number");
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn a_request_that_is_committed_at_the_second_try_is_recorded_as_completed(
         test.admin("person.create", json!({ "name": "maria" }))
             .await;
         let (account, key, now) = (root.caller.account.unwrap(), [1; 32], NOW);
-        let carried = Carried::default().completing(CompletedRequest {
+        let (carried, _) = Carried::default().completing(CompletedRequest {
             account,
             key,
             request: [2; 32],
