@@ -41,7 +41,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use tracing::debug;
 
-use super::Peer;
+use super::RequestOrigin;
 use super::problem::{GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
@@ -98,21 +98,21 @@ pub(super) fn has(path: &str) -> bool {
 /// Answers a request.
 pub(super) async fn answer(
     request: Request<Incoming>,
-    peer: &Peer,
+    origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Reply {
     let id = RequestId::new();
     let (head, body) = request.into_parts();
-    let origin = cross_origin::permitted(&head.headers, &shared.site);
-    let answered = route(&head, body, peer, api, shared).await;
+    let page = cross_origin::permitted(&head.headers, &shared.site);
+    let answered = route(&head, body, origin, api, shared).await;
     let mut reply = answered.unwrap_or_else(|problem| {
         debug!(%id, method = %head.method, problem = problem.code(), "an API request was refused");
         problem.reply(id)
     });
     let fields = reply.headers_mut();
     if head.headers.contains_key(ORIGIN) {
-        cross_origin::allow(fields, origin);
+        cross_origin::allow(fields, page);
     }
     id.add_to(&mut reply);
     reply
@@ -121,11 +121,11 @@ pub(super) async fn answer(
 async fn route(
     head: &Parts,
     body: Incoming,
-    peer: &Peer,
+    origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
-    if let Some(seconds) = peer.refused_for(shared) {
+    if let Some(seconds) = origin.refused_for(shared) {
         return Err(Problem::source_refused(seconds));
     }
     let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
@@ -151,15 +151,15 @@ async fn route(
     let Some(found) = found else {
         return Err(Problem::not_allowed(&resource.allow()));
     };
-    if !peer.is_protected(&head.headers, shared) {
+    if !origin.is_protected(&head.headers, shared) {
         return Err(Problem::tls_required());
     }
     let activity = Activity::Operation(OperationKind::Ordinary, Channel::Http);
     if !shared.site.permits(activity) {
         return Err(Problem::lockdown());
     }
-    let sender = credential::sender(head, peer, &api.nonces, shared).await?;
-    call(head, body, found, (&sender, peer), api, shared).await
+    let sender = credential::sender(head, origin, &api.nonces, shared).await?;
+    call(head, body, found, (&sender, origin), api, shared).await
 }
 
 /// The method of an operation. HEAD is handled as GET, without its body.
@@ -176,7 +176,7 @@ async fn call(
     head: &Parts,
     body: Incoming,
     found: &Found,
-    (sender, peer): (&Sender, &Peer),
+    (sender, origin): (&Sender, &RequestOrigin),
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
@@ -193,7 +193,7 @@ async fn call(
         // It has a limit of its own.
         drop(running);
         request::expect_no_body(&body)?;
-        return event_stream::open(head, entry, (sender, peer), &query, shared).await;
+        return event_stream::open(head, entry, (sender, origin), &query, shared).await;
     }
     let (site, now) = (&shared.site, clock::now());
     let authorised = site.expect_authorised(entry, caller, now).await;
@@ -203,7 +203,7 @@ async fn call(
         let problem = "a request with content cannot be signed; use an access token";
         return Err(Problem::bad_request(problem, "signature"));
     }
-    sender.expect_content(head, &text, peer, shared)?;
+    sender.expect_content(head, &text, origin, shared)?;
     let given = Given {
         path: &found.path,
         query: &query,
