@@ -12,6 +12,7 @@
 //! Core opens no sockets. The program that runs the site provides a [`PeerTransport`].
 
 mod accepting;
+mod addresses;
 mod arrivals;
 mod attempts;
 mod breaches;
@@ -43,8 +44,9 @@ use super::Site;
 use super::foreign::Voids;
 use crate::id::AccountId;
 
-pub use attempts::PeerBackoff;
-pub use breaches::PeerBreach;
+pub use addresses::PeerAddressNotice;
+pub use attempts::{LONGEST_PEER_BACKOFF, PeerBackoff};
+pub use breaches::{PeerBreach, delay_of_answer};
 pub(crate) use connections::Connections;
 pub use connections::{NewPeerConnection, PeerConnection, PeerDirection, PeerPlan};
 pub(crate) use countersigning::HeadRefused;
@@ -55,8 +57,8 @@ pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing}
 pub use problems::PeerProblem;
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
+pub use told::PeerStatus;
 pub(crate) use told::PeerTold;
-pub use told::{PeerAddressNotice, PeerStatus};
 pub(crate) use witnesses::Witness;
 
 /// What a site says of itself when it joins another one.
@@ -114,6 +116,10 @@ pub trait PeerTransport: Send + Sync {
     /// Looks at the outbox, at void tickets and at the setting of the peer server again. Must not block.
     fn wake(&self);
 
+    /// A connection with the peer ended, or was given up before it was open: what waits for the peer
+    /// may need another one. Must not block.
+    fn ended(&self, _peer: SiteId) {}
+
     /// Waits, for a few seconds at most, until the peer server has followed its setting.
     async fn settle(&self, runs: bool);
 
@@ -141,10 +147,14 @@ pub(crate) struct Peering {
     faults: Mutex<HashMap<SiteId, breaches::Faults>>,
     /// When which peer gets the head of the audit log.
     heads: Mutex<schedule::HeadSchedule>,
+    /// What verifications of the audit log wait for.
+    witnesses_asked: Mutex<witnesses::WitnessesAsked>,
     /// The peers that were too busy for an operation.
     resting: Mutex<resting::Resting>,
     /// The void tickets of which peers are to be told.
     pub(in crate::engine) voids: Mutex<Voids>,
+    /// The peers that know an earlier address of this site.
+    untold: Mutex<addresses::Untold>,
     /// What the peers told of themselves.
     told: Mutex<told::ToldByPeers>,
 }

@@ -46,6 +46,7 @@ mod peer_limits;
 mod peer_messages;
 mod peer_show;
 mod peer_told;
+mod peer_transport;
 mod peers;
 mod person_data;
 mod planted;
