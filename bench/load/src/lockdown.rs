@@ -53,7 +53,7 @@ pub(crate) async fn run(site: &Arc<Running>, size: Size) -> Result<Vec<Row>> {
 }
 
 /// Reads a connection to its end. Returns the time from the start of the lockdown.
-async fn ended(
+pub(crate) async fn ended(
     mut connection: impl AsyncRead + Unpin,
     begun: watch::Receiver<Option<Instant>>,
 ) -> Result<Duration> {

@@ -25,6 +25,7 @@ mod lockdown;
 mod login;
 mod memory;
 mod names;
+mod peer_lockdown;
 mod report;
 mod server;
 mod site;
@@ -92,7 +93,7 @@ impl Files {
 /// The default number of rounds of `names`.
 const ROUNDS: usize = 20_000;
 
-const SCENARIOS: [&str; 13] = [
+const SCENARIOS: [&str; 14] = [
     "slow",
     "held",
     "garbage",
@@ -104,6 +105,7 @@ const SCENARIOS: [&str; 13] = [
     "devices",
     event_streams::NAME,
     "lockdown",
+    peer_lockdown::NAME,
     void_tickets::NAME,
     "names",
 ];
@@ -188,6 +190,7 @@ pub(crate) fn run(
             "devices" => devices::run(&site, size).await,
             event_streams::NAME => event_streams::run(&site, size).await,
             "lockdown" => lockdown::run(&site, size).await,
+            peer_lockdown::NAME => peer_lockdown::run(&site, size).await,
             void_tickets::NAME => void_tickets::run(&site, size).await,
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;

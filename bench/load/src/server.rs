@@ -10,7 +10,7 @@ use countersign_testkit::harness::{ServedSite, TestSite};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use crate::{Files, Result, activity, event_streams, report, void_tickets};
+use crate::{Files, Result, activity, event_streams, peer_lockdown, report, void_tickets};
 
 /// The argument with which this program runs as the site.
 pub(crate) const MODE: &str = "--serve";
@@ -51,6 +51,7 @@ fn limits(scenario: &str) -> Limits {
         | "devices"
         | "lockdown"
         | event_streams::NAME
+        | peer_lockdown::NAME
         | void_tickets::NAME => many,
         // The defaults do not admit ten thousand unauthenticated connections, nor keep them open.
         "held" => Limits {
@@ -123,6 +124,10 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
                 .await;
             ticket = issued.get("uri").and_then(Value::as_str).map(str::to_owned);
         }
+        let mut peers = None;
+        if scenario == peer_lockdown::NAME {
+            peers = Some(with_peers(&served).await?);
+        }
         let mut token = None;
         if scenario == event_streams::NAME {
             let params = json!({ "service": "robot", "operations": ["event.list"] });
@@ -133,6 +138,7 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
             "token": token,
             "http": served.server.http_address(),
             "ticket": ticket,
+            "peers": served.site.endpoints().peer_listener,
             "uri": served.uri.to_string(),
             "robot": HEXLOWER.encode(served.robot.seed().0.expose()),
             "admin_socket": served.admin_socket,
@@ -142,6 +148,9 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
         tokio::task::spawn_blocking(stdin).await??;
         if let Some(devices) = devices {
             devices.stop().await;
+        }
+        if let Some(peers) = peers {
+            peers.stop().await;
         }
         served.stop().await;
         Ok(())
@@ -167,4 +176,17 @@ async fn applications(served: &ServedSite) {
         served.create_application(id, settings).await;
     }
     served.admin("app.lock", json!({ "id": LOCKED_APP })).await;
+}
+
+/// A listener for peers, and the peers of `peer-lockdown`.
+async fn with_peers(served: &ServedSite) -> Result<Server> {
+    let listener = Server::builder(served.site.clone())
+        .limits(limits(peer_lockdown::NAME))
+        .peer(Some("127.0.0.1:0".parse()?));
+    let server = listener.start().await?;
+    served.admin("peer.start", json!({})).await;
+    for number in 0..peer_lockdown::PEERS {
+        served.introduce(&peer_lockdown::peer(number), KNOWN).await;
+    }
+    Ok(server)
 }

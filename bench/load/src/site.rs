@@ -30,6 +30,7 @@ struct Announcement {
     ticket: Option<String>,
     token: Option<(String, String)>,
     http: Option<SocketAddr>,
+    peers: Option<SocketAddr>,
 }
 
 /// A running site. It stops when this is dropped.
@@ -45,6 +46,8 @@ pub(crate) struct Running {
     pub(crate) token: Option<(String, String)>,
     /// The address of the HTTP listener.
     pub(crate) http: Option<SocketAddr>,
+    /// The address of the listener for peers, at the site of `peer-lockdown`.
+    pub(crate) peers: Option<SocketAddr>,
 }
 
 impl Running {
@@ -77,6 +80,7 @@ impl Running {
             ticket: announced.ticket,
             token: announced.token,
             http: announced.http,
+            peers: announced.peers,
         })
     }
 

@@ -131,6 +131,11 @@ fn a_lockdown_ends_every_session_and_connection_of_a_device() {
 }
 
 #[test]
+fn a_lockdown_of_a_peer_ends_its_connections_within_a_second() {
+    assert_met(&rows("peer-lockdown"), 2, |row| !row["target"].is_null());
+}
+
+#[test]
 fn a_lock_of_an_application_is_told_to_every_session_within_a_second() {
     assert_met(&rows("void-tickets"), 1, |row| !row["target"].is_null());
 }

@@ -64,6 +64,7 @@ pub mod applications;
 pub mod audit;
 pub mod checks;
 pub mod content;
+pub mod counts;
 pub mod devices;
 pub mod engine;
 pub mod enrolment;

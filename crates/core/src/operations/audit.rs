@@ -382,7 +382,7 @@ async fn verify(context: Context, params: Verify) -> Result<Answer<Verified>, Re
     let SignedLog { newest, differs } = context.site().signed_log().await?;
     let signed = newest.map(SignedEntry::from);
     let peers = match asked {
-        Some(wanted) => Some(context.site().witnesses(wanted).await?),
+        Some(wanted) => Some(context.site().witnesses(wanted, context.now()).await?),
         None => None,
     };
     let output = match (broken, flaws.first()) {

@@ -1,8 +1,7 @@
 //! Event streams: the responses over HTTP that receive events, with the rights of the credential of
 //! their request, until that ends.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use countersign_proto::operation::Event;
@@ -11,6 +10,7 @@ use super::CloseReason;
 use super::events::{Audience, Viewer};
 use super::kept_events::{EventId, IdentifiedEvent};
 use crate::access::{HttpCredential, HttpGrant};
+use crate::counts::Counts;
 use crate::id::AccountId;
 
 /// Where the events of a stream go. The functions are called under a lock, and must not block.
@@ -67,8 +67,8 @@ pub struct EventStreamId(u64);
 #[derive(Default)]
 pub(super) struct EventStreams {
     open: BTreeMap<EventStreamId, EventStream>,
-    of_accounts: HashMap<AccountId, usize>,
-    of_credentials: HashMap<HttpCredential, usize>,
+    of_accounts: Counts<AccountId>,
+    of_credentials: Counts<HttpCredential>,
     opened: u64,
 }
 
@@ -83,12 +83,11 @@ impl EventStreams {
         grant: &HttpGrant,
         limits: EventStreamLimits,
     ) -> Result<(), TooManyEventStreams> {
-        let of_account = self.of_accounts.get(&grant.account).copied().unwrap_or(0);
-        if of_account >= limits.per_account {
+        if self.of_accounts.of(&grant.account) >= limits.per_account {
             return Err(TooManyEventStreams::OfAccount);
         }
-        let of_credential = self.of_credentials.get(&grant.credential);
-        if of_credential.is_some_and(|own| *own >= HttpCredential::share_of(limits.per_account)) {
+        let of_credential = self.of_credentials.of(&grant.credential);
+        if of_credential >= HttpCredential::share_of(limits.per_account) {
             return Err(TooManyEventStreams::OfCredential);
         }
         match self.open.len() < limits.total {
@@ -104,8 +103,8 @@ impl EventStreams {
     ) -> EventStreamId {
         self.opened += 1;
         let id = EventStreamId(self.opened);
-        *self.of_accounts.entry(grant.account).or_default() += 1;
-        *self.of_credentials.entry(grant.credential).or_default() += 1;
+        self.of_accounts.add(grant.account);
+        self.of_credentials.add(grant.credential);
         self.open.insert(id, EventStream { grant, sink });
         id
     }
@@ -115,8 +114,8 @@ impl EventStreams {
         let Some(stream) = self.open.remove(&id) else {
             return;
         };
-        count_less(&mut self.of_accounts, &stream.grant.account);
-        count_less(&mut self.of_credentials, &stream.grant.credential);
+        self.of_accounts.remove(&stream.grant.account);
+        self.of_credentials.remove(&stream.grant.credential);
     }
 
     pub(super) fn publish(&self, to: &Audience, (id, event): (EventId, &Arc<Event>)) -> usize {
@@ -136,14 +135,5 @@ impl EventStreams {
 
     pub(super) fn count(&self) -> usize {
         self.open.len()
-    }
-}
-
-fn count_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: &K) {
-    if let Some(count) = counts.get_mut(of) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(of);
-        }
     }
 }

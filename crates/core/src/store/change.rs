@@ -13,7 +13,7 @@ use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
 use crate::devices::Device;
 use crate::enrolment::{EnrolmentTicket, RevocationReason};
-use crate::id::{AccountId, DeviceId, SessionId, TicketId};
+use crate::id::{AccountId, DeviceId, InstanceId, SessionId, TicketId};
 use crate::site_key;
 use crate::store::Notice;
 use crate::timestamp::Timestamp;
@@ -100,12 +100,15 @@ pub enum Change {
     /// Inserts an application. [`StoreError::Conflict`](super::StoreError::Conflict) if the id is
     /// taken.
     InsertApplication(Box<Application>),
-    /// Replaces an application. Its revision must be one more than the stored one's.
+    /// Replaces an application. Its revision must be one more than the stored one's, and its instance
+    /// the same: an application that was deleted and registered again is another one.
     UpdateApplication(Box<Application>),
     /// Deletes an application.
     DeleteApplication {
         /// The application's id.
         id: ApplicationId,
+        /// The registration that the decision was based on.
+        instance: Option<InstanceId>,
         /// The revision that the decision was based on.
         revision: u64,
     },

@@ -7,8 +7,8 @@
 //!            parse signature ─▶ ticket stored? ─▶ verify signature and content ─▶ replayed? ─▶ service
 //! ```
 
-mod admission;
 mod authority;
+mod decision;
 mod edition;
 mod layer;
 mod outcome_cache;
@@ -31,8 +31,8 @@ use crate::edition::{ApplicationKeys, Edition};
 use crate::slot::Slot;
 use work::PublicKeyWork;
 
-pub(crate) use admission::busy;
 pub(crate) use authority::{authorities, authority};
+pub(crate) use decision::busy;
 pub(crate) use edition::{ProviderEdition, Verified};
 pub use layer::VerifiedService;
 pub(crate) use outcome_cache::OutcomeCache;

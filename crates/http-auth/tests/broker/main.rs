@@ -19,6 +19,7 @@ mod site;
 mod tickets;
 mod v1;
 mod void_marks;
+mod void_races;
 mod void_tickets;
 mod wire;
 mod world;

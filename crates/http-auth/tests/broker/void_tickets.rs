@@ -28,7 +28,7 @@ use super::world::{A, C, HOUR, SECOND, World, ok, post_to, rejected, routes};
 const DAY: u64 = 24 * HOUR;
 
 /// A session of the provider's service. The test sends its events.
-struct Session(Mutex<Option<Events>>);
+pub(super) struct Session(Mutex<Option<Events>>);
 
 struct Events {
     arriving: mpsc::UnboundedReceiver<Event>,
@@ -57,13 +57,13 @@ impl SiteEvents for Events {
 }
 
 /// The site's end of a session.
-struct SiteEnd {
+pub(super) struct SiteEnd {
     events: mpsc::UnboundedSender<Event>,
     asked: watch::Receiver<usize>,
     sent: usize,
 }
 
-fn session() -> (Arc<Session>, SiteEnd) {
+pub(super) fn session() -> (Arc<Session>, SiteEnd) {
     let (events, arriving) = mpsc::unbounded_channel();
     let (sender, asked) = watch::channel(0);
     let arriving = Events {
@@ -81,7 +81,13 @@ fn session() -> (Arc<Session>, SiteEnd) {
 
 impl SiteEnd {
     /// Tells the provider that the tickets of `billing` are void, and waits until it knows.
-    async fn lock_billing(&mut self, world: &World) {
+    pub(super) async fn lock_billing(&mut self, world: &World) {
+        self.tell_lock(world);
+        self.handled().await;
+    }
+
+    /// Tells the provider that the tickets of `billing` are void.
+    pub(super) fn tell_lock(&mut self, world: &World) {
         let at = i64::try_from(world.time.now()).unwrap();
         let at = jiff::Timestamp::from_millisecond(at).unwrap();
         let event = Event {
@@ -91,6 +97,10 @@ impl SiteEnd {
         };
         self.events.send(event).unwrap();
         self.sent += 1;
+    }
+
+    /// Waits until the provider has handled all events.
+    pub(super) async fn handled(&mut self) {
         let asked = self.asked.wait_for(|asked| *asked > self.sent);
         asked.await.unwrap();
     }

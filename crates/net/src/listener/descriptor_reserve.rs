@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Listener;
-use crate::admission::{Admission, Key};
+use crate::places::{Key, Places};
 
 /// How long a listener waits for evicted connections to close.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -24,7 +24,7 @@ const EVICTIONS_AT_A_TIME: usize = 8;
 /// Frees descriptors when the process has none left. All listeners share one.
 pub struct DescriptorReserve {
     /// The connections of clients, the most numerous first.
-    admissions: Vec<Arc<dyn Evict>>,
+    places: Vec<Arc<dyn Evict>>,
     /// An open file that is closed to accept a connection of an operator.
     spare: Mutex<Option<File>>,
     last_logged: Mutex<Option<Instant>>,
@@ -36,19 +36,19 @@ trait Evict: Send + Sync {
     fn evict(&self) -> bool;
 }
 
-impl<K: Key> Evict for Admission<K> {
+impl<K: Key> Evict for Places<K> {
     fn evict(&self) -> bool {
         Self::evict(self)
     }
 }
 
 impl DescriptorReserve {
-    /// Evicts unauthenticated connections of the first of `admissions` that has any.
+    /// Evicts unauthenticated connections of the first of `places` that has any.
     #[must_use]
-    pub fn new<K: Key + Sync>(admissions: Vec<Arc<Admission<K>>>) -> Arc<Self> {
-        let admissions = admissions.into_iter();
+    pub fn new<K: Key + Sync>(places: Vec<Arc<Places<K>>>) -> Arc<Self> {
+        let places = places.into_iter();
         let reserve = Self {
-            admissions: admissions.map(|one| one as Arc<dyn Evict>).collect(),
+            places: places.map(|one| one as Arc<dyn Evict>).collect(),
             spare: Mutex::default(),
             last_logged: Mutex::default(),
         };
@@ -116,7 +116,7 @@ impl DescriptorReserve {
     }
 
     fn evict(&self) -> usize {
-        let evict = |_: &usize| self.admissions.iter().any(|admission| admission.evict());
+        let evict = |_: &usize| self.places.iter().any(|places| places.evict());
         (0..EVICTIONS_AT_A_TIME).take_while(evict).count()
     }
 

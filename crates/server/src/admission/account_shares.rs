@@ -2,11 +2,10 @@
 //! through proxies, and of connections with requests over HTTP. A credential over HTTP has half of the
 //! share of its account.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::access::{HttpCredential, HttpGrant};
+use countersign_core::counts::Counts;
 use countersign_core::id::AccountId;
 
 /// An account may hold one in this many places: it takes as many accounts to fill them.
@@ -22,9 +21,9 @@ struct Shares {
     taken: usize,
     /// The number of places that one account may hold.
     most: usize,
-    held: HashMap<AccountId, usize>,
+    held: Counts<AccountId>,
     /// The number of places that each credential over HTTP holds of those of its account.
-    of_credentials: HashMap<HttpCredential, usize>,
+    of_credentials: Counts<HttpCredential>,
 }
 
 /// Why an account or credential gets no further place.
@@ -52,8 +51,8 @@ impl AccountShares {
             places: places.max(1),
             taken: 0,
             most: share_of(places),
-            held: HashMap::new(),
-            of_credentials: HashMap::new(),
+            held: Counts::default(),
+            of_credentials: Counts::default(),
         })))
     }
 
@@ -124,13 +123,10 @@ impl AccountShares {
 
 impl Shares {
     fn may_take(&self, (account, credential): Holder) -> Result<(), NoPlace> {
-        let count = |held: Option<&usize>| held.copied().unwrap_or_default();
-        if self.taken >= self.places || count(self.held.get(&account)) >= self.most {
+        if self.taken >= self.places || self.held.of(&account) >= self.most {
             return Err(NoPlace::OfAccount);
         }
-        let of_credential =
-            credential.map(|credential| count(self.of_credentials.get(&credential)));
-        match of_credential {
+        match credential.map(|credential| self.of_credentials.of(&credential)) {
             Some(held) if held >= HttpCredential::share_of(self.most) => Err(NoPlace::OfCredential),
             _ => Ok(()),
         }
@@ -138,17 +134,17 @@ impl Shares {
 
     fn take(&mut self, (account, credential): Holder) {
         self.taken += 1;
-        *self.held.entry(account).or_default() += 1;
+        self.held.add(account);
         if let Some(credential) = credential {
-            *self.of_credentials.entry(credential).or_default() += 1;
+            self.of_credentials.add(credential);
         }
     }
 
     fn give_back(&mut self, (account, credential): Holder) {
         self.taken -= 1;
-        give_back(&mut self.held, &account);
+        self.held.remove(&account);
         if let Some(credential) = credential {
-            give_back(&mut self.of_credentials, &credential);
+            self.of_credentials.remove(&credential);
         }
     }
 }
@@ -168,15 +164,6 @@ impl Drop for Held {
 
 fn holder(grant: &HttpGrant) -> Holder {
     (grant.account, Some(grant.credential))
-}
-
-fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: &K) {
-    if let Some(count) = counts.get_mut(of) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(of);
-        }
-    }
 }
 
 fn share_of(places: usize) -> usize {

@@ -1,4 +1,4 @@
-//! Admits connections: by the limits of [`countersign_net::admission`] and the penalties of sources.
+//! Admits connections: by the limits of [`countersign_net::places`] and the penalties of sources.
 //!
 //! ```text
 //! TCP, HTTP, devices, peers ─────────────────────────────▶ clients
@@ -18,8 +18,8 @@ use countersign_core::id::AccountId;
 use countersign_core::throttle::{Abuse, Source, Throttle};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_net::admission::{self, Origin, Rejected};
 use countersign_net::listener::DescriptorReserve;
+use countersign_net::places::{self, Origin, Place, Places, Rejected};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -58,7 +58,7 @@ impl From<Rejected> for NotAdmitted {
 /// Admits connections.
 pub(crate) struct Admission {
     group: Group,
-    places: Arc<admission::Admission<Source>>,
+    places: Arc<Places<Source>>,
 }
 
 /// The connections that an admission counts together.
@@ -93,7 +93,7 @@ impl Admission {
     }
 
     fn of(group: Group, limits: &Limits) -> Arc<Self> {
-        let places = admission::Admission::new(group.limits(limits));
+        let places = Places::new(group.limits(limits));
         Arc::new(Self { group, places })
     }
 
@@ -180,7 +180,7 @@ impl Admission {
 }
 
 impl Group {
-    fn limits(&self, limits: &Limits) -> admission::Limits {
+    fn limits(&self, limits: &Limits) -> places::Limits {
         match self {
             Self::Clients(_) => of_clients(limits),
             Self::Proxies { .. } => of_proxies(limits.proxied_connections),
@@ -191,7 +191,7 @@ impl Group {
 
 /// A connection that was admitted.
 pub(crate) struct Admitted {
-    place: admission::Admitted<Source>,
+    place: Place<Source>,
     admission: Arc<Admission>,
     source: Source,
     is_authenticated: bool,
@@ -298,8 +298,8 @@ pub(crate) async fn wait_for_eviction(ended: &mut Option<oneshot::Receiver<()>>)
     std::future::pending::<()>().await;
 }
 
-fn of_clients(limits: &Limits) -> admission::Limits {
-    admission::Limits {
+fn of_clients(limits: &Limits) -> places::Limits {
+    places::Limits {
         connections: limits.connections,
         per_source: limits.connections_per_source,
         per_network: limits.connections_per_network,
@@ -311,8 +311,8 @@ fn of_clients(limits: &Limits) -> admission::Limits {
 }
 
 /// The limits of trusted proxies: only their number in total is limited.
-fn of_proxies(share: usize) -> admission::Limits {
-    admission::Limits {
+fn of_proxies(share: usize) -> places::Limits {
+    places::Limits {
         connections: share,
         per_source: usize::MAX,
         per_network: usize::MAX,
@@ -324,9 +324,9 @@ fn of_proxies(share: usize) -> admission::Limits {
 }
 
 /// The limits of sessions whose client is unknown: half of the places stay for those that have logged in.
-fn of_proxied_sessions(share: usize) -> admission::Limits {
+fn of_proxied_sessions(share: usize) -> places::Limits {
     let unauthenticated = (share / 2).max(1);
-    admission::Limits {
+    places::Limits {
         unauthenticated,
         early: unauthenticated,
         ..of_proxies(share)

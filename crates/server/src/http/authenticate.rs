@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use tracing::debug;
 
 use super::body_turns::BodyTurn;
-use super::origin::{Peer, Unchecked};
+use super::origin::{RequestOrigin, Unchecked};
 use super::reply::{self, Reply};
 use crate::clock;
 use crate::runtime::counting;
@@ -89,7 +89,7 @@ struct Progress<'a> {
 
 /// The turns of a network at public-key work, and the clock.
 struct Work<'a> {
-    peer: &'a Peer,
+    origin: &'a RequestOrigin,
     shared: &'a Shared,
     /// Counts a verified request whose client abandons it before it is known that it is no replay.
     unrecorded: Mutex<Unchecked<'a>>,
@@ -106,7 +106,7 @@ impl TicketWork for Work<'_> {
     type Turn = Turn;
 
     async fn turn(&self) -> Option<Turn> {
-        self.shared.logins.turn(self.peer.network()).await
+        self.shared.logins.turn(self.origin.network()).await
     }
 
     fn now(&self) -> Timestamp {
@@ -115,21 +115,21 @@ impl TicketWork for Work<'_> {
 
     fn recorded(&self) {
         self.checked();
-        self.peer.authenticated(self.shared);
+        self.origin.authenticated(self.shared);
     }
 }
 
 /// Serves a request of edition v2.
-pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Shared) -> Reply {
+pub(super) async fn v2(body: Incoming, origin: &RequestOrigin, shared: &Shared) -> Reply {
     if let Some(refused) = unread(shared) {
         return refused;
     }
-    let Some(turn) = body_turn(peer, shared).await else {
+    let Some(turn) = body_turn(origin, shared).await else {
         return unserved(shared);
     };
-    let mut unchecked = unchecked(peer, shared);
+    let mut unchecked = unchecked(origin, shared);
     match read(body, turn, shared).await {
-        Body::Read(text) => answer::<V2>(text, unchecked, peer, shared).await,
+        Body::Read(text) => answer::<V2>(text, unchecked, origin, shared).await,
         Body::LostTurn => {
             unchecked.done();
             unserved(shared)
@@ -138,17 +138,17 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Shared) -> Reply {
 }
 
 /// Serves a request of edition v1: the JSON text of a sealed message.
-pub(super) async fn v1(text: String, peer: &Peer, shared: &Shared) -> Reply {
+pub(super) async fn v1(text: String, origin: &RequestOrigin, shared: &Shared) -> Reply {
     if let Some(refused) = unread(shared) {
         return refused;
     }
-    let unchecked = unchecked(peer, shared);
-    answer::<V1>(Some(text.into_bytes()), unchecked, peer, shared).await
+    let unchecked = unchecked(origin, shared);
+    answer::<V1>(Some(text.into_bytes()), unchecked, origin, shared).await
 }
 
 /// A request that its client abandons counts as one that failed verification.
-fn unchecked<'a>(peer: &'a Peer, shared: &'a Shared) -> Unchecked<'a> {
-    Unchecked::new(|| failed(peer, shared))
+fn unchecked<'a>(origin: &'a RequestOrigin, shared: &'a Shared) -> Unchecked<'a> {
+    Unchecked::new(|| failed(origin, shared))
 }
 
 /// The refusal of a request that is not read, because of a lockdown or the seal.
@@ -173,7 +173,7 @@ fn unserved(shared: &Shared) -> Reply {
 async fn answer<E: Form>(
     text: Option<Vec<u8>>,
     unchecked: Unchecked<'_>,
-    peer: &Peer,
+    origin: &RequestOrigin,
     shared: &Shared,
 ) -> Reply {
     let begun = clock::monotonic();
@@ -183,7 +183,7 @@ async fn answer<E: Form>(
         unchecked,
     };
     let granted = match text {
-        Some(text) => grant::<E>(text, peer, shared, &mut progress).await,
+        Some(text) => grant::<E>(text, origin, shared, &mut progress).await,
         None => Err(IssueError::Refused(E::refusal(Denial::NotVerified))),
     };
     progress.unchecked.done();
@@ -209,7 +209,7 @@ async fn answer<E: Form>(
     match refusal {
         Ok(refusal) => {
             let abuse = E::abuse(&refusal, progress.verified);
-            refuse(abuse, &refusal, progress.from, peer, shared).await;
+            refuse(abuse, &refusal, progress.from, origin, shared).await;
             E::refused(&refusal)
         }
         Err(reply) => reply,
@@ -225,7 +225,7 @@ fn count(code: Code, begun: Instant, shared: &Shared) {
 
 async fn grant<E: Form>(
     text: Vec<u8>,
-    peer: &Peer,
+    origin: &RequestOrigin,
     shared: &Shared,
     progress: &mut Progress<'_>,
 ) -> Result<String, Stop<E>> {
@@ -235,7 +235,7 @@ async fn grant<E: Form>(
         return Err(IssueError::Refused(refusal));
     }
     let work = Work {
-        peer,
+        origin,
         shared,
         unrecorded: Mutex::new(Unchecked::default()),
     };
@@ -251,7 +251,7 @@ async fn grant<E: Form>(
         .unrecorded
         .lock()
         .unwrap_or_else(PoisonError::into_inner) =
-        Unchecked::new(|| peer.punish(Abuse::Refused, shared));
+        Unchecked::new(|| origin.punish(Abuse::Refused, shared));
     let sealed = site.request_ticket(verified, &work).await;
     // A refusal counts as what it is.
     work.checked();
@@ -259,8 +259,8 @@ async fn grant<E: Form>(
 }
 
 /// Waits for the turn of the client at sending the body of its request; `None` if it does not come.
-async fn body_turn(peer: &Peer, shared: &Shared) -> Option<BodyTurn> {
-    let turn = peer.connection.body_turns.turn(peer.source);
+async fn body_turn(origin: &RequestOrigin, shared: &Shared) -> Option<BodyTurn> {
+    let turn = origin.connection.body_turns.turn(origin.source);
     let turn = tokio::time::timeout(shared.limits().unauthenticated_timeout, turn);
     turn.await.ok().flatten()
 }
@@ -293,9 +293,9 @@ async fn read(body: Incoming, mut turn: BodyTurn, shared: &Shared) -> Body {
 }
 
 /// Counts a request that failed verification against its source.
-fn failed(peer: &Peer, shared: &Shared) {
-    peer.punish(Abuse::NotAuthenticated, shared);
-    if let Some(source) = peer.source {
+fn failed(origin: &RequestOrigin, shared: &Shared) {
+    origin.punish(Abuse::NotAuthenticated, shared);
+    if let Some(source) = origin.source {
         counting::request_failed(shared, source);
     }
 }
@@ -307,13 +307,13 @@ async fn refuse(
     abuse: Option<Abuse>,
     refusal: &impl std::fmt::Display,
     from: Instant,
-    peer: &Peer,
+    origin: &RequestOrigin,
     shared: &Shared,
 ) {
-    debug!(peer = %peer.connection.address, %refusal, "ticket request refused");
+    debug!(peer = %origin.connection.address, %refusal, "ticket request refused");
     match abuse {
-        Some(Abuse::NotAuthenticated) => failed(peer, shared),
-        Some(abuse) => peer.punish(abuse, shared),
+        Some(Abuse::NotAuthenticated) => failed(origin, shared),
+        Some(abuse) => origin.punish(abuse, shared),
         None => {}
     }
     tokio::time::sleep_until((from + shared.limits().refusal_time).into()).await;

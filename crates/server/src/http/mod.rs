@@ -42,7 +42,7 @@ use crate::clock;
 use crate::runtime::shared::Shared;
 use api::Api;
 use connection::Connection;
-use origin::Peer;
+use origin::RequestOrigin;
 
 pub use console::{ConsoleRelay, RelayError, RelayedSite};
 

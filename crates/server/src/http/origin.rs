@@ -34,7 +34,7 @@ pub(super) fn is_of_a_page(headers: &HeaderMap) -> bool {
 }
 
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
-pub(super) struct Peer {
+pub(super) struct RequestOrigin {
     /// The source that the request counts for; `None` if a trusted proxy names no client.
     pub(super) source: Option<Source>,
     pub(super) connection: Arc<Connection>,
@@ -67,7 +67,7 @@ impl Drop for Unchecked<'_> {
     }
 }
 
-impl Peer {
+impl RequestOrigin {
     /// The origin of a request. A trusted proxy names the client if `http_forwarded` is set.
     pub(super) fn of(
         request: &Request<Incoming>,

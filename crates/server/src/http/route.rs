@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::api::{self, Api};
 use super::origin::is_of_a_page;
 use super::reply::{self, Reply};
-use super::{Peer, authenticate, console, upgrade};
+use super::{RequestOrigin, authenticate, console, upgrade};
 use crate::clock;
 use crate::runtime::shared::Shared;
 
@@ -63,14 +63,14 @@ impl Resource {
 
 pub(super) async fn answer(
     request: Request<Incoming>,
-    peer: &Peer,
+    origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Reply {
     if api::has(request.uri().path()) {
-        return api::answer(request, peer, api, shared).await;
+        return api::answer(request, origin, api, shared).await;
     }
-    if let Some(seconds) = peer.refused_for(shared) {
+    if let Some(seconds) = origin.refused_for(shared) {
         return reply::source_refused(seconds);
     }
     if console::has(request.uri().path()) {
@@ -90,24 +90,24 @@ pub(super) async fn answer(
         // Refused requests count against the source: any page could have its reader's address banned.
         (_, Resource::Authenticate) if is_of_a_page(request.headers()) => reply::sent_by_a_page(),
         (&Method::POST, Resource::Authenticate) => {
-            Box::pin(authenticate::v2(request.into_body(), peer, shared)).await
+            Box::pin(authenticate::v2(request.into_body(), origin, shared)).await
         }
         (&Method::GET, Resource::Authenticate) => {
             let asked = auth_request(request.uri().query());
             // A body that is not read uses up what the connection may send, for all clients of a proxy.
             drop(request);
-            Box::pin(authenticate::v1(asked.unwrap_or_default(), peer, shared)).await
+            Box::pin(authenticate::v1(asked.unwrap_or_default(), origin, shared)).await
         }
         (&Method::GET, Resource::Clock) => {
             let nonce = parameter(request.uri().query(), "nonce");
             drop(request);
-            Box::pin(signed_time(nonce.as_deref(), peer, shared)).await
+            Box::pin(signed_time(nonce.as_deref(), origin, shared)).await
         }
         (&Method::GET, Resource::KeyStatement) => {
             drop(request);
-            Box::pin(key_statement(peer, shared)).await
+            Box::pin(key_statement(origin, shared)).await
         }
-        (&Method::GET, Resource::Session) => upgrade::answer(request, peer, shared),
+        (&Method::GET, Resource::Session) => upgrade::answer(request, origin, shared),
         _ => reply::not_allowed(resource.methods()),
     }
 }
@@ -136,7 +136,7 @@ fn form_value(form: &str, name: &str) -> Option<String> {
 }
 
 /// The signed time of the site, for a request with a nonce.
-async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+async fn signed_time(nonce: Option<&str>, origin: &RequestOrigin, shared: &Arc<Shared>) -> Reply {
     let nonce = nonce.and_then(|text| {
         let quoted = serde_json::Value::from(text);
         serde_json::from_value::<Nonce>(quoted).ok()
@@ -144,7 +144,7 @@ async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> 
     let Some(nonce) = nonce else {
         return reply::not_found();
     };
-    signed(peer, shared, |shared| {
+    signed(origin, shared, |shared| {
         let opened = shared.site.unsealed_keys()?;
         let now = u64::try_from(clock::now().millis()).unwrap_or_default();
         Some(Clock::issue(nonce, now, opened.broker.signing_party()?))
@@ -153,8 +153,8 @@ async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> 
 }
 
 /// The signed id and keys of the site.
-async fn key_statement(peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    signed(peer, shared, |shared| {
+async fn key_statement(origin: &RequestOrigin, shared: &Arc<Shared>) -> Reply {
+    signed(origin, shared, |shared| {
         let opened = shared.site.unsealed_keys()?;
         let (broker, events) = (&opened.broker, &opened.events);
         let keys = broker.parties();
@@ -163,16 +163,16 @@ async fn key_statement(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     .await
 }
 
-/// Signs a reply when it is the turn of the peer's network.
+/// Signs a reply when it is the turn of the client's network.
 async fn signed<T: Serialize>(
-    peer: &Peer,
+    origin: &RequestOrigin,
     shared: &Arc<Shared>,
     sign: impl FnOnce(&Shared) -> Option<T>,
 ) -> Reply {
     if !shared.site.permits(Activity::Information) {
         return reply::lockdown();
     }
-    let Some(_turn) = shared.logins.turn(peer.network()).await else {
+    let Some(_turn) = shared.logins.turn(origin.network()).await else {
         return reply::busy();
     };
     let Some(signed) = sign(shared) else {

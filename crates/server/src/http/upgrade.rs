@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 
 use super::reply::{self, Reply};
-use super::{Connection, Peer};
+use super::{Connection, RequestOrigin};
 use crate::admission::Admitted;
 use crate::connection::{self, WebSocketBytes};
 use crate::device;
@@ -79,18 +79,22 @@ pub(super) enum Refused {
 }
 
 /// Answers the request (RFC 6455, section 4.2.2).
-pub(super) fn answer(mut request: Request<Incoming>, peer: &Peer, shared: &Shared) -> Reply {
+pub(super) fn answer(
+    mut request: Request<Incoming>,
+    origin: &RequestOrigin,
+    shared: &Shared,
+) -> Reply {
     let key = match request.version() {
         Version::HTTP_11 => key(request.headers(), shared.origins()),
         _ => Err(Refused::NotUpgrade),
     };
     match key.map(|(key, carries)| (derive_accept_key(key.as_bytes()), carries)) {
         Ok((accept, carries)) => {
-            let (connection, proxies) = (&peer.connection, shared.proxies());
+            let (connection, proxies) = (&origin.connection, shared.proxies());
             let client = client(request.headers(), connection.address, &proxies);
             // If all clients of a proxy counted as one, an attacker among them would close logins for
             // all; so a proxy has to name them.
-            let is_proxied = peer.is_proxied(shared) && !peer.is_local(request.headers());
+            let is_proxied = origin.is_proxied(shared) && !origin.is_local(request.headers());
             if client.is_none() && is_proxied {
                 warn_once();
                 return reply::client_unknown();

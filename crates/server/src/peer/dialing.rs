@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{PeerBackoff, PeerPlan, PeerProblem};
+use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerPlan, PeerProblem};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_net::listener::Connections;
 use countersign_net::tls::{Connector, TlsStream};
@@ -28,8 +28,6 @@ use crate::runtime::shared::{Shared, hook, log_trouble};
 const ATTEMPT: Duration = Duration::from_secs(20);
 /// The first wait after an attempt that failed; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// This site closes its connection after so long without anything to do.
 const QUIET: Duration = Duration::from_secs(20);
 /// How long the task waits at most before it looks at the outbox again.
@@ -141,7 +139,7 @@ fn after(last: Option<SiteId>, mut peers: Vec<SiteId>) -> Vec<SiteId> {
 fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) -> PeerBackoff {
     let failures = backoff.get(&site).map_or(0, |wait| wait.failures) + 1;
     let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(10).saturating_sub(1));
-    let wait = doubled.min(LONGEST_WAIT);
+    let wait = doubled.min(LONGEST_PEER_BACKOFF);
     // Half of the wait is drawn, so that the peers of a site that was down do not all come at once.
     let mut byte = [0];
     SystemEntropy.fill(&mut byte);

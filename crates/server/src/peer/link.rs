@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{PeerBreach, PeerConnection};
+use countersign_core::engine::{PeerBreach, PeerConnection, delay_of_answer};
 use countersign_core::sessions::CloseReason;
 use countersign_net::lines::Lines;
 use countersign_net::tls::TlsStream;
@@ -46,10 +46,9 @@ const MAX_UNSENT: usize = 256 * 1024;
 /// A registered connection, which is closed when this is dropped.
 pub(super) struct OpenPeer {
     shared: Arc<Shared>,
+    server: Arc<PeerServer>,
     connection: PeerConnection,
     cut: oneshot::Receiver<CloseReason>,
-    /// Dropped after the connection: who is told finds it closed.
-    end: End,
 }
 
 impl OpenPeer {
@@ -59,35 +58,16 @@ impl OpenPeer {
         connection: PeerConnection,
         cut: oneshot::Receiver<CloseReason>,
     ) -> Self {
-        let server = server.clone();
-        let end = End {
-            site: connection.site,
-            server,
-        };
         Self {
             shared: shared.clone(),
+            server: server.clone(),
             connection,
             cut,
-            end,
         }
     }
 
     pub(super) fn site(&self) -> SiteId {
         self.connection.site
-    }
-}
-
-/// Tells the other tasks that a connection with the peer ended.
-struct End {
-    server: Arc<PeerServer>,
-    site: SiteId,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        // Messages may wait for another connection. Those of other peers do not, and a peer that comes
-        // and goes must not make their connections read the outbox.
-        let _ = self.server.ended.send(self.site);
     }
 }
 
@@ -142,8 +122,8 @@ pub(super) async fn run(
         shared: open.shared.clone(),
         caller: Arc::new(open.connection.caller.clone()),
         output: Output::new(writer, Vec::new()),
-        outgoing: Outgoing::new(&open.end.server, &open.shared, site),
-        asking: Asking::new(open.end.server.asks.of(site)),
+        outgoing: Outgoing::new(&open.server, &open.shared, site),
+        asking: Asking::new(open.server.asks.of(site)),
         running: Running::new(),
         in_flight: Vec::new(),
         errors: 0,
@@ -318,6 +298,9 @@ impl Link {
         self.running.push(Box::pin(async move {
             // No operation that a peer may call returns content.
             let (outcome, _) = shared.run_with_content(&caller, &operation, None).await;
+            if let Some(millis) = delay_of_answer(&operation, &outcome) {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+            }
             outcome
         }));
     }

@@ -332,6 +332,12 @@ impl PeerTransport for PeerServer {
             .send_modify(|version| *version = version.wrapping_add(1));
     }
 
+    fn ended(&self, peer: SiteId) {
+        // Messages may wait for another connection. Those of other peers do not, and a peer that comes
+        // and goes must not make their connections read the outbox.
+        let _ = self.ended.send(peer);
+    }
+
     async fn settle(&self, runs: bool) {
         let mut state = self.state.subscribe();
         let is_sealed = || {

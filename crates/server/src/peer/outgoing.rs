@@ -53,8 +53,8 @@ pub(super) struct Outgoing {
     has_sent: bool,
     state: State,
     last_id: u64,
-    /// Whether the peer was told the address of this site on this connection.
-    told: bool,
+    /// The address of this site that the peer was told on this connection, whatever it answered.
+    told: Option<PeerAddressNotice>,
     /// Messages are not sent before this time, because the peer refused all of them.
     messages_after: Option<Instant>,
 }
@@ -127,6 +127,17 @@ struct Reports {
     reports: Vec<DeliveryReport>,
 }
 
+/// The time after which a busy peer takes the operation again, in milliseconds; `None` if it told
+/// none.
+fn told_wait(outcome: &Outcome) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Told {
+        retry_after_ms: u64,
+    }
+    let told = json::read::<Told>(outcome.data.get().as_bytes());
+    told.ok().map(|told| told.retry_after_ms)
+}
+
 /// Waits until a connection with the peer ends. One of another peer changes nothing for this one.
 async fn until_ended(ended: &mut broadcast::Receiver<SiteId>, site: SiteId) {
     loop {
@@ -160,7 +171,7 @@ impl Outgoing {
             has_sent: false,
             state: State::Waiting(None),
             last_id: 0,
-            told: false,
+            told: None,
             messages_after: None,
         }
     }
@@ -294,12 +305,12 @@ impl Outgoing {
             _ => None,
         };
         self.has_sent |= reply.is_some();
-        let code = outcome.code;
+        let refused = (outcome.code, told_wait(outcome));
         let storing = async move {
             let (site, now) = (&shared.site, clock::now());
             match reply {
                 Some(reply) => site.head_answered(peer, &head, reply, now).await?,
-                None => site.head_refused(peer, &head, code, now),
+                None => site.head_refused(peer, &head, refused, now),
             }
             server.head_tried();
             Ok(true)
@@ -317,8 +328,9 @@ impl Outgoing {
         let is_stored = outcome.code == Code::SUCCESS;
         self.has_sent |= is_stored;
         let storing = async move {
-            if is_stored {
-                site.address_told(peer, &address, clock::now()).await?;
+            match is_stored {
+                true => site.address_told(peer, &address, clock::now()).await?,
+                false => site.address_refused(peer, clock::now()),
             }
             Ok(true)
         };
@@ -351,7 +363,7 @@ impl Outgoing {
     }
 
     fn reading(&mut self) -> Step<Work> {
-        let (site, peer, told) = (self.shared.site.clone(), self.site, self.told);
+        let (site, peer, told) = (self.shared.site.clone(), self.site, self.told.clone());
         let now = Instant::from_std(clock::monotonic());
         self.messages_after = self.messages_after.filter(|after| *after > now);
         let takes_messages = self.messages_after.is_none();
@@ -365,16 +377,19 @@ impl Outgoing {
                     Err(_) => again = Some(clock::now().plus_millis(LATER_MILLIS)),
                 }
             }
-            if !told && let Some(address) = site.address_for(peer).await? {
+            if let Some(address) = site.address_for(peer).await?
+                && told.as_ref() != Some(&address)
+            {
                 return Ok(Work::Address(address));
             }
             if let Some(head) = site.head_for(peer, clock::now()).await? {
                 return Ok(Work::Head(head));
             }
-            Ok(match site.asks_for_status(peer) {
-                true => Work::Ping,
-                false => Work::Nothing(again),
-            })
+            if site.asks_for_status(peer, clock::now()) {
+                return Ok(Work::Ping);
+            }
+            let rested = site.head_rests_until(peer, clock::now());
+            Ok(Work::Nothing(again.into_iter().chain(rested).min()))
         })
     }
 
@@ -395,7 +410,7 @@ impl Outgoing {
             }
             Work::Address(address) => {
                 // A peer that refuses it is told with the next connection.
-                self.told = true;
+                self.told = Some(address.clone());
                 let params = serde_json::value::to_raw_value(&address).ok()?;
                 ("address", params, Sent::Address(address))
             }

@@ -160,8 +160,12 @@ impl<'a> ByKind<'a> {
                 let change = ApplicationChange::Update(application);
                 self.applications.push(change);
             }
-            Change::DeleteApplication { id, revision } => {
-                let change = ApplicationChange::Delete(id, *revision);
+            Change::DeleteApplication {
+                id,
+                instance,
+                revision,
+            } => {
+                let change = ApplicationChange::Delete(id, *instance, *revision);
                 self.applications.push(change);
             }
             Change::DeleteDamagedApplication(id) => {

@@ -12,6 +12,7 @@
 mod access_tokens;
 mod alarm_limits;
 mod alarms;
+mod applications;
 mod audit_signatures;
 mod concurrency;
 mod devices;
@@ -32,6 +33,7 @@ use countersign_core::store::Store;
 pub use access_tokens::*;
 pub use alarm_limits::*;
 pub use alarms::*;
+pub use applications::*;
 pub use audit_signatures::*;
 pub use concurrency::*;
 pub use devices::*;
@@ -74,6 +76,7 @@ macro_rules! keeps_the_contract {
             a_passphrase_replaces_the_one_before
             a_delivered_key_replaces_the_one_before_and_can_be_deleted
             an_application_is_changed_at_its_current_revision_only
+            a_change_for_a_deleted_application_does_not_reach_the_next_one_of_its_id
             a_setting_is_changed_at_its_current_revision_only
             the_progress_of_a_script_is_recorded
             lists_are_ordered_by_name_and_paged

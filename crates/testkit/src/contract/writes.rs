@@ -1,7 +1,6 @@
 //! The contract for changes, one after the other.
 
 use countersign_core::accounts::{Account, Kind, PersonData, State};
-use countersign_core::applications::Application;
 use countersign_core::page::Page;
 use countersign_core::store::{
     Change, ScriptProgress, Setting, StoreError, Thing, Unique, WholeAccount,
@@ -9,9 +8,7 @@ use countersign_core::store::{
 use countersign_crypto::certificate::Thumbprint;
 
 use super::StoreUnderTest;
-use super::sample::{
-    NOW, application, commit, delivered, key, name, passphrase, person, service, verify,
-};
+use super::sample::{NOW, commit, delivered, key, name, passphrase, person, service, verify};
 
 pub async fn what_was_committed_is_read_back(under_test: &dyn StoreUnderTest) {
     let store = under_test.open().await;
@@ -293,58 +290,6 @@ pub async fn a_delivered_key_replaces_the_one_before_and_can_be_deleted(
         assert_eq!(store.delivered_key(maria.id).await.unwrap(), None);
     }
     assert_eq!(store.delivered_key(mario.id).await.unwrap(), Some(others));
-}
-
-pub async fn an_application_is_changed_at_its_current_revision_only(
-    under_test: &dyn StoreUnderTest,
-) {
-    let store = under_test.open().await;
-    let [billing, ledger] = ["billing", "Application B"].map(application);
-    let insert = |of: &Application| Change::InsertApplication(Box::new(of.clone()));
-    let update = |of: &Application| Change::UpdateApplication(Box::new(of.clone()));
-    let delete = |of: &Application, revision| Change::DeleteApplication {
-        id: of.id.clone(),
-        revision,
-    };
-    let both = [insert(&billing), insert(&ledger)];
-    commit(&*store, both).await.unwrap();
-    let read = async |of: &Application| store.application(&of.id).await.unwrap();
-    assert_eq!(read(&billing).await, Some(billing.clone()));
-    let taken = commit(&*store, [insert(&billing)]).await;
-    let what = Unique::Application;
-    assert_eq!(taken, Err(StoreError::Conflict { what }));
-
-    let changed = billing.clone().revised(NOW, |of| of.groups.clear());
-    commit(&*store, [update(&changed)]).await.unwrap();
-    let what = Thing::Application;
-    let stale = commit(&*store, [update(&changed)]).await;
-    assert_eq!(stale, Err(StoreError::Stale { what }));
-    let stale = commit(&*store, [delete(&billing, 1)]).await;
-    assert_eq!(stale, Err(StoreError::Stale { what }));
-    let store = under_test.open().await;
-    let all = store
-        .applications(&Page {
-            after: None,
-            limit: 10,
-        })
-        .await;
-    assert_eq!(all.unwrap(), [Ok(ledger.clone()), Ok(changed.clone())]);
-    let rest = Page {
-        after: Some(ledger.id.to_string()),
-        limit: 10,
-    };
-    assert_eq!(
-        store.applications(&rest).await.unwrap(),
-        [Ok(changed.clone())]
-    );
-
-    commit(&*store, [delete(&changed, 2)]).await.unwrap();
-    assert_eq!(store.application(&billing.id).await.unwrap(), None);
-    for gone in [delete(&changed, 2), update(&changed)] {
-        let refused = commit(&*store, [gone]).await;
-        assert_eq!(refused, Err(StoreError::NotFound { what }));
-    }
-    assert_eq!(verify(&*store).await, 3);
 }
 
 pub async fn a_setting_is_changed_at_its_current_revision_only(under_test: &dyn StoreUnderTest) {

@@ -9,6 +9,7 @@
 //! While a suspension could not be stored, no connection with the peer is accepted or opened, and
 //! each attempt tries to store it again.
 
+use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
 use serde_json::json;
 
@@ -30,6 +31,19 @@ const MAX_FAULTS: u32 = 300;
 const FAULTS_WITHIN: u64 = 3_600_000;
 /// How often a suspension is decided again after the peer was changed at the same time.
 const MAX_ATTEMPTS: usize = 8;
+
+/// How long the answer to a head waits that this site is too busy for, in milliseconds. A site that
+/// sends one head after another stays below its rate, and breaks the protocol only if it does not
+/// wait for the answers.
+const SLOW_DOWN: u64 = 1_000;
+
+/// How long the answer to an operation of a peer waits before it is sent, in milliseconds; `None` if
+/// it does not.
+#[must_use]
+pub fn delay_of_answer(operation: &Operation, outcome: &Outcome) -> Option<u64> {
+    let is_head = (&*operation.group, &*operation.command) == ("peer", "audit_head");
+    (is_head && outcome.code == Code::BUSY).then_some(SLOW_DOWN)
+}
 
 /// A breach of the protocol by a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

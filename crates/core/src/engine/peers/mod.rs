@@ -12,6 +12,7 @@
 //! Core opens no sockets. The program that runs the site provides a [`PeerTransport`].
 
 mod accepting;
+mod addresses;
 mod breaches;
 mod connections;
 mod following;
@@ -38,9 +39,12 @@ use super::tickets::Voids;
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
-pub use breaches::PeerBreach;
+pub use addresses::PeerAddressNotice;
+pub use breaches::{PeerBreach, delay_of_answer};
 pub(crate) use connections::Connections;
-pub use connections::{NewPeerConnection, PeerBackoff, PeerConnection, PeerDirection, PeerPlan};
+pub use connections::{
+    LONGEST_PEER_BACKOFF, NewPeerConnection, PeerBackoff, PeerConnection, PeerDirection, PeerPlan,
+};
 pub use following::FollowedEvents;
 pub use heads::{HeadOffer, HeadReply, HeadState, OfferedHead};
 pub(crate) use heads::{HeadRefused, Witness};
@@ -49,8 +53,8 @@ pub use messages::{DeliveryReport, Incoming, IncomingState, MAX_BATCH, Outgoing}
 pub use problems::PeerProblem;
 pub(crate) use server::PEER_SERVER;
 pub use server::PeerServerState;
+pub use told::PeerStatus;
 pub(crate) use told::PeerTold;
-pub use told::{PeerAddressNotice, PeerStatus};
 
 /// What a site says of itself when it joins another one.
 #[derive(Debug, Clone)]
@@ -107,6 +111,10 @@ pub trait PeerTransport: Send + Sync {
     /// Looks at the outbox, at void tickets and at the setting of the peer server again. Must not block.
     fn wake(&self);
 
+    /// A connection with the peer ended, or was given up before it was open: what waits for the peer
+    /// may need another one. Must not block.
+    fn ended(&self, _peer: SiteId) {}
+
     /// Waits, for a few seconds at most, until the peer server has followed its setting.
     async fn settle(&self, runs: bool);
 
@@ -136,10 +144,14 @@ pub(crate) struct Peering {
     faults: Mutex<HashMap<SiteId, breaches::Faults>>,
     /// When which peer gets the head of the audit log.
     heads: Mutex<heads::HeadSchedule>,
+    /// What verifications of the audit log wait for.
+    witnesses_asked: Mutex<heads::WitnessesAsked>,
     /// The peers that were too busy for an operation.
     resting: Mutex<connections::Resting>,
     /// The void tickets of which peers are to be told.
     pub(in crate::engine) voids: Mutex<Voids>,
+    /// The peers that know an earlier address of this site.
+    untold: Mutex<addresses::Untold>,
     /// What the peers told of themselves.
     told: Mutex<told::ToldByPeers>,
 }

@@ -1,5 +1,5 @@
-//! What peers tell this site of themselves: their state, why they ended the last connection, and
-//! their new addresses; and what this site tells them.
+//! What peers tell this site of themselves: their state, and why they ended the last connection; and
+//! what this site tells them.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,12 @@ use countersign_proto::peer::PeerEnd;
 use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{Site, lock};
-use crate::access::Caller;
-use crate::audit::AuditDraft;
 use crate::lockdown::LockdownLevel;
 use crate::peers::PeerState;
 use crate::sessions::CloseReason;
-use crate::store::{Change, ChangeSet, PeerChange, StoreError};
+use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
 /// The most characters of a version that a peer tells.
@@ -32,17 +29,6 @@ pub struct PeerStatus {
     /// The level of the lockdown of the site; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lockdown: Option<LockdownLevel>,
-}
-
-/// Where peers reach a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PeerAddressNotice {
-    /// A DNS name, an IPv4 address, or an IPv6 address in brackets.
-    pub host: String,
-    /// The port there.
-    #[schemars(range(min = 1))]
-    pub port: u16,
 }
 
 /// What a peer told since the site was started.
@@ -70,8 +56,8 @@ impl Site {
 
     /// A peer is asked for its state after each head that was sent to it.
     #[must_use]
-    pub fn asks_for_status(&self, site: SiteId) -> bool {
-        lock(&self.peering().heads).asks_for_status(site)
+    pub fn asks_for_status(&self, site: SiteId, now: Timestamp) -> bool {
+        lock(&self.peering().heads).asks_for_status(site, now)
     }
 
     /// Takes the state of a peer; `None` if it did not tell, or cannot be read.
@@ -139,58 +125,6 @@ impl Site {
     pub(crate) fn forget_told(&self, site: SiteId) {
         lock(&self.peering().told).0.remove(&site);
         self.peer_waits_no_more(site);
-    }
-
-    /// The address of this site, if it is another one than the peer was told.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store fails.
-    pub async fn address_for(&self, site: SiteId) -> Result<Option<PeerAddressNotice>, StoreError> {
-        let Some(own) = self.endpoints().peer else {
-            return Ok(None);
-        };
-        let peer = self.store().peer(site).await?;
-        let is_new = peer.is_some_and(|peer| peer.told_address != Some(own.to_string()));
-        Ok(is_new.then_some(PeerAddressNotice {
-            host: own.host,
-            port: own.port,
-        }))
-    }
-
-    /// The peer stored the address of this site.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store fails.
-    pub async fn address_told(
-        &self,
-        site: SiteId,
-        address: &PeerAddressNotice,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let is = format!("{}:{}", address.host, address.port);
-        let peer = self.store().peer(site).await?;
-        // Two connections may have told it, if the first one was lost while this was stored.
-        let peer = peer.filter(|peer| peer.is_active() && peer.told_address.as_ref() != Some(&is));
-        let Some(peer) = peer else {
-            return Ok(());
-        };
-        let details = json!({ "zone": peer.zone, "was": peer.told_address, "is": is });
-        let peer = peer.revised(|peer| peer.told_address = Some(is));
-        let audit = AuditDraft {
-            target: Some(site.to_string()),
-            details: details.to_string(),
-            ..AuditDraft::done(&Caller::site(), "peer.address_told", now)
-        };
-        let change = Change::Peer(PeerChange::Update(Box::new(peer)));
-        match self
-            .store()
-            .commit(ChangeSet::new(vec![change], audit))
-            .await
-        {
-            // An admin changed the peer at the same time. The next connection tells it again.
-            Ok(_) | Err(StoreError::Stale { .. } | StoreError::NotFound { .. }) => Ok(()),
-            Err(trouble) => Err(trouble),
-        }
     }
 }
 

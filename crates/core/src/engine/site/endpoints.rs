@@ -77,12 +77,16 @@ impl Site {
             .unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
-    /// Sets where peers connect; `None` when the peer server stops.
+    /// Sets where peers connect; `None` when the peer server stops. Peers that know another address
+    /// are told the new one.
     pub fn announce_peer(&self, peer: Option<(SocketAddr, ClientAddress)>) {
-        let endpoints = self.0.endpoints.write();
-        let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
-        endpoints.peer_listener = peer.as_ref().map(|(bound, _)| *bound);
-        endpoints.peer = peer.map(|(_, address)| address);
+        {
+            let endpoints = self.0.endpoints.write();
+            let mut endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+            endpoints.peer_listener = peer.as_ref().map(|(bound, _)| *bound);
+            endpoints.peer = peer.map(|(_, address)| address);
+        }
+        self.wake_peers();
     }
 
     /// Sets the certificate of the HTTP listener.

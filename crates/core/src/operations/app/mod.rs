@@ -443,9 +443,12 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
             let application = find(&context, &id).await?;
             context.expect_tag(&application)?;
             let void = void_tickets(&context, &application).await?;
-            let revision = application.revision;
-            let id = id.clone();
-            (Change::DeleteApplication { id, revision }, void)
+            let deletion = Change::DeleteApplication {
+                id: id.clone(),
+                instance: application.instance,
+                revision: application.revision,
+            };
+            (deletion, void)
         }
     };
     let released = relations::without_callee(&context, &id).await?;

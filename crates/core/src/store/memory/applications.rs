@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::MemoryStore;
 use super::rows::Rows;
 use crate::applications::{Application, ApplicationId};
+use crate::id::InstanceId;
 use crate::page::Page;
 use crate::store::{Applications, DamagedApplication, StoreError, Thing, Unique};
 
@@ -33,12 +34,18 @@ impl ApplicationRows {
     }
 
     pub(super) fn update(&mut self, application: &Application) -> Result<(), StoreError> {
-        self.expect(&application.id, application.revision.checked_sub(1))?;
+        let was = application.revision.checked_sub(1);
+        self.expect(&application.id, application.instance, was)?;
         self.put(application)
     }
 
-    pub(super) fn delete(&mut self, id: &ApplicationId, revision: u64) -> Result<(), StoreError> {
-        self.expect(id, Some(revision))?;
+    pub(super) fn delete(
+        &mut self,
+        id: &ApplicationId,
+        instance: Option<InstanceId>,
+        revision: u64,
+    ) -> Result<(), StoreError> {
+        self.expect(id, instance, Some(revision))?;
         self.applications.remove(&id.to_string());
         self.remove_keys(id, |_| true);
         Ok(())
@@ -52,10 +59,15 @@ impl ApplicationRows {
         })
     }
 
-    fn expect(&self, id: &ApplicationId, revision: Option<u64>) -> Result<(), StoreError> {
+    fn expect(
+        &self,
+        id: &ApplicationId,
+        instance: Option<InstanceId>,
+        revision: Option<u64>,
+    ) -> Result<(), StoreError> {
         let application = self.applications.get(id.as_str()).ok_or(NOT_FOUND)?;
-        let current = Some(application.revision) == revision;
-        current.then_some(()).ok_or(STALE)
+        let is_same = application.instance == instance && Some(application.revision) == revision;
+        is_same.then_some(()).ok_or(STALE)
     }
 
     fn put(&mut self, application: &Application) -> Result<(), StoreError> {

@@ -198,7 +198,11 @@ impl Rows {
             } => self.accounts.delete_key(*account, thumbprint),
             Change::InsertApplication(application) => self.applications.insert(application),
             Change::UpdateApplication(application) => self.applications.update(application),
-            Change::DeleteApplication { id, revision } => self.applications.delete(id, *revision),
+            Change::DeleteApplication {
+                id,
+                instance,
+                revision,
+            } => self.applications.delete(id, *instance, *revision),
             Change::DeleteDamagedApplication(id) => self.applications.delete_damaged(id),
             Change::InsertTicket(ticket) => {
                 self.accounts.expect(ticket.account)?;

@@ -29,7 +29,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
-use super::super::origin::{Peer, Unchecked, is_of_a_page};
+use super::super::origin::{RequestOrigin, Unchecked, is_of_a_page};
 use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::prepared_keys::PreparedKeys;
 use super::request::single;
@@ -107,16 +107,16 @@ pub(super) struct Sender {
 /// The sender whose credential a request has, unless its account has its share of connections.
 pub(super) async fn sender(
     head: &Parts,
-    peer: &Peer,
+    origin: &RequestOrigin,
     signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
     // The check may have cost a turn and a read of the store.
-    let mut unchecked = Unchecked::new(|| failed(peer, shared));
-    let sender = verified(head, peer, signatures, shared).await;
+    let mut unchecked = Unchecked::new(|| failed(origin, shared));
+    let sender = verified(head, origin, signatures, shared).await;
     unchecked.done();
     let sender = sender?;
-    let admitted = peer.authenticated_as(&sender.caller, shared);
+    let admitted = origin.authenticated_as(&sender.caller, shared);
     admitted.map_err(Problem::over)?;
     Ok(sender)
 }
@@ -124,21 +124,21 @@ pub(super) async fn sender(
 /// The sender whose credential a request has.
 async fn verified(
     head: &Parts,
-    peer: &Peer,
+    origin: &RequestOrigin,
     signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
     let authorization = single(&head.headers, "authorization")?;
     let signature = single(&head.headers, "signature")?;
     let input = single(&head.headers, "signature-input")?;
-    if let Some(key) = peer.device() {
+    if let Some(key) = origin.device() {
         // A browser presents the key of its person for every page, also when the page must not read
         // the response.
         if is_of_a_page(&head.headers) {
             return Err(Problem::sent_by_a_page());
         }
         return match (authorization, input, signature) {
-            (None, None, None) => Box::pin(of_device(key, peer, shared)).await,
+            (None, None, None) => Box::pin(of_device(key, origin, shared)).await,
             _ => Err(Problem::bad_request(
                 "the connection has the key of a device, and the request another credential",
                 "authorization",
@@ -148,22 +148,23 @@ async fn verified(
     match (authorization, input, signature) {
         (None, None, None) => Err(Problem::not_authenticated(GivenCredential::None)),
         (Some(given), None, None) => {
-            let caller = of_token(given, peer, shared).await?;
+            let caller = of_token(given, origin, shared).await?;
             let signature = None;
             Ok(Sender { caller, signature })
         }
         (None, Some(input), Some(signature)) => {
             let tag = shared.site.id().to_string();
             let read = RequestSignature::read(input, signature, &tag);
-            let signature = read.map_err(|_| refused(GivenCredential::Signature, peer, shared))?;
+            let signature =
+                read.map_err(|_| refused(GivenCredential::Signature, origin, shared))?;
             let began = Instant::from_std(clock::monotonic());
-            let sender = signed(head, signature, peer, signatures, shared).await;
+            let sender = signed(head, signature, origin, signatures, shared).await;
             if sender.is_err() {
                 tokio::time::sleep_until(began + shared.limits().refusal_time).await;
             }
             sender
         }
-        (None, _, _) => Err(refused(GivenCredential::Signature, peer, shared)),
+        (None, _, _) => Err(refused(GivenCredential::Signature, origin, shared)),
         (Some(_), _, _) => Err(Problem::bad_request(
             "the request has an access token and a signature",
             "authorization",
@@ -177,16 +178,16 @@ impl Sender {
         &self,
         head: &Parts,
         content: &str,
-        peer: &Peer,
+        origin: &RequestOrigin,
         shared: &Shared,
     ) -> Result<(), Problem> {
         let Some(signature) = &self.signature else {
             return Ok(());
         };
-        let parts = parts(head, peer, shared)?;
+        let parts = parts(head, origin, shared)?;
         match signature.covers(&parts, content.as_bytes()) {
             true => Ok(()),
-            false => Err(refused(GivenCredential::Signature, peer, shared)),
+            false => Err(refused(GivenCredential::Signature, origin, shared)),
         }
     }
 
@@ -196,29 +197,29 @@ impl Sender {
     }
 }
 
-async fn of_token(given: &str, peer: &Peer, shared: &Shared) -> Result<Caller, Problem> {
+async fn of_token(given: &str, origin: &RequestOrigin, shared: &Shared) -> Result<Caller, Problem> {
     let token = bearer(given).and_then(|text| AccessTokenSecret::parse(text).ok());
     let Some(token) = token else {
-        return Err(refused(GivenCredential::Token, peer, shared));
+        return Err(refused(GivenCredential::Token, origin, shared));
     };
     let cached = shared.site.cached_token_caller(&token, clock::now());
     let found = match cached {
         Some(caller) => Some(caller),
-        None => Box::pin(stored_token_caller(&token, peer, shared)).await?,
+        None => Box::pin(stored_token_caller(&token, origin, shared)).await?,
     };
     match found {
         Some(caller) => Ok(caller),
-        None => Err(refused(GivenCredential::Token, peer, shared)),
+        None => Err(refused(GivenCredential::Token, origin, shared)),
     }
 }
 
 /// A read of the store, which any client can cause: the networks take turns.
 async fn stored_token_caller(
     token: &AccessTokenSecret,
-    peer: &Peer,
+    origin: &RequestOrigin,
     shared: &Shared,
 ) -> Result<Option<Caller>, Problem> {
-    let turn = shared.logins.turn(peer.network()).await;
+    let turn = shared.logins.turn(origin.network()).await;
     let _turn = turn.ok_or_else(Problem::busy)?;
     let read = shared.site.token_caller(token, clock::now()).await;
     log_trouble(read).map_err(|_| Problem::busy())
@@ -226,7 +227,11 @@ async fn stored_token_caller(
 
 /// The sender of a request on the connection of a device, whose handshake has shown that it has the
 /// key.
-async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Sender, Problem> {
+async fn of_device(
+    key: Thumbprint,
+    origin: &RequestOrigin,
+    shared: &Shared,
+) -> Result<Sender, Problem> {
     // As a new connection of the device: a request needs no earlier one.
     if !shared.site.permits(Activity::DeviceConnection) {
         return Err(Problem::lockdown());
@@ -235,22 +240,22 @@ async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Send
         Some(caller) => Some(caller),
         None => {
             // A read of the store, as that of a token.
-            let turn = shared.logins.turn(peer.network()).await;
+            let turn = shared.logins.turn(origin.network()).await;
             let _turn = turn.ok_or_else(Problem::busy)?;
-            let read = shared.site.device_caller(key, peer.source).await;
+            let read = shared.site.device_caller(key, origin.source).await;
             log_trouble(read).map_err(|_| Problem::busy())?
         }
     };
     match found {
         Some(caller) => {
-            let connection = (peer.connection.address, peer.connection.opened);
+            let connection = (origin.connection.address, origin.connection.opened);
             shared
                 .site
                 .device_requested(&caller, connection, clock::now());
             let signature = None;
             Ok(Sender { caller, signature })
         }
-        None => Err(refused(GivenCredential::Device, peer, shared)),
+        None => Err(refused(GivenCredential::Device, origin, shared)),
     }
 }
 
@@ -259,7 +264,7 @@ async fn of_device(key: Thumbprint, peer: &Peer, shared: &Shared) -> Result<Send
 async fn signed(
     head: &Parts,
     signature: RequestSignature,
-    peer: &Peer,
+    origin: &RequestOrigin,
     signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
@@ -267,8 +272,8 @@ async fn signed(
     if !shared.site.permits(Activity::ServiceLogin) {
         return Err(Problem::lockdown());
     }
-    let parts = parts(head, peer, shared)?;
-    let turn = shared.logins.turn(peer.network()).await;
+    let parts = parts(head, origin, shared)?;
+    let turn = shared.logins.turn(origin.network()).await;
     let _turn = turn.ok_or_else(Problem::busy)?;
     let found = log_trouble(shared.site.key_grant(signature.thumbprint()).await);
     let found = found.map_err(|_| Problem::busy())?;
@@ -281,11 +286,11 @@ async fn signed(
         None => signature.verify(key, &parts, seconds),
     };
     let (Some((grant, key)), Ok(())) = (found, verified) else {
-        return Err(refused(GivenCredential::Signature, peer, shared));
+        return Err(refused(GivenCredential::Signature, origin, shared));
     };
     signatures.keys.verified(&key, now);
     let inserted = signatures.nonces.insert(&signature);
-    let inserted = inserted.ok_or_else(|| refused(GivenCredential::Signature, peer, shared))?;
+    let inserted = inserted.ok_or_else(|| refused(GivenCredential::Signature, origin, shared))?;
     inserted.map_err(Problem::over)?;
     Ok(Sender {
         caller: Site::key_caller(grant),
@@ -294,10 +299,14 @@ async fn signed(
 }
 
 /// The parts of a request that a signature covers.
-fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestParts<'a>, Problem> {
+fn parts<'a>(
+    head: &'a Parts,
+    origin: &RequestOrigin,
+    shared: &Shared,
+) -> Result<RequestParts<'a>, Problem> {
     let named = head.uri.authority().map(Authority::as_str);
     let host = single(&head.headers, "host")?;
-    let scheme = peer.scheme(&head.headers, shared);
+    let scheme = origin.scheme(&head.headers, shared);
     let authority = named.or(host).unwrap_or_default();
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     Ok(RequestParts {
@@ -313,16 +322,16 @@ fn parts<'a>(head: &'a Parts, peer: &Peer, shared: &Shared) -> Result<RequestPar
 }
 
 /// Counts an invalid credential against its source.
-fn refused(given: GivenCredential, peer: &Peer, shared: &Shared) -> Problem {
-    failed(peer, shared);
+fn refused(given: GivenCredential, origin: &RequestOrigin, shared: &Shared) -> Problem {
+    failed(origin, shared);
     Problem::not_authenticated(given)
 }
 
-fn failed(peer: &Peer, shared: &Shared) {
-    peer.punish(Abuse::NotAuthenticated, shared);
-    match peer.source {
+fn failed(origin: &RequestOrigin, shared: &Shared) {
+    origin.punish(Abuse::NotAuthenticated, shared);
+    match origin.source {
         Some(source) => counting::api_request_failed(shared, source),
-        None => counting::proxied_request_failed(shared, peer.proxy()),
+        None => counting::proxied_request_failed(shared, origin.proxy()),
     }
 }
 

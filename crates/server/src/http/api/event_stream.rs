@@ -34,7 +34,7 @@ use hyper::http::request::Parts;
 use serde::Deserialize;
 use tokio::time::{Sleep, sleep};
 
-use super::super::Peer;
+use super::super::RequestOrigin;
 use super::super::body::ReplyBody;
 use super::super::problem::{AccountLimit, GivenCredential, Problem};
 use super::super::reply::Reply;
@@ -79,7 +79,7 @@ struct Parameters {
 pub(super) async fn open(
     head: &Parts,
     entry: &Entry,
-    (sender, peer): (&Sender, &Peer),
+    (sender, origin): (&Sender, &RequestOrigin),
     query: &[(String, String)],
     shared: &Shared,
 ) -> Result<Reply, Problem> {
@@ -100,7 +100,7 @@ pub(super) async fn open(
     let after = last_event_id(&head.headers)?.or(asked.after);
     let grant = caller.grant.as_ref();
     let grant = grant.ok_or_else(|| Problem::not_authenticated(GivenCredential::None))?;
-    let place = match peer.is_proxied(shared) {
+    let place = match origin.is_proxied(shared) {
         true => Some(
             shared
                 .proxied_streams

@@ -43,7 +43,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use tracing::debug;
 
-use super::Peer;
+use super::RequestOrigin;
 use super::problem::{GivenCredential, Problem, RequestId};
 use super::reply::{self, Reply};
 use crate::clock;
@@ -104,21 +104,21 @@ pub(super) fn has(path: &str) -> bool {
 /// Answers a request.
 pub(super) async fn answer(
     request: Request<Incoming>,
-    peer: &Peer,
+    origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Reply {
     let id = RequestId::new();
     let (head, body) = request.into_parts();
-    let origin = cross_origin::permitted(&head.headers, &shared.site);
-    let answered = route(&head, body, (id, peer), api, shared).await;
+    let page = cross_origin::permitted(&head.headers, &shared.site);
+    let answered = route(&head, body, (id, origin), api, shared).await;
     let mut reply = answered.unwrap_or_else(|problem| {
         debug!(%id, method = %head.method, code = problem.code(), "an API request was refused");
         problem.reply(id)
     });
     let fields = reply.headers_mut();
     if head.headers.contains_key(ORIGIN) {
-        cross_origin::allow(fields, origin);
+        cross_origin::allow(fields, page);
     }
     id.add_to(&mut reply);
     reply
@@ -127,11 +127,11 @@ pub(super) async fn answer(
 async fn route(
     head: &Parts,
     body: Incoming,
-    (id, peer): (RequestId, &Peer),
+    (id, origin): (RequestId, &RequestOrigin),
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
-    if let Some(seconds) = peer.refused_for(shared) {
+    if let Some(seconds) = origin.refused_for(shared) {
         return Err(Problem::source_refused(seconds));
     }
     let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
@@ -157,15 +157,15 @@ async fn route(
     let Some(found) = found else {
         return Err(Problem::not_allowed(&resource.allow()));
     };
-    if !peer.is_protected(&head.headers, shared) {
+    if !origin.is_protected(&head.headers, shared) {
         return Err(Problem::tls_required());
     }
     let activity = Activity::Operation(OperationKind::Ordinary, Channel::Http);
     if !shared.site.permits(activity) {
         return Err(Problem::lockdown());
     }
-    let sender = credential::sender(head, peer, &api.signatures, shared).await?;
-    let called = call(head, body, found, (&sender, peer), api, shared).await;
+    let sender = credential::sender(head, origin, &api.signatures, shared).await?;
+    let called = call(head, body, found, (&sender, origin), api, shared).await;
     called.inspect_err(|problem| {
         let name = (head.method.as_str(), found.entry.name());
         api.refusals.log((id, problem), name, &sender.caller);
@@ -186,7 +186,7 @@ async fn call(
     head: &Parts,
     body: Incoming,
     found: &Found,
-    (sender, peer): (&Sender, &Peer),
+    (sender, origin): (&Sender, &RequestOrigin),
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
@@ -203,7 +203,7 @@ async fn call(
         // It has a limit of its own.
         drop(running);
         request::expect_no_body(&body)?;
-        let opening = event_stream::open(head, entry, (sender, peer), &query, shared);
+        let opening = event_stream::open(head, entry, (sender, origin), &query, shared);
         return Box::pin(opening).await;
     }
     let (site, now) = (&shared.site, clock::now());
@@ -214,7 +214,7 @@ async fn call(
         let problem = "a request with content cannot be signed; use an access token";
         return Err(Problem::bad_request(problem, "signature"));
     }
-    sender.expect_content(head, &text, peer, shared)?;
+    sender.expect_content(head, &text, origin, shared)?;
     let given = Given {
         path: &found.path,
         query: &query,

@@ -36,7 +36,7 @@ use super::api::Api;
 use super::body::ReplyBody;
 use super::body_turns::BodyTurns;
 use super::framing::{self, Fault, Framed, Upgraded};
-use super::origin::Peer;
+use super::origin::RequestOrigin;
 use super::reply::{self, Reply};
 use super::{FIELDS, HEAD, route, upgrade};
 use crate::admission::{Admitted, Held, wait_for_eviction};
@@ -359,7 +359,7 @@ async fn answer(
 ) -> (Reply, Option<Arc<()>>) {
     let is_head_of_http2 =
         (request.method(), request.version()) == (&Method::HEAD, Version::HTTP_2);
-    let peer = Peer::of(&request, connection, shared);
+    let origin = RequestOrigin::of(&request, connection, shared);
     let mut reply = match fault(&request) {
         Some(fault) => {
             if request.version() != Version::HTTP_2 {
@@ -367,7 +367,7 @@ async fn answer(
             }
             reply::malformed(fault)
         }
-        None => route::answer(request, &peer, api, shared).await,
+        None => route::answer(request, &origin, api, shared).await,
     };
     shared.meters.responded(reply.status());
     if is_head_of_http2 {
@@ -377,7 +377,7 @@ async fn answer(
         let fields = reply.headers_mut();
         fields.insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    (reply, peer.running.into_inner())
+    (reply, origin.running.into_inner())
 }
 
 /// A response to HEAD: with the length of the body, and without the body. The library drops the body

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use countersign_core::alarms::PublicUrl;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_net::admission::{Admission, Admitted, Limits, Origin};
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
+use countersign_net::places::{self, Limits, Origin, Places};
 use countersign_proto::site_identity::KnownSite;
 use countersign_proto::uri::SiteUri;
 use data_encoding::HEXLOWER;
@@ -182,7 +182,7 @@ impl ConsoleRelay {
     /// # Errors
     /// The listener failed.
     pub async fn serve(self) -> io::Result<Infallible> {
-        let places = Admission::new(LIMITS);
+        let places = Places::new(LIMITS);
         let reserve = DescriptorReserve::new(vec![places.clone()]);
         let service = move |(socket, _)| match places.admit(MACHINE, 0) {
             Ok(admitted) => Some(serve(socket, self.console.clone(), admitted)),
@@ -205,9 +205,9 @@ impl ConsoleRelay {
 
 /// A connection's place, until the connection and the WebSocket that it may have become have ended.
 #[derive(Clone)]
-struct Place(Arc<Mutex<Admitted<()>>>);
+struct SharedPlace(Arc<Mutex<places::Place<()>>>);
 
-impl Place {
+impl SharedPlace {
     /// The browser named the secret.
     fn is_of_the_page(&self) {
         let mut admitted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,10 +215,10 @@ impl Place {
     }
 }
 
-async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: Admitted<()>) {
+async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: places::Place<()>) {
     let _ = socket.set_nodelay(true);
     let mut evicted = admitted.ended();
-    let place = Place(Arc::new(Mutex::new(admitted)));
+    let place = SharedPlace(Arc::new(Mutex::new(admitted)));
     let upgraded = Upgraded::default();
     let stream = Framed::new(Stalled::new(socket), upgraded.clone());
     let service = service_fn(move |request| {
@@ -249,7 +249,7 @@ async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: Admitted<
 }
 
 impl Console {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, place: SharedPlace) -> Reply {
         if let Some(fault) = framing::fault(&request) {
             return last(reply::malformed(fault));
         }
@@ -305,7 +305,11 @@ impl Console {
     }
 
     /// Opens a WebSocket whose bytes go to the site.
-    async fn web_socket(self: Arc<Self>, mut request: Request<Incoming>, place: Place) -> Reply {
+    async fn web_socket(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        place: SharedPlace,
+    ) -> Reply {
         let origins = [format!("http://{}", self.host)];
         let key = match request.version() {
             Version::HTTP_11 => upgrade::key(request.headers(), &origins),
@@ -362,7 +366,7 @@ enum AtSite {
 
 /// Passes bytes on in both directions until one end closes. An end that is lost is for the page and the site to
 /// notice: a session resumes, and a registration is repeated.
-async fn relay(upgrading: OnUpgrade, site: AtSite, place: Place) {
+async fn relay(upgrading: OnUpgrade, site: AtSite, place: SharedPlace) {
     let mut browser = match upgrading.await {
         Ok(browser) => TokioIo::new(browser),
         Err(error) => return debug!(%error, "a connection did not become a WebSocket"),

@@ -1,9 +1,14 @@
 //! Heads of audit logs between two sites, over sockets.
 
-use countersign_testkit::harness::time::until;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::peers::side::{connected, next, peers};
+use countersign_proto::operation::Code;
+use countersign_proto::peer::{AuditHead, SignedAuditHead};
+use countersign_testkit::harness::time::{pass, until};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::peers::side::{connected, key, next, peers};
 
 // PEER-27, PEER-28, PEER-30
 #[tokio::test]
@@ -24,6 +29,71 @@ async fn a_lockdown_is_countersigned_by_the_peer_at_once_and_both_sites_store_th
     assert_eq!(verified["intact"], true);
     let confirmed = verified["peers"][0]["confirmed"].as_u64();
     assert!(confirmed >= lockdown[0]["seq"].as_u64(), "{verified}");
+}
+
+/// An admin verified the audit log in a loop. Each verification sent a head and a ping, also while the
+/// peer was busy, until the peer suspended the honest site.
+// PEER-21, PEER-64
+#[tokio::test]
+async fn verifications_in_a_loop_do_not_have_the_site_suspended() {
+    let (a, b) = peers().await;
+    let mut resting = 0;
+    for _ in 0..400 {
+        let verified = a.admin("audit.verify", json!({ "peers": true })).await;
+        assert_eq!(verified["intact"], true);
+        let problem = verified["peers"][0]["problem"].as_str();
+        resting += u32::from(problem.is_some_and(|why| why.contains("peer resting until")));
+    }
+    assert!(resting > 0);
+    assert_eq!(b.peers().await, [(a.id(), "active".to_owned())]);
+    assert_eq!(b.show("a.example").await["breaches"], Value::Null);
+    // The head that waits is sent after the rest, on the connection that is open or on a new one.
+    let before = a.audited("peer.countersigned").await.len();
+    let mut polls: u32 = 0;
+    until(async || {
+        polls += 1;
+        if polls.is_power_of_two() {
+            pass(Duration::from_secs(61)).await;
+        }
+        a.audited("peer.countersigned").await.len() > before
+    })
+    .await;
+}
+
+/// A site of an earlier version sends a head again at once after the peer was busy.
+// PEER-21, PEER-64
+#[tokio::test]
+async fn a_busy_answer_to_a_head_is_delayed_so_that_a_site_in_a_loop_stays_below_its_rate() {
+    let (a, b) = peers().await;
+    let mut lines = connected(&a, &b).await;
+    let mut head = async |id: u64| {
+        let head = AuditHead {
+            site: a.served.site.id(),
+            event: 0,
+            seq: id,
+            hash: [1; 32],
+            time: 0,
+        };
+        let head = SignedAuditHead::new(head, &key(&a));
+        let params = json!({ "head": head });
+        let line = json!({ "id": id, "group": "peer", "command": "audit_head", "params": params });
+        lines.send(format!("{line}\n").as_bytes()).await.unwrap();
+        next(&mut lines).await.unwrap()["code"].clone()
+    };
+    for id in 1..=16 {
+        assert_eq!(head(id).await, Code::SUCCESS.0);
+    }
+    let begun = now();
+    assert_eq!(head(17).await, Code::BUSY.0);
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test measures how long an answer is delayed"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 // PEER-19, PEER-27

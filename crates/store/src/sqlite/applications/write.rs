@@ -1,6 +1,7 @@
 //! Writes changes of applications one by one, in their order, since they are few.
 
 use countersign_core::applications::{Application, ApplicationId};
+use countersign_core::id::InstanceId;
 use countersign_core::store::{StoreError, Thing, Unique};
 use countersign_core::text::Base64Url;
 use sqlx::sqlite::SqliteConnection;
@@ -13,7 +14,7 @@ use crate::sqlite::row::signed;
 pub(in crate::sqlite) enum ApplicationChange<'a> {
     Insert(&'a Application),
     Update(&'a Application),
-    Delete(&'a ApplicationId, u64),
+    Delete(&'a ApplicationId, Option<InstanceId>, u64),
     DeleteDamaged(&'a ApplicationId),
 }
 
@@ -25,28 +26,36 @@ pub(in crate::sqlite) async fn apply(
         let damaged = is_damaged_application(connection, id).await;
         expect_damaged(damaged, Thing::Application)?;
     }
-    let (statement, id, revision, document) = match change {
+    // An application that was deleted and registered again is another one. A damaged document has no
+    // instance: 0 is equal to none.
+    let (statement, id, instance, revision, document) = match change {
         ApplicationChange::Insert(application) => (
             "INSERT INTO application (id, revision, document) VALUES (?1, ?2, ?3)",
             &application.id,
+            None,
             application.revision,
             Some(document(application)?),
         ),
         ApplicationChange::Update(application) => (
-            "UPDATE application SET revision = ?2, document = ?3 WHERE id = ?1 AND revision = ?2 - 1",
+            "UPDATE application SET revision = ?2, document = ?3 WHERE id = ?1 AND revision = ?2 - 1 \
+             AND iif(json_valid(document), json_extract(document, '$.instance'), 0) IS ?4",
             &application.id,
+            application.instance,
             application.revision,
             Some(document(application)?),
         ),
-        ApplicationChange::Delete(id, revision) => (
-            "DELETE FROM application WHERE id = ?1 AND revision = ?2 AND ?3 IS NULL",
+        ApplicationChange::Delete(id, instance, revision) => (
+            "DELETE FROM application WHERE id = ?1 AND revision = ?2 AND ?3 IS NULL \
+             AND iif(json_valid(document), json_extract(document, '$.instance'), 0) IS ?4",
             *id,
+            *instance,
             *revision,
             None,
         ),
         ApplicationChange::DeleteDamaged(id) => (
-            "DELETE FROM application WHERE id = ?1 AND ?2 = 0 AND ?3 IS NULL",
+            "DELETE FROM application WHERE id = ?1 AND ?2 = 0 AND ?3 IS NULL AND ?4 IS NULL",
             *id,
+            None,
             0,
             None,
         ),
@@ -55,6 +64,7 @@ pub(in crate::sqlite) async fn apply(
         .bind(id.as_str())
         .bind(signed(revision))
         .bind(document)
+        .bind(instance.map(|instance| instance.to_string()))
         .execute(&mut *connection)
         .await?;
     if done.rows_affected() == 0 {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::following::FollowedEvents;
-use super::{PeerProblem, Site, lock};
+use super::{PeerProblem, PeerTransport, Site, lock};
 use crate::access::{Caller, Channel};
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{AuditDraft, AuditOutcome};
@@ -27,7 +27,7 @@ use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
 pub(super) use attempts::Backoffs;
-pub use attempts::PeerBackoff;
+pub use attempts::{LONGEST_PEER_BACKOFF, PeerBackoff};
 pub(super) use resting::Resting;
 
 /// The most connections with one peer at a time: one from each side, and as many that are ending.
@@ -95,15 +95,20 @@ struct Open {
 }
 
 /// The place of a connection among the open ones, which it leaves when this is dropped: also if the future
-/// that opens it is dropped before it has ended.
+/// that opens it is dropped before it has ended. The transport learns that it left.
 struct Registered {
     connections: Arc<Mutex<Connections>>,
+    transport: Option<Arc<dyn PeerTransport>>,
     number: u64,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        lock(&self.connections).open.remove(&self.number);
+        let left = lock(&self.connections).open.remove(&self.number);
+        // A transport that looked meanwhile found the connection, and connects only if it looks again.
+        if let (Some(left), Some(transport)) = (left, &self.transport) {
+            transport.ended(left.site);
+        }
     }
 }
 
@@ -304,6 +309,7 @@ impl Site {
             caller: Caller::peer(site, &peer.zone),
             _registered: Registered {
                 connections,
+                transport: self.peer_transport(),
                 number,
             },
         };

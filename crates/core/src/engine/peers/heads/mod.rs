@@ -25,6 +25,7 @@ use crate::timestamp::Timestamp;
 pub(crate) use countersigning::HeadRefused;
 pub(crate) use schedule::HeadSchedule;
 pub(crate) use witnesses::Witness;
+pub(super) use witnesses::WitnessesAsked;
 
 /// The head of a site's audit log, for a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -94,16 +95,24 @@ impl Site {
     }
 
     /// The active peers that wait for a head.
-    pub(super) async fn peers_due(&self, now: Timestamp) -> Result<Vec<SiteId>, StoreError> {
-        if lock(&self.peering().heads).looks(now) {
-            let peers = self.all_peers().await?.into_iter();
-            let active: Vec<_> = peers
-                .filter(Peer::is_active)
-                .map(|peer| peer.site())
-                .collect();
+    async fn peers_without_newest_head(&self, now: Timestamp) -> Result<Vec<SiteId>, StoreError> {
+        let own = self.endpoints().peer;
+        let is_told = !lock(&self.peering().untold).looks(own.as_ref());
+        if !is_told || lock(&self.peering().heads).looks(now) {
+            let peers = self.all_peers().await?;
+            let active = peers.iter().filter(|peer| peer.is_active());
+            let active: Vec<_> = active.map(Peer::site).collect();
             lock(&self.peering().heads).look(&active, now);
+            lock(&self.peering().untold).look(own, &peers);
         }
         Ok(lock(&self.peering().heads).due(now))
+    }
+
+    /// The active peers that wait for a head, or know an earlier address of this site.
+    pub(super) async fn peers_due(&self, now: Timestamp) -> Result<Vec<SiteId>, StoreError> {
+        let mut due = self.peers_without_newest_head(now).await?;
+        due.extend(lock(&self.peering().untold).due(now));
+        Ok(due)
     }
 
     /// Whether a peer waits for the head of the audit log, no lockdown refuses the connection, and
@@ -112,7 +121,7 @@ impl Site {
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub async fn peers_without_head(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let mut due = self.peers_due(now).await?.into_iter();
+        let mut due = self.peers_without_newest_head(now).await?.into_iter();
         Ok(due.any(|site| {
             self.permits_peer(Activity::PeerConnection, site)
                 && self.last_peer_problem(site).is_none()
@@ -157,10 +166,27 @@ impl Site {
         Ok(Some(OfferedHead { offer, wanted }))
     }
 
+    /// When the next head is sent to a peer that was busy a moment ago; `None` if the peer does not
+    /// rest.
+    #[must_use]
+    pub fn head_rests_until(&self, site: SiteId, now: Timestamp) -> Option<Timestamp> {
+        lock(&self.peering().heads).rests_until(site, now)
+    }
+
     /// A peer refused a head with this code, or its result could not be read. The next head is sent
-    /// later.
-    pub fn head_refused(&self, site: SiteId, offered: &OfferedHead, code: Code, now: Timestamp) {
-        lock(&self.peering().heads).refused(site, offered.wanted, code, now);
+    /// later. `wait` is the time that a busy peer told, in milliseconds.
+    pub fn head_refused(
+        &self,
+        site: SiteId,
+        offered: &OfferedHead,
+        (code, wait): (Code, Option<u64>),
+        now: Timestamp,
+    ) {
+        let mut heads = lock(&self.peering().heads);
+        match code {
+            Code::BUSY => heads.busy(site, wait, now),
+            code => heads.refused(site, offered.wanted, code, now),
+        }
     }
 
     /// Stores the receipt of a peer and the heads that it held, and compares them with the log. A
@@ -178,7 +204,7 @@ impl Site {
     ) -> Result<(), StoreError> {
         let peer = self.store().peer(site).await?;
         let Some(peer) = peer.filter(Peer::is_active) else {
-            self.head_refused(site, offered, Code::NOT_PERMITTED, now);
+            self.head_refused(site, offered, (Code::NOT_PERMITTED, None), now);
             return Ok(());
         };
         let known = self.store().audit_heads(site, LogSide::Own, MAX_HEADS);

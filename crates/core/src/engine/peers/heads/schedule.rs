@@ -16,6 +16,11 @@ const HEAD_EVERY: u64 = 240_000;
 const HEAD_SPACING: u64 = 20_000;
 /// The time between two heads for a peer that refused the last one, in milliseconds: an hour.
 const REFUSED_EVERY: u64 = 3_600_000;
+/// The shortest time for which a peer gets no head after it was busy, in milliseconds. It is used if
+/// the peer tells none.
+const SHORTEST_REST: u64 = 5_000;
+/// The longest such time, in milliseconds: a peer countersigns one head a minute.
+const LONGEST_REST: u64 = 60_000;
 /// The time between two looks at the list of peers, in milliseconds: a minute.
 const LOOK_EVERY: u64 = 60_000;
 
@@ -37,6 +42,8 @@ struct Exchange {
     answered: Option<u64>,
     /// The code with which the peer refused the last attempt; `None` if it answered.
     refused: Option<Code>,
+    /// Since when the peer rests because it was busy, and for how long, in milliseconds.
+    rest: Option<(Timestamp, u64)>,
     /// Whether the peer was asked for its state since the last attempt.
     asked: bool,
     at: Timestamp,
@@ -76,16 +83,19 @@ impl HeadSchedule {
             tried: 0,
             answered: None,
             refused: None,
+            rest: None,
             asked: true,
             at: now,
         })
     }
 
-    /// The peers that wait for a head.
+    /// The peers that wait for a head, except those that rest.
     pub(super) fn due(&self, now: Timestamp) -> Vec<SiteId> {
         let every = self.every();
         let due = self.peers.iter().filter(|(_, exchange)| {
-            exchange.tried != self.wanted || is_past(exchange.at, exchange.every(every), now)
+            let is_due =
+                exchange.tried != self.wanted || is_past(exchange.at, exchange.every(every), now);
+            is_due && exchange.rests_until(now).is_none()
         });
         due.map(|(site, _)| *site).collect()
     }
@@ -96,6 +106,9 @@ impl HeadSchedule {
     pub(super) fn on_connection(&mut self, site: SiteId, now: Timestamp) -> Option<(u64, bool)> {
         let (wanted, every) = (self.wanted, self.every());
         let exchange = *self.exchange(site, now);
+        if exchange.rests_until(now).is_some() {
+            return None;
+        }
         let is_new = exchange.tried != wanted;
         (is_new || is_past(exchange.at, exchange.every(every) / 2, now))
             .then_some((wanted, is_new || exchange.answered.is_none()))
@@ -104,6 +117,20 @@ impl HeadSchedule {
     /// The peer answered.
     pub(super) fn answered(&mut self, site: SiteId, wanted: u64, now: Timestamp) {
         self.tried(site, wanted, None, now).answered = Some(wanted);
+    }
+
+    /// The peer was busy, and told for how long, in milliseconds. It gets the head after a rest: one
+    /// head after another would be a breach of the protocol.
+    pub(super) fn busy(&mut self, site: SiteId, wait: Option<u64>, now: Timestamp) {
+        let wait = wait.unwrap_or(SHORTEST_REST);
+        let exchange = self.exchange(site, now);
+        exchange.refused = Some(Code::BUSY);
+        exchange.rest = Some((now, wait.clamp(SHORTEST_REST, LONGEST_REST)));
+    }
+
+    /// When a peer gets the next head that was busy a moment ago; `None` if it does not rest.
+    pub(super) fn rests_until(&self, site: SiteId, now: Timestamp) -> Option<Timestamp> {
+        self.peers.get(&site)?.rests_until(now)
     }
 
     /// The peer refused the head.
@@ -121,16 +148,16 @@ impl HeadSchedule {
         let exchange = self.exchange(site, now);
         exchange.tried = wanted;
         exchange.refused = refused;
+        exchange.rest = None;
         exchange.asked = false;
         exchange.at = now;
         exchange
     }
 
     /// Whether the peer is to be asked for its state: after each attempt that ended.
-    pub(in crate::engine::peers) fn asks_for_status(&self, site: SiteId) -> bool {
-        self.peers
-            .get(&site)
-            .is_some_and(|exchange| !exchange.asked)
+    pub(in crate::engine::peers) fn asks_for_status(&self, site: SiteId, now: Timestamp) -> bool {
+        let exchange = self.peers.get(&site);
+        exchange.is_some_and(|exchange| !exchange.asked && exchange.rests_until(now).is_none())
     }
 
     pub(in crate::engine::peers) fn asked_for_status(&mut self, site: SiteId) {
@@ -155,10 +182,17 @@ impl Exchange {
     fn every(&self, every: u64) -> u64 {
         match self.refused {
             Some(Code::NOT_PERMITTED) => every.max(REFUSED_EVERY),
-            // A peer that is busy, sealed or in lockdown is asked again in its turn: a longer wait would
-            // let an attacker choose a time without a witness.
+            // A peer that is sealed or in lockdown is asked again in its turn, and one that is busy after
+            // its rest: a longer wait would let an attacker choose a time without a witness.
             Some(_) | None => every,
         }
+    }
+
+    fn rests_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let (since, time) = self
+            .rest
+            .filter(|(since, time)| !is_past(*since, *time, now))?;
+        Some(since.plus_millis(time))
     }
 }
 
@@ -203,6 +237,41 @@ mod tests {
         assert_eq!(schedule.due(NOW.plus_millis(REFUSED_EVERY)), [B]);
         schedule.want();
         assert_eq!(schedule.due(NOW), [B]);
+    }
+
+    /// A verification in a loop sent a head each time, also to a peer that was busy, until the peer
+    /// suspended this site.
+    // PEER-64
+    #[test]
+    fn a_peer_that_was_busy_gets_the_head_after_its_rest_whatever_the_clock_shows() {
+        for (told, rest) in [
+            (None, SHORTEST_REST),
+            (Some(1), SHORTEST_REST),
+            (Some(41_000), 41_000),
+            (Some(u64::MAX), LONGEST_REST),
+        ] {
+            let mut schedule = HeadSchedule::default();
+            schedule.look(&[B], NOW);
+            schedule.answered(B, 0, NOW);
+            schedule.want();
+            schedule.busy(B, told, NOW);
+            for _ in 0..100 {
+                schedule.want();
+                assert_eq!(schedule.due(NOW.plus_millis(rest - 1)), []);
+            }
+            let end = NOW.plus_millis(rest);
+            assert_eq!(schedule.rests_until(B, NOW), Some(end));
+            assert_eq!(schedule.on_connection(B, end), Some((101, true)));
+            let mut resting = schedule;
+            assert_eq!(resting.on_connection(B, NOW), None);
+            assert!(!resting.asks_for_status(B, NOW));
+            // The clock was set back a day.
+            let before = Timestamp::from_millis(NOW.millis() - 86_400_000);
+            assert_eq!(resting.due(before), [B]);
+            assert_eq!(resting.due(end), [B]);
+            resting.answered(B, 101, end);
+            assert_eq!(resting.rests_until(B, end), None);
+        }
     }
 
     // PEER-27

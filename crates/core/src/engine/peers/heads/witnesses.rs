@@ -3,6 +3,7 @@
 use countersign_proto::operation::Code;
 use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
+use futures_util::future::{BoxFuture, FutureExt, WeakShared};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -12,6 +13,9 @@ use crate::engine::peers::{PeerServerState, lock};
 use crate::peers::{LogSide, MAX_HEADS, Peer};
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
+
+/// The question to all peers that verifications wait for, if there is one.
+pub(in crate::engine::peers) type WitnessesAsked = Option<WeakShared<BoxFuture<'static, u64>>>;
 
 /// What the heads that one peer countersigned say about the log.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -102,8 +106,24 @@ impl Witness {
 
 impl Site {
     /// Sends heads to all peers and waits, for a limited time, for their replies. Returns the number
-    /// of the event.
+    /// of the event. Verifications at the same time share one question, which ends when none of them
+    /// waits any longer.
     pub(crate) async fn ask_witnesses(&self) -> u64 {
+        let question = {
+            let mut asked = lock(&self.peering().witnesses_asked);
+            asked
+                .as_ref()
+                .and_then(WeakShared::upgrade)
+                .unwrap_or_else(|| {
+                    let question = self.clone().question_to_witnesses().boxed().shared();
+                    *asked = question.downgrade();
+                    question
+                })
+        };
+        question.await
+    }
+
+    async fn question_to_witnesses(self) -> u64 {
         let wanted = self.send_heads();
         if let Some(transport) = self.peer_transport() {
             transport.heads_sent().await;
@@ -114,14 +134,18 @@ impl Site {
     /// Compares the log with the heads that the peers countersigned, suspended and removed ones
     /// included. `wanted` is the number of the event since which a peer must have replied to count
     /// as having answered.
-    pub(crate) async fn witnesses(&self, wanted: u64) -> Result<Vec<Witness>, StoreError> {
+    pub(crate) async fn witnesses(
+        &self,
+        wanted: u64,
+        now: Timestamp,
+    ) -> Result<Vec<Witness>, StoreError> {
         let mut witnesses = Vec::new();
         for peer in self.all_peers().await? {
             let site = peer.site();
             let heads = self.store().audit_heads(site, LogSide::Own, MAX_HEADS);
             let heads = heads.await?;
             if peer.is_active() || !heads.is_empty() {
-                witnesses.push(self.witness(&peer, &heads, wanted).await?);
+                witnesses.push(self.witness(&peer, &heads, wanted, now).await?);
             }
         }
         Ok(witnesses)
@@ -132,6 +156,7 @@ impl Site {
         peer: &Peer,
         heads: &[WitnessedHead],
         wanted: u64,
+        now: Timestamp,
     ) -> Result<Witness, StoreError> {
         let end = self.store().audit_head().await?.seq;
         let mut confirmed = 0;
@@ -167,7 +192,7 @@ impl Site {
             answered,
             problem: match answered {
                 true => None,
-                false => self.why_unanswered(peer),
+                false => self.why_unanswered(peer, now),
             },
             heads: heads.len(),
             confirmed,
@@ -175,7 +200,7 @@ impl Site {
         })
     }
 
-    fn why_unanswered(&self, peer: &Peer) -> Option<String> {
+    fn why_unanswered(&self, peer: &Peer, now: Timestamp) -> Option<String> {
         if !peer.is_active() {
             return Some(format!("it is {}", peer.state));
         }
@@ -185,6 +210,9 @@ impl Site {
         }
         if let Some((problem, at)) = self.last_peer_problem(peer.site()) {
             return Some(format!("{} ({at})", problem.cause(&peer.address())));
+        }
+        if let Some(until) = self.head_rests_until(peer.site(), now) {
+            return Some(format!("it was busy; peer resting until {until}"));
         }
         let refused = lock(&self.peering().heads).refusal(peer.site());
         refused.map(|code| match code {

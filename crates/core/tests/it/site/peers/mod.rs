@@ -8,6 +8,7 @@ mod messages;
 mod numbers;
 mod show;
 mod told;
+mod transport;
 mod void_heads;
 
 use std::sync::Arc;

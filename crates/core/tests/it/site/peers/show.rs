@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{PeerBackoff, PeerBreach, PeerProblem};
+use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerBreach, PeerProblem};
 use countersign_proto::operation::Operation;
 use countersign_testkit::harness::{TestPeer, TestSite};
 use serde_json::value::to_raw_value;
@@ -91,6 +91,26 @@ async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_li
     test.site.peer_waits_no_more(site);
     let (text, _) = show(&test).await;
     assert!(!text.iter().any(|line| line.starts_with("next attempt")));
+}
+
+/// The clock was a day ahead when a peer could not be reached. After it was set right, `peer show`
+/// showed a next attempt in a day, although the site tries again within minutes.
+// PEER-66
+#[tokio::test]
+async fn a_next_attempt_beyond_the_longest_wait_is_not_shown() {
+    let (test, peer) = with_peer().await;
+    let longest = u32::try_from(LONGEST_PEER_BACKOFF.as_secs()).unwrap();
+    for (seconds, is_shown) in [(longest, true), (longest + 1, false), (86_400, false)] {
+        let backoff = PeerBackoff {
+            failures: 3,
+            next: test.now().plus_seconds(seconds),
+        };
+        test.site.peer_waits(peer.known().id(), backoff);
+        let (text, shown) = show(&test).await;
+        assert_eq!(shown["backoff"].is_object(), is_shown, "{seconds}");
+        let has_line = text.iter().any(|line| line.starts_with("next attempt"));
+        assert_eq!(has_line, is_shown, "{seconds}");
+    }
 }
 
 /// New keys that this site does not follow for now, because of its own limit, showed as key events

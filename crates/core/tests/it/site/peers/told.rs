@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::PeerStatus;
+use countersign_core::engine::{ClientAddress, PeerStatus};
+use countersign_core::store::MemoryStore;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerEnd;
+use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{TestPeer, TestSite, run, stays_open};
 use serde_json::{Value, json};
 
@@ -104,4 +106,45 @@ async fn what_a_peer_told_is_shown_until_it_is_forgotten_and_no_other_text() {
         (&shown["told"], &shown["ended"]),
         (&Value::Null, &Value::Null)
     );
+}
+
+/// A new address was told with the next connection alone. When sites began to connect for its sake, a
+/// full disk would have had this one connect without a pause: the peer had the address, and this site
+/// could not store that.
+// PEER-65
+#[tokio::test]
+async fn a_site_connects_to_tell_a_new_address_and_not_again_at_once_if_the_disk_is_full() {
+    let memory = MemoryStore::default();
+    let faulty = FaultyStore::new(Arc::new(memory.reopened()), Fault::Fails);
+    let faulty = Arc::new(faulty);
+    let test = TestSite::builder().memory(memory, faulty.clone());
+    let test = test.build().await;
+    test.takes_enrolments();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    let peer = Arc::new(TestPeer::new("b.example"));
+    test.site.connect_peers_with(peer.clone());
+    test.admin("peer.start", json!({})).await;
+    let ticket = peer.ticket().to_uri().expose().to_owned();
+    let join = json!({ "ticket": ticket, "person": "ada" });
+    test.admin("peer.join", join).await;
+    let (site, id, now) = (&test.site, peer.known().id(), test.now());
+    assert_eq!(site.peers_awaited(now).await.unwrap(), []);
+    let bound = "192.0.2.1:4750".parse().unwrap();
+    let address = |host: &str| ClientAddress {
+        host: host.to_owned(),
+        port: 4750,
+    };
+    site.announce_peer(Some((bound, address("new.example"))));
+    assert_eq!(site.peers_awaited(now).await.unwrap(), [id]);
+    let notice = site.address_for(id).await.unwrap().unwrap();
+    faulty.break_after(0, 1);
+    assert!(site.address_told(id, &notice, now).await.is_err());
+    assert_eq!(site.peers_awaited(now).await.unwrap(), []);
+    // Another address is another matter.
+    site.announce_peer(Some((bound, address("newer.example"))));
+    assert_eq!(site.peers_awaited(now).await.unwrap(), [id]);
+    let notice = site.address_for(id).await.unwrap().unwrap();
+    site.address_told(id, &notice, now).await.unwrap();
+    assert_eq!(site.peers_awaited(now).await.unwrap(), []);
+    assert_eq!(site.address_for(id).await.unwrap(), None);
 }

@@ -1,4 +1,4 @@
-//! Admission: limits on connections in total, per source and per network, and eviction of
+//! Places: limits on connections in total, per source and per network, and eviction of
 //! unauthenticated connections.
 //!
 //! Unauthenticated connections are cheap for an attacker. When their limit is reached, a new
@@ -81,7 +81,7 @@ const MIN_EARLY_DROP: usize = 16;
 const OPENING_SHARE: usize = 4;
 
 /// Counts connections and enforces the limits.
-pub struct Admission<K: Key> {
+pub struct Places<K: Key> {
     state: Mutex<State<K>>,
 }
 
@@ -107,7 +107,7 @@ struct Counts {
     unauthenticated: usize,
 }
 
-impl<K: Key> Admission<K> {
+impl<K: Key> Places<K> {
     /// Enforces these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Self> {
@@ -142,7 +142,7 @@ impl<K: Key> Admission<K> {
     ///
     /// # Errors
     /// [`Rejected`]: the caller has to close the connection at once.
-    pub fn admit(self: &Arc<Self>, from: Origin<K>, random: u32) -> Result<Admitted<K>, Rejected> {
+    pub fn admit(self: &Arc<Self>, from: Origin<K>, random: u32) -> Result<Place<K>, Rejected> {
         let mut state = self.state();
         let source = state.sources.get(&from.source);
         let network = state.networks.get(&from.network);
@@ -162,8 +162,8 @@ impl<K: Key> Admission<K> {
         }
         let (end, ended) = oneshot::channel();
         let number = state.add(from, end);
-        Ok(Admitted {
-            admission: self.clone(),
+        Ok(Place {
+            places: self.clone(),
             from,
             number,
             authenticated: false,
@@ -299,16 +299,16 @@ impl<K: Key> State<K> {
     }
 }
 
-/// An admitted connection.
-pub struct Admitted<K: Key> {
-    admission: Arc<Admission<K>>,
+/// The place of an admitted connection.
+pub struct Place<K: Key> {
+    places: Arc<Places<K>>,
     from: Origin<K>,
     number: u64,
     authenticated: bool,
     ended: Option<oneshot::Receiver<()>>,
 }
 
-impl<K: Key> Admitted<K> {
+impl<K: Key> Place<K> {
     /// The connection's origin.
     #[must_use]
     pub fn origin(&self) -> Origin<K> {
@@ -323,13 +323,13 @@ impl<K: Key> Admitted<K> {
     /// Records that the client sent its complete first flight, which moves the connection to the
     /// second tier.
     pub fn first_flight_received(&self) {
-        self.admission.state().first_flight(self.from, self.number);
+        self.places.state().first_flight(self.from, self.number);
     }
 
     /// Records that the client is authenticated. The connection is not evicted any more.
     pub fn authenticated(&mut self) {
         if !self.authenticated {
-            let mut state = self.admission.state();
+            let mut state = self.places.state();
             let was_unauthenticated = state.no_longer_unauthenticated(self.from, self.number);
             // It was evicted but authenticated before it was notified, so it stays and is counted
             // again.
@@ -339,9 +339,9 @@ impl<K: Key> Admitted<K> {
     }
 }
 
-impl<K: Key> Drop for Admitted<K> {
+impl<K: Key> Drop for Place<K> {
     fn drop(&mut self) {
-        let mut state = self.admission.state();
+        let mut state = self.places.state();
         state.remove(self.from, self.number, self.authenticated);
     }
 }
