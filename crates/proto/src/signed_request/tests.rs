@@ -1,6 +1,6 @@
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
-use countersign_crypto::sign::SigningKey;
+use countersign_crypto::sign::{SigningKey, VerifyingKey};
 use data_encoding::BASE64;
 
 use super::*;
