@@ -275,8 +275,14 @@ async fn signed(
     let parts = parts(head, origin, shared)?;
     let turn = shared.logins.turn(origin.network()).await;
     let _turn = turn.ok_or_else(Problem::busy)?;
-    let found = log_trouble(shared.site.key_grant(signature.thumbprint()).await);
-    let found = found.map_err(|_| Problem::busy())?;
+    let thumbprint = signature.thumbprint();
+    let found = match shared.site.cached_key_grant(thumbprint) {
+        Some(cached) => Some(cached),
+        None => {
+            let read = Box::pin(shared.site.key_grant(thumbprint)).await;
+            log_trouble(read).map_err(|_| Problem::busy())?
+        }
+    };
     let decoy = shared.site.public_key().signing;
     let key = found.as_ref().map_or(&decoy, |(_, key)| key);
     let now = clock::now();
