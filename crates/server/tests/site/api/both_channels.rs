@@ -214,6 +214,38 @@ async fn every_operation_has_the_same_result_over_http_as_over_a_session() {
     assert_eq!(seen, routed);
 }
 
+/// The tour is that of an admin: what a member and a service read of themselves was compared nowhere.
+#[tokio::test]
+async fn a_member_and_a_service_read_the_same_over_http_as_over_a_session() {
+    let site = TestSite::builder().person("maria", "member");
+    let served = site.serve().await;
+    let member = Both::person(&served, "maria", &offered(&served, Role::Member)).await;
+    let robot = Both::robot(&served, &offered(&served, Role::Service)).await;
+    for (role, caller, least) in [(Role::Member, &member, 10), (Role::Service, &robot, 4)] {
+        let mut comparison = Comparison::default();
+        let (mut read, mut differences) = (Vec::new(), Vec::new());
+        for name in offered(&served, role) {
+            let entry = entry(&served, &name);
+            let route = entry.rest().route().unwrap();
+            if route.method != RestMethod::Get || route.path.contains('{') {
+                continue;
+            }
+            let reply = caller.over_http(entry, &json!({})).await;
+            let (code, data, _) = caller.over_session(entry, &json!({})).await;
+            assert_eq!(reply.status, status(entry, code, &data), "{role} {name}");
+            if code != Code::SUCCESS {
+                continue;
+            }
+            let [found, wanted] = [reply.json(), data].map(|data| without_exceptions(&name, data));
+            let difference = comparison.difference(&found, &wanted);
+            differences.extend(difference.map(|text| format!("{name}{text}")));
+            read.push(name);
+        }
+        assert_eq!(differences, Vec::<String>::new(), "{role}");
+        assert!(read.len() >= least, "{role}: {read:?}");
+    }
+}
+
 /// The operations and targets of exported audit entries, without those of the use of a token and of the
 /// worker that delivers alarms.
 fn audited(lines: &str) -> Value {
