@@ -508,6 +508,8 @@ export interface Operations {
     params: {
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
     };
     result: Record<string, unknown>;
   };
@@ -586,6 +588,8 @@ export interface Operations {
     params: {
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
     };
     result: {
       /** The data about the application that providers find in its tickets. Absent while the site is sealed, and when the stored data is damaged. */
@@ -642,6 +646,8 @@ export interface Operations {
     params: {
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** A label for the key. */
       label?: string | null | undefined;
       /** How long the previous keys stay valid, in milliseconds. The default is one day; 0 ends them at once. */
@@ -789,6 +795,8 @@ export interface Operations {
     params: {
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
     };
     result: {
       /** The data about the application that providers find in its tickets. Absent while the site is sealed, and when the stored data is damaged. */
@@ -843,7 +851,6 @@ export interface Operations {
   /** Changes the given properties of an application and leaves the others as they are. */
   "app.update": {
     params: {
-      if_match?: string | null | undefined;
       /** Applications and groups that the application may call in addition. The applications must exist; of applications of peers, the peer must. */
       allow?: ({
         app: string;
@@ -866,6 +873,8 @@ export interface Operations {
       disallow_callers?: string[] | null | undefined;
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The settings to change. */
       settings?: {
         /** The data about the application that providers find in its tickets: any JSON of at most 4,096 bytes, nested at most 16 levels deep. It is stored as given. `null` removes the data. */
@@ -2963,6 +2972,8 @@ export interface Operations {
   /** Deletes a person permanently and cuts the person's sessions. */
   "person.delete": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -2986,6 +2997,8 @@ export interface Operations {
   /** Disables the account of a person who has left; the person can then not log in, and their sessions are cut. */
   "person.disable": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3107,6 +3120,8 @@ export interface Operations {
   /** Enables a disabled person, who can then log in again. */
   "person.enable": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3216,6 +3231,8 @@ export interface Operations {
   /** Locks a person, who can then not log in, and cuts the person's sessions. */
   "person.lock": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3291,11 +3308,12 @@ export interface Operations {
   /** Changes contact data and attributes of a person: the given members, `null` removes one. The person stays logged in. */
   "person.set_data": {
     params: {
-      if_match?: string | null | undefined;
       /** Attributes to set; `null` removes one. Others stay. A person has at most 32. */
       attributes?: Record<string, string | null> | null | undefined;
       /** All email addresses, at most 8; alarms go to the first one. An empty list removes them. */
       emails?: string[] | null | undefined;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The language in which the person is addressed, such as `pt-BR`; `null` removes it. */
       language?: string | null | undefined;
       /** The person. */
@@ -3418,6 +3436,8 @@ export interface Operations {
   /** Unlocks a locked person, who can then log in again. */
   "person.unlock": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3449,11 +3469,12 @@ export interface Operations {
   /** Changes the given properties of a person and leaves the others as they are. A new name or role cuts the person's sessions. */
   "person.update": {
     params: {
-      if_match?: string | null | undefined;
       /** The first email address. When it is empty, it is removed and the next one becomes the first. Your own needs a fresh proof. */
       email?: string | null | undefined;
       /** The display name. */
       full_name?: string | null | undefined;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The person's current name. */
       name: string;
       /** The new name. */
@@ -3573,9 +3594,10 @@ export interface Operations {
   /** Changes your own contact data: the given members, `null` removes one. Email addresses need a fresh proof, which it uses up. */
   "self.set_data": {
     params: {
-      if_match?: string | null | undefined;
       /** All email addresses, at most 8; alarms go to the first one. An empty list removes them. Needs a fresh proof. */
       emails?: string[] | null | undefined;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The language in which you want to be addressed, such as `pt-BR`; `null` removes it. */
       language?: string | null | undefined;
       /** The postal address; `null` removes it. */
@@ -3751,6 +3773,8 @@ export interface Operations {
   /** Deletes a service and its keys permanently and cuts its sessions. */
   "service.delete": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3759,6 +3783,8 @@ export interface Operations {
   /** Disables a service that is no longer used, which can then not log in, and cuts its sessions. */
   "service.disable": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3790,6 +3816,8 @@ export interface Operations {
   /** Enables a disabled service, which can then log in again. */
   "service.enable": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3868,6 +3896,8 @@ export interface Operations {
   /** Locks a service, which can then not log in, and cuts its sessions. */
   "service.lock": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -3939,6 +3969,8 @@ export interface Operations {
   /** Unlocks a locked service, which can then log in again. */
   "service.unlock": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
     };
@@ -4467,7 +4499,7 @@ export interface Operations {
     result: {
       /** When it expires. */
       expires: string;
-      /** Names it in `ticket list` and `ticket revoke`; the ticket itself does not contain it. */
+      /** Names it in `ticket show`, `ticket list` and `ticket revoke`; the ticket itself does not contain it. */
       id: string;
       /** What it is for. */
       kind: string;

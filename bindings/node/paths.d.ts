@@ -298,13 +298,13 @@ export interface paths {
         path: Part<"app.update", "id">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"app.update", "allow" | "allow_callers" | "disallow" | "disallow_callers" | "settings"> } };
+      requestBody?: { content: { "application/json": Part<"app.update", "allow" | "allow_callers" | "disallow" | "disallow_callers" | "if_match" | "settings"> } };
       responses: Responses<200, Json<"app.update">, { Location: string }>;
     };
     /** Deletes an application permanently. */
     delete: {
       parameters: {
-        query?: never;
+        query?: Part<"app.delete", "if_match">;
         header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path: Part<"app.delete", "id">;
         cookie?: never;
@@ -327,7 +327,7 @@ export interface paths {
         path: Part<"app.lock", "id">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"app.lock", "if_match"> } };
       responses: Responses<200, Json<"app.lock">, { Location: string }>;
     };
     put?: never;
@@ -369,7 +369,7 @@ export interface paths {
         path: Part<"app.rotate_key", "id">;
         cookie?: never;
       };
-      requestBody: { content: { "application/json": Part<"app.rotate_key", "label" | "overlap" | "public_key"> } };
+      requestBody: { content: { "application/json": Part<"app.rotate_key", "if_match" | "label" | "overlap" | "public_key"> } };
       responses: Responses<200, Json<"app.rotate_key">, { Location: string }>;
     };
     put?: never;
@@ -390,7 +390,7 @@ export interface paths {
         path: Part<"app.unlock", "id">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"app.unlock", "if_match"> } };
       responses: Responses<200, Json<"app.unlock">, { Location: string }>;
     };
     put?: never;
@@ -820,7 +820,17 @@ export interface paths {
   };
   "/enrolment-tickets/{id}": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
-    get?: never;
+    /** Shows the state of an enrolment ticket; admins see all, others their own. */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: Part<"ticket.show", "id">;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: Responses<200, Json<"ticket.show">, { Location: string }>;
+    };
     post?: never;
     put?: never;
     patch?: never;
@@ -990,7 +1000,7 @@ export interface paths {
     /** Lists the operations that you may call, with their parameters and results. */
     get: {
       parameters: {
-        query?: Part<"operation.list", "group">;
+        query?: Part<"operation.list", "group" | "token_role">;
         header?: never;
         path?: never;
         cookie?: never;
@@ -1427,13 +1437,13 @@ export interface paths {
         path: Part<"person.update", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"person.update", "email" | "full_name" | "new_name" | "role"> } };
+      requestBody?: { content: { "application/json": Part<"person.update", "email" | "full_name" | "if_match" | "new_name" | "role"> } };
       responses: Responses<200, Json<"person.update">, { Location: string }>;
     };
     /** Deletes a person permanently and cuts the person's sessions. */
     delete: {
       parameters: {
-        query?: never;
+        query?: Part<"person.delete", "if_match">;
         header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path: Part<"person.delete", "name">;
         cookie?: never;
@@ -1458,7 +1468,7 @@ export interface paths {
         path: Part<"person.set_data", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"person.set_data", "attributes" | "emails" | "language" | "postal_address" | "telephones"> } };
+      requestBody?: { content: { "application/json": Part<"person.set_data", "attributes" | "emails" | "if_match" | "language" | "postal_address" | "telephones"> } };
       responses: Responses<200, Json<"person.set_data">, { Location: string }>;
     };
     delete?: never;
@@ -1508,7 +1518,7 @@ export interface paths {
         path: Part<"person.disable", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"person.disable", "if_match"> } };
       responses: Responses<200, Json<"person.disable">, { Location: string }>;
     };
     put?: never;
@@ -1550,7 +1560,7 @@ export interface paths {
         path: Part<"person.enable", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"person.enable", "if_match"> } };
       responses: Responses<200, Json<"person.enable">, { Location: string }>;
     };
     put?: never;
@@ -1571,7 +1581,7 @@ export interface paths {
         path: Part<"person.lock", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"person.lock", "if_match"> } };
       responses: Responses<200, Json<"person.lock">, { Location: string }>;
     };
     put?: never;
@@ -1655,7 +1665,7 @@ export interface paths {
         path: Part<"person.unlock", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"person.unlock", "if_match"> } };
       responses: Responses<200, Json<"person.unlock">, { Location: string }>;
     };
     put?: never;
@@ -1699,7 +1709,7 @@ export interface paths {
         path?: never;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"self.set_data", "emails" | "language" | "postal_address" | "telephones"> } };
+      requestBody?: { content: { "application/json": Part<"self.set_data", "emails" | "if_match" | "language" | "postal_address" | "telephones"> } };
       responses: Responses<200, Json<"self.set_data">, { Location: string }>;
     };
     delete?: never;
@@ -1757,7 +1767,7 @@ export interface paths {
     /** Deletes a service and its keys permanently and cuts its sessions. */
     delete: {
       parameters: {
-        query?: never;
+        query?: Part<"service.delete", "if_match">;
         header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path: Part<"service.delete", "name">;
         cookie?: never;
@@ -1780,7 +1790,7 @@ export interface paths {
         path: Part<"service.disable", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"service.disable", "if_match"> } };
       responses: Responses<200, Json<"service.disable">, { Location: string }>;
     };
     put?: never;
@@ -1801,7 +1811,7 @@ export interface paths {
         path: Part<"service.enable", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"service.enable", "if_match"> } };
       responses: Responses<200, Json<"service.enable">, { Location: string }>;
     };
     put?: never;
@@ -1874,7 +1884,7 @@ export interface paths {
         path: Part<"service.lock", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"service.lock", "if_match"> } };
       responses: Responses<200, Json<"service.lock">, { Location: string }>;
     };
     put?: never;
@@ -1916,7 +1926,7 @@ export interface paths {
         path: Part<"service.unlock", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Record<string, never> } };
+      requestBody?: { content: { "application/json": Part<"service.unlock", "if_match"> } };
       responses: Responses<200, Json<"service.unlock">, { Location: string }>;
     };
     put?: never;
