@@ -73,6 +73,15 @@ fn a_site_replaces_its_key_with_the_recovery_code_and_opens_with_the_new_pass_ph
         output.err
     );
     assert_eq!(with_recovery_code(&site, &NEW_KEY).code, 0);
+
+    // That key was stolen at once. The site recovers, and its clients follow it.
+    let events = || site.run(&["site", "key", "events", "--json"]).json()["events"].clone();
+    let stolen = events()[2]["time"].as_str().unwrap().to_owned();
+    let since = ["--compromised-since", &stolen];
+    let recovered = with_recovery_code(&site, &[&NEW_KEY[..], &since].concat());
+    assert_eq!(recovered.code, 0, "{}", recovered.err);
+    assert_eq!(events()[3]["compromised_since"], stolen.as_str());
+    assert_eq!(site.call_as_robot(&["self", "show"]).code, 0);
 }
 
 #[test]

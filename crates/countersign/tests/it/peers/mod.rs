@@ -74,6 +74,12 @@ impl Side {
         self.zone
     }
 
+    /// The messages in the outbox of the person.
+    fn waiting(&self) -> usize {
+        let outbox = self.succeeds(&["peer", "outbox", self.person]);
+        outbox["entries"].as_array().unwrap().len()
+    }
+
     fn received(&self) -> Vec<String> {
         let text = |message: &Value| message["text"].as_str().unwrap().to_owned();
         self.site.inbox(self.person).iter().map(text).collect()
@@ -100,6 +106,50 @@ fn messages_arrive_once_and_in_order_although_either_site_is_killed() {
         let peer = from.succeeds(&["peer", "show", to.zone]);
         assert_eq!(peer["state"], "active");
     }
+    for side in [&ada, &bob] {
+        assert_eq!(side.site.run(&["audit", "verify"]).code, 0);
+    }
+}
+
+/// The messages of a round.
+const FLOWING: usize = 120;
+
+/// A site was killed only while nothing moved: the link was down, or all messages had arrived. Here some messages of
+/// many have arrived when the site is killed.
+// PEER-20
+#[test]
+fn messages_arrive_once_and_in_order_although_either_site_is_killed_while_they_flow() {
+    let mut ada = Side::new("a.example", "ada", 4757);
+    let mut bob = Side::new("b.example", "bob", 4758);
+    bob.join(&ada);
+    for kills_sender in [false, true] {
+        // Again, if all messages were faster than the kill.
+        loop {
+            while ada.waiting() > 0 {}
+            let before = ada.sent.len();
+            bob.site.signal(Signal::STOP);
+            ada.send("bob@b.example", FLOWING);
+            bob.site.signal(Signal::CONT);
+            // Each look runs a program, so that it does not spin.
+            while bob.received().len() == before {}
+            let killed = if kills_sender { &mut ada } else { &mut bob };
+            killed.site.kill();
+            // What the other site knows does not change any more.
+            let moved = match kills_sender {
+                true => bob.received().len() - before,
+                false => FLOWING - ada.waiting(),
+            };
+            let killed = if kills_sender { &mut ada } else { &mut bob };
+            killed.start();
+            while bob.received().len() < ada.sent.len() {}
+            assert_eq!(bob.received(), ada.sent);
+            if (1..FLOWING).contains(&moved) {
+                break;
+            }
+        }
+    }
+    while ada.waiting() > 0 {}
+    assert_eq!(bob.received(), ada.sent);
     for side in [&ada, &bob] {
         assert_eq!(side.site.run(&["audit", "verify"]).code, 0);
     }

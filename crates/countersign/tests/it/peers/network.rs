@@ -2,6 +2,7 @@
 //! killed under load, and keys that are replaced while a peer is down.
 
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::RecoveryCode;
@@ -115,15 +116,15 @@ impl<'a> Host<'a> {
         assert_eq!(numbers(), expected);
     }
 
-    /// Whether a TCP connection of this host is like this: the number, both addresses, the state, of which 1 is
-    /// ESTABLISHED, and the bytes that were not sent and not read.
-    fn has_connection(&self, is_like: impl Fn(&[&str]) -> bool) -> bool {
+    /// The other end of a TCP connection of this host that is like this: the number, both addresses, the state, of
+    /// which 1 is ESTABLISHED, and the bytes that were not sent and not read.
+    fn connection(&self, is_like: impl Fn(&[&str]) -> bool) -> Option<String> {
         let mut look = self.network.at(self.number, "cat");
         let table = look.arg("/proc/net/tcp").output().unwrap().stdout;
         let table = String::from_utf8(table).unwrap();
-        table.lines().any(|line| {
+        table.lines().find_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
-            fields[3] == "01" && is_like(&fields)
+            (fields[3] == "01" && is_like(&fields)).then(|| fields[2].to_owned())
         })
     }
 
@@ -131,15 +132,29 @@ impl<'a> Host<'a> {
     fn is_connected_to(&self, other: &Self) {
         let port = format!(":{:04X}", other.port);
         // Each look runs a program, so that it does not spin.
-        while !self.has_connection(|fields| fields[2].ends_with(&port)) {}
+        while self
+            .connection(|fields| fields[2].ends_with(&port))
+            .is_none()
+        {}
+    }
+
+    /// The other end of a connection at the peer port, except this one, of which this site, which is held, has not
+    /// read all bytes.
+    fn unread(&self, except: Option<&str>) -> Option<String> {
+        let port = format!(":{:04X}", self.port);
+        self.connection(|fields| {
+            let is_unread = !fields[4].ends_with(":00000000");
+            fields[1].ends_with(&port) && is_unread && except != Some(fields[2])
+        })
     }
 
     /// Waits until bytes arrived at the peer port that this site, which is held, has not read.
-    fn has_unread(&self) {
-        let port = format!(":{:04X}", self.port);
-        let is_unread =
-            |fields: &[&str]| fields[1].ends_with(&port) && !fields[4].ends_with(":00000000");
-        while !self.has_connection(is_unread) {}
+    fn has_unread(&self) -> String {
+        loop {
+            if let Some(end) = self.unread(None) {
+                return end;
+            }
+        }
     }
 
     /// Cuts the link of the other site within the dialog that this command begins: while the other site has the
@@ -169,6 +184,12 @@ impl<'a> Host<'a> {
         let mut command = self.site.command(&new);
         command.env("COUNTERSIGN_RECOVERY_CODE_FILE", "recovery.code");
         succeeded(&command.output().unwrap());
+    }
+
+    /// The audit entries of an operation.
+    fn audited(&self, operation: &str) -> Vec<Value> {
+        let listed = self.succeeds(&["audit", "list", "--operation", operation]);
+        listed["entries"].as_array().unwrap().clone()
     }
 
     fn event_of(&self, peer: &Self) -> Value {
@@ -282,12 +303,12 @@ fn three_sites_talk_while_one_replaces_its_key_and_one_sleeps_through_three_rota
     one.received(&two, 10);
 }
 
-/// The link is cut after a request for a ticket and after a head of the audit log reached the peer, and before the
-/// answer. The consumer is refused, the verification names the peer, and both succeed when the link is back.
-/// The late answers are no breach.
-// PEER-27, PEER-43
+/// The link is cut after a request for a ticket, a head of the audit log and a notice of void tickets reached the
+/// peer, and before the answer. The consumer is refused, the verification names the peer, and each succeeds when the
+/// link is back. The late answers are no breach.
+// PEER-27, PEER-42, PEER-43
 #[test]
-fn a_link_that_is_cut_within_a_broker_ticket_or_an_audit_head_costs_that_answer_alone() {
+fn a_link_that_is_cut_within_a_ticket_a_head_or_a_notice_of_void_tickets_costs_that_answer_alone() {
     let Some(network) = Network::new(2) else {
         return;
     };
@@ -295,6 +316,8 @@ fn a_link_that_is_cut_within_a_broker_ticket_or_an_audit_head_costs_that_answer_
     let two = Host::new(&network, 2, 0);
     two.joins(&one);
     two.site.create_application("ledger");
+    two.site.create_robot();
+    two.succeeds(&["app", "update", "ledger", "--service", "robot"]);
     let admits = ["--allow-caller", "billing@site1.example"];
     two.succeeds(&[&["app", "update", "ledger"], &admits[..]].concat());
     one.site.create_application("billing");
@@ -328,6 +351,21 @@ fn a_link_that_is_cut_within_a_broker_ticket_or_an_audit_head_costs_that_answer_
             break;
         }
     }
+    // The peer has the notice of void tickets, and its answer is lost: it is told again.
+    while !granted() {}
+    two.site.signal(Signal::STOP);
+    one.succeeds(&["app", "lock", "billing", "--yes"]);
+    two.has_unread();
+    network.link(2, false);
+    two.site.signal(Signal::CONT);
+    network.link(2, true);
+    // Each look runs a program, so that it does not spin.
+    while one.audited("peer.void_told").is_empty() {}
+    for told in two.audited("broker.foreign_void") {
+        let consumers = &told["details"]["consumers"];
+        assert_eq!(*consumers, serde_json::json!(["billing@site1.example"]));
+    }
+
     for (host, peer) in [(&one, &two), (&two, &one)] {
         assert_eq!(
             host.succeeds(&["peer", "show", &peer.zone()])["state"],
@@ -335,4 +373,59 @@ fn a_link_that_is_cut_within_a_broker_ticket_or_an_audit_head_costs_that_answer_
         );
         assert_eq!(host.site.run(&["audit", "verify"]).code, 0);
     }
+}
+
+/// A site that slept through a new key of its peer asks for the key events on a connection of its own. The link is cut
+/// in silence while that connection waits for the peer: the attempt ends without a reply, and a later one succeeds.
+// PEER-14, PEER-15
+#[test]
+fn a_link_that_is_cut_within_the_walk_along_key_events_costs_that_attempt_alone() {
+    let Some(network) = Network::new(2) else {
+        return;
+    };
+    let one = Host::new(&network, 1, 0);
+    let mut two = Host::new(&network, 2, 0);
+    two.joins(&one);
+    // Again, if the walk was faster than the cut. A site follows eight new keys at once.
+    for rotation in 1..=8 {
+        two.site.kill();
+        one.rotate();
+        // The other site does not know this port, so that this one connects and walks.
+        two.port += 1;
+        two.start();
+        one.site.signal(Signal::STOP);
+        two.send(&one, rotation - 1..rotation);
+        let first = one.has_unread();
+        // The peer goes on in small steps, to refuse the first connection, which pins the replaced key.
+        let mut step = Duration::from_micros(50);
+        let second = loop {
+            one.site.signal(Signal::CONT);
+            std::thread::sleep(step);
+            one.site.signal(Signal::STOP);
+            step = (step * 2).min(Duration::from_millis(2));
+            let second = one.unread(Some(&first));
+            if two.event_of(&one) == rotation {
+                break None;
+            }
+            if second.is_some() {
+                break second;
+            }
+        };
+        if second.is_some() {
+            network.link(1, false);
+        }
+        one.site.signal(Signal::CONT);
+        let state = || {
+            let output = two.site.run(&["peer", "doctor", "--json"]);
+            output.json()["findings"][1]["state"].clone()
+        };
+        while second.is_some() && state() != "unreachable" {}
+        network.link(1, true);
+        one.received(&two, rotation);
+        assert_eq!(two.event_of(&one), rotation);
+        if second.is_some() {
+            return;
+        }
+    }
+    panic!("no walk was cut");
 }
