@@ -81,8 +81,8 @@ pub struct PreparedVerifyingKey(PreparedEd25519);
 impl PreparedVerifyingKey {
     /// Prepares a key; `None` if its bytes do not encode a point, so that it verifies no signature.
     #[must_use]
-    pub fn new(key: &VerifyingKey) -> Option<Self> {
-        PreparedEd25519::new(&key.0).map(Self)
+    pub fn prepare(key: &VerifyingKey) -> Option<Self> {
+        PreparedEd25519::prepare(&key.0).map(Self)
     }
 }
 
@@ -158,14 +158,14 @@ mod tests {
     fn a_prepared_key_decides_as_the_key_does() {
         let decide = |key: &VerifyingKey, message: &[u8], signature: &Signature| {
             let plain = key.verify(message, signature);
-            let prepared = PreparedVerifyingKey::new(key);
+            let prepared = PreparedVerifyingKey::prepare(key);
             let prepared = prepared.map_or(Err(BadSignature), |prepared| {
                 prepared.verify(message, signature)
             });
             assert_eq!(plain, prepared, "{key:?} {signature:?}");
             plain
         };
-        for seed in 0..16 {
+        for seed in 0..4 {
             let key = SigningKey::from_secret(&Secret::from_bytes([seed; 32]));
             let message = vec![seed; usize::from(seed) * 9];
             let signature = key.sign(&message);
@@ -215,7 +215,7 @@ mod tests {
             .flat_map(|key| points.iter().map(move |r| (key, r)))
         {
             let key = VerifyingKey(key.as_slice().try_into().unwrap());
-            for message in 0..16_u8 {
+            for message in 0..4_u8 {
                 let mut signature = Signature([0; 64]);
                 signature.0[..32].copy_from_slice(r);
                 accepted += u32::from(decide(&key, &[message], &signature).is_ok());

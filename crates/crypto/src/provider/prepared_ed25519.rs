@@ -35,7 +35,7 @@ pub(crate) struct PreparedEd25519 {
 impl PreparedEd25519 {
     /// Prepares a key; `None` if it does not encode a point, or not in its one encoding, so that it verifies
     /// nothing.
-    pub(crate) fn new(public: &[u8; 32]) -> Option<Self> {
+    pub(crate) fn prepare(public: &[u8; 32]) -> Option<Self> {
         let encoded = CompressedEdwardsY(*public);
         let point = encoded.decompress()?;
         (point.compress() == encoded).then(|| Self {

@@ -58,7 +58,7 @@ impl PreparedKeys {
             }
         }
         // Without the lock: it takes longer than a verification.
-        let prepared = PreparedVerifyingKey::new(key).map(Arc::new);
+        let prepared = PreparedVerifyingKey::prepare(key).map(Arc::new);
         if let Some(used) = self.keys().get_mut(key) {
             used.prepared = prepared;
         }

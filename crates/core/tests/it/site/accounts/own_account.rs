@@ -96,6 +96,7 @@ async fn a_service_reads_its_keys_as_they_are() {
 #[tokio::test]
 async fn what_is_in_memory_outlives_no_role_no_lock_and_no_account() {
     let test = TestSite::new().await;
+    person(&test, "root", "admin").await;
     let maria = person(&test, "maria", "member").await;
     make_proof(&test.site, &maria, PHRASE, NOW).await;
     let params = json!({ "operations": ["self.show"] });
