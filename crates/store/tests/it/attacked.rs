@@ -121,7 +121,7 @@ async fn a_damaged_message_is_set_aside_and_the_others_and_the_heads_are_sent() 
         checked["findings"][1]["state"].clone()
     };
     let mut database = database(&test).await;
-    let damage = "UPDATE peer_outbox SET text = substr(text, 1, length(text) - 1) || x'00' \
+    let damage = "UPDATE peer_outbox SET text = zeroblob(length(text)) \
         WHERE key IN (SELECT key FROM peer_outbox ORDER BY key LIMIT 2)";
     sqlx::query(damage).execute(&mut database).await.unwrap();
     let batch = test.site.messages_for(peer, now).await.unwrap();
