@@ -151,7 +151,7 @@ pub(super) async fn open(
 }
 
 /// The last event that the client received.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
     let given = single(headers, "last-event-id")?;
     // A client that received none sends an empty one.
     let given = given.filter(|id| !id.is_empty());

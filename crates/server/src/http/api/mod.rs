@@ -198,13 +198,19 @@ async fn call(
     // A caller over HTTP has a grant.
     let running = running.ok_or_else(|| Problem::not_authenticated(GivenCredential::None))?;
     let mut running = running.map_err(Problem::over)?;
-    let query = request::query(head.uri.query())?;
+    let mut query = request::query(head.uri.query())?;
     if entry.streams_events() && event_stream::is_asked_for(&head.headers) {
         // It has a limit of its own.
         drop(running);
         request::expect_no_body(&body)?;
         let opening = event_stream::open(head, entry, (sender, origin), &query, shared);
         return Box::pin(opening).await;
+    }
+    if entry.streams_events()
+        && let Some(id) = event_stream::last_event_id(&head.headers)?
+    {
+        query.retain(|(name, _)| name != "after");
+        query.push(("after".to_owned(), id.to_string()));
     }
     let (site, now) = (&shared.site, clock::now());
     let authorised = site.expect_authorised(entry, caller, now).await;

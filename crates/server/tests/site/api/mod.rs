@@ -10,6 +10,7 @@ mod http2;
 mod limits;
 mod operations;
 mod refusal_time;
+mod refusals;
 mod requests;
 mod same;
 mod signed;

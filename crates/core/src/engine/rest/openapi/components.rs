@@ -110,7 +110,7 @@ pub(super) fn headers() -> Value {
     let field = |meaning: &str, schema: Value| json!({ "description": meaning, "schema": schema });
     let text = || json!({ "type": "string" });
     json!({
-        "RequestId": field("Names the request in the site's log.", text()),
+        "RequestId": field("Names the request. The site's log has the id of a refused one.", text()),
         "Location": field("The path of what was created.", text()),
         "ETag": field(
             "The entity tag: which object it is, and its revision. `If-Match` of a change takes it.",
@@ -120,8 +120,9 @@ pub(super) fn headers() -> Value {
             "Present if the response is that of an earlier request with the same idempotency key.",
             json!({ "const": "true" }),
         ),
+        "WwwAuthenticate": field("How a client authenticates (RFC 9110).", text()),
         "RetryAfter": field(
-            "The number of seconds after which the request can be repeated; with 429 and 503, and with some 409.",
+            "The number of seconds after which the request can be repeated; with 429 and 503, and with the 409 of `in_progress`.",
             json!({ "type": "integer", "minimum": 0 }),
         ),
     })

@@ -13,6 +13,8 @@ struct Status {
     /// The stable codes that it comes with, the usual one first.
     codes: &'static [&'static str],
     meaning: &'static str,
+    /// The request that gets the example. A test of the site makes these requests.
+    of: &'static str,
     /// What happened and what to do, of the example.
     example: [&'static str; 2],
     /// The field that is wrong, of the example.
@@ -57,12 +59,13 @@ const NAMING: [&str; 17] = [
     "peer", "person", "service", "settings", "source", "to",
 ];
 
-const STATUSES: [Status; 12] = [
+const STATUSES: [Status; 14] = [
     Status {
         status: 400,
         name: "BadRequest",
         codes: &["invalid_params", "invalid_request", "malformed"],
         meaning: "A parameter, or the request itself, is wrong.",
+        of: "`GET /persons?limit=0`",
         example: [
             "limit: 0 is not from 1 to 1000",
             "`operation list` shows the parameters of every operation",
@@ -74,7 +77,8 @@ const STATUSES: [Status; 12] = [
         status: 401,
         name: "Unauthorized",
         codes: &["not_authenticated"],
-        meaning: "There is no valid credential. The response has `WWW-Authenticate`.",
+        meaning: "There is no valid credential.",
+        of: "`GET /self` with a token that was revoked",
         example: [
             "the credential of this request is not valid",
             "send a valid access token as `Authorization: Bearer cst_…`",
@@ -87,9 +91,10 @@ const STATUSES: [Status; 12] = [
         name: "Forbidden",
         codes: &["not_permitted", "tls_required", "sent_by_a_page"],
         meaning: "The role, the credential or the connection does not permit it.",
+        of: "`POST /persons` with a token for other operations",
         example: [
-            "you are not permitted to call person.create",
-            "ask an admin of the site",
+            "this access token is not for person.create",
+            "create a token that names the operation, with `token create`",
         ],
         field: None,
         applies: |_| true,
@@ -99,8 +104,9 @@ const STATUSES: [Status; 12] = [
         name: "NotFound",
         codes: &["not_found", "unknown_path"],
         meaning: "There is no such object or path, or the caller has no access to it.",
+        of: "`GET /persons/nora@example.org`",
         example: [
-            "there is no person maria@example.org",
+            "there is no person nora@example.org",
             "check the spelling; the group's `list` shows the names that exist",
         ],
         field: Some("name"),
@@ -111,6 +117,7 @@ const STATUSES: [Status; 12] = [
         name: "RequestTimeout",
         codes: &["timeout"],
         meaning: "The body did not arrive in time.",
+        of: "`POST /persons` with a body that ends too early",
         example: ["the body did not arrive in time", "send the request again"],
         field: None,
         applies: |request| request.has_body(),
@@ -120,7 +127,11 @@ const STATUSES: [Status; 12] = [
         name: "Conflict",
         codes: &["conflict", "in_progress", "already_done"],
         meaning: "The state of the site does not permit it.",
-        example: ["the name maria@example.org is taken", "choose another name"],
+        of: "`POST /persons` with the name of an account",
+        example: [
+            "the name is already in use",
+            "choose another name; persons and services share one set of names",
+        ],
         field: Some("name"),
         applies: |request| request.has_header("IdempotencyKey"),
     },
@@ -129,9 +140,10 @@ const STATUSES: [Status; 12] = [
         name: "PreconditionFailed",
         codes: &["precondition_failed"],
         meaning: "It was changed since the client read it.",
+        of: "`PATCH /persons/maria@example.org` with the entity tag of an earlier revision",
         example: [
             "it was changed or replaced meanwhile: its entity tag is 019523d0-5c00-7000-8000-000000000000-4 now",
-            "read it again, and repeat the change if it still applies",
+            "read it again, and decide whether the change is still right",
         ],
         field: None,
         applies: |request| request.has_header("IfMatch"),
@@ -141,8 +153,9 @@ const STATUSES: [Status; 12] = [
         name: "PayloadTooLarge",
         codes: &["too_large"],
         meaning: "The body is too long.",
+        of: "`POST /persons` with a body of more than 1 MiB",
         example: [
-            "the body has more than 65536 bytes",
+            "the body has more than 1048576 bytes",
             "send less in one request",
         ],
         field: None,
@@ -153,6 +166,7 @@ const STATUSES: [Status; 12] = [
         name: "UnsupportedMediaType",
         codes: &["unsupported_media_type"],
         meaning: "The body is of another kind, or is encoded.",
+        of: "`POST /persons` without `content-type`",
         example: [
             "the body is not declared as JSON",
             "send `content-type: application/json` and no `content-encoding`",
@@ -165,9 +179,10 @@ const STATUSES: [Status; 12] = [
         name: "KeyReused",
         codes: &["key_reused"],
         meaning: "The idempotency key belongs to another request.",
+        of: "`POST /persons` with the key of another request",
         example: [
-            "this idempotency key belongs to another request",
-            "choose a new key for each request",
+            "another request has this idempotency key",
+            "use a new key for a new request",
         ],
         field: Some("idempotency-key"),
         applies: |request| request.has_header("IdempotencyKey"),
@@ -176,10 +191,37 @@ const STATUSES: [Status; 12] = [
         status: 429,
         name: "TooManyRequests",
         codes: &["busy"],
-        meaning: "A limit of the account is reached. The response has `Retry-After`.",
+        meaning: "A limit of the account is reached.",
+        of: "`GET /self` while other requests of the account run",
         example: [
-            "too many requests of this account run at the same time",
+            "the account has as many requests at a time as `limits.operations_in_flight` permits",
             "repeat the request when another one has ended",
+        ],
+        field: None,
+        applies: |_| true,
+    },
+    Status {
+        status: 431,
+        name: "HeadTooLarge",
+        codes: &["malformed"],
+        meaning: "The head of the request is too long, or has too many fields.",
+        of: "`GET /self` with 65 fields",
+        example: [
+            "the head is too long or has too many fields",
+            "send at most 64 fields and 32 KiB",
+        ],
+        field: None,
+        applies: |_| true,
+    },
+    Status {
+        status: 500,
+        name: "Internal",
+        codes: &["internal"],
+        meaning: "A fault of the site. Its log has the id of the request.",
+        of: "a request whose operation fails",
+        example: [
+            "the operation was interrupted",
+            "this is a fault of the site; its log may contain details",
         ],
         field: None,
         applies: |_| true,
@@ -187,11 +229,12 @@ const STATUSES: [Status; 12] = [
     Status {
         status: 503,
         name: "Unavailable",
-        codes: &["busy", "sealed", "lockdown"],
-        meaning: "The site cannot serve the request now. The response has `Retry-After`.",
+        codes: &["sealed", "lockdown", "busy"],
+        meaning: "The site cannot serve the request now.",
+        of: "`GET /persons` while the site is sealed",
         example: [
-            "the site is sealed",
-            "an admin unseals it with `site unseal`",
+            "the site is sealed, so its key cannot be used",
+            "unseal it with `site unseal` at the admin socket",
         ],
         field: None,
         applies: |_| true,
@@ -228,12 +271,17 @@ pub(super) fn components() -> Map<String, Value> {
                 .map(|code| format!("`{code}`"))
                 .collect();
             let mut headers = json!({ "Request-Id": { "$ref": "#/components/headers/RequestId" } });
-            if let (429 | 503, Some(headers)) = (status.status, headers.as_object_mut()) {
-                let reference = json!({ "$ref": "#/components/headers/RetryAfter" });
-                headers.insert("Retry-After".to_owned(), reference);
+            let more = match status.status {
+                401 => Some(("WWW-Authenticate", "WwwAuthenticate")),
+                409 | 429 | 503 => Some(("Retry-After", "RetryAfter")),
+                _ => None,
+            };
+            if let (Some((field, name)), Some(headers)) = (more, headers.as_object_mut()) {
+                let reference = json!({ "$ref": format!("#/components/headers/{name}") });
+                headers.insert(field.to_owned(), reference);
             }
             let response = json!({
-                "description": format!("{} Codes: {}.", status.meaning, codes.join(", ")),
+                "description": format!("{} Codes: {}. The example is of {}.", status.meaning, codes.join(", "), status.of),
                 "headers": headers,
                 "content": { "application/problem+json": {
                     "schema": { "$ref": "#/components/schemas/Problem" },
