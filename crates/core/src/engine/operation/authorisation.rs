@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::access::{Caller, Channel, Scope};
+use crate::access::{Caller, Channel, HttpCredential, Scope};
 use crate::audit::coalesced::Occurrence;
 use crate::engine::{Entry, Refusal, Site};
 use crate::lockdown::Activity;
+use crate::sessions::Proof;
+use crate::throttle::{Holder, Rate};
 use crate::timestamp::Timestamp;
 
 impl Site {
@@ -46,6 +48,26 @@ impl Site {
         let activity = Activity::Operation(entry.kind(), caller.channel);
         self.expect_permitted(activity, caller.account)?;
         Ok((caller, scope))
+    }
+
+    /// Returns the credential or session of the caller that has a share of this limit; `None` for a
+    /// limit of others, and for callers without either.
+    pub(in crate::engine) fn holder(&self, caller: &Caller, rate: Rate) -> Option<Holder> {
+        if rate.account().is_none() || rate.account() != caller.account {
+            return None;
+        }
+        if let Some(grant) = &caller.grant {
+            return Some(Holder::Credential(grant.credential));
+        }
+        let session = self.sessions().find(caller.session?)?;
+        // A thief of a key opens as many sessions as it likes.
+        Some(match session.proof {
+            Proof::Key(key) | Proof::DeliveredKey(key) => {
+                Holder::Credential(HttpCredential::Key(key))
+            }
+            Proof::Device(device) => Holder::Credential(HttpCredential::Device(device)),
+            Proof::Passphrase => Holder::Session(session.id),
+        })
     }
 
     /// Counts and audits a refusal for lack of permission, or for a wrong secret.
