@@ -26,8 +26,8 @@ use crate::throttle::Rate;
 use status::LockdownView;
 use target::Found;
 
-/// How often a change is tried again because an alarm changed at the same time. The last try raises
-/// the alarm afterwards, so that no alarm can prevent a lockdown.
+/// How often a change is tried because an alarm changed at the same time. The last try marks the alarms
+/// as due instead, so that no alarm can prevent a lockdown.
 const MAX_TRIES: usize = 4;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -391,7 +391,7 @@ impl Change<'_> {
         loop {
             let is_last = tries == MAX_TRIES;
             turn.expect()?;
-            let mut changes = self.changes(context)?;
+            let mut changes = self.changes(context, is_last)?;
             if !is_last {
                 changes = changes.with(self.alarm_changes(context).await?);
             }
@@ -400,6 +400,7 @@ impl Change<'_> {
                 Err(refusal) if refusal.is_conflict() && !is_last => tries += 1,
                 Err(refusal) => return Err(refusal),
                 Ok(committed) => {
+                    // At once, and with the next check if this program stops before.
                     if is_last && self.raises {
                         context.site().report(self.alarm);
                     }
@@ -409,8 +410,11 @@ impl Change<'_> {
         }
     }
 
-    fn changes(&self, context: &Context) -> Result<Changes, Refusal> {
-        let change = context.site().change_lockdowns(self.lockdowns)?;
+    fn changes(&self, context: &Context, alarm_is_due: bool) -> Result<Changes, Refusal> {
+        let change = context.site().change_lockdowns(|lockdowns| {
+            let due = alarm_is_due || lockdowns.are_alarms_due();
+            Ok((self.lockdowns)(lockdowns)?.with_alarms_due(due))
+        })?;
         let to = Audience::Role(Role::Admin);
         let event = Notice::event(to, "lockdown", self.event, &self.data)?;
         let notices = self.tickets.iter().cloned();

@@ -1,5 +1,6 @@
 //! Lockdown of accounts, applications and the site.
 
+mod alarms;
 mod signed;
 mod turns;
 
