@@ -41,11 +41,18 @@ impl Site {
         if self.is_sealed() && !entry.works_while_sealed() {
             return Err(Refusal::sealed());
         }
-        let caller = self.current(caller, now)?;
+        let activity = Activity::Operation(entry.kind(), caller.channel);
+        let caller = match self.current(caller, now) {
+            Ok(caller) => caller,
+            // Of a connection that a lockdown of the site ended, the lockdown is the reason.
+            Err(ended) => {
+                self.expect_permitted(activity, None)?;
+                return Err(ended);
+            }
+        };
         let Some(scope) = entry.scope(&caller) else {
             return Err(refusal(entry, &caller));
         };
-        let activity = Activity::Operation(entry.kind(), caller.channel);
         self.expect_permitted(activity, caller.account)?;
         Ok((caller, scope))
     }
