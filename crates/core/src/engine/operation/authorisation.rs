@@ -113,7 +113,7 @@ impl Site {
                 }))
             }
             Channel::Peer => match caller.peer {
-                Some(peer) if self.is_peer_connected(peer) => Ok(Cow::Borrowed(caller)),
+                Some(peer) if self.is_peer_connected(&peer) => Ok(Cow::Borrowed(caller)),
                 _ => Err(Refusal::not_permitted(
                     "the connection of the peer has ended",
                     "connect again",
