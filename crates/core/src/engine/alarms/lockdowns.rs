@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::alarms::{AlarmKey, Raiser, SystemAlarm, Target};
+use crate::alarms::{AlarmKey, SystemAlarm};
 use crate::engine::{Refusal, Site};
 use crate::lockdown::Lockdowns;
 use crate::timestamp::Timestamp;
@@ -17,10 +17,7 @@ impl Site {
         }
         let in_force = alarms_of(&lockdowns);
         for alarm in &in_force {
-            let current = self
-                .store()
-                .current_alarm(Raiser::Site, Target::Admins, &alarm.key());
-            if current.await?.is_none() {
+            if self.system_alarm(alarm.key().as_str()).await?.is_none() {
                 self.raise_system(alarm, now).await?;
             }
         }

@@ -275,7 +275,7 @@ impl Site {
         }
     }
 
-    async fn system_alarm(&self, key: &str) -> Result<Option<Alarm>, Refusal> {
+    pub(super) async fn system_alarm(&self, key: &str) -> Result<Option<Alarm>, Refusal> {
         let key = AlarmKey::cut(key);
         let current = self
             .store()
