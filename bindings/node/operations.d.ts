@@ -1393,6 +1393,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1440,6 +1442,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1469,6 +1473,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1498,6 +1504,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1527,6 +1535,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1553,6 +1563,8 @@ export interface Operations {
       entries: {
         /** The id of the account; absent for other targets. */
         account?: string | null | undefined;
+        /** The id of the application; absent for other targets. */
+        app?: string | null | undefined;
         /** Who imposed it. */
         by: string;
         /** The channel on which it was imposed. */
@@ -1574,6 +1586,8 @@ export interface Operations {
       site?: {
         /** The id of the account; absent for other targets. */
         account?: string | null | undefined;
+        /** The id of the application; absent for other targets. */
+        app?: string | null | undefined;
         /** Who imposed it. */
         by: string;
         /** The channel on which it was imposed. */

@@ -384,6 +384,20 @@ async fn a_service_in_lockdown_loses_its_session_and_cannot_log_in() {
     );
 }
 
+/// A client had to cut the id of an application out of `target`, which is for people, to lift its lockdown.
+#[tokio::test]
+async fn an_entry_of_an_application_has_the_parameter_that_lifts_it() {
+    let test = TestSite::new().await;
+    test.create_application("billing", json!({})).await;
+    test.admin("lockdown.app", json!({ "id": "billing" })).await;
+    let status = test.admin("lockdown.status", json!({})).await;
+    let app = &status["entries"][0]["app"];
+    assert_eq!(*app, "billing");
+    test.admin("lockdown.lift", json!({ "app": app })).await;
+    let status = test.admin("lockdown.status", json!({})).await;
+    assert_eq!(status["entries"], json!([]));
+}
+
 /// An entry of `lockdown status` has the name of the time when the lockdown was imposed. `lockdown lift`
 /// took names only, so that a client that lists lockdowns could not lift that of a renamed account, and
 /// named another account that has the name now.
