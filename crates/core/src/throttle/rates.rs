@@ -222,7 +222,7 @@ impl Rates {
     /// # Errors
     /// The milliseconds after which the action is allowed. It is not counted then.
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), u64> {
-        self.take_all(rate, None, None, 1, now)
+        self.take_all(rate, None, 1, now)
     }
 
     /// Counts several actions, or none of them. Those of a holder count against its share too.
