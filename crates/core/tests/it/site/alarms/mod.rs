@@ -19,7 +19,7 @@ use countersign_core::engine::{Answer, Context, DeliverySettings, Entry, NewAlar
 use countersign_core::store::{AlarmSearch, Alarms};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Event};
-use countersign_testkit::harness::{NOW, TestSession, TestSite, run, run_at};
+use countersign_testkit::harness::{NOW, TestSession, TestSite, run};
 use serde_json::{Value, json};
 
 /// A site that is configured for e-mail and short texts. The tests act as its worker.
