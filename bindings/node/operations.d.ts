@@ -1403,6 +1403,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1450,6 +1452,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1479,6 +1483,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1508,6 +1514,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1537,6 +1545,8 @@ export interface Operations {
     result: {
       /** The id of the account; absent for other targets. */
       account?: string | null | undefined;
+      /** The id of the application; absent for other targets. */
+      app?: string | null | undefined;
       /** Who imposed it. */
       by: string;
       /** The channel on which it was imposed. */
@@ -1563,6 +1573,8 @@ export interface Operations {
       entries: {
         /** The id of the account; absent for other targets. */
         account?: string | null | undefined;
+        /** The id of the application; absent for other targets. */
+        app?: string | null | undefined;
         /** Who imposed it. */
         by: string;
         /** The channel on which it was imposed. */
@@ -1584,6 +1596,8 @@ export interface Operations {
       site?: {
         /** The id of the account; absent for other targets. */
         account?: string | null | undefined;
+        /** The id of the application; absent for other targets. */
+        app?: string | null | undefined;
         /** Who imposed it. */
         by: string;
         /** The channel on which it was imposed. */

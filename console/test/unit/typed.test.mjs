@@ -90,5 +90,5 @@ test("A setting keeps its type", () => {
 test("A lockdown is lifted by the id of the account or peer, or by the name of the application", () => {
   assert.deepEqual(lifts({ target: "person eve@local", account: "id" }), { account: "id" });
   assert.deepEqual(lifts({ target: "peer example.org", peer: "site" }), { peer: "site" });
-  assert.deepEqual(lifts({ target: "app the ledger" }), { app: "the ledger" });
+  assert.deepEqual(lifts({ target: "app the ledger", app: "the ledger" }), { app: "the ledger" });
 });

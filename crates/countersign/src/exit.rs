@@ -71,7 +71,7 @@ const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::Problems,
         "a check found problems",
-        "`audit verify`, `backup verify`, `backup restore`, `config check`, `doctor`, `verify`",
+        "`audit verify`, `backup verify`, `backup restore`, `config check`, `doctor`, `peer doctor`, `peer start` if the peer server does not run, `verify`",
     ),
     (
         Exit::Interrupted,

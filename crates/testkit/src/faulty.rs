@@ -26,7 +26,7 @@ use countersign_core::store::{
     ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
     DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived, Observer, OutboxState, Peers,
     RemovedDevice, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
-    StoredPreferences, WholeAccount, Withheld,
+    StoredPreferences, Thing, WholeAccount, Withheld,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -44,6 +44,8 @@ pub enum Fault {
     AnswerLost,
     /// The store writes nothing and reports success.
     NotWritten,
+    /// The store writes nothing: an alarm was changed at the same time.
+    Stale,
 }
 
 impl Fault {
@@ -118,6 +120,7 @@ impl Store for FaultyStore {
                 self.inner.commit(set).await?;
                 lost
             }
+            Fault::Stale => Err(StoreError::Stale { what: Thing::Alarm }),
             Fault::NotWritten => Ok(Committed {
                 audit_seq: 1,
                 effects: Effects::default(),

@@ -117,10 +117,10 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
 }
 
 /** What `lockdown lift` takes for an entry. An account has an id, since its name may have changed. */
-export function lifts({ target, account, peer }: Entry): Params<"lockdown.lift"> {
+export function lifts({ account, app, peer }: Entry): Params<"lockdown.lift"> {
   if (account) return { account };
   if (peer) return { peer };
-  return { app: target.slice(target.indexOf(" ") + 1) };
+  return { app };
 }
 
 function Single({ entries, changed }: { entries: readonly Entry[]; changed: () => void }) {

@@ -118,11 +118,11 @@ function Server() {
           ) : may("peer.start") ? (
             <Act
               look="main"
-              act={() => site.call("peer.start", {})}
-              done={() => {
-                say(text.peers.started);
-                reading.reload();
+              act={async () => {
+                const { state } = await site.call("peer.start", {});
+                say(state === "running" ? text.peers.started : text.peers.notStarted);
               }}
+              done={reading.reload}
             >
               {text.peers.start}
             </Act>

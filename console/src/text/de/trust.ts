@@ -110,6 +110,7 @@ export const trust = {
     serverAbout: "Mit ihm verbinden sich Partner. Einmal gestartet, startet er auch mit der Site.",
     start: "Starten",
     started: "Der Partnerserver ist gestartet.",
+    notStarted: "Der Partnerserver ist eingeschaltet und läuft nicht.",
     stop: "Anhalten",
     stopTitle: "Den Partnerserver anhalten?",
     stopAbout: "Verbindungen mit Partnern enden, und Nachrichten warten, bis er wieder startet.",

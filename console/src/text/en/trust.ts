@@ -107,6 +107,7 @@ export const trust = {
     serverAbout: "Peers connect to it. Once started, it also starts with the site.",
     start: "Start",
     started: "The peer server is started.",
+    notStarted: "The peer server is switched on, and does not run.",
     stop: "Stop",
     stopTitle: "Stop the peer server?",
     stopAbout: "Connections with peers end, and messages wait until it is started again.",

@@ -88,6 +88,15 @@ pub struct Arrival {
     pub credential: Option<HttpCredential>,
 }
 
+/// A connection of a peer site, as the caller of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerCaller {
+    /// The peer.
+    pub site: SiteId,
+    /// The number of the connection, which no other connection gets while the site runs.
+    pub connection: u64,
+}
+
 /// The caller of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -101,8 +110,8 @@ pub struct Caller {
     pub channel: Channel,
     /// The caller's session, if the operation arrived on one.
     pub session: Option<SessionId>,
-    /// The peer site, if the operation arrived on one of its connections.
-    pub peer: Option<SiteId>,
+    /// The connection of a peer site, if the operation arrived on one.
+    pub peer: Option<PeerCaller>,
     /// What the credential of the request permits, if the operation arrived over HTTP.
     pub grant: Option<Arc<HttpGrant>>,
 }
@@ -133,12 +142,13 @@ impl Caller {
         Self::at(Channel::Site, "site".to_owned())
     }
 
-    /// Returns a peer site. It has no role: only operations that name the channel are available.
+    /// Returns a peer site on this connection. It has no role: only operations that name the channel
+    /// are available.
     #[must_use]
-    pub fn peer(site: SiteId, zone: &Zone) -> Self {
+    pub fn peer(peer: PeerCaller, zone: &Zone) -> Self {
         Self {
             role: Role::Service,
-            peer: Some(site),
+            peer: Some(peer),
             ..Self::at(Channel::Peer, format!("peer {zone}"))
         }
     }

@@ -4,6 +4,6 @@ mod caller;
 mod grant;
 mod policy;
 
-pub use caller::{Arrival, Caller, Channel};
+pub use caller::{Arrival, Caller, Channel, PeerCaller};
 pub use grant::{HttpCredential, HttpGrant};
 pub use policy::{Access, Role, Scope};

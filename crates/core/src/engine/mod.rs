@@ -273,7 +273,9 @@ impl Site {
         let (caller, scope) = self.authorised(entry, caller, now)?;
         carried.fits(entry)?;
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
-            let counted = self.throttle().rates().take(Rate::PublicKey(account), now);
+            let rate = Rate::PublicKey(account);
+            let holder = self.holder(&caller, rate);
+            let counted = self.throttle().rates().take_all(rate, holder, 1, now);
             counted.map_err(|wait| {
                 Refusal::busy_for("you used too many operations with public-key work", wait)
             })?;

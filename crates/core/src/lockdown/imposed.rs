@@ -106,6 +106,7 @@ pub struct TooManyLockdowns;
 pub struct Lockdowns {
     site: Option<SiteLockdown>,
     targets: BTreeMap<LockdownTarget, ImposedOn>,
+    alarms_due: bool,
 }
 
 /// The stored form. JSON has no maps with structures as keys.
@@ -116,19 +117,27 @@ struct Stored {
     site: Option<SiteLockdown>,
     #[serde(default)]
     targets: Vec<(LockdownTarget, ImposedOn)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    alarms_due: bool,
 }
 
 impl From<Stored> for Lockdowns {
-    fn from(Stored { site, targets }: Stored) -> Self {
-        let targets = targets.into_iter().collect();
-        Self { site, targets }
+    fn from(stored: Stored) -> Self {
+        Self {
+            site: stored.site,
+            targets: stored.targets.into_iter().collect(),
+            alarms_due: stored.alarms_due,
+        }
     }
 }
 
 impl From<Lockdowns> for Stored {
-    fn from(Lockdowns { site, targets }: Lockdowns) -> Self {
-        let targets = targets.into_iter().collect();
-        Self { site, targets }
+    fn from(lockdowns: Lockdowns) -> Self {
+        Self {
+            site: lockdowns.site,
+            targets: lockdowns.targets.into_iter().collect(),
+            alarms_due: lockdowns.alarms_due,
+        }
     }
 }
 
@@ -216,6 +225,20 @@ impl Lockdowns {
         }
         self.targets.insert(target, imposed);
         Ok(self)
+    }
+
+    /// Whether a lockdown was imposed or lifted without its alarm: [`crate::engine::Site::check_system`]
+    /// makes the alarms agree with the lockdowns then.
+    #[must_use]
+    pub const fn are_alarms_due(&self) -> bool {
+        self.alarms_due
+    }
+
+    /// Returns the lockdowns with alarms that are due or not.
+    #[must_use]
+    pub const fn with_alarms_due(mut self, due: bool) -> Self {
+        self.alarms_due = due;
+        self
     }
 
     /// Returns the lockdowns without this one.

@@ -40,7 +40,8 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Finishes a fresh proof, which is valid for one change within two minutes.")
             .allow_own(&Role::ALL)
             .changes()
-            .public_key()
+            // Not counted as public-key work: one can be finished for each that was started, and a
+            // stolen session that finishes none must not use up what the owner needs to start one.
             .no_rest("it needs a fresh proof, which is bound to a session")
             .example(json!({ "ke3": "…" }))
             .handler(finish),

@@ -18,7 +18,7 @@ use crate::timestamp::Timestamp;
 
 pub use logins::{LoginThrottle, LoginThrottleLimits, TooManyAttempts};
 pub use penalties::{Abuse, NETWORK, Penalties, Penalty, PenaltyLimits};
-pub use rates::{Rate, Rates};
+pub use rates::{Holder, Rate, Rates};
 pub use source::{Source, SourceError};
 
 /// The throttle of a site, shared by all of its connections.

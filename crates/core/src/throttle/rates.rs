@@ -6,11 +6,22 @@ use std::collections::HashMap;
 use countersign_proto::site_identity::SiteId;
 
 use super::{make_room, since};
-use crate::id::{AccountId, InstanceId, TicketId};
+use crate::access::HttpCredential;
+use crate::id::{AccountId, InstanceId, SessionId, TicketId};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of entries. An account whose entry is removed starts again with a full burst.
 const MAX_ENTRIES: usize = 16_384;
+
+/// A credential or session of an account. It has half of each limit of the account: a stolen one leaves
+/// the rest to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// A token, a key or a device, over HTTP and in all sessions that it opens together.
+    Credential(HttpCredential),
+    /// A session that was opened with a pass phrase.
+    Session(SessionId),
+}
 
 /// A limited action, and the account to which the limit applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,8 +38,10 @@ pub enum Rate {
     DeviceChanges(AccountId),
     /// Verifications of the whole audit log and database that the account requests.
     AuditVerification(AccountId),
-    /// Alarms that the account raises or ends.
+    /// Alarms that the account raises.
     Raised(AccountId),
+    /// Attempts of the account to end alarms.
+    Ended(AccountId),
     /// Test alarms and changes of preferences of the account.
     AlarmSettings(AccountId),
     /// Changes of the account's own contact data.
@@ -88,6 +101,8 @@ impl Rate {
             Self::AuditVerification(_) => (8, 30_000),
             // A burst when something breaks; at most 43,200 audit entries a day.
             Self::Raised(_) => (60, 2_000),
+            // Each alarm that was raised, and as many audit entries.
+            Self::Ended(_) => (60, 2_000),
             // People try their settings a few times.
             Self::AlarmSettings(_) => (10, 30_000),
             // A conversation; each message costs an audit entry.
@@ -134,8 +149,56 @@ impl Rate {
 }
 
 impl Rate {
-    /// The milliseconds until a bucket is empty. More than a whole burst is possible only if the clock
-    /// was set back: one action is allowed then, since what an account does seldom must not be refused
+    /// The account to which the limit applies; `None` for limits of others.
+    pub(crate) const fn account(self) -> Option<AccountId> {
+        match self {
+            Self::PublicKey(account)
+            | Self::StartedBy(account)
+            | Self::StartedFor(account)
+            | Self::Issued(account)
+            | Self::DeviceChanges(account)
+            | Self::AuditVerification(account)
+            | Self::Raised(account)
+            | Self::Ended(account)
+            | Self::AlarmSettings(account)
+            | Self::OwnData(account)
+            | Self::Sent(account)
+            | Self::Lockdowns(account) => Some(account),
+            Self::SiteKeySecret
+            | Self::Delivered(_)
+            | Self::PeerOperations(_)
+            | Self::Offered(_)
+            | Self::TicketRequests(_)
+            | Self::ForeignConsumer(_)
+            | Self::AskedOfPeer(_)
+            | Self::ForeignVoid(_)
+            | Self::FirstMessages(_)
+            | Self::Busy(_)
+            | Self::FollowedKeys(_)
+            | Self::RepeatedJoins(_)
+            | Self::Forks(_)
+            | Self::AuditHeads(_)
+            | Self::Addresses(_) => None,
+        }
+    }
+}
+
+/// A limit, or the share of it that one holder has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Bucket(Rate, Option<Holder>);
+
+impl Bucket {
+    /// The size of the burst and the interval in milliseconds.
+    fn limits(self) -> (u64, u64) {
+        let (burst, interval) = self.0.limits();
+        match self.1 {
+            None => (burst, interval),
+            Some(_) => ((burst / 2).max(1), interval * 2),
+        }
+    }
+
+    /// The milliseconds until it is empty. More than a whole burst is possible only if the clock was
+    /// set back: one action is allowed then, since what an account does seldom must not be refused
     /// for a fault that is not its own.
     fn fill(self, empty_at: Timestamp, now: Timestamp) -> u64 {
         let (burst, interval) = self.limits();
@@ -149,8 +212,8 @@ impl Rate {
 /// The rate limits of all accounts.
 #[derive(Default)]
 pub struct Rates {
-    /// When the bucket of each entry will be empty again.
-    empty_at: HashMap<Rate, Timestamp>,
+    /// When each bucket will be empty again.
+    empty_at: HashMap<Bucket, Timestamp>,
 }
 
 impl Rates {
@@ -159,35 +222,57 @@ impl Rates {
     /// # Errors
     /// The milliseconds after which the action is allowed. It is not counted then.
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), u64> {
-        self.take_all(rate, 1, now)
+        self.take_all(rate, None, 1, now)
     }
 
-    /// Counts several actions, or none of them.
+    /// Counts several actions, or none of them. Those of a holder count against its share too.
     ///
     /// # Errors
     /// The milliseconds after which they are allowed, which more than a burst never are. They are
     /// not counted then.
-    pub fn take_all(&mut self, rate: Rate, actions: u64, now: Timestamp) -> Result<(), u64> {
-        let (burst, interval) = rate.limits();
-        make_room(&mut self.empty_at, &rate, MAX_ENTRIES, |empty_at| {
+    pub fn take_all(
+        &mut self,
+        rate: Rate,
+        holder: Option<Holder>,
+        actions: u64,
+        now: Timestamp,
+    ) -> Result<(), u64> {
+        // The share first: what is refused to a holder costs the others nothing.
+        let share = holder.map(|holder| Bucket(rate, Some(holder)));
+        let buckets = share.into_iter().chain([Bucket(rate, None)]);
+        for bucket in buckets.clone() {
+            self.expect_room(bucket, actions, now)?;
+        }
+        for bucket in buckets {
+            let empty_at = self.empty_at.entry(bucket).or_insert(now);
+            let fill = bucket.fill(*empty_at, now);
+            *empty_at = now.plus_millis(fill + actions * bucket.limits().1);
+        }
+        Ok(())
+    }
+
+    /// Returns the milliseconds to wait if the actions do not fit into the bucket now.
+    fn expect_room(&mut self, bucket: Bucket, actions: u64, now: Timestamp) -> Result<(), u64> {
+        let (burst, interval) = bucket.limits();
+        make_room(&mut self.empty_at, &bucket, MAX_ENTRIES, |empty_at| {
             since(now, *empty_at)
         });
-        let empty_at = self.empty_at.entry(rate).or_insert(now);
-        let fill = rate.fill(*empty_at, now);
+        let empty_at = self.empty_at.entry(bucket).or_insert(now);
+        let fill = bucket.fill(*empty_at, now);
         // Also if they are refused: after the clock was set back, the wait must pass.
         *empty_at = now.plus_millis(fill);
         let max_fill = burst.saturating_sub(actions) * interval;
-        if fill > max_fill || actions > burst {
-            return Err(fill.saturating_sub(max_fill).max(1));
+        match fill > max_fill || actions > burst {
+            true => Err(fill.saturating_sub(max_fill).max(1)),
+            false => Ok(()),
         }
-        *empty_at = now.plus_millis(fill + actions * interval);
-        Ok(())
     }
 
     /// The milliseconds after which [`Rates::take`] allows one more action; `None` if it does now.
     pub fn wait(&self, rate: Rate, now: Timestamp) -> Option<u64> {
         let (burst, interval) = rate.limits();
-        let fill = rate.fill(*self.empty_at.get(&rate)?, now);
+        let bucket = Bucket(rate, None);
+        let fill = bucket.fill(*self.empty_at.get(&bucket)?, now);
         let max_fill = (burst - 1) * interval;
         (fill > max_fill).then(|| fill - max_fill)
     }
@@ -237,17 +322,38 @@ mod tests {
         assert_eq!(rates.take(Rate::StartedBy(account(1)), at(0)), Ok(()));
     }
 
+    /// A stolen token that looped used up the rate of its account, whose own service could raise no
+    /// alarm then.
+    #[test]
+    fn one_holder_has_half_of_a_limit_and_the_others_have_the_rest() {
+        let mut rates = Rates::default();
+        let rate = Rate::StartedFor(account(1));
+        let session = |byte| Some(Holder::Session(SessionId::from_bytes([byte; 16])));
+        let mut done = |holder, now| {
+            let take = |_: &u32| rates.take_all(rate, holder, 1, now).is_ok();
+            (0..20).filter(take).count()
+        };
+        assert_eq!(done(session(1), at(0)), 5);
+        assert_eq!(done(session(2), at(0)), 5);
+        assert_eq!(done(session(3), at(0)), 0, "the limit of the account");
+        // One in 30 s for the account, and one in 60 s for each holder.
+        assert_eq!(done(session(1), at(30_000)), 0);
+        assert_eq!(done(session(3), at(30_000)), 1);
+        assert_eq!(done(session(1), at(60_000)), 1);
+        assert_eq!(rates.take_all(rate, session(4), 6, at(600_000)), Err(1));
+    }
+
     #[test]
     fn several_actions_are_counted_together_or_not_at_all() {
         let mut rates = Rates::default();
         let rate = Rate::StartedFor(account(1));
-        assert_eq!(rates.take_all(rate, 7, at(0)), Ok(()));
-        assert_eq!(rates.take_all(rate, 4, at(0)), Err(30_000));
-        assert_eq!(rates.take_all(rate, 3, at(0)), Ok(()));
+        assert_eq!(rates.take_all(rate, None, 7, at(0)), Ok(()));
+        assert_eq!(rates.take_all(rate, None, 4, at(0)), Err(30_000));
+        assert_eq!(rates.take_all(rate, None, 3, at(0)), Ok(()));
         assert_eq!(rates.take(rate, at(0)), Err(30_000));
         assert!(
             rates
-                .take_all(Rate::StartedFor(account(2)), 11, at(0))
+                .take_all(Rate::StartedFor(account(2)), None, 11, at(0))
                 .is_err()
         );
     }
@@ -271,8 +377,8 @@ mod tests {
         let mut rates = Rates::default();
         let rate = Rate::StartedFor(account(1));
         rates.take(rate, at(1_000_000_000)).unwrap();
-        assert_eq!(rates.take_all(rate, 3, at(0)), Err(60_000));
-        assert_eq!(rates.take_all(rate, 3, at(60_000)), Ok(()));
+        assert_eq!(rates.take_all(rate, None, 3, at(0)), Err(60_000));
+        assert_eq!(rates.take_all(rate, None, 3, at(60_000)), Ok(()));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(crate) fn foreign_answered(
         _ => Occurrence::of_caller(caller, FOREIGN, outcome)
             .with("provider", params.provider.to_string()),
     };
-    let site = caller.peer.map(|site| site.to_string());
+    let site = caller.peer.map(|peer| peer.site.to_string());
     answered
         .with("consumer", consumer)
         .with("key", params.key.clone())

@@ -4,8 +4,9 @@ use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::listing::list;
@@ -213,7 +214,12 @@ fn start(common: &Common) -> Result<(), Failure> {
         say("The site is unsealed.");
         outcome = start()?;
     }
-    show_of("peer start", &outcome, common.format())
+    show_of("peer start", &outcome, common.format())?;
+    let started: Started = of(&outcome)?;
+    problems(
+        started.state == "running",
+        "the peer server is switched on, and does not run",
+    )
 }
 
 fn join(common: &Common, command: &Join) -> Result<(), Failure> {
@@ -236,10 +242,28 @@ fn send(common: &Common, command: &Send) -> Result<(), Failure> {
     admin_call(common, "peer", "send", &params)
 }
 
-/// The part of the result that decides the exit code.
+/// The part of the result of `peer start` that decides the exit code.
+#[derive(Deserialize)]
+struct Started {
+    state: String,
+}
+
+/// The part of the result of `peer doctor` that decides the exit code.
 #[derive(Deserialize)]
 struct Checks {
     ok: bool,
+}
+
+fn of<T: DeserializeOwned>(outcome: &Outcome) -> Result<T, Failure> {
+    serde_json::from_str(outcome.data.get())
+        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+}
+
+fn problems(ok: bool, message: &str) -> Result<(), Failure> {
+    match ok {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Problems, "problems", message)),
+    }
 }
 
 fn doctor(common: &Common) -> Result<(), Failure> {
@@ -248,14 +272,6 @@ fn doctor(common: &Common) -> Result<(), Failure> {
         return Err(Failure::outcome(&outcome));
     }
     show(&outcome, common.format())?;
-    let checks: Checks = serde_json::from_str(outcome.data.get())
-        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
-    match checks.ok {
-        true => Ok(()),
-        false => Err(Failure::new(
-            Exit::Problems,
-            "problems",
-            "the checks of the peers found problems",
-        )),
-    }
+    let checks: Checks = of(&outcome)?;
+    problems(checks.ok, "the checks of the peers found problems")
 }

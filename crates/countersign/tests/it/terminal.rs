@@ -86,6 +86,28 @@ fn peer_start_asks_for_the_pass_phrase_of_a_sealed_site() {
     assert_eq!(status["state"], "running");
 }
 
+/// `peer start` ended with 0 and said that the peer server was started while another program had its
+/// port.
+#[test]
+fn peer_start_fails_if_the_port_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut site = Running::folder();
+    site.start(&["--passphrase-file", "site.pass", "--peer-listen", &address]);
+    let started = site.run(&["peer", "start"]);
+    assert_eq!(started.code, 8);
+    assert!(
+        started.out.contains("does not run: it cannot listen"),
+        "{}",
+        started.out
+    );
+    let status = site.run(&["peer", "status", "--json"]).json();
+    assert_eq!(
+        (&status["wanted"], &status["state"]),
+        (&true.into(), &"failed".into())
+    );
+}
+
 /// A mistyped repetition ended the command, and the shell read what was typed ahead.
 #[test]
 fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {

@@ -53,8 +53,9 @@ pub enum KeyEventsError {
         number: u64,
     },
     /// An event does not follow the known one, although it has the next number: another event was
-    /// verified before it, its keys are not those to which that event committed, or it declares the
-    /// key of that event stolen at a time when this was not the site's key.
+    /// verified before it, its keys are not those to which that event committed, its time is before
+    /// that of the event, or it declares the key of that event stolen at a time when this was not the
+    /// site's key.
     #[error(
         "key event {number} of the site contradicts what is known of it: a thief of its key may have made it. Do not log in; tell the site's operator"
     )]
@@ -183,7 +184,10 @@ impl KnownSite {
 
 fn continues(known: &KeyEvent, event: &KeyEvent) -> bool {
     let was_current = |since: i64| (known.time..=event.time).contains(&since);
-    event.compromised_since.is_none_or(was_current)
+    // The time decides which statements of the replaced key count: an earlier one would make statements void
+    // without a declared theft.
+    event.time >= known.time
+        && event.compromised_since.is_none_or(was_current)
         && event.previous == known.digest()
         && NextKeyDigest::of(&event.keys) == known.next
 }
@@ -304,6 +308,17 @@ mod tests {
             assert_eq!(followed.is_ok(), is_followed, "{stolen}");
             assert!(is_followed || followed == Err(fork), "{stolen}");
         }
+    }
+
+    /// An event of 1970 made all heads void that peers had countersigned, without a declared theft.
+    // SES-82
+    #[test]
+    fn an_event_that_is_dated_before_the_one_it_follows_is_refused() {
+        let (known, last) = (known(2), events(2)[1]);
+        let at = |time| last.replaced_by(&key(2), &key(3), &key(4).public(), time, None);
+        let fork = Err(KeyEventsError::Fork { number: 2 });
+        assert_eq!(known.advance(&[at(last.event().time - 1)]), fork);
+        assert!(known.advance(&[at(last.event().time)]).is_ok());
     }
 
     #[test]

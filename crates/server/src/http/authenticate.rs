@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::body_turns::BodyTurn;
+use super::body_turns::{BodyTurn, LostTo};
 use super::origin::{RequestOrigin, Unchecked};
 use super::reply::{self, Reply};
 use crate::clock;
@@ -130,8 +130,11 @@ pub(super) async fn v2(body: Incoming, origin: &RequestOrigin, shared: &Shared) 
     let mut unchecked = unchecked(origin, shared);
     match read(body, turn, shared).await {
         Body::Read(text) => answer::<V2>(text, unchecked, origin, shared).await,
-        Body::LostTurn => {
-            unchecked.done();
+        Body::LostTurn(to) => {
+            // It counts like one that the client abandoned, unless clients of other networks wait.
+            if to == LostTo::Others {
+                unchecked.done();
+            }
             unserved(shared)
         }
     }
@@ -270,7 +273,7 @@ enum Body {
     /// Its bytes; `None` if it is too long or did not arrive before the timeout.
     Read(Option<Vec<u8>>),
     /// It was slow, and others waited for its turn.
-    LostTurn,
+    LostTurn(LostTo),
 }
 
 /// Reads the body in its turn.
@@ -288,7 +291,7 @@ async fn read(body: Incoming, mut turn: BodyTurn, shared: &Shared) -> Body {
     tokio::select! {
         biased;
         read = read => Body::Read(read.ok().flatten()),
-        () = turn.lost() => Body::LostTurn,
+        to = turn.lost() => Body::LostTurn(to),
     }
 }
 

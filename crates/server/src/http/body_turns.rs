@@ -51,21 +51,30 @@ struct Place {
     network: Option<Source>,
     began: Instant,
     /// Tells the request that another one has its place.
-    lost: oneshot::Sender<()>,
+    lost: oneshot::Sender<LostTo>,
+}
+
+/// The request that has the turn of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LostTo {
+    /// One of the same network.
+    SameNetwork,
+    /// One of another network, or of clients that the proxy does not name.
+    Others,
 }
 
 /// The permission to read a body. Dropping it ends the turn.
 pub(super) struct BodyTurn {
     all: Arc<BodyTurns>,
     id: u64,
-    lost: oneshot::Receiver<()>,
+    lost: oneshot::Receiver<LostTo>,
 }
 
 /// A request that waits. Dropping it ends that.
 struct Waiting<'a> {
     all: &'a BodyTurns,
     id: u64,
-    lost: oneshot::Receiver<()>,
+    lost: oneshot::Receiver<LostTo>,
 }
 
 impl BodyTurns {
@@ -124,7 +133,11 @@ impl BodyTurns {
             if now < until {
                 return Err(until);
             }
-            let _ = state.reading.remove(place).lost.send(());
+            let to = match network.is_some() && own == Some(place) {
+                true => LostTo::SameNetwork,
+                false => LostTo::Others,
+            };
+            let _ = state.reading.remove(place).lost.send(to);
         }
         let (place, lost) = state.place(network, now);
         let id = place.id;
@@ -152,7 +165,7 @@ impl BodyTurns {
                 .waiting
                 .iter()
                 .rposition(|one| of(one.network) == most)?;
-            let _ = state.waiting.remove(newest).lost.send(());
+            let _ = state.waiting.remove(newest).lost.send(LostTo::Others);
         }
         let (place, lost) = state.place(network, clock::monotonic());
         let id = place.id;
@@ -171,7 +184,11 @@ impl BodyTurns {
 }
 
 impl State {
-    fn place(&mut self, network: Option<Source>, began: Instant) -> (Place, oneshot::Receiver<()>) {
+    fn place(
+        &mut self,
+        network: Option<Source>,
+        began: Instant,
+    ) -> (Place, oneshot::Receiver<LostTo>) {
         self.made += 1;
         let (sender, lost) = oneshot::channel();
         let place = Place {
@@ -186,9 +203,9 @@ impl State {
 
 impl BodyTurn {
     /// Becomes ready when another request has the turn.
-    pub(super) async fn lost(&mut self) {
+    pub(super) async fn lost(&mut self) -> LostTo {
         // The sender is dropped only with the turn.
-        let _ = (&mut self.lost).await;
+        (&mut self.lost).await.unwrap_or(LostTo::Others)
     }
 }
 
@@ -280,6 +297,22 @@ mod tests {
         assert!(fewer.iter_mut().all(|one| one.now_or_never().is_none()));
     }
 
+    /// A client took the turns of its own slow requests away, so that none of them counted.
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_the_same_network_takes_is_told_apart() {
+        let turns = BodyTurns::new(2, 2);
+        let mut slow = reads(&turns, client(1));
+        let own = ask(&turns, client(1)).err().unwrap().await.unwrap();
+        assert_eq!(slow.lost().now_or_never(), Some(LostTo::SameNetwork));
+        drop((slow, own));
+        // Clients that the proxy does not name may be different ones.
+        let turns = BodyTurns::new(1, 2);
+        let mut slow = reads(&turns, None);
+        let other = ask(&turns, None).err().unwrap().await.unwrap();
+        assert_eq!(slow.lost().now_or_never(), Some(LostTo::Others));
+        drop((slow, other));
+    }
+
     /// Slow bodies of many clients kept all turns for 30 s.
     #[tokio::test(start_paused = true)]
     async fn a_body_that_takes_longer_than_a_second_gives_its_turn_to_one_that_waits() {
@@ -289,7 +322,7 @@ mod tests {
         let mut waits = ask(&turns, client(3)).err().unwrap();
         assert!(waits.as_mut().now_or_never().is_none());
         let third = waits.await.unwrap();
-        assert!(first.lost().now_or_never().is_some());
+        assert_eq!(first.lost().now_or_never(), Some(LostTo::Others));
         assert!(second.lost().now_or_never().is_none());
         // The end of a turn that was lost ends no other one.
         drop(first);

@@ -1,6 +1,7 @@
 //! Alarms: raising and ending them, those that the site raises itself, and the outbox that delivers
 //! them.
 
+mod lockdowns;
 mod outbox;
 mod raise;
 mod system;

@@ -149,6 +149,7 @@ impl Site {
             self.check_disk(observed.disk, now).await,
             self.check_backup(now).await,
             self.check_keys(now).await,
+            self.check_lockdowns(now).await,
             self.end_quiet(now).await,
             self.report_two_places(observed.idle_timeout, now).await,
         ];
@@ -194,7 +195,11 @@ impl Site {
     }
 
     /// Raises an alarm for each of its recipients.
-    async fn raise_system(&self, alarm: &SystemAlarm, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) async fn raise_system(
+        &self,
+        alarm: &SystemAlarm,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let mut result = Ok(());
         for to in alarm.recipients() {
             let raised = self.raise_system_for(to, alarm, now).await;
@@ -244,7 +249,7 @@ impl Site {
 
     /// Writes the changes of an alarm with an audit entry. Another change of the same alarm came first
     /// if they are stale, and the next check decides again.
-    async fn commit_alarm(
+    pub(super) async fn commit_alarm(
         &self,
         operation: &str,
         (changes, notices): (Vec<Change>, Vec<Notice>),
@@ -270,7 +275,7 @@ impl Site {
         }
     }
 
-    async fn system_alarm(&self, key: &str) -> Result<Option<Alarm>, Refusal> {
+    pub(super) async fn system_alarm(&self, key: &str) -> Result<Option<Alarm>, Refusal> {
         let key = AlarmKey::cut(key);
         let current = self
             .store()
@@ -368,6 +373,20 @@ impl Site {
 
     /// Ends the alarms about refusals and misuse that did not recur.
     async fn end_quiet(&self, now: Timestamp) -> Result<(), Refusal> {
+        let is_quiet = |alarm: &Alarm| {
+            let key = alarm.key.as_str();
+            let of = OVER_AFTER.iter().find(|(of, _)| key.starts_with(of));
+            of.is_some_and(|(_, after)| now > alarm.last.plus_seconds(*after))
+        };
+        self.end_where(is_quiet, now).await
+    }
+
+    /// Ends the alarms of the site that are not over and that `is_over` selects.
+    pub(super) async fn end_where(
+        &self,
+        is_over: impl Fn(&Alarm) -> bool + Send + Sync,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         for state in [AlarmState::Open, AlarmState::Acknowledged] {
             let mut search = AlarmSearch {
                 state: Some(state),
@@ -379,12 +398,8 @@ impl Site {
                 let listed = self.store().alarms(&search).await?;
                 search.before = listed.last().map(|alarm| alarm.id);
                 let more = listed.len() == PAGE as usize;
-                for alarm in listed {
-                    let key = alarm.key.as_str();
-                    let of = OVER_AFTER.iter().find(|(of, _)| key.starts_with(of));
-                    if of.is_some_and(|(_, after)| now > alarm.last.plus_seconds(*after)) {
-                        self.end_system(alarm, now).await?;
-                    }
+                for alarm in listed.into_iter().filter(&is_over) {
+                    self.end_system(alarm, now).await?;
                 }
                 if !more {
                     break;

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::access::{Caller, Channel, Scope};
+use crate::access::{Caller, Channel, HttpCredential, Scope};
 use crate::audit::coalesced::Occurrence;
 use crate::engine::{Entry, Refusal, Site};
 use crate::lockdown::Activity;
+use crate::sessions::Proof;
+use crate::throttle::{Holder, Rate};
 use crate::timestamp::Timestamp;
 
 impl Site {
@@ -39,13 +41,40 @@ impl Site {
         if self.is_sealed() && !entry.works_while_sealed() {
             return Err(Refusal::sealed());
         }
-        let caller = self.current(caller, now)?;
+        let activity = Activity::Operation(entry.kind(), caller.channel);
+        let caller = match self.current(caller, now) {
+            Ok(caller) => caller,
+            // Of a connection that a lockdown of the site ended, the lockdown is the reason.
+            Err(ended) => {
+                self.expect_permitted(activity, None)?;
+                return Err(ended);
+            }
+        };
         let Some(scope) = entry.scope(&caller) else {
             return Err(refusal(entry, &caller));
         };
-        let activity = Activity::Operation(entry.kind(), caller.channel);
         self.expect_permitted(activity, caller.account)?;
         Ok((caller, scope))
+    }
+
+    /// Returns the credential or session of the caller that has a share of this limit; `None` for a
+    /// limit of others, and for callers without either.
+    pub(in crate::engine) fn holder(&self, caller: &Caller, rate: Rate) -> Option<Holder> {
+        if rate.account().is_none() || rate.account() != caller.account {
+            return None;
+        }
+        if let Some(grant) = &caller.grant {
+            return Some(Holder::Credential(grant.credential));
+        }
+        let session = self.sessions().find(caller.session?)?;
+        // A thief of a key opens as many sessions as it likes.
+        Some(match session.proof {
+            Proof::Key(key) | Proof::DeliveredKey(key) => {
+                Holder::Credential(HttpCredential::Key(key))
+            }
+            Proof::Device(device) => Holder::Credential(HttpCredential::Device(device)),
+            Proof::Passphrase => Holder::Session(session.id),
+        })
     }
 
     /// Counts and audits a refusal for lack of permission, or for a wrong secret.
@@ -84,7 +113,7 @@ impl Site {
                 }))
             }
             Channel::Peer => match caller.peer {
-                Some(peer) if self.is_peer_connected(peer) => Ok(Cow::Borrowed(caller)),
+                Some(peer) if self.is_peer_connected(&peer) => Ok(Cow::Borrowed(caller)),
                 _ => Err(Refusal::not_permitted(
                     "the connection of the peer has ended",
                     "connect again",

@@ -115,7 +115,8 @@ impl Context {
         self.scope.admits(account)
     }
 
-    /// Counts one use against a rate limit of the caller. `what` names the limited action for the
+    /// Counts one use against a rate limit of the caller. Of a limit of the caller's account, one
+    /// credential or session has half. `what` names the limited action for the
     /// message. Callers at the admin socket and initialisation scripts are not limited.
     ///
     /// # Errors
@@ -133,8 +134,9 @@ impl Context {
             return Ok(());
         }
         let actions = u64::try_from(actions).unwrap_or(u64::MAX);
+        let holder = self.site.holder(&self.caller, rate);
         let mut rates = self.site.throttle().rates();
-        let counted = rates.take_all(rate, actions, self.now);
+        let counted = rates.take_all(rate, holder, actions, self.now);
         counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what}"), wait))
     }
 

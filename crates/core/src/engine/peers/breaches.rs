@@ -165,7 +165,8 @@ impl Site {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         // An operation on a connection that was cut is refused anyway.
-        let Some(peer) = caller.peer.filter(|peer| self.is_peer_connected(*peer)) else {
+        let peer = caller.peer.filter(|peer| self.is_peer_connected(peer));
+        let Some(peer) = peer.map(|peer| peer.site) else {
             return Ok(());
         };
         let rate = Rate::PeerOperations(peer);

@@ -47,7 +47,7 @@ pub(super) async fn over(context: Context, params: Over) -> Result<Answer<Ended>
         _ => return Err(Refusal::invalid("", "name exactly one of `key` and `id`")),
     };
     if let Some(account) = context.caller().account {
-        context.rate(Rate::Raised(account), "alarms")?;
+        context.rate(Rate::Ended(account), "attempts to end alarms")?;
     }
     let target = match &which {
         Which::WithKey(key) => key.as_str().to_owned(),

@@ -31,7 +31,7 @@ use crate::site_key::UnsealedKeys;
 use crate::store::{Change, DamagedApplication, ListedApplication, Notice};
 use crate::text::Label;
 
-pub(super) use relations::{void_tickets, without_peer, without_service};
+pub(super) use relations::{void_tickets, void_tickets_of_account, without_peer, without_service};
 use settings::Settings;
 use view::AppView;
 

@@ -76,13 +76,38 @@ pub(in crate::operations) async fn void_tickets(
     context: &Context,
     application: &Application,
 ) -> Result<Vec<Notice>, Refusal> {
-    let mut notices = void_tickets_at(context, application, |provider| {
+    void_tickets_of(context, std::slice::from_ref(application)).await
+}
+
+async fn void_tickets_of(
+    context: &Context,
+    applications: &[Application],
+) -> Result<Vec<Notice>, Refusal> {
+    let mut notices = void_tickets_at(context, applications, |application, provider| {
         let mut grants = application.may_call.iter();
         provider.id == application.id || grants.any(|grant| grant.allows(provider))
     })
     .await?;
-    notices.extend(void_at_peers(context, application, |_| true));
+    for application in applications {
+        notices.extend(void_at_peers(context, application, |_| true));
+    }
     Ok(notices)
+}
+
+/// Like [`void_tickets`], for the applications whose service this account is: it got their tickets. A
+/// person is the service of none.
+pub(in crate::operations) async fn void_tickets_of_account(
+    context: &Context,
+    account: AccountId,
+) -> Result<Vec<Notice>, Refusal> {
+    let mut own = Vec::new();
+    let of_account = |application: Application| {
+        if application.service == Some(account) {
+            own.push(application);
+        }
+    };
+    context.site().each_application(of_account).await?;
+    void_tickets_of(context, &own).await
 }
 
 /// Returns the notices for the peers whose applications this one may call, of the permissions that
@@ -140,7 +165,8 @@ pub(super) async fn no_longer_called(
         let mut grants = application.may_call.iter();
         grants.any(|grant| grant.allows(provider))
     };
-    let mut notices = void_tickets_at(context, after, |provider| {
+    let after_it = std::slice::from_ref(after);
+    let mut notices = void_tickets_at(context, after_it, |_, provider| {
         may_call(before, provider) && !may_call(after, provider)
     })
     .await?;
@@ -149,26 +175,37 @@ pub(super) async fn no_longer_called(
     Ok(notices)
 }
 
-/// Like [`void_tickets`], for the providers that `concerns` selects.
+/// Like [`void_tickets`], for some applications, and the providers that `concerns` selects for each.
 async fn void_tickets_at(
     context: &Context,
-    application: &Application,
-    concerns: impl Fn(&Application) -> bool + Send + Sync,
+    applications: &[Application],
+    concerns: impl Fn(&Application, &Application) -> bool + Send + Sync,
 ) -> Result<Vec<Notice>, Refusal> {
-    let mut services = BTreeSet::new();
+    if applications.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut services = vec![BTreeSet::new(); applications.len()];
     let site = context.site();
     site.each_application(|provider| {
-        if let Some(service) = provider.service.filter(|_| concerns(&provider)) {
-            services.insert(service);
+        let Some(service) = provider.service else {
+            return;
+        };
+        for (application, services) in applications.iter().zip(&mut services) {
+            if concerns(application, &provider) {
+                services.insert(service);
+            }
         }
     })
     .await?;
-    if services.is_empty() {
-        return Ok(Vec::new());
+    let mut notices = Vec::new();
+    for (application, services) in applications.iter().zip(services) {
+        if !services.is_empty() {
+            let to = Audience::Accounts(Arc::new(services));
+            let data = json!({ "app": application.id, "at": context.now() });
+            notices.push(Notice::event(to, "broker", "tickets_void", &data)?);
+        }
     }
-    let to = Audience::Accounts(Arc::new(services));
-    let data = json!({ "app": application.id, "at": context.now() });
-    Ok(vec![Notice::event(to, "broker", "tickets_void", &data)?])
+    Ok(notices)
 }
 
 async fn released(

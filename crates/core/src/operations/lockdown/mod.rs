@@ -26,8 +26,8 @@ use crate::throttle::Rate;
 use status::LockdownView;
 use target::Found;
 
-/// How often a change is tried again because an alarm changed at the same time. The last try raises
-/// the alarm afterwards, so that no alarm can prevent a lockdown.
+/// How often a change is tried because an alarm changed at the same time. The last try marks the alarms
+/// as due instead, so that no alarm can prevent a lockdown.
 const MAX_TRIES: usize = 4;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -193,7 +193,7 @@ async fn impose(
     let change = Change {
         lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.with(target.clone(), on.clone())?),
         event: "imposed",
-        data: json!({ "target": found.to_string(), "by": imposed.by, "reason": imposed.reason }),
+        data: &|_| json!({ "target": found.to_string(), "by": imposed.by, "reason": imposed.reason }),
         alarm,
         raises: true,
         audited: found.name.clone(),
@@ -251,13 +251,15 @@ async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownV
             Ok(lockdowns.with_site(Some(new.clone())))
         },
         event: "imposed",
-        data: json!({
-            "target": "site",
-            "level": params.level,
-            "was": in_force.level(),
-            "by": imposed.by,
-            "reason": imposed.reason,
-        }),
+        data: &|was| {
+            json!({
+                "target": "site",
+                "level": params.level,
+                "was": was.level(),
+                "by": imposed.by,
+                "reason": imposed.reason,
+            })
+        },
         alarm,
         raises: true,
         audited: "site".to_owned(),
@@ -316,7 +318,7 @@ async fn lift(context: Context, params: Lift) -> Result<Answer<super::Done>, Ref
     let change = Change {
         lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.without(&target)),
         event: "lifted",
-        data: json!({ "target": found.to_string(), "by": context.caller().name }),
+        data: &|_| json!({ "target": found.to_string(), "by": context.caller().name }),
         alarm,
         raises: false,
         audited: found.name.clone(),
@@ -341,7 +343,7 @@ async fn lift_site(context: Context) -> Result<Answer<super::Done>, Refusal> {
     let change = Change {
         lockdowns: &|lockdowns: Lockdowns| Ok(lockdowns.with_site(None)),
         event: "lifted",
-        data: json!({ "target": "site", "was": level, "by": context.caller().name }),
+        data: &|was| json!({ "target": "site", "was": was.level(), "by": context.caller().name }),
         alarm,
         raises: false,
         audited: "site".to_owned(),
@@ -368,8 +370,9 @@ fn expect_local(context: &Context) -> Result<(), Refusal> {
 struct Change<'a> {
     lockdowns: &'a (dyn Fn(Lockdowns) -> Result<Lockdowns, Refusal> + Send + Sync),
     event: &'static str,
-    /// The data of the event, and the details of the audit entry.
-    data: Value,
+    /// The data of the event, and the details of the audit entry, after the lockdowns that the change
+    /// replaces: another caller may have changed them before its turn.
+    data: &'a (dyn Fn(&Lockdowns) -> Value + Send + Sync),
     alarm: SystemAlarm,
     /// Whether the alarm is raised. Otherwise it is over.
     raises: bool,
@@ -391,15 +394,16 @@ impl Change<'_> {
         loop {
             let is_last = tries == MAX_TRIES;
             turn.expect()?;
-            let mut changes = self.changes(context)?;
+            let (mut changes, data) = self.changes(context, is_last)?;
             if !is_last {
                 changes = changes.with(self.alarm_changes(context).await?);
             }
-            let commit = context.commit(changes, self.audited.clone(), &self.data);
+            let commit = context.commit(changes, self.audited.clone(), &data);
             match commit.await {
                 Err(refusal) if refusal.is_conflict() && !is_last => tries += 1,
                 Err(refusal) => return Err(refusal),
                 Ok(committed) => {
+                    // At once, and with the next check if this program stops before.
                     if is_last && self.raises {
                         context.site().report(self.alarm);
                     }
@@ -409,12 +413,19 @@ impl Change<'_> {
         }
     }
 
-    fn changes(&self, context: &Context) -> Result<Changes, Refusal> {
-        let change = context.site().change_lockdowns(self.lockdowns)?;
+    /// Returns the changes without those of the alarm, and the details of the audit entry.
+    fn changes(&self, context: &Context, alarm_is_due: bool) -> Result<(Changes, Value), Refusal> {
+        let mut data = Value::Null;
+        let change = context.site().change_lockdowns(|lockdowns| {
+            data = (self.data)(&lockdowns);
+            let due = alarm_is_due || lockdowns.are_alarms_due();
+            Ok((self.lockdowns)(lockdowns)?.with_alarms_due(due))
+        })?;
         let to = Audience::Role(Role::Admin);
-        let event = Notice::event(to, "lockdown", self.event, &self.data)?;
+        let event = Notice::event(to, "lockdown", self.event, &data)?;
         let notices = self.tickets.iter().cloned();
-        Ok(notices.fold(Changes::from(change).and(event), Changes::and))
+        let changes = notices.fold(Changes::from(change).and(event), Changes::and);
+        Ok((changes, data))
     }
 
     async fn alarm_changes(&self, context: &Context) -> Result<Changes, Refusal> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::access::Channel;
+use crate::applications::ApplicationId;
 use crate::engine::{Answer, Context, Refusal};
 use crate::id::InstanceId;
 use crate::lockdown::{Imposed, ImposedOn, LockdownLevel, LockdownTarget, SiteLockdown};
@@ -18,6 +19,9 @@ pub(super) struct LockdownView {
     /// The id of the account; absent for other targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<crate::id::AccountId>,
+    /// The id of the application; absent for other targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<ApplicationId>,
     /// The id of the registration of the application; absent for other targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<InstanceId>,
@@ -43,7 +47,10 @@ impl LockdownView {
         view.target.clone_from(&on.name);
         match target {
             LockdownTarget::Account(account) => view.account = Some(*account),
-            LockdownTarget::Application { instance, .. } => view.instance = *instance,
+            LockdownTarget::Application { id, instance } => {
+                view.app = Some(id.clone());
+                view.instance = *instance;
+            }
             LockdownTarget::Peer(site) => view.peer = Some(site.to_string()),
         }
         view
@@ -61,6 +68,7 @@ impl LockdownView {
         Self {
             target: String::new(),
             account: None,
+            app: None,
             instance: None,
             peer: None,
             level: None,

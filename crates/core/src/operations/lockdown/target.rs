@@ -11,7 +11,7 @@ use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::{Imposed, ImposedOn, LockdownTarget};
 use crate::operations::account;
-use crate::operations::app::void_tickets;
+use crate::operations::app::{void_tickets, void_tickets_of_account};
 use crate::operations::peer::PeerRef;
 use crate::store::Notice;
 
@@ -102,8 +102,8 @@ impl Found {
         }
     }
 
-    /// Returns the notices that tell providers that the tickets of the application, or of those of the
-    /// peer, are void.
+    /// Returns the notices that tell providers that the tickets of the application, of those of the
+    /// account, or of those of the peer, are void.
     pub(super) async fn void_tickets(&self, context: &Context) -> Result<Vec<Notice>, Refusal> {
         match (&self.application, &self.target) {
             (Some(application), _) => void_tickets(context, application).await,
@@ -111,7 +111,10 @@ impl Found {
                 let (site, now) = (context.site(), context.now());
                 Ok(site.foreign_tickets_void(*peer, None, now).await?)
             }
-            (None, _) => Ok(Vec::new()),
+            (None, LockdownTarget::Account(account)) => {
+                void_tickets_of_account(context, *account).await
+            }
+            (None, LockdownTarget::Application { .. }) => Ok(Vec::new()),
         }
     }
 }

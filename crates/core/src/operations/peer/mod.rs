@@ -120,6 +120,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("peer", "doctor")
             .summary("Checks the peer server and each peer, and says what to do.")
             .allow(&admin)
+            .while_sealed()
             .rest(RestMethod::Get, "/peer-server/doctor")
             .handler(serve::doctor),
         Entry::new("peer", "send")

@@ -47,6 +47,25 @@ impl Status {
             (_, None) => state.to_owned(),
         }
     }
+
+    /// What an admin who started it reads: it is switched on in any state.
+    fn after_start(&self) -> String {
+        let problem = match &self.state {
+            PeerServerState::Running => {
+                return "The peer server is started, also after a restart of the site.".to_owned();
+            }
+            PeerServerState::Failed { problem } => format!(
+                "it cannot listen: {problem}. Free the address, or set another one in `listen.peer`."
+            ),
+            PeerServerState::Sealed => {
+                "the site is sealed. It starts when the site is unsealed.".to_owned()
+            }
+            PeerServerState::Stopped | PeerServerState::NotConfigured => {
+                "it has not started yet. `peer status` shows when it runs.".to_owned()
+            }
+        };
+        format!("The peer server is switched on, and does not run: {problem}")
+    }
 }
 
 pub(super) async fn start(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
@@ -57,8 +76,9 @@ pub(super) async fn start(context: Context, _: NoParams) -> Result<Answer<Status
         ));
     }
     switch(&context, true).await?;
-    let output = "The peer server is started, also after a restart of the site.";
-    Ok(Answer::new(read(&context).await?).with_output(output))
+    let status = read(&context).await?;
+    let output = status.after_start();
+    Ok(Answer::new(status).with_output(output))
 }
 
 pub(super) async fn stop(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {

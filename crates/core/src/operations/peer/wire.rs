@@ -189,7 +189,7 @@ fn follows(number: u64, last: u64, now: Timestamp) -> bool {
 /// The peer that calls, which is active.
 pub(in crate::operations) async fn called(context: &Context) -> Result<Peer, Refusal> {
     let found = match context.caller().peer {
-        Some(site) => context.site().store().peer(site).await?,
+        Some(peer) => context.site().store().peer(peer.site).await?,
         None => None,
     };
     found.filter(Peer::is_active).ok_or_else(|| {
@@ -208,7 +208,7 @@ async fn limited(
     actions: usize,
     what: &str,
 ) -> Result<(), Refusal> {
-    let Some(peer) = context.caller().peer else {
+    let Some(peer) = context.caller().peer.map(|peer| peer.site) else {
         return Ok(());
     };
     let counted = context.rate_all(rate(peer), actions, what);

@@ -25,7 +25,7 @@ async fn a_sealed_site_refuses_everything_but_a_few_operations() {
             // A backup is sealed like the site. This call cannot carry content, so it is refused.
             "site.backup" => assert_eq!(code, Code::INVALID_PARAMS),
             "site.backup_done" | "site.doctor" | "site.key_slots" | "site.key_events"
-            | "peer.status" => {
+            | "peer.status" | "peer.doctor" => {
                 assert_eq!(code, Code::SUCCESS);
             }
             "site.key_slot_test" => assert_eq!(code, Code::INVALID_PARAMS, "no recovery code"),

@@ -1,12 +1,13 @@
 //! What `peer doctor` names, each seen on a connection: the causes of this site, and those of a peer.
 
+use countersign_core::access::Caller;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::PeerEnd;
 use countersign_server::Server;
-use countersign_testkit::harness::TestSite;
 use countersign_testkit::harness::time::until;
+use countersign_testkit::harness::{TestSite, operation};
 use serde_json::{Value, json};
 
 use crate::peers::impostor::with_impostor;
@@ -27,20 +28,33 @@ async fn cause(side: &Side, state: &str) -> String {
     found["cause"].as_str().unwrap().to_owned()
 }
 
+/// Starts the peer server of a site.
+async fn started(test: &TestSite) -> Outcome {
+    let start = operation("peer.start", &json!({}));
+    let outcome = test
+        .site
+        .run(&Caller::admin_socket(), &start, test.now())
+        .await;
+    assert_eq!(outcome.code, Code::SUCCESS);
+    outcome
+}
+
+/// `peer start` said that the peer server was started while another program had its port.
 #[tokio::test]
-async fn peer_doctor_names_why_the_peer_server_does_not_run() {
+async fn peer_start_and_peer_doctor_name_why_the_peer_server_does_not_run() {
     let without = TestSite::builder().zone("a.example").serve().await;
     let found = without.admin("peer.doctor", json!({})).await["findings"][0].clone();
     assert_eq!(found["state"], "not_configured");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::builder(without.site.clone()).peer(Some(taken.local_addr().unwrap()));
     let _server = server.start().await.unwrap();
-    without.admin("peer.start", json!({})).await;
-    until(async || {
-        let checks = without.admin("peer.doctor", json!({})).await;
-        checks["findings"][0]["state"] == "failed"
-    })
-    .await;
+    let outcome = started(&without).await;
+    let state: Value = serde_json::from_str(outcome.data.get()).unwrap();
+    assert_eq!(state["state"], "failed");
+    let text = &outcome.output;
+    assert!(text.contains("does not run: it cannot listen"), "{text}");
+    let found = without.admin("peer.doctor", json!({})).await["findings"][0].clone();
+    assert_eq!(found["state"], "failed");
     for (operation, params, state, cause) in [
         ("peer.stop", json!({}), "stopped", "an admin stopped"),
         (
@@ -58,11 +72,13 @@ async fn peer_doctor_names_why_the_peer_server_does_not_run() {
         assert!(found["cause"].as_str().unwrap().contains(cause), "{found}");
         assert!(found["next"].is_string(), "{found}");
     }
-    // A site that is sealed says so instead.
+    // `peer doctor` was refused while the site was sealed, and never named the seal and what to do.
     let side = Side::new("a.example", "ada").await;
     side.admin("site.seal", json!({})).await;
-    let (code, data) = side.served.refused("peer.doctor", json!({})).await;
-    assert_eq!((code, &data["code"]), (Code::SEALED, &json!("sealed")));
+    until(async || finding(&side, 0).await["state"] == "sealed").await;
+    let found = finding(&side, 0).await;
+    assert_eq!(found["cause"], "the site is sealed");
+    assert_eq!(found["next"], "`countersign site unseal`");
 }
 
 // PEER-33

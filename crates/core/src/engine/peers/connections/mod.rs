@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::following::FollowedEvents;
 use super::{PeerProblem, PeerTransport, Site, lock};
-use crate::access::{Caller, Channel};
+use crate::access::{Caller, Channel, PeerCaller};
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::lockdown::Activity;
@@ -306,7 +306,13 @@ impl Site {
         };
         let connection = PeerConnection {
             site,
-            caller: Caller::peer(site, &peer.zone),
+            caller: Caller::peer(
+                PeerCaller {
+                    site,
+                    connection: number,
+                },
+                &peer.zone,
+            ),
             _registered: Registered {
                 connections,
                 transport: self.peer_transport(),
@@ -369,11 +375,12 @@ impl Site {
         lock(&self.peering().connections).open.len()
     }
 
-    /// Whether a connection with the peer is open that was not cut. An operation on a connection
-    /// that was cut is refused even if the connection has not noticed yet.
-    pub(in crate::engine) fn is_peer_connected(&self, site: SiteId) -> bool {
+    /// Whether this connection of a peer is open and was not cut. An operation on a connection that was
+    /// cut is refused even if the connection has not noticed yet, and another one of that peer is open.
+    pub(in crate::engine) fn is_peer_connected(&self, peer: &PeerCaller) -> bool {
         let connections = lock(&self.peering().connections);
-        connections.of(site).any(|open| open.cut.is_some())
+        let open = connections.open.get(&peer.connection);
+        open.is_some_and(|open| open.site == peer.site && open.cut.is_some())
     }
 
     /// A peer was changed: its connections end unless it is active, and those with a key that it

@@ -33,6 +33,10 @@ pub(crate) struct Witness {
     pub(crate) problem: Option<String>,
     /// The number of heads that it countersigned and that are stored here.
     pub(crate) heads: usize,
+    /// The number of those that do not count: they came to the peer after their key was replaced, or
+    /// after it was stolen.
+    #[serde(skip)]
+    pub(crate) void: usize,
     /// The log is as the peer saw it up to this entry; 0 if no head confirms that.
     pub(crate) confirmed: u64,
     /// The first entry that differs from what the peer saw; absent if none does.
@@ -76,9 +80,16 @@ impl Witness {
             (None, false) => "did not reply in time".to_owned(),
         };
         let Some(differs) = &self.differs else {
-            return match self.heads {
+            let line = match self.heads {
                 0 => format!("{zone}: {replied}; it has countersigned no entry."),
                 _ => format!("{zone}: {replied}; it confirms the log up to entry {confirmed}."),
+            };
+            return match self.void {
+                0 => line,
+                void => format!(
+                    "{line} Void: {void} of its {} heads, which it saw after their key was replaced or stolen.",
+                    self.heads
+                ),
             };
         };
         let Difference {
@@ -159,12 +170,15 @@ impl Site {
         now: Timestamp,
     ) -> Result<Witness, StoreError> {
         let end = self.store().audit_head().await?.seq;
-        let mut confirmed = 0;
+        let (mut confirmed, mut void) = (0, 0);
         let mut differs = None;
         for witnessed in heads {
             let head = witnessed.head.head();
             let (entry, problem) = match self.proof_of(witnessed, peer) {
-                HeadProof::Void => continue,
+                HeadProof::Void => {
+                    void += 1;
+                    continue;
+                }
                 HeadProof::Forged => (head.seq, Discrepancy::Forged),
                 HeadProof::Signed if head.seq > end => {
                     (end.saturating_add(1), Discrepancy::Missing)
@@ -195,6 +209,7 @@ impl Site {
                 false => self.why_unanswered(peer, now),
             },
             heads: heads.len(),
+            void,
             confirmed,
             differs,
         })
@@ -225,5 +240,30 @@ impl Site {
             Code::LOCKDOWN => "it is in lockdown".to_owned(),
             other => format!("it refused the head with the code {}", other.0),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a rotation with a clock that was behind, honest heads were void, and the verification of the
+    /// log said nothing about it.
+    #[test]
+    fn void_heads_are_counted_in_the_line() {
+        let witness = |void| Witness {
+            peer: SiteId([1; 32]),
+            zone: "b.example".to_owned(),
+            answered: true,
+            problem: None,
+            heads: 3,
+            void,
+            confirmed: 7,
+            differs: None,
+        };
+        let line = "b.example: replied; it confirms the log up to entry 7.";
+        assert_eq!(witness(0).line(), line);
+        let void = "Void: 2 of its 3 heads, which it saw after their key was replaced or stolen.";
+        assert_eq!(witness(2).line(), format!("{line} {void}"));
     }
 }

@@ -49,7 +49,10 @@ impl Site {
         let Some(peer) = peer.ok().map(|peer| peer.site()) else {
             return not_allowed;
         };
-        let (true, Some(key)) = (Some(peer) == caller.peer, params.parsed_key()) else {
+        let (true, Some(key)) = (
+            caller.peer.is_some_and(|caller| caller.site == peer),
+            params.parsed_key(),
+        ) else {
             return not_allowed;
         };
         let consumer = ForeignConsumer {

@@ -99,8 +99,7 @@ impl Case {
         ]
         .contains(&self.name)
         {
-            let site = scene.peer.known().id();
-            return Caller::peer(site, &scene.peer.zone.parse().unwrap());
+            return scene.peer_caller.clone().unwrap();
         }
         match self.name.starts_with("self.") || self.name == "alarm.test" {
             true => scene.own.caller.clone(),
@@ -143,7 +142,7 @@ impl Case {
                 }
                 Step::PeerConnects => {
                     let connected = scene.peer.connect(&scene.test.site, NOW).await;
-                    let _ = stays_open(connected.unwrap());
+                    scene.peer_caller = Some(stays_open(connected.unwrap()));
                 }
                 Step::DeadDelivery => reject_message(scene).await,
             }

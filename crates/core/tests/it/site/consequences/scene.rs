@@ -46,6 +46,8 @@ pub(crate) struct Scene {
     phone_session: TestSession,
     /// A peer, introduced by maria.
     pub(super) peer: Arc<TestPeer>,
+    /// The peer as a caller, once it has connected.
+    pub(super) peer_caller: Option<Caller>,
     /// A site that is no peer; `peer join` reaches it.
     pub(super) other_site: Arc<TestPeer>,
     /// The program that runs the site.
@@ -100,6 +102,7 @@ impl Scene {
             phone,
             phone_session,
             peer,
+            peer_caller: None,
             other_site,
             program,
         }

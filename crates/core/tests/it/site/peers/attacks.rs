@@ -129,6 +129,30 @@ async fn a_new_key_of_a_peer_ends_the_connections_with_the_old_one_and_the_peer_
     assert_eq!(code, Code::SUCCESS);
 }
 
+/// A thief of a replaced key had an operation on its connection, which was cut when the peer connected with
+/// its new key. The site permitted it, since a connection of the peer was open, and counted it as one of
+/// the peer.
+// PEER-22
+#[tokio::test]
+async fn an_operation_on_a_cut_connection_is_refused_while_another_one_of_the_peer_is_open() {
+    let (test, thief) = site().await;
+    let cut = Cut::default();
+    let stolen = connect(&test, &thief, hello(&thief), &cut).await.unwrap();
+    let peer = thief.rotated();
+    let honest = connect(&test, &peer, hello(&peer), &Cut::default()).await;
+    assert_eq!(cut.reasons(), [CloseReason::KeyRevoked]);
+    // Enough to suspend the peer, if they were its own.
+    for command in ["peer.ping", "person.list"] {
+        for _ in 0..300 {
+            let (code, _) = calls(&test, &stolen.caller, command, json!({})).await;
+            assert_eq!(code, Code::NOT_PERMITTED);
+        }
+    }
+    assert_eq!(state(&test).await, "active");
+    let (code, _) = calls(&test, &honest.unwrap().caller, "peer.ping", json!({})).await;
+    assert_eq!(code, Code::SUCCESS);
+}
+
 /// A link that was cut four times in five minutes, or a peer that came from new addresses, left four
 /// connections open here that the peer had lost: its next ones were refused, in silence and with penalties.
 // PEER-70

@@ -105,6 +105,23 @@ async fn providers_are_told_that_tickets_of_a_locked_or_deleted_consumer_are_voi
     assert_eq!(world.void(), told);
 }
 
+/// The tickets that a stolen service had got for its application stayed valid for up to an hour.
+// BRK-80
+#[tokio::test]
+async fn providers_are_told_that_tickets_of_the_applications_of_a_service_in_lockdown_are_void() {
+    let world = World::new().await;
+    let service = json!({ "name": "billing-robot" });
+    world.test.admin("lockdown.service", service).await;
+    let [_, ledger, archive] = world.void();
+    assert_eq!(ledger, ["billing"]);
+    assert_eq!(archive, Vec::<String>::new());
+    // A person is the service of no application.
+    world.test.person("maria", "member").await;
+    let person = json!({ "name": "maria" });
+    world.test.admin("lockdown.person", person).await;
+    assert_eq!(world.void(), NOTHING);
+}
+
 // BRK-80
 #[tokio::test]
 async fn a_provider_is_told_that_a_consumer_may_no_longer_call_it() {
