@@ -169,7 +169,7 @@ static OTHER_SETTINGS: &[Setting] = &[
         },
         applies: Applies::Restart,
         what: "The origins of web pages that may open a session over a WebSocket, besides that of \
-               `public_url`. Pages that call the REST API need `site config --web-origin` instead. Pages that come from the host of the listener itself may do so if it is named \
+               `public_url`. Pages that call the REST API need `countersign site config --web-origin` instead. Pages that come from the host of the listener itself may do so if it is named \
                by its address or as localhost.",
         warning: "",
     },
