@@ -23,7 +23,12 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
   const [passPhrase, setPassPhrase] = useState({ first: "", again: "" });
   const [state, setState] = useState<State>("open");
   const doing = useDoing();
-  useArrival(["ticket"], (arrival) => setTicket(arrival.ticket));
+  // Another ticket: what became of an earlier one does not matter any more.
+  useArrival(["ticket"], (arrival) => {
+    setTicket(arrival.ticket);
+    setPassPhrase({ first: "", again: "" });
+    setState("open");
+  });
   /** On a relay the site's HTTP listener may be away although its session port is there. */
   const register = async (): Promise<void> => {
     try {

@@ -89,7 +89,8 @@ impl Rate {
         match self {
             // At most a quarter of a processor: an operation takes up to some milliseconds.
             Self::PublicKey(_) => (64, 125),
-            // Allows 200 registrations in ten minutes, and at most 9 MB of audit entries a day.
+            // Allows 200 registrations in ten minutes, 100 of them to one session, and at most 9 MB of audit
+            // entries a day.
             Self::StartedBy(_) => (30, 3_000),
             // Allows an admin to correct a mistyped pass phrase at once.
             Self::StartedFor(_) => (10, 30_000),
@@ -244,6 +245,8 @@ impl Rates {
             self.expect_room(bucket, actions, now)?;
         }
         for bucket in buckets {
+            // The room that the other one needed may have been this one's.
+            self.make_room(bucket, now);
             let empty_at = self.empty_at.entry(bucket).or_insert(now);
             let fill = bucket.fill(*empty_at, now);
             *empty_at = now.plus_millis(fill + actions * bucket.limits().1);
@@ -251,12 +254,16 @@ impl Rates {
         Ok(())
     }
 
-    /// Returns the milliseconds to wait if the actions do not fit into the bucket now.
-    fn expect_room(&mut self, bucket: Bucket, actions: u64, now: Timestamp) -> Result<(), u64> {
-        let (burst, interval) = bucket.limits();
+    fn make_room(&mut self, bucket: Bucket, now: Timestamp) {
         make_room(&mut self.empty_at, &bucket, MAX_ENTRIES, |empty_at| {
             since(now, *empty_at)
         });
+    }
+
+    /// Returns the milliseconds to wait if the actions do not fit into the bucket now.
+    fn expect_room(&mut self, bucket: Bucket, actions: u64, now: Timestamp) -> Result<(), u64> {
+        let (burst, interval) = bucket.limits();
+        self.make_room(bucket, now);
         let empty_at = self.empty_at.entry(bucket).or_insert(now);
         let fill = bucket.fill(*empty_at, now);
         // Also if they are refused: after the clock was set back, the wait must pass.
@@ -395,5 +402,22 @@ mod tests {
         }
         assert!(rates.empty_at.len() <= MAX_ENTRIES);
         assert!(rates.take(busy, at(0)).is_err());
+    }
+
+    /// The room for a share was that of its account, which came back without room.
+    #[test]
+    fn shares_do_not_grow_the_table_past_its_limit() {
+        let mut rates = Rates::default();
+        let number = |number: u64| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            id
+        };
+        for id in (0..MAX_ENTRIES as u64 * 2).map(number) {
+            let holder = Some(Holder::Session(SessionId::from_bytes(id)));
+            let rate = Rate::Sent(AccountId::from_bytes(id));
+            rates.take_all(rate, holder, 1, at(0)).unwrap();
+            assert!(rates.empty_at.len() <= MAX_ENTRIES);
+        }
     }
 }

@@ -11,8 +11,8 @@ use tracing::{debug, error, info};
 use super::super::problem::{Problem, RequestId};
 use crate::clock;
 
-/// Refusals a second that are logged at the level `info`: a program that repeats a request without end
-/// must not fill the log.
+/// Refusals a second of the whole site that are logged above the level `debug`: a program that repeats a
+/// request without end must not fill the log, also when the disk is full and each request fails.
 const MAX_A_SECOND: u32 = 16;
 
 /// The second in which refusals were logged last, and how many.
@@ -28,12 +28,12 @@ impl RefusalLog {
         caller: &Caller,
     ) {
         let (account, code, status) = (&caller.name, problem.code(), problem.status().as_u16());
-        if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
-            error!(%id, method, operation, %account, status, code, "an API request failed");
-        } else if self.has_room(clock::now().millis() / 1_000) {
-            info!(%id, method, operation, %account, status, code, "an API request was refused");
-        } else {
+        if !self.has_room(clock::now().millis() / 1_000) {
             debug!(%id, method, operation, %account, status, code, "an API request was refused");
+        } else if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            error!(%id, method, operation, %account, status, code, "an API request failed");
+        } else {
+            info!(%id, method, operation, %account, status, code, "an API request was refused");
         }
     }
 

@@ -362,7 +362,9 @@ async fn answer(
     let origin = RequestOrigin::of(&request, connection, shared);
     let mut reply = match fault(&request) {
         Some(fault) => {
-            if request.version() != Version::HTTP_2 {
+            // A page can make its reader's browser send a head that is too long, and must not have its
+            // address refused. The other faults come from no browser.
+            if request.version() != Version::HTTP_2 && fault != Fault::TooLarge {
                 connection.punish_malformed();
             }
             reply::malformed(fault)

@@ -33,6 +33,8 @@ use super::HEAD;
 
 /// The method of the request in place of a malformed one. A client that sends it gets the same refusal.
 const MALFORMED: &str = "MALFORMED";
+/// Empty lines that may precede a request (RFC 9112, section 2.2, asks for one).
+const MAX_EMPTY_LINES: u32 = 4;
 /// The most bytes of a refused client that are read before its connection closes. A connection that
 /// closes with unread bytes may take the response from the client.
 const MAX_DISCARDED: usize = 128 * 1024;
@@ -86,6 +88,8 @@ pub(super) struct Framed<S> {
     /// Bytes that were read; the first `checked` of them may pass.
     buffer: Vec<u8>,
     checked: usize,
+    /// Empty lines since the last request.
+    empty_lines: u32,
     /// Whether `buffer` ends with a request for another protocol and its content.
     asks_upgrade: bool,
     upgraded: Upgraded,
@@ -98,6 +102,7 @@ impl<S> Framed<S> {
             next: Next::Head(0),
             buffer: Vec::new(),
             checked: 0,
+            empty_lines: 0,
             asks_upgrade: false,
             upgraded,
         }
@@ -114,12 +119,17 @@ impl<S> Framed<S> {
                         self.next = Next::Head(seen);
                         return;
                     }
+                    Ok(HeadOf::EmptyLine) if self.empty_lines >= MAX_EMPTY_LINES => {
+                        return self.refuse(Fault::Form);
+                    }
                     Ok(HeadOf::EmptyLine) => {
-                        self.buffer.drain(self.checked..self.checked + 2);
+                        self.checked += 2;
+                        self.empty_lines += 1;
                         self.next = Next::Head(0);
                     }
                     Ok(HeadOf::Whole(length, head)) => {
                         self.checked += length;
+                        self.empty_lines = 0;
                         self.asks_upgrade = head.asks_upgrade;
                         self.next = match head.content {
                             Content::Length(length) => Next::Length(length),
@@ -385,12 +395,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_lines_before_a_request_are_left_out() {
+    async fn few_empty_lines_may_precede_a_request() {
         let stream = format!("\r\n\r\n{GET}\r\n{GET}");
         for piece in [1, 100_000] {
             let passed = passed(stream.as_bytes(), piece, &Upgraded::default()).await;
-            assert_eq!(String::from_utf8(passed).unwrap(), format!("{GET}{GET}"));
+            assert_eq!(String::from_utf8(passed).unwrap(), stream);
         }
+        let lines = "\r\n".repeat(MAX_EMPTY_LINES as usize);
+        assert_eq!(refused(&format!("{lines}{GET}{lines}{GET}")).await, None);
+    }
+
+    /// A client that sent nothing but empty lines kept a processor busy: each moved what came after it.
+    #[tokio::test]
+    async fn many_empty_lines_are_refused() {
+        let lines = "\r\n".repeat(16 * 1024);
+        assert_eq!(refused(&lines).await, Some(Fault::Form));
+        assert_eq!(refused(&format!("{GET}{lines}")).await, Some(Fault::Form));
     }
 
     #[tokio::test]
