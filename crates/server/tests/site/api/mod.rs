@@ -7,6 +7,7 @@ mod credentials;
 mod description;
 mod events;
 mod http2;
+mod idempotency;
 mod limits;
 mod operations;
 mod refusal_time;
