@@ -2778,7 +2778,7 @@ export interface Operations {
     params: {
       /** The peer's site id, or its zone. */
       peer: string;
-      /** The reason, which `peer show` and `peer doctor` show: at most 200 characters. */
+      /** The reason, which `peer show` and `peer doctor` show. */
       reason?: string | null | undefined;
     };
     result: {

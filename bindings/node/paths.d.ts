@@ -5,7 +5,7 @@ import type { Operations } from './operations.js';
 /** Some of the parameters of an operation. */
 type Part<N extends keyof Operations, K extends keyof Operations[N]['params']> = Pick<Operations[N]['params'], K>;
 /** The statuses of refusals. */
-type Refusal = 400 | 401 | 403 | 404 | 429 | 503 | 408 | 409 | 413 | 415 | 422 | 412;
+type Refusal = 400 | 401 | 403 | 404 | 429 | 431 | 500 | 503 | 408 | 409 | 413 | 415 | 422 | 412;
 /** The responses of an operation: one when it succeeds, and problems. */
 type Responses<S extends number, C, H = unknown> = {
   [N in S | Refusal]: N extends Refusal

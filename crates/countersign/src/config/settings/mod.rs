@@ -169,8 +169,9 @@ static OTHER_SETTINGS: &[Setting] = &[
         },
         applies: Applies::Restart,
         what: "The origins of web pages that may open a session over a WebSocket, besides that of \
-               `public_url`. Pages that call the REST API need `countersign site config --web-origin` instead. Pages that come from the host of the listener itself may do so if it is named \
-               by its address or as localhost.",
+               `public_url`. Pages that call the REST API need `countersign site config --web-origin \
+               ORIGIN` instead. Pages that come from the host of the listener itself may do so if it \
+               is named by its address or as localhost.",
         warning: "",
     },
     Setting {

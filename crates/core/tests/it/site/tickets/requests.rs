@@ -111,7 +111,11 @@ async fn an_application_has_a_rate_of_its_own_which_replays_do_not_use_up() {
     let (test, consumer) = applications().await;
     let billing = test.site.registered("billing", NOW).await.unwrap().unwrap();
     let rate = Rate::TicketRequests(billing.application.instance.unwrap());
-    let all_but_two = test.site.throttle().rates().take_all(rate, None, 3_998, NOW);
+    let all_but_two = test
+        .site
+        .throttle()
+        .rates()
+        .take_all(rate, None, 3_998, NOW);
     assert_eq!(all_but_two, Ok(()));
     let (_, request) = ask(&consumer, "ledger", NOW);
     assert!(answer(&test, &request, NOW).await.is_ok());
