@@ -80,8 +80,8 @@ pub fn document(table: &Table) -> Value {
                 "LastEventId": {
                     "name": "Last-Event-ID",
                     "in": "header",
-                    "description": "The id of the last event that the client received. A stream continues after it.",
-                    "schema": { "type": "string", "pattern": "^[0-9a-f]{16}$" },
+                    "description": "The id of the last event that the client received; empty if it received none. A stream continues after it.",
+                    "schema": { "type": "string", "pattern": "^([0-9a-f]{16})?$" },
                 },
                 "IfMatch": {
                     "name": "If-Match",
