@@ -1,7 +1,6 @@
 //! This site joins another one with a ticket.
 
-use countersign_proto::peer::PeerTicket;
-use countersign_proto::site_identity::KnownSite;
+use countersign_proto::peer::{JoinedSite, PeerTicket};
 
 use super::accepting::{NoPeer, OtherSite};
 use super::{OwnSide, Site, TransportError, lock};
@@ -30,10 +29,11 @@ impl Drop for JoinTurn<'_> {
     }
 }
 
-/// A site that was joined, and the change that makes it a peer here.
+/// A site that was joined. It is no peer here yet.
 pub(crate) struct Joined {
-    pub(crate) known: KnownSite,
-    pub(crate) change: PeerChange,
+    pub(crate) site: JoinedSite,
+    introduction: Introduction,
+    told_address: Option<String>,
 }
 
 impl Site {
@@ -89,11 +89,8 @@ impl Site {
                 "an admin lifts it with `lockdown lift`; repeat with the same ticket then",
             ));
         }
-        let other = OtherSite {
-            known,
-            events: &joined.events,
-            host: ticket.host(),
-            port: ticket.port(),
+        Ok(Joined {
+            site: joined,
             introduction: Introduction {
                 own: person.id,
                 own_name: person.name.clone(),
@@ -101,14 +98,31 @@ impl Site {
                 at: now,
             },
             told_address,
+        })
+    }
+
+    /// Returns the change that makes a site that was joined with this ticket a peer, as peers are now.
+    pub(crate) async fn joined_change(
+        &self,
+        joined: &Joined,
+        ticket: &PeerTicket,
+        now: Timestamp,
+    ) -> Result<PeerChange, Refusal> {
+        let known = joined.site.known;
+        let other = OtherSite {
+            known,
+            events: &joined.site.events,
+            host: ticket.host(),
+            port: ticket.port(),
+            introduction: joined.introduction.clone(),
+            told_address: joined.told_address.clone(),
         };
-        let change = self.peer_change(other, now).await?.map_err(|problem| {
+        self.peer_change(other, now).await?.map_err(|problem| {
             if problem == NoPeer::Zone {
                 self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken);
             }
             problem.refusal(ticket)
-        })?;
-        Ok(Joined { known, change })
+        })
     }
 
     fn turn_to_join(&self, person: AccountId) -> Result<JoinTurn<'_>, Refusal> {

@@ -94,6 +94,10 @@ pub(super) struct Join {
     person: AccountName,
 }
 
+/// How often a join is stored when the peer is changed at the same time: the other site has accepted it
+/// already.
+const MAX_TRIES: u32 = 4;
+
 pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerView>, Refusal> {
     let account = active(&context, &params.person).await?;
     let parsed: Result<PeerTicket, _> = params.ticket.parse();
@@ -112,20 +116,28 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
             "repeat with the same ticket",
         ));
     }
-    let details = json!({ "site": joined.known.id(), "id": ticket.id(), "person": account.name });
-    let target = joined.known.id().to_string();
-    let peer = match &joined.change {
-        PeerChange::Insert(peer) | PeerChange::Update(peer) => (**peer).clone(),
-        _ => return Err(Refusal::internal("joining changes a peer")),
+    let id = joined.site.known.id();
+    let details = json!({ "site": id, "id": ticket.id(), "person": account.name });
+    let mut tries = 0;
+    let peer = loop {
+        let change = site.joined_change(&joined, &ticket, now).await?;
+        let peer = match &change {
+            PeerChange::Insert(peer) | PeerChange::Update(peer) => (**peer).clone(),
+            _ => return Err(Refusal::internal("joining changes a peer")),
+        };
+        tries += 1;
+        let change = Change::Peer(change);
+        match context
+            .commit(change, id.to_string(), details.clone())
+            .await
+        {
+            Ok(_) => break peer,
+            // A connection stores what the peer was told, and when it was seen, meanwhile.
+            Err(refusal) if refusal.is_conflict() && tries < MAX_TRIES => {}
+            Err(refusal) => return Err(refusal),
+        }
     };
-    context
-        .commit(Change::Peer(joined.change), target, details)
-        .await?;
-    let output = format!(
-        "The site of {} is a peer: {}.",
-        ticket.id(),
-        joined.known.id()
-    );
+    let output = format!("The site of {} is a peer: {id}.", ticket.id());
     Ok(Answer::new(PeerView::of(site, peer)).with_output(output))
 }
 
