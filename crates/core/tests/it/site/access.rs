@@ -275,7 +275,7 @@ async fn the_operations_that_are_listed_for_a_token_are_those_that_it_may_name()
         if !listed.contains(&name) {
             others += 1;
             assert_eq!(
-                create(&[name.clone()]).await,
+                create(std::slice::from_ref(&name)).await,
                 Code::INVALID_PARAMS,
                 "{name}"
             );
