@@ -59,7 +59,10 @@ test("A screen is shown to those who may call what it reads", async () => {
   for (const { path, needs } of SCREENS) {
     await page.goto(`${console_.url}#/settings`);
     await page.getByRole("heading", { name: "Settings", level: 1 }).waitFor();
-    if (path === "settings") await page.goto(`${console_.url}#/`);
+    if (path === "settings") {
+      await page.goto(`${console_.url}#/`);
+      await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+    }
     told.length = 0;
     await page.goto(`${console_.url}#/${path}`);
     const called = () => told.some(({ name, bytes }) => name === "call" && bytes.includes(`\n${needs[0]}`));
