@@ -22,6 +22,9 @@ use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
 use crate::throttle::{Rate, Source};
 use crate::timestamp::Timestamp;
 
+/// How often a join is stored when the peer is changed at the same time.
+pub(crate) const JOIN_TRIES: u32 = 4;
+
 impl Site {
     /// Makes another site a peer. `proof` is [`JoinRequest::verify`], and is polled only when the
     /// token is right: wait in it for a turn at public-key work.
@@ -85,30 +88,32 @@ impl Site {
             at: now,
         };
         let (host, port) = request.address();
-        let other = OtherSite {
-            known: *proven.site(),
-            events: request.events(),
-            host,
-            port,
-            introduction,
-            // The ticket may name an earlier address of this site.
-            told_address: None,
-        };
-        match self.peer_change(other, now).await? {
-            Ok(change) => presented.join(change, *proven.site(), request.id()).await,
-            Err(NoPeer::Zone) => {
-                self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::ZoneTaken);
-                presented.misused(RevocationReason::ZoneInUse).await
+        for _ in 0..JOIN_TRIES {
+            let other = OtherSite {
+                known: *proven.site(),
+                events: request.events(),
+                host,
+                port,
+                introduction: introduction.clone(),
+                // The ticket may name an earlier address of this site.
+                told_address: None,
+            };
+            match self.peer_change(other, now).await? {
+                Ok(change) => {
+                    let joined = presented.join(change, *proven.site(), request.id());
+                    if joined.await? {
+                        return Ok(());
+                    }
+                }
+                Err(problem) => {
+                    if problem == NoPeer::Zone {
+                        self.alarm_of_peer(proven.site(), request.id(), PeerAlarm::ZoneTaken);
+                    }
+                    return presented.not_joined(problem).await;
+                }
             }
-            Err(NoPeer::Contradicts | NoPeer::Behind) => {
-                presented.misused(RevocationReason::WrongProof).await
-            }
-            Err(NoPeer::NewKeysWait) => Err(presented.refused("new_keys_wait")),
-            Err(NoPeer::Own) => presented.misused(RevocationReason::KeyInUse).await,
-            Err(NoPeer::Removed) => Err(presented.refused("peer_removed")),
-            Err(NoPeer::Suspended) => Err(presented.refused("peer_suspended")),
-            Err(NoPeer::TooMany) => Err(presented.refused("too_many_peers")),
         }
+        Err(presented.refused("changed_meanwhile"))
     }
 
     /// Returns the change that makes a site a peer, or that stores another introduction to it. New key
@@ -228,18 +233,34 @@ pub(super) enum NoPeer {
 }
 
 impl Presented<'_> {
-    /// Binds the ticket to the site and makes it a peer, both or neither.
+    /// Refuses a site that cannot be a peer.
+    async fn not_joined(&self, problem: NoPeer) -> Result<(), NotEnrolled> {
+        match problem {
+            NoPeer::Zone => self.misused(RevocationReason::ZoneInUse).await,
+            NoPeer::Contradicts | NoPeer::Behind => {
+                self.misused(RevocationReason::WrongProof).await
+            }
+            NoPeer::Own => self.misused(RevocationReason::KeyInUse).await,
+            NoPeer::NewKeysWait => Err(self.refused("new_keys_wait")),
+            NoPeer::Removed => Err(self.refused("peer_removed")),
+            NoPeer::Suspended => Err(self.refused("peer_suspended")),
+            NoPeer::TooMany => Err(self.refused("too_many_peers")),
+        }
+    }
+
+    /// Binds the ticket to the site and makes it a peer, both or neither. `false` if the peer was changed
+    /// at the same time: a connection stores what it was told.
     async fn join(
         &self,
         change: PeerChange,
         known: KnownSite,
         id: &AccountName,
-    ) -> Result<(), NotEnrolled> {
+    ) -> Result<bool, NotEnrolled> {
         let (site, account, now) = (self.site, &self.account, self.now);
         if self.bound.is_some() {
             // The answer to the first request was lost. The peer may have been changed since.
             return match site.store().peer(known.id()).await? {
-                Some(peer) if peer.is_active() => Ok(()),
+                Some(peer) if peer.is_active() => Ok(true),
                 _ => Err(self.refused("peer_removed")),
             };
         }
@@ -270,20 +291,19 @@ impl Presented<'_> {
         };
         let set = ChangeSet::new(vec![bind, Change::Peer(change)], audit);
         match site.store().commit(set).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(StoreError::Stale {
                 what: Thing::Ticket,
-            }) => self.bound_meanwhile().await.map(|_| ()),
+            }) => self.bound_meanwhile().await.map(|_| true),
             Err(StoreError::Conflict {
                 what: Unique::PeerZone,
             }) => {
                 site.alarm_of_peer(&known, id, PeerAlarm::ZoneTaken);
-                self.misused(RevocationReason::ZoneInUse).await
+                self.misused(RevocationReason::ZoneInUse)
+                    .await
+                    .map(|()| true)
             }
-            // The peer was changed, or the account deleted, at the same time: the site may repeat.
-            Err(StoreError::Stale { .. } | StoreError::Conflict { .. }) => {
-                Err(self.refused("changed_meanwhile"))
-            }
+            Err(StoreError::Stale { .. } | StoreError::Conflict { .. }) => Ok(false),
             Err(StoreError::NotFound { .. }) => Err(self.refused("deleted")),
             Err(trouble) => Err(trouble.into()),
         }

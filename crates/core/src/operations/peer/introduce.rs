@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::view::PeerView;
 use crate::accounts::Account;
-use crate::engine::{Answer, Context, Refusal};
+use crate::engine::{Answer, Context, JOIN_TRIES, Refusal};
 use crate::id::TicketId;
 use crate::operations::{proof, ticket};
 use crate::store::{Change, PeerChange};
@@ -94,10 +94,6 @@ pub(super) struct Join {
     person: AccountName,
 }
 
-/// How often a join is stored when the peer is changed at the same time: the other site has accepted it
-/// already.
-const MAX_TRIES: u32 = 4;
-
 pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerView>, Refusal> {
     let account = active(&context, &params.person).await?;
     let parsed: Result<PeerTicket, _> = params.ticket.parse();
@@ -133,7 +129,7 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
         {
             Ok(_) => break peer,
             // A connection stores what the peer was told, and when it was seen, meanwhile.
-            Err(refusal) if refusal.is_conflict() && tries < MAX_TRIES => {}
+            Err(refusal) if refusal.is_conflict() && tries < JOIN_TRIES => {}
             Err(refusal) => return Err(refusal),
         }
     };
