@@ -1,4 +1,4 @@
-//! A store whose commits fail on request.
+//! A store whose commits fail on request, and whose reads are steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +53,8 @@ impl Fault {
     pub const REPORTED: [Self; 2] = [Self::Fails, Self::AnswerLost];
 }
 
-/// Passes all calls on to another store, except for the commits that have to fail.
+/// Passes all calls on to another store, except for the commits that have to fail. Each read is a step: it is
+/// pending once, so that a test can give up a caller there.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     fault: Fault,
@@ -148,6 +149,7 @@ macro_rules! delegate {
         impl $name for FaultyStore {
             $(
                 async fn $method(&self, $($argument: $type),*) -> Result<$read, StoreError> {
+                    tokio::task::yield_now().await;
                     self.inner.$method($($argument),*).await
                 }
             )*

@@ -77,7 +77,7 @@ pub use peers::{
     PeerPlan, PeerProblem, PeerServerState, PeerStatus, PeerTransport, TransportError,
     delay_of_answer,
 };
-pub(crate) use peers::{HeadRefused, JOIN_TRIES, PeerTold, Witness};
+pub(crate) use peers::{HeadRefused, PEER_TRIES, PeerTold, Witness};
 pub use site::{
     ClientAddress, Endpoints, Gauges, HttpProtection, LAST_BACKUP, NewSite, OFFER, Parts,
     RuntimeConfig, RuntimeSetting, ScriptError, ScriptOutcome, SecretError, SettingSource,

@@ -327,10 +327,11 @@ impl Outgoing {
         let (site, peer) = (self.shared.site.clone(), self.site);
         let is_stored = outcome.code == Code::SUCCESS;
         self.has_sent |= is_stored;
+        let wait = told_wait(outcome);
         let storing = async move {
             match is_stored {
                 true => site.address_told(peer, &address, clock::now()).await?,
-                false => site.address_refused(peer, clock::now()),
+                false => site.address_refused(peer, wait, clock::now()),
             }
             Ok(true)
         };

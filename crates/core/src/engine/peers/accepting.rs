@@ -22,8 +22,8 @@ use crate::store::{Change, ChangeSet, PeerChange, StoreError, Thing, Unique};
 use crate::throttle::{Rate, Source};
 use crate::timestamp::Timestamp;
 
-/// How often a join is stored when the peer is changed at the same time.
-pub(crate) const JOIN_TRIES: u32 = 4;
+/// How often a change of a peer is stored when the peer is changed at the same time.
+pub(crate) const PEER_TRIES: u32 = 4;
 
 impl Site {
     /// Makes another site a peer. `proof` is [`JoinRequest::verify`], and is polled only when the
@@ -88,7 +88,7 @@ impl Site {
             at: now,
         };
         let (host, port) = request.address();
-        for _ in 0..JOIN_TRIES {
+        for _ in 0..PEER_TRIES {
             let other = OtherSite {
                 known: *proven.site(),
                 events: request.events(),

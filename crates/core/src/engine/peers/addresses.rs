@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! address told to the peer, as stored ──another one──▶ due: this site connects ──▶ stored as told
-//!                                                       ▲        │ refused
-//!                                                       └─10 min─┘
+//!                                                       ▲        │ refused, or busy
+//!                                                       └─ waits ┘
 //! ```
 //!
 //! What a peer was told is stored with the peer, so that a change is told also after a restart.
@@ -15,8 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::is_past;
-use super::{Site, lock};
+use super::{PEER_TRIES, Site, is_past, lock};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::engine::ClientAddress;
@@ -25,8 +24,11 @@ use crate::store::{Change, ChangeSet, PeerChange, StoreError};
 use crate::timestamp::Timestamp;
 
 /// The time after which a peer that refused the address is told again, in milliseconds: a peer takes
-/// one in 10 minutes.
+/// one in 10 minutes. One that is busy says how long; this site waits no longer for it.
 const REFUSED_FOR: u64 = 600_000;
+
+/// When a peer refused the address, and after how many milliseconds it is told again.
+type Refused = (Timestamp, u64);
 
 /// Where peers reach a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,8 +46,8 @@ pub struct PeerAddressNotice {
 pub(super) struct Untold {
     /// The address of this site with which the peers were compared.
     own: Option<ClientAddress>,
-    /// The peers, and when each refused the address.
-    peers: BTreeMap<SiteId, Option<Timestamp>>,
+    /// The peers, and the last refusal of each.
+    peers: BTreeMap<SiteId, Option<Refused>>,
 }
 
 impl Untold {
@@ -77,14 +79,14 @@ impl Untold {
     /// The peers for whose sake this site connects.
     pub(super) fn due(&self, now: Timestamp) -> Vec<SiteId> {
         let due = self.peers.iter().filter(|(_, refused)| {
-            refused.is_none_or(|refused| is_past(refused, REFUSED_FOR, now))
+            refused.is_none_or(|(refused, wait)| is_past(refused, wait, now))
         });
         due.map(|(site, _)| *site).collect()
     }
 
-    fn refused(&mut self, site: SiteId, now: Timestamp) {
+    fn refused(&mut self, site: SiteId, wait: Option<u64>, now: Timestamp) {
         if let Some(refused) = self.peers.get_mut(&site) {
-            *refused = Some(now);
+            *refused = Some((now, wait.unwrap_or(REFUSED_FOR).min(REFUSED_FOR)));
         }
     }
 }
@@ -106,9 +108,10 @@ impl Site {
         }))
     }
 
-    /// The peer refused the address of this site. It is told again later.
-    pub fn address_refused(&self, site: SiteId, now: Timestamp) {
-        lock(&self.peering().untold).refused(site, now);
+    /// The peer refused the address of this site. It is told again later: after `wait` milliseconds, if the
+    /// peer said so.
+    pub fn address_refused(&self, site: SiteId, wait: Option<u64>, now: Timestamp) {
+        lock(&self.peering().untold).refused(site, wait, now);
     }
 
     /// The peer stored the address of this site.
@@ -122,42 +125,48 @@ impl Site {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let is = format!("{}:{}", address.host, address.port);
+        for _ in 0..PEER_TRIES {
+            match self.store_told(site, &is, now).await {
+                Ok(()) => {
+                    let own = self.endpoints().peer;
+                    let mut untold = lock(&self.peering().untold);
+                    // Otherwise the peer was told an address that was replaced meanwhile.
+                    if !untold.looks(own.as_ref()) && own.is_some_and(|own| own.to_string() == is) {
+                        untold.peers.remove(&site);
+                    }
+                    return Ok(());
+                }
+                // The peer was changed at the same time, for example by its own new address.
+                Err(StoreError::Stale { .. }) => {}
+                Err(StoreError::NotFound { .. }) => return Ok(()),
+                Err(trouble) => {
+                    // The peer has the address. This site must not connect again and again to tell it.
+                    self.address_refused(site, None, now);
+                    return Err(trouble);
+                }
+            }
+        }
+        // The next connection tells it again.
+        Ok(())
+    }
+
+    async fn store_told(&self, site: SiteId, is: &str, now: Timestamp) -> Result<(), StoreError> {
         let peer = self.store().peer(site).await?;
         // Two connections may have told it, if the first one was lost while this was stored.
-        let peer = peer.filter(|peer| peer.is_active() && peer.told_address.as_ref() != Some(&is));
+        let peer = peer.filter(|peer| peer.is_active() && peer.told_address.as_deref() != Some(is));
         let Some(peer) = peer else {
             return Ok(());
         };
         let details = json!({ "zone": peer.zone, "was": peer.told_address, "is": is });
-        let peer = peer.revised(|peer| peer.told_address = Some(is.clone()));
+        let peer = peer.revised(|peer| peer.told_address = Some(is.to_owned()));
         let audit = AuditDraft {
             target: Some(site.to_string()),
             details: details.to_string(),
             ..AuditDraft::done(&Caller::site(), "peer.address_told", now)
         };
         let change = Change::Peer(PeerChange::Update(Box::new(peer)));
-        match self
-            .store()
-            .commit(ChangeSet::new(vec![change], audit))
-            .await
-        {
-            Ok(_) => {
-                let own = self.endpoints().peer;
-                let mut untold = lock(&self.peering().untold);
-                // Otherwise the peer was told an address that was replaced meanwhile.
-                if !untold.looks(own.as_ref()) && own.is_some_and(|own| own.to_string() == is) {
-                    untold.peers.remove(&site);
-                }
-                Ok(())
-            }
-            // An admin changed the peer at the same time. The next connection tells it again.
-            Err(StoreError::Stale { .. } | StoreError::NotFound { .. }) => Ok(()),
-            Err(trouble) => {
-                // The peer has the address. This site must not connect again and again to tell it.
-                self.address_refused(site, now);
-                Err(trouble)
-            }
-        }
+        let set = ChangeSet::new(vec![change], audit);
+        self.store().commit(set).await.map(|_| ())
     }
 }
 
@@ -175,7 +184,7 @@ mod tests {
         let mut untold = Untold::default();
         untold.peers.insert(B, None);
         assert_eq!(untold.due(NOW), [B]);
-        untold.refused(B, NOW);
+        untold.refused(B, None, NOW);
         for (millis, is_due) in [
             (0, false),
             (599_999, false),
@@ -186,9 +195,15 @@ mod tests {
             let now = Timestamp::from_millis(NOW.millis() + millis);
             assert_eq!(untold.due(now) == [B], is_due, "{millis}");
         }
+        // One that is busy says how long, but cannot hold the address back for longer.
+        for (wait, later) in [(5_000, 5_000), (u64::MAX, 600_000)] {
+            untold.refused(B, Some(wait), NOW);
+            assert_eq!(untold.due(NOW.plus_millis(later - 1)), []);
+            assert_eq!(untold.due(NOW.plus_millis(later)), [B]);
+        }
         // One that need not be told stays away.
         untold.peers.clear();
-        untold.refused(B, NOW);
+        untold.refused(B, None, NOW);
         assert_eq!(untold.due(NOW), []);
     }
 }

@@ -39,7 +39,7 @@ use super::tickets::Voids;
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
-pub(crate) use accepting::JOIN_TRIES;
+pub(crate) use accepting::PEER_TRIES;
 pub use addresses::PeerAddressNotice;
 pub use breaches::{PeerBreach, delay_of_answer};
 pub(crate) use connections::Connections;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::view::PeerView;
 use crate::accounts::Account;
-use crate::engine::{Answer, Context, JOIN_TRIES, Refusal};
+use crate::engine::{Answer, Context, PEER_TRIES, Refusal};
 use crate::id::TicketId;
 use crate::operations::{proof, ticket};
 use crate::store::{Change, PeerChange};
@@ -129,7 +129,7 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
         {
             Ok(_) => break peer,
             // A connection stores what the peer was told, and when it was seen, meanwhile.
-            Err(refusal) if refusal.is_conflict() && tries < JOIN_TRIES => {}
+            Err(refusal) if refusal.is_conflict() && tries < PEER_TRIES => {}
             Err(refusal) => return Err(refusal),
         }
     };

@@ -166,6 +166,29 @@ async fn a_new_address_is_told_with_the_next_connection() {
     assert_eq!(a.audited("peer.address").await.len(), 1);
 }
 
+/// A site told a new address with the next connection alone. To a peer that takes no heads, that was up
+/// to an hour later; meanwhile the peer looked for the site at the earlier address. The same happened if the peer
+/// stored at that time what it had told the site: it refused the new address as a conflict.
+// PEER-65
+#[tokio::test]
+async fn a_new_address_makes_the_site_connect_and_tell_it() {
+    let (a, b) = peers().await;
+    let permit = json!({ "peer": "b.example", "allows": [] });
+    a.admin("peer.permit", permit).await;
+    let endpoints = b.served.site.endpoints();
+    let bound = endpoints.peer_listener.unwrap();
+    // Also on a connection on which another address was told.
+    for host in ["localhost", "b.localhost"] {
+        let is = ClientAddress {
+            host: host.to_owned(),
+            ..endpoints.peer.clone().unwrap()
+        };
+        b.served.site.announce_peer(Some((bound, is.clone())));
+        until(async || a.show("b.example").await["address"] == is.to_string()).await;
+    }
+    until(async || b.audited("peer.address_told").await.len() == 2).await;
+}
+
 /// A site that accepted a join believed that the other one knew its address, but the ticket named
 /// the earlier one: messages to it waited for ever at that address.
 // PEER-32
