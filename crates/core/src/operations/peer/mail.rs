@@ -19,6 +19,8 @@ use crate::store::{Change, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
+use super::places::Places;
+
 /// A new message.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,18 +129,10 @@ pub(super) struct Inbox {
     #[schemars(with = "Option<String>")]
     person: Option<AccountName>,
     /// The place after which the page begins: the `next` of the previous page.
-    #[serde(default, deserialize_with = "place")]
-    #[schemars(with = "Option<String>")]
-    after: Option<u64>,
+    after: Option<String>,
     /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
-}
-
-fn place<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    let text = Option::<String>::deserialize(from)?;
-    let place = text.map(|text| text.parse()).transpose();
-    place.map_err(|_| serde::de::Error::custom("the `next` of the previous page"))
 }
 
 /// A message from a person of a peer.
@@ -163,9 +157,9 @@ pub(super) struct InboxView {
 }
 
 impl InboxView {
-    fn of((place, message): (u64, InboxMessage), root: &RootSecret) -> Self {
+    fn of((number, message): (u64, InboxMessage), places: &Places, root: &RootSecret) -> Self {
         Self {
-            place: place.to_string(),
+            place: places.seal(number),
             id: message.id,
             peer: message.peer.to_string(),
             from: message.other,
@@ -195,15 +189,21 @@ pub(super) async fn inbox(
     params: Inbox,
 ) -> Result<Answer<Listing<InboxView>>, Refusal> {
     let account = person(&context, params.person.as_ref(), "person").await?;
+    let keys = context.site().expect_unsealed()?;
+    let places = Places::of(account.id, &keys.root);
+    let after = params.after.map(|place| {
+        let problem = "is not the `next` of a previous page of this inbox";
+        let number = places.open(&place);
+        number.ok_or_else(|| Refusal::invalid("after", problem))
+    });
     let page = Page {
-        after: params.after,
+        after: after.transpose()?,
         limit: params.limit.plus_one(),
     };
-    let keys = context.site().expect_unsealed()?;
     let messages = context.site().store().inbox(account.id, &page).await?;
     let views = messages
         .into_iter()
-        .map(|message| InboxView::of(message, &keys.root))
+        .map(|message| InboxView::of(message, &places, &keys.root))
         .collect();
     let listing = Listing::of(views, params.limit, |view: &InboxView| view.place.clone());
     let text = listing.lines(InboxView::line);

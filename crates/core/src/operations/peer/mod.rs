@@ -12,6 +12,7 @@ mod limits;
 mod mail;
 mod manage;
 mod notices;
+mod places;
 mod serve;
 mod view;
 mod wire;
