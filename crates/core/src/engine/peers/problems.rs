@@ -195,12 +195,14 @@ impl Site {
         }
     }
 
-    /// This site followed the newest key of a peer that connected. Whether this site can reach the
-    /// peer is another question.
-    pub(super) fn follows_again(&self, site: SiteId) {
+    /// A peer that connected, or was joined again, knows this site, and this site followed its newest key.
+    /// Whether this site can reach the peer is another question.
+    pub(super) fn accepted_again(&self, site: SiteId) {
         if let Some(problems) = lock(&self.peering().problems).get_mut(&site) {
-            let waited = |(problem, _): &mut _| *problem == PeerProblem::NewKeysWait;
-            problems.reach.take_if(waited);
+            let is_over = |(problem, _): &mut _| {
+                matches!(problem, PeerProblem::NewKeysWait | PeerProblem::NotAccepted)
+            };
+            problems.reach.take_if(is_over);
         }
     }
 

@@ -207,7 +207,7 @@ impl Site {
         if peer.known.keys().signing != key || self.suspend_if_overdue(peer.site(), now).await? {
             return Ok(None);
         }
-        self.follows_again(peer.site());
+        self.accepted_again(peer.site());
         self.register_peer(&peer, PeerDirection::Incoming, cut, now)
             .await
     }
@@ -392,6 +392,7 @@ impl Site {
             self.forget_problems(site);
             self.forget_presented(site);
         }
+        self.accepted_again(site);
         {
             let mut connections = lock(&self.peering().connections);
             match peer.is_active() {

@@ -151,6 +151,17 @@ async fn peer_doctor_names_each_problem_with_its_cause_and_the_next_step() {
         test.site.delivery_answered(site, code, now);
         assert_eq!(finding(&test).await["state"], name);
     }
+    // The sites met again, and the peer connects: it was said for ever that the peer does not accept this
+    // site.
+    let not_accepted = || test.site.peer_problem(site, PeerProblem::NotAccepted, now);
+    not_accepted();
+    let issued = test.admin("peer.ticket", json!({ "person": "ada" })).await;
+    let ticket = issued["uri"].as_str().unwrap().parse().unwrap();
+    peer.join(&test.site, &ticket, now).await.unwrap();
+    assert_eq!(finding(&test).await["state"], "active");
+    not_accepted();
+    let _connected = peer.connect(&test.site, now).await.unwrap();
+    assert_eq!(finding(&test).await["state"], "active");
     // A fork in the welcome stays until an admin acts.
     let thief = peer.rotated_to(&TestPeer::new("b.example"));
     assert!(reached(&thief.events).await.is_none());
