@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, logIn, openPage, startConsole, startDev, startSite } from "./site.mjs";
-import { recordMessages, reveals, unmasked } from "./secrets.mjs";
+import { inMemory, recordMessages, reveals, unmasked } from "./secrets.mjs";
 
 const ADMIN = { name: "maria", passPhrase: "correct horse battery staple" };
 const MEMBER = { name: "tom", passPhrase: "a pass phrase of tom's own" };
@@ -451,6 +451,24 @@ test("No pass phrase is in what the browsers sent", async () => {
   for (const canary of canaries) assert.ok(reveals(bytes, canary), `${canary} was not found`);
   for (const passPhrase of [ADMIN.passPhrase, MEMBER.passPhrase, CHANGED])
     assert.ok(!reveals(bytes, passPhrase), "a pass phrase was sent");
+});
+
+/**
+ * What the browsers sent was searched on their side alone, where it is encrypted. The site has decrypted it: texts that
+ * the pages sent in a session and in a login are found in its memory.
+ */
+test("No pass phrase is in the memory of the site, which has what the pages sent", async () => {
+  const { page, context } = await openPage(browser);
+  const stranger = "nora-who-has-no-account";
+  await page.goto(console_.url);
+  await page.getByLabel("Name").fill(stranger);
+  await page.getByLabel("Pass phrase").fill("a pass phrase of nora, which is wrong");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").waitFor();
+  await context.close();
+  const received = ["Tom Baker", stranger];
+  const passPhrases = [ADMIN.passPhrase, MEMBER.passPhrase, CHANGED, "a pass phrase of nora, which is wrong"];
+  assert.deepEqual(await inMemory(site.pid, [...received, ...passPhrases]), new Set(received));
 });
 
 test("Nothing failed in the pages, and the content security policy was not violated", () => {
