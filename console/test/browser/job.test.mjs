@@ -459,14 +459,14 @@ test("No pass phrase is in what the browsers sent", async () => {
  */
 test("No pass phrase is in the memory of the site, which has what the pages sent", async () => {
   const { page, context } = await openPage(browser);
-  const stranger = "nora-who-has-no-account";
+  const unknown = "nora-without-an-account";
   await page.goto(console_.url);
-  await page.getByLabel("Name").fill(stranger);
+  await page.getByLabel("Name").fill(unknown);
   await page.getByLabel("Pass phrase").fill("a pass phrase of nora, which is wrong");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("alert").waitFor();
   await context.close();
-  const received = ["Tom Baker", stranger];
+  const received = ["Tom Baker", unknown];
   const passPhrases = [ADMIN.passPhrase, MEMBER.passPhrase, CHANGED, "a pass phrase of nora, which is wrong"];
   assert.deepEqual(await inMemory(site.pid, [...received, ...passPhrases]), new Set(received));
 });
