@@ -949,15 +949,25 @@ export interface Operations {
       state: "active" | "locked" | "disabled";
     };
   };
-  /** Exports all audit entries, or those after a given number, as content: one JSON object per line. */
+  /** Exports all audit entries, or those that match, as content: one JSON object per line. */
   "audit.export": {
     params: {
+      /** Export only actions of this account, named with or without the zone. `local admin` matches every local user. */
+      actor?: string | null | undefined;
       /** The export begins after this number; default 0. */
       after?: number | null | undefined;
+      /** Export only this operation (`person.create`) or this group of operations (`person`). */
+      operation?: string | null | undefined;
+      /** Export only entries that were written at this time or later. */
+      since?: string | null | undefined;
+      /** Export only entries about this object: its id, or its name with or without the zone. */
+      target?: string | null | undefined;
+      /** Export only entries that were written before this time. */
+      until?: string | null | undefined;
     };
     result: {
-      /** The number of entries in the content: those that existed when the export began. */
-      entries: number;
+      /** The number of entries in the content: those that existed when the export began. Absent if only some entries are exported: how many match is known at the end. */
+      entries?: number | null | undefined;
     };
   };
   /** Lists the latest audit entries, or those after a given number, in the order in which they were written. */
@@ -975,6 +985,10 @@ export interface Operations {
       operation?: string | null | undefined;
       /** Return only entries that were written at this time or later. */
       since?: string | null | undefined;
+      /** Return only entries about this object: its id, or its name with or without the zone. */
+      target?: string | null | undefined;
+      /** Return only entries that were written before this time. */
+      until?: string | null | undefined;
     };
     result: {
       /** Pass this as `before` to get the page of earlier entries; absent on the first page and when `after` was given. */

@@ -405,7 +405,7 @@ export interface paths {
     /** Lists the latest audit entries, or those after a given number, in the order in which they were written. */
     get: {
       parameters: {
-        query?: Part<"audit.list", "actor" | "after" | "before" | "limit" | "operation" | "since">;
+        query?: Part<"audit.list", "actor" | "after" | "before" | "limit" | "operation" | "since" | "target" | "until">;
         header?: never;
         path?: never;
         cookie?: never;
@@ -423,10 +423,10 @@ export interface paths {
   };
   "/audit/export": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
-    /** Exports all audit entries, or those after a given number, as content: one JSON object per line. */
+    /** Exports all audit entries, or those that match, as content: one JSON object per line. */
     get: {
       parameters: {
-        query?: Part<"audit.export", "after">;
+        query?: Part<"audit.export", "actor" | "after" | "operation" | "since" | "target" | "until">;
         header?: never;
         path?: never;
         cookie?: never;

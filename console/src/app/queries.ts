@@ -1,5 +1,5 @@
 /** Reading operations: one result, or a list page by page. Events and timers renew them. */
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Refusal, type Operation, type Params, type Result, type SiteEvent } from "../site/contract";
 import { coalesced } from "./coalesced";
 import { useConsole } from "./context";
@@ -70,7 +70,8 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
   // The same function for all keys, so that what a screen makes of it need not be made again.
   const reload = useCallback(() => void running.current(), []);
 
-  useEffect(() => void run(), [run, renewal.after]);
+  // Before the next frame: the site works while the browser paints it.
+  useLayoutEffect(() => void run(), [run, renewal.after]);
   useEffect(() => {
     // One read at a time, however long it takes: while the connection is lost it waits.
     const { ask, stop } = coalesced(run);

@@ -56,7 +56,7 @@ export function Handover({
           <strong>{used}</strong>
         ) : state === "open" ? (
           <>
-            {text.tickets.waiting} <Time at={ticket.expires} />
+            {text.tickets.waiting} <Time at={ticket.expires} />.
           </>
         ) : (
           text.states[state]

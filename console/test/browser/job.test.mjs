@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, logIn, openPage, startConsole, startDev, startSite } from "./site.mjs";
-import { recordMessages, reveals, unmasked } from "./secrets.mjs";
+import { inMemory, recordMessages, reveals, unmasked } from "./secrets.mjs";
 
 const ADMIN = { name: "maria", passPhrase: "correct horse battery staple" };
 const MEMBER = { name: "tom", passPhrase: "a pass phrase of tom's own" };
@@ -220,23 +220,58 @@ test("The audit log is filtered, verified and exported", async () => {
   assert.equal(await page.locator("td.name").count(), 2);
   await page.getByRole("button", { name: "Verify the log" }).click();
   await page.getByText(/^All \d+ entries are intact/).waitFor();
-  const [download] = await Promise.all([
-    page.waitForEvent("download"),
-    page.getByRole("button", { name: "Export" }).click(),
-  ]);
-  assert.equal(download.suggestedFilename(), "audit.jsonl");
-  const stream = await download.createReadStream();
-  let text = "";
-  for await (const piece of stream) text += piece;
-  const entries = text
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
+  const orders = await exported(page, "Export these entries");
+  assert.deepEqual(new Set(orders.map(({ operation }) => operation)), new Set(["option.order"]));
+  assert.equal(orders.length, 2);
+  await page.getByLabel("Operation").fill("");
+  const all = await exported(page, "Export the whole log");
   assert.deepEqual(
-    entries.map(({ seq }) => seq),
-    entries.map((_, at) => at + 1),
+    all.map(({ seq }) => seq),
+    all.map((_, at) => at + 1),
   );
 });
+
+/** The export had the whole log, whatever the list was filtered by, and neither had an end or a target. */
+test("The audit log is filtered by object and time, and the export has the entries that the list shows", async () => {
+  const { page } = admin;
+  await page.getByLabel("Target").fill("tom");
+  const locks = page.getByRole("cell", { name: "person.lock", exact: true });
+  await locks.first().waitFor();
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('td[data-label="Target"]')].every(
+      ({ innerText }) => innerText === "tom@local",
+    ),
+  );
+  const shown = (await page.locator('td[data-label="Entry"]').allInnerTexts()).map(Number).reverse();
+  const entries = await exported(page, "Export these entries");
+  assert.deepEqual(
+    entries.map(({ seq }) => seq),
+    shown,
+  );
+  assert.ok(entries.every(({ target }) => target === "tom@local"));
+  await page.getByLabel("Before").fill("2020-01-01T00:00");
+  await page.getByText("No entry matches the filter.").waitFor();
+  assert.deepEqual(await exported(page, "Export these entries"), []);
+  await page.getByLabel("Before").fill("2099-01-01T00:00");
+  await locks.first().waitFor();
+  await page.getByLabel("Since").fill("2098-01-01T00:00");
+  await page.getByText("No entry matches the filter.").waitFor();
+});
+
+/** What a button of the audit log exports. */
+async function exported(page, button) {
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: button, exact: true }).click(),
+  ]);
+  assert.equal(download.suggestedFilename(), "audit.jsonl");
+  let text = "";
+  for await (const piece of await download.createReadStream()) text += piece;
+  return text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+}
 
 test("An application is registered and the console says why it may not call another", async () => {
   const { page } = admin;
@@ -416,6 +451,24 @@ test("No pass phrase is in what the browsers sent", async () => {
   for (const canary of canaries) assert.ok(reveals(bytes, canary), `${canary} was not found`);
   for (const passPhrase of [ADMIN.passPhrase, MEMBER.passPhrase, CHANGED])
     assert.ok(!reveals(bytes, passPhrase), "a pass phrase was sent");
+});
+
+/**
+ * What the browsers sent was searched on their side alone, where it is encrypted. The site has decrypted it: texts that
+ * the pages sent in a session and in a login are found in its memory.
+ */
+test("No pass phrase is in the memory of the site, which has what the pages sent", async () => {
+  const { page, context } = await openPage(browser);
+  const unknown = "nora-without-an-account";
+  await page.goto(console_.url);
+  await page.getByLabel("Name").fill(unknown);
+  await page.getByLabel("Pass phrase").fill("a pass phrase of nora, which is wrong");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").waitFor();
+  await context.close();
+  const received = ["Tom Baker", unknown];
+  const passPhrases = [ADMIN.passPhrase, MEMBER.passPhrase, CHANGED, "a pass phrase of nora, which is wrong"];
+  assert.deepEqual(await inMemory(site.pid, [...received, ...passPhrases]), new Set(received));
 });
 
 test("Nothing failed in the pages, and the content security policy was not violated", () => {

@@ -1,5 +1,6 @@
-// Looks for secrets in what a browser sends and in what a page tells its worker.
+// Looks for secrets in what a browser sends, in what a page tells its worker, and in the memory of the site.
 import { Buffer } from "node:buffer";
+import { open, readFile } from "node:fs/promises";
 
 /** The bytes that reveal a text: as it is, in UTF-16, in a URL, in hexadecimal, in Base64 at each of its offsets. */
 export function forms(text) {
@@ -68,4 +69,35 @@ export async function recordMessages(page) {
     };
   });
   return messages;
+}
+
+/** At most so many bytes of the memory of a process are read at once. */
+const PIECE = 16 << 20;
+
+/**
+ * The texts that are in the memory of a process, in one of their forms: what a site received is there after it was
+ * decrypted, as long as the memory was not used again. The process is a child of this one, or of the same root user.
+ */
+export async function inMemory(pid, texts) {
+  const found = new Set();
+  const memory = await open(`/proc/${pid}/mem`);
+  try {
+    for (const line of (await readFile(`/proc/${pid}/maps`, "utf8")).split("\n")) {
+      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? [];
+      if (from === undefined) continue;
+      const end = Number.parseInt(to, 16);
+      for (let at = Number.parseInt(from, 16); at < end; at += PIECE) {
+        // A region may be given back meanwhile.
+        const size = Math.min(PIECE, end - at);
+        const { bytesRead, buffer } = await memory
+          .read(Buffer.alloc(size), 0, size, at)
+          .catch(() => ({ bytesRead: 0, buffer: Buffer.alloc(0) }));
+        const bytes = buffer.subarray(0, bytesRead);
+        for (const text of texts) if (reveals(bytes, text)) found.add(text);
+      }
+    }
+  } finally {
+    await memory.close();
+  }
+  return found;
 }

@@ -35,7 +35,8 @@ export async function stage() {
   }
 }
 
-const PLACES = {
+/** The places of all screens. Those of single objects are of the filled site. */
+export const PLACES = {
   overview: "#/",
   alarms: "#/alarms",
   deliveries: "#/alarms/deliveries",

@@ -85,6 +85,8 @@ export async function startSite(zone = "local") {
     data,
     uri,
     ticket,
+    /** The id of its process. */
+    pid: child.pid,
     file,
     call,
     run,

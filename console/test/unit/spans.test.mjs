@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { spoken } = await load("text/spans.ts");
+const { placeOfCommand, spoken } = await load("text/spans.ts");
 const { en } = await load("text/en.ts");
 
 const everything = () => true;
@@ -36,4 +36,20 @@ test("Other text between backticks stays", () => {
     "peer ping",
   ])
     assert.equal(spoken(span, en, nothing), span);
+});
+
+/** An alarm said "See why with `countersign lockdown status`" beside the screen that shows it. */
+test("A command is named with the screen that does the same, if the caller may call the operation", () => {
+  const place = (span, may = everything) => placeOfCommand(span, en, may);
+  assert.equal(place("countersign lockdown status"), "Lockdown: status");
+  assert.equal(place("countersign audit list --operation peer.key_followed"), "Audit log: list");
+  assert.equal(place("countersign broker new-v1-key"), "Applications: new v1 key");
+  assert.equal(place("countersign doctor"), "Overview: doctor");
+  assert.equal(place("countersign service key add"), "Services: add");
+  assert.equal(place("countersign lockdown status", nothing), undefined);
+  // No session may call it.
+  const sessions = (span) => span !== "site backup";
+  assert.equal(place("countersign backup create FILE", sessions), undefined);
+  for (const span of ["countersign", "countersign serve", "lockdown status", "LimitNOFILE"])
+    assert.equal(place(span), undefined);
 });

@@ -28,23 +28,40 @@ const stamp = (typed: string): string | undefined => {
   return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 };
 
+interface Typed {
+  actor: string;
+  operation: string;
+  target: string;
+  since: string;
+  until: string;
+}
+
+/** What the site filters by, for the list and for the export. */
+function filterOf(typed: Typed): Params<"audit.export"> {
+  const filter: Params<"audit.export"> = {};
+  for (const field of ["actor", "operation", "target"] as const) {
+    const text = typed[field].trim();
+    if (text) filter[field] = text;
+  }
+  for (const field of ["since", "until"] as const) {
+    const time = stamp(typed[field]);
+    if (time) filter[field] = time;
+  }
+  return filter;
+}
+
 /** The audit log, newest first: filtered, verified, exported. */
 export function Audit() {
   const text = useText();
   const { site, may, say } = useConsole();
-  const [actor, setActor] = useState("");
-  const [operation, setOperation] = useState("");
-  const [since, setSince] = useState("");
+  const [typed, setTyped] = useState<Typed>({ actor: "", operation: "", target: "", since: "", until: "" });
   const [trail, setTrail] = useState<readonly number[]>([]);
   const [shown, show] = useState<Entry>();
   const [found, setFound] = useState<Result<"audit.verify">>();
   const verifying = useDoing();
   const [askingPeers, askPeers] = useState(false);
-  const params: Params<"audit.list"> = { limit: PAGE };
-  if (actor.trim()) params.actor = actor.trim();
-  if (operation.trim()) params.operation = operation.trim();
-  const from = stamp(since);
-  if (from) params.since = from;
+  const filter = filterOf(typed);
+  const params: Params<"audit.list"> = { limit: PAGE, ...filter };
   const before = trail.at(-1);
   if (before !== undefined) params.before = before;
   const reading = useQuery("audit.list", params, before === undefined ? { every: 15_000 } : {});
@@ -52,9 +69,9 @@ export function Audit() {
     if (!verifying.busy) askPeers(peers);
     void verifying.run(async () => setFound(await site.call("audit.verify", { peers })));
   };
-  const filter = (set: (value: string) => void) => (value: string) => {
+  const set = (field: keyof Typed) => (value: string) => {
     setTrail([]);
-    set(value);
+    setTyped({ ...typed, [field]: value });
   };
   return (
     <Page
@@ -75,12 +92,12 @@ export function Audit() {
           {may("audit.export") ? (
             <Act
               act={async () => {
-                const { content } = await site.content("audit.export", {});
+                const { content } = await site.content("audit.export", filter);
                 save("audit.jsonl", content);
               }}
               done={() => say(text.audit.exported)}
             >
-              {text.audit.export}
+              {Object.keys(filter).length > 0 ? text.audit.exportMatching : text.audit.export}
             </Act>
           ) : null}
         </>
@@ -92,20 +109,28 @@ export function Audit() {
       </div>
       <section class="card">
         <div class="filters">
-          <Input label={text.audit.actor} field="actor" value={actor} set={filter(setActor)} />
+          <Input label={text.audit.actor} field="actor" value={typed.actor} set={set("actor")} />
           <Input
             label={text.audit.operation}
             field="operation"
-            value={operation}
-            set={filter(setOperation)}
+            value={typed.operation}
+            set={set("operation")}
             placeholder="person.create"
           />
+          <Input label={text.audit.target} field="target" value={typed.target} set={set("target")} />
           <Input
             label={text.audit.since}
             field="since"
             type="datetime-local"
-            value={since}
-            set={filter(setSince)}
+            value={typed.since}
+            set={set("since")}
+          />
+          <Input
+            label={text.audit.until}
+            field="until"
+            type="datetime-local"
+            value={typed.until}
+            set={set("until")}
           />
         </div>
         <Shown reading={reading}>

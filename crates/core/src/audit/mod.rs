@@ -224,10 +224,14 @@ pub struct AuditSearch {
 pub struct AuditFilter {
     /// Written at this time or later, by the clock at the time of writing.
     pub since: Option<Timestamp>,
+    /// Written before this time.
+    pub until: Option<Timestamp>,
     /// The actor: the whole name, or the part before its zone or before a blank.
     pub actor: Option<String>,
     /// The operation as `group.command`, or the group alone.
     pub operation: Option<String>,
+    /// The object: its whole name or id, or the part before its zone or before a blank.
+    pub target: Option<String>,
 }
 
 /// The chain is broken: the log was altered outside the site, or the disk failed.

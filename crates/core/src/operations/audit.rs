@@ -17,7 +17,7 @@ use crate::content::{Content, ContentBroken};
 use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, SignedLog, Site, Witness};
 use crate::id::AccountId;
-use crate::page::Page;
+use crate::store::StoreError;
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -37,11 +37,11 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "operation": "person", "limit": 10 }))
             .handler(list),
         Entry::new("audit", "export")
-            .summary("Exports all audit entries, or those after a given number, as content: one JSON object per line.")
+            .summary("Exports all audit entries, or those that match, as content: one JSON object per line.")
             .allow(&admin)
             .gives_content()
             .rest(RestMethod::Get, "/audit/export")
-            .example(json!({ "after": 100 }))
+            .example(json!({ "operation": "person", "since": "2026-03-01T00:00:00Z" }))
             .handler(export),
         Entry::new("audit", "verify")
             .summary("Verifies the hash chain of the audit log and the integrity of the database, and reports the first entry that was altered; with `peers`, also against the heads that peers countersigned.")
@@ -61,11 +61,15 @@ struct List {
     before: Option<u64>,
     /// Return only entries that were written at this time or later.
     since: Option<Timestamp>,
+    /// Return only entries that were written before this time.
+    until: Option<Timestamp>,
     /// Return only actions of this account, named with or without the zone. `local admin` matches
     /// every local user.
     actor: Option<String>,
     /// Return only this operation (`person.create`) or this group of operations (`person`).
     operation: Option<String>,
+    /// Return only entries about this object: its id, or its name with or without the zone.
+    target: Option<String>,
     /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
@@ -142,8 +146,10 @@ async fn list(context: Context, params: List) -> Result<Answer<Listed>, Refusal>
     let before = params.before.unwrap_or(u64::MAX).max(1);
     let filter = AuditFilter {
         since: params.since,
+        until: params.until,
         actor: params.actor,
         operation: params.operation,
+        target: params.target,
     };
     let mut walk = Walk {
         after: params.after.unwrap_or(0),
@@ -242,58 +248,102 @@ impl AuditView {
     }
 }
 
-/// Where the export begins.
+/// Selects entries as `audit list` does: all of them if nothing is given.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Export {
     /// The export begins after this number; default 0.
     #[serde(default)]
     after: u64,
+    /// Export only entries that were written at this time or later.
+    since: Option<Timestamp>,
+    /// Export only entries that were written before this time.
+    until: Option<Timestamp>,
+    /// Export only actions of this account, named with or without the zone. `local admin` matches
+    /// every local user.
+    actor: Option<String>,
+    /// Export only this operation (`person.create`) or this group of operations (`person`).
+    operation: Option<String>,
+    /// Export only entries about this object: its id, or its name with or without the zone.
+    target: Option<String>,
 }
 
 /// Describes the content that follows.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Exported {
-    /// The number of entries in the content: those that existed when the export began.
-    entries: u64,
+    /// The number of entries in the content: those that existed when the export began. Absent if
+    /// only some entries are exported: how many match is known at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entries: Option<u64>,
 }
 
 async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Refusal> {
     let end = context.site().store().audit_head().await?.seq;
+    let filter = AuditFilter {
+        since: params.since,
+        until: params.until,
+        actor: params.actor,
+        operation: params.operation,
+        target: params.target,
+    };
+    let entries = end.saturating_sub(params.after);
+    let entries = (filter == AuditFilter::default()).then_some(entries);
+    let output = match entries {
+        Some(entries) => format!("{entries} entries."),
+        None => format!("The matching entries up to number {end}."),
+    };
     let site = context.site().clone();
     let pages = stream::try_unfold(params.after, move |after| {
-        let site = site.clone();
+        let (site, filter) = (site.clone(), filter.clone());
         async move {
-            let left = u32::try_from(end.saturating_sub(after)).unwrap_or(u32::MAX);
-            let page = Page {
-                after: Some(after),
-                limit: left.min(PAGE_SIZE),
-            };
-            if left == 0 {
+            let broken = |error: &dyn fmt::Display| ContentBroken(error.to_string());
+            let read = exported_page(&site, &filter, after, end).await;
+            let (entries, after) = read.map_err(|error| broken(&error))?;
+            if entries.is_empty() {
                 return Ok(None);
             }
-            let broken = |error: &dyn fmt::Display| ContentBroken(error.to_string());
-            let entries = site
-                .store()
-                .audit(&page)
-                .await
-                .map_err(|error| broken(&error))?;
-            let Some(last) = entries.last().map(|entry| entry.seq) else {
-                return Ok(None);
-            };
             let mut lines = Vec::new();
             for entry in entries {
                 let view = AuditView::from(entry);
                 serde_json::to_writer(&mut lines, &view).map_err(|error| broken(&error))?;
                 lines.push(b'\n');
             }
-            Ok(Some((lines, last)))
+            Ok(Some((lines, after)))
         }
     });
-    let entries = end.saturating_sub(params.after);
     Ok(Answer::new(Exported { entries })
-        .with_output(format!("{entries} entries."))
+        .with_output(output)
         .with(Content::new(pages)))
+}
+
+/// Reads the next matching entries of an export, and the number to continue after. There are none
+/// once the range was examined to its end. Each query examines a bounded number of entries.
+async fn exported_page(
+    site: &Site,
+    filter: &AuditFilter,
+    mut after: u64,
+    end: u64,
+) -> Result<(Vec<AuditEntry>, u64), StoreError> {
+    while after < end {
+        let up_to = after.saturating_add(SEARCHED).min(end);
+        let search = AuditSearch {
+            after,
+            up_to,
+            last_first: false,
+            limit: PAGE_SIZE,
+            filter: filter.clone(),
+        };
+        let found = site.store().audit_search(&search).await?;
+        let is_full = found.len() >= PAGE_SIZE as usize;
+        match found.last() {
+            Some(last) if is_full => after = last.seq,
+            _ => after = up_to,
+        }
+        if !found.is_empty() {
+            return Ok((found, after));
+        }
+    }
+    Ok((Vec::new(), end))
 }
 
 /// What is verified.

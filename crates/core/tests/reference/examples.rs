@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use countersign_core::access::Caller;
 use countersign_core::engine::{Entry, rest};
 use countersign_core::operations;
 use countersign_proto::operation::Code;
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::harness::tour::{OF_SERVICES, Tour, steps};
-use countersign_testkit::harness::{NOW, TestSite, run_at};
+use countersign_testkit::harness::{NOW, TestSite, operation, run_at};
 use serde_json::{Map, Value, json};
 
 use super::{is_up_to_date, schema};
@@ -46,15 +47,13 @@ async fn recorded() -> Map<String, Value> {
         let params = tour.prepare(&test, &step).await;
         let name = step.operation;
         let (group, command) = name.split_once('.').unwrap();
-        if test
-            .site
-            .table()
-            .find(group, command)
-            .unwrap()
-            .gives_content()
-        {
-            // No JSON comes with it.
-            recorded.insert(name.to_owned(), json!({ "params": params }));
+        let entry = test.site.table().find(group, command).unwrap();
+        if entry.gives_content() {
+            let content = content(&test, &caller, name, &params).await;
+            recorded.insert(
+                name.to_owned(),
+                json!({ "params": params, "content": content }),
+            );
             continue;
         }
         let (code, result) = run_at(&test.site, &caller, name, params.clone(), NOW).await;
@@ -70,6 +69,19 @@ async fn recorded() -> Map<String, Value> {
     }
     recorded.sort_keys();
     recorded
+}
+
+/// The content that an operation returns, of lines of JSON.
+async fn content(test: &TestSite, caller: &Caller, name: &str, params: &Value) -> String {
+    let operation = operation(name, params);
+    let run = test.site.run_with_content(caller, &operation, None, NOW);
+    let (outcome, content) = run.await;
+    assert_eq!(outcome.code, Code::SUCCESS, "{name} {params}");
+    let (mut content, mut text) = (content.unwrap(), String::new());
+    while let Some(piece) = content.next().await {
+        text += str::from_utf8(&piece.unwrap()).unwrap();
+    }
+    text
 }
 
 fn cut(value: Value) -> Value {
@@ -104,14 +116,17 @@ fn each_example_is_allowed_by_its_schema() {
     assert!(checked > 250, "{checked}");
 }
 
-/// Each response with JSON, and each request with required fields, has an example.
+/// Each response with JSON or content, and each request with required fields, has an example.
+///
+/// Regression test: the content of `GET /audit/export` had none.
 #[test]
 fn each_request_and_response_has_an_example() {
     let document = rest::document(&operations::table().unwrap());
     let mut without = Vec::new();
     visit(&document, "", &mut |at, holder| {
         let is_json = at.ends_with("/application/json") || at.ends_with("+json");
-        if is_json && holder.get("example").is_none() {
+        let is_content = at.contains("/responses/") && at.ends_with("/application/octet-stream");
+        if (is_json || is_content) && holder.get("example").is_none() {
             without.push(at.to_owned());
         }
     });

@@ -20,11 +20,13 @@ use crate::output::{say, show_of};
 pub(crate) enum Verb {
     /// Lists the last entries, oldest first.
     List(List),
-    /// Exports all entries as JSON, one entry on each line.
+    /// Exports all entries, or those that match, as JSON, one entry on each line.
     Export {
         /// Starts after the entry with this number.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         after: u64,
+        #[command(flatten)]
+        filter: Filter,
         /// Writes to this file (`-`: standard output).
         #[arg(long, value_name = "FILE")]
         save: Option<PathBuf>,
@@ -38,6 +40,44 @@ pub(crate) enum Verb {
         #[arg(long)]
         peers: bool,
     },
+}
+
+/// Selects entries by what they say.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Only entries from this time on, such as 2026-03-01T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only entries before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Only entries of this account; `local admin` is the admin socket.
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Only entries of this operation (person.create) or group of operations (person).
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
+    /// Only entries about this object: its id, or its name with or without the zone.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+}
+
+impl Filter {
+    /// The parameters of the filter, and these.
+    fn params(&self, others: Value) -> Value {
+        let mut all = json!({
+            "since": self.since,
+            "until": self.until,
+            "actor": self.actor,
+            "operation": self.operation,
+            "target": self.target,
+        });
+        if let (Value::Object(all), Value::Object(others)) = (&mut all, others) {
+            all.extend(others);
+            all.retain(|_, value| !value.is_null());
+        }
+        all
+    }
 }
 
 /// Selects entries.
@@ -55,15 +95,8 @@ pub(crate) struct List {
     /// Lists at most this many entries.
     #[arg(long, default_value_t = 100, conflicts_with = "last", value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Lists only entries from this time on, such as 2026-03-01T12:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    since: Option<Timestamp>,
-    /// Lists only entries of this account; `local admin` is the admin socket.
-    #[arg(long, value_name = "NAME")]
-    actor: Option<String>,
-    /// Lists only entries of this operation (person.create) or group of operations (person).
-    #[arg(long, value_name = "NAME")]
-    operation: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Waits for new entries and shows them, until it is interrupted.
     #[arg(long, conflicts_with = "before")]
     follow: bool,
@@ -74,19 +107,11 @@ const FOLLOWED_EVERY: Duration = Duration::from_secs(1);
 
 impl List {
     fn params(&self, after: Option<u64>, before: Option<u64>) -> Value {
-        let all = json!({
+        self.filter.params(json!({
             "after": after,
             "before": before,
             "limit": self.last.unwrap_or(self.limit),
-            "since": self.since,
-            "actor": self.actor,
-            "operation": self.operation,
-        });
-        let given = |(name, value): (String, Value)| (!value.is_null()).then_some((name, value));
-        match all {
-            Value::Object(all) => all.into_iter().filter_map(given).collect(),
-            other => other,
-        }
+        }))
     }
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
@@ -146,8 +171,14 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<ExitCode, Failure> {
             wanted.run(common)?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Export { after, save, force } => {
-            export(common, *after, save.as_deref(), Existing::forced(*force))?;
+        Verb::Export {
+            after,
+            filter,
+            save,
+            force,
+        } => {
+            let params = filter.params(json!({ "after": after }));
+            export(common, &params, save.as_deref(), Existing::forced(*force))?;
             Ok(ExitCode::SUCCESS)
         }
         Verb::Verify { peers } => {
@@ -179,14 +210,13 @@ fn run_once(common: &Common, command: &str, params: &Value) -> Result<(Outcome, 
 
 fn export(
     common: &Common,
-    after: u64,
+    params: &Value,
     save: Option<&Path>,
     existing: Existing,
 ) -> Result<(), Failure> {
     let mut sink = Sink::open_interruptible(save, existing, common.format())?;
     let bar = progress(None);
-    let params = json!({ "after": after });
-    let exported = Admin::connect(&common.data)?.content("audit", "export", &params, |piece| {
+    let exported = Admin::connect(&common.data)?.content("audit", "export", params, |piece| {
         bar.inc(piece.len() as u64);
         sink.write(piece)
     });

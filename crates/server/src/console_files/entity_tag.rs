@@ -1,5 +1,6 @@
 //! Entity tags of static files (RFC 9110, section 8.8.3).
 
+use countersign_core::engine::rest::if_none_match;
 use countersign_crypto::hash::sha256;
 use data_encoding::HEXLOWER;
 use hyper::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -13,11 +14,10 @@ pub(crate) fn of(bytes: &[u8]) -> HeaderValue {
 
 /// Whether the client has the bytes with this tag (RFC 9110, section 13.1.2).
 pub(crate) fn is_known(asked: &HeaderMap, tag: &HeaderValue) -> bool {
-    let fields = asked.get_all(IF_NONE_MATCH).into_iter();
-    let fields = fields.filter_map(|field| field.to_str().ok());
-    let mut known = fields.flat_map(|field| field.split(',')).map(str::trim);
-    known.any(|known| {
-        let known = known.strip_prefix("W/").unwrap_or(known);
-        known == "*" || known.as_bytes() == tag.as_bytes()
-    })
+    let Ok(tag) = tag.to_str() else {
+        return false;
+    };
+    let lines = asked.get_all(IF_NONE_MATCH).into_iter();
+    let mut lines = lines.filter_map(|line| line.to_str().ok());
+    lines.any(|line| if_none_match(line, tag))
 }

@@ -5,6 +5,7 @@ pub(crate) mod entity_tag;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use countersign_core::engine::rest;
 use countersign_crypto::hash::sha256;
 use data_encoding::HEXLOWER;
 use hyper::header::{
@@ -256,12 +257,7 @@ fn media_type(name: &str) -> Option<HeaderValue> {
 
 /// Whether the client accepts a content coding (RFC 9110, section 12.5.3). `*` alone does not say so.
 fn accepts(asked: &HeaderMap, wanted: &str) -> bool {
-    let fields = asked.get_all(ACCEPT_ENCODING).into_iter();
-    let fields = fields.filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(',')).any(|element| {
-        let (coding, weight) = element.split_once(';').unwrap_or((element, ""));
-        let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
-        let is_zero = weight.parse::<f32>().is_ok_and(|weight| weight == 0.0);
-        coding.trim().eq_ignore_ascii_case(wanted) && !is_zero
-    })
+    let lines = asked.get_all(ACCEPT_ENCODING).into_iter();
+    let mut lines = lines.filter_map(|line| line.to_str().ok());
+    lines.any(|line| rest::accepts(line, wanted))
 }

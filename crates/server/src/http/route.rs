@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use countersign_core::engine::rest::{json_parameter, parameter};
 use countersign_core::lockdown::Activity;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::key_statement::KeyStatement;
@@ -93,7 +94,7 @@ pub(super) async fn answer(
             Box::pin(authenticate::v2(request.into_body(), origin, shared)).await
         }
         (&Method::GET, Resource::Authenticate) => {
-            let asked = auth_request(request.uri().query());
+            let asked = json_parameter(request.uri().query(), "authRequest");
             // A body that is not read uses up what the connection may send, for all clients of a proxy.
             drop(request);
             Box::pin(authenticate::v1(asked.unwrap_or_default(), origin, shared)).await
@@ -110,29 +111,6 @@ pub(super) async fn answer(
         (&Method::GET, Resource::Session) => upgrade::answer(request, origin, shared),
         _ => reply::not_allowed(resource.methods()),
     }
-}
-
-/// The ticket request in a query. Some consumers send `+` unencoded; others encode the query as a form, in which
-/// `+` means a space (WHATWG URL, section 5.1). JSON has `+` only in strings and numbers, so only one of the two
-/// readings is valid JSON.
-fn auth_request(query: Option<&str>) -> Option<String> {
-    let plain = parameter(query, "authRequest")?;
-    match serde_json::from_str::<serde::de::IgnoredAny>(&plain) {
-        Ok(_) => Some(plain),
-        Err(_) => form_value(query?, "authRequest"),
-    }
-}
-
-/// The decoded value of a query parameter; `+` means `+`.
-fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    form_value(&query?.replace('+', "%2B"), name)
-}
-
-/// The decoded value of a form field. `None` also if it is not UTF-8 or contains U+FFFD, which replaces such
-/// bytes.
-fn form_value(form: &str, name: &str) -> Option<String> {
-    let (_, value) = form_urlencoded::parse(form.as_bytes()).find(|(of, _)| of == name)?;
-    (!value.contains(char::REPLACEMENT_CHARACTER)).then(|| value.into_owned())
 }
 
 /// The signed time of the site, for a request with a nonce.
@@ -179,33 +157,4 @@ async fn signed<T: Serialize>(
         return reply::sealed();
     };
     serde_json::to_string(&signed).map_or_else(|_| reply::busy(), reply::granted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{auth_request, parameter};
-
-    /// A consumer that encodes forms sends the spaces of indented JSON as `+`, which was refused as invalid
-    /// JSON.
-    #[test]
-    fn a_request_that_is_encoded_as_a_form_may_have_spaces() {
-        let indented = Some("authRequest=%7B+%22m%22+%3A+%22x%2By%22+%7D");
-        assert_eq!(
-            auth_request(indented).as_deref(),
-            Some(r#"{ "m" : "x+y" }"#)
-        );
-        let plain = Some("authRequest=%7B%22m%22%3A%22x+y%22%7D");
-        assert_eq!(auth_request(plain).as_deref(), Some(r#"{"m":"x+y"}"#));
-        assert_eq!(auth_request(None), None);
-    }
-
-    #[test]
-    fn a_parameter_is_decoded_and_a_plus_is_a_plus() {
-        let query = Some("a=1&authRequest=%7B%22m%22%3A%22x%2By+z%22%7D&b=2");
-        let asked = parameter(query, "authRequest");
-        assert_eq!(asked.as_deref(), Some(r#"{"m":"x+y+z"}"#));
-        assert_eq!(parameter(query, "c"), None);
-        assert_eq!(parameter(None, "a"), None);
-        assert_eq!(parameter(Some("a=%ff"), "a"), None);
-    }
 }

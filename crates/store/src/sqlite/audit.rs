@@ -27,6 +27,20 @@ macro_rules! entries {
     };
 }
 
+/// A query for the entries of a search, in this order.
+macro_rules! matching {
+    ($order:literal) => {
+        concat!(
+            entries!("WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
+             AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
+             AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
+             AND (?6 IS NULL OR time < ?6) \
+             AND (?7 IS NULL OR target = ?7 OR substr(target, 1, length(?7) + 1) IN (?7 || '@', ?7 || ' ')) "),
+            $order
+        )
+    };
+}
+
 #[async_trait]
 impl AuditLog for SqliteStore {
     async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
@@ -37,18 +51,8 @@ impl AuditLog for SqliteStore {
     /// down the writing of each entry.
     async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
         let text = match search.last_first {
-            true => entries!(
-                "WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
-                 AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
-                 AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
-                 ORDER BY seq DESC LIMIT ?6"
-            ),
-            false => entries!(
-                "WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
-                 AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
-                 AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
-                 ORDER BY seq LIMIT ?6"
-            ),
+            true => matching!("ORDER BY seq DESC LIMIT ?8"),
+            false => matching!("ORDER BY seq LIMIT ?8"),
         };
         let filter = search.filter.clone();
         let query = sqlx::query(text)
@@ -57,6 +61,8 @@ impl AuditLog for SqliteStore {
             .bind(filter.since.map(Timestamp::millis))
             .bind(filter.actor)
             .bind(filter.operation)
+            .bind(filter.until.map(Timestamp::millis))
+            .bind(filter.target)
             .bind(search.limit);
         many(&self.readers, query, row).await
     }

@@ -89,6 +89,16 @@ pub(super) fn fields() {
         ("any", "*"),
         ("key", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
         ("event", "91c2a5d3f0b64e17"),
+        ("accept", "text/html, Text/Event-Stream;level=1;q=0.5"),
+        ("encoding", "gzip;q=1.000, br;q=0.001, *;q=0"),
+        (
+            "weights",
+            "br;q=nan, br;Q=0.0000;q=1, ;q=, br;q=-1, br;q=1.001",
+        ),
+        ("known", "W/\"e3b0c442\", \"e3b0c442\" , *"),
+        ("not_known", "\"e3b0c442, W/ *, \"\",\"\"e3b0c442\"\""),
+        ("form", "b&a=%7B+%22m%22+%3A+%22x%2By%22+%7D&a=2"),
+        ("broken_form", "a=%ff%F0%9F&a=%7B%&=+&a==%EF%BF%BD"),
         ("forwarded", "203.0.113.7, [2001:db8::2]:443\n127.0.0.1"),
     ] {
         write("http_fields", name, field);

@@ -25,6 +25,11 @@ impl Examples {
         recorded.unwrap_or_else(|| entry.example())
     }
 
+    /// Returns the content that the operation returned then.
+    pub(super) fn content(&self, entry: &Entry) -> Option<&str> {
+        self.0.get(entry.name())?.get("content")?.as_str()
+    }
+
     /// Returns what the operation returned then.
     pub(super) fn result(&self, entry: &Entry) -> Value {
         let recorded = self.0.get(entry.name()).and_then(|one| one.get("result"));

@@ -1,5 +1,5 @@
-//! Fields in the head of a request: conditions (RFC 9110, section 13), idempotency keys and access tokens
-//! (RFC 6750).
+//! Fields in the head of a request: conditions (RFC 9110, section 13), what the client accepts (section 12.5),
+//! idempotency keys and access tokens (RFC 6750).
 
 use countersign_crypto::hash::sha256;
 
@@ -58,6 +58,41 @@ fn entity_tag(text: &str) -> Result<(&str, bool, &str), BadField> {
         true => Ok((tag, is_weak, after)),
         false => Err(BadField::IfMatch),
     }
+}
+
+/// Whether a line of `If-None-Match` names this entity tag, in its quotes, or any. A weak tag names the strong
+/// one too (RFC 9110, section 13.1.2).
+#[must_use]
+pub fn if_none_match(field: &str, tag: &str) -> bool {
+    let mut known = field.split(',').map(|known| known.trim_matches(is_space));
+    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+/// Whether a line of `Accept` or `Accept-Encoding` names this media type or content coding with a weight above 0
+/// (RFC 9110, section 12.4.2). A wildcard does not name it. A weight in another form counts as 0.
+#[must_use]
+pub fn accepts(field: &str, wanted: &str) -> bool {
+    field.split(',').any(|element| {
+        let mut parts = element.split(';').map(|part| part.trim_matches(is_space));
+        let is_named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+        is_named && parts.all(|part| weight(part).is_none_or(is_above_zero))
+    })
+}
+
+/// The weight that a parameter has; `None` if it is another parameter.
+fn weight(parameter: &str) -> Option<&str> {
+    let (name, weight) = parameter.split_once('=')?;
+    name.eq_ignore_ascii_case("q").then_some(weight)
+}
+
+/// Whether a weight is one of 0.001 to 1.
+fn is_above_zero(weight: &str) -> bool {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let are_digits = decimals.len() <= 3 && decimals.bytes().all(|digit| digit.is_ascii_digit());
+    let is_zero = decimals.bytes().all(|digit| digit == b'0');
+    are_digits && matches!((whole, is_zero), ("1", true) | ("0", false))
 }
 
 /// The white space that may stand around the entries of a list (RFC 9110, section 5.6.3).
@@ -133,6 +168,53 @@ mod tests {
     fn an_entity_tag_may_contain_a_comma() {
         let tags = if_match("\"a,b\", W/\"c,\", \"d\"").unwrap();
         assert_eq!(tags.unwrap(), ["a,b", "d"]);
+    }
+
+    #[test]
+    fn if_none_match_names_an_entity_tag() {
+        for known in ["\"a\"", "W/\"a\"", "\"b\" ,\tW/\"a\"", "*", "\"b\", *"] {
+            assert!(if_none_match(known, "\"a\""), "{known}");
+        }
+        for other in [
+            "", "a", "\"b\"", "w/\"a\"", "W/ \"a\"", "\"A\"", "\"a", "**",
+        ] {
+            assert!(!if_none_match(other, "\"a\""), "{other}");
+        }
+    }
+
+    /// `Q=0` was no weight, and the weights `nan` and `-1` were above 0.
+    #[test]
+    fn what_a_client_accepts_has_a_weight_above_zero() {
+        for field in [
+            "br",
+            "gzip, BR",
+            "br;q=1",
+            "br ; Q=0.001",
+            "br;q=0, br;q=1.000",
+            "br;level=1;q=0.5",
+            "br;q=1.",
+        ] {
+            assert!(accepts(field, "br"), "{field}");
+        }
+        for field in [
+            "",
+            "*",
+            "brotli",
+            "br;q=0",
+            "br; Q=0.000",
+            "br;q=0.",
+            "br;q=",
+            "br;q=nan",
+            "br;q=-1",
+            "br;q=2",
+            "br;q=1.001",
+            "br;q=0.0001",
+            "br;q=1e9",
+            "br;q=0;q=1",
+            "b r",
+        ] {
+            assert!(!accepts(field, "br"), "{field}");
+        }
     }
 
     #[test]

@@ -18,12 +18,12 @@ mod target;
 
 use std::fmt;
 
-pub use fields::{BadField, IdempotencyKey, bearer, if_match};
+pub use fields::{BadField, IdempotencyKey, accepts, bearer, if_match, if_none_match};
 pub use openapi::document;
 pub(super) use params::{Fields, object};
 pub use params::{Given, params};
 pub use routes::{Found, Resource, Routes};
-pub use target::{BadQuery, query, segments};
+pub use target::{BadQuery, json_parameter, parameter, query, segments};
 
 /// The path under which the API is served.
 pub const BASE: &str = "/api/v1";

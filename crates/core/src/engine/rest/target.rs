@@ -45,9 +45,55 @@ pub fn query(query: Option<&str>) -> Result<Vec<(String, String)>, BadQuery> {
     Ok(pairs)
 }
 
+/// The decoded value of the first parameter of a query with this name, in which `+` means `+`. `None` also if it
+/// is not UTF-8 or contains U+FFFD, which replaces such bytes.
+#[must_use]
+pub fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    form_value(&query?.replace('+', "%2B"), name)
+}
+
+/// The JSON in a parameter of a query. Some clients send `+` unencoded; others encode the query as a form, in
+/// which `+` means a space (WHATWG URL, section 5.1). JSON has `+` only in strings and numbers, so only one of
+/// the two readings is valid JSON. Text that is no JSON is returned as a form has it.
+#[must_use]
+pub fn json_parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let plain = parameter(query, name)?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(&plain) {
+        Ok(_) => Some(plain),
+        Err(_) => form_value(query?, name),
+    }
+}
+
+fn form_value(form: &str, name: &str) -> Option<String> {
+    let (_, value) = form_urlencoded::parse(form.as_bytes()).find(|(of, _)| of == name)?;
+    (!value.contains(char::REPLACEMENT_CHARACTER)).then(|| value.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A consumer that encodes forms sends the spaces of indented JSON as `+`, which was refused as invalid
+    /// JSON.
+    #[test]
+    fn json_that_is_encoded_as_a_form_may_have_spaces() {
+        let read = |query| json_parameter(query, "authRequest");
+        let indented = Some("authRequest=%7B+%22m%22+%3A+%22x%2By%22+%7D");
+        assert_eq!(read(indented).as_deref(), Some(r#"{ "m" : "x+y" }"#));
+        let plain = Some("authRequest=%7B%22m%22%3A%22x+y%22%7D");
+        assert_eq!(read(plain).as_deref(), Some(r#"{"m":"x+y"}"#));
+        assert_eq!(read(None), None);
+    }
+
+    #[test]
+    fn a_parameter_is_decoded_and_a_plus_is_a_plus() {
+        let query = Some("a=1&authRequest=%7B%22m%22%3A%22x%2By+z%22%7D&b=2");
+        let asked = parameter(query, "authRequest");
+        assert_eq!(asked.as_deref(), Some(r#"{"m":"x+y+z"}"#));
+        assert_eq!(parameter(query, "c"), None);
+        assert_eq!(parameter(None, "a"), None);
+        assert_eq!(parameter(Some("a=%ff"), "a"), None);
+    }
 
     #[test]
     fn a_path_has_one_form() {

@@ -59,9 +59,13 @@ fn matches(filter: &AuditFilter, draft: &AuditDraft) -> bool {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(ends))
         })
     };
+    let target = draft.target.as_deref();
     filter.since.is_none_or(|since| draft.time >= since)
+        && filter.until.is_none_or(|until| draft.time < until)
         && begins(&draft.actor.name, &filter.actor, &['@', ' '])
         && begins(&draft.operation, &filter.operation, &['.'])
+        && (filter.target.is_none()
+            || target.is_some_and(|target| begins(target, &filter.target, &['@', ' '])))
 }
 
 #[async_trait]

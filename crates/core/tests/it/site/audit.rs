@@ -169,6 +169,14 @@ async fn the_log_is_searched_by_actor_operation_and_time() {
     let locks = ["person.lock"];
     assert_eq!(found(json!({ "operation": "person.lock" })).await, locks);
     assert_eq!(found(json!({ "since": later })).await, locks);
+    let earlier = found(json!({ "until": later })).await;
+    assert!(!earlier.is_empty() && !earlier.contains(&locks[0].to_owned()));
+    let day = json!({ "since": later, "until": later.plus_seconds(1) });
+    assert_eq!(found(day).await, locks);
+    let of_bob = ["person.create", "person.lock"];
+    assert_eq!(found(json!({ "target": "bob" })).await, of_bob);
+    assert_eq!(found(json!({ "target": "bob@example.org" })).await, of_bob);
+    assert!(found(json!({ "target": "bo" })).await.is_empty());
     let persons = ["person.create", "person.create", "person.lock"];
     assert_eq!(found(json!({ "operation": "person" })).await, persons);
     assert!(found(json!({ "operation": "pers" })).await.is_empty());

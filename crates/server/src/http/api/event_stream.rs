@@ -55,17 +55,8 @@ const RETRY: u32 = 2_000;
 /// Whether a request asks for a stream.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT).iter();
-    let mut ranges = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','));
-    ranges.any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_named = parts
-            .next()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(MEDIA_TYPE));
-        let is_refused = |part: &str| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
-        is_named && !parts.any(is_refused)
-    })
+    let mut lines = lines.filter_map(|line| line.to_str().ok());
+    lines.any(|line| rest::accepts(line, MEDIA_TYPE))
 }
 
 /// The parameters of a stream.

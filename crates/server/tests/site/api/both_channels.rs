@@ -60,7 +60,7 @@ const WORKER: &str = "the worker of the server delivers meanwhile";
 const UNKNOWN_ID: &str = "019523d0-5c00-7000-8000-ffffffffffff";
 
 /// A caller over both channels.
-struct Both<'a> {
+pub(super) struct Both<'a> {
     session: Client,
     /// Programs, each with the names of the operations of its token.
     programs: Vec<(Vec<String>, Program<'a>)>,
@@ -68,7 +68,7 @@ struct Both<'a> {
 
 impl<'a> Both<'a> {
     /// A person, whose tokens name these operations.
-    async fn person(served: &'a ServedSite, name: &str, operations: &[String]) -> Self {
+    pub(super) async fn person(served: &'a ServedSite, name: &str, operations: &[String]) -> Self {
         let session = served.log_in(name, PASSPHRASE).await.unwrap();
         let mut programs = Vec::new();
         for names in operations.chunks(MAX_OPERATIONS_PER_TOKEN) {
@@ -89,7 +89,7 @@ impl<'a> Both<'a> {
         }
     }
 
-    fn program(&self, operation: &str) -> &Program<'a> {
+    pub(super) fn program(&self, operation: &str) -> &Program<'a> {
         let named = |names: &[String]| names.iter().any(|name| name == operation);
         let found = self.programs.iter().find(|(names, _)| named(names));
         // The token of another operation is refused as one without permission.

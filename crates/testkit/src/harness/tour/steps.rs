@@ -358,7 +358,10 @@ fn settings() -> Vec<Step> {
         step("operation.list", json!({ "group": "penalty" })),
         step("audit.list", json!({ "operation": "person", "limit": 2 })),
         step("audit.verify", json!({})),
-        step("audit.export", json!({ "after": 1 })),
+        step(
+            "audit.export",
+            json!({ "operation": "person.lock", "target": "maria" }),
+        ),
     ]
 }
 

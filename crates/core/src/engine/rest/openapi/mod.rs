@@ -193,7 +193,10 @@ fn success(
 ) -> Map<String, Value> {
     let schema = result.clone();
     let mut content = if entry.gives_content() {
-        json!({ "application/octet-stream": {} })
+        match examples.content(entry) {
+            Some(text) => json!({ "application/octet-stream": { "example": text } }),
+            None => json!({ "application/octet-stream": {} }),
+        }
     } else {
         json!({ "application/json": { "schema": schema, "example": examples.result(entry) } })
     };
