@@ -59,6 +59,7 @@ export const general = {
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,
     proof: "Ihre Passphrase",
+    proofMissing: "Geben Sie Ihre Passphrase ein.",
     proving: "Die Passphrase wird geprüft …",
     proofHelp: "Vor dieser Änderung verlangt die Site Ihre Passphrase noch einmal.",
   },

@@ -58,6 +58,7 @@ export const general = {
     typeName: (name: string) => `Type ${name} to confirm`,
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
     proof: "Your pass phrase",
+    proofMissing: "Type your pass phrase.",
     proving: "Checking the pass phrase…",
     proofHelp: "The site asks for your pass phrase again before this change.",
   },
