@@ -4,6 +4,7 @@ import { Brand } from "../parts/brand";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
 import { Languages } from "../parts/languages";
+import { Marked } from "../parts/marked";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { useArrival } from "./arrival";
@@ -218,7 +219,11 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
         </Dialog>
       ) : null}
       <div class="said" role="status">
-        {said ? <p>{said}</p> : null}
+        {said ? (
+          <p>
+            <Marked>{said}</Marked>
+          </p>
+        ) : null}
       </div>
     </ConsoleContext.Provider>
   );

@@ -79,6 +79,31 @@ test("The overview shows what the site finds wrong with itself, with commands th
   await page.getByText(/ of at most \d+\.$/).waitFor();
 });
 
+/** Alarms named a command beside the screen that shows the same, and a page that does not exist named `list`. */
+test("What the site says names screens and buttons of the console", async () => {
+  await site.call("person.create", { name: "emil" });
+  await site.call("lockdown.person", { name: "emil", reason: "a drill" });
+  await visit("Alarms");
+  const alarm = page.getByRole("link", {
+    name: /put the person emil@local in lockdown\. See why with “Lockdown”\.$/,
+  });
+  await alarm.click();
+  await page.getByRole("heading", { level: 1, name: /See why with “Lockdown”\.$/ }).waitFor();
+  await page.goto(`${console_.url}#/people/zoe@local`);
+  await page.getByRole("alert").getByText("There is no person zoe@local.").waitFor();
+  assert.equal(await page.getByRole("main").getByRole("button").count(), 0);
+  assert.doesNotMatch(await page.getByRole("main").innerText(), /list|Try again/);
+  await visit("Messages");
+  await page.getByRole("button", { name: "Write message" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("To").fill("olga@example.net");
+  await dialog.getByLabel("Text").fill("Good morning.");
+  await dialog.getByRole("button", { name: "Send" }).click();
+  await dialog.getByText("There is no peer example.net. Check the spelling.").waitFor();
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await site.call("lockdown.lift", { person: "emil" });
+});
+
 test("A message goes to a person of a peer, and the answer arrives while the page watches", async () => {
   await introduce(site, other);
   await visit("Messages");
