@@ -1,7 +1,7 @@
 // Single screens with more than a few entries, or with another site.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ADMIN, introduce } from "./sample.mjs";
+import { ADMIN, MEMBER, introduce } from "./sample.mjs";
 import { load } from "../unit/load.mjs";
 import { recordMessages } from "./secrets.mjs";
 import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
@@ -68,6 +68,26 @@ test("A screen is shown to those who may call what it reads", async () => {
     const called = () => told.some(({ name, bytes }) => name === "call" && bytes.includes(`\n${needs[0]}`));
     while (!called()) await new Promise(setImmediate);
   }
+});
+
+/** An address that leads nowhere showed the overview, so that a member did not learn that a link is for admins. */
+test("An address without a screen says so, and so does one whose screen is for others", async () => {
+  await site.person(MEMBER.name, MEMBER.passPhrase);
+  const member = await openPage(browser);
+  await logIn(member.page, console_.url, MEMBER.name, MEMBER.passPhrase);
+  for (const [shown, place, words] of [
+    [member.page, "people", "Your role does not show this page"],
+    [member.page, "nonsense", "There is no such page"],
+    [page, "nonsense/ada", "There is no such page"],
+  ]) {
+    await shown.goto(`${console_.url}#/${place}`);
+    await shown.getByRole("heading", { name: words, level: 1 }).waitFor();
+    assert.equal(await shown.getByRole("navigation").locator("[aria-current]").count(), 0);
+    await shown.getByRole("link", { name: "Open the overview" }).click();
+    await shown.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  }
+  assert.deepEqual(member.faults, []);
+  await member.context.close();
 });
 
 /** It said "Make one with site backup", which is an operation and no command. */

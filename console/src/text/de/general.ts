@@ -31,6 +31,9 @@ export const general = {
     toLockdown: "Zur Notsperre",
     sealed:
       "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
+    unknown: "Diese Seite gibt es nicht",
+    forbidden: "Diese Seite ist nicht für Ihre Rolle",
+    toOverview: "Zum Überblick",
     ticketIgnored:
       "Das Ticket aus dem Link wurde nicht benutzt, denn Sie sind angemeldet. Melden Sie sich ab, um damit eine Passphrase zu setzen.",
     loginIgnored: "Der Link wurde nicht benutzt, denn Sie sind angemeldet.",

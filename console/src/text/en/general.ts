@@ -30,6 +30,9 @@ export const general = {
     lockdown: (level: string) => `The site is in lockdown: ${level}.`,
     toLockdown: "Open lockdown",
     sealed: "The site is sealed. It refuses logins and tickets until a local admin unseals it.",
+    unknown: "There is no such page",
+    forbidden: "Your role does not show this page",
+    toOverview: "Open the overview",
     ticketIgnored:
       "The ticket of the link was not used: you are logged in. Log out to set a pass phrase with it.",
     loginIgnored: "The link was not used: you are logged in.",
