@@ -229,6 +229,21 @@ test("An application's page changes which applications of peers it may call and 
   await callers.getByText("No application of a peer").waitFor();
 });
 
+/** "Ended by the peer: it suspended this site" stood beside its connection, as if that were the present state. */
+test("Why the peer ended a connection is shown until the two sites connect again", async () => {
+  const { page } = admin;
+  await other.call("peer.start");
+  await other.call("audit.verify", { peers: true });
+  await visit(admin, "Peers");
+  await page.getByRole("link", { name: "example.org" }).click();
+  await other.call("peer.suspend", { peer: "local", reason: "a drill" });
+  const ended = page.locator(".fact").filter({ hasText: "Ended by the peer" });
+  await ended.getByText(/^it suspended this site, /).waitFor();
+  await other.call("peer.resume", { peer: "local" });
+  await other.call("audit.verify", { peers: true });
+  await ended.waitFor({ state: "detached" });
+});
+
 test("A peer is put in lockdown, and the lockdown is lifted", async () => {
   const { page } = admin;
   await visit(admin, "Peers");
