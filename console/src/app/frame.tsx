@@ -4,6 +4,8 @@ import { Brand } from "../parts/brand";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
 import { Languages } from "../parts/languages";
+import { Marked } from "../parts/marked";
+import { Page } from "../parts/page";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { useArrival } from "./arrival";
@@ -15,6 +17,19 @@ import { useIdle } from "./idle";
 import { go, to, usePlace } from "./router";
 import { SCREENS } from "./screens";
 import { useSettled } from "./settled";
+
+/** What an address shows that leads to no screen, or to none of the user. */
+function NoScreen({ path }: { path: string }) {
+  const text = useText();
+  const isOfOthers = SCREENS.some((screen) => screen.path === path);
+  return (
+    <Page title={isOfOthers ? text.frame.forbidden : text.frame.unknown}>
+      <p>
+        <a href={to()}>{text.frame.toOverview}</a>
+      </p>
+    </Page>
+  );
+}
 
 interface Props {
   site: Site;
@@ -104,9 +119,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
     () => SCREENS.filter(({ needs }) => needs.every((needed) => operations.has(needed))),
     [operations],
   );
-  const screen =
-    allowed.find((candidate) => candidate.path === path) ??
-    allowed.find((candidate) => candidate.path === "");
+  const screen = allowed.find((candidate) => candidate.path === path);
   const Shown = screen?.component;
   const groups = [...new Set(allowed.map(({ group }) => group))];
   const main = useRef<HTMLElement>(null);
@@ -204,7 +217,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
             </div>
           ) : null}
           <main class="screen" ref={main} data-settled={settled}>
-            {Shown ? <Shown key={shown} place={place.slice(1)} /> : null}
+            {Shown ? <Shown key={shown} place={place.slice(1)} /> : <NoScreen key={shown} path={path} />}
           </main>
         </div>
       </div>
@@ -218,7 +231,11 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
         </Dialog>
       ) : null}
       <div class="said" role="status">
-        {said ? <p>{said}</p> : null}
+        {said ? (
+          <p>
+            <Marked>{said}</Marked>
+          </p>
+        ) : null}
       </div>
     </ConsoleContext.Provider>
   );

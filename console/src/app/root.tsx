@@ -14,6 +14,9 @@ interface Entered {
   operations: ReadonlySet<Operation>;
 }
 
+/** How often the login asks whether the site accepts logins, in milliseconds. */
+const LOOK = 15_000;
+
 type State = { is: "resuming" } | { is: "out"; notice?: string } | { is: "in"; entered: Entered };
 
 /** What the site knows of the caller: the account, and the operations that it may call. */
@@ -46,7 +49,7 @@ export function Root({ site }: { site: Site }) {
     const asked = site.about();
     asked.then(setAbout, () => {});
     Promise.all([site.resume(), asked]).then(
-      ([resumed, { closed }]) => (resumed ? inside() : outside(closed && text.login.closed[closed])),
+      ([resumed]) => (resumed ? inside() : outside()),
       (error: unknown) => {
         const { code, message } = asRefusal(error);
         const known = (text.ended as Readonly<Record<string, string>>)[code];
@@ -65,6 +68,22 @@ export function Root({ site }: { site: Site }) {
       }),
     [site, text],
   );
+
+  const isOut = state.is === "out";
+  useEffect(() => {
+    if (!isOut) return undefined;
+    // Whether the site accepts logins changes while the page is open.
+    const look = (): void => {
+      if (document.visibilityState === "visible") site.about().then(setAbout, () => {});
+    };
+    look();
+    const timer = setInterval(look, LOOK);
+    addEventListener("focus", look);
+    return () => {
+      clearInterval(timer);
+      removeEventListener("focus", look);
+    };
+  }, [site, isOut]);
 
   if (state.is === "resuming") {
     return (

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../app/context";
 import { isOwnName } from "./account-name";
 import { Input } from "./form";
-import { ProofField } from "./proof-field";
+import { useProof } from "./proof-field";
 
 interface Asked {
   /** The person; asked for if absent. */
@@ -20,22 +20,22 @@ interface ForPerson {
   field: ComponentChildren;
   /** The field of the user's own pass phrase; nothing if the form is for another person. */
   proof: ComponentChildren;
-  /** Proves the pass phrase if the form is for the user. Call it before the operation. */
+  /** Proves the pass phrase if the form is for the user. Call it before the operation, when the rest is checked. */
   prove: () => Promise<void>;
 }
 
 /** The person whom a form concerns. For oneself, the site wants a proof of the pass phrase. */
 export function useForPerson({ person: given, first = "", label, help }: Asked): ForPerson {
-  const { site, me } = useConsole();
+  const { me } = useConsole();
   const [typed, setTyped] = useState(given ?? first);
-  const [proof, setProof] = useState("");
+  const proof = useProof();
   const own = isOwnName(typed, me.name);
   return {
     person: typed.trim(),
     field: given ? null : <Input label={label} field="person" help={help} value={typed} set={setTyped} />,
-    proof: own ? <ProofField value={proof} set={setProof} /> : null,
+    proof: own ? proof.field : null,
     prove: async () => {
-      if (own) await site.prove(proof);
+      if (own) await proof.prove();
     },
   };
 }

@@ -1,30 +1,33 @@
-import { Fragment } from "preact";
 import { useContext } from "preact/hooks";
 import { ConsoleContext } from "../app/context";
 import type { Operation } from "../site/contract";
 import { useText } from "../text/catalogue";
-import { placeOfCommand, spoken } from "../text/spans";
+import { adapted } from "../text/spans";
 
-/**
- * Text with commands between backticks, as the site writes its messages. What the console does too is named with its
- * screen.
- */
+/** Text with operations and commands between backticks, as the site writes its messages. */
 export function Marked({ children }: { children: string }) {
   const text = useText();
   const caller = useContext(ConsoleContext);
-  const may = (span: string): boolean => caller?.may(span.replace(" ", ".") as Operation) ?? false;
+  // Before the login there are no screens.
+  const { parts, forAdmins } = caller
+    ? adapted(children, text, (operation) => caller.may(operation.replace(" ", ".") as Operation))
+    : { parts: children.split("`").map(codeOf), forAdmins: false };
   return (
     <>
-      {children.split("`").map((part, at) => {
-        if (at % 2 === 0) return part;
-        const place = placeOfCommand(part, text, may);
-        return (
-          <Fragment key={at}>
-            <code class="inline">{spoken(part, text, may)}</code>
-            {place ? ` (${place})` : null}
-          </Fragment>
-        );
-      })}
+      {parts.map((part, at) =>
+        typeof part === "string" ? (
+          part
+        ) : part.is === "place" ? (
+          text.common.place(part.words)
+        ) : (
+          <code key={at} class="inline">
+            {part.words}
+          </code>
+        ),
+      )}
+      {forAdmins ? ` ${text.common.forAdmins}` : null}
     </>
   );
 }
+
+const codeOf = (part: string, at: number) => (at % 2 === 1 ? { is: "code" as const, words: part } : part);

@@ -1,31 +1,43 @@
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { useConsole } from "../app/context";
+import { mistake } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { AccountName, Input, PROOF } from "./form";
 
+interface Proof {
+  field: ComponentChildren;
+  /** The pass phrase that was typed. Throws if there is none. */
+  typed: () => string;
+  /** Proves it to the site. Call it when everything else of the form is checked. */
+  prove: () => Promise<void>;
+}
+
 /** One's own pass phrase, which a change of one's own credentials needs. */
-export function ProofField({
-  value,
-  set,
-  help = true,
-}: {
-  value: string;
-  set: (value: string) => void;
-  help?: boolean;
-}) {
+export function useProof({ help = true } = {}): Proof {
   const text = useText();
-  const { me } = useConsole();
-  return (
-    <>
-      <AccountName name={me.name} />
-      <Input
-        label={text.common.proof}
-        field={PROOF}
-        help={help ? text.common.proofHelp : undefined}
-        type="password"
-        autocomplete="current-password"
-        value={value}
-        set={set}
-      />
-    </>
-  );
+  const { site, me } = useConsole();
+  const [value, set] = useState("");
+  const typed = (): string => {
+    if (!value) throw mistake(text.common.proofMissing, PROOF);
+    return value;
+  };
+  return {
+    field: (
+      <>
+        <AccountName name={me.name} />
+        <Input
+          label={text.common.proof}
+          field={PROOF}
+          help={help ? text.common.proofHelp : undefined}
+          type="password"
+          autocomplete="current-password"
+          value={value}
+          set={set}
+        />
+      </>
+    ),
+    typed,
+    prove: async () => site.prove(typed()),
+  };
 }

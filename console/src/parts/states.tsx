@@ -1,8 +1,8 @@
 /** What a screen shows beside its data: waiting, empty, failed. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { LOCAL, type Refusal } from "../site/contract";
-import { useLanguage, useText } from "../text/catalogue";
+import { LOCAL, Refusal } from "../site/contract";
+import { useLanguage, useText, type Text } from "../text/catalogue";
 import { Marked } from "./marked";
 
 /** Why an action failed, next to the button. The site's own words are English. */
@@ -11,7 +11,7 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   const language = useLanguage();
   if (!failure) return null;
   const own = failure.code === LOCAL;
-  const hint = hintOf(failure);
+  const hint = hintOf(failure, text);
   const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
   return (
     <p class="failure" role="alert">
@@ -20,7 +20,7 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
         <Marked>{sentence(failure.message)}</Marked>
       </span>
       {hint ? (
-        <span class="hint" lang={own ? language : "en"}>
+        <span class="hint" lang={own || hint === text.common.spelling ? language : "en"}>
           <Marked>{hint}</Marked>
         </span>
       ) : null}
@@ -28,9 +28,11 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   );
 }
 
-/** What the user can do. The site's hint for a wrong parameter is for programs: it names an operation. */
-export const hintOf = ({ code, hint }: Refusal): string | undefined =>
-  hint && code !== "invalid_params" ? sentence(hint) : undefined;
+/** What the user can do. Some hints of the site are for its shell and for programs. */
+export function hintOf({ code, hint }: Refusal, text: Text): string | undefined {
+  if (!hint || code === "invalid_params") return undefined;
+  return hint.includes("the group's `list`") ? text.common.spelling : sentence(hint);
+}
 
 /** The site's messages begin with a small letter and end without a full stop. */
 export const sentence = (words: string): string => {
@@ -101,8 +103,16 @@ export function Stale({ failure }: { failure: Refusal | undefined }) {
   );
 }
 
+/** Why nothing can be shown. What does not exist is not read again; the page leads back to its list. */
 export function Unread({ failure, again }: { failure: Refusal; again: () => void }) {
   const text = useText();
+  if (failure.code === "not_found") {
+    return (
+      <div class="empty">
+        <Failed failure={new Refusal(failure.code, failure.message)} />
+      </div>
+    );
+  }
   return (
     <div class="empty">
       <Failed failure={failure} />

@@ -1,84 +1,89 @@
 /** What messages of the site name between backticks, in the words of the console. */
 import type { Text } from "./catalogue";
 import { COMMANDS, GROUPS, OF_PROGRAMS } from "./commands";
+import { PLACES } from "./places";
 
-type Title = keyof Text["screens"];
+export type Span =
+  /** A screen of the console, with a button or a card on it. `open`: the user may use it. */
+  | { is: "place"; words: string; open: boolean }
+  /** A command, a file, or anything else that stays as it is. */
+  | { is: "code"; words: string };
 
-/** The screen of each group of operations. */
-const SCREENS: Readonly<Record<string, Title>> = {
-  alarm: "alarms",
-  app: "applications",
-  audit: "audit",
-  broker: "applications",
-  config: "settings",
-  device: "devices",
-  key: "services",
-  lockdown: "lockdown",
-  option: "options",
-  peer: "peers",
-  penalty: "sessions",
-  person: "people",
-  service: "services",
-  session: "sessions",
-  ticket: "devices",
-  token: "tokens",
-};
-
-/** Operations on another screen than their group. */
-const ELSEWHERE: Readonly<Record<string, Title>> = {
-  "peer discard": "messages",
-  "peer discard_waiting": "messages",
-  "peer inbox": "messages",
-  "peer outbox": "messages",
-  "peer send": "messages",
-  "site config": "settings",
-  "site config_show": "settings",
-  "site doctor": "overview",
-  "site key_events": "keys",
-  "site status": "overview",
-};
-
-/** The operations of commands, where their names differ. */
-const OPERATIONS: ReadonlyMap<string, string> = new Map(
-  Object.entries(COMMANDS).map(([operation, command]) => [command, operation]),
-);
-
-type May = (span: string) => boolean;
+const PROGRAM = "countersign ";
 
 /**
- * The words for an operation, such as `site backup`: its screen if the caller may call it, else the command that runs
- * it at the machine of the site. Other text stays.
+ * Commands that are more or less than the operation with their first words, and the operation whose place they have;
+ * empty for a command without a place.
  */
-export function spoken(span: string, { screens }: Pick<Text, "screens">, may: May): string {
-  const [, group = "", command = ""] = /^([a-z]+) ([a-z0-9_]+)$/.exec(span) ?? [];
-  if (!GROUPS.includes(group)) return span;
-  const place = placeOf(span, screens, may);
-  if (place) return place;
-  if (OF_PROGRAMS.includes(group) || OF_PROGRAMS.includes(span)) return span;
-  const words = COMMANDS[span] ?? `${group} ${command.replaceAll("_", "-")}`;
-  return ["countersign", words].join(" ");
+const OTHERS: Readonly<Record<string, string>> = {
+  "passphrase change": "self passphrase_start",
+  // No session lifts it.
+  "lockdown lift site": "",
+  // It also looks at the files of the site.
+  doctor: "",
+};
+
+/** The command that runs an operation, without the name of the program. Arguments follow both. */
+function commandOf(operation: string): string {
+  const [group = "", command = "", ...more] = operation.split(" ");
+  return [COMMANDS[`${group} ${command}`] ?? `${group} ${command.replaceAll("_", "-")}`, ...more].join(" ");
 }
 
-/** Where the console does what a command does, such as `countersign lockdown status`, if the caller may call it. */
-export function placeOfCommand(
-  span: string,
-  { screens }: Pick<Text, "screens">,
-  may: May,
-): string | undefined {
-  const [program, ...words] = span.split(" ");
-  if (program !== "countersign") return undefined;
+/** The operations that have a place, by their commands. */
+const OPERATIONS: ReadonlyMap<string, string> = new Map([
+  ...Object.keys(PLACES).map((operation): [string, string] => [commandOf(operation), operation]),
+  ...Object.entries(OTHERS),
+]);
+
+/** The operation that a command runs, by as many of its words as name one; empty if it has no place. */
+function operationOf(command: string): string {
+  const words = command.split(" ");
   for (let count = words.length; count > 0; count -= 1) {
-    const command = words.slice(0, count).join(" ");
-    const operation = OPERATIONS.get(command) ?? command.replaceAll("-", "_");
-    const place = GROUPS.includes(operation.split(" ")[0] ?? "") && placeOf(operation, screens, may);
-    if (place) return place;
+    const operation = OPERATIONS.get(words.slice(0, count).join(" "));
+    if (operation !== undefined) return operation;
   }
-  return undefined;
+  return "";
 }
 
-/** The screen of an operation, and what it is called there. */
-function placeOf(operation: string, screens: Text["screens"], may: May): string | undefined {
-  const [group = "", command = ""] = operation.split(" ");
-  const screen = ELSEWHERE[operation] ?? SCREENS[group];
-  return screen && may(operation) ? `${screens[screen]}: ${command.replaceAll("_", " ")}` : undefined;
+/**
+ * The words for an operation, such as `option disable`, or for its command: its place in the console if there is one,
+ * else the command that runs it at the machine of the site. Both may have arguments. Other text stays.
+ */
+export function spoken(span: string, text: Text, may: (operation: string) => boolean): Span {
+  const isCommand = span.startsWith(PROGRAM);
+  const [, group = "", name = ""] = /^([a-z]+) ([a-z0-9_]+)( .*)?$/.exec(span) ?? [];
+  if (!isCommand && !GROUPS.includes(group)) return { is: "code", words: span };
+  const command = isCommand ? span.slice(PROGRAM.length) : commandOf(span);
+  const operation = operationOf(command);
+  const [screen, words] = PLACES[operation] ?? [];
+  if (screen) {
+    const parts = [text.screens[screen], ...(words ? [words(text)] : [])];
+    // A command with a place of its own begins with its operation.
+    const called = operation.split(" ").slice(0, 2).join(" ");
+    return { is: "place", words: parts.join(": "), open: may(called) };
+  }
+  const isOfPrograms = OF_PROGRAMS.includes(group) || OF_PROGRAMS.includes(`${group} ${name}`);
+  return { is: "code", words: isCommand || isOfPrograms ? span : PROGRAM + command };
+}
+
+/** In such a text, a command is for the operator of another site. */
+const ELSEWHERE = /\b(there|dort)\b/;
+/** Such a text says by itself who can do what it names. */
+const NAMES_WHO = /\b(admins?|operators?|Betreiber)\b/i;
+
+/** A text in which backticks mark spans: text and spans by turns, and whether only admins can do what it says. */
+export function adapted(
+  written: string,
+  text: Text,
+  may: (operation: string) => boolean,
+): { parts: (string | Span)[]; forAdmins: boolean } {
+  const isElsewhere = ELSEWHERE.test(written);
+  const parts = written.split("`").map((part, at) => {
+    if (at % 2 === 0) return part;
+    return isElsewhere && part.startsWith(PROGRAM)
+      ? { is: "code" as const, words: part }
+      : spoken(part, text, may);
+  });
+  const isClosed = parts.some((part) => typeof part !== "string" && part.is === "place" && !part.open);
+  return { parts, forAdmins: isClosed && !NAMES_WHO.test(written) };
 }

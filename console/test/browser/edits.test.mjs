@@ -278,6 +278,39 @@ test("One's own alarms arrive as one wants, and only what was changed is sent", 
   );
 });
 
+/** "The current pass phrase is wrong" was all that an empty form said; what it lacked came after a right one. */
+test("A form says what it lacks before it asks for a pass phrase, and that before it is proved", async () => {
+  const click = (button) => dialog.getByRole("button", { name: button, exact: true }).click();
+  const alert = (words) => dialog.getByRole("alert").getByText(words, { exact: true }).waitFor();
+  await visit("tokens", "Access tokens");
+  await press("Create token");
+  await click("Create token");
+  await alert("Name where the token is used.");
+  await fill({ Label: "a script" });
+  await click("Create token");
+  await alert("Choose at least one operation.");
+  await dialog.getByLabel("alarm.list", { exact: true }).check();
+  await click("Create token");
+  await alert("Type your pass phrase.");
+  assert.equal(await dialog.getByLabel("Your pass phrase").getAttribute("aria-invalid"), "true");
+  await click("Cancel");
+  await visit("profile", "Your account");
+  await press("Join with a ticket");
+  await click("Join a site");
+  await alert("Paste the ticket.");
+  await fill({ Ticket: "countersign://x" });
+  await click("Join a site");
+  await alert("This is no ticket for a peer.");
+  await click("Cancel");
+  await press("Change pass phrase");
+  await click("Change pass phrase");
+  await alert("Use at least 12 characters.");
+  await fill({ "New pass phrase": ADMIN.passPhrase, "New pass phrase, once more": ADMIN.passPhrase });
+  await click("Change pass phrase");
+  await alert("Type your pass phrase.");
+  await click("Cancel");
+});
+
 test("Nothing failed in the page, and the content security policy was not violated", () => {
   assert.deepEqual(faults, []);
 });

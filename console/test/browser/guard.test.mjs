@@ -179,6 +179,34 @@ test("A console without input says so, and then logs out", async () => {
   await context.close();
 });
 
+/**
+ * The login said "The site is in lockdown" long after it was lifted, and to a person whose session a lockdown had ended
+ * it did not say so: the pass phrase was typed in vain.
+ */
+test("The login says that a lockdown refuses logins as long as one does, and why a session ended", async () => {
+  const [early, ended] = await Promise.all([openPage(browser), openPage(browser)]);
+  const refused = ({ page }) => page.getByText("The site is in lockdown and accepts no logins.");
+  await early.page.clock.install();
+  await early.page.goto(served.url);
+  await early.page.getByRole("heading", { name: "Log in" }).waitFor();
+  await logIn(ended.page, served.url, ADMIN.name, ADMIN.passPhrase);
+  assert.equal(await refused(early).count(), 0);
+
+  await site.call("lockdown.site", { level: "all", reason: "a drill" });
+  await ended.page.getByText("A lockdown ended your session.").waitFor();
+  await refused(ended).waitFor();
+  await early.page.clock.fastForward("00:15");
+  await refused(early).waitFor();
+
+  await site.call("lockdown.lift", { site: true });
+  await early.page.clock.fastForward("00:15");
+  await refused(early).waitFor({ state: "detached" });
+  await ended.page.evaluate(() => dispatchEvent(new Event("focus")));
+  await refused(ended).waitFor({ state: "detached" });
+  await ended.page.getByText("A lockdown ended your session.").waitFor();
+  for (const { context } of [early, ended]) await context.close();
+});
+
 test("A logout leaves nothing of the account in the page, in its storage and in its address", async () => {
   const { page, context, faults } = await openPage(browser);
   await logIn(page, served.url, ADMIN.name, ADMIN.passPhrase);

@@ -35,6 +35,26 @@ const visit = async ({ page }, name) => {
 const dialog = ({ page }) => page.getByRole("dialog");
 const shown = () => site.call("peer.show", { peer: "example.org" });
 
+/** A member read "Start it with `countersign peer start`", and so did an admin beside the button "Start". */
+test("Without a peer server, the page says which button starts it, and who may press it", async () => {
+  await site.call("peer.stop");
+  for (const [who, { passPhrase }, more] of [
+    [member, MEMBER, " Only an admin can do that: ask one."],
+    [admin, ADMIN, ""],
+  ]) {
+    await visit(who, "Your account");
+    await who.page.getByRole("button", { name: "Introduce another site" }).click();
+    await dialog(who).getByLabel("Your pass phrase").fill(passPhrase);
+    await dialog(who).getByRole("button", { name: "Issue ticket" }).click();
+    const hint = dialog(who).getByRole("alert").locator(".hint");
+    assert.equal(await hint.innerText(), `Start it with “Peers: Start”.${more}`);
+    await dialog(who).getByRole("button", { name: "Cancel" }).click();
+  }
+  await visit(admin, "Peers");
+  await admin.page.getByRole("button", { name: "Start", exact: true }).click();
+  await admin.page.locator(".said").getByText("The peer server is started.").waitFor();
+});
+
 /**
  * A member may issue a peer ticket and join with one, but the buttons were on a screen for admins. The command that is
  * copied was refused for want of `--for`.
@@ -207,6 +227,21 @@ test("An application's page changes which applications of peers it may call and 
   await saved();
   assert.equal((await billing()).callers, undefined);
   await callers.getByText("No application of a peer").waitFor();
+});
+
+/** "Ended by the peer: it suspended this site" stood beside its connection, as if that were the present state. */
+test("Why the peer ended a connection is shown until the two sites connect again", async () => {
+  const { page } = admin;
+  await other.call("peer.start");
+  await other.call("audit.verify", { peers: true });
+  await visit(admin, "Peers");
+  await page.getByRole("link", { name: "example.org" }).click();
+  await other.call("peer.suspend", { peer: "local", reason: "a drill" });
+  const ended = page.locator(".fact").filter({ hasText: "Ended by the peer" });
+  await ended.getByText(/^it suspended this site, /).waitFor();
+  await other.call("peer.resume", { peer: "local" });
+  await other.call("audit.verify", { peers: true });
+  await ended.waitFor({ state: "detached" });
 });
 
 test("A peer is put in lockdown, and the lockdown is lifted", async () => {

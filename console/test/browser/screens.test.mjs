@@ -1,7 +1,7 @@
 // Single screens with more than a few entries, or with another site.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ADMIN, introduce } from "./sample.mjs";
+import { ADMIN, MEMBER, introduce } from "./sample.mjs";
 import { load } from "../unit/load.mjs";
 import { recordMessages } from "./secrets.mjs";
 import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
@@ -70,6 +70,26 @@ test("A screen is shown to those who may call what it reads", async () => {
   }
 });
 
+/** An address that leads nowhere showed the overview, so that a member did not learn that a link is for admins. */
+test("An address without a screen says so, and so does one whose screen is for others", async () => {
+  await site.person(MEMBER.name, MEMBER.passPhrase);
+  const member = await openPage(browser);
+  await logIn(member.page, console_.url, MEMBER.name, MEMBER.passPhrase);
+  for (const [shown, place, words] of [
+    [member.page, "people", "Your role does not show this page"],
+    [member.page, "nonsense", "There is no such page"],
+    [page, "nonsense/ada", "There is no such page"],
+  ]) {
+    await shown.goto(`${console_.url}#/${place}`);
+    await shown.getByRole("heading", { name: words, level: 1 }).waitFor();
+    assert.equal(await shown.getByRole("navigation").locator("[aria-current]").count(), 0);
+    await shown.getByRole("link", { name: "Open the overview" }).click();
+    await shown.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  }
+  assert.deepEqual(member.faults, []);
+  await member.context.close();
+});
+
 /** It said "Make one with site backup", which is an operation and no command. */
 test("The overview shows what the site finds wrong with itself, with commands that can be run", async () => {
   await visit("Overview");
@@ -77,6 +97,31 @@ test("The overview shows what the site finds wrong with itself, with commands th
   await page.getByText(/^All \d+ checks$/).click();
   await page.getByText("All enabled options are hybrid.").waitFor();
   await page.getByText(/ of at most \d+\.$/).waitFor();
+});
+
+/** Alarms named a command beside the screen that shows the same, and a page that does not exist named `list`. */
+test("What the site says names screens and buttons of the console", async () => {
+  await site.call("person.create", { name: "emil" });
+  await site.call("lockdown.person", { name: "emil", reason: "a drill" });
+  await visit("Alarms");
+  const alarm = page.getByRole("link", {
+    name: /put the person emil@local in lockdown\. See why with “Lockdown”\.$/,
+  });
+  await alarm.click();
+  await page.getByRole("heading", { level: 1, name: /See why with “Lockdown”\.$/ }).waitFor();
+  await page.goto(`${console_.url}#/people/zoe@local`);
+  await page.getByRole("alert").getByText("There is no person zoe@local.").waitFor();
+  assert.equal(await page.getByRole("main").getByRole("button").count(), 0);
+  assert.doesNotMatch(await page.getByRole("main").innerText(), /list|Try again/);
+  await visit("Messages");
+  await page.getByRole("button", { name: "Write message" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("To").fill("olga@example.net");
+  await dialog.getByLabel("Text").fill("Good morning.");
+  await dialog.getByRole("button", { name: "Send" }).click();
+  await dialog.getByText("There is no peer example.net. Check the spelling.").waitFor();
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await site.call("lockdown.lift", { person: "emil" });
 });
 
 test("A message goes to a person of a peer, and the answer arrives while the page watches", async () => {

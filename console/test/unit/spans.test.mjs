@@ -1,55 +1,151 @@
 import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { load } from "./load.mjs";
 
-const { placeOfCommand, spoken } = await load("text/spans.ts");
+const { adapted, spoken } = await load("text/spans.ts");
+const { PLACES } = await load("text/places.ts");
 const { en } = await load("text/en.ts");
+const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 const everything = () => true;
 const nothing = () => false;
+const words = (span, may = everything) => spoken(span, en, may).words;
 
-/** The overview said "Make one with `site backup`", which no person can run. */
-test("An operation that the caller may not call is the command that runs it", () => {
-  assert.equal(spoken("site backup", en, nothing), "countersign backup create");
-  assert.equal(spoken("site key_slots", en, nothing), "countersign site key slots list");
-  assert.equal(spoken("option disable", en, nothing), "countersign option disable");
-  assert.equal(spoken("peer discard_waiting", en, nothing), "countersign peer discard");
-  assert.equal(spoken("broker new_v1_key", en, nothing), "countersign broker new-v1-key");
+/** The operations that a session of an admin may call, from the reference. */
+function ofAdmins() {
+  const page = readFileSync(`${root}/docs/reference/operations.md`, "utf8");
+  const found = [];
+  let operation = "";
+  for (const line of page.split("\n")) {
+    operation = /^### (\w+ \w+)$/.exec(line)?.[1] ?? operation;
+    if (/^- Who: (.*, )?admin\b(?! socket)/.test(line)) found.push(operation);
+  }
+  assert.ok(found.length > 100, `${found.length}`);
+  return found;
+}
+
+/** Operations without a screen, of which docs/guide/console.md has the last ones. */
+const WITHOUT_SCREEN = [
+  // The console itself calls them.
+  "operation list",
+  "event list",
+  "self proof_start",
+  "self proof_finish",
+  // Programs call them.
+  "broker ticket",
+  "broker ticket_keys",
+  "self deliver_key",
+  "self withdraw_key",
+  "person withdraw_key",
+  // They need a file or a prompt of a person's machine.
+  "broker new_v1_key",
+  "person deliver_key",
+  "person passphrase_start",
+  "person passphrase_finish",
+];
+
+test("Each operation of an admin has a place in the console, or a reason why not", () => {
+  const placed = Object.keys(PLACES).map((key) => key.split(" ").slice(0, 2).join(" "));
+  assert.deepEqual([...new Set([...placed, ...WITHOUT_SCREEN])].sort(), ofAdmins().sort());
+  assert.deepEqual(
+    placed.filter((operation) => WITHOUT_SCREEN.includes(operation)),
+    [],
+  );
 });
 
-test("An operation that the caller may call is named with its screen", () => {
-  assert.equal(spoken("option disable", en, everything), "Encryption options: disable");
-  assert.equal(spoken("peer permit", en, everything), "Peers: permit");
-  assert.equal(spoken("peer inbox", en, everything), "Messages: inbox");
-  assert.equal(spoken("site key_events", en, everything), "Site key: key events");
-  // It has no screen.
-  assert.equal(spoken("operation list", en, everything), "countersign operation list");
+/** Commands in texts of the site that have no screen, or do something else than it. */
+const COMMANDS = [
+  "countersign backup create FILE",
+  "countersign broker new-v1-key",
+  "countersign call --prove GROUP COMMAND",
+  "countersign key new --out FILE",
+  "countersign lockdown lift site",
+  "countersign person passphrase NAME",
+  "countersign site unseal",
+];
+
+/** The texts between backticks in the strings of the core, which writes refusals, findings and alarms. */
+function* spans() {
+  const folder = `${root}/crates/core/src`;
+  for (const name of readdirSync(folder, { recursive: true })) {
+    if (!name.endsWith(".rs") || name.endsWith("tests.rs")) continue;
+    const code = readFileSync(`${folder}/${name}`, "utf8").split("#[cfg(test)]")[0];
+    const lines = code.split("\n").filter((line) => !/^\s*\/\//.test(line));
+    const strings = lines.join("\n").matchAll(/"((?:[^"\\]|\\[^])*)"/g);
+    for (const [, string] of strings)
+      for (const [, span] of string.replaceAll(/\\\n\s*/g, "").matchAll(/`([^`]*)`/g)) yield span;
+  }
+}
+
+/**
+ * Alarms said "See why with `countersign lockdown status`" beside the screen "Lockdown", and a member without a peer
+ * server read "Start it with `countersign peer start`".
+ */
+test("No text of the site names a command where the console has a screen", () => {
+  const found = [...spans()];
+  assert.ok(found.length > 200, `${found.length}`);
+  const commands = new Set();
+  let places = 0;
+  for (const span of found) {
+    const { is, words } = spoken(span, en, everything);
+    if (is === "place") places += 1;
+    else if (words.startsWith("countersign ")) commands.add(span);
+  }
+  assert.ok(places > 80, `${places}`);
+  const local = /^site (backup|key_|seal|setup_|unseal)/;
+  const left = [...commands].filter((span) => !local.test(span) && !WITHOUT_SCREEN.includes(span));
+  assert.deepEqual(
+    left.filter((span) => !COMMANDS.includes(span)),
+    [],
+  );
+});
+
+/** The overview said "Make one with `site backup`", which no person can run. */
+test("An operation of the site's machine is the command that runs it", () => {
+  assert.equal(words("site backup"), "countersign backup create");
+  assert.equal(words("site key_slots"), "countersign site key slots list");
+  assert.equal(words("broker new_v1_key"), "countersign broker new-v1-key");
+  assert.equal(words("operation list"), "countersign operation list");
+  assert.equal(words("countersign lockdown lift site"), "countersign lockdown lift site");
+  assert.equal(words("lockdown lift site"), "countersign lockdown lift site");
+  assert.equal(words("broker new_v1_key 4096"), "countersign broker new-v1-key 4096");
+  assert.equal(words("countersign doctor"), "countersign doctor");
+});
+
+test("An operation or its command is named as the place of the console that has it", () => {
+  assert.equal(words("option disable"), "Encryption options: Disable");
+  assert.equal(words("peer permit"), "Peers: May ask this site for");
+  assert.equal(words("site key_events"), "Site key");
+  assert.equal(words("peer show b.example"), "Peers");
+  assert.equal(words("lockdown lift peer b.example"), "Lockdown: Lift");
+  assert.equal(words("countersign lockdown status"), "Lockdown");
+  assert.equal(words("countersign peer resume b.example"), "Peers: Resume");
+  assert.equal(words("countersign service key add"), "Services: Add key");
+  assert.equal(words("countersign audit verify --peers"), "Audit log: Verify with peers");
+  assert.equal(words("countersign audit list --operation peer.key_followed"), "Audit log");
+  assert.equal(words("countersign passphrase change"), "Your account: Change pass phrase");
+});
+
+test("A text that names what the user may not do says who can", () => {
+  const said = (written, may) => {
+    const { parts, forAdmins } = adapted(written, en, may);
+    return [parts.map((part) => part.words ?? part).join(""), forAdmins];
+  };
+  assert.deepEqual(said("Start it with `peer start`.", nothing), ["Start it with Peers: Start.", true]);
+  assert.deepEqual(said("Start it with `peer start`.", everything), ["Start it with Peers: Start.", false]);
+  assert.deepEqual(said("An admin lifts it with `lockdown lift`.", nothing), [
+    "An admin lifts it with Lockdown: Lift.",
+    false,
+  ]);
+  assert.deepEqual(said("Raise `LimitNOFILE`.", nothing), ["Raise LimitNOFILE.", false]);
+  // It is another site's: this console cannot show it.
+  const elsewhere = "b.example decides too: `countersign app ticket a@b c` there shows it.";
+  assert.deepEqual(said(elsewhere, nothing), [elsewhere.replaceAll("`", ""), false]);
 });
 
 test("Other text between backticks stays", () => {
-  for (const span of [
-    "LimitNOFILE",
-    "countersign site unseal",
-    "x y",
-    "self show",
-    "event list",
-    "peer ping",
-  ])
-    assert.equal(spoken(span, en, nothing), span);
-});
-
-/** An alarm said "See why with `countersign lockdown status`" beside the screen that shows it. */
-test("A command is named with the screen that does the same, if the caller may call the operation", () => {
-  const place = (span, may = everything) => placeOfCommand(span, en, may);
-  assert.equal(place("countersign lockdown status"), "Lockdown: status");
-  assert.equal(place("countersign audit list --operation peer.key_followed"), "Audit log: list");
-  assert.equal(place("countersign broker new-v1-key"), "Applications: new v1 key");
-  assert.equal(place("countersign doctor"), "Overview: doctor");
-  assert.equal(place("countersign service key add"), "Services: add");
-  assert.equal(place("countersign lockdown status", nothing), undefined);
-  // No session may call it.
-  const sessions = (span) => span !== "site backup";
-  assert.equal(place("countersign backup create FILE", sessions), undefined);
-  for (const span of ["countersign", "countersign serve", "lockdown status", "LimitNOFILE"])
-    assert.equal(place(span), undefined);
+  for (const span of ["LimitNOFILE", "countersign site unseal", "x y", "event list", "peer ping", "list"])
+    assert.deepEqual(spoken(span, en, nothing), { is: "code", words: span });
 });

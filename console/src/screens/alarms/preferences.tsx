@@ -5,7 +5,7 @@ import { Button } from "../../parts/button";
 import { FormDialog } from "../../parts/form-dialog";
 import { Check, Input, Select } from "../../parts/form";
 import { Card, Facts } from "../../parts/page";
-import { ProofField } from "../../parts/proof-field";
+import { useProof } from "../../parts/proof-field";
 import { Shown } from "../../parts/states";
 import type { Params, Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -71,7 +71,7 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
   const [until, setUntil] = useState(now.quiet_to ?? "");
   const [zone, setZone] = useState(now.time_zone);
   const [language, setLanguage] = useState(now.language);
-  const [proof, setProof] = useState("");
+  const proof = useProof();
   const wanted = [
     ...now.channels.filter((channel) => (channel === "email" ? email : short)),
     ...(["email", "text"] as const).filter(
@@ -95,7 +95,7 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
           params.quiet_from = from || "00:00";
           params.quiet_to = until || params.quiet_from;
         }
-        if (proves) await site.prove(proof);
+        if (proves) await proof.prove();
         await site.call("alarm.preferences", params);
       }}
       done={done}
@@ -127,7 +127,7 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
           ["de", "Deutsch"],
         ]}
       />
-      {proves ? <ProofField value={proof} set={setProof} /> : null}
+      {proves ? proof.field : null}
     </FormDialog>
   );
 }

@@ -4,13 +4,14 @@ import { Brand } from "../../parts/brand";
 import { Languages } from "../../parts/languages";
 import { Marked } from "../../parts/marked";
 import type { About, Refusal, Site } from "../../site/contract";
+import { useText } from "../../text/catalogue";
 import { RememberedKey } from "./remembered-key";
 
 /** What the screens before the login get. */
 export interface OutsideProps {
   site: Site;
   about: About;
-  /** Why a session ended, or why the site accepts no login. */
+  /** Why a session ended. */
   notice: string | undefined;
   /** The login succeeded. */
   done: () => Promise<void>;
@@ -23,25 +24,26 @@ export const takesTickets = ({ relay }: About): boolean => !relay || relay.http 
 export function Outside({
   site,
   notice,
-  address,
+  about: { address, closed },
   title,
-  about,
+  purpose,
   failure,
   other,
   children,
 }: {
   site: Site;
   notice: string | undefined;
-  /** The address of the site, which that of the page does not show on a relay. */
-  address: string | undefined;
+  about: About;
   title: string;
-  about: string;
+  purpose: string;
   /** Why the form failed. */
   failure: Refusal | undefined;
   /** What leads elsewhere. */
   other: ComponentChildren;
   children: ComponentChildren;
 }) {
+  const text = useText();
+  const notices = [notice, closed && text.login.closed[closed]].filter((words) => words !== undefined);
   useEffect(() => {
     document.title = `${title} · Countersign`;
   }, [title]);
@@ -54,14 +56,14 @@ export function Outside({
             Countersign <small class="break">{address ?? "\u00a0"}</small>
           </span>
         </div>
-        {notice ? (
-          <p class="note" role="status">
-            <Marked>{notice}</Marked>
+        {notices.map((words) => (
+          <p key={words} class="note" role="status">
+            <Marked>{words}</Marked>
           </p>
-        ) : null}
+        ))}
         <div>
           <h1>{title}</h1>
-          <p class="soft">{about}</p>
+          <p class="soft">{purpose}</p>
         </div>
         <div>
           {children}

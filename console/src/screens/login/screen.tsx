@@ -35,9 +35,9 @@ export function Login({ site, about, notice, done }: OutsideProps) {
     <Outside
       site={site}
       notice={notice}
-      address={about.address}
+      about={about}
       title={text.login.title}
-      about={text.login.about}
+      purpose={text.login.about}
       failure={doing.failure}
       other={
         takesTickets(about) ? (

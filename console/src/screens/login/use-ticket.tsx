@@ -67,9 +67,9 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
     <Outside
       site={site}
       notice={notice}
-      address={about.address}
+      about={about}
       title={text.useTicket.title}
-      about={text.useTicket.about}
+      purpose={text.useTicket.about}
       failure={doing.failure}
       other={
         <p>

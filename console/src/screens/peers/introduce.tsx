@@ -4,6 +4,8 @@ import { useForPerson } from "../../parts/for-person";
 import { Input } from "../../parts/form";
 import { FormDialog } from "../../parts/form-dialog";
 import { TicketDialog } from "../../parts/ticket-dialog";
+import { mistake } from "../../site/contract";
+import { faultOf } from "../../site/ticket";
 import { useText } from "../../text/catalogue";
 
 interface Props {
@@ -57,6 +59,9 @@ export function JoinPeer({ person: given, close, done }: Props) {
       wide
       close={close}
       send={async () => {
+        if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
+        const fault = await faultOf(ticket);
+        if (fault) throw mistake(text.peers.ticketFaults[fault], "ticket");
         await prove();
         return site.call("peer.join", { person, ticket: ticket.trim() });
       }}

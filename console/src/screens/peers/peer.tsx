@@ -106,7 +106,8 @@ function Trouble({ trouble }: Pick<Shows, "trouble">) {
 
 function State({ peer }: { peer: Shows }) {
   const text = useText();
-  const { backoff, told, ended, since } = peer;
+  const { backoff, told, since } = peer;
+  const ended = lastEnd(peer);
   const ends: Readonly<Record<string, string>> = text.peers.ended.kinds;
   return (
     <Card title={text.peers.facts}>
@@ -157,6 +158,12 @@ function State({ peer }: { peer: Shows }) {
       </div>
     </Card>
   );
+}
+
+/** Why the peer ended a connection, unless the two sites have connected since. */
+function lastEnd({ ended, connections, last_seen: seen, told }: Shows): Shows["ended"] {
+  const isPast = [seen, told?.at].some((at) => at && ended && Date.parse(at) > Date.parse(ended.at));
+  return isPast || connections.length > 0 ? undefined : ended;
 }
 
 function Since({ at, by }: { at: string; by: string | null | undefined }) {

@@ -1,9 +1,8 @@
 import { useState } from "preact/hooks";
-import { useConsole } from "../../app/context";
 import { orReread } from "../../app/queries";
 import { FormDialog } from "../../parts/form-dialog";
 import { Input } from "../../parts/form";
-import { ProofField } from "../../parts/proof-field";
+import { useProof } from "../../parts/proof-field";
 import { useText } from "../../text/catalogue";
 import type { Contact } from "./contact-card";
 import { ADDRESS, changes, written, type Changed, type Key } from "./contact-lines";
@@ -19,11 +18,10 @@ interface Props {
 
 export function EditContact({ data, attributes, own, close, save, reload }: Props) {
   const text = useText();
-  const { site } = useConsole();
   const [start] = useState(() => written(data, attributes));
   const [etag] = useState(data.etag);
   const [typed, set] = useState(start);
-  const [proof, setProof] = useState("");
+  const proof = useProof();
   const proves = own && typed.emails !== start.emails;
   /** The field of a key, whose texts have its name. */
   const field = (key: Key, rows?: number) => {
@@ -47,13 +45,13 @@ export function EditContact({ data, attributes, own, close, save, reload }: Prop
       close={close}
       send={async () => {
         const changed = changes(start, typed, text.contact.attributeWrong);
-        if (proves) await site.prove(proof);
+        if (proves) await proof.prove();
         await orReread(save({ ...changed, if_match: etag }), reload);
       }}
       done={reload}
     >
       {field("emails", 2)}
-      {proves ? <ProofField value={proof} set={setProof} /> : null}
+      {proves ? proof.field : null}
       {field("telephones", 2)}
       {field("lines", 2)}
       <div class="two">{ADDRESS.slice(1).map((key) => field(key))}</div>

@@ -5,7 +5,7 @@ import { Button } from "../../parts/button";
 import { FormDialog } from "../../parts/form-dialog";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
 import { Card, Facts, Page } from "../../parts/page";
-import { ProofField } from "../../parts/proof-field";
+import { useProof } from "../../parts/proof-field";
 import { Shown } from "../../parts/states";
 import { Exact } from "../../parts/time";
 import { useText } from "../../text/catalogue";
@@ -100,7 +100,7 @@ export function Profile() {
 function ChangePassPhrase({ close, done }: { close: () => void; done: () => void }) {
   const text = useText();
   const { site } = useConsole();
-  const [current, setCurrent] = useState("");
+  const current = useProof({ help: false });
   const [value, set] = useState({ first: "", again: "" });
   return (
     <FormDialog
@@ -111,12 +111,12 @@ function ChangePassPhrase({ close, done }: { close: () => void; done: () => void
       close={close}
       send={async () => {
         checkNewPassPhrase(value, text);
-        await site.changePassPhrase(current, value.first);
+        await site.changePassPhrase(current.typed(), value.first);
       }}
       said={() => text.profile.changed}
       done={done}
     >
-      <ProofField value={current} set={setCurrent} help={false} />
+      {current.field}
       <NewPassPhraseFields value={value} set={set} />
     </FormDialog>
   );

@@ -5,9 +5,9 @@ import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Check, Form, Input, Select } from "../../parts/form";
-import { ProofField } from "../../parts/proof-field";
+import { useProof } from "../../parts/proof-field";
 import { Waiting } from "../../parts/states";
-import type { Params, Result } from "../../site/contract";
+import { mistake, type Params, type Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 /** Creates a token for oneself or for a service, limited to named operations, and shows it once. */
@@ -18,7 +18,7 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   const [label, setLabel] = useState("");
   const [lifetime, setLifetime] = useState("");
   const [chosen, choose] = useState<ReadonlySet<string>>(new Set());
-  const [proof, setProof] = useState("");
+  const proof = useProof();
   const [token, setToken] = useState("");
   const doing = useDoing();
   const own = !service.trim();
@@ -43,12 +43,14 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
         button={text.tokens.create}
         cancel={close}
         send={async () => {
+          if (!label.trim()) throw mistake(text.tokens.labelMissing, "label");
+          if (chosen.size === 0) throw mistake(text.tokens.noneChosen, "operations");
           const params: Params<"token.create"> = {
             operations: [...chosen].sort(),
             label,
           };
           if (lifetime) params.expires_in = Number(lifetime);
-          if (own) await site.prove(proof);
+          if (own) await proof.prove();
           else params.service = service.trim();
           setToken((await site.call("token.create", params)).token);
           done();
@@ -76,7 +78,7 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
         ) : null}
         <Lifetime value={lifetime} set={setLifetime} />
         <Operations key={role} role={role} chosen={chosen} choose={choose} />
-        {own ? <ProofField value={proof} set={setProof} /> : null}
+        {own ? proof.field : null}
       </Form>
     </Dialog>
   );

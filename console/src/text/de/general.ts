@@ -31,6 +31,9 @@ export const general = {
     toLockdown: "Zur Notsperre",
     sealed:
       "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
+    unknown: "Diese Seite gibt es nicht",
+    forbidden: "Diese Seite ist nicht für Ihre Rolle",
+    toOverview: "Zum Überblick",
     ticketIgnored:
       "Das Ticket aus dem Link wurde nicht benutzt, denn Sie sind angemeldet. Melden Sie sich ab, um damit eine Passphrase zu setzen.",
     loginIgnored: "Der Link wurde nicht benutzt, denn Sie sind angemeldet.",
@@ -49,6 +52,9 @@ export const general = {
     edit: "Bearbeiten",
     change: "Ändern",
     actions: "Aktionen",
+    place: (words: string) => `„${words}“`,
+    forAdmins: "Das kann nur ein Admin: Fragen Sie einen.",
+    spelling: "Prüfen Sie die Schreibweise.",
     copy: "Kopieren",
     copied: "Kopiert",
     clear: "Zwischenablage leeren",
@@ -59,6 +65,7 @@ export const general = {
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,
     proof: "Ihre Passphrase",
+    proofMissing: "Geben Sie Ihre Passphrase ein.",
     proving: "Die Passphrase wird geprüft …",
     proofHelp: "Vor dieser Änderung verlangt die Site Ihre Passphrase noch einmal.",
   },

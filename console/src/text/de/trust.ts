@@ -101,6 +101,11 @@ export const trust = {
     join: "Mit einer Site verbinden",
     joinAbout:
       "Sie haben ein Ticket von einer Person der anderen Site. Beide Sites merken sich den Schlüssel der anderen.",
+    ticketFaults: {
+      scheme: "Ein Ticket beginnt mit countersign://.",
+      path: "Das ist kein Ticket für einen Peer.",
+      check: "Das Ticket hat einen Tippfehler. Kopieren Sie es noch einmal vollständig.",
+    },
     person: "Person dieser Site",
     personHelp: "Die Person, die das Ticket übergibt.",
     personJoinHelp: "Die Person, die für diesen Partner verantwortlich ist.",

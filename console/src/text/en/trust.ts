@@ -98,6 +98,11 @@ export const trust = {
     joinWith: "Join with a ticket",
     join: "Join a site",
     joinAbout: "You got a ticket from a person of the other site. Both sites pin each other's keys.",
+    ticketFaults: {
+      scheme: "A ticket begins with countersign://.",
+      path: "This is no ticket for a peer.",
+      check: "The ticket has a typing error. Copy it again, as a whole.",
+    },
     person: "Person of this site",
     personHelp: "The person who hands the ticket over.",
     personJoinHelp: "The person who is responsible for this peer.",

@@ -71,7 +71,7 @@ impl SystemAlarm {
                 by,
             } => format!(
                 "{by} put the {target} in lockdown at the level {level}. See why with \
-                 `countersign lockdown status` on the machine of the site; it is lifted there."
+                 `countersign lockdown status`. Only the machine of the site can lift it."
             ),
             Self::Lockdown { target, by, .. } => format!(
                 "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
@@ -196,7 +196,7 @@ impl SystemAlarm {
                 by,
             } => format!(
                 "{by} hat einen Lockdown verhängt: {target}, Stufe {level}. Den Grund zeigt \
-                 `countersign lockdown status` auf der Maschine der Site; dort wird er aufgehoben."
+                 `countersign lockdown status`. Nur auf der Maschine der Site wird er aufgehoben."
             ),
             Self::Lockdown { target, by, .. } => format!(
                 "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
