@@ -18,7 +18,7 @@ mod target;
 
 use std::fmt;
 
-pub use fields::{BadField, IdempotencyKey, bearer, if_match};
+pub use fields::{BadField, IdempotencyKey, IfMatch, bearer, if_match};
 pub use openapi::document;
 pub(super) use params::{Fields, object};
 pub use params::{Given, params};
