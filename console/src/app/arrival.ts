@@ -35,6 +35,11 @@ export function watchAddress(): void {
   look();
 }
 
+/** Leaves an arrival that was taken and not used to the screen that comes next. */
+export function leave(arrival: Arrival): void {
+  waiting = arrival;
+}
+
 /** Calls `use` once with what has arrived or arrives while the component is shown, if it is of this kind. */
 export function useArrival<K extends Arrival["is"]>(
   kinds: readonly K[],

@@ -398,59 +398,6 @@ test("A ticket, which is shown once, does not vanish with Escape", async () => {
   await context.close();
 });
 
-/** Opens the page of tickets with one for a new person, and fills it in. */
-async function fillTicket(page, name) {
-  await site.call("person.create", { name });
-  const { id, uri } = await site.call("ticket.issue", { person: name, kind: "passphrase" });
-  await page.goto(`${served.url}#/ticket/${encodeURIComponent(uri)}`);
-  await page.getByLabel("Name").fill(name);
-  await page.getByLabel("New pass phrase", { exact: true }).fill(ADMIN.passPhrase);
-  await page.getByLabel("New pass phrase, once more").fill(ADMIN.passPhrase);
-  const isUsed = async () => {
-    const { entries } = await site.call("ticket.list", { person: name });
-    return entries.find((ticket) => ticket.id === id).state === "bound";
-  };
-  return isUsed;
-}
-
-/** The same button registered again, and a used ticket takes one key only: the person read that the ticket was refused. */
-test("After a pass phrase was set and the login failed, only the login is left", async () => {
-  const { page, context } = await openPage(browser);
-  await page.exposeFunction("interrupt", () => served.interrupt());
-  await page.addInitScript(() => {
-    const { postMessage } = Worker.prototype;
-    Worker.prototype.postMessage = function (message, ...more) {
-      const pass = () => postMessage.call(this, message, ...more);
-      if (message.name === "login" && !globalThis.interrupted)
-        globalThis.interrupted = globalThis.interrupt().then(pass);
-      else pass();
-    };
-  });
-  const isUsed = await fillTicket(page, "lena");
-  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
-  await page.getByText("Only the login is left.").waitFor();
-  await page.getByRole("alert").waitFor();
-  assert.ok(await isUsed());
-  served.restore();
-  await page.getByRole("button", { name: "Log in" }).click();
-  await page.getByText("Logged in as lena@local").waitFor();
-  await context.close();
-});
-
-/** The page said "log in to find out", and its button set the pass phrase anew. */
-test("A connection that breaks while a pass phrase is set leaves it open whether it is: a login tells", async () => {
-  const { page, context } = await openPage(browser);
-  const isUsed = await fillTicket(page, "nora");
-  served.interruptOnce(isUsed);
-  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
-  await page.getByText("Log in to find out.").waitFor();
-  await page.getByRole("alert").waitFor();
-  served.restore();
-  await page.getByRole("button", { name: "Log in" }).click();
-  await page.getByText("Logged in as nora@local").waitFor();
-  await context.close();
-});
-
 /** On the thread of the page, the key stretching would leave no frame until it ends. */
 test("The page goes on while the pass phrase is stretched", async () => {
   const { page, context } = await openPage(browser);

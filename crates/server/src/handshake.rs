@@ -11,7 +11,7 @@ use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::Occurrence;
 use countersign_core::lockdown::Activity;
 use countersign_core::throttle::Abuse;
-use countersign_net::tls::{TlsStream, is_alert};
+use countersign_net::tls::{Acceptor, ClientHello, TlsStream, is_alert, is_incompatible};
 use countersign_proto::device::{BadHello, BadUpgrade};
 use countersign_proto::enrolment::server::RequestRefused;
 use countersign_proto::peer::{BadPeerHello, FirstRefused};
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::admission::Admitted;
 use crate::clock;
+use crate::other_protocol::{LONGEST, is_http};
 use crate::runtime::shared::Shared;
 use crate::tls::acceptors::Acceptors;
 
@@ -34,6 +35,10 @@ pub(crate) enum Refused {
     Sealed,
     #[error("the site is in lockdown")]
     Lockdown,
+    #[error("the client sends HTTP without TLS")]
+    OtherProtocol,
+    #[error("the client does not verify signatures by the key of the site, as a browser")]
+    OtherKey,
     #[error("too many handshakes are waiting")]
     Busy,
     #[error("the client took too long")]
@@ -61,9 +66,13 @@ impl Refused {
     pub(crate) fn abuse(&self) -> Option<Abuse> {
         match self {
             Self::Sealed | Self::Lockdown | Self::Busy | Self::Ended => None,
+            // Any page could bring penalties upon the address of its reader.
+            Self::OtherProtocol | Self::OtherKey => None,
             Self::TooSlow => Some(Abuse::NotAuthenticated),
             // A device that slept while the site replaced its key does not accept the new one yet.
             Self::Connection(error) if is_alert(error) => Some(Abuse::Refused),
+            // As an old browser.
+            Self::Connection(error) if is_incompatible(error) => Some(Abuse::Refused),
             Self::Connection(error) if error.kind() == io::ErrorKind::InvalidData => {
                 Some(Abuse::Malformed)
             }
@@ -98,6 +107,8 @@ impl Refused {
             Self::Upgrade(_) => Some("upgrade"),
             Self::Sealed
             | Self::Lockdown
+            | Self::OtherProtocol
+            | Self::OtherKey
             | Self::Busy
             | Self::TooSlow
             | Self::Ended
@@ -154,10 +165,28 @@ pub(crate) async fn answer(
         return Err(Refused::Lockdown);
     }
     let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
-    let hello = acceptor.client_hello(socket).await?;
+    let hello = client_hello(socket, &acceptor).await?;
     admitted.first_flight_received();
     let handshake = async { hello.answer().await };
     Ok(Box::new(in_turns(handshake, admitted, shared).await?))
+}
+
+/// Waits for the first message of a handshake, and refuses what a browser sends for a page that names
+/// the port, before public-key work.
+pub(crate) async fn client_hello(
+    socket: TcpStream,
+    acceptor: &Acceptor,
+) -> Result<ClientHello<TcpStream>, Refused> {
+    let mut first = [0; LONGEST];
+    let length = socket.peek(&mut first).await?;
+    if is_http(first.get(..length).unwrap_or_default()) {
+        return Err(Refused::OtherProtocol);
+    }
+    let hello = acceptor.client_hello(socket).await?;
+    match hello.can_verify() {
+        true => Ok(hello),
+        false => Err(Refused::OtherKey),
+    }
 }
 
 /// Does the rest of a handshake. Each of its steps waits for a turn at public-key work, also the

@@ -36,6 +36,7 @@ mod handshake;
 mod health;
 mod line_output;
 mod listeners;
+mod other_protocol;
 mod peer;
 mod public_address;
 mod runtime;

@@ -4,7 +4,8 @@
 
 use countersign_core::access_tokens::AccessTokenSecret;
 use countersign_core::engine::rest::{
-    IdempotencyKey, accepts, bearer, if_match, if_none_match, json_parameter, parameter, query,
+    IdempotencyKey, IfMatch, accepts, bearer, if_match, if_none_match, json_parameter, parameter,
+    query,
 };
 use countersign_core::sessions::EventId;
 use countersign_net::proxies::Proxies;
@@ -13,11 +14,11 @@ use super::text;
 
 pub(super) fn run(input: &[u8]) {
     let field = text(input);
-    if let Ok(Some(tags)) = if_match(field) {
+    if let Ok(IfMatch::Tags(tags)) = if_match(field) {
         assert!(tags.len() <= 16 && tags.iter().all(|tag| !tag.contains(['"', ' '])));
         let written: Vec<String> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
         if !tags.is_empty() {
-            assert_eq!(if_match(&written.join(" ,\t")), Ok(Some(tags)));
+            assert_eq!(if_match(&written.join(" ,\t")), Ok(IfMatch::Tags(tags)));
         }
     }
     if let Ok(key) = IdempotencyKey::parse(field) {

@@ -1,7 +1,8 @@
-import { useState } from "preact/hooks";
-import { useArrival } from "../../app/arrival";
+import { useRef, useState } from "preact/hooks";
+import { leave, useArrival, type Arrival } from "../../app/arrival";
 import { asRefusal, useDoing } from "../../app/queries";
 import { go, to } from "../../app/router";
+import { Button } from "../../parts/button";
 import { Form, Input } from "../../parts/form";
 import { Marked } from "../../parts/marked";
 import { NewPassPhraseFields, checkNewPassPhrase } from "../../parts/new-pass-phrase";
@@ -23,11 +24,17 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
   const [passPhrase, setPassPhrase] = useState({ first: "", again: "" });
   const [state, setState] = useState<State>("open");
   const doing = useDoing();
+  /** The link that was opened last. It may be opened while the ticket of an earlier one is used. */
+  const last = useRef<Arrival>(undefined);
   // Another ticket: what became of an earlier one does not matter any more.
-  useArrival(["ticket"], (arrival) => {
-    setTicket(arrival.ticket);
+  const begin = (another: string): void => {
+    setTicket(another);
     setPassPhrase({ first: "", again: "" });
     setState("open");
+  };
+  useArrival(["ticket"], (arrival) => {
+    last.current = arrival;
+    begin(arrival.ticket);
   });
   /** On a relay the site's HTTP listener may be away although its session port is there. */
   const register = async (): Promise<void> => {
@@ -41,9 +48,26 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
     }
   };
   const enter = async (): Promise<void> => {
+    const link = last.current;
     let known = state;
-    const learn = (now: State): void => setState((known = now));
-    if (known === "open") {
+    const learn = (now: State): void => {
+      known = now;
+      // The form may be for another ticket by now.
+      if (last.current === link) setState(now);
+    };
+    try {
+      await use(() => known, learn);
+    } catch (error) {
+      if (last.current === link) throw error;
+      throw new Refusal(LOCAL, known === "set" ? text.useTicket.earlierSet : text.useTicket.earlierFailed);
+    }
+    // The console says that the ticket was not used.
+    if (last.current && last.current !== link) leave(last.current);
+    go();
+    await done();
+  };
+  const use = async (known: () => State, learn: (now: State) => void): Promise<void> => {
+    if (known() === "open") {
       await register().then(
         () => learn("set"),
         (error: unknown) => {
@@ -55,12 +79,10 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
     try {
       await site.login(id.trim(), passPhrase.first);
     } catch (error) {
-      if (known !== "unknown" || asRefusal(error).code !== "not_authenticated") throw error;
+      if (known() !== "unknown" || asRefusal(error).code !== "not_authenticated") throw error;
       learn("open");
       throw new Refusal(LOCAL, text.useTicket.notSet);
     }
-    go();
-    await done();
   };
   const isOpen = state === "open";
   return (
@@ -73,7 +95,19 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
       failure={doing.failure}
       other={
         <p>
-          <a href={to()}>{text.useTicket.back}</a>
+          <a href={to()}>{text.useTicket.back}</a>{" "}
+          {isOpen ? null : (
+            <Button
+              look="link"
+              off={doing.busy}
+              onClick={() => {
+                doing.clear();
+                begin("");
+              }}
+            >
+              {text.useTicket.another}
+            </Button>
+          )}
         </p>
       }
     >

@@ -112,6 +112,11 @@ export const general = {
     httpAway: (url: string) => `Die Site wurde unter ${url} nicht erreicht, wo sie Tickets annimmt`,
     httpHint: "Fragen Sie den Betreiber nach dieser Adresse, oder verwenden Sie `countersign passphrase set`",
     back: "Zurück zur Anmeldung",
+    another: "Ein anderes Ticket benutzen",
+    earlierSet:
+      "Mit dem früheren Ticket ist die Passphrase gesetzt, aber die Anmeldung damit ist fehlgeschlagen.",
+    earlierFailed:
+      "Mit dem früheren Ticket wurde die Passphrase nicht gesetzt, oder die Verbindung brach vor der Antwort der Site ab.",
   },
   passPhrase: {
     first: "Neue Passphrase",

@@ -111,6 +111,10 @@ export const general = {
     httpAway: (url: string) => `the site was not reached at ${url}, where it takes tickets`,
     httpHint: "check this address with the site's operator, or use `countersign passphrase set`",
     back: "Back to the login",
+    another: "Use another ticket",
+    earlierSet: "The pass phrase is set with the earlier ticket, but the login with it failed.",
+    earlierFailed:
+      "Setting the pass phrase with the earlier ticket failed, or the connection broke before the site answered.",
   },
   passPhrase: {
     first: "New pass phrase",

@@ -88,6 +88,7 @@ pub use tickets::TicketWork;
 
 use operation::{ContentSlot, Reply, Rider};
 use projection::Projection;
+use rest::IfMatch;
 use site::SiteRecord;
 
 /// A site. Clones refer to the same site.
@@ -283,7 +284,9 @@ impl Site {
         let (params, tag) = precondition::taken(entry, operation.params.get())?;
         let expected = match (carried.if_match, tag) {
             (Some(_), Some(_)) => return Err(precondition::twice()),
-            (tags, tag) => tags.or(tag.map(|tag| vec![tag])),
+            (Some(IfMatch::Tags(tags)), None) => Some(tags),
+            (Some(IfMatch::Any), None) => None,
+            (None, tag) => tag.map(|tag| vec![tag]),
         };
         let context = Context {
             site: self.clone(),

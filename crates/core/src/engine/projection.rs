@@ -356,7 +356,7 @@ fn apply_notice(site: &Site, notice: &Notice, effects: &mut Effects) {
             let accepted = sessions.fresh_proof(*session, |fresh| fresh.accept(*number, *at));
             effects.proofs_changed += usize::from(accepted == Some(true));
         }
-        Notice::VoidAtPeer { peer, consumer, at } => site.void_at_peer(*peer, consumer, *at),
+        Notice::VoidAtPeers(voids) => site.void_at_peers(voids),
         Notice::SessionEnds { .. } | Notice::SessionsNotOfferedEnd | Notice::Event { .. } => {}
     }
 }
@@ -393,7 +393,7 @@ fn deliver_notice(site: &Site, notice: &Notice) -> usize {
         Notice::NameReleased(_)
         | Notice::Unsealed(_)
         | Notice::PenaltiesForgotten(_)
-        | Notice::VoidAtPeer { .. }
+        | Notice::VoidAtPeers(_)
         | Notice::ProofStarted { .. }
         | Notice::ProofVerified { .. } => 0,
     }

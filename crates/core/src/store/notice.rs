@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use countersign_crypto::site_key::SiteKey;
-use countersign_proto::broker::v2::foreign::ForeignName;
 use countersign_proto::operation::Event;
-use countersign_proto::site_identity::SiteId;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
 use crate::id::SessionId;
+use crate::peers::VoidAtPeer;
 use crate::sessions::{Audience, CloseReason, NewChallenge};
 use crate::throttle::Source;
 use crate::timestamp::Timestamp;
@@ -60,16 +59,9 @@ pub enum Notice {
         /// The time from which the proof is valid.
         at: Timestamp,
     },
-    /// The tickets of a consumer of this site for providers of a peer are void. The peer is told as
-    /// soon as it can be reached.
-    VoidAtPeer {
-        /// The peer.
-        peer: SiteId,
-        /// The consumer, with the zone of this site.
-        consumer: ForeignName,
-        /// Since when.
-        at: Timestamp,
-    },
+    /// Tickets of consumers of this site for providers of peers are void. A peer is told as soon as it
+    /// can be reached.
+    VoidAtPeers(Arc<[VoidAtPeer]>),
     /// Open sessions receive an event.
     Event {
         /// The sessions that receive it.
@@ -80,6 +72,12 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// Tickets at peers are void; `None` if there are none.
+    #[must_use]
+    pub fn void_at_peers(voids: Vec<VoidAtPeer>) -> Option<Self> {
+        (!voids.is_empty()).then(|| Self::VoidAtPeers(voids.into()))
+    }
+
     /// Makes an event for open sessions with `data` as JSON.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Peers, and the messages between their people.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::peer::WitnessedHead;
@@ -199,10 +201,10 @@ pub enum PeerChange {
         /// The numbers of the heads that are deleted.
         void: Vec<u64>,
     },
-    /// A peer is to be told that tickets are void. Forgets those that have ended since. Changes
-    /// nothing if the peer is gone, or if
-    /// [`MAX_VOID_AT_PEER`](crate::peers::MAX_VOID_AT_PEER) others wait for it.
-    Void(Box<VoidAtPeer>),
+    /// Peers are to be told that tickets are void. Forgets those that have ended since. Leaves out
+    /// peers that are gone, and further consumers while
+    /// [`MAX_VOID_AT_PEER`](crate::peers::MAX_VOID_AT_PEER) others wait for the peer.
+    Void(Arc<[VoidAtPeer]>),
     /// A peer was told that these tickets are void. Those that became void again since stay.
     ToldVoid(Vec<VoidAtPeer>),
     /// Deletes a message from the outbox of a person. [`StoreError::NotFound`] if it is not there.

@@ -56,8 +56,9 @@ struct Unwritten {
 /// The data of the event `broker.tickets_void`.
 #[derive(Deserialize)]
 struct TicketsVoid {
-    /// The application to which the tickets were given, or this provider itself.
-    app: String,
+    /// The application to which the tickets were given, or this provider itself; absent if it is
+    /// more applications than the site names.
+    app: Option<String>,
     /// The site's time at the event.
     at: Option<jiff::Timestamp>,
 }
@@ -151,9 +152,10 @@ impl SharedProvider<V2> {
         }
         match serde_json::from_str::<TicketsVoid>(event.data.get()) {
             Ok(TicketsVoid { app, at }) => {
-                let is_own = app == V2::id(&self.parties.get());
-                self.void_tickets(Some(app.as_str()).filter(|_| !is_own), at)
-                    .await;
+                let parties = self.parties.get();
+                let own = V2::id(&parties);
+                let consumer = app.as_deref().filter(|app| *app != own);
+                self.void_tickets(consumer, at).await;
             }
             // The site is authenticated, so this is a later version of the event.
             Err(_) => self.void_tickets(None, None).await,

@@ -88,12 +88,21 @@ impl SiteEnd {
 
     /// Tells the provider that the tickets of `billing` are void.
     pub(super) fn tell_lock(&mut self, world: &World) {
+        self.tell(world, Some(A));
+    }
+
+    /// Tells the provider that the tickets of this application, or of all, are void.
+    fn tell(&mut self, world: &World, app: Option<&str>) {
         let at = i64::try_from(world.time.now()).unwrap();
         let at = jiff::Timestamp::from_millisecond(at).unwrap();
         let event = Event {
             group: "broker".to_owned(),
             event: "tickets_void".to_owned(),
-            data: to_raw_value(&json!({ "app": A, "at": at.to_string() })).unwrap(),
+            data: to_raw_value(&match app {
+                Some(app) => json!({ "app": app, "at": at.to_string() }),
+                None => json!({ "at": at.to_string() }),
+            })
+            .unwrap(),
         };
         self.events.send(event).unwrap();
         self.sent += 1;
@@ -174,6 +183,22 @@ async fn a_void_ticket_that_is_presented_is_not_stored_and_changes_no_other_tick
         assert_eq!(world.site.tickets(), tickets, "the same ticket");
     })
     .await;
+}
+
+/// The site names no application if a service in lockdown has many.
+// BRK-100
+#[tokio::test]
+async fn an_event_that_names_no_application_makes_all_tickets_void() {
+    let world = World::new().await;
+    let (ledger, _provider, mut site) = serve_with(world.provider()).await;
+    let held = [held_back(&world).await, held_back(&world).await];
+    site.tell(&world, Some("another"));
+    site.handled().await;
+    let [accepted, refused] = held;
+    assert_eq!(ledger.send(accepted).await.status, 200);
+    site.tell(&world, None);
+    site.handled().await;
+    assert_eq!(ledger.send(refused).await, rejected(Refusal::NotVerified));
 }
 
 /// The disk was full when the event arrived: the accepted tickets kept their secrets, the provider

@@ -63,7 +63,7 @@ impl Https {
             site.sign(message).0.to_vec()
         });
         let chain = vec![CertificateDer::from(certificate)];
-        Self::new(CertifiedKey::new(chain, Arc::new(signer)), pin)
+        Self::new(CertifiedKey::new(chain, Arc::new(signer)), true, pin)
     }
 
     /// Proves the key of a certificate, both as PEM.
@@ -86,12 +86,19 @@ impl Https {
         key.zeroize();
         let certified = CertifiedKey::new(chain, signer.map_err(BadCertificate::Pair)?);
         certified.keys_match().map_err(BadCertificate::Pair)?;
-        Self::new(certified, pin)
+        Self::new(certified, false, pin)
     }
 
-    fn new(certified: CertifiedKey, pin: [u8; 32]) -> Result<Self, BadCertificate> {
+    fn new(
+        certified: CertifiedKey,
+        is_of_site: bool,
+        pin: [u8; 32],
+    ) -> Result<Self, BadCertificate> {
         let configuration = configuration::of_https(certified).map_err(TlsSetupError)?;
-        let acceptor = Acceptor(Arc::new(configuration).into());
+        let acceptor = Acceptor {
+            tls: Arc::new(configuration).into(),
+            is_of_site,
+        };
         Ok(Self { acceptor, pin })
     }
 }

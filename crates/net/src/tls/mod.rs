@@ -22,7 +22,7 @@ use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::sign::VerifyingKey;
 use countersign_crypto::site_key::SiteKey;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, Error, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsAcceptor, TlsConnector};
 
@@ -36,7 +36,11 @@ pub struct TlsSetupError(#[from] Error);
 
 /// The site's end of TLS. It is cheap to clone.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor {
+    tls: TlsAcceptor,
+    /// Whether its key is the Ed25519 key of a site.
+    is_of_site: bool,
+}
 
 impl Acceptor {
     /// Proves the key of `site` to each client.
@@ -45,7 +49,10 @@ impl Acceptor {
     /// [`TlsSetupError`].
     pub fn new(site: Arc<SiteKey>) -> Result<Self, TlsSetupError> {
         let configuration = configuration::of_site(site)?;
-        Ok(Self(Arc::new(configuration).into()))
+        Ok(Self {
+            tls: Arc::new(configuration).into(),
+            is_of_site: true,
+        })
     }
 
     /// Does the handshake. It waits for the client as long as that takes: set a time limit.
@@ -57,7 +64,7 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let accepted = self.0.accept(stream).await?;
+        let accepted = self.tls.accept(stream).await?;
         Ok(TlsStream::new(accepted.into()))
     }
 
@@ -85,13 +92,22 @@ pub struct ClientHello<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientHello<S> {
+    /// Whether the client offers to verify signatures by the key of the site. Browsers do not verify
+    /// those of Ed25519. `true` for the certificate of an operator, whose key may be of any kind.
+    #[must_use]
+    pub fn can_verify(&self) -> bool {
+        let hello = self.start.client_hello();
+        let mut schemes = hello.signature_schemes().iter();
+        !self.acceptor.is_of_site || schemes.any(|scheme| *scheme == SignatureScheme::ED25519)
+    }
+
     /// Answers it. The key agreement and the site's signature are computed before this returns; the
     /// returned future waits for the rest of the handshake and verifies the client's signature.
     ///
     /// # Errors
     /// As [`Acceptor::accept`].
     pub fn answer(self) -> impl Future<Output = io::Result<TlsStream<S>>> {
-        let accepting = self.start.into_stream(self.acceptor.0.config().clone());
+        let accepting = self.start.into_stream(self.acceptor.tls.config().clone());
         async move { Ok(TlsStream::new(accepting.await?.into())) }
     }
 }
@@ -178,6 +194,13 @@ fn is_of_certificate(error: &io::Error) -> bool {
 pub fn is_alert(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|error| error.downcast_ref());
     matches!(inner, Some(Error::AlertReceived(_)))
+}
+
+/// Whether the two ends of a handshake have no version, key agreement or signature in common.
+#[must_use]
+pub fn is_incompatible(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(inner, Some(Error::PeerIncompatible(_)))
 }
 
 #[cfg(test)]

@@ -148,7 +148,10 @@ async fn a_site_that_shows_the_certificate_and_lacks_its_key_is_refused() {
     });
     let mut forged = configuration::of_site(site(1)).unwrap();
     forged.cert_resolver = Arc::new(shown(certificate, attacker));
-    let forged = Acceptor(Arc::new(forged).into());
+    let forged = Acceptor {
+        tls: Arc::new(forged).into(),
+        is_of_site: true,
+    };
     let (accepted, connected) = handshake(&forged, &connector(1, None)).await;
     assert!(matches!(connected, Err(ConnectError::WrongSite)));
     assert!(accepted.is_err());

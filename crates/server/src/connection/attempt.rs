@@ -20,26 +20,13 @@ use super::closed::Closed;
 use super::socket::Socket;
 use crate::admission::Admitted;
 use crate::clock;
+use crate::other_protocol::{is_http, is_tls};
 use crate::runtime::counting::PendingLogin;
 use crate::runtime::queue::Turn;
 use crate::runtime::shared::Shared;
 
 /// Bytes read from the socket at a time: a whole hybrid flight fits.
 pub(super) const READ_AT_A_TIME: usize = 2_048;
-
-/// What browsers send first: requests of HTTP, and the record of a TLS handshake. No command of the
-/// protocol begins like one of them.
-const OTHER_PROTOCOLS: [&[u8]; 9] = [
-    b"GET ",
-    b"POST ",
-    b"PUT ",
-    b"HEAD ",
-    b"PATCH ",
-    b"DELETE ",
-    b"OPTIONS ",
-    b"CONNECT ",
-    &[22, 3],
-];
 
 /// An attempt to log in, or to resume a session.
 pub(super) struct LoginAttempt<'a> {
@@ -109,8 +96,8 @@ impl<'a> LoginAttempt<'a> {
                 Ok(0) | Err(_) => return Err(Closed::ByClient),
                 Ok(_) => {}
             }
-            let begins = |first: &[u8]| inbox.unread().starts_with(first);
-            if attempt.is_none() && OTHER_PROTOCOLS.into_iter().any(begins) {
+            let unread = inbox.unread();
+            if attempt.is_none() && (is_http(unread) || is_tls(unread)) {
                 return Err(Closed::OtherProtocol);
             }
             // Whatever the client is about to ask for, it is at least this.

@@ -21,12 +21,13 @@ pub async fn void_tickets_wait_until_the_peer_was_told_or_they_have_ended(
         consumer: format!("app{number}@a.example").parse().unwrap(),
         at: NOW.plus_millis(after),
     };
-    let put = |void: &VoidAtPeer| Change::Peer(PeerChange::Void(Box::new(void.clone())));
+    let put_all = |voids: &[VoidAtPeer]| Change::Peer(PeerChange::Void(voids.into()));
+    let put = |void: &VoidAtPeer| put_all(std::slice::from_ref(void));
     let (of_one, of_two) = (void(one.site(), 1, 0), void(two.site(), 1, 0));
     // A site that is no peer is never told.
     let unknown = void(SiteId([9; 32]), 1, 0);
-    let changes = [put(&of_one), put(&of_two), put(&unknown)];
-    commit(&*store, changes).await.unwrap();
+    let all = put_all(&[of_one.clone(), of_two.clone(), unknown]);
+    commit(&*store, [all]).await.unwrap();
     let again = under_test.open().await;
     let stored = async || {
         let mut stored = again.void_at_peers().await.unwrap();
@@ -46,8 +47,13 @@ pub async fn void_tickets_wait_until_the_peer_was_told_or_they_have_ended(
     commit(&*again, [put(&ended)]).await.unwrap();
     assert_eq!(stored().await, std::slice::from_ref(&ended));
 
-    let many = (1..=MAX_VOID_AT_PEER + 1).map(|number| put(&void(two.site(), number, 0)));
+    // One of them waits already.
+    let after = 2 + MAX_FOREIGN_TICKET;
+    let many = (1..=MAX_VOID_AT_PEER + 1).map(|number| void(two.site(), number, after));
     let many: Vec<_> = many.collect();
-    commit(&*again, many).await.unwrap();
-    assert_eq!(stored().await.len(), MAX_VOID_AT_PEER);
+    commit(&*again, [put_all(&many)]).await.unwrap();
+    let stored = stored().await;
+    assert_eq!(stored.len(), MAX_VOID_AT_PEER);
+    assert!(stored.contains(&many[0]));
+    assert!(stored.iter().all(|one| one.at == NOW.plus_millis(after)));
 }

@@ -4,6 +4,7 @@ use super::Refusal;
 use super::context::Rider;
 use super::table::Entry;
 use crate::content::Content;
+use crate::engine::rest::IfMatch;
 use crate::store::{Change, CompletedRequest};
 
 /// Tells whether a completed request was recorded.
@@ -24,7 +25,7 @@ pub struct Carried {
     pub(in crate::engine) content: Option<Content>,
     /// Whether the channel can carry the content of a result.
     returns_content: bool,
-    pub(in crate::engine) if_match: Option<Vec<String>>,
+    pub(in crate::engine) if_match: Option<IfMatch>,
 }
 
 impl Carried {
@@ -56,12 +57,12 @@ impl Carried {
         (Self { rider, ..self }, completion)
     }
 
-    /// Carries the operation out only if its object has one of these [entity tags](crate::entity_tag). The
-    /// entry of the operation must be [revised](Entry::is_revised).
+    /// Carries the operation out only if its object has one of the [entity tags](crate::entity_tag) of the
+    /// condition. The entry of the operation must be [revised](Entry::is_revised).
     #[must_use]
-    pub fn if_match(self, tags: Vec<String>) -> Self {
+    pub fn if_match(self, condition: Option<IfMatch>) -> Self {
         Self {
-            if_match: Some(tags),
+            if_match: condition,
             ..self
         }
     }

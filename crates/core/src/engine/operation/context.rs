@@ -13,7 +13,6 @@ use crate::entity_tag::EntityTag;
 use crate::id::AccountId;
 use crate::json;
 use crate::lockdown::{Activity, OperationKind};
-use crate::peers::VoidAtPeer;
 use crate::store::{Change, ChangeSet, Committed, Notice, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -266,13 +265,8 @@ impl Changes {
     /// may stop before it reaches the peer.
     #[must_use]
     pub fn and(mut self, notice: Notice) -> Self {
-        if let Notice::VoidAtPeer { peer, consumer, at } = &notice {
-            let void = VoidAtPeer {
-                peer: *peer,
-                consumer: consumer.clone(),
-                at: *at,
-            };
-            let change = PeerChange::Void(Box::new(void));
+        if let Notice::VoidAtPeers(voids) = &notice {
+            let change = PeerChange::Void(Arc::clone(voids));
             self.changes.push(Change::Peer(change));
         }
         self.notices.push(notice);

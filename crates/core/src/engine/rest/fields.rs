@@ -19,14 +19,22 @@ pub enum BadField {
     IdempotencyKey,
 }
 
-/// Reads `If-Match`: the strong entity tags that it names, without their quotes; `None` if any will do. A
-/// weak tag never matches (RFC 9110, section 13.1.1).
+/// The precondition of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// The object may have any entity tag.
+    Any,
+    /// The object must have one of these strong entity tags, which are without their quotes.
+    Tags(Vec<String>),
+}
+
+/// Reads `If-Match`. A weak tag never matches (RFC 9110, section 13.1.1).
 ///
 /// # Errors
 /// [`BadField::IfMatch`].
-pub fn if_match(field: &str) -> Result<Option<Vec<String>>, BadField> {
+pub fn if_match(field: &str) -> Result<IfMatch, BadField> {
     if field.trim_matches(is_space) == "*" {
-        return Ok(None);
+        return Ok(IfMatch::Any);
     }
     let mut rest = field;
     let mut strong = Vec::new();
@@ -38,7 +46,7 @@ pub fn if_match(field: &str) -> Result<Option<Vec<String>>, BadField> {
         let after = after.trim_start_matches(is_space);
         match after.strip_prefix(',') {
             Some(next) => rest = next,
-            None if after.is_empty() => return Ok(Some(strong)),
+            None if after.is_empty() => return Ok(IfMatch::Tags(strong)),
             None => return Err(BadField::IfMatch),
         }
     }
@@ -138,10 +146,17 @@ pub fn bearer(field: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    /// The tags that a field names.
+    fn named(field: &str) -> Vec<String> {
+        match if_match(field) {
+            Ok(IfMatch::Tags(tags)) => tags,
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+
     #[test]
     fn if_match_names_entity_tags() {
-        assert_eq!(if_match(" *\t"), Ok(None));
-        let named = |field: &str| if_match(field).unwrap().unwrap();
+        assert_eq!(if_match(" *\t"), Ok(IfMatch::Any));
         assert_eq!(named("\"a-7\", \"a-8\""), ["a-7", "a-8"]);
         assert_eq!(named("W/\"a-7\""), [""; 0]);
         assert_eq!(named("\"\""), [""]);
@@ -166,8 +181,7 @@ mod tests {
     /// malformed instead of not matching.
     #[test]
     fn an_entity_tag_may_contain_a_comma() {
-        let tags = if_match("\"a,b\", W/\"c,\", \"d\"").unwrap();
-        assert_eq!(tags.unwrap(), ["a,b", "d"]);
+        assert_eq!(named("\"a,b\", W/\"c,\", \"d\""), ["a,b", "d"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod target;
 
 use std::fmt;
 
-pub use fields::{BadField, IdempotencyKey, accepts, bearer, if_match, if_none_match};
+pub use fields::{BadField, IdempotencyKey, IfMatch, accepts, bearer, if_match, if_none_match};
 pub use openapi::document;
 pub(super) use params::{Fields, object};
 pub use params::{Given, params};

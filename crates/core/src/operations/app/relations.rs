@@ -1,7 +1,7 @@
 //! The relations of an application to others: references to an account or application that is
 //! being deleted, and the providers that hold its tickets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use countersign_proto::broker::v2::foreign::ForeignName;
@@ -10,9 +10,14 @@ use serde_json::json;
 
 use crate::applications::{Application, ApplicationId, Callee, ForeignGrant, Grant};
 use crate::engine::{Context, Refusal};
-use crate::id::AccountId;
+use crate::id::{AccountId, InstanceId};
+use crate::peers::VoidAtPeer;
 use crate::sessions::Audience;
 use crate::store::{Change, Notice};
+
+/// The most applications that a provider is told one by one. Of more, it is told that all its tickets are
+/// void, which costs each consumer another ticket.
+pub(super) const MAX_NAMED: usize = 16;
 
 /// The updates that remove the references, and the ids of the applications that had one.
 pub(in crate::operations) struct Released {
@@ -79,19 +84,76 @@ pub(in crate::operations) async fn void_tickets(
     void_tickets_of(context, std::slice::from_ref(application)).await
 }
 
+/// Each provider is told the applications one by one, and of more than [`MAX_NAMED`] that the tickets of
+/// all consumers are void: a service may have thousands, and the site keeps few events.
 async fn void_tickets_of(
     context: &Context,
     applications: &[Application],
 ) -> Result<Vec<Notice>, Refusal> {
-    let mut notices = void_tickets_at(context, applications, |application, provider| {
-        let mut grants = application.may_call.iter();
-        provider.id == application.id || grants.any(|grant| grant.allows(provider))
+    let are_named = applications.len() <= MAX_NAMED;
+    let mut callers = Callers::default();
+    for (number, application) in applications.iter().enumerate() {
+        callers.insert(application, if are_named { number } else { 0 });
+    }
+    let mut services = BTreeMap::<usize, BTreeSet<AccountId>>::new();
+    let site = context.site();
+    site.each_application(|provider| {
+        if let Some(service) = provider.service {
+            for number in callers.of(&provider) {
+                services.entry(number).or_default().insert(service);
+            }
+        }
     })
     .await?;
-    for application in applications {
-        notices.extend(void_at_peers(context, application, |_| true));
-    }
+    let at = context.now();
+    let notice = |(number, services): (usize, _)| {
+        let app = applications.get(number).filter(|_| are_named);
+        let data = match app {
+            Some(application) => json!({ "app": application.id, "at": at }),
+            None => json!({ "at": at }),
+        };
+        tickets_void(services, &data)
+    };
+    let notices = services.into_iter().map(notice);
+    let mut notices = notices.collect::<Result<Vec<_>, _>>()?;
+    let at_peers = applications
+        .iter()
+        .flat_map(|application| void_at_peers(context, application, |_| true));
+    notices.extend(Notice::void_at_peers(at_peers.collect()));
     Ok(notices)
+}
+
+/// The applications, by number, that may call a provider, found without a look at each permission.
+#[derive(Default)]
+struct Callers<'a> {
+    /// By the id of the applications themselves: the own service is told too.
+    own: HashMap<&'a ApplicationId, BTreeSet<usize>>,
+    apps: HashMap<(&'a ApplicationId, Option<InstanceId>), BTreeSet<usize>>,
+    groups: HashMap<&'a ApplicationId, BTreeSet<usize>>,
+}
+
+impl<'a> Callers<'a> {
+    fn insert(&mut self, application: &'a Application, number: usize) {
+        self.own.entry(&application.id).or_default().insert(number);
+        for grant in &application.may_call {
+            let callers = match &grant.callee {
+                Callee::App(id) => self.apps.entry((id, grant.instance)).or_default(),
+                Callee::Group(group) => self.groups.entry(group).or_default(),
+                Callee::Foreign(_) => continue,
+            };
+            callers.insert(number);
+        }
+    }
+
+    /// As [`Grant::allows`].
+    fn of(&self, provider: &Application) -> BTreeSet<usize> {
+        let own = self.own.get(&provider.id);
+        let app = self.apps.get(&(&provider.id, provider.instance));
+        let groups = provider.groups.iter();
+        let groups = groups.filter_map(|group| self.groups.get(group));
+        let found = own.into_iter().chain(app).chain(groups);
+        found.flatten().copied().collect()
+    }
 }
 
 /// Like [`void_tickets`], for the applications whose service this account is: it got their tickets. A
@@ -110,13 +172,13 @@ pub(in crate::operations) async fn void_tickets_of_account(
     void_tickets_of(context, &own).await
 }
 
-/// Returns the notices for the peers whose applications this one may call, of the permissions that
+/// Returns what the peers are told whose applications this one may call, of the permissions that
 /// `concerns` selects.
 fn void_at_peers(
     context: &Context,
     application: &Application,
     concerns: impl Fn(&Grant) -> bool,
-) -> Vec<Notice> {
+) -> Vec<VoidAtPeer> {
     let name = ForeignName::new(application.id.as_str(), &context.site().zone());
     // An application without such a name gets no tickets of peers.
     let Ok(consumer) = name else {
@@ -125,12 +187,12 @@ fn void_at_peers(
     let grants = application.may_call.iter().filter(|grant| concerns(grant));
     let peers: BTreeSet<SiteId> = grants.filter_map(|grant| grant.site).collect();
     let at = context.now();
-    let notice = |peer| Notice::VoidAtPeer {
+    let void = |peer| VoidAtPeer {
         peer,
         consumer: consumer.clone(),
         at,
     };
-    peers.into_iter().map(notice).collect()
+    peers.into_iter().map(void).collect()
 }
 
 /// Returns the notice that tells a provider that the tickets of applications of peers are void that
@@ -148,9 +210,8 @@ pub(super) fn no_longer_calling(
         .iter()
         .filter(|grant| !after.callers.contains(grant));
     let notice = |grant: &ForeignGrant| {
-        let to = Audience::Accounts(Arc::new(BTreeSet::from([service])));
         let data = json!({ "app": grant.name, "at": context.now() });
-        Ok(Notice::event(to, "broker", "tickets_void", &data)?)
+        tickets_void(BTreeSet::from([service]), &data)
     };
     removed.map(notice).collect()
 }
@@ -165,47 +226,32 @@ pub(super) async fn no_longer_called(
         let mut grants = application.may_call.iter();
         grants.any(|grant| grant.allows(provider))
     };
-    let after_it = std::slice::from_ref(after);
-    let mut notices = void_tickets_at(context, after_it, |_, provider| {
-        may_call(before, provider) && !may_call(after, provider)
-    })
-    .await?;
-    let is_gone = |grant: &Grant| !after.may_call.contains(grant);
-    notices.extend(void_at_peers(context, before, is_gone));
-    Ok(notices)
-}
-
-/// Like [`void_tickets`], for some applications, and the providers that `concerns` selects for each.
-async fn void_tickets_at(
-    context: &Context,
-    applications: &[Application],
-    concerns: impl Fn(&Application, &Application) -> bool + Send + Sync,
-) -> Result<Vec<Notice>, Refusal> {
-    if applications.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut services = vec![BTreeSet::new(); applications.len()];
+    let mut services = BTreeSet::new();
     let site = context.site();
     site.each_application(|provider| {
-        let Some(service) = provider.service else {
-            return;
-        };
-        for (application, services) in applications.iter().zip(&mut services) {
-            if concerns(application, &provider) {
-                services.insert(service);
-            }
+        if may_call(before, &provider) && !may_call(after, &provider) {
+            services.extend(provider.service);
         }
     })
     .await?;
     let mut notices = Vec::new();
-    for (application, services) in applications.iter().zip(services) {
-        if !services.is_empty() {
-            let to = Audience::Accounts(Arc::new(services));
-            let data = json!({ "app": application.id, "at": context.now() });
-            notices.push(Notice::event(to, "broker", "tickets_void", &data)?);
-        }
+    if !services.is_empty() {
+        let data = json!({ "app": after.id, "at": context.now() });
+        notices.push(tickets_void(services, &data)?);
     }
+    let is_gone = |grant: &Grant| !after.may_call.contains(grant);
+    let at_peers = void_at_peers(context, before, is_gone);
+    notices.extend(Notice::void_at_peers(at_peers));
     Ok(notices)
+}
+
+/// The event `broker.tickets_void` for these services.
+pub(super) fn tickets_void(
+    services: BTreeSet<AccountId>,
+    data: &serde_json::Value,
+) -> Result<Notice, Refusal> {
+    let to = Audience::Accounts(Arc::new(services));
+    Ok(Notice::event(to, "broker", "tickets_void", data)?)
 }
 
 async fn released(

@@ -2,22 +2,17 @@
 //! them are void.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use countersign_proto::broker::v2::foreign::ForeignName;
 use serde_json::json;
 
-use super::relations::no_longer_called;
+use super::relations::{MAX_NAMED, no_longer_called, tickets_void};
 use crate::access::Role;
 use crate::applications::{Application, ApplicationId};
 use crate::engine::{Context, Refusal};
-use crate::peers::Peer;
+use crate::peers::{Peer, VoidAtPeer};
 use crate::sessions::Audience;
 use crate::store::Notice;
-
-/// The most consumers that a provider is told one by one. Of more, it is told that all its tickets are
-/// void, which costs each consumer another ticket.
-const MAX_NAMED: usize = 16;
 
 /// Returns the notices that follow from a change of an application, whatever changed: of the providers
 /// that it may no longer call, and of the consumers that may no longer call it.
@@ -63,9 +58,8 @@ async fn no_longer_callers(
         consumers = vec![after.id.clone()];
     }
     let notice = |consumer: &ApplicationId| {
-        let to = Audience::Accounts(Arc::new(services.clone()));
         let data = json!({ "app": consumer, "at": context.now() });
-        Ok(Notice::event(to, "broker", "tickets_void", &data)?)
+        tickets_void(services.clone(), &data)
     };
     consumers.iter().map(notice).collect()
 }
@@ -84,11 +78,12 @@ pub(super) async fn of_damaged(
     // An application without such a name gets no tickets of peers.
     if let Ok(consumer) = ForeignName::new(id.as_str(), &site.zone()) {
         let peers = site.all_peers().await?.into_iter().filter(Peer::is_active);
-        notices.extend(peers.map(|peer| Notice::VoidAtPeer {
+        let voids = peers.map(|peer| VoidAtPeer {
             peer: peer.site(),
             consumer: consumer.clone(),
             at,
-        }));
+        });
+        notices.extend(Notice::void_at_peers(voids.collect()));
     }
     Ok(notices)
 }

@@ -197,13 +197,20 @@ async fn impose(
         alarm,
         raises: true,
         audited: found.name.clone(),
-        tickets: found.void_tickets(context).await?,
+        tickets: Some(&found),
     };
-    let ended = change.commit(context).await?;
+    let Committed { ended, untold } = change.commit(context).await?;
     let mut output = match &found.target {
         LockdownTarget::Peer(_) => format!("{found} is in lockdown. Its connections end."),
         _ => format!("{found} is in lockdown. Sessions ended: {ended}."),
     };
+    if untold > 0 {
+        let text = format!(
+            "\nPeers that are not told of all void tickets, because too many wait to be told: {untold}. \
+             Providers there accept the others until they expire, for up to an hour."
+        );
+        output.push_str(&text);
+    }
     if !has_other_admins(context).await? {
         output.push_str("\nNo admin can log in now: use the local admin socket.");
     }
@@ -263,9 +270,9 @@ async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownV
         alarm,
         raises: true,
         audited: "site".to_owned(),
-        tickets: Vec::new(),
+        tickets: None,
     };
-    let ended = change.commit(&context).await?;
+    let Committed { ended, .. } = change.commit(&context).await?;
     let output = format!(
         "The site is in lockdown at the level {}. Sessions ended: {ended}.",
         params.level
@@ -322,7 +329,7 @@ async fn lift(context: Context, params: Lift) -> Result<Answer<super::Done>, Ref
         alarm,
         raises: false,
         audited: found.name.clone(),
-        tickets: Vec::new(),
+        tickets: None,
     };
     change.commit(&context).await?;
     let output = format!("The lockdown of {found} is lifted.");
@@ -347,7 +354,7 @@ async fn lift_site(context: Context) -> Result<Answer<super::Done>, Refusal> {
         alarm,
         raises: false,
         audited: "site".to_owned(),
-        tickets: Vec::new(),
+        tickets: None,
     };
     change.commit(&context).await?;
     let output = "The lockdown of the site is lifted.";
@@ -378,13 +385,21 @@ struct Change<'a> {
     raises: bool,
     /// The target of the audit entry.
     audited: String,
-    /// Tells providers that tickets are void.
-    tickets: Vec<Notice>,
+    /// Whose tickets become void, which providers are told.
+    tickets: Option<&'a Found>,
+}
+
+/// What a change did.
+struct Committed {
+    /// Sessions that ended.
+    ended: usize,
+    /// Peers that are not told of all tickets that became void.
+    untold: usize,
 }
 
 impl Change<'_> {
-    /// Writes everything at once and returns the number of sessions that ended.
-    async fn commit(self, context: &Context) -> Result<usize, Refusal> {
+    /// Writes everything at once.
+    async fn commit(self, context: &Context) -> Result<Committed, Refusal> {
         let channel = context.caller().channel;
         if let Some(account) = context.caller().account.filter(|_| !channel.is_local()) {
             context.rate(Rate::Lockdowns(account), "changes of lockdowns")?;
@@ -393,8 +408,15 @@ impl Change<'_> {
         let mut tries = 1;
         loop {
             let is_last = tries == MAX_TRIES;
+            // In the turn, which may come late, and again with each try: applications may have changed.
+            let void = match self.tickets {
+                Some(found) => found.void_tickets(context).await?,
+                None => Vec::new(),
+            };
+            let untold = untold(context, &void);
             turn.expect()?;
             let (mut changes, data) = self.changes(context, is_last)?;
+            changes = void.into_iter().fold(changes, Changes::and);
             if !is_last {
                 changes = changes.with(self.alarm_changes(context).await?);
             }
@@ -407,7 +429,8 @@ impl Change<'_> {
                     if is_last && self.raises {
                         context.site().report(self.alarm);
                     }
-                    return Ok(committed.effects.sessions_ended);
+                    let ended = committed.effects.sessions_ended;
+                    return Ok(Committed { ended, untold });
                 }
             }
         }
@@ -423,9 +446,7 @@ impl Change<'_> {
         })?;
         let to = Audience::Role(Role::Admin);
         let event = Notice::event(to, "lockdown", self.event, &data)?;
-        let notices = self.tickets.iter().cloned();
-        let changes = notices.fold(Changes::from(change).and(event), Changes::and);
-        Ok((changes, data))
+        Ok((Changes::from(change).and(event), data))
     }
 
     async fn alarm_changes(&self, context: &Context) -> Result<Changes, Refusal> {
@@ -447,4 +468,13 @@ impl Change<'_> {
             None => Ok(Changes::default()),
         }
     }
+}
+
+/// How many peers cannot be told of all these void tickets.
+fn untold(context: &Context, void: &[Notice]) -> usize {
+    let at_peers = void.iter().map(|notice| match notice {
+        Notice::VoidAtPeers(voids) => context.site().peers_without_room(voids),
+        _ => 0,
+    });
+    at_peers.sum()
 }

@@ -6,7 +6,7 @@ use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::site_identity::SiteId;
 
 use crate::accounts::{Account, Kind};
-use crate::applications::{Application, ApplicationId};
+use crate::applications::ApplicationId;
 use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::{Imposed, ImposedOn, LockdownTarget};
@@ -20,7 +20,6 @@ pub(super) struct Found {
     pub(super) target: LockdownTarget,
     kind: &'static str,
     pub(super) name: String,
-    application: Option<Box<Application>>,
     /// The zone of a peer.
     zone: Option<Zone>,
 }
@@ -47,7 +46,6 @@ impl Found {
             target: LockdownTarget::Account(account.id),
             kind: account.kind.as_str(),
             name: account.name.to_string(),
-            application: None,
             zone: None,
         }
     }
@@ -62,7 +60,6 @@ impl Found {
             target: LockdownTarget::of_application(&found),
             kind: "app",
             name: id.to_string(),
-            application: Some(Box::new(found)),
             zone: None,
         })
     }
@@ -90,7 +87,6 @@ impl Found {
             target: LockdownTarget::Peer(site),
             kind: "peer",
             name: site.to_string(),
-            application: None,
             zone,
         }
     }
@@ -105,16 +101,18 @@ impl Found {
     /// Returns the notices that tell providers that the tickets of the application, of those of the
     /// account, or of those of the peer, are void.
     pub(super) async fn void_tickets(&self, context: &Context) -> Result<Vec<Notice>, Refusal> {
-        match (&self.application, &self.target) {
-            (Some(application), _) => void_tickets(context, application).await,
-            (None, LockdownTarget::Peer(peer)) => {
-                let (site, now) = (context.site(), context.now());
-                Ok(site.foreign_tickets_void(*peer, None, now).await?)
+        let (site, now) = (context.site(), context.now());
+        match &self.target {
+            LockdownTarget::Application { id, .. } => {
+                let found = site.store().application(id).await?;
+                // It may have been deleted since, or replaced with another one.
+                match found.filter(|now| LockdownTarget::of_application(now) == self.target) {
+                    Some(application) => void_tickets(context, &application).await,
+                    None => Ok(Vec::new()),
+                }
             }
-            (None, LockdownTarget::Account(account)) => {
-                void_tickets_of_account(context, *account).await
-            }
-            (None, LockdownTarget::Application { .. }) => Ok(Vec::new()),
+            LockdownTarget::Peer(peer) => Ok(site.foreign_tickets_void(*peer, None, now).await?),
+            LockdownTarget::Account(account) => void_tickets_of_account(context, *account).await,
         }
     }
 }

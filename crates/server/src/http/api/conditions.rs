@@ -1,19 +1,15 @@
 //! Conditional requests (RFC 9110, section 13). The result of an operation has the
 //! [entity tag](countersign_core::entity_tag) of its object.
 
-use countersign_core::engine::rest;
+use countersign_core::engine::rest::{self, IfMatch};
 use hyper::header::HeaderMap;
 use serde::Deserialize;
 
 use super::super::problem::Problem;
 use super::request::single;
 
-/// The strong entity tags that `If-Match` names, without their quotes; `None` if any will do. A condition
-/// that the operation does not check is refused.
-pub(super) fn if_match(
-    headers: &HeaderMap,
-    is_revised: bool,
-) -> Result<Option<Vec<String>>, Problem> {
+/// The condition in `If-Match`, if there is one. A condition that the operation does not check is refused.
+pub(super) fn if_match(headers: &HeaderMap, is_revised: bool) -> Result<Option<IfMatch>, Problem> {
     let Some(field) = single(headers, "if-match")? else {
         return Ok(None);
     };
@@ -21,7 +17,10 @@ pub(super) fn if_match(
         let problem = "this operation changes nothing that has a revision, so if-match cannot be checked; send the request without it";
         return Err(Problem::bad_request(problem, "if-match"));
     }
-    rest::if_match(field).map_err(|error| Problem::bad_request(error.to_string(), "if-match"))
+    let condition = rest::if_match(field);
+    condition
+        .map(Some)
+        .map_err(|error| Problem::bad_request(error.to_string(), "if-match"))
 }
 
 /// The part of a result that is its entity tag.
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
     use hyper::header::HeaderValue;
 
-    fn read(fields: &[&'static str]) -> Result<Option<Vec<String>>, Problem> {
+    fn read(fields: &[&'static str]) -> Result<Option<IfMatch>, Problem> {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append("if-match", HeaderValue::from_static(field));
@@ -56,7 +55,8 @@ mod tests {
     #[test]
     fn if_match_is_given_at_most_once() {
         assert_eq!(read(&[]).unwrap(), None);
-        let one = vec!["a-7".to_owned()];
+        assert_eq!(read(&["*"]).unwrap(), Some(IfMatch::Any));
+        let one = IfMatch::Tags(vec!["a-7".to_owned()]);
         assert_eq!(read(&["\"a-7\""]).unwrap(), Some(one));
         assert!(read(&["7"]).is_err());
         assert!(read(&["\"1\"", "\"2\""]).is_err());

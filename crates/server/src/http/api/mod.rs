@@ -191,7 +191,7 @@ async fn call(
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
     let (entry, caller) = (&found.entry, &sender.caller);
-    let tags = conditions::if_match(&head.headers, entry.is_revised())?;
+    let condition = conditions::if_match(&head.headers, entry.is_revised())?;
     let limits = shared.limits();
     let grant = caller.grant.as_deref();
     let running = grant.map(|grant| api.running.begin(grant, &limits));
@@ -227,10 +227,7 @@ async fn call(
         body: &text,
     };
     let params = rest::params(entry, given).map_err(|refusal| Problem::of_refusal(&refusal))?;
-    let mut carried = Carried::content(content);
-    if let Some(tags) = tags {
-        carried = carried.if_match(tags);
-    }
+    let carried = Carried::content(content).if_match(condition);
     let keyed = match (&caller.grant, entry.rest().route()) {
         (Some(grant), Some(route)) if route.method != RestMethod::Get => {
             let target = head

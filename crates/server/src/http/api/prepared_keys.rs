@@ -15,10 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::sign::{PreparedVerifyingKey, VerifyingKey};
 
-/// The maximum number of keys: 130 KiB each, 8 MiB in total. Further ones are not prepared.
+/// The maximum number of keys: 130 KiB each, 8 MiB in total. A further one takes the place of the key with
+/// the fewest verified requests lately.
 const MAX_KEYS: usize = 64;
 /// The verified requests after which a key is prepared. That costs as much as it saves in some 16 more.
 const PREPARED_AFTER: u32 = 16;
+/// The most requests that a key has to its credit: a key that was used much and is not any more makes room
+/// after so many requests of others.
+const MAX_CREDIT: u32 = 64;
 /// How long a key is kept without a verified request, in milliseconds.
 const IDLE: u64 = 60_000;
 
@@ -30,6 +34,8 @@ pub(super) struct PreparedKeys(Mutex<HashMap<VerifyingKey, Used>>);
 struct Used {
     times: u32,
     last: Timestamp,
+    /// Its verified requests, less those of keys without a place.
+    credit: u32,
     prepared: Option<Arc<PreparedVerifyingKey>>,
 }
 
@@ -43,15 +49,17 @@ impl PreparedKeys {
     pub(super) fn verified(&self, key: &VerifyingKey, now: Timestamp) {
         {
             let mut keys = self.keys();
-            if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
+            if keys.len() >= MAX_KEYS && !keys.contains_key(key) && !make_room(&mut keys) {
                 return;
             }
             let used = keys.entry(*key).or_insert_with(|| Used {
                 times: 0,
                 last: now,
+                credit: 0,
                 prepared: None,
             });
             used.last = now;
+            used.credit = MAX_CREDIT.min(used.credit + 1);
             used.times = used.times.saturating_add(1);
             if used.times != PREPARED_AFTER {
                 return;
@@ -75,6 +83,20 @@ impl PreparedKeys {
         // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes one request from the credit of the key that has the fewest. Returns whether its place is free.
+fn make_room(keys: &mut HashMap<VerifyingKey, Used>) -> bool {
+    let fewest = keys.iter_mut().min_by_key(|(_, used)| used.credit);
+    let Some((key, used)) = fewest else {
+        return true;
+    };
+    used.credit = used.credit.saturating_sub(1);
+    let (key, is_free) = (*key, used.credit == 0);
+    if is_free {
+        keys.remove(&key);
+    }
+    is_free
 }
 
 #[cfg(test)]
@@ -111,19 +133,38 @@ mod tests {
         assert!(keys.keys().is_empty());
     }
 
-    /// A key that verifies a request at the limit takes no place of another.
+    /// One service with 64 keys, each of which verified a request a minute, kept all places for ever, and
+    /// each other service at the speed without.
     #[test]
-    fn the_number_of_keys_is_limited() {
-        let keys = PreparedKeys::default();
-        for number in 0..=MAX_KEYS {
+    fn a_key_that_is_used_much_takes_the_place_of_one_that_is_used_little() {
+        let (keys, fast) = (PreparedKeys::default(), key(1).verifying());
+        let slow = |number: usize| {
             let mut bytes = [0; 32];
             bytes[0] = u8::try_from(number).unwrap();
-            keys.verified(&VerifyingKey(bytes), at(0));
+            VerifyingKey(bytes)
+        };
+        for number in 0..MAX_KEYS {
+            for _ in 0..1_000 {
+                keys.verified(&slow(number), at(0));
+            }
         }
+        // A key with a few requests takes no place.
+        for _ in 1..MAX_CREDIT {
+            keys.verified(&fast, at(1));
+        }
+        assert!(!keys.keys().contains_key(&fast));
+        for _ in 0..PREPARED_AFTER {
+            keys.verified(&fast, at(1));
+        }
+        assert!(keys.get(&fast).is_some());
         assert_eq!(keys.keys().len(), MAX_KEYS);
-        let mut last = [0; 32];
-        last[0] = u8::try_from(MAX_KEYS).unwrap();
-        assert!(!keys.keys().contains_key(&VerifyingKey(last)));
+        // From now on, another key with few requests makes room for a further one.
+        for _ in 0..MAX_CREDIT {
+            keys.verified(&fast, at(1));
+            keys.verified(&slow(MAX_KEYS), at(1));
+        }
+        assert!(keys.get(&fast).is_some());
+        assert_eq!(keys.keys().len(), MAX_KEYS);
     }
 
     /// A clock that was set back left a key in its place until the clock had caught up.

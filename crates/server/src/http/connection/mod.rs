@@ -41,7 +41,7 @@ use super::reply::{self, Reply};
 use super::{FIELDS, HEAD, route, upgrade};
 use crate::admission::{Admitted, Held, wait_for_eviction};
 use crate::clock;
-use crate::handshake::{Refused, Stream, in_time, in_turns};
+use crate::handshake::{Refused, Stream, client_hello, in_time, in_turns};
 use crate::runtime::shared::Shared;
 use crate::tls::certificate_source::CertificateSource;
 
@@ -177,7 +177,7 @@ async fn handshake(
 ) -> Result<Stream, Refused> {
     let handshake = async {
         let acceptor = source.acceptor(&shared.site).await.ok_or(Refused::Sealed)?;
-        let hello = acceptor.client_hello(socket).await?;
+        let hello = client_hello(socket, &acceptor).await?;
         admitted.first_flight_received();
         let answering = async { hello.answer().await };
         in_turns(answering, admitted, shared).await.map(Box::new)
@@ -362,9 +362,10 @@ async fn answer(
     let origin = RequestOrigin::of(&request, connection, shared);
     let mut reply = match fault(&request) {
         Some(fault) => {
-            // A page can make its reader's browser send a head that is too long, and must not have its
-            // address refused. The other faults come from no browser.
-            if request.version() != Version::HTTP_2 && fault != Fault::TooLarge {
+            // A page can make its reader's browser send a head that is too long, or TLS, and must not
+            // have its address refused. The other faults come from no browser.
+            let may_be_of_page = matches!(fault, Fault::TooLarge | Fault::Tls);
+            if request.version() != Version::HTTP_2 && !may_be_of_page {
                 connection.punish_malformed();
             }
             reply::malformed(fault)

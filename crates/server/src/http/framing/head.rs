@@ -32,14 +32,22 @@ pub(in super::super) enum Fault {
     Length,
     /// Too long, or too many fields.
     TooLarge,
+    /// A TLS handshake, and no request.
+    Tls,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 4] = [Self::Form, Self::Host, Self::Length, Self::TooLarge];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Form,
+        Self::Host,
+        Self::Length,
+        Self::TooLarge,
+        Self::Tls,
+    ];
 
     pub(in super::super) const fn status(self) -> StatusCode {
         match self {
-            Self::Form | Self::Host | Self::Length => StatusCode::BAD_REQUEST,
+            Self::Form | Self::Host | Self::Length | Self::Tls => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }
     }
@@ -65,6 +73,11 @@ impl Fault {
             Self::TooLarge => (
                 "the head is too long or has too many fields",
                 "send at most 64 fields and 32 KiB",
+                "",
+            ),
+            Self::Tls => (
+                "the client began a TLS handshake, and this listener has no TLS",
+                "use a URI that begins with `http:`",
                 "",
             ),
         }

@@ -65,6 +65,27 @@ async fn a_change_with_an_old_entity_tag_is_refused() {
     assert_eq!(deleted.status, 200);
 }
 
+/// `If-Match: *` was read like no header, so that the parameter beside it counted.
+#[tokio::test]
+async fn a_request_with_two_conditions_is_refused() {
+    let served = TestSite::builder().maria().serve().await;
+    let admin = with_bob(&served).await;
+    let tag = admin.call("GET", "/persons/bob", "").await.field("etag");
+    let own = json!({ "full_name": "Bob", "if_match": tag.trim_matches('"') }).to_string();
+    for header in ["*", &tag] {
+        let fields = [("if-match", header)];
+        let refused = admin.call_with("PATCH", "/persons/bob", &fields, &own);
+        let refused = refused.await;
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (400, "invalid_params")
+        );
+        assert_eq!(refused.json()["field"], "if_match", "{header}");
+    }
+    let changed = admin.call("PATCH", "/persons/bob", &own).await;
+    assert_eq!(changed.status, 200);
+}
+
 /// The tag was the revision alone. An admin read bob, another one deleted him and made another bob, and the
 /// first one's change, with the tag of what was read, made the new bob an admin.
 #[tokio::test]

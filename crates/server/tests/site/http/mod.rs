@@ -3,6 +3,7 @@
 pub(crate) mod console;
 mod health;
 mod methods;
+mod pages;
 pub(crate) mod symmetric;
 pub(crate) mod trusted;
 pub(crate) mod v1;

@@ -25,7 +25,7 @@ pub(crate) async fn introduced(address: SocketAddr, fields: &str) -> String {
     asked(address, "GET /.well-known/countersign", fields, "").await
 }
 
-async fn asked(address: SocketAddr, what: &str, fields: &str, body: &str) -> String {
+pub(super) async fn asked(address: SocketAddr, what: &str, fields: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let length = body.len();
     let asked = format!(
@@ -75,40 +75,6 @@ async fn penalties_close_both_listeners_for_other_sources() {
     misbehave(&served).await;
     let address = served.server.http_address().unwrap();
     assert_eq!(introduced(address, "").await, "");
-}
-
-/// [SES-92]: a page that a person looked at sent requests to the site, and so had the address of the whole
-/// office penalized.
-#[tokio::test]
-async fn pages_bring_no_penalty_upon_the_address_of_their_reader() {
-    let served = site().serve().await;
-    let session = served.server.session_address().unwrap();
-    let address = served.server.http_address().unwrap();
-    let long = "x".repeat(9_000);
-    for _ in 0..40 {
-        for field in [
-            "origin: https://evil.example\r\n",
-            "sec-fetch-site: cross-site\r\n",
-        ] {
-            for what in ["POST /authenticate", "GET /authenticate?authRequest=x"] {
-                assert_eq!(asked(address, what, field, "{}").await, "403");
-            }
-            assert_eq!(asked(session, "POST /", field, &long).await, "");
-        }
-        let mut socket = TcpStream::connect(session).await.unwrap();
-        let _ = socket.write_all(b"\x16\x03\x01\x02\x00\x01").await;
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer).await;
-        assert!(answer.is_empty());
-    }
-    let listed = served.admin("penalty.list", json!({})).await;
-    assert_eq!(listed["entries"], json!([]));
-    // The same requests by another program count.
-    for _ in 0..32 {
-        asked(address, "POST /authenticate", "", "{}").await;
-    }
-    let listed = served.admin("penalty.list", json!({})).await;
-    assert_eq!(listed["entries"][0]["source"], "127.0.0.1");
 }
 
 /// 256 idle connections to the session port had the same effect without any abuse.

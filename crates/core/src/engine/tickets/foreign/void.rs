@@ -43,22 +43,37 @@ impl Voids {
 }
 
 impl Site {
-    /// The tickets of a consumer for providers of a peer are void: the peer is to be told.
-    pub(in crate::engine) fn void_at_peer(
-        &self,
-        peer: SiteId,
-        consumer: &ForeignName,
-        at: Timestamp,
-    ) {
+    /// The tickets of consumers for providers of peers are void: the peers are to be told.
+    pub(in crate::engine) fn void_at_peers(&self, new: &[VoidAtPeer]) {
         {
             let mut voids = self.voids();
-            voids.prune(at);
-            let names = voids.waiting.entry(peer).or_default();
-            if names.len() < MAX_VOID_AT_PEER || names.contains_key(consumer) {
-                names.insert(consumer.clone(), at);
+            if let Some(latest) = new.iter().map(|void| void.at).max() {
+                voids.prune(latest);
+            }
+            for VoidAtPeer { peer, consumer, at } in new {
+                let names = voids.waiting.entry(*peer).or_default();
+                if names.len() < MAX_VOID_AT_PEER || names.contains_key(consumer) {
+                    names.insert(consumer.clone(), *at);
+                }
             }
         }
         self.wake_peers();
+    }
+
+    /// How many of these peers could not be told of all: too many consumers wait for them already.
+    pub(crate) fn peers_without_room(&self, new: &[VoidAtPeer]) -> usize {
+        let voids = self.voids();
+        let mut further = BTreeMap::<SiteId, usize>::new();
+        for void in new {
+            let names = voids.waiting.get(&void.peer);
+            let is_new = names.is_none_or(|names| !names.contains_key(&void.consumer));
+            *further.entry(void.peer).or_default() += usize::from(is_new);
+        }
+        let has_no_room = |(peer, further): &(SiteId, usize)| {
+            let names = voids.waiting.get(peer);
+            names.map_or(0, BTreeMap::len) + further > MAX_VOID_AT_PEER
+        };
+        further.into_iter().filter(has_no_room).count()
     }
 
     /// The peers that are to be told that tickets are void.

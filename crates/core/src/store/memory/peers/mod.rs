@@ -178,19 +178,22 @@ impl PeerRows {
         }
     }
 
-    fn void(&mut self, void: &VoidAtPeer) {
-        let ended = |at: &Timestamp| void.at >= at.plus_millis(MAX_FOREIGN_TICKET);
+    fn void(&mut self, voids: &[VoidAtPeer]) {
+        let latest = voids.iter().map(|void| void.at).max();
+        let ended = |at: &Timestamp| latest >= Some(at.plus_millis(MAX_FOREIGN_TICKET));
         let gone = self.voids.after(None).filter(|(_, at)| ended(at));
         let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
         gone.iter().for_each(|key| self.voids.remove(key));
-        let key = (void.peer, void.consumer.clone());
-        let waiting = self
-            .voids
-            .after(None)
-            .filter(|((peer, _), _)| *peer == void.peer);
-        let has_room = waiting.count() < MAX_VOID_AT_PEER || self.voids.get(&key).is_some();
-        if has_room && self.peers.get(&void.peer).is_some() {
-            self.voids.put(key, void.at);
+        for void in voids {
+            let key = (void.peer, void.consumer.clone());
+            let waiting = self
+                .voids
+                .after(None)
+                .filter(|((peer, _), _)| *peer == void.peer);
+            let has_room = waiting.count() < MAX_VOID_AT_PEER || self.voids.get(&key).is_some();
+            if has_room && self.peers.get(&void.peer).is_some() {
+                self.voids.put(key, void.at);
+            }
         }
     }
 

@@ -4,8 +4,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use countersign_core::access::Caller;
+use countersign_core::audit::AuditDraft;
+use countersign_core::engine::Site;
+use countersign_core::peers::{MAX_VOID_AT_PEER, VoidAtPeer};
+use countersign_core::store::{Change, ChangeSet, PeerChange, Store};
+use countersign_proto::broker::v2::limits::MAX_FOREIGN_TICKET;
 use countersign_proto::operation::{Code, Event};
-use countersign_testkit::harness::{NOW, TestSession, TestSite};
+use countersign_testkit::harness::{NOW, TestSession, TestSite, operation, run};
 use serde_json::{Value, json};
 
 use super::foreign::World;
@@ -168,15 +174,51 @@ async fn a_peer_cannot_declare_the_tickets_of_other_sites_void() {
     for names in [json!(["billing@b.example"]), json!(["billing@c.example"])] {
         let params = json!({ "consumers": names });
         let name = "broker.foreign_void";
-        let (code, _) = countersign_testkit::harness::run(&b.site, &caller, name, params).await;
+        let (code, _) = run(&b.site, &caller, name, params).await;
         assert_eq!(code, Code::NOT_PERMITTED);
     }
     let too_many: Vec<_> = (0..65).map(|n| format!("app{n}@a.example")).collect();
     for names in [json!([]), json!(too_many)] {
         let params = json!({ "consumers": names });
         let name = "broker.foreign_void";
-        let (code, _) = countersign_testkit::harness::run(&b.site, &caller, name, params).await;
+        let (code, _) = run(&b.site, &caller, name, params).await;
         assert_eq!(code, Code::INVALID_PARAMS);
     }
     assert_eq!(told.take(), [""; 0]);
+}
+
+/// A peer for which 4,096 consumers wait was not told of further ones, and nothing told the admin.
+// BRK-101
+#[tokio::test]
+async fn a_lockdown_says_that_a_peer_cannot_be_told_of_all_void_tickets() {
+    let world = World::allowed().await;
+    let (a, peer) = (&world.sites.a, world.sites.b.site.id());
+    let lock = async |site: &Site| {
+        let service = json!({ "name": "billing-robot" });
+        let operation = operation("lockdown.service", &service);
+        let outcome = site.run(&Caller::admin_socket(), &operation, NOW).await;
+        assert_eq!(outcome.code, Code::SUCCESS);
+        outcome.output
+    };
+    let voids = (0..MAX_VOID_AT_PEER).map(|number| VoidAtPeer {
+        peer,
+        consumer: format!("other{number}@a.example").parse().unwrap(),
+        at: NOW,
+    });
+    let change = Change::Peer(PeerChange::Void(voids.collect()));
+    let audit = AuditDraft::done(&Caller::site(), "test.void", NOW);
+    let set = ChangeSet::new(vec![change], audit);
+    a.memory().commit(set).await.unwrap();
+    let full = a.unsealed().await;
+    let output = lock(&full).await;
+    assert!(output.contains("wait to be told: 1."), "{output}");
+    let unlock = json!({ "service": "billing-robot" });
+    run(&full, &Caller::admin_socket(), "lockdown.lift", unlock).await;
+    // Once they have ended, there is room.
+    assert!(
+        full.peers_to_tell(NOW.plus_millis(MAX_FOREIGN_TICKET))
+            .is_empty()
+    );
+    let output = lock(&full).await;
+    assert!(!output.contains("told"), "{output}");
 }

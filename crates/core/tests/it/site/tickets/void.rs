@@ -1,9 +1,13 @@
 //! Tickets that were given before an application was locked, deleted or put in lockdown: the services
 //! of its providers are told.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
+use countersign_core::store::MemoryStore;
 use countersign_proto::operation::Code;
+use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{TestSession, TestSite, run};
 use serde_json::{Value, json};
 
@@ -38,7 +42,10 @@ fn told(test: &TestSite, session: &TestSession) -> Told {
 
 impl World {
     async fn new() -> Self {
-        let test = TestSite::new().await;
+        Self::of(TestSite::new().await).await
+    }
+
+    async fn of(test: TestSite) -> Self {
         let mut sessions = Vec::new();
         for id in ["billing", "ledger", "archive"] {
             let service = format!("{id}-robot");
@@ -59,9 +66,9 @@ impl World {
     }
 
     /// Returns the applications whose tickets the services of billing, ledger and archive were told
-    /// to be void since the last call.
+    /// to be void since the last call, or `all`.
     fn void(&self) -> [Vec<String>; 3] {
-        let app = |data: Value| data["app"].as_str().unwrap().to_owned();
+        let app = |data: Value| data["app"].as_str().unwrap_or("all").to_owned();
         self.told
             .each_ref()
             .map(|told| told.lock().unwrap().drain(..).map(app).collect())
@@ -120,6 +127,66 @@ async fn providers_are_told_that_tickets_of_the_applications_of_a_service_in_loc
     let person = json!({ "name": "maria" });
     world.test.admin("lockdown.person", person).await;
     assert_eq!(world.void(), NOTHING);
+}
+
+/// The applications of a service were read before the lockdown had its turn: one that got the service while
+/// another change of lockdowns was under way kept its tickets, and the answer said nothing of it.
+// BRK-100
+#[tokio::test]
+async fn an_application_that_gets_a_service_before_the_turn_of_its_lockdown_loses_its_tickets_too()
+{
+    let mut context = Context::from_waker(Waker::noop());
+    for polls in 1..100 {
+        let store = MemoryStore::new();
+        // Each read is a step.
+        let steps = FaultyStore::new(Arc::new(store.reopened()), Fault::Fails);
+        let builder = TestSite::builder().memory(store, Arc::new(steps));
+        let world = World::of(builder.build().await).await;
+        let (test, site) = (&world.test, &world.test.site);
+        let root = test.person("root", "admin").await;
+        test.person("maria", "member").await;
+        let allow = json!({ "id": "archive", "allow": [{ "app": "ledger" }] });
+        test.admin("app.update", allow).await;
+        let maria = json!({ "name": "maria" });
+        let mut first = pin!(run(site, &root.caller, "lockdown.person", maria));
+        if (0..polls).any(|_| first.as_mut().poll(&mut context).is_ready()) {
+            break;
+        }
+        let service = json!({ "name": "billing-robot" });
+        let mut second = pin!(run(site, &root.caller, "lockdown.service", service));
+        if (0..1_000).any(|_| second.as_mut().poll(&mut context).is_ready()) {
+            // The first one did not have its turn yet.
+            continue;
+        }
+        let settings = json!({ "service": "billing-robot" });
+        let update = json!({ "id": "archive", "settings": settings });
+        test.admin("app.update", update).await;
+        assert_eq!(first.await.0, Code::SUCCESS);
+        assert_eq!(second.await.0, Code::SUCCESS);
+        let [_, ledger, _] = world.void();
+        assert_eq!(ledger, ["archive", "billing"]);
+        return;
+    }
+    panic!("no change waited for its turn");
+}
+
+/// Each application of the service was an event of its own: those of a service with many pushed all other
+/// events out of what the site keeps for clients that come back, the lockdown itself too.
+// BRK-100
+#[tokio::test]
+async fn providers_are_told_once_of_the_many_applications_of_a_service_in_lockdown() {
+    let world = World::new().await;
+    for n in 0..16 {
+        let callees = json!([{ "app": "ledger" }]);
+        let settings = json!({ "service": "billing-robot", "may_call": callees });
+        let id = format!("consumer-{n}");
+        world.test.create_application(&id, settings).await;
+    }
+    let service = json!({ "name": "billing-robot" });
+    world.test.admin("lockdown.service", service).await;
+    let [_, ledger, archive] = world.void();
+    assert_eq!(ledger, ["all"]);
+    assert_eq!(archive, Vec::<String>::new());
 }
 
 // BRK-80

@@ -1,0 +1,119 @@
+// The page that sets a pass phrase with a ticket, while connections break and other tickets arrive.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ADMIN } from "./sample.mjs";
+import { launch, openPage, startConsole, startSite } from "./site.mjs";
+
+let site, served, browser;
+
+before(async () => {
+  site = await startSite();
+  await site.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+  served = await startConsole(site);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await served?.stop();
+  await site?.stop();
+});
+
+/** Opens the page of tickets with one for a new person, and fills it in. */
+async function fillTicket(page, name) {
+  await site.call("person.create", { name });
+  const { id, uri } = await site.call("ticket.issue", { person: name, kind: "passphrase" });
+  await page.goto(`${served.url}#/ticket/${encodeURIComponent(uri)}`);
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("New pass phrase", { exact: true }).fill(ADMIN.passPhrase);
+  await page.getByLabel("New pass phrase, once more").fill(ADMIN.passPhrase);
+  const isUsed = async () => {
+    const { entries } = await site.call("ticket.list", { person: name });
+    return entries.find((ticket) => ticket.id === id).state === "bound";
+  };
+  return isUsed;
+}
+
+/** The same button registered again, and a used ticket takes one key only: the person read that the ticket was refused. */
+test("After a pass phrase was set and the login failed, only the login is left", async () => {
+  const { page, context } = await openPage(browser);
+  await page.exposeFunction("interrupt", () => served.interrupt());
+  await page.addInitScript(() => {
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message, ...more) {
+      const pass = () => postMessage.call(this, message, ...more);
+      if (message.name === "login" && !globalThis.interrupted)
+        globalThis.interrupted = globalThis.interrupt().then(pass);
+      else pass();
+    };
+  });
+  const isUsed = await fillTicket(page, "lena");
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByText("Only the login is left.").waitFor();
+  await page.getByRole("alert").waitFor();
+  assert.ok(await isUsed());
+  served.restore();
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByText("Logged in as lena@local").waitFor();
+  await context.close();
+});
+
+/** The page said "log in to find out", and its button set the pass phrase anew. */
+test("A connection that breaks while a pass phrase is set leaves it open whether it is: a login tells", async () => {
+  const { page, context } = await openPage(browser);
+  const isUsed = await fillTicket(page, "nora");
+  served.interruptOnce(isUsed);
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByText("Log in to find out.").waitFor();
+  await page.getByRole("alert").waitFor();
+  served.restore();
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByText("Logged in as nora@local").waitFor();
+  await context.close();
+});
+
+/** Opens the page with a ticket for a new person, whose registration waits until another ticket has arrived. */
+async function arriveWhileUsed(page, name) {
+  await page.addInitScript(() => {
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message, ...more) {
+      const pass = () => postMessage.call(this, message, ...more);
+      if (message.name === "registerPassPhrase") globalThis.register = pass;
+      else if (message.name === "login" && globalThis.interrupt) void globalThis.interrupt().then(pass);
+      else pass();
+    };
+  });
+  const isUsed = await fillTicket(page, name);
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.waitForFunction(() => globalThis.register);
+  const second = "countersign://127.0.0.1:4747/e#second";
+  await page.goto(`${served.url}#/ticket/${encodeURIComponent(second)}`);
+  await page.waitForFunction((text) => document.querySelector("textarea")?.value === text, second);
+  await page.evaluate(() => globalThis.register());
+  return { isUsed, second };
+}
+
+/**
+ * The end of the registration hid the fields of the ticket that had arrived, and the button then said forever that an
+ * empty pass phrase is too short.
+ */
+test("A ticket that arrives while an earlier one is used stays in the form after the login failed", async () => {
+  const { page, context } = await openPage(browser);
+  await page.exposeFunction("interrupt", () => served.interrupt());
+  const { isUsed, second } = await arriveWhileUsed(page, "rosa");
+  await page.getByRole("alert").waitFor();
+  await page.getByText("The pass phrase is set with the earlier ticket").waitFor();
+  assert.ok(await isUsed());
+  assert.equal(await page.getByLabel("Ticket", { exact: true }).inputValue(), second);
+  assert.equal(await page.getByLabel("New pass phrase", { exact: true }).inputValue(), "");
+  served.restore();
+  await context.close();
+});
+
+test("A ticket that arrives while an earlier one is used is named after the login", async () => {
+  const { page, context } = await openPage(browser);
+  await arriveWhileUsed(page, "vera");
+  await page.getByText("Logged in as vera@local").waitFor();
+  await page.getByText("The ticket of the link was not used").waitFor();
+  await context.close();
+});
