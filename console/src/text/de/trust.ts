@@ -217,6 +217,7 @@ export const trust = {
       used: "Aufgebraucht",
       next: "die nächste in",
       kinds: {
+        connections: "Verbindungen, die er öffnet",
         operations: "Operationen, die er aufruft",
         messages: "Nachrichten, die gespeichert werden",
         offers: "Nachrichten, die er anbietet",

@@ -213,6 +213,7 @@ export const trust = {
       used: "Used up",
       next: "next one in",
       kinds: {
+        connections: "Connections that it opens",
         operations: "Operations that it calls",
         messages: "Messages that are stored",
         offers: "Messages that it offers",

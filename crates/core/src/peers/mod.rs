@@ -19,6 +19,7 @@ mod message;
 mod sealed_text;
 mod void;
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use countersign_proto::name::{AccountName, Zone};
@@ -57,7 +58,7 @@ pub struct Peer {
     pub host: String,
     /// The port there.
     pub port: u16,
-    /// Who introduced the two sites, oldest first. Never empty.
+    /// Who introduced the two sites: the first two persons, then the others, oldest first. Never empty.
     pub introductions: Vec<Introduction>,
     /// Its state.
     pub state: PeerState,
@@ -203,16 +204,33 @@ impl Peer {
             .any(|introduction| introduction.other == *other)
     }
 
-    /// Stores an introduction as the newest one, in place of an earlier one of the same persons, whose
-    /// names may have changed. The oldest but the first makes room: one person of the peer with many
-    /// accounts must not push out all introductions that both sites know.
+    /// Stores an introduction in place of an earlier one of the same persons, whose names may have
+    /// changed. That of the first two persons stays the first one, however often they repeat it, and the
+    /// oldest of the others makes room: one person of the peer with many accounts must not push out all
+    /// introductions that both sites know.
     pub fn introduce(&mut self, new: Introduction) {
-        self.introductions
-            .retain(|known| (known.own, &known.other) != (new.own, &new.other));
+        let is_same = |known: &Introduction| (known.own, &known.other) == (new.own, &new.other);
+        if let Some(first) = self
+            .introductions
+            .first_mut()
+            .filter(|first| is_same(first))
+        {
+            *first = new;
+            return;
+        }
+        self.introductions.retain(|known| !is_same(known));
         if self.introductions.len() >= MAX_INTRODUCTIONS {
             self.introductions.remove(1);
         }
         self.introductions.push(new);
+    }
+
+    /// Who introduced the two sites, newest first.
+    #[must_use]
+    pub fn newest_introductions(&self) -> Vec<&Introduction> {
+        let mut newest: Vec<_> = self.introductions.iter().rev().collect();
+        newest.sort_by_key(|introduction| Reverse(introduction.at));
+        newest
     }
 
     /// Whether `last_seen` is to be changed for a connection at `now`: it is older than a minute, or

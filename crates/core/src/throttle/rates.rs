@@ -54,6 +54,8 @@ pub enum Rate {
     Delivered(SiteId),
     /// Operations that a peer calls.
     PeerOperations(SiteId),
+    /// Connections that a peer opens.
+    PeerConnections(SiteId),
     /// Messages that a peer offers, also those that are refused or came before.
     Offered(SiteId),
     /// Tickets that an application of this site requests over HTTP with its own key.
@@ -112,6 +114,8 @@ impl Rate {
             Self::Delivered(_) => (2_000, 1_000),
             // Some batches in a row, and one for each message of a conversation.
             Self::PeerOperations(_) => (256, 100),
+            // A link that breaks again and again; at most 86,400 lines of the log a day.
+            Self::PeerConnections(_) => (16, 2_000),
             // Twice what may be delivered at once; then more than a site sends that rests for 5 s
             // after a batch of 32 of which a message was not taken.
             Self::Offered(_) => (4_000, 100),
@@ -168,6 +172,7 @@ impl Rate {
             Self::SiteKeySecret
             | Self::Delivered(_)
             | Self::PeerOperations(_)
+            | Self::PeerConnections(_)
             | Self::Offered(_)
             | Self::TicketRequests(_)
             | Self::ForeignConsumer(_)

@@ -42,6 +42,7 @@ pub struct Builder {
     device_address: PublicAddress,
     peer: Option<SocketAddr>,
     peer_address: PublicAddress,
+    peer_connections: usize,
     proxies: Proxies,
     http_origins: Vec<String>,
     public_url: Option<PublicUrl>,
@@ -66,6 +67,7 @@ impl Builder {
             device_address: PublicAddress::default(),
             peer: None,
             peer_address: PublicAddress::default(),
+            peer_connections: usize::MAX,
             proxies: Proxies::default(),
             http_origins: Vec::new(),
             public_url: None,
@@ -136,6 +138,14 @@ impl Builder {
     #[must_use]
     pub fn peer_address(mut self, host: Option<String>, port: Option<u16>) -> Self {
         self.peer_address = PublicAddress { host, port };
+        self
+    }
+
+    /// Opens at most so many connections to peers at a time; further peers wait for their turn. Default: as
+    /// many as the limit on file descriptors allows, at most 128.
+    #[must_use]
+    pub fn peer_connections(mut self, most: usize) -> Self {
+        self.peer_connections = most;
         self
     }
 
@@ -354,7 +364,11 @@ impl Builder {
             connections: connections.clone(),
             clients: clients.clone(),
         };
-        let peers = PeerServer::new(&shared, &peer_address, reserve.peers);
+        let peers = PeerServer::new(
+            &shared,
+            &peer_address,
+            reserve.peers.min(self.peer_connections),
+        );
         tasks.spawn("the peer server", peers.run(peer_address, listening));
         tasks.spawn(
             "the task that closes expired sessions",

@@ -169,6 +169,7 @@ pub(super) struct Asking {
     queue: Arc<AskQueue>,
     sent: HashMap<u64, (oneshot::Sender<Result<Outcome, AskError>>, Instant)>,
     last_id: u64,
+    has_answer: bool,
 }
 
 /// What the connection does next.
@@ -185,7 +186,13 @@ impl Asking {
             queue,
             sent: HashMap::new(),
             last_id: FIRST_ID,
+            has_answer: false,
         }
+    }
+
+    /// Whether the peer answered an operation.
+    pub(super) fn has_answer(&self) -> bool {
+        self.has_answer
     }
 
     /// Whether results are awaited.
@@ -229,6 +236,7 @@ impl Asking {
         let Some((reply, _)) = self.sent.remove(&outcome.id) else {
             return false;
         };
+        self.has_answer = true;
         // The caller may have gone. The result was expected all the same.
         let _ = reply.send(Ok(outcome.clone()));
         true

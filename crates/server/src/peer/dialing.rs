@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerPlan, PeerProblem};
+use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerPlan, PeerProblem, Site};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_net::listener::Connections;
 use countersign_net::tls::{Connector, TlsStream};
@@ -33,8 +34,21 @@ const QUIET: Duration = Duration::from_secs(20);
 /// How long the task waits at most before it looks at the outbox again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// While another peer waits for a place, a connection keeps its own for so long.
+const SHARE: Duration = Duration::from_secs(20);
+
 /// The problem with a peer that closes the connection and takes no message.
 const CLOSED_AT_ONCE: &str = "it ended the connection before it took a message";
+/// The problem with a peer that takes an operation and does not answer it.
+const UNANSWERED: &str = "it did not answer an operation in time";
+
+/// A place among the connections that this site opens at a time.
+struct Place {
+    site: SiteId,
+    since: Instant,
+    /// Whether the connection was ended for another peer.
+    is_given: bool,
+}
 
 /// The attempts at one peer that failed since the last success.
 struct Backoff {
@@ -54,7 +68,8 @@ pub(super) async fn run(
     // The peer that was dialled last: the next ones come after it, so that none is always last.
     let mut last: Option<SiteId> = None;
     let mut dialing: JoinSet<(SiteId, u64, Dialed)> = JoinSet::new();
-    let mut open: Vec<SiteId> = Vec::new();
+    // In the order in which they were taken.
+    let mut open: Vec<Place> = Vec::new();
     let mut backoff: HashMap<SiteId, Backoff> = HashMap::new();
     // Peers that may not be dialled, with the version of the changes at which they were looked at.
     let mut held: HashMap<SiteId, u64> = HashMap::new();
@@ -72,17 +87,16 @@ pub(super) async fn run(
         // the next attempt, and a peer must not be able to end it by asking messages to wait.
         backoff.retain(|site, wait| awaited.contains(site) || wait.until > now());
         let mut next = now() + LOOK_AGAIN;
-        for site in after(last, awaited) {
-            if open.len() >= server.max_outgoing {
-                break;
-            }
+        let mut waiting = 0;
+        for site in in_turn(last, awaited, &backoff) {
             if held.contains_key(&site) {
                 server
                     .asks
                     .fail(site, "the peer is not active, or a lockdown refuses it");
                 continue;
             }
-            if open.contains(&site) || !shared.site.peer_connections(site).is_empty() {
+            let has_place = open.iter().any(|place| place.site == site);
+            if has_place || !shared.site.peer_connections(site).is_empty() {
                 continue;
             }
             match backoff.get(&site) {
@@ -92,14 +106,20 @@ pub(super) async fn run(
                         .asks
                         .fail(site, "it could not be reached a moment ago");
                 }
+                _ if open.len() >= server.max_outgoing => waiting += 1,
                 _ => {
-                    open.push(site);
+                    open.push(Place {
+                        site,
+                        since: now(),
+                        is_given: false,
+                    });
                     last = Some(site);
                     let dialed = dial(site, server.clone(), connections.clone(), shared.clone());
                     dialing.spawn(async move { (site, version, dialed.await) });
                 }
             }
         }
+        next = next.min(give_places(&mut open, waiting, &shared.site));
         tokio::select! {
             _ = changes.changed() => {}
             () = server.dialer.notified() => {}
@@ -107,7 +127,7 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(next) => held.clear(),
             Some(ended) = dialing.join_next(), if !dialing.is_empty() => {
                 if let Ok((site, at, dialed)) = ended {
-                    open.retain(|other| *other != site);
+                    open.retain(|place| place.site != site);
                     match dialed {
                         Dialed::Useful => {
                             backoff.remove(&site);
@@ -127,12 +147,34 @@ pub(super) async fn run(
     }
 }
 
-/// The peers in their order, beginning with the one after `last`.
-fn after(last: Option<SiteId>, mut peers: Vec<SiteId>) -> Vec<SiteId> {
+/// The peers in their order, beginning with the one after `last`. Those to which the last attempt failed
+/// come after the others.
+fn in_turn(
+    last: Option<SiteId>,
+    mut peers: Vec<SiteId>,
+    backoff: &HashMap<SiteId, Backoff>,
+) -> Vec<SiteId> {
     peers.sort_unstable();
     let first = last.map_or(0, |last| peers.partition_point(|site| *site <= last));
     peers.rotate_left(first);
+    peers.sort_by_key(|site| backoff.contains_key(site));
     peers
+}
+
+/// Ends the connections that have been open longest, one for each of so many peers that wait for a place.
+/// Returns when it is to be called again.
+fn give_places(open: &mut [Place], waiting: usize, site: &Site) -> Instant {
+    let given = open.iter().filter(|place| place.is_given).count();
+    let kept = open.iter_mut().filter(|place| !place.is_given);
+    for place in kept.take(waiting.saturating_sub(given)) {
+        let until = place.since + SHARE;
+        place.is_given = until <= now() && site.give_place_of(place.site);
+        if !place.is_given {
+            // An attempt that takes so long ends soon.
+            return until.max(now() + FIRST_WAIT);
+        }
+    }
+    now() + LOOK_AGAIN
 }
 
 /// Lets the next attempt at a peer wait, and returns how long.
@@ -154,7 +196,7 @@ fn failed(backoff: &mut HashMap<SiteId, Backoff>, site: SiteId) -> PeerBackoff {
 
 /// The result of an attempt.
 enum Dialed {
-    /// There was a connection, over which the peer took a message, or which lasted.
+    /// There was a connection over which the peer took something, or which this site closed.
     Useful,
     /// There was none, or it was of no use. The next attempt waits.
     Failed,
@@ -179,7 +221,6 @@ async fn dial(
     match reached {
         Ok(Some((open, stream))) => {
             info!(%site, "connected to a peer");
-            let began = now();
             let (sender, ended) = oneshot::channel();
             let served = async move {
                 let _ = sender.send(Box::pin(link::run(open, stream, Some(QUIET))).await);
@@ -189,9 +230,13 @@ async fn dial(
             let Ok(ended) = ended.await else {
                 return Dialed::Failed;
             };
-            // A peer that welcomes this site and closes would otherwise be dialled without a pause.
-            let lasted = now().duration_since(began) >= QUIET;
-            if ended.has_sent || lasted || ended.by == EndedBy::Us {
+            // A peer that welcomes this site and takes nothing would otherwise be dialled without a pause.
+            let is_useful = match ended.by {
+                EndedBy::Us => true,
+                EndedBy::TooLate => false,
+                _ => ended.has_sent,
+            };
+            if is_useful {
                 return Dialed::Useful;
             }
             if let Some(problem) = problem(ended.by) {
@@ -215,10 +260,13 @@ async fn dial(
     }
 }
 
-/// The problem with a peer over whose connection nothing passed; `None` if its end is no problem.
+/// The problem with a peer that took nothing over its connection, or did not answer; `None` if the end is no
+/// problem.
 fn problem(ended_by: EndedBy) -> Option<PeerProblem> {
     let why = match ended_by {
-        EndedBy::Us | EndedBy::Peer(PeerEnd::Idle | PeerEnd::NewKey) => return None,
+        EndedBy::Us | EndedBy::OutOfTurn | EndedBy::Peer(PeerEnd::Idle | PeerEnd::NewKey) => {
+            return None;
+        }
         EndedBy::Peer(PeerEnd::Suspended | PeerEnd::Removed) => {
             return Some(PeerProblem::NotAccepted);
         }
@@ -228,6 +276,7 @@ fn problem(ended_by: EndedBy) -> Option<PeerProblem> {
         }
         EndedBy::Peer(end) => end.text(),
         EndedBy::Unknown => CLOSED_AT_ONCE,
+        EndedBy::TooLate => UNANSWERED,
     };
     let why = why.to_owned();
     Some(PeerProblem::Unreachable { why })
@@ -265,7 +314,11 @@ async fn reach(
     stream.write_all(&plan.hello.to_line()).await?;
     stream.flush().await?;
     let line = link::first_line(&mut stream, MAX_PEER_HELLO).await;
-    let line = line.map_err(|_| DialError::Refused)?;
+    // Other errors are those of the network, and say nothing about the hello.
+    let line = line.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => DialError::Refused,
+        _ => error.into(),
+    })?;
     let line = line.ok_or(BadPeerHello::TooLong)?;
     let welcome = PeerWelcome::read(&line)?;
     let (cut_sender, cut) = oneshot::channel();
@@ -292,10 +345,18 @@ mod tests {
     fn the_peers_after_the_one_that_was_dialled_last_come_first() {
         let [one, two, three] = [1, 2, 3].map(|byte| SiteId([byte; 32]));
         let peers = || vec![three, one, two];
+        let mut backoff = HashMap::new();
+        let after = |last, peers| in_turn(last, peers, &HashMap::new());
         assert_eq!(after(None, peers()), [one, two, three]);
         assert_eq!(after(Some(one), peers()), [two, three, one]);
         assert_eq!(after(Some(SiteId([2; 32])), vec![one, three]), [three, one]);
         assert_eq!(after(Some(three), peers()), [one, two, three]);
         assert_eq!(after(Some(one), vec![]), []);
+        // Peers that do not answer must not come before one that does.
+        for site in [one, two] {
+            failed(&mut backoff, site);
+        }
+        assert_eq!(in_turn(None, peers(), &backoff), [three, one, two]);
+        assert_eq!(in_turn(Some(one), peers(), &backoff), [three, two, one]);
     }
 }

@@ -55,9 +55,10 @@ impl OpenPeer {
     pub(super) fn new(
         server: &Arc<PeerServer>,
         shared: &Arc<Shared>,
-        connection: PeerConnection,
+        mut connection: PeerConnection,
         cut: oneshot::Receiver<CloseReason>,
     ) -> Self {
+        let _ = log_trouble(std::mem::replace(&mut connection.seen, Ok(())));
         Self {
             shared: shared.clone(),
             server: server.clone(),
@@ -100,11 +101,16 @@ pub(super) enum EndedBy {
     Unknown,
     /// This site, because the peer broke the protocol.
     Breach,
+    /// This site, because the peer did not answer an operation in time.
+    TooLate,
+    /// This site, because another peer needed the place of the connection.
+    OutOfTurn,
 }
 
 /// How a connection ended.
 pub(super) struct Ended {
-    /// Whether the peer took a message, a head of the audit log or an address.
+    /// Whether the peer took a message, a head of the audit log or an address, or answered another
+    /// operation.
     pub(super) has_sent: bool,
     pub(super) by: EndedBy,
 }
@@ -128,7 +134,7 @@ pub(super) async fn run(
         in_flight: Vec::new(),
         errors: 0,
         breach: None,
-        ended_by: EndedBy::Us,
+        ended_by: None,
     };
     let mut lines = Lines::new(reader, MAX_LINE);
     let reason = link.serve(&mut lines, &mut open.cut, quiet).await;
@@ -145,13 +151,13 @@ pub(super) async fn run(
     if let Some(breach) = link.breach {
         count(&open.shared, site, breach).await;
     }
-    let by = match reason {
-        CloseReason::Goodbye => link.ended_by,
+    let by = link.ended_by.unwrap_or(match reason {
         CloseReason::ConnectionLost => EndedBy::Unknown,
         CloseReason::ProtocolFault => EndedBy::Breach,
+        CloseReason::Replaced => EndedBy::OutOfTurn,
         _ => EndedBy::Us,
-    };
-    let has_sent = link.outgoing.has_sent();
+    });
+    let has_sent = link.outgoing.has_sent() || link.asking.has_answer();
     Ended { has_sent, by }
 }
 
@@ -174,8 +180,8 @@ struct Link {
     errors: u32,
     /// A breach of the protocol that is not counted yet.
     breach: Option<PeerBreach>,
-    /// Who ended the connection, if it was ended in order.
-    ended_by: EndedBy,
+    /// Who ended the connection, if the reason does not say it.
+    ended_by: Option<EndedBy>,
 }
 
 impl Link {
@@ -191,12 +197,11 @@ impl Link {
         let mut idle = now() + idle_timeout;
         let mut has_ended = false;
         loop {
-            let is_busy = !self.running.is_empty() || self.output.is_pending();
-            if has_ended && !is_busy {
-                self.ended_by = EndedBy::Unknown;
+            if has_ended && !self.serves() {
+                self.ended_by = Some(EndedBy::Unknown);
                 return CloseReason::Goodbye;
             }
-            if is_busy || self.outgoing.is_busy() || self.asking.is_busy() {
+            if self.is_in_use() {
                 idle = now() + idle_timeout;
             }
             let drains = self.output.unsent() < MAX_UNSENT;
@@ -216,23 +221,25 @@ impl Link {
                     Next::Send(operation) => {
                         self.output.put(|out| put_operation(out, &operation, false))
                     }
-                    Next::TooLate => Some(CloseReason::ConnectionLost),
+                    Next::TooLate => self.unanswered(),
                 },
                 next = self.asking.next(), if !has_ended && drains => match next {
                     NextAsk::Send(operation) => {
                         self.output.put(|out| put_operation(out, &operation, false))
                     }
-                    NextAsk::TooLate => Some(CloseReason::ConnectionLost),
+                    NextAsk::TooLate => self.unanswered(),
                 },
                 line = lines.next(), if wants_more => {
                     idle = now() + idle_timeout;
                     has_ended = matches!(line, Ok(None));
                     self.received(line)
                 }
-                () = tokio::time::sleep_until(idle) => Some(match quiet {
-                    Some(_) => CloseReason::Goodbye,
-                    None => CloseReason::Idle,
-                }),
+                // An operation that waits for its result has a time of its own.
+                () = tokio::time::sleep_until(idle) => match (self.is_in_use(), quiet) {
+                    (true, _) => None,
+                    (false, Some(_)) => Some(CloseReason::Goodbye),
+                    (false, None) => Some(CloseReason::Idle),
+                },
             };
             if ended.is_none()
                 && let Some(breach) = self.breach.take()
@@ -243,6 +250,22 @@ impl Link {
                 return reason;
             }
         }
+    }
+
+    /// Whether an operation of the peer runs, or bytes wait to be sent.
+    fn serves(&self) -> bool {
+        !self.running.is_empty() || self.output.is_pending()
+    }
+
+    /// Whether an operation of either side is under way.
+    fn is_in_use(&self) -> bool {
+        self.serves() || self.outgoing.is_busy() || self.asking.is_busy()
+    }
+
+    /// Ends the connection because the peer did not answer an operation in time.
+    fn unanswered(&mut self) -> Option<CloseReason> {
+        self.ended_by = Some(EndedBy::TooLate);
+        Some(CloseReason::ConnectionLost)
     }
 
     /// Takes a line. Returns why the connection ends, if it does.
@@ -279,7 +302,7 @@ impl Link {
 
     /// The peer ends the connection.
     fn ended(&mut self, end: PeerEnd) -> CloseReason {
-        self.ended_by = EndedBy::Peer(end);
+        self.ended_by = Some(EndedBy::Peer(end));
         let site = self.outgoing.site();
         info!(%site, reason = end.as_str(), "a peer ended the connection");
         self.shared.site.peer_ended(site, end, clock::now());

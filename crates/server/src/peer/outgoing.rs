@@ -49,7 +49,7 @@ pub(super) struct Outgoing {
     site: SiteId,
     changes: watch::Receiver<u64>,
     ended: broadcast::Receiver<SiteId>,
-    /// Whether the peer took a message.
+    /// Whether the peer took a message, a head or an address.
     has_sent: bool,
     state: State,
     last_id: u64,
@@ -181,7 +181,7 @@ impl Outgoing {
         self.site
     }
 
-    /// Whether the peer accepted a message, or refused one for good.
+    /// Whether the peer accepted a message or refused one for good, or took a head or an address.
     pub(super) fn has_sent(&self) -> bool {
         self.has_sent
     }
@@ -218,6 +218,7 @@ impl Outgoing {
                 },
                 State::Awaiting(_, _, _, until) => {
                     tokio::time::sleep_until(*until).await;
+                    self.give_up();
                     return Next::TooLate;
                 }
                 State::Storing(_, storing) => match log_trouble(storing.await) {
@@ -252,6 +253,26 @@ impl Outgoing {
                 self.ping_answered(sending, outcome);
                 Answered::Taken
             }
+        }
+    }
+
+    /// The peer did not answer in time. What it did not answer is not due again at once: this site must
+    /// not connect again and again for it.
+    fn give_up(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Waiting(None));
+        let State::Awaiting(_sending, _, sent, _) = state else {
+            return;
+        };
+        let (site, now) = (&self.shared.site, clock::now());
+        match sent {
+            // They wait for as long as the next attempt at the peer.
+            Sent::Messages(_) => {}
+            Sent::Address(_) => site.address_refused(self.site, None, now),
+            Sent::Head(head) => {
+                site.head_unanswered(self.site, &head, now);
+                self.server.head_tried();
+            }
+            Sent::Ping => site.peer_told_status(self.site, None, now),
         }
     }
 

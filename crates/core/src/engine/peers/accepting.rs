@@ -71,16 +71,6 @@ impl Site {
         let Some(proven) = proven else {
             return presented.misused(RevocationReason::WrongProof).await;
         };
-        // Read again: the account may have been locked while the proof waited for its turn.
-        let account = self.store().account(account.id).await?;
-        if !account.is_some_and(|account| account.is_active()) {
-            return Err(presented.refused("account_not_active"));
-        }
-        if presented.is_locked_down()
-            || !self.permits_peer(Activity::PeerJoin, request.claimed_site())
-        {
-            return Err(presented.refused("lockdown"));
-        }
         let introduction = Introduction {
             own: presented.account.id,
             own_name: presented.account.name.clone(),
@@ -89,6 +79,17 @@ impl Site {
         };
         let (host, port) = request.address();
         for _ in 0..PEER_TRIES {
+            // Read in each try: the account may have been locked while the proof waited for its turn, or since
+            // the last try.
+            let account = self.store().account(account.id).await?;
+            if !account.is_some_and(|account| account.is_active()) {
+                return Err(presented.refused("account_not_active"));
+            }
+            if presented.is_locked_down()
+                || !self.permits_peer(Activity::PeerJoin, request.claimed_site())
+            {
+                return Err(presented.refused("lockdown"));
+            }
             let other = OtherSite {
                 known: *proven.site(),
                 events: request.events(),

@@ -50,8 +50,8 @@ pub fn delay_of_answer(operation: &Operation, outcome: &Outcome) -> Option<u64> 
 pub enum PeerBreach {
     /// A line that is neither an operation nor an expected result.
     Line,
-    /// An operation above its rate, within a second of another one. An honest site rests after the
-    /// first one.
+    /// An operation or a connection above its rate, within a second of another one. An honest site rests
+    /// after the first one.
     Rate,
     /// An operation that no peer may call. An honest site of a later version may try a few.
     Operation,

@@ -78,17 +78,6 @@ impl Site {
                 }
             }
         })?;
-        let known = joined.known;
-        if self
-            .lockdowns()
-            .of(&LockdownTarget::Peer(known.id()))
-            .is_some()
-        {
-            return Err(Refusal::conflict(
-                "the other site is in lockdown here",
-                "an admin lifts it with `lockdown lift`; repeat with the same ticket then",
-            ));
-        }
         Ok(Joined {
             site: joined,
             introduction: Introduction {
@@ -101,7 +90,8 @@ impl Site {
         })
     }
 
-    /// Returns the change that makes a site that was joined with this ticket a peer, as peers are now.
+    /// Returns the change that makes a site that was joined with this ticket a peer, as peers and lockdowns
+    /// are now.
     pub(crate) async fn joined_change(
         &self,
         joined: &Joined,
@@ -109,6 +99,13 @@ impl Site {
         now: Timestamp,
     ) -> Result<PeerChange, Refusal> {
         let known = joined.site.known;
+        let target = LockdownTarget::Peer(known.id());
+        if self.lockdowns().of(&target).is_some() {
+            return Err(Refusal::conflict(
+                "the other site is in lockdown here",
+                "an admin lifts it with `lockdown lift`; repeat with the same ticket then",
+            ));
+        }
         let other = OtherSite {
             known,
             events: &joined.site.events,

@@ -103,19 +103,19 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
     proof::consume(&context, account.id)?;
     let (site, now) = (context.site(), context.now());
     let joined = site.join_peer(&ticket, &account, now).await?;
-    // The other site may have answered slowly. A lockdown since then, and a lock of the person,
-    // count as if they had been there before.
-    context.expect_permitted()?;
-    if active(&context, &params.person).await?.id != account.id {
-        return Err(Refusal::conflict(
-            format!("{} is another person now", account.name),
-            "repeat with the same ticket",
-        ));
-    }
     let id = joined.site.known.id();
     let details = json!({ "site": id, "id": ticket.id(), "person": account.name });
     let mut tries = 0;
     let peer = loop {
+        // The other site may have answered slowly, and the last try may have failed. A lockdown since then,
+        // and a lock of the person, count as if they had been there before.
+        context.expect_permitted()?;
+        if active(&context, &params.person).await?.id != account.id {
+            return Err(Refusal::conflict(
+                format!("{} is another person now", account.name),
+                "repeat with the same ticket",
+            ));
+        }
         let change = site.joined_change(&joined, &ticket, now).await?;
         let peer = match &change {
             PeerChange::Insert(peer) | PeerChange::Update(peer) => (**peer).clone(),

@@ -8,7 +8,7 @@ use countersign_net::tls::Acceptor;
 use countersign_proto::device::DeviceWelcome;
 use countersign_proto::peer::{PeerHello, PeerWelcome};
 use countersign_proto::site_identity::SignedKeyEvent;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::peers::side::{Side, Stream, key, peers};
 
@@ -39,12 +39,26 @@ impl Impostor {
 
     /// The hello of site A, and its connection.
     pub(crate) async fn greeted(&self) -> (PeerHello, Lines<Stream>) {
+        self.greeted_on(|_| {}).await
+    }
+
+    async fn greeted_on(&self, set: impl FnOnce(&TcpStream)) -> (PeerHello, Lines<Stream>) {
         let (socket, _) = self.listener.accept().await.unwrap();
+        set(&socket);
         let acceptor = Acceptor::new(self.key.clone()).unwrap();
         let mut lines = Lines::new(acceptor.accept(socket).await.unwrap(), 1 << 20);
         let mut hello = lines.next().await.unwrap().unwrap().to_vec();
         hello.push(b'\n');
         (PeerHello::read(&hello).unwrap(), lines)
+    }
+
+    /// Takes a connection of site A with its hello, and resets it as a broken network does.
+    pub(crate) async fn reset(&self) -> PeerHello {
+        let (hello, lines) = self
+            .greeted_on(|socket| socket.set_zero_linger().unwrap())
+            .await;
+        drop(lines);
+        hello
     }
 
     /// A connection of site A, which is welcome.

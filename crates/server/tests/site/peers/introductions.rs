@@ -49,8 +49,8 @@ async fn two_sites_connect_in_both_directions_after_a_renamed_person_introduced_
 }
 
 /// A site whose newest introduction the peer does not know, because the answer to a join was lost, names the one
-/// before it in its next attempt.
-// PEER-73
+/// before it in its next attempt. A connection that the network reset counted as a refusal too.
+// PEER-73, PEER-77
 #[tokio::test]
 async fn a_site_that_was_refused_names_another_person_in_its_next_attempt() {
     let (mut a, mut b) = peers().await;
@@ -59,6 +59,7 @@ async fn a_site_that_was_refused_names_another_person_in_its_next_attempt() {
     b.join(&a.ticket().await).await.unwrap();
     let impostor = Impostor::of(&mut b).await;
     a.send("bob@b.example", "hello").await;
+    assert_eq!(impostor.reset().await.id.to_string(), "amy@a.example");
     for person in ["amy@a.example", "ada@a.example", "amy@a.example"] {
         let (hello, lines) = impostor.greeted().await;
         assert_eq!(hello.id.to_string(), person);

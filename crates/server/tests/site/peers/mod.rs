@@ -10,6 +10,7 @@ mod impostor;
 mod introductions;
 mod lockdown;
 mod network;
+mod places;
 mod rotation;
 mod side;
 mod theft;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::following::FollowedEvents;
-use super::{PeerProblem, PeerTransport, Site, lock};
+use super::{PeerBreach, PeerProblem, PeerTransport, Site, lock};
 use crate::access::{Caller, Channel, PeerCaller};
 use crate::audit::coalesced::Occurrence;
 use crate::audit::{AuditDraft, AuditOutcome};
@@ -23,7 +23,7 @@ use crate::lockdown::Activity;
 use crate::peers::Peer;
 use crate::sessions::{CloseReason, CutHook};
 use crate::store::{Change, ChangeSet, PeerChange, StoreError};
-use crate::throttle::Source;
+use crate::throttle::{Rate, Source};
 use crate::timestamp::Timestamp;
 
 pub(super) use attempts::Backoffs;
@@ -65,6 +65,8 @@ pub struct PeerConnection {
     pub site: SiteId,
     /// The peer as a caller of operations.
     pub caller: Caller,
+    /// The error with which the store did not take that the peer was seen. The next connection tries again.
+    pub seen: Result<(), StoreError>,
     _registered: Registered,
 }
 
@@ -156,8 +158,8 @@ impl Connections {
 impl Site {
     /// Opens a connection that a peer asks for. `None` stands for an unknown, suspended or removed
     /// peer, a lockdown of the peer or the site, a person who did not introduce it, another key than its newest, key events that
-    /// contradict what is known, and too many connections: answer them alike, with silence. It is
-    /// counted for the audit log and against the source.
+    /// contradict what is known, and too many connections, at a time or within seconds: answer them alike,
+    /// with silence. It is counted for the audit log and against the source.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails: there is no connection then.
@@ -208,6 +210,13 @@ impl Site {
             return Ok(None);
         }
         self.accepted_again(peer.site());
+        // Only with the peer's newest key, so that no other client uses up the rate.
+        let rate = Rate::PeerConnections(peer.site());
+        let taken = self.throttle().rates().take(rate, now);
+        if taken.is_err() {
+            self.peer_fault(peer.site(), PeerBreach::Rate, now).await?;
+            return Ok(None);
+        }
         self.register_peer(&peer, PeerDirection::Incoming, cut, now)
             .await
     }
@@ -264,6 +273,7 @@ impl Site {
             }
         };
         self.forget_reach_problem(site);
+        self.introduction_accepted(site);
         self.register_peer(&peer, PeerDirection::Outgoing, cut, now)
             .await
     }
@@ -304,7 +314,7 @@ impl Site {
             connections.open.insert(number, open);
             number
         };
-        let connection = PeerConnection {
+        let mut connection = PeerConnection {
             site,
             caller: Caller::peer(
                 PeerCaller {
@@ -313,6 +323,7 @@ impl Site {
                 },
                 &peer.zone,
             ),
+            seen: Ok(()),
             _registered: Registered {
                 connections,
                 transport: self.peer_transport(),
@@ -332,7 +343,8 @@ impl Site {
         let Some(again) = again else {
             return Ok(None);
         };
-        self.see_peer(&again, &connection, direction, now).await?;
+        // A full disk does not end the connection: what the peer sends is stored, or refused, by itself.
+        connection.seen = self.see_peer(&again, &connection, direction, now).await;
         Ok(Some(connection))
     }
 
@@ -368,6 +380,13 @@ impl Site {
     pub fn peer_connections(&self, site: SiteId) -> Vec<PeerDirection> {
         let connections = lock(&self.peering().connections);
         connections.of(site).map(|open| open.direction).collect()
+    }
+
+    /// Ends the connection that this site opened to a peer, because another peer needs its place. Returns
+    /// whether there was one.
+    pub fn give_place_of(&self, site: SiteId) -> bool {
+        let opened = |open: &Open| open.site == site && open.direction == PeerDirection::Outgoing;
+        lock(&self.peering().connections).cut_where(opened, CloseReason::Replaced) > 0
     }
 
     /// The number of open connections with peers.

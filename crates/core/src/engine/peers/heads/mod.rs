@@ -189,6 +189,11 @@ impl Site {
         }
     }
 
+    /// A peer did not answer a head in time. The next head is sent in its turn.
+    pub fn head_unanswered(&self, site: SiteId, offered: &OfferedHead, now: Timestamp) {
+        lock(&self.peering().heads).unanswered(site, offered.wanted, now);
+    }
+
     /// Stores the receipt of a peer and the heads that it held, and compares them with the log. A
     /// head that this site signed and that is not in its log means that the log was altered: the
     /// admins get an alarm. Receipts that do not verify are not stored.

@@ -40,7 +40,7 @@ struct Exchange {
     tried: u64,
     /// The last attempt that the peer answered with its heads.
     answered: Option<u64>,
-    /// The code with which the peer refused the last attempt; `None` if it answered.
+    /// The code with which the peer refused the last attempt; `None` if it did not.
     refused: Option<Code>,
     /// Since when the peer rests because it was busy, and for how long, in milliseconds.
     rest: Option<(Timestamp, u64)>,
@@ -136,6 +136,11 @@ impl HeadSchedule {
     /// The peer refused the head.
     pub(super) fn refused(&mut self, site: SiteId, wanted: u64, code: Code, now: Timestamp) {
         self.tried(site, wanted, Some(code), now);
+    }
+
+    /// The peer did not answer the head.
+    pub(super) fn unanswered(&mut self, site: SiteId, wanted: u64, now: Timestamp) {
+        self.tried(site, wanted, None, now);
     }
 
     fn tried(

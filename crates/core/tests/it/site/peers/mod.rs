@@ -3,6 +3,7 @@
 mod attacks;
 mod breaches;
 mod heads;
+mod joins;
 mod limits;
 mod messages;
 mod numbers;
@@ -124,6 +125,75 @@ async fn a_site_names_the_newest_introduction_first_and_after_a_refusal_the_one_
     test.introduce(&peer, "evelyn").await;
     let expected = ["evelyn", "zoe", "ada"].map(|name| format!("{name}@example.org"));
     assert_eq!(named(&test, &peer, 3).await, expected);
+}
+
+/// This site reached the peer, which welcomed it.
+async fn reached(test: &TestSite, peer: &TestPeer) {
+    let key = peer.key().public().signing;
+    let (id, cut) = (peer.known().id(), Box::new(|_| {}));
+    let reached = test
+        .site
+        .peer_reached(id, key, &peer.events, cut, test.now());
+    drop(reached.await.unwrap().unwrap());
+}
+
+/// A peer that was restarted, sealed or without room on its disk closed the connection in silence as one that knows
+/// no such introduction does. Each time, the site went on to the next introduction, and once the peer was back, it
+/// was refused up to 31 times more.
+// PEER-77
+#[tokio::test]
+async fn a_site_names_the_introduction_that_the_peer_accepted_with_every_second_attempt() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    for person in ["eve", "zoe", "amy"] {
+        test.admin("person.create", json!({ "name": person })).await;
+    }
+    for person in ["ada", "eve", "zoe"] {
+        test.introduce(&peer, person).await;
+    }
+    let names = |names: &[&str]| -> Vec<String> {
+        let names = names.iter();
+        names.map(|name| format!("{name}@example.org")).collect()
+    };
+    // The peer knows no introduction by zoe.
+    assert_eq!(named(&test, &peer, 1).await, names(&["zoe"]));
+    test.site
+        .peer_plan(peer.known().id(), test.now())
+        .await
+        .unwrap();
+    reached(&test, &peer).await;
+    let refused = ["eve", "eve", "zoe", "eve", "ada"];
+    assert_eq!(named(&test, &peer, 5).await, names(&refused));
+    assert_eq!(named(&test, &peer, 1).await, names(&["eve"]));
+    // Another introduction comes first, until the peer refuses it.
+    test.introduce(&peer, "amy").await;
+    let refused = ["amy", "eve", "zoe", "eve", "ada", "eve", "amy"];
+    assert_eq!(named(&test, &peer, 7).await, names(&refused));
+}
+
+/// The first two persons introduced the sites again, for example for a new address. Their introduction was then one
+/// of those that make room, and one person of the peer with 31 accounts pushed it out.
+// PEER-73
+#[tokio::test]
+async fn the_introduction_of_the_first_two_persons_stays_also_if_they_repeat_it() {
+    let (test, peer) = (site().await, TestPeer::new("b.example"));
+    test.admin("person.create", json!({ "name": "eve" })).await;
+    test.introduce(&peer, "ada").await;
+    test.introduce(&peer, "eve").await;
+    let later = test.now().plus_seconds(1);
+    peer.join(&test.site, &ticket(&test).await, later)
+        .await
+        .unwrap();
+    let expected = ["ada", "eve"].map(|name| format!("{name}@example.org"));
+    assert_eq!(named(&test, &peer, 2).await, expected);
+    for number in 0..40 {
+        let person = format!("person-{number}");
+        test.admin("person.create", json!({ "name": person })).await;
+        test.introduce(&peer, &person).await;
+    }
+    let shown = show(&test).await["introductions"].clone();
+    assert_eq!(shown.as_array().unwrap().len(), 32);
+    assert_eq!(shown[0]["own"], "ada@example.org");
+    assert_eq!(shown[1]["own"], "person-9@example.org");
 }
 
 /// From the 33rd introduction on, the new pair was stored at one of the two sites alone.

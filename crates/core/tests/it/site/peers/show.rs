@@ -47,8 +47,12 @@ async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_li
         &text,
         "limit operations: 256 at once, then one every 100 ms"
     ));
+    assert!(has(
+        &text,
+        "limit connections: 16 at once, then one every 2 s"
+    ));
     assert!(has(&text, "limit new_keys: 8 at once, then one every 1 h"));
-    assert_eq!(shown["limits"].as_array().unwrap().len(), 9);
+    assert_eq!(shown["limits"].as_array().unwrap().len(), 10);
     for absent in ["trouble", "backoff", "breaches"] {
         assert_eq!(shown[absent], Value::Null);
     }

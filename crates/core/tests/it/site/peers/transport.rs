@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
-use countersign_core::engine::{AskError, OwnSide, PeerServerState, PeerTransport, TransportError};
-use countersign_core::store::MemoryStore;
+use countersign_core::engine::{
+    AskError, NewPeerConnection, OwnSide, PeerServerState, PeerTransport, TransportError,
+};
+use countersign_core::store::{MemoryStore, StoreError};
 use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::peer::{JoinedSite, PeerTicket};
+use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
 use countersign_proto::site_identity::SiteId;
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::{TestPeer, TestSite};
-use serde_json::json;
+use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// After so many polls, a verification waits for the peers.
@@ -126,6 +128,82 @@ async fn a_connection_that_is_given_up_at_any_step_is_told_to_the_transport() {
     assert!(peer.connect(&test.site, test.now()).await.is_none());
     assert_eq!(recorder.ended() - before, 1);
     assert!(recorder.ended.lock().unwrap().iter().all(|of| *of == id));
+}
+
+/// A hostile peer opened connections in a loop and left them. Each cost reads of the store, two lines of the log, and
+/// a look at what waits for all peers; after 64 ends at once, the connections of the others looked too.
+// PEER-79
+#[tokio::test]
+async fn a_peer_that_connects_in_a_loop_is_refused_and_at_last_suspended() {
+    let (test, peer, recorder) = with_peer(TestSite::new().await).await;
+    let connects = async |times: usize, now| {
+        let mut opened = 0;
+        for _ in 0..times {
+            opened += usize::from(peer.connect(&test.site, now).await.is_some());
+        }
+        opened
+    };
+    let now = test.now();
+    assert_eq!(connects(100, now).await, 16);
+    assert_eq!(recorder.ended(), 16);
+    let state = async || {
+        let listed = test.admin("peer.list", json!({})).await;
+        listed["entries"][0]["state"].clone()
+    };
+    assert_eq!(state().await, "active");
+    assert_eq!(connects(10, now.plus_seconds(2)).await, 1);
+    // A client without the peer's key uses up nothing.
+    let other = TestPeer::new("b.example");
+    let hello = PeerHello::new(peer.known().id(), peer.bob(), &peer.events);
+    for _ in 0..100 {
+        let new = NewPeerConnection {
+            hello: hello.clone(),
+            key: other.key().public().signing,
+            source: PEER_SOURCE,
+            cut: Box::new(|_| {}),
+        };
+        let opened = test.site.open_peer(new, now.plus_seconds(4)).await;
+        assert!(opened.unwrap().is_none());
+    }
+    assert_eq!(connects(10, now.plus_seconds(4)).await, 1);
+    assert_eq!(state().await, "active");
+    connects(200, now.plus_seconds(4)).await;
+    assert_eq!(state().await, "suspended");
+}
+
+/// The disk of a site was full, so that it could not store when it saw a peer. It refused the connection in silence:
+/// the peer was told that this site does not know it.
+// PEER-77
+#[tokio::test]
+async fn a_peer_connects_also_if_the_store_cannot_write_that_it_was_seen() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new()), Fault::Fails));
+    let site = TestSite::builder().store(store.clone()).build().await;
+    let (test, peer, _) = with_peer(site).await;
+    let (id, key) = (peer.known().id(), peer.key().public().signing);
+    let seen = async || {
+        let shown = test
+            .admin("peer.show", json!({ "peer": "b.example" }))
+            .await;
+        shown["last_seen"].clone()
+    };
+    store.break_after(0, usize::MAX);
+    let incoming = peer.connect(&test.site, test.now()).await.unwrap();
+    let cut = Box::new(|_| {});
+    let reached = test
+        .site
+        .peer_reached(id, key, &peer.events, cut, test.now());
+    let outgoing = reached.await.unwrap().unwrap();
+    for connection in [&incoming, &outgoing] {
+        let trouble = connection.seen.as_ref().unwrap_err();
+        assert!(matches!(trouble, StoreError::Unavailable { .. }));
+    }
+    store.break_after(usize::MAX, 0);
+    assert_eq!(seen().await, Value::Null);
+    drop((incoming, outgoing));
+    // The next connection stores it.
+    let opened = peer.connect(&test.site, test.now()).await.unwrap();
+    assert_eq!(opened.seen, Ok(()));
+    assert!(seen().await.is_string());
 }
 
 /// Each verification of many at the same time sent a head of its own to every peer.
