@@ -39,19 +39,20 @@ const ELSEWHERE: Readonly<Record<string, Title>> = {
 };
 
 /**
- * The words for an operation, such as `site backup`: its screen if the caller may call it, else the command that runs
- * it at the machine of the site. Other text stays.
+ * The words for an operation, such as `site backup FILE`: its screen if the caller may call it, else the command that
+ * runs it at the machine of the site, with its arguments. Other text stays.
  */
 export function spoken(
   span: string,
   { screens }: Pick<Text, "screens">,
   may: (span: string) => boolean,
 ): string {
-  const [, group = "", command = ""] = /^([a-z]+) ([a-z0-9_]+)$/.exec(span) ?? [];
+  const [, operation = "", group = "", command = "", given = ""] =
+    /^(([a-z]+) ([a-z0-9_]+))( .*)?$/.exec(span) ?? [];
   if (!GROUPS.includes(group)) return span;
-  const screen = ELSEWHERE[span] ?? SCREENS[group];
-  if (screen && may(span)) return `${screens[screen]}: ${command.replaceAll("_", " ")}`;
-  if (OF_PROGRAMS.includes(group) || OF_PROGRAMS.includes(span)) return span;
-  const words = COMMANDS[span] ?? `${group} ${command.replaceAll("_", "-")}`;
-  return ["countersign", words].join(" ");
+  const screen = ELSEWHERE[operation] ?? SCREENS[group];
+  if (screen && may(operation)) return `${screens[screen]}: ${command.replaceAll("_", " ")}`;
+  if (OF_PROGRAMS.includes(group) || OF_PROGRAMS.includes(operation)) return span;
+  const words = COMMANDS[operation] ?? `${group} ${command.replaceAll("_", "-")}`;
+  return ["countersign", words].join(" ") + given;
 }

@@ -15,11 +15,13 @@ test("An operation that the caller may not call is the command that runs it", ()
   assert.equal(spoken("option disable", en, nothing), "countersign option disable");
   assert.equal(spoken("peer discard_waiting", en, nothing), "countersign peer discard");
   assert.equal(spoken("broker new_v1_key", en, nothing), "countersign broker new-v1-key");
+  assert.equal(spoken("site key_slot_remove 3", en, nothing), "countersign site key slots remove 3");
 });
 
 test("An operation that the caller may call is named with its screen", () => {
   assert.equal(spoken("option disable", en, everything), "Encryption options: disable");
   assert.equal(spoken("peer permit", en, everything), "Peers: permit");
+  assert.equal(spoken("peer resume b.example", en, everything), "Peers: resume");
   assert.equal(spoken("peer inbox", en, everything), "Messages: inbox");
   assert.equal(spoken("site key_events", en, everything), "Site key: key events");
   // It has no screen.
