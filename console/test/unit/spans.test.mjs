@@ -106,6 +106,7 @@ test("No text of the site names a command where the console has a screen", () =>
 test("An operation of the site's machine is the command that runs it", () => {
   assert.equal(words("site backup"), "countersign backup create");
   assert.equal(words("site key_slots"), "countersign site key slots list");
+  assert.equal(words("site key_slot_remove 3"), "countersign site key slots remove 3");
   assert.equal(words("broker new_v1_key"), "countersign broker new-v1-key");
   assert.equal(words("operation list"), "countersign operation list");
   assert.equal(words("countersign lockdown lift site"), "countersign lockdown lift site");

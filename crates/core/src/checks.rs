@@ -78,7 +78,7 @@ pub fn options(options: &OptionList) -> Check {
             format!(
                 "{delivered} is enabled: every client can get a person's encrypted key and guess at its pass phrase"
             ),
-            "disable it with `option disable`",
+            "disable it with `option disable NAME`",
         );
     }
     let classical = weak(Strength::Classical);
@@ -86,7 +86,7 @@ pub fn options(options: &OptionList) -> Check {
         return Check::problem(
             CHECK,
             format!("{classical}: a quantum computer can decrypt sessions that are recorded today"),
-            "disable them with `option disable` when no client needs them",
+            "disable them with `option disable NAME` when no client needs them",
         );
     }
     Check::ok(CHECK, "all enabled options are hybrid")
@@ -96,7 +96,7 @@ pub fn options(options: &OptionList) -> Check {
 #[must_use]
 pub fn backup(made: Option<Timestamp>, now: Timestamp) -> Check {
     const CHECK: &str = "backup";
-    let hint = "make one with `site backup`";
+    let hint = "make one with `site backup FILE`";
     let age = |made: Timestamp| now.millis().saturating_sub(made.millis());
     match made {
         None => Check::problem(CHECK, "there is no backup", hint),

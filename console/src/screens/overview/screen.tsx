@@ -96,6 +96,7 @@ const SCREEN_OF: Readonly<Record<string, string>> = {
   lockdown: to("lockdown"),
   alarms: to("alarms", "deliveries"),
   "encryption options": to("options"),
+  peers: to("peers"),
 };
 
 /** What the site finds wrong with itself and with its peers. Only its machine shows the rest: `countersign doctor`. */
@@ -169,7 +170,8 @@ function findings(
     parts.flatMap((part) => (part ? [sentence(part)] : [])).join(" ");
   return [
     ...checks
-      .filter(({ ok }) => !ok)
+      // The findings say more than the check that sums them up.
+      .filter(({ ok, check }) => !ok && (check !== "peers" || peers.length === 0))
       .map(({ check, message, hint }) => ({
         word: nameOf(check, text),
         words: said(message, hint),

@@ -172,6 +172,7 @@ export const general = {
       "HTTP certificate": "HTTP-Zertifikat",
       alarms: "Alarme",
       "encryption options": "Verschlüsselung",
+      peers: "Partner",
       backup: "Sicherung",
       clock: "Uhr",
       "disk space": "Speicherplatz",

@@ -144,6 +144,7 @@ export const trust = {
       next: "Was zu tun ist:",
       at: "Gesehen",
       kinds: {
+        lockdown: "In Notsperre",
         unreachable: "Nicht erreicht",
         other_key: "Ein anderer Schlüssel",
         not_accepted: "Diese Site wird nicht angenommen",

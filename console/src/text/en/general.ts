@@ -168,6 +168,7 @@ export const general = {
       "HTTP certificate": "HTTP certificate",
       alarms: "Alarms",
       "encryption options": "Encryption options",
+      peers: "Peers",
       backup: "Backup",
       clock: "Clock",
       "disk space": "Disk space",

@@ -141,6 +141,7 @@ export const trust = {
       next: "What to do:",
       at: "Seen",
       kinds: {
+        lockdown: "In lockdown",
         unreachable: "Not reached",
         other_key: "Another key",
         not_accepted: "This site is not accepted",

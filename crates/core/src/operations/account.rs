@@ -239,11 +239,11 @@ impl StateChange {
         match (self, account.state) {
             (Self::Lock | Self::Unlock, State::Disabled) => Err(Refusal::conflict(
                 format!("{name} is disabled and cannot log in"),
-                format!("enable the account with `{kind} enable` first"),
+                format!("enable the account with `{kind} enable {name}` first"),
             )),
             (Self::Enable, State::Locked) => Err(Refusal::conflict(
                 format!("{name} is not disabled but locked"),
-                format!("unlock the account with `{kind} unlock`"),
+                format!("unlock the account with `{kind} unlock {name}`"),
             )),
             (Self::Lock, _) => Ok(State::Locked),
             (Self::Disable, _) => Ok(State::Disabled),

@@ -104,7 +104,7 @@ async fn deliver<W: Subject>(
     if account.kind != Kind::Person {
         return Err(Refusal::not_permitted(
             "a service has no delivered key",
-            "services log in with a key; see `key add`",
+            "services log in with a key; see `key add NAME --public-key FILE`",
         ));
     }
     proof::require(context, account.id)?;

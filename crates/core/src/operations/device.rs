@@ -182,6 +182,13 @@ async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, 
     let account = device.account;
     let names = names_of(&context, [account].into_iter()).await?;
     let person = names.get(&account).cloned();
+    let output = format!("The device {} is named {}.", device.id, params.name);
+    if device.name == params.name {
+        let connected = connected(&context, [account].into_iter()).contains(&device.id);
+        return Ok(
+            Answer::new(DeviceView::of(&context, device, person, connected)).with_output(output),
+        );
+    }
     let details = json!({ "account": account, "was": device.name, "is": params.name });
     let renamed = Device {
         name: params.name,
@@ -193,7 +200,6 @@ async fn rename(context: Context, params: Rename) -> Result<Answer<DeviceView>, 
         .commit(change, renamed.id.to_string(), details)
         .await?;
     let connected = connected(&context, [account].into_iter()).contains(&renamed.id);
-    let output = format!("The device {} is named {}.", renamed.id, renamed.name);
     Ok(Answer::new(DeviceView::of(&context, renamed, person, connected)).with_output(output))
 }
 

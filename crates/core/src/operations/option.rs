@@ -352,11 +352,11 @@ const fn weakness(strength: Strength) -> Option<&'static str> {
 
 fn refused(error: &OfferError) -> Refusal {
     let hint = match error {
-        OfferError::BelowFloor { .. } => "lower the floor first, with `option floor`",
+        OfferError::BelowFloor { .. } => "lower the floor first, with `option floor STRENGTH`",
         OfferError::BelowConfiguration { .. } => {
             "change `floor` under `[options]` in the configuration file"
         }
-        OfferError::NothingLeft => "enable another option first, with `option enable`",
+        OfferError::NothingLeft => "enable another option first, with `option enable NAME`",
         OfferError::Already { .. } => "`option list` shows what is on offer",
     };
     Refusal::conflict(error.to_string(), hint)

@@ -167,7 +167,7 @@ async fn person(context: &Context, subject: &impl Subject) -> Result<Account, Re
         Kind::Person => Ok(account),
         Kind::Service => Err(Refusal::not_permitted(
             "a service has no pass phrase",
-            "services log in with a key; see `key add`",
+            "services log in with a key; see `key add NAME --public-key FILE`",
         )),
     }
 }

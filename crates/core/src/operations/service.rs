@@ -149,7 +149,10 @@ async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>,
     context.commit(changes, target, details).await?;
     let output = match &key {
         Some(key) => format!("Created {} with the key {}.", account.name, key.thumbprint),
-        None => format!("Created {}. Add a key to it with `key add`.", account.name),
+        None => format!(
+            "Created {0}. Add a key to it with `key add {0} --public-key FILE`.",
+            account.name
+        ),
     };
     Ok(Answer::new(ServiceView {
         account: account.into(),

@@ -123,7 +123,11 @@ pub(super) fn expect_no_lockdown(context: &Context, account: &Account) -> Result
         None => Ok(()),
         Some(_) => Err(Refusal::conflict(
             format!("{} is in lockdown", account.name),
-            "lift it with `lockdown lift` first",
+            format!(
+                "lift it with `lockdown lift {} {}` first",
+                account.kind.as_str(),
+                account.name
+            ),
         )),
     }
 }
@@ -151,7 +155,7 @@ pub(super) async fn new_ticket(
     if open >= OPEN_TICKETS as u64 {
         return Err(Refusal::conflict(
             format!("{} has {OPEN_TICKETS} open tickets already", account.name),
-            "revoke one with `ticket revoke`, or wait until one expires",
+            "revoke one with `ticket revoke ID`, or wait until one expires",
         ));
     }
     // A caller without a proof must not use up the tickets of the person.
@@ -199,7 +203,10 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
     if !account.is_active() {
         return Err(Refusal::conflict(
             format!("{} may not log in", account.name),
-            "allow it with `person unlock` or `person enable` first",
+            format!(
+                "allow it with `person unlock {0}` or `person enable {0}` first",
+                account.name
+            ),
         ));
     }
     expect_no_lockdown(&context, &account)?;

@@ -157,8 +157,9 @@ async fn create(context: Context, params: Create) -> Result<Answer<Created>, Ref
         return Err(Refusal::conflict(
             format!("{} may not log in", account.name),
             format!(
-                "allow it with `{0} unlock` or `{0} enable` first",
-                account.kind.as_str()
+                "allow it with `{0} unlock {1}` or `{0} enable {1}` first",
+                account.kind.as_str(),
+                account.name
             ),
         ));
     }

@@ -11,13 +11,13 @@ use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PUBLIC};
 use crate::global::Common;
 use crate::input;
-use crate::output::show;
+use crate::output::{Format, show};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Shows the site's public keys, which applications need.
     Show {
-        /// Also writes the public keys for v2 to this file.
+        /// Writes the public keys for v2 to this new file, and shows the fingerprints of the keys instead of them.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -60,7 +60,11 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let keys = keys.into_iter().flatten().filter_map(|key| key.as_str());
             let pem: String = keys.collect();
             files::write(&out, PUBLIC, Existing::Kept, pem.as_bytes())?;
-            show(&outcome, common.format())
+            let listed = Admin::connect(&common.data)?.run("broker", "key_list", &json!({}))?;
+            match common.format() {
+                Format::Text => show(&listed, common.format()),
+                Format::Json | Format::Jsonl => show(&outcome, common.format()),
+            }
         }
         Verb::Key(Key::New) => admin_call(common, "broker", "key_new", &json!({})),
         Verb::Key(Key::List) => admin_call(common, "broker", "key_list", &json!({})),

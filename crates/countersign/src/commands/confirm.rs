@@ -8,12 +8,14 @@
 use std::io::{BufRead, IsTerminal};
 
 use countersign_core::operations;
+use countersign_core::peers::PeerPermission;
 use countersign_proto::session::{EncryptionOption, Strength};
 use serde_json::Value;
 
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
+use crate::hint;
 use crate::output::say;
 
 /// The parameters that name the target of an operation.
@@ -59,6 +61,11 @@ fn consequence(group: &str, command: &str, params: &Value) -> Option<String> {
             .get("source")
             .is_none_or(Value::is_null)
             .then(|| "removes the points and penalties of all sources".to_owned()),
+        ("peer", "permit") => {
+            let allows = params.get("allows")?.as_array()?;
+            let withdraws = allows.len() < PeerPermission::ALL.len();
+            withdraws.then(|| "takes away what is not in `allows`".to_owned())
+        }
         ("option", "enable") => {
             let option: EncryptionOption = params.get("name")?.as_str()?.parse().ok()?;
             let strength = option.strength();
@@ -69,10 +76,12 @@ fn consequence(group: &str, command: &str, params: &Value) -> Option<String> {
     }
 }
 
-/// The question before a disruptive operation: its name, its target and its effect.
+/// The question before a disruptive operation: its command, its target and its effect.
 pub(crate) fn question(group: &str, command: &str, params: &Value, summary: &str) -> String {
+    let operation = format!("{group} {command}");
+    let name = hint::words(&operation).unwrap_or(operation);
     let targets = TARGETS.iter().filter_map(|name| params.get(name)?.as_str());
-    let words = [group, command].into_iter().chain(targets);
+    let words = std::iter::once(name.as_str()).chain(targets);
     let words: Vec<String> = words.map(escape::line).collect();
     format!("{}: {}", words.join(" "), summary.trim_end_matches('.'))
 }
@@ -109,9 +118,9 @@ pub(crate) fn agree(common: &Common, consequence: &str) -> Result<(), Failure> {
 }
 
 /// The failure if there is no terminal to ask in.
-pub(crate) fn unasked(consequence: &str) -> Failure {
-    Failure::new(Exit::Usage, "not_confirmed", consequence)
-        .hint("pass --yes when there is no terminal")
+pub(crate) fn unasked(question: &str) -> Failure {
+    let message = format_args!("there is no terminal to ask for a confirmation in. {question}");
+    Failure::new(Exit::Usage, "not_confirmed", message).hint("pass --yes to confirm it without one")
 }
 
 /// The failure if the answer is not yes.
@@ -132,6 +141,15 @@ mod tests {
         assert_eq!(
             question("person", "lock", &params, "Keeps a person from logging in."),
             r"person lock maria\u{7}: Keeps a person from logging in"
+        );
+        assert_eq!(
+            question(
+                "site",
+                "key_new",
+                &json!({}),
+                "Makes the next key the current one."
+            ),
+            "site key new: Makes the next key the current one"
         );
         for (group, command) in [
             ("person", "lock"),
@@ -154,6 +172,11 @@ mod tests {
         let (every, one) = (json!({}), json!({ "source": "192.0.2.7" }));
         assert!(asks("penalty", "forget", every) && !asks("penalty", "forget", one));
         assert!(asks("penalty", "forget", json!({ "source": null })));
+        let allows = |names: &[&str]| json!({ "peer": "b.example", "allows": names });
+        assert!(asks("peer", "permit", allows(&[])));
+        assert!(asks("peer", "permit", allows(&["messages"])));
+        let all = PeerPermission::ALL.map(PeerPermission::as_str);
+        assert!(!asks("peer", "permit", allows(&all)));
         let named = |option: EncryptionOption| json!({ "name": option.name() });
         for option in EncryptionOption::ALL {
             let is_weak = option.strength() < Strength::Hybrid;

@@ -41,6 +41,8 @@ pub(crate) fn list(
 /// The pages read so far.
 #[derive(Default)]
 struct Whole {
+    /// The texts of the pages, for lists of which this program knows no columns.
+    texts: Vec<String>,
     /// The entries, unchanged.
     entries: Vec<Box<RawValue>>,
     /// Entries that the site has and cannot read.
@@ -62,6 +64,8 @@ impl Whole {
     fn add(&mut self, outcome: &Outcome) -> Result<Option<Value>, Failure> {
         let page: Page = serde_json::from_str(outcome.data.get())
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+        self.texts
+            .extend(Some(outcome.output.clone()).filter(|text| !text.is_empty()));
         self.entries.extend(page.entries);
         self.damaged.extend(page.damaged);
         Ok(page.next)
@@ -75,7 +79,7 @@ impl Whole {
                 "The site cannot read {count} entries; --json shows them."
             ));
         }
-        show_list(operation, &self.data()?, "", format)
+        show_list(operation, &self.data()?, &self.texts.join("\n"), format)
     }
 
     /// All pages in the form of one.
@@ -116,12 +120,13 @@ mod tests {
             let outcome = Outcome {
                 id: 1,
                 code: Code::SUCCESS,
+                output: data.get().len().to_string(),
                 data,
-                output: String::new(),
             };
             whole.add(&outcome).unwrap()
         });
         assert_eq!(next, [Some(json!("b")), None]);
+        assert_eq!(whole.texts.len(), 2);
         assert_eq!(
             whole.data().unwrap(),
             r#"{"entries":[{"id":"a"},{"id":"c"}],"damaged":[{"id":"b"}]}"#

@@ -7,12 +7,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use countersign_proto::operation::{Code, Outcome};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::listing::list;
 use super::ticket::{Codes, issue_shown};
 use super::ticket_input::read_text;
-use super::{admin_call, given, site};
+use super::{admin_call, confirm, confirmed_call, given, site};
 use crate::admin::Admin;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
@@ -34,12 +34,16 @@ pub(crate) enum Verb {
         /// Site id or zone of the peer.
         peer: String,
     },
-    /// Sets what a peer may ask this site for.
+    /// Sets what a peer may ask this site for; asks before it takes anything away.
     Permit {
         /// Site id or zone of the peer.
         peer: String,
-        /// What it may ask for; nothing without any.
+        /// What it may ask for from now on; `peer show` shows what it may ask for now.
+        #[arg(required_unless_present = "none")]
         allows: Vec<Permission>,
+        /// It may ask for nothing.
+        #[arg(long, conflicts_with = "allows")]
+        none: bool,
     },
     /// Suspends a peer: its connections end and messages wait.
     Suspend {
@@ -104,6 +108,7 @@ pub(crate) enum Permission {
     /// To deliver messages to the people of this site.
     Messages,
     /// To have the heads of its audit log countersigned.
+    #[value(name = "audit_heads", alias = "audit-heads")]
     AuditHeads,
     /// To ask for tickets for its applications, which call applications of this site.
     Tickets,
@@ -155,7 +160,7 @@ pub(crate) struct Send {
 }
 
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
-    let call = |command: &str, params: serde_json::Value| {
+    let call = |command: &str, params: Value| {
         admin_call(common, "peer", command, &given(params))
     };
     match verb {
@@ -169,9 +174,9 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Join(command) => join(common, &command),
         Verb::List => list(common, "peer", "list", json!({})),
         Verb::Show { peer } => call("show", json!({ "peer": peer })),
-        Verb::Permit { peer, allows } => {
+        Verb::Permit { peer, allows, .. } => {
             let allows: Vec<_> = allows.into_iter().map(Permission::name).collect();
-            call("permit", json!({ "peer": peer, "allows": allows }))
+            permit(common, &peer, &allows)
         }
         Verb::Suspend { peer, reason } => {
             call("suspend", json!({ "peer": peer, "reason": reason }))
@@ -220,6 +225,24 @@ fn start(common: &Common) -> Result<(), Failure> {
         started.state == "running",
         "the peer server is switched on, and does not run",
     )
+}
+
+/// Sets what a peer may ask for. Asks before it takes anything away: tickets that applications of the peer
+/// have end with the permission, and messages wait there.
+fn permit(common: &Common, peer: &str, allows: &[&str]) -> Result<(), Failure> {
+    let shown = Admin::connect(&common.data)?.data("peer", "show", &json!({ "peer": peer }))?;
+    let may = shown.get("allows").and_then(Value::as_array);
+    let may = may.into_iter().flatten().filter_map(Value::as_str);
+    let withdrawn: Vec<_> = may.filter(|may| !allows.contains(may)).collect();
+    let params = json!({ "peer": peer, "allows": allows });
+    if !withdrawn.is_empty() {
+        let effect = format!("takes away {}", withdrawn.join(", "));
+        confirm::agree(
+            common,
+            &confirm::question("peer", "permit", &params, &effect),
+        )?;
+    }
+    confirmed_call(common, "peer", "permit", &params)
 }
 
 fn join(common: &Common, command: &Join) -> Result<(), Failure> {

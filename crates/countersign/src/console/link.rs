@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The address of a site's console for browsers.
 pub(crate) struct ConsoleLink(String);
@@ -40,9 +40,16 @@ pub(crate) fn origin(public_url: &str) -> String {
     origin.unwrap_or(&scheme_and_host).to_ascii_lowercase()
 }
 
+/// What is not unreserved (RFC 3986, section 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// A text as one part of the fragment.
 fn part(text: &str) -> impl std::fmt::Display {
-    utf8_percent_encode(text, NON_ALPHANUMERIC)
+    utf8_percent_encode(text, ENCODED)
 }
 
 #[cfg(test)]
@@ -81,10 +88,10 @@ mod tests {
     #[test]
     fn a_ticket_is_one_part_of_the_link() {
         let link = ConsoleLink::find(Some("https://a"), None).unwrap();
-        let ticket = link.ticket("countersign://a:4748/e#K");
+        let ticket = link.ticket("countersign://a.b:4748/e#K-_");
         assert_eq!(
             ticket,
-            "https://a/console/#/ticket/countersign%3A%2F%2Fa%3A4748%2Fe%23K"
+            "https://a/console/#/ticket/countersign%3A%2F%2Fa.b%3A4748%2Fe%23K-_"
         );
         assert_eq!(
             link.login("dev@local", "a b"),

@@ -1,9 +1,10 @@
 //! Adapts hints to the command line.
 //!
-//! Between backticks, a hint names either a command of the system's shell (`countersign …`) or an
-//! operation (`GROUP COMMAND`), which a user types in `countersign shell` and `countersign call`. This
-//! module replaces an operation by the command that runs it, and adds `--data` to a command if the site's
-//! folder is not the default one.
+//! Between backticks, a text of a site names either an operation of this site (`GROUP COMMAND`), if needed
+//! with the arguments of its command, or a command of the system's shell (`countersign …`) that runs
+//! elsewhere: at another site, or on another machine. This module replaces an operation by the command that
+//! runs it, with `--data` if the site's folder is not the default one, and leaves the other command as it
+//! is. The program's own texts name commands only ([`in_folder`]).
 
 use std::path::Path;
 
@@ -75,7 +76,7 @@ const WITHOUT_FOLDER: [&str; 13] = [
     "shell",
 ];
 
-/// Adds `--data` to the commands in a text, for the site in this folder.
+/// Adds `--data` to the commands in a text of this program, for the site in this folder.
 pub(crate) fn in_folder(text: &str, folder: &Path) -> String {
     spans(text, |span| command_in(span, folder))
 }
@@ -102,9 +103,12 @@ pub(crate) fn command_in(command: &str, folder: &Path) -> String {
     }
 }
 
-/// Replaces operations by commands in a text, for the site in this folder.
+/// Replaces operations by commands in a text of the site in this folder.
 pub(crate) fn commands_in(text: &str, folder: &Path) -> String {
-    in_folder(&spans(text, command), folder)
+    spans(text, |span| match command(span) {
+        Some(command) => command_in(&command, folder),
+        None => span.to_owned(),
+    })
 }
 
 /// Replaces operations by commands in the outcome of an operation on the admin socket.
@@ -121,18 +125,25 @@ pub(crate) fn of_commands(mut outcome: Outcome, folder: &Path) -> Outcome {
     outcome
 }
 
-/// The command that runs an operation; other text unchanged.
-fn command(span: &str) -> String {
-    let known = || {
-        let (group, command) = span.split_once(' ')?;
-        operations::table().ok()?.find(group, command)?;
-        let is_of_programs = OF_PROGRAMS.iter().any(|start| begins_with(span, start));
-        let other = COMMANDS.iter().find(|(operation, _)| *operation == span);
-        let same = format!("{group} {}", command.replace('_', "-"));
-        let words = other.map_or(same, |(_, words)| (*words).to_owned());
-        (!is_of_programs).then(|| format!("{PROGRAM} {words}"))
-    };
-    known().unwrap_or_else(|| span.to_owned())
+/// The command that runs an operation; `None` for other text.
+fn command(span: &str) -> Option<String> {
+    words(span).map(|words| format!("{PROGRAM} {words}"))
+}
+
+/// The words of the command that runs an operation, with the arguments that follow it in a text, without the
+/// name of the program; `None` for other text.
+pub(crate) fn words(span: &str) -> Option<String> {
+    let (group, rest) = span.split_once(' ')?;
+    let (command, arguments) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+    operations::table().ok()?.find(group, command)?;
+    let operation = format!("{group} {command}");
+    let is_of_programs = OF_PROGRAMS
+        .iter()
+        .any(|start| begins_with(&operation, start));
+    let other = COMMANDS.iter().find(|(name, _)| *name == operation);
+    let same = format!("{group} {}", command.replace('_', "-"));
+    let words = other.map_or(same, |(_, words)| (*words).to_owned());
+    (!is_of_programs).then(|| format!("{words}{arguments}"))
 }
 
 fn begins_with(words: &str, start: &str) -> bool {

@@ -142,6 +142,7 @@ fn error_in(words: &str, is_named: bool) -> Option<String> {
         sample.push(match word {
             "URI" => URI,
             "URL" => "https://site.example",
+            "STRENGTH" => "hybrid",
             _ if is_placeholder && sample.first() == Some(&"option") => "delivered-key",
             _ if is_placeholder => "x",
             _ => word,
@@ -202,12 +203,19 @@ fn span_problem(span: &str, is_of_command_line: bool) -> Option<String> {
     if !is_group && !is_noun {
         return None;
     }
-    match (is_of_command_line, table.find(first, rest)) {
-        (true, _) => Some("write `countersign …`".to_owned()),
-        (false, None) => Some("there is no such operation".to_owned()),
-        (false, Some(_)) => None,
+    if is_of_command_line {
+        return Some("write `countersign …`".to_owned());
     }
+    let operation = rest.split(' ').next().unwrap_or_default();
+    if table.find(first, operation).is_none() {
+        return Some("there is no such operation".to_owned());
+    }
+    // It is typed as it stands, so that it needs its arguments.
+    error_in(&words(span)?, IN_ALARMS.contains(&span))
 }
+
+/// Operations in texts of alarms, which persons read in messages.
+const IN_ALARMS: [&str; 1] = ["peer inbox"];
 
 /// Hints named commands that do not exist: `key add` is `service key add` on the command line, and
 /// `app update` has no `--edition`.
@@ -297,8 +305,8 @@ fn every_operation_has_a_command_or_is_for_programs() {
         let is_of_programs = OF_PROGRAMS
             .iter()
             .any(|start| begins_with(&operation, start));
-        match command(&operation).strip_prefix("countersign ") {
-            Some(words) => assert_eq!(problem(words), None, "{operation}"),
+        match words(&operation) {
+            Some(words) => assert_eq!(problem(&words), None, "{operation}"),
             None => assert!(is_of_programs, "{operation}"),
         }
     }
@@ -337,6 +345,28 @@ fn a_hint_is_for_the_site_in_the_folder() {
     assert_eq!(output, "`countersign key new --out FILE`");
     assert_eq!(hint, "`countersign option list --data 'my site'`");
     assert_eq!(in_folder(&hint, Path::new("other")), hint);
+}
+
+/// Advice for the operator of a peer named the folder of this site, so that the command asked the wrong one of
+/// two sites on a machine. Advice for this site named commands without their arguments.
+#[test]
+fn advice_is_for_the_right_site_and_has_its_arguments() {
+    let shown = |text| commands_in(text, Path::new("a"));
+    assert_eq!(
+        shown("`peer resume b.example` once the reason is gone"),
+        "`countersign peer resume b.example --data a` once the reason is gone"
+    );
+    assert_eq!(
+        shown("`key add mailer --public-key FILE`, `site key_slot_remove 3`"),
+        "`countersign service key add mailer --public-key FILE --data a`, \
+         `countersign site key slots remove 3 --data a`"
+    );
+    let elsewhere = "ask its operator to run `countersign peer doctor` there";
+    assert_eq!(shown(elsewhere), elsewhere);
+    assert_eq!(
+        in_folder("`countersign peer doctor`", Path::new("a")),
+        "`countersign peer doctor --data a`"
+    );
 }
 
 #[test]

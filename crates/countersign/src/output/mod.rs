@@ -3,6 +3,8 @@
 mod layout;
 mod table;
 
+pub(crate) use table::counted;
+
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

@@ -40,7 +40,7 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
             of("severity"),
             of("state"),
             of("to"),
-            format!("{} times", of("count")),
+            counted(&of("count"), "time"),
             of("last"),
             of("text"),
         ],
@@ -58,7 +58,7 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
             of("id"),
             of("edition"),
             of("state"),
-            format!("{} keys", of("keys")),
+            counted(&of("keys"), "key"),
         ],
         "audit list" => vec![
             of("seq"),
@@ -80,16 +80,37 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
             let expires = format!("expires {}", of("expires"));
             vec![of("id"), of("person"), of("kind"), of("state"), expires]
         }
-        "peer list" => vec![of("site"), of("zone"), of("state"), of("address")],
+        "peer list" => {
+            let state = match (entry.get("in_lockdown"), of("state")) {
+                (Some(Value::Bool(true)), state) if state != "removed" => "lockdown".to_owned(),
+                (_, state) => state,
+            };
+            vec![of("site"), of("zone"), state, of("address")]
+        }
         "peer inbox" => vec![of("id"), of("received"), of("from"), of("text")],
         "peer outbox" => vec![of("id"), of("to"), of("state"), of("why")],
         "key list" => vec![of("thumbprint"), of("added"), of("label")],
+        "token list" => {
+            let expires = match entry.get("expired") {
+                Some(Value::Bool(true)) => format!("expired {}", of("expires")),
+                _ => format!("expires {}", of("expires")),
+            };
+            let used = cell(entry, "last_used").map(|used| format!("used {used}"));
+            vec![
+                of("id"),
+                of("account"),
+                expires,
+                used.unwrap_or_else(|| "never used".to_owned()),
+                counted(&of("operations"), "operation"),
+                of("label"),
+            ]
+        }
         "operation list" => vec![format!("{} {}", of("group"), of("command")), of("summary")],
         "penalty list" => {
             let until = cell(entry, "until").map(|until| format!("rejected until {until}"));
             vec![
                 of("source"),
-                format!("{} points", of("points")),
+                counted(&of("points"), "point"),
                 until.unwrap_or_default(),
             ]
         }
@@ -104,6 +125,14 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
     })
 }
 
+/// A number with what it counts.
+pub(crate) fn counted(number: &str, what: &str) -> String {
+    match number {
+        "1" => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 /// The rows of one application.
 fn application(data: &Value) -> Vec<Vec<String>> {
     let of = |field: &str| cell(data, field).unwrap_or_default();
@@ -113,7 +142,9 @@ fn application(data: &Value) -> Vec<Vec<String>> {
             .into_iter()
             .flatten()
     };
-    let mut rows = vec![vec![of("id"), of("edition"), of("state")]];
+    // The key beside it is long.
+    let edition = format!("{}  {}", of("edition"), of("state"));
+    let mut rows = vec![vec![of("id"), edition]];
     rows.extend(each("keys").map(|key| {
         let until = cell(key, "retires").map(|retires| format!("until {retires}"));
         let fingerprint = cell(key, "fingerprint").unwrap_or_default();
@@ -190,6 +221,48 @@ mod tests {
             json!({ "entries": [], "damaged": [{ "id": "shop", "problem": "no such state" }] });
         let shown = of("app list", &all.to_string());
         assert_eq!(shown.as_deref(), Some("shop  damaged: no such state"));
+    }
+
+    /// `token list` printed JSON as soon as there was a token. A list that this program knows no columns of is
+    /// shown with the text of the site.
+    #[test]
+    fn tokens_have_a_line_each() {
+        let token = json!({
+            "id": "019523d0", "account": "mailer@local", "label": "queue",
+            "operations": ["alarm.raise"], "expires": "2026-03-01T12:00:00.000Z", "expired": false,
+        });
+        let mut used = token.clone();
+        used["last_used"] = "2026-02-01T12:00:00.000Z".into();
+        used["expired"] = true.into();
+        used["operations"] = json!(["a.b", "c.d"]);
+        let shown = of(
+            "token list",
+            &json!({ "entries": [token, used] }).to_string(),
+        )
+        .unwrap();
+        let words: Vec<Vec<&str>> = shown
+            .lines()
+            .map(|line| {
+                line.split("  ")
+                    .map(str::trim)
+                    .filter(|word| !word.is_empty())
+                    .collect()
+            })
+            .collect();
+        let expires = [
+            "expires 2026-03-01T12:00:00.000Z",
+            "never used",
+            "1 operation",
+        ];
+        let expired = [
+            "expired 2026-03-01T12:00:00.000Z",
+            "used 2026-02-01T12:00:00.000Z",
+            "2 operations",
+        ];
+        for (words, middle) in words.iter().zip([expires, expired]) {
+            let [first, last] = [&["019523d0", "mailer@local"][..], &["queue"]];
+            assert_eq!(*words, [first, &middle, last].concat());
+        }
     }
 
     /// A name with a line end looked like two entries.

@@ -21,7 +21,7 @@ fn a_lockdown_of_the_site_refuses_a_login_and_is_lifted_at_the_site() {
     let doctor = site.run(&["doctor", "--json"]);
     assert_eq!(doctor.code, 8);
     assert!(
-        doctor.out.contains("`countersign lockdown lift`"),
+        doctor.out.contains("`countersign lockdown lift site`"),
         "{}",
         doctor.out
     );

@@ -84,6 +84,14 @@ impl WrappedSiteKey {
     /// # Errors
     /// [`OpenError`].
     pub fn open(&self, secret: SlotSecret<'_>) -> Result<SiteKey, OpenError> {
+        self.open_slot(secret).map(|(_, key)| key)
+    }
+
+    /// Unwraps the key as [`WrappedSiteKey::open`] does, and says which slot did.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_slot(&self, secret: SlotSecret<'_>) -> Result<(SlotId, SiteKey), OpenError> {
         let kind = secret.kind();
         let mut refusal = OpenError::NoSuchSlot { kind };
         for slot in self.slots.iter().filter(|slot| slot.lock.kind() == kind) {
@@ -93,7 +101,7 @@ impl WrappedSiteKey {
                 continue;
             }
             match slot.open(&self.site, secret).map(SiteKey::from_seed) {
-                Some(key) if key.public() == self.site => return Ok(key),
+                Some(key) if key.public() == self.site => return Ok((slot.id, key)),
                 Some(_) => refusal = damaged,
                 // Keep `Damaged`: the secret may be right for the damaged slot.
                 None if matches!(refusal, OpenError::Damaged { .. }) => {}

@@ -86,7 +86,8 @@ fn advice(responder: Responder, refusal: Option<Refusal>) -> &'static str {
             "it could not verify the ticket: check that it has the id that is called, and its keys"
         }
         (Responder::Site, Some(Refusal::NotAllowed)) => {
-            "there is no such application, or this one may not call it: see `countersign app update ID --allow OTHER`"
+            "there is no such application, or a site does not allow the call: an admin sees which one and why with \
+             `countersign app ticket CONSUMER PROVIDER`"
         }
         (Responder::Site, Some(Refusal::Clock)) => {
             "the time of the request differs from its clock: correct this machine's clock"
@@ -98,7 +99,8 @@ fn advice(responder: Responder, refusal: Option<Refusal>) -> &'static str {
             "there is no cipher or hash that both support: update one of them"
         }
         (Responder::Site, Some(Refusal::PeerUnreachable)) => {
-            "the site of the provider does not answer it: try again later, or see `countersign peer doctor` there"
+            "the site of the provider does not answer it, or does not accept it: try again later, or ask an admin of \
+             the site that issues this application's tickets for `countersign peer doctor`"
         }
         (_, Some(Refusal::Replayed)) => "it received the same message before: try again",
         (Responder::Provider, None) => "check that it accepts tickets at this address",

@@ -56,7 +56,7 @@ pub enum JoinError {
     Key(#[from] SealingError),
     /// The site closed the connection without an answer. It never says why.
     #[error(
-        "the other site did not accept the ticket: it was used, revoked or expired, or another site has this site's zone there; ask for a new ticket"
+        "the other site did not accept the ticket: it was used, revoked or expired, or that site removed or suspended this one, is in lockdown, has as many peers as it may have, or has another peer with this site's zone"
     )]
     Refused,
     /// The connection ended within the answer: repeat with the same ticket.

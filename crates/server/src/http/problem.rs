@@ -17,6 +17,9 @@ use super::reply::{self, Reply};
 /// has to end that.
 const UNTIL_A_PERSON_ACTS: u64 = 60;
 
+/// Where a program that calls the API finds the parameters of an operation.
+const PARAMETERS: &str = "/api/v1/docs describes the parameters of each path";
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Names one request in the log and in its response.
@@ -28,13 +31,13 @@ impl RequestId {
         Self(fresh(&mut SystemEntropy))
     }
 
-    /// Adds it to the response.
+    /// Puts it into the response, once.
     pub(super) fn add_to(self, reply: &mut Reply) {
         let mut digits = [0; 32];
         data_encoding::HEXLOWER.encode_mut(&self.0, &mut digits);
-        let value = HeaderValue::from_bytes(&digits);
-        let fields = reply.headers_mut();
-        fields.extend(value.map(|value| (REQUEST_ID, value)));
+        if let Ok(value) = HeaderValue::from_bytes(&digits) {
+            reply.headers_mut().insert(REQUEST_ID, value);
+        }
     }
 }
 
@@ -215,7 +218,10 @@ impl Problem {
             status: status(outcome.code, &refused.code, limited),
             code: refused.code.into(),
             detail: refused.message,
-            hint: refused.hint.into(),
+            hint: match refused.hint.as_str() {
+                Refusal::PARAMETERS => PARAMETERS.into(),
+                _ => refused.hint.into(),
+            },
             field: refused.field,
             headers: Vec::new(),
         };

@@ -329,7 +329,7 @@ impl Builder {
             tasks.spawn("the session listener", accept);
         }
         if let Some((listener, address)) = http {
-            info!(%address, "listening for applications");
+            info!(%address, "listening for HTTP: applications, the API, the console");
             let admissions = http::Admissions {
                 clients: clients.clone(),
                 proxies: proxies.clone(),

@@ -185,7 +185,7 @@ async fn joined(
         .await;
     match accepted {
         Ok(()) => {
-            info!(site = %request.claimed_site(), id = %request.id(), %source, "a site became a peer");
+            info!(site = %request.claimed_site(), id = %request.id(), %source, "a site that presented a ticket is a peer");
             Some(())
         }
         Err(NotEnrolled::Refused) => None,

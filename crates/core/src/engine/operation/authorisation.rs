@@ -138,7 +138,7 @@ fn refusal(entry: &Entry, caller: &Caller) -> Refusal {
     if grant.is_some_and(|grant| !grant.names(entry.name())) {
         return Refusal::not_permitted(
             format!("this access token is not for {}", entry.name()),
-            "create a token that names the operation, with `token create`",
+            "create a token that names the operation",
         );
     }
     if channels.contains(&caller.channel) {

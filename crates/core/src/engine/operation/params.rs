@@ -15,7 +15,7 @@ pub(crate) fn read<P: DeserializeOwned>(text: &str) -> Result<P, Refusal> {
         "" | "null" => "{}",
         given => given,
     };
-    from_text(text).map_err(|fault| Refusal::invalid(fault.path, fault.problem))
+    from_text(text).map_err(|fault| Refusal::malformed_params(fault.path, fault.problem))
 }
 
 /// Why a text is not JSON of the expected form.
@@ -41,11 +41,7 @@ pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
 
 fn fault(text: &str, path: &str, error: &serde_json::Error) -> Fault {
     let whole = error.to_string();
-    // serde_json appends the position to its messages; it is reported separately here.
-    let problem = match whole.rfind(" at line ") {
-        Some(end) => whole.get(..end).unwrap_or(&whole),
-        None => &whole,
-    };
+    let problem = without_position(&whole);
     let parent = if path == "." || path == "?" { "" } else { path };
     // serde_json reports a missing field at the end of the enclosing object.
     let missing = problem
@@ -61,13 +57,62 @@ fn fault(text: &str, path: &str, error: &serde_json::Error) -> Fault {
         problem: if missing.is_some() {
             "is missing".to_owned()
         } else {
-            problem.to_owned()
+            in_words(problem)
         },
         position: match error.classify() {
             Category::Data if missing.is_none() => value_before(text, error.line(), error.column()),
             _ => (error.line(), error.column()),
         },
     }
+}
+
+/// The problem of a JSON text, without its position.
+pub(crate) fn problem_of(error: &serde_json::Error) -> String {
+    in_words(without_position(&error.to_string()))
+}
+
+/// A message of `serde_json`, which appends the position.
+fn without_position(message: &str) -> &str {
+    let end = message.rfind(" at line ");
+    end.and_then(|end| message.get(..end)).unwrap_or(message)
+}
+
+/// A problem without the names of types of this program.
+fn in_words(problem: &str) -> String {
+    if problem.starts_with("EOF while parsing") {
+        return "the JSON text ends too early".to_owned();
+    }
+    let of_value = problem
+        .strip_prefix("invalid type: ")
+        .or_else(|| problem.strip_prefix("invalid value: "));
+    let Some((found, expected)) = of_value.and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return problem.to_owned();
+    };
+    let whole = |greatest: u64| format!("a whole number from 0 to {greatest}");
+    let expected = match expected {
+        "u8" => whole(u8::MAX.into()),
+        "u16" => whole(u16::MAX.into()),
+        "u32" => whole(u32::MAX.into()),
+        "u64" | "usize" => "a whole number from 0".to_owned(),
+        "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        "a string" => "a text".to_owned(),
+        of_type if of_type.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
+    };
+    let kinds = ["string ", "integer ", "boolean ", "floating point "];
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "an object",
+        value => kinds
+            .iter()
+            .find_map(|kind| value.strip_prefix(kind))
+            .unwrap_or(value),
+    };
+    format!("give {expected}, not {}", found.trim_matches('`'))
 }
 
 /// Returns the position at which the invalid value ends. serde_json reports some values only at the
@@ -139,6 +184,32 @@ mod tests {
     fn text_that_is_not_an_object_has_no_field() {
         assert_eq!(field_of("[]]"), None);
         assert_eq!(field_of("{"), None);
+    }
+
+    /// The messages were "invalid type: string \"abc\", expected u32" and "expected a sequence".
+    #[test]
+    fn a_wrong_value_is_refused_without_names_of_types() {
+        let problem = |text| read::<Given>(text).unwrap_err().message().to_owned();
+        let cases = [
+            (r#"{"name":7}"#, "name: give a text, not 7"),
+            (r#"{"name":["a"]}"#, "name: give a text, not a list"),
+            (
+                r#"{"name":"a","inner":{"count":300}}"#,
+                "inner.count: give a whole number from 0 to 255, not 300",
+            ),
+            (
+                r#"{"name":"a","inner":{"count":"x"}}"#,
+                "inner.count: give a whole number from 0 to 255, not \"x\"",
+            ),
+            (
+                r#"{"name":"a","inner":true}"#,
+                "inner: give an object, not true",
+            ),
+            (r#"{"name":"#, "the JSON text ends too early"),
+        ];
+        for (text, message) in cases {
+            assert!(problem(text).ends_with(message), "{}", problem(text));
+        }
     }
 
     #[test]

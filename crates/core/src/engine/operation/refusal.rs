@@ -33,6 +33,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The hint for parameters that have not the form of the operation. Where parameters are described depends
+    /// on the channel: over HTTP this hint is replaced.
+    pub const PARAMETERS: &str = "`operation list` shows the parameters of every operation";
+
     fn new(kind: Code, message: String, hint: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
@@ -83,12 +87,14 @@ impl Refusal {
         };
         Self {
             field: (!field.is_empty()).then_some(field),
-            ..Self::new(
-                Code::INVALID_PARAMS,
-                message,
-                "`operation list` shows the parameters of every operation",
-            )
+            ..Self::new(Code::INVALID_PARAMS, message, "")
         }
+    }
+
+    /// The parameters have not the form that the operation takes. `field` is as in [`Refusal::invalid`].
+    #[must_use]
+    pub fn malformed_params(field: impl Into<String>, problem: impl fmt::Display) -> Self {
+        Self::invalid(field, problem).with_hint(Self::PARAMETERS)
     }
 
     /// The operation needs content, and the request has none.
@@ -121,11 +127,19 @@ impl Refusal {
     #[must_use]
     pub fn not_found(what: &str, name: impl fmt::Display) -> Self {
         let message = format!("there is no {what} {name}");
-        Self::new(
-            Code::NOT_FOUND,
-            message,
-            "check the spelling; the group's `list` shows the names that exist",
-        )
+        let hint = match what {
+            "access token" => "check the spelling; `token list` shows the tokens that exist",
+            "alarm" => "check the spelling; `alarm list` shows the alarms that exist",
+            "application" => "check the spelling; `app list` shows the applications that exist",
+            "device" => "check the spelling; `device list` shows the devices that exist",
+            "open session" => "check the spelling; `session list` shows the sessions that are open",
+            "peer" => "check the spelling; `peer list` shows the peers",
+            "person" => "check the spelling; `person list` shows the persons that exist",
+            "service" => "check the spelling; `service list` shows the services that exist",
+            "ticket" => "check the spelling; `ticket list` shows the tickets that exist",
+            _ => "check the spelling",
+        };
+        Self::new(Code::NOT_FOUND, message, hint)
     }
 
     /// The operation conflicts with the current state of the site.
@@ -195,7 +209,7 @@ impl Refusal {
         Self::new(
             Code::LOCKDOWN,
             "your account is in lockdown".to_owned(),
-            "ask an admin, who can lift it with `lockdown lift`",
+            "ask an admin, who sees it with `lockdown status` and can lift it",
         )
     }
 
@@ -233,6 +247,13 @@ impl Refusal {
     #[must_use]
     pub fn of_field(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
+        self
+    }
+
+    /// Returns the refusal with this hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
         self
     }
 
@@ -391,7 +412,7 @@ impl From<StoreError> for Refusal {
                 what: Unique::AccessTokenRoom,
             } => Self::conflict(
                 "the account has as many access tokens as it may have",
-                "revoke one with `token revoke`",
+                "revoke one with `token revoke ID`",
             ),
             StoreError::Conflict {
                 what: Unique::CompletedRequest,
@@ -406,7 +427,7 @@ impl From<StoreError> for Refusal {
                 "make a new key on the device; one key serves one device, once",
             ),
             StoreError::Conflict { what: Unique::Peer } => {
-                Self::conflict("the site is a peer, or was one", "`peer show` shows its state")
+                Self::conflict("the site is a peer, or was one", "`peer list` shows its state")
             }
             StoreError::Conflict {
                 what: Unique::PeerZone,
@@ -424,7 +445,7 @@ impl From<StoreError> for Refusal {
                 what: Unique::AlarmRoom,
             } => Self::conflict(
                 "there is no room for another alarm",
-                "end alarms whose cause is gone with `alarm over`",
+                "end alarms whose cause is gone with `alarm over KEY`",
             ),
             StoreError::Stale { .. } => Self::conflict(
                 message,

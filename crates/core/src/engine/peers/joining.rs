@@ -1,6 +1,7 @@
 //! This site joins another one with a ticket.
 
 use countersign_proto::peer::{JoinedSite, PeerTicket};
+use countersign_proto::site_identity::KnownSite;
 
 use super::accepting::{NoPeer, OtherSite};
 use super::{OwnSide, Site, TransportError, lock};
@@ -74,7 +75,10 @@ impl Site {
                     "check the address, and repeat with the same ticket",
                 ),
                 TransportError::Refused(_) => {
-                    Refusal::conflict(message, "ask the other person for a new ticket")
+                    let hint = "ask the other person for a new ticket; if that is refused too, ask an admin there \
+                        what `countersign peer list` says of this site: one that was removed needs \
+                        `countersign peer forget`";
+                    Refusal::conflict(message, hint)
                 }
             }
         })?;
@@ -103,7 +107,10 @@ impl Site {
         if self.lockdowns().of(&target).is_some() {
             return Err(Refusal::conflict(
                 "the other site is in lockdown here",
-                "an admin lifts it with `lockdown lift`; repeat with the same ticket then",
+                format!(
+                    "an admin lifts it with `lockdown lift peer {}`; repeat with the same ticket then",
+                    known.id()
+                ),
             ));
         }
         let other = OtherSite {
@@ -118,7 +125,7 @@ impl Site {
             if problem == NoPeer::Zone {
                 self.alarm_of_peer(&known, ticket.id(), PeerAlarm::ZoneTaken);
             }
-            problem.refusal(ticket)
+            problem.refusal(ticket, &known)
         })
     }
 
@@ -133,7 +140,7 @@ impl Site {
 }
 
 impl NoPeer {
-    fn refusal(self, ticket: &PeerTicket) -> Refusal {
+    fn refusal(self, ticket: &PeerTicket, known: &KnownSite) -> Refusal {
         let id = ticket.id();
         match self {
             Self::Own => Refusal::conflict(
@@ -158,15 +165,15 @@ impl NoPeer {
             ),
             Self::Removed => Refusal::conflict(
                 "the other site was removed from the peers",
-                "an admin allows it again with `peer forget`",
+                format!("an admin allows it again with `peer forget {}`", known.id()),
             ),
             Self::Suspended => Refusal::conflict(
                 "the other site is a suspended peer",
-                "an admin allows it again with `peer resume`",
+                format!("an admin allows it again with `peer resume {}`", known.id()),
             ),
             Self::TooMany => Refusal::conflict(
                 "the site has as many peers as it may have",
-                "remove one with `peer remove` and `peer forget`",
+                "remove one with `peer remove PEER` and `peer forget PEER`",
             ),
         }
     }

@@ -1,5 +1,6 @@
 //! Why messages do not reach a peer: what `peer doctor` names, with its cause and the next step.
 
+use countersign_proto::name::Zone;
 use countersign_proto::operation::Code;
 use countersign_proto::site_identity::SiteId;
 
@@ -97,9 +98,9 @@ impl PeerProblem {
         }
     }
 
-    /// What the operator of this site does about it.
-    pub(crate) const fn next_step(&self) -> &'static str {
-        match self {
+    /// What the operator of this site does about it. `zone` names the peer.
+    pub(crate) fn next_step(&self, zone: &Zone) -> String {
+        let next = match self {
             Self::Unreachable { .. } => {
                 "check its address, its peer server, and the network between the sites"
             }
@@ -107,27 +108,35 @@ impl PeerProblem {
                 "check its address; if it is right, ask its operator over another path for the site id"
             }
             Self::NotAccepted => {
-                "ask its operator to run `peer doctor`, `peer list` and `lockdown status`, and to resume or \
-                 lift what they show; if it does not know this site, join it again with a ticket"
+                "ask its operator to run `countersign peer doctor`, `countersign peer list` and \
+                 `countersign lockdown status` there, and to resume or lift what they show; if it does not \
+                 know this site, join it again with a ticket"
             }
             Self::KeyEvents => {
                 "ask its operator over another path for its newest key, then join it again with a ticket"
             }
             Self::NewKeysWait => {
-                "wait up to an hour, this site connects again by itself; `peer show` lists the limits"
+                return format!(
+                    "wait up to an hour, this site connects again by itself; `peer show {zone}` lists the limits"
+                );
             }
             Self::Forked => {
-                "`peer suspend` it, and ask its operator over another path whether its key was stolen"
+                return format!(
+                    "`peer suspend {zone}`, and ask its operator over another path whether its key was stolen"
+                );
             }
             Self::Malformed { .. } => "check that both sites run versions that fit each other",
-            Self::NotPermitted => "ask its operator to allow it with `peer permit`",
+            Self::NotPermitted => {
+                "ask its operator to allow it with `countersign peer permit` there"
+            }
             Self::NotTaken { .. } => {
                 "wait, messages are sent again; if it lasts, ask the operator of the peer"
             }
             Self::NotRead { .. } => {
                 "check the disk of this site; if the database is damaged, restore a backup"
             }
-        }
+        };
+        next.to_owned()
     }
 }
 

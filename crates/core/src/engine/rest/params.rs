@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::engine::params::problem_of;
 use crate::engine::{Entry, Refusal};
 
 /// The maximum number of fields of a body. No operation has as many parameters.
@@ -38,7 +39,8 @@ pub fn params(entry: &Entry, given: Given<'_>) -> Result<Box<RawValue>, Refusal>
     let body = match given.body.trim() {
         "" => Fields(Vec::new()),
         text => serde_json::from_str(text).map_err(|error| {
-            Refusal::invalid("", format_args!("the body is not a JSON object: {error}"))
+            let problem = problem_of(&error);
+            Refusal::malformed_params("", format_args!("the body is not a JSON object: {problem}"))
         })?,
     };
     let mut fields: Vec<(&str, Box<RawValue>)> = Vec::new();

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use countersign_crypto::site_key::SiteKey;
-use countersign_crypto::site_key_slots::{OpenError, SlotSecret, SlotSummary, WrappedSiteKey};
+use countersign_crypto::site_key_slots::{
+    OpenError, SlotId, SlotSecret, SlotSummary, WrappedSiteKey,
+};
 
 use super::record::SiteRecord;
 use crate::access::Caller;
@@ -94,7 +96,8 @@ impl Site {
     ) -> Result<bool, UnsealError> {
         let kind = secret.kind();
         let (stored, _) = self.key_record();
-        let key = Arc::new(self.open_slot(&stored.current, secret, now)?);
+        let (_, key) = self.open_slot(&stored.current, secret, now)?;
+        let key = Arc::new(key);
         // The projection opens what is stored then; a damaged part has to be reported now.
         let opened = opened_with(&self.record(), &key)?;
         if !self.is_sealed() {
@@ -113,19 +116,19 @@ impl Site {
         Ok(true)
     }
 
-    /// Opens a wrapped key of the site. Wrong secrets are slowed down, and never locked out: see
+    /// Opens a wrapped key of the site; returns the slot that did, and the key. Wrong secrets are slowed down, and never locked out: see
     /// [`Rate::SiteKeySecret`].
     pub(crate) fn open_slot(
         &self,
         wrapped: &WrappedSiteKey,
         secret: SlotSecret<'_>,
         now: Timestamp,
-    ) -> Result<SiteKey, SecretError> {
+    ) -> Result<(SlotId, SiteKey), SecretError> {
         let wait = self.throttle().rates().wait(Rate::SiteKeySecret, now);
         if let Some(milliseconds) = wait {
             return Err(SecretError::Wait { milliseconds });
         }
-        wrapped.open(secret).map_err(|error| {
+        wrapped.open_slot(secret).map_err(|error| {
             // Counted after the attempt, so that a right secret costs nothing. Operations that
             // open a slot take turns.
             let _ = self.throttle().rates().take(Rate::SiteKeySecret, now);

@@ -79,7 +79,8 @@ impl AlarmView {
         let (severity, state) = (severity.as_str(), state.as_str());
         let troubles = self.deliveries.as_ref().and_then(DeliveryCounts::trouble);
         let troubles = troubles.map_or_else(String::new, |trouble| format!("  [{trouble}]"));
-        format!("{id}  {severity}  {state}  {to}  {count} times, last {last}  {text}{troubles}")
+        let times = if *count == 1 { "time" } else { "times" };
+        format!("{id}  {severity}  {state}  {to}  {count} {times}, last {last}  {text}{troubles}")
     }
 }
 

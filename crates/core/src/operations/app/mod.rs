@@ -210,9 +210,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
     if application.edition == Edition::ServerosV1
         && !context.site().unsealed_keys().is_some_and(has_key)
     {
-        output.push_str(
-            " The site has no key for serveros-v1 yet: `countersign broker new-v1-key` makes one.",
-        );
+        output.push_str(" The site has no key for serveros-v1 yet: `broker new_v1_key` makes one.");
     }
     Ok(Answer::new(AppView::of(&context, application).await?).with_output(output))
 }

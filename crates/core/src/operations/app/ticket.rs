@@ -163,7 +163,9 @@ fn agreed(
     }
     let missing = |what: &str| {
         let (one, other) = (&consumer.id, &provider.id);
-        format!("{one} and {other} have no {what} in common: see `app update`")
+        format!(
+            "{one} and {other} have no {what} in common: see `app show {one}` and `app show {other}`"
+        )
     };
     let of = |application: &Application| application.as_v1(&Json::default(), now);
     let (Some(first), Some(second)) = (of(consumer), of(provider)) else {
@@ -209,7 +211,7 @@ fn why_not(
     if !consumer.may_call(provider) {
         let (one, other) = (&consumer.id, &provider.id);
         return Some(format!(
-            "policy does not allow the call; `countersign app update {one} --allow {other}` allows it"
+            "policy does not allow the call; `app update {one} --allow {other}` allows it"
         ));
     }
     if view.sealed_to.is_none() {

@@ -58,6 +58,10 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
     settings::allow(&context, &mut application, params.allow, "allow").await?;
     foreign::disallow_callers(&mut application, &params.disallow_callers)?;
     foreign::allow_callers(&context, &mut application, params.allow_callers).await?;
+    if application == before {
+        let output = format!("{} has these settings already.", before.id);
+        return Ok(Answer::new(AppView::of(&context, before).await?).with_output(output));
+    }
     let application = application.revised(context.now(), |_| ());
     let details = policy(&application);
     let details = serde_json::value::to_raw_value(&details)

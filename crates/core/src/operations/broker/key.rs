@@ -51,6 +51,9 @@ struct BrokerKeyView {
     fingerprint: String,
     /// When it was added.
     added: Timestamp,
+    /// Whether the site signs with it whatever a request was sealed to: the oldest key of edition `v2`. In
+    /// edition v1 the key that opened a request signs the response.
+    signs: bool,
 }
 
 impl KeyList {
@@ -61,6 +64,7 @@ impl KeyList {
                 edition,
                 fingerprint,
                 added,
+                signs: false,
             }
         };
         let v2 = stored.v2.iter().map(|key| key.added);
@@ -70,15 +74,19 @@ impl KeyList {
             .v1_fingerprints()
             .zip(v1)
             .map(view(Edition::ServerosV1));
-        Self {
-            keys: v2.chain(v1).collect(),
+        let mut keys: Vec<_> = v2.collect();
+        if let Some(oldest) = keys.last_mut() {
+            oldest.signs = true;
         }
+        keys.extend(v1);
+        Self { keys }
     }
 
     fn text(&self) -> String {
         let line = |key: &BrokerKeyView| {
             let edition = key.edition.as_str();
-            format!("{}  {edition}  {}", key.fingerprint, key.added)
+            let signs = if key.signs { "  signs" } else { "" };
+            format!("{}  {edition}  {}{signs}", key.fingerprint, key.added)
         };
         self.keys.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -90,7 +98,7 @@ async fn new(context: Context, _: NoParams) -> Result<Answer<KeyList>, Refusal> 
     if opened.stored_broker_keys.v2.len() >= MAX_V2_KEYS {
         return Err(Refusal::conflict(
             format!("the site has {MAX_V2_KEYS} keys of edition v2 already"),
-            "retire the oldest with `broker key_retire`",
+            "retire the oldest with `broker key_retire FINGERPRINT`",
         ));
     }
     let new = V2Key::generate(context.now(), &mut site.entropy());

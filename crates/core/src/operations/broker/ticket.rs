@@ -56,7 +56,7 @@ async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Ref
     delay.await;
     let refusal = Refusal::not_permitted(
         "you are not the service of that application",
-        "an admin can set the service with `app update`",
+        format!("an admin can set the service with `app update {app} --service NAME`"),
     );
     Err(refusal.of_field("app"))
 }
@@ -145,7 +145,10 @@ async fn ticket_keys(context: Context, params: Provider) -> Result<Answer<Ticket
     let keys = keys.map_err(|_| {
         Refusal::conflict(
             "that application has no ticket keys",
-            "it must be active and of edition v2: see `app show`",
+            format!(
+                "it must be active and of edition v2: see `app show {}`",
+                params.app
+            ),
         )
     })?;
     Ok(Answer::new(TicketKeys { keys }))

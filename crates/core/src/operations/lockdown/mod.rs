@@ -273,8 +273,11 @@ async fn site(context: Context, params: ImposeOnSite) -> Result<Answer<LockdownV
         tickets: None,
     };
     let Committed { ended, .. } = change.commit(&context).await?;
+    // Lowering the level lifts a part.
+    let lowered = in_force.level().filter(|was| *was > params.level);
+    let lowered = lowered.map_or_else(String::new, |was| format!(", lowered from {was}"));
     let output = format!(
-        "The site is in lockdown at the level {}. Sessions ended: {ended}.",
+        "The site is in lockdown at the level {}{lowered}. Sessions ended: {ended}.",
         params.level
     );
     Ok(Answer::new(LockdownView::of_site(&new)).with_output(output))

@@ -144,7 +144,10 @@ async fn active(context: &Context, name: &AccountName) -> Result<Account, Refusa
         true => Ok(account),
         false => Err(Refusal::conflict(
             format!("{} may not log in", account.name),
-            "allow it with `person unlock` or `person enable` first",
+            format!(
+                "allow it with `person unlock {0}` or `person enable {0}` first",
+                account.name
+            ),
         )),
     }
 }

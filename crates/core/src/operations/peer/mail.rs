@@ -49,13 +49,23 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
     if !sender.is_active() {
         return Err(Refusal::conflict(
             format!("{} may not log in", sender.name),
-            "allow it with `person unlock` or `person enable` first",
+            format!(
+                "allow it with `person unlock {0}` or `person enable {0}` first",
+                sender.name
+            ),
         ));
     }
     let zone = params.to.zone().ok_or_else(|| {
         Refusal::invalid("to", "has no zone; name the person as name@zone of a peer")
     })?;
     let (site, now) = (context.site(), context.now());
+    if *zone == site.zone() {
+        let problem = format!(
+            "is {}, a name of this site; name a person of a peer",
+            params.to
+        );
+        return Err(Refusal::invalid("to", problem));
+    }
     let peer = site.store().peer_of_zone(zone).await?;
     let peer = peer.ok_or_else(|| Refusal::not_found("peer", zone).of_field("to"))?;
     let keys = site.expect_unsealed()?;
@@ -63,7 +73,7 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
     if site.store().outbox_count(sender.id).await? >= MAX_OUTBOX {
         return Err(Refusal::conflict(
             format!("{} has {MAX_OUTBOX} messages in the outbox", sender.name),
-            "wait until peers accept some, or discard some with `peer discard`",
+            "wait until peers accept some, or discard some with `peer discard PERSON ID`",
         ));
     }
     let awaited = site.store().outbox_peers(sender.id).await?;
@@ -73,7 +83,7 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
                 "messages of {} wait for {MAX_OUTBOX_PEERS} other peers",
                 sender.name
             ),
-            "wait until peers accept some, or discard some with `peer discard`",
+            "wait until peers accept some, or discard some with `peer discard PERSON ID`",
         ));
     }
     // A site answers first messages to new recipients slowly: one person's many would delay those of
@@ -88,7 +98,7 @@ pub(super) async fn send(context: Context, params: Send) -> Result<Answer<Sent>,
                     "first messages of {} to {MAX_NEW_RECIPIENTS} persons of {zone} wait",
                     sender.name
                 ),
-                "wait until the peer accepts some, or discard some with `peer discard`",
+                "wait until the peer accepts some, or discard some with `peer discard PERSON ID`",
             ));
         }
     }

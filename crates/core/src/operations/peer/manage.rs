@@ -2,17 +2,21 @@
 
 use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::view::{ByPeer, PeerRef, PeerView};
+use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::operations::app::without_peer;
-use crate::operations::{Done, Limit, Listing};
+use crate::operations::{Limit, Listing};
 use crate::page::Page;
 use crate::peers::{Peer, PeerPermission, PeerState};
 use crate::store::{Change, PeerChange};
 use crate::text::Line;
+
+/// The most applications that a text names one by one.
+const MAX_NAMED: usize = 20;
 
 /// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -69,9 +73,30 @@ pub(super) async fn permit(context: Context, params: Permit) -> Result<Answer<Pe
     let details = json!({ "zone": peer.zone, "was": peer.allows, "is": allows });
     let void = peer.allows.contains(&PeerPermission::Tickets)
         && !allows.contains(&PeerPermission::Tickets);
+    let withdrawn = peer.allows.iter().copied();
+    let withdrawn: Vec<_> = withdrawn.filter(|was| !allows.contains(was)).collect();
+    let output = match withdrawn.is_empty() {
+        true => format!("The peer {} may ask for {}.", peer.zone, named(&allows)),
+        false => format!(
+            "The peer {} may ask for {}, and no longer for {}.",
+            peer.zone,
+            named(&allows),
+            named(&withdrawn)
+        ),
+    };
+    if peer.allows == allows {
+        return Ok(Answer::new(PeerView::of(context.site(), peer)).with_output(output));
+    }
     let peer = peer.revised(|peer| peer.allows = allows);
-    let output = format!("Changed what the peer {} may ask for.", peer.zone);
     update(&context, peer, void, details, output).await
+}
+
+fn named(permissions: &[PeerPermission]) -> String {
+    let names: Vec<_> = permissions.iter().map(|one| one.as_str()).collect();
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.join(", "),
+    }
 }
 
 /// A reason to suspend a peer.
@@ -91,7 +116,7 @@ pub(super) async fn suspend(
 ) -> Result<Answer<PeerView>, Refusal> {
     let peer = params.peer.find(&context).await?;
     if peer.is_removed() {
-        return Err(removed());
+        return Err(removed(&peer));
     }
     let state = PeerState::Suspended {
         by: context.caller().name.clone(),
@@ -107,7 +132,7 @@ pub(super) async fn suspend(
 pub(super) async fn resume(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
     let peer = params.peer.find(&context).await?;
     if peer.is_removed() {
-        return Err(removed());
+        return Err(removed(&peer));
     }
     let output = format!("The peer {} is active.", peer.zone);
     if peer.is_active() {
@@ -120,9 +145,17 @@ pub(super) async fn resume(context: Context, params: ByPeer) -> Result<Answer<Pe
 
 pub(super) async fn remove(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
     let peer = params.peer.find(&context).await?;
-    let output = format!("Removed the peer {}.", peer.zone);
+    let mut output = format!("Removed the peer {}.", peer.zone);
     if peer.is_removed() {
         return Ok(Answer::new(PeerView::of(context.site(), peer)).with_output(output));
+    }
+    let without = without_peer(&context, peer.site()).await?;
+    if let Some(applications) = some_of(&without.ids) {
+        output += &format!(
+            " Applications that have permissions for its applications, which are void now, and which `peer forget \
+             {}` deletes: {applications}.",
+            peer.site()
+        );
     }
     let state = PeerState::Removed {
         by: context.caller().name.clone(),
@@ -133,12 +166,19 @@ pub(super) async fn remove(context: Context, params: ByPeer) -> Result<Answer<Pe
     update(&context, peer, true, details, output).await
 }
 
-pub(super) async fn forget(context: Context, params: ByPeer) -> Result<Answer<Done>, Refusal> {
+/// What was deleted with a peer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Forgotten {
+    /// The applications of this site that had permissions for applications of the peer, and lost them.
+    removed_from: Vec<ApplicationId>,
+}
+
+pub(super) async fn forget(context: Context, params: ByPeer) -> Result<Answer<Forgotten>, Refusal> {
     let peer = params.peer.find(&context).await?;
     if !peer.is_removed() {
         return Err(Refusal::conflict(
             "the site is a peer",
-            "remove it with `peer remove` first",
+            format!("remove it with `peer remove {}` first", peer.site()),
         ));
     }
     let (site, revision) = (peer.site(), peer.revision);
@@ -148,14 +188,38 @@ pub(super) async fn forget(context: Context, params: ByPeer) -> Result<Answer<Do
     changes.push(Change::Peer(PeerChange::Forget { site, revision }));
     let details = json!({ "zone": peer.zone, "removed_from": released.ids });
     context.commit(changes, site.to_string(), details).await?;
-    let output = format!("Forgot the peer {site}. A ticket can make it a peer again.");
-    Ok(Answer::new(Done {}).with_output(output))
+    let mut output = format!("Forgot the peer {site}. A ticket can make it a peer again.");
+    if let Some(applications) = some_of(&released.ids) {
+        output += &format!(
+            " Applications that lost their permissions for its applications: {applications}. `app update ID --allow OTHER` gives \
+             one again."
+        );
+    }
+    let removed_from = released.ids;
+    Ok(Answer::new(Forgotten { removed_from }).with_output(output))
 }
 
-fn removed() -> Refusal {
+/// Names applications in a text; `None` without any.
+fn some_of(applications: &[ApplicationId]) -> Option<String> {
+    let names = applications
+        .iter()
+        .take(MAX_NAMED)
+        .map(ApplicationId::as_str);
+    let names = names.collect::<Vec<_>>().join(", ");
+    match applications.len().checked_sub(MAX_NAMED) {
+        _ if applications.is_empty() => None,
+        None | Some(0) => Some(names),
+        Some(more) => Some(format!("{names} and {more} more")),
+    }
+}
+
+fn removed(peer: &Peer) -> Refusal {
     Refusal::conflict(
         "the peer was removed",
-        "forget it with `peer forget`, and join it with a new ticket",
+        format!(
+            "forget it with `peer forget {}`, and join it with a new ticket",
+            peer.site()
+        ),
     )
 }
 

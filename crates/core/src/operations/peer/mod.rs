@@ -24,6 +24,7 @@ use crate::engine::Entry;
 use crate::engine::rest::RestMethod;
 use crate::lockdown::OperationKind;
 
+pub(super) use serve::{Findings, findings};
 pub(super) use view::PeerRef;
 pub(super) use wire::{called, permitted};
 

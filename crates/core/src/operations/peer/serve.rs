@@ -8,8 +8,7 @@ use super::health::{PeerHealth, PeerTrouble};
 use crate::engine::{Answer, Context, PeerServerState, Refusal};
 use crate::lockdown::Activity;
 use crate::operations::NoParams;
-use crate::page::Page;
-use crate::peers::{MAX_PEERS, Peer};
+use crate::peers::Peer;
 
 /// The peer server.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -123,8 +122,8 @@ struct Finding {
     /// The zone of the peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
-    /// The state of the peer server; that of a peer as in `peer list`, or the name of the problem with
-    /// an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`,
+    /// The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name of the
+    /// problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`,
     /// `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`.
     state: String,
     /// What is wrong; absent if nothing is.
@@ -135,16 +134,43 @@ struct Finding {
     next: Option<String>,
 }
 
-pub(super) async fn doctor(context: Context, _: NoParams) -> Result<Answer<Checks>, Refusal> {
-    let site = context.site();
-    let mut findings = vec![of_server(&context, &read(&context).await?)];
-    let page = Page {
-        after: None,
-        limit: u32::try_from(MAX_PEERS).unwrap_or(u32::MAX),
-    };
-    for peer in site.store().peers(&page).await? {
-        findings.push(of_peer(&context, &peer));
+async fn check(context: &Context) -> Result<Vec<Finding>, Refusal> {
+    let mut findings = vec![of_server(context, &read(context).await?)];
+    for peer in context.site().all_peers().await? {
+        findings.push(of_peer(context, &peer));
     }
+    Ok(findings)
+}
+
+/// What `peer doctor` finds, for the checks of the whole site.
+pub(in crate::operations) struct Findings {
+    /// How many sites are peers, removed ones included.
+    pub(in crate::operations) peers: usize,
+    /// What has a problem, with its state. A peer server that no admin started has none.
+    pub(in crate::operations) problems: Vec<String>,
+}
+
+pub(in crate::operations) async fn findings(context: &Context) -> Result<Findings, Refusal> {
+    let found = check(context).await?;
+    let peers = found
+        .iter()
+        .filter(|finding| finding.zone.is_some())
+        .count();
+    let needed = peers > 0 || context.site().wants_peer_server().await?;
+    // Other checks of the site say that it is sealed or in lockdown.
+    let is_told = [PeerServerState::Running, PeerServerState::Sealed];
+    let is_told = is_told.contains(&context.site().peer_server());
+    let problem = |finding: &Finding| match (&finding.zone, &finding.cause) {
+        (_, None) => None,
+        (Some(zone), Some(_)) => Some(format!("{zone}: {}", finding.state)),
+        (None, Some(cause)) => (needed && !is_told).then(|| format!("the peer server: {cause}")),
+    };
+    let problems = found.iter().filter_map(problem).collect();
+    Ok(Findings { peers, problems })
+}
+
+pub(super) async fn doctor(context: Context, _: NoParams) -> Result<Answer<Checks>, Refusal> {
+    let findings = check(&context).await?;
     let ok = findings.iter().all(|finding| finding.cause.is_none());
     let text: Vec<_> = findings.iter().map(Finding::line).collect();
     let checks = Checks { ok, findings };
@@ -160,7 +186,7 @@ fn of_server(context: &Context, status: &Status) -> Finding {
         PeerServerState::Running => match refused {
             Some(level) => (
                 Some(format!("the site is in lockdown at the level {level}")),
-                Some("`countersign lockdown lift site` on the machine of the site"),
+                Some("`lockdown lift site` on the machine of the site"),
             ),
             None => (None, None),
         },
@@ -168,10 +194,7 @@ fn of_server(context: &Context, status: &Status) -> Finding {
             Some("an admin stopped the peer server, or never started it".to_owned()),
             Some("`peer start`"),
         ),
-        PeerServerState::Sealed => (
-            Some("the site is sealed".to_owned()),
-            Some("`countersign site unseal`"),
-        ),
+        PeerServerState::Sealed => (Some("the site is sealed".to_owned()), Some("`site unseal`")),
         PeerServerState::NotConfigured => (
             Some("no address is configured".to_owned()),
             Some("set `listen.peer` in the configuration and start the site again"),

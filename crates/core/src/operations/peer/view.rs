@@ -5,7 +5,7 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::health::{PeerHealth, PeerTrouble};
+use super::health::{LOCKDOWN, PeerHealth, PeerTrouble};
 use super::limits::{BreachesView, LimitView};
 use crate::engine::{Context, PeerBackoff, PeerDirection, PeerStatus, PeerTold, Refusal, Site};
 use crate::lockdown::LockdownTarget;
@@ -31,18 +31,35 @@ impl PeerRef {
         self.0.parse().ok()
     }
 
-    /// The peer, tombstones included if it is named by its site id.
+    /// The peer. A zone is that of the peer that is not removed, or else of the only one that is.
     pub(in crate::operations) async fn find(&self, context: &Context) -> Result<Peer, Refusal> {
         let store = context.site().store();
         let found = match self.site_id() {
             Some(site) => store.peer(site).await?,
             None => match self.0.parse::<Zone>() {
-                Ok(zone) => store.peer_of_zone(&zone).await?,
+                Ok(zone) => match store.peer_of_zone(&zone).await? {
+                    None => removed(context, &zone).await?,
+                    found => found,
+                },
                 Err(_) => None,
             },
         };
         found.ok_or_else(|| Refusal::not_found("peer", &self.0).of_field("peer"))
     }
+}
+
+/// The only removed peer with this zone. Sites that claimed the same zone one after the other can be named
+/// by their site ids only.
+async fn removed(context: &Context, zone: &Zone) -> Result<Option<Peer>, Refusal> {
+    let peers = context.site().all_peers().await?.into_iter();
+    let mut found = peers.filter(|peer| peer.is_removed() && peer.zone == *zone);
+    let first = found.next();
+    if found.next().is_some() {
+        let message = format!("several sites with the zone {zone} were removed");
+        let hint = "name one by its site id, which `peer list` shows";
+        return Err(Refusal::conflict(message, hint).of_field("peer"));
+    }
+    Ok(first)
 }
 
 /// A peer.
@@ -120,7 +137,7 @@ struct TroubleView {
     /// The cause.
     cause: String,
     /// What to do.
-    next: &'static str,
+    next: String,
     /// When the problem was seen last; absent for what an admin did.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<Timestamp>,
@@ -281,12 +298,11 @@ impl PeerView {
             address,
             ..
         } = self;
-        let lockdown = if self.in_lockdown {
-            "  in lockdown"
-        } else {
-            ""
+        let state = match self.in_lockdown && *state != "removed" {
+            true => LOCKDOWN,
+            false => state,
         };
-        format!("{site}  {zone}  {state}  {address}{lockdown}")
+        format!("{site}  {zone}  {state}  {address}")
     }
 
     pub(super) fn text(&self) -> String {
@@ -295,14 +311,20 @@ impl PeerView {
             format!("zone          {}", self.zone),
             format!("state         {}", self.state),
         ];
-        if let Some(by) = &self.by {
+        let trouble = self.trouble.as_ref();
+        // The problem says who suspended it.
+        if let Some(by) = self
+            .by
+            .as_ref()
+            .filter(|_| trouble.is_none_or(|trouble| trouble.state != self.state))
+        {
             let why = self.why.as_deref().unwrap_or("no reason given");
             lines.push(format!("              by {by}: {why}"));
         }
-        if self.in_lockdown {
+        if self.in_lockdown && trouble.is_none() {
             lines.push("lockdown      yes; `lockdown status` shows why".to_owned());
         }
-        if let Some(trouble) = &self.trouble {
+        if let Some(trouble) = trouble {
             let at = trouble.at.map_or_else(String::new, |at| format!(" ({at})"));
             let TroubleView {
                 state, cause, next, ..
@@ -327,7 +349,7 @@ impl PeerView {
         let seen = self.last_seen.map(|seen| seen.to_string());
         lines.push(format!(
             "last seen     {}",
-            seen.as_deref().unwrap_or("never")
+            seen.as_deref().unwrap_or("no connection yet")
         ));
         lines.push(format!("connections   {}", self.connections.len()));
         if let Some(StatusView { at, status }) = &self.told {
@@ -355,7 +377,10 @@ impl PeerView {
         ));
         let allows: Vec<_> = self.allows.iter().map(|allowed| allowed.as_str()).collect();
         let allows = match allows.is_empty() {
-            true => "nothing; `peer permit` changes it".to_owned(),
+            true => format!(
+                "nothing; `peer permit {} messages` lets it deliver messages",
+                self.zone
+            ),
             false => allows.join(", "),
         };
         lines.push(format!("may ask for   {allows}"));

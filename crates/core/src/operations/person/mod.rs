@@ -189,7 +189,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AccountView>,
     context.commit(vec![change], target, details).await?;
     let output = format!(
         "Created {}. Let the person set a pass phrase with a ticket: \
-         `countersign ticket issue {} --kind passphrase`.",
+         `ticket issue {} --kind passphrase`.",
         account.name, account.name
     );
     Ok(Answer::new(account.into()).with_output(output))
@@ -234,14 +234,9 @@ pub(super) async fn view(
     let sessions = context.site().sessions();
     let sessions = sessions.list(own, None, usize::MAX, |_| true).len();
     let data = DataView::of(&account, data);
-    let output = format!(
-        "{}  {}  {}  {}{}",
-        account.name,
-        account.role,
-        account.state.as_str(),
-        account.full_name,
-        data.lines()
-    );
+    let (name, role, state) = (&account.name, account.role, account.state.as_str());
+    let first = format!("{name}  {role}  {state}  {}", account.full_name);
+    let output = format!("{}{}", first.trim_end(), data.lines());
     Ok(Answer::new(PersonView {
         data,
         account: account.into(),
@@ -301,6 +296,17 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
             account.role = role.into();
         }
     });
+    if (
+        &account.name,
+        &account.full_name,
+        &account.email,
+        account.role,
+    ) == (&before.name, &before.full_name, &before.email, before.role)
+        && data == data_before
+    {
+        let output = format!("{} has these values already.", before.name);
+        return Ok(Answer::new(before.into()).with_output(output));
+    }
     if before.email != account.email {
         proof::consume_for_emails(&context, account.id, "email")?;
     }

@@ -12,6 +12,7 @@ use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, HttpProtection, Refusal, Site};
 use crate::lockdown::LockdownLevel;
 use crate::operations::NoParams;
+use crate::operations::peer::{self, Findings};
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -43,6 +44,7 @@ async fn doctor(context: Context, _: NoParams) -> Result<Answer<Report>, Refusal
         lockdown(lockdowns.level(), lockdowns.targets().len()),
         http_certificate(site.endpoints().http_protection.as_ref()),
         delivery(&DeliveryStatus::read(site, now).await?),
+        peers(&context).await?,
         checks::options(&site.options()),
         checks::backup(site.last_backup().await?, now),
         checks::clock(newest_entry(site).await?, now),
@@ -105,7 +107,7 @@ fn lockdown(level: Option<LockdownLevel>, targets: usize) -> Check {
         (Some(level), _) => Check::problem(
             CHECK,
             format!("the site is in lockdown at the level {level}"),
-            "`lockdown status` shows the reason, `lockdown lift` lifts it",
+            "`lockdown status` shows the reason, `lockdown lift site` on the machine of the site lifts it",
         ),
         (None, 0) => Check::ok(CHECK, "none"),
         (None, number) => Check::ok(
@@ -130,6 +132,17 @@ fn http_certificate(protection: Option<&HttpProtection>) -> Check {
         Some(_) => Check::ok(CHECK, "in use"),
         None => Check::ok(CHECK, "the listener has no TLS"),
     }
+}
+
+/// Whether `peer doctor` finds nothing.
+async fn peers(context: &Context) -> Result<Check, Refusal> {
+    const CHECK: &str = "peers";
+    let Findings { peers, problems } = peer::findings(context).await?;
+    Ok(match (peers, problems.as_slice()) {
+        (0, []) => Check::ok(CHECK, "there are none"),
+        (number, []) => Check::ok(CHECK, format!("peers without a problem: {number}")),
+        (_, found) => Check::problem(CHECK, found.join(", "), "`peer doctor` says what to do"),
+    })
 }
 
 /// Whether alarms reach persons without an open connection.

@@ -85,7 +85,8 @@ async fn new_key(context: Context, params: NewKey) -> Result<Answer<Rotated>, Re
     let mut next = None;
     for secret in &secrets {
         let key = site.open_slot(&was.next, *secret, context.now());
-        next = Some(key.map_err(|error| refused(&error))?);
+        let (_, key) = key.map_err(|error| refused(&error))?;
+        next = Some(key);
     }
     let next = next.ok_or_else(|| {
         let problem = "give a secret that opens the next key, such as the recovery code";

@@ -102,7 +102,15 @@ async fn slots(context: Context, _: NoParams) -> Result<Answer<Slots>, Refusal> 
     let lines = [WhichKey::Current, WhichKey::Next]
         .into_iter()
         .flat_map(|which| {
-            of(which).map(move |slot| format!("{}: {}  {}", which.name(), slot.id, slot.kind))
+            of(which).map(move |slot| {
+                let created = Timestamp::from_millis(slot.created);
+                format!(
+                    "{}: {}  {}  since {created}",
+                    which.name(),
+                    slot.id,
+                    slot.kind
+                )
+            })
         });
     let output = lines.collect::<Vec<_>>().join("\n");
     let slots = Slots {
@@ -168,6 +176,17 @@ async fn add(context: Context, params: Add) -> Result<Answer<SlotSet>, Refusal> 
     };
     let (mut record, revision) = context.site().key_record();
     let opened = open(&context, &record, opening.as_ref())?;
+    // The same file in two slots would stay valid after one of them is removed. A pass phrase is not tried:
+    // that costs as much as it protects.
+    if new.kind() == SlotKind::File
+        && let Ok((slot, _)) = record.wrapped(params.key).open_slot(new.to_open())
+    {
+        let output = format!(
+            "The file opens the {} already, in slot {slot}.",
+            params.key.name()
+        );
+        return Ok(Answer::new(SlotSet { slot: slot.0 }).with_output(output));
+    }
     let (now, entropy) = (context.now().millis(), &mut context.site().entropy());
     let slot = record
         .wrapped_mut(params.key)
@@ -205,7 +224,8 @@ fn open(
         None => Ok(Opened::Current(site.expect_unsealed()?.key.clone())),
         Some(secret) => {
             let opened = site.open_slot(&record.next, secret.to_open(), context.now());
-            opened.map(Opened::Next).map_err(|error| refused(&error))
+            let opened = opened.map(|(_, key)| Opened::Next(key));
+            opened.map_err(|error| refused(&error))
         }
     }
 }
@@ -227,7 +247,8 @@ async fn commit(
 ) -> Result<(), Refusal> {
     let change = Site::store_key(record, revision)?;
     let details = json!({ "key": key, "slot": slot.0, "kind": kind });
-    context.commit(change, None, details).await?;
+    let target = format!("slot {slot} of the {}", key.name());
+    context.commit(change, target, details).await?;
     Ok(())
 }
 
@@ -269,6 +290,8 @@ struct Test {
 /// The secret opens the key.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Tested {
+    /// The number of the slot that it opens.
+    slot: u32,
     /// The kind of the slot: `passphrase`, `recovery_code` or `file`.
     #[schemars(with = "String")]
     kind: SlotKind,
@@ -278,12 +301,14 @@ async fn test(context: Context, params: Test) -> Result<Answer<Tested>, Refusal>
     let secret = params.secret.read("secret")?;
     let (site, kind) = (context.site(), secret.kind());
     let (record, _) = site.key_record();
-    site.open_slot(record.wrapped(params.key), secret.to_open(), context.now())
-        .map_err(|error| refused(&error))?;
-    let details = json!({ "key": params.key, "kind": kind });
-    context.commit(Vec::new(), None, details).await?;
-    let output = format!("The {kind} opens the {}.", params.key.name());
-    Ok(Answer::new(Tested { kind }).with_output(output))
+    let opened = site.open_slot(record.wrapped(params.key), secret.to_open(), context.now());
+    let (slot, _) = opened.map_err(|error| refused(&error))?;
+    let details = json!({ "key": params.key, "slot": slot.0, "kind": kind });
+    let target = format!("slot {slot} of the {}", params.key.name());
+    context.commit(Vec::new(), target, details).await?;
+    let output = format!("The {kind} opens the {}: slot {slot}.", params.key.name());
+    let slot = slot.0;
+    Ok(Answer::new(Tested { slot, kind }).with_output(output))
 }
 
 /// A new pass phrase for the site key.

@@ -1,9 +1,11 @@
 //! What a running site knows of its problems.
 
+use std::sync::Arc;
+
 use countersign_core::alarms::DiskSpace;
 use countersign_core::engine::{Endpoints, HttpProtection, Observed};
 use countersign_proto::operation::Code;
-use countersign_testkit::harness::{TestSite, run};
+use countersign_testkit::harness::{TestPeer, TestSite, run};
 use serde_json::{Value, json};
 
 const GIB: u64 = 1 << 30;
@@ -21,6 +23,43 @@ async fn problems(test: &TestSite) -> Vec<String> {
         .collect();
     assert_eq!(report["problems"], names.len());
     names
+}
+
+/// The overview showed a peer with a problem, while `countersign doctor` said that there was none.
+#[tokio::test]
+async fn a_peer_with_a_problem_is_a_problem_of_the_site() {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    let transport = Arc::new(TestPeer::new("any.example"));
+    test.site.connect_peers_with(transport);
+    let of_peers = async || {
+        let report = test.admin("site.doctor", json!({})).await;
+        let checks = report["checks"].as_array().unwrap().clone();
+        let mut checks = checks.into_iter();
+        let check = checks.find(|check| check["check"] == "peers").unwrap();
+        (
+            check["ok"].as_bool().unwrap(),
+            check["message"].as_str().unwrap().to_owned(),
+        )
+    };
+    // Without a peer it does not matter that no admin started the peer server.
+    assert_eq!(of_peers().await, (true, "there are none".to_owned()));
+    test.admin("peer.start", json!({})).await;
+    test.peer("ada").await;
+    assert_eq!(
+        of_peers().await,
+        (true, "peers without a problem: 1".to_owned())
+    );
+    test.admin("peer.suspend", json!({ "peer": "b.example" }))
+        .await;
+    assert_eq!(of_peers().await, (false, "b.example: suspended".to_owned()));
+    test.admin("peer.stop", json!({})).await;
+    let (ok, message) = of_peers().await;
+    assert!(
+        !ok && message.starts_with("the peer server: an admin stopped"),
+        "{message}"
+    );
 }
 
 /// The overview of the console showed no finding of `countersign doctor`, which ran at the machine only.

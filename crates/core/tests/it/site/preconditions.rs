@@ -3,7 +3,7 @@
 use countersign_core::access::Caller;
 use countersign_core::operations;
 use countersign_proto::operation::{Code, Operation};
-use countersign_testkit::harness::{NOW, TestSite, run};
+use countersign_testkit::harness::{NOW, TestSite, party, run};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -45,6 +45,41 @@ async fn an_operation_names_the_entity_tag_that_it_expects_on_every_channel() {
     assert_eq!(now["full_name"], shown["etag"]);
     let none = json!({ "name": "maria", "full_name": "Maria", "if_match": null });
     test.admin("person.update", none).await;
+}
+
+/// `PATCH /persons/maria` with `{}` made another revision, so that others who held the entity tag got 412 for
+/// nothing.
+#[tokio::test]
+async fn an_update_that_changes_nothing_leaves_the_entity_tag() {
+    let test = TestSite::new().await;
+    let (maria, billing) = (json!({ "name": "maria" }), json!({ "id": "billing" }));
+    test.admin("person.create", maria.clone()).await;
+    let keys = [party().public().to_pem()];
+    let registered = json!({ "id": "billing", "public_keys": keys });
+    test.admin("app.create", registered).await;
+    for (update, show, named, same) in [
+        (
+            "person.update",
+            "person.show",
+            maria,
+            json!({ "name": "maria", "role": "member" }),
+        ),
+        (
+            "app.update",
+            "app.show",
+            billing,
+            json!({ "id": "billing", "settings": { "groups": [] } }),
+        ),
+    ] {
+        let tag = test.admin(show, named.clone()).await["etag"].clone();
+        let audited = test.audited().await.len();
+        for params in [named.clone(), same] {
+            let updated = test.admin(update, params).await;
+            assert_eq!(updated["etag"], tag, "{update}");
+        }
+        assert_eq!(test.admin(show, named).await["etag"], tag, "{update}");
+        assert_eq!(test.audited().await.len(), audited, "{update}");
+    }
 }
 
 // OPS-14

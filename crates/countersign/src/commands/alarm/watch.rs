@@ -19,7 +19,7 @@ use crate::commands::login::{Login, Source};
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
-use crate::output::{Format, say, write_bytes};
+use crate::output::{Format, counted, say, write_bytes};
 
 /// The first wait before the site is tried again. It doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -185,8 +185,12 @@ impl Watch {
         let seen: Seen = read(alarm)?;
         let line = match self.format {
             Format::Text => escape::line(&format!(
-                "{}  {event}  {}  {} times  {}  {}",
-                seen.last, seen.severity, seen.count, seen.id, seen.text
+                "{}  {event}  {}  {}  {}  {}",
+                seen.last,
+                seen.severity,
+                counted(&seen.count.to_string(), "time"),
+                seen.id,
+                seen.text
             )),
             Format::Json | Format::Jsonl => {
                 let event = escape::json(&json!(event).to_string());

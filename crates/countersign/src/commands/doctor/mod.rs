@@ -43,7 +43,8 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
     checks.extend(database::checks(folder, &config, of_site.is_some())?);
     checks.extend(of_site.into_iter().flatten());
     for check in &mut checks {
-        check.hint = hint::commands_in(&check.hint, folder);
+        // Some are the program's own, and name commands.
+        check.hint = hint::in_folder(&hint::commands_in(&check.hint, folder), folder);
     }
     report(common, &checks)
 }

@@ -41,7 +41,7 @@ fn an_alarm_is_raised_listed_shown_acknowledged_and_ended() {
     );
     let list = done(&site, &["alarm", "list", "--state", "open"]);
     assert!(
-        list.out.contains(id) && list.out.contains("1 times"),
+        list.out.contains(id) && list.out.contains("1 time "),
         "{}",
         list.out
     );

@@ -143,7 +143,7 @@ fn a_line_has_the_severity_the_id_and_the_text() {
     let id = raise(&site, "disk");
     let mut watching = Watching::start(&site, &site.uri, &[]);
     let line = watching.line();
-    for part in ["open", "warning", "1 times", &id, "It happened."] {
+    for part in ["open", "warning", "1 time ", &id, "It happened."] {
         assert!(line.contains(part), "{line}");
     }
 }

@@ -1,5 +1,6 @@
 //! Two sites as processes: what they send each other survives `kill -9` of either.
 
+mod advice;
 mod heads;
 mod network;
 mod planted;

@@ -25,7 +25,7 @@ pub enum Refusal {
     NothingInCommon,
     /// The provider is an application of a peer that does not answer.
     #[error(
-        "the site of the provider does not answer; try again later, or ask an admin for `countersign peer doctor`"
+        "the site of the provider does not answer, or does not accept this site; try again later, or ask an admin of this site for `countersign peer doctor`"
     )]
     PeerUnreachable,
 }

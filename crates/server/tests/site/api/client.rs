@@ -1,10 +1,15 @@
 //! A client of the API: one connection per request, so that tests see the bytes.
 
+use std::collections::BTreeSet;
+
 use countersign_client::Client;
 use countersign_testkit::harness::{Builder, PASSPHRASE, ServedSite};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// Fields that a response may have on several lines (RFC 9110, section 5.3).
+const LISTS: [&str; 4] = ["allow", "cache-control", "vary", "www-authenticate"];
 
 /// A response.
 #[derive(Debug)]
@@ -16,9 +21,18 @@ pub(super) struct Reply {
 
 impl Reply {
     /// Reads a response. Its status is 0 if there is none.
+    ///
+    /// Every problem had `request-id` twice, which clients join to one value that is no id: a field that is
+    /// no list is there once.
     pub(super) fn of(answer: &[u8]) -> Self {
         let answer = String::from_utf8_lossy(answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let mut names = BTreeSet::new();
+        for (name, _) in head.lines().filter_map(|line| line.split_once(": ")) {
+            let name = name.to_ascii_lowercase();
+            let is_new = LISTS.contains(&name.as_str()) || names.insert(name);
+            assert!(is_new, "a field is there twice: {head}");
+        }
         Self {
             status: head.get(9..12).map_or(0, |code| code.parse().unwrap()),
             head: head.to_owned(),

@@ -113,7 +113,7 @@ async fn a_peer_that_does_not_permit_heads_is_named_by_the_verification() {
             .unwrap_or_default()
             .to_owned()
     };
-    until(async || problem().await.contains("`peer permit`")).await;
+    until(async || problem().await.contains("`countersign peer permit`")).await;
     // Messages pass still.
     a.send("bob@b.example", "hello").await;
     assert_eq!(b.received(1).await, ["hello"]);

@@ -83,6 +83,6 @@ pub(super) const fn max_alarms_of_person(raiser: Raiser) -> u64 {
 }
 
 pub(super) fn limit_reached(why: &str) -> Refusal {
-    let hint = "end alarms whose cause has ended with `alarm over`";
+    let hint = "end alarms whose cause has ended with `alarm over KEY`";
     Refusal::conflict(format!("the limit on alarms is reached: {why}"), hint)
 }

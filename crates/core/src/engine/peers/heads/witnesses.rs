@@ -232,7 +232,7 @@ impl Site {
         let refused = lock(&self.peering().heads).refusal(peer.site());
         refused.map(|code| match code {
             Code::NOT_PERMITTED => {
-                "it does not permit this site to send heads; ask its operator for `peer permit`"
+                "it does not permit this site to send heads; ask its operator for `countersign peer permit` there"
                     .to_owned()
             }
             Code::BUSY => "it is busy; verify again in a minute".to_owned(),

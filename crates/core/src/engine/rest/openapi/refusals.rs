@@ -68,7 +68,7 @@ const STATUSES: [Status; 14] = [
         of: "`GET /persons?limit=0`",
         example: [
             "limit: 0 is not from 1 to 1000",
-            "`operation list` shows the parameters of every operation",
+            "/api/v1/docs describes the parameters of each path",
         ],
         field: Some("limit"),
         applies: |_| true,
@@ -94,7 +94,7 @@ const STATUSES: [Status; 14] = [
         of: "`POST /persons` with a token for other operations",
         example: [
             "this access token is not for person.create",
-            "create a token that names the operation, with `token create`",
+            "create a token that names the operation",
         ],
         field: None,
         applies: |_| true,
@@ -107,7 +107,7 @@ const STATUSES: [Status; 14] = [
         of: "`GET /persons/nora@example.org`",
         example: [
             "there is no person nora@example.org",
-            "check the spelling; the group's `list` shows the names that exist",
+            "check the spelling; `person list` shows the persons that exist",
         ],
         field: Some("name"),
         applies: |request| request.names_something(),

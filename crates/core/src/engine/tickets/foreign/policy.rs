@@ -46,32 +46,33 @@ impl fmt::Display for ForeignDenial {
             }
             Self::NoPeer(name) => write!(
                 f,
-                "no peer has the zone {}; `countersign peer list` shows the peers",
+                "no peer has the zone {}; `peer list` shows the peers",
                 name.zone()
             ),
             Self::PeerState(name, state) => write!(
                 f,
-                "the peer {} is {state}; `countersign peer show {}` shows why",
+                "the peer {} is {state}; `peer show {}` shows why",
                 name.zone(),
                 name.zone()
             ),
             Self::PeerLockdown(name) => write!(
                 f,
-                "the peer {} or this site is in lockdown; `countersign lockdown status` shows why",
+                "the peer {} or this site is in lockdown; `lockdown status` shows why",
                 name.zone()
             ),
             Self::PeerPermission(name) => write!(
                 f,
-                "the peer {} may not ask for tickets; `countersign peer permit` changes that",
+                "the peer {} may not ask for tickets; `peer show {}` shows what it may ask for",
+                name.zone(),
                 name.zone()
             ),
             Self::Consumer(consumer, provider) => write!(
                 f,
-                "policy does not allow the call; `countersign app update {consumer} --allow {provider}` allows it"
+                "policy does not allow the call; `app update {consumer} --allow {provider}` allows it"
             ),
             Self::Provider(consumer, provider) => write!(
                 f,
-                "policy does not allow the call; `countersign app update {provider} --allow-caller {consumer}` allows it"
+                "policy does not allow the call; `app update {provider} --allow-caller {consumer}` allows it"
             ),
         }
     }

@@ -400,7 +400,12 @@ async fn a_verification_says_why_a_peer_did_not_reply() {
     let (site, now) = (&scene.test.site, scene.test.now());
     site.head_refused(scene.id(), &offered, (Code::NOT_PERMITTED, None), now);
     let problem = scene.verify().await["peers"][0]["problem"].clone();
-    assert!(problem.as_str().unwrap().contains("`peer permit`"));
+    assert!(
+        problem
+            .as_str()
+            .unwrap()
+            .contains("`countersign peer permit`")
+    );
     let why = "no route".to_owned();
     site.peer_problem(scene.id(), PeerProblem::Unreachable { why }, now);
     let problem = scene.verify().await["peers"][0]["problem"].clone();

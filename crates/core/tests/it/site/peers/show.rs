@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_core::access::Caller;
 use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerBreach, PeerProblem};
-use countersign_proto::operation::Operation;
+use countersign_proto::operation::{Code, Operation};
 use countersign_testkit::harness::{TestPeer, TestSite};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -21,15 +21,21 @@ async fn with_peer() -> (TestSite, Arc<TestPeer>) {
     (test, peer)
 }
 
-/// The text of `peer show` without its columns, and the JSON.
-async fn show(test: &TestSite) -> (Vec<String>, Value) {
-    let params = to_raw_value(&json!({ "peer": "b.example" })).unwrap();
-    let operation = Operation::new(1, "peer", "show", params);
+/// The text of an operation of the group `peer`, and the JSON.
+async fn run(test: &TestSite, command: &str, params: Value) -> (String, Value) {
+    let params = to_raw_value(&params).unwrap();
+    let operation = Operation::new(1, "peer", command, params);
     let caller = Caller::admin_socket();
     let outcome = test.site.run(&caller, &operation, test.now()).await;
+    let data = serde_json::from_str(outcome.data.get()).unwrap();
+    (outcome.output, data)
+}
+
+/// The text of `peer show` without its columns, and the JSON.
+async fn show(test: &TestSite) -> (Vec<String>, Value) {
+    let (output, data) = run(test, "show", json!({ "peer": "b.example" })).await;
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text = outcome.output.lines().map(words).collect();
-    (text, serde_json::from_str(outcome.data.get()).unwrap())
+    (output.lines().map(words).collect(), data)
 }
 
 fn has(text: &[String], line: &str) -> bool {
@@ -75,7 +81,8 @@ async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_li
         &text,
         &format!("next attempt {next}, after 3 failures")
     ));
-    assert!(has(&text, "may ask for nothing; `peer permit` changes it"));
+    let nothing = "may ask for nothing; `peer permit b.example messages` lets it deliver messages";
+    assert!(has(&text, nothing), "{text:?}");
     let breaches = format!("breaches 10 since {now}; suspended at 300 within an hour");
     assert!(has(&text, &breaches), "{text:?}");
     let problem = text.iter().find(|line| line.starts_with("problem "));
@@ -95,6 +102,85 @@ async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_li
     test.site.peer_waits_no_more(site);
     let (text, _) = show(&test).await;
     assert!(!text.iter().any(|line| line.starts_with("next attempt")));
+}
+
+/// The text was "Changed what the peer may ask for" for all permissions and for none.
+#[tokio::test]
+async fn peer_permit_says_what_the_peer_may_ask_for_and_what_was_taken_away() {
+    let (test, _) = with_peer().await;
+    let permit = async |allows: &[&str]| {
+        let params = json!({ "peer": "b.example", "allows": allows });
+        run(&test, "permit", params).await.0
+    };
+    let all = ["messages", "audit_heads", "tickets"];
+    let audited = test.audited().await.len();
+    assert_eq!(
+        permit(&all).await,
+        "The peer b.example may ask for messages, audit_heads, tickets."
+    );
+    assert_eq!(test.audited().await.len(), audited, "nothing changed");
+    assert_eq!(
+        permit(&["messages"]).await,
+        "The peer b.example may ask for messages, and no longer for audit_heads, tickets."
+    );
+    let nothing = "The peer b.example may ask for nothing, and no longer for messages.";
+    assert_eq!(permit(&[]).await, nothing);
+}
+
+/// A peer in lockdown was `active` in the list and in `peer doctor`, whose next step lacked the peer.
+#[tokio::test]
+async fn a_peer_that_is_kept_out_has_a_state_and_a_next_step_with_its_name() {
+    let (test, _) = with_peer().await;
+    let named = || json!({ "peer": "b.example" });
+    let doctor = async || run(&test, "doctor", json!({})).await;
+    let listed = async || run(&test, "list", json!({})).await.0;
+
+    test.admin("peer.suspend", named()).await;
+    let (text, _) = doctor().await;
+    let suspended = "b.example: suspended: local admin suspended it: no reason given; \
+        `peer resume b.example` once the reason is gone";
+    assert!(text.contains(suspended), "{text}");
+    test.admin("peer.resume", named()).await;
+
+    let on = json!({ "peer": "b.example", "reason": "under investigation" });
+    test.admin("lockdown.peer", on).await;
+    let (text, checks) = doctor().await;
+    let line = "b.example: lockdown: local admin put it in lockdown: under investigation; \
+        `lockdown lift peer b.example` once the reason is gone";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(checks["findings"][1]["state"], "lockdown");
+    assert!(listed().await.contains("b.example  lockdown"));
+    let (_, shown) = show(&test).await;
+    assert_eq!(
+        (&shown["state"], &shown["in_lockdown"]),
+        (&json!("active"), &json!(true))
+    );
+}
+
+/// `peer list` shows the zone of a removed peer, and `peer show` did not know it.
+#[tokio::test]
+async fn a_removed_peer_is_named_by_its_zone_unless_several_had_it() {
+    let (test, peer) = with_peer().await;
+    let named = || json!({ "peer": "b.example" });
+    let (first, second) = (peer.known().id().to_string(), TestPeer::new("b.example"));
+    let removed = test.admin("peer.remove", named()).await;
+    assert_eq!(removed["site"], first);
+    let (_, shown) = show(&test).await;
+    assert_eq!(
+        (&shown["site"], &shown["state"]),
+        (&json!(first), &json!("removed"))
+    );
+
+    // Another site gets the zone, and is the one that is named by it.
+    test.introduce(&second, "ada").await;
+    let second = second.known().id().to_string();
+    assert_eq!(test.admin("peer.show", named()).await["site"], second);
+    test.admin("peer.remove", named()).await;
+    let (code, data) = test.refused("peer.forget", named()).await;
+    assert_eq!((code, &data["field"]), (Code::CONFLICT, &json!("peer")));
+    test.admin("peer.forget", json!({ "peer": first })).await;
+    test.admin("peer.forget", named()).await;
+    assert!(run(&test, "list", json!({})).await.0.is_empty());
 }
 
 /// The clock was a day ahead when a peer could not be reached. After it was set right, `peer show`
