@@ -160,9 +160,7 @@ pub(crate) struct Send {
 }
 
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
-    let call = |command: &str, params: Value| {
-        admin_call(common, "peer", command, &given(params))
-    };
+    let call = |command: &str, params: Value| admin_call(common, "peer", command, &given(params));
     match verb {
         Verb::Ticket(command) => {
             let params = given(json!({
