@@ -84,13 +84,14 @@ impl<const N: usize> Multiples<N> {
     fn of(point: EdwardsPoint) -> Self {
         let mut first = point;
         let rows = (0..SCALAR_BITS.div_ceil(Self::BITS)).map(|_| {
-            let (step, mut next) = (first, first);
-            let row: [_; N] = std::array::from_fn(|_| {
-                let multiple = next;
-                next += step;
-                first = multiple + multiple;
-                multiple
+            let (step, mut last) = (first, first);
+            let row: [_; N] = std::array::from_fn(|at| {
+                if at > 0 {
+                    last += step;
+                }
+                last
             });
+            first = last + last;
             Summand::of_row(&row)
         });
         Self(rows.collect())
