@@ -127,7 +127,7 @@ impl ReplayCache {
     /// [`ReplayError`].
     pub fn insert(
         &mut self,
-        owner: &str,
+        owner: impl AsRef<[u8]>,
         name: &[u8],
         made: u64,
         now: u64,
@@ -138,7 +138,7 @@ impl ReplayCache {
         if !fresh || self.not_before.is_none_or(|first| made < first) {
             return Err(ReplayError::Stale);
         }
-        let owner = digest(&[owner.as_bytes()]);
+        let owner = digest(&[owner.as_ref()]);
         // The digest of an owner has a fixed length, so no two pairs give the same input.
         let entry = digest(&[&owner, name]);
         if self.newer.entries.contains(&entry) || self.older.entries.contains(&entry) {

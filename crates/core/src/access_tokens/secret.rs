@@ -73,15 +73,33 @@ impl fmt::Debug for AccessTokenSecret {
     }
 }
 
+/// The remainder of each byte.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "the compiler computes it"
+)]
+static REMAINDERS: [u32; 256] = {
+    let (mut remainders, mut byte) = ([0; 256], 0);
+    while byte < remainders.len() {
+        let (mut remainder, mut bits) = (byte as u32, 8);
+        while bits > 0 {
+            let divisor = if remainder & 1 == 1 { 0xEDB8_8320 } else { 0 };
+            remainder = (remainder >> 1) ^ divisor;
+            bits -= 1;
+        }
+        remainders[byte] = remainder;
+        byte += 1;
+    }
+    remainders
+};
+
 /// The CRC-32 of GZIP (RFC 1952, section 8) of the digits, in base 62.
 fn digits_of_checksum(digits: &str) -> [u8; CHECKSUM_DIGITS] {
     let mut crc = u32::MAX;
     for digit in digits.bytes() {
-        crc ^= u32::from(digit);
-        for _ in 0..8 {
-            let divisor = if crc & 1 == 1 { 0xEDB8_8320 } else { 0 };
-            crc = (crc >> 1) ^ divisor;
-        }
+        let [first, ..] = (crc ^ u32::from(digit)).to_le_bytes();
+        crc = (crc >> 8) ^ REMAINDERS.get(usize::from(first)).copied().unwrap_or(0);
     }
     let mut left = !crc;
     let mut text = [b'0'; CHECKSUM_DIGITS];

@@ -85,6 +85,7 @@ pub use site::{
 };
 pub(crate) use tickets::MAX_VOID_NAMES;
 pub use tickets::TicketWork;
+pub(crate) use whole_accounts::{CachedAccount, Shown};
 
 use operation::{ContentSlot, Reply, Rider};
 use projection::Projection;

@@ -8,11 +8,16 @@
 //!         store ─▶ did anything change since? ─no─▶ cached
 //! ```
 //!
+//! `self show` keeps its result with the account, if that is short: it depends on nothing else.
+//!
 //! The projection removes an account with each change of what is cached of it, before the change is
 //! acknowledged. What was read before a change is not cached after it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde_json::value::RawValue;
 
 use super::Site;
 use crate::id::AccountId;
@@ -20,6 +25,52 @@ use crate::store::{Change, StoreError, WholeAccount};
 
 /// The maximum number of cached accounts. One takes less than 64 KiB, and mostly less than 2 KiB.
 const MAX_ACCOUNTS: usize = 1_024;
+/// The most bytes of a result that is kept: 4 MiB for all accounts.
+const MAX_SHOWN: usize = 4 * 1_024;
+
+/// An account with what belongs to it, in memory.
+#[derive(Debug)]
+pub(crate) struct CachedAccount {
+    whole: WholeAccount,
+    /// What `self show` returns for it to a caller without a session.
+    shown: OnceLock<Arc<Shown>>,
+}
+
+/// The result of an operation: its JSON, and its text for people.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) data: Box<RawValue>,
+    pub(crate) output: String,
+}
+
+impl CachedAccount {
+    /// The result that was kept.
+    pub(crate) fn shown(&self) -> Option<&Arc<Shown>> {
+        self.shown.get()
+    }
+
+    /// Keeps a result, unless it is long.
+    pub(crate) fn keep(&self, shown: &Arc<Shown>) {
+        if shown.data.get().len() + shown.output.len() <= MAX_SHOWN {
+            self.shown.get_or_init(|| Arc::clone(shown));
+        }
+    }
+}
+
+impl From<WholeAccount> for CachedAccount {
+    fn from(whole: WholeAccount) -> Self {
+        let shown = OnceLock::new();
+        Self { whole, shown }
+    }
+}
+
+impl Deref for CachedAccount {
+    type Target = WholeAccount;
+
+    fn deref(&self) -> &WholeAccount {
+        &self.whole
+    }
+}
 
 /// The cached accounts of a site.
 #[derive(Default)]
@@ -27,7 +78,7 @@ pub(super) struct WholeAccounts(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    accounts: HashMap<AccountId, Arc<WholeAccount>>,
+    accounts: HashMap<AccountId, Arc<CachedAccount>>,
     /// Counts changes, so that an account that was read before a change is not cached after it.
     changes: u64,
 }
@@ -90,7 +141,7 @@ impl WholeAccounts {
     }
 
     /// Caches an account, unless something changed since it was read.
-    fn put(&self, account: &Arc<WholeAccount>, changes: u64) {
+    fn put(&self, account: &Arc<CachedAccount>, changes: u64) {
         let mut entries = self.entries();
         if entries.changes != changes {
             return;
@@ -123,7 +174,7 @@ impl Site {
     pub(crate) async fn whole_account(
         &self,
         id: AccountId,
-    ) -> Result<Option<Arc<WholeAccount>>, StoreError> {
+    ) -> Result<Option<Arc<CachedAccount>>, StoreError> {
         let cache = self.whole_accounts();
         let (cached, changes) = {
             let entries = cache.entries();
@@ -132,7 +183,8 @@ impl Site {
         if cached.is_some() {
             return Ok(cached);
         }
-        let found = self.store().whole_account(id).await?.map(Arc::new);
+        let found = self.store().whole_account(id).await?;
+        let found = found.map(|account| Arc::new(account.into()));
         if let Some(account) = &found {
             cache.put(account, changes);
         }
@@ -157,10 +209,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
-    fn account(number: u16) -> Arc<WholeAccount> {
+    fn account(number: u16) -> Arc<CachedAccount> {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&number.to_be_bytes());
-        Arc::new(WholeAccount {
+        let whole = WholeAccount {
             account: Account {
                 id: AccountId::from_bytes(id),
                 name: "maria@example.org".parse().unwrap(),
@@ -176,10 +228,11 @@ mod tests {
             data: PersonData::default(),
             setup: None,
             keys: Vec::new(),
-        })
+        };
+        Arc::new(whole.into())
     }
 
-    fn is_cached(cache: &WholeAccounts, account: &WholeAccount) -> bool {
+    fn is_cached(cache: &WholeAccounts, account: &CachedAccount) -> bool {
         cache.entries().accounts.contains_key(&account.account.id)
     }
 
@@ -263,6 +316,20 @@ mod tests {
             cache.put(&maria, read_at);
             assert!(!is_cached(&cache, &maria), "{change:?}");
         }
+    }
+
+    #[test]
+    fn a_short_result_is_kept_with_its_account() {
+        let shown = |length: usize| {
+            let data = serde_json::value::to_raw_value(&"x".repeat(length - 2)).unwrap();
+            let output = String::new();
+            Arc::new(Shown { data, output })
+        };
+        let maria = account(1);
+        maria.keep(&shown(MAX_SHOWN + 1));
+        assert!(maria.shown().is_none());
+        maria.keep(&shown(MAX_SHOWN));
+        assert_eq!(maria.shown().unwrap().data.get().len(), MAX_SHOWN);
     }
 
     #[test]

@@ -13,13 +13,13 @@ use super::{Done, Limit, Listing};
 use crate::access::Role;
 use crate::accounts::{Account, AccountSearch, Kind, State};
 use crate::applications::ApplicationId;
-use crate::engine::{Answer, Changes, Context, Refusal};
+use crate::engine::{Answer, CachedAccount, Changes, Context, Refusal};
 use crate::enrolment::RevocationReason;
 use crate::entity_tag::EntityTag;
 use crate::id::AccountId;
 use crate::lockdown::LockdownTarget;
 use crate::page::Page;
-use crate::store::{Change, DamagedAccount, Notice, WholeAccount};
+use crate::store::{Change, DamagedAccount, Notice};
 use crate::timestamp::Timestamp;
 
 /// Names an account.
@@ -149,7 +149,7 @@ pub(super) async fn own(context: &Context) -> Result<Account, Refusal> {
 }
 
 /// Returns the caller's own account with what belongs to it.
-pub(super) async fn own_whole(context: &Context) -> Result<Arc<WholeAccount>, Refusal> {
+pub(super) async fn own_whole(context: &Context) -> Result<Arc<CachedAccount>, Refusal> {
     let found = match context.caller().account {
         Some(id) => context.site().whole_account(id).await?,
         None => None,

@@ -1,7 +1,9 @@
 //! `self`: operations of an account on itself.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::account::{self, AccountView};
@@ -11,8 +13,9 @@ use super::{NoParams, key, passphrase};
 use crate::access::{Channel, Role};
 use crate::accounts::Kind;
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::engine::{Answer, Context, Entry, Refusal, Shown};
 use crate::id::SessionId;
+use crate::store::WholeAccount;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -77,16 +80,42 @@ struct OwnView {
     expires: Option<Timestamp>,
 }
 
-async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal> {
+/// An [`OwnView`] as JSON.
+#[derive(Debug, JsonSchema)]
+#[schemars(transparent)]
+struct OwnJson(#[schemars(with = "OwnView")] Arc<Shown>);
+
+impl Serialize for OwnJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.data.serialize(serializer)
+    }
+}
+
+async fn show(context: Context, _: NoParams) -> Result<Answer<OwnJson>, Refusal> {
     let own = account::own_whole(&context).await?;
-    let account = &own.account;
-    let renew_passphrase = match account.kind {
+    let renew_passphrase = match own.account.kind {
         Kind::Service => false,
         Kind::Person => {
             let opened = context.site().expect_unsealed()?;
             passphrase::needs_renewal(&opened, own.setup)
         }
     };
+    // The rest depends on the account alone.
+    let is_kept = context.caller().session.is_none() && !renew_passphrase;
+    let kept = own.shown().filter(|_| is_kept);
+    let shown = match kept {
+        Some(kept) => Arc::clone(kept),
+        None => Arc::new(shown(&context, &own, renew_passphrase)?),
+    };
+    if is_kept {
+        own.keep(&shown);
+    }
+    let output = shown.output.clone();
+    Ok(Answer::new(OwnJson(shown)).with_output(output))
+}
+
+fn shown(context: &Context, own: &WholeAccount, renew_passphrase: bool) -> Result<Shown, Refusal> {
+    let account = &own.account;
     let session = context.caller().session;
     let info = session.and_then(|id| context.site().sessions().find(id));
     let data = DataView::of(account, own.data.clone());
@@ -97,13 +126,15 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
         account.full_name,
         data.lines()
     );
-    Ok(Answer::new(OwnView {
+    let view = OwnView {
         data,
         account: account.clone().into(),
         keys: own.keys.iter().cloned().map(key::KeyView::from).collect(),
         renew_passphrase,
         session,
         expires: info.map(|info| info.expires),
-    })
-    .with_output(output))
+    };
+    let data = serde_json::value::to_raw_value(&view);
+    let data = data.map_err(|error| Refusal::internal(error.to_string()))?;
+    Ok(Shown { data, output })
 }

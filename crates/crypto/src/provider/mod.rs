@@ -12,6 +12,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod aws_lc;
 mod derandomized_kem;
+mod field25519;
 mod prepared_ed25519;
 #[cfg(any(target_arch = "wasm32", test))]
 mod rust_crypto;

@@ -1,4 +1,5 @@
-//! Verification with Ed25519 (RFC 8032, section 5.1.7) by a key of which multiples are kept, by `curve25519-dalek`.
+//! Verification with Ed25519 (RFC 8032, section 5.1.7) by a key of which multiples are kept. `curve25519-dalek`
+//! makes the multiples and has the scalars; `fiat-crypto` has the [field](super::field25519).
 //!
 //! ```text
 //! R = s B - h A      s and h as windows of a few bits: each is one addition of a kept multiple of B or A
@@ -8,28 +9,38 @@
 
 use std::sync::OnceLock;
 
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::Identity;
 
+use super::field25519::{Element, Sum};
 use super::sha512;
 
-/// The bits of a window of `h`: 52 windows of 16 multiples of 160 bytes, 130 KiB for each key.
-const KEY_BITS: usize = 5;
-/// The bits of a window of `s`: 43 windows of 32 multiples, 215 KiB for all keys.
-const BASE_BITS: usize = 6;
+/// The multiples for a window of `h`, of 6 bits: 43 windows of 32 multiples of 120 bytes, 161 KiB for each key.
+const OF_KEY: usize = 32;
+/// The multiples for a window of `s`, of 8 bits: 32 windows of 128 multiples, 480 KiB for all keys.
+const OF_BASE: usize = 128;
 /// The bits of a scalar, with those that are always zero.
 const SCALAR_BITS: usize = 256;
+/// A square root of -1.
+const ROOT: [u8; 32] = [
+    0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f,
+    0xa7, 0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
+];
+/// The constant d of the curve.
+const D: [u8; 32] = [
+    0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41, 0x41, 0x4d, 0x0a, 0x70, 0x00,
+    0x98, 0xe8, 0x79, 0x77, 0x79, 0x40, 0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52,
+];
 
 /// The multiples of the base point, once they were needed.
-static BASE: OnceLock<Multiples> = OnceLock::new();
+static BASE: OnceLock<Multiples<OF_BASE>> = OnceLock::new();
 
 /// A public key with multiples of its point.
 pub(crate) struct PreparedEd25519 {
     public: [u8; 32],
     /// Multiples of the negated point.
-    negated: Multiples,
+    negated: Multiples<OF_KEY>,
 }
 
 impl PreparedEd25519 {
@@ -40,7 +51,7 @@ impl PreparedEd25519 {
         let point = encoded.decompress()?;
         (point.compress() == encoded).then(|| Self {
             public: *public,
-            negated: Multiples::of(-point, KEY_BITS),
+            negated: Multiples::of(-point),
         })
     }
 
@@ -54,51 +65,48 @@ impl PreparedEd25519 {
         };
         let hash = sha512(&[r.as_slice(), &self.public, message].concat());
         let h = Scalar::from_bytes_mod_order_wide(&hash);
-        let base = BASE.get_or_init(|| Multiples::of(ED25519_BASEPOINT_POINT, BASE_BITS));
-        let mut sum = EdwardsPoint::identity();
+        let base = BASE.get_or_init(|| Multiples::of(ED25519_BASEPOINT_POINT));
+        let mut sum = Point::NEUTRAL;
         self.negated.add(&h, &mut sum);
         base.add(&s, &mut sum);
-        sum.compress().as_bytes() == r
+        sum.encoded() == *r
     }
 }
 
-/// Multiples of a point P. Row `i` has P, 2 P, 3 P, … times 2^(`bits` `i`), as many as half of the values of a
-/// window: a greater value is the negative multiple that is missing to the next window.
-struct Multiples {
-    bits: usize,
-    rows: Vec<Box<[EdwardsPoint]>>,
-}
+/// Multiples of a point P. Row `i` has P, 2 P, …, N P, each times (2 N)^i. A window has 2 N values: one that is
+/// greater than N is the negative multiple that is missing to the next window.
+struct Multiples<const N: usize>(Vec<Box<[Summand; N]>>);
 
-impl Multiples {
-    fn of(point: EdwardsPoint, bits: usize) -> Self {
+impl<const N: usize> Multiples<N> {
+    /// The bits of a window.
+    const BITS: usize = 1 + N.ilog2() as usize;
+
+    fn of(point: EdwardsPoint) -> Self {
         let mut first = point;
-        let rows = (0..SCALAR_BITS.div_ceil(bits)).map(|_| {
-            let multiples = std::iter::successors(Some(first), |multiple| Some(multiple + first));
-            let row: Box<[_]> = multiples.take(1 << (bits - 1)).collect();
-            let last = row.last().copied().unwrap_or(first);
+        let rows = (0..SCALAR_BITS.div_ceil(Self::BITS)).map(|_| {
+            let (step, mut last) = (first, first);
+            let row: [_; N] = std::array::from_fn(|at| {
+                if at > 0 {
+                    last += step;
+                }
+                last
+            });
             first = last + last;
-            row
+            Summand::of_row(&row)
         });
-        Self {
-            bits,
-            rows: rows.collect(),
-        }
+        Self(rows.collect())
     }
 
     /// Adds a multiple of the point.
-    fn add(&self, scalar: &Scalar, sum: &mut EdwardsPoint) {
-        let values = 1 << self.bits;
+    fn add(&self, scalar: &Scalar, sum: &mut Point) {
         let mut carry = 0;
-        for (place, row) in self.rows.iter().enumerate() {
-            let value = window(scalar.as_bytes(), place * self.bits) % values + carry;
-            let is_negative = value > values / 2;
-            let size = if is_negative { values - value } else { value };
+        for (place, row) in self.0.iter().enumerate() {
+            let value = window(scalar.as_bytes(), place * Self::BITS) % (2 * N) + carry;
+            let is_negative = value > N;
+            let size = if is_negative { 2 * N - value } else { value };
             carry = usize::from(is_negative);
-            let multiple = size.checked_sub(1).and_then(|at| row.get(at));
-            match multiple {
-                Some(multiple) if is_negative => *sum -= multiple,
-                Some(multiple) => *sum += multiple,
-                None => {}
+            if let Some(multiple) = size.checked_sub(1).and_then(|at| row.get(at)) {
+                sum.add(multiple, is_negative);
             }
         }
     }
@@ -108,4 +116,91 @@ impl Multiples {
 fn window(number: &[u8; 32], bit: usize) -> usize {
     let byte = |at| number.get(at).copied().map_or(0, usize::from);
     (byte(bit / 8) | byte(bit / 8 + 1) << 8) >> (bit % 8)
+}
+
+/// A point (x, y), as additions need it.
+#[derive(Clone, Copy)]
+struct Summand {
+    y_plus_x: Element,
+    y_minus_x: Element,
+    /// 2 d x y.
+    product: Element,
+}
+
+impl Summand {
+    /// Points of the library, which gives y. Its sum with the point (i, 0), where i is a root of -1, has i x as y.
+    fn of_row<const N: usize>(points: &[EdwardsPoint; N]) -> Box<[Self; N]> {
+        let [_, _, turn, ..] = EIGHT_TORSION;
+        let ys = EdwardsPoint::compress_batch(points);
+        let turned = EdwardsPoint::compress_batch(&points.map(|point| point + turn));
+        let root = Element::from_bytes(ROOT);
+        let d = Element::from_bytes(D);
+        let twice_d = d.plus(&d).reduced();
+        let mut row = Box::new([Self::NEUTRAL; N]);
+        for ((summand, y), turned) in row.iter_mut().zip(ys).zip(turned) {
+            let y = Element::from_bytes(y.0);
+            let x = Element::from_bytes(turned.0).times(&root);
+            *summand = Self {
+                y_plus_x: y.plus(&x).reduced(),
+                y_minus_x: y.minus(&x).reduced(),
+                product: x.times(&y).times(&twice_d),
+            };
+        }
+        row
+    }
+
+    const NEUTRAL: Self = Self {
+        y_plus_x: Element::ONE,
+        y_minus_x: Element::ONE,
+        product: Element::ZERO,
+    };
+}
+
+/// A point (x / z, y / z).
+struct Point {
+    x: Element,
+    y: Element,
+    z: Element,
+    /// x y / z.
+    t: Element,
+}
+
+impl Point {
+    const NEUTRAL: Self = Self {
+        x: Element::ZERO,
+        y: Element::ONE,
+        z: Element::ONE,
+        t: Element::ZERO,
+    };
+
+    /// Adds a point or its negative (RFC 8032, section 5.1.4). The formulas hold for all points.
+    fn add(&mut self, other: &Summand, is_negative: bool) {
+        let (plus, minus) = match is_negative {
+            true => (&other.y_minus_x, &other.y_plus_x),
+            false => (&other.y_plus_x, &other.y_minus_x),
+        };
+        let a = self.y.minus(&self.x).times(&minus.into());
+        let b = self.y.plus(&self.x).times(&plus.into());
+        let c = self.t.times(&other.product);
+        let d = self.z.plus(&self.z).reduced();
+        let (f, g): (Sum, Sum) = match is_negative {
+            true => (d.plus(&c), d.minus(&c)),
+            false => (d.minus(&c), d.plus(&c)),
+        };
+        let (e, h) = (b.minus(&a), b.plus(&a));
+        self.x = e.times(&f);
+        self.y = g.times(&h);
+        self.z = f.times(&g);
+        self.t = e.times(&h);
+    }
+
+    /// Its encoding (RFC 8032, section 5.1.2).
+    fn encoded(&self) -> [u8; 32] {
+        let inverse = self.z.inverse();
+        let [x_first, ..] = self.x.times(&inverse).to_bytes();
+        let mut encoded = self.y.times(&inverse).to_bytes();
+        let [.., last] = &mut encoded;
+        *last |= x_first << 7;
+        encoded
+    }
 }

@@ -14,13 +14,14 @@
 //! signature is verified; the content is compared with its digest after that. [`RequestSigner`] makes
 //! such signatures.
 
+mod fields;
 mod signer;
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::sign::{Signature, Verifier};
-use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser, StringRef};
 
-use crate::broker::v2::signature::{FIELD, is_digest_of, written};
+use self::fields::Input;
+use crate::broker::v2::signature::is_digest_of;
 pub use signer::{RequestSigner, SignatureFields, content_digest};
 
 /// The maximum age of a signature, in seconds.
@@ -104,40 +105,28 @@ impl RequestSignature {
     /// [`RequestSignatureError::Fields`].
     pub fn read(input: &str, signature: &str, tag: &str) -> Result<Self, RequestSignatureError> {
         let wrong = RequestSignatureError::Fields;
-        let (inputs, signatures) = (dictionary(input)?, dictionary(signature)?);
         // A proxy may add signatures of its own, which have other tags.
-        let mut own = inputs.iter().filter_map(|(label, entry)| match entry {
-            ListEntry::InnerList(list) if text(list, "tag") == Some(tag) => Some((label, list)),
-            _ => None,
-        });
-        let (Some((label, list)), None) = (own.next(), own.next()) else {
-            return Err(wrong);
-        };
-        let signature = match signatures.get(label) {
-            Some(ListEntry::Item(item)) => item.bare_item.as_byte_sequence(),
-            _ => None,
-        };
-        let signature = signature
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(wrong)?;
-        if text(list, "alg").is_some_and(|name| name != ALGORITHM) {
+        let input = Input::read(input, tag).ok_or(wrong)?;
+        let signature = fields::signature(signature, input.label);
+        let signature = signature.and_then(|bytes| bytes.try_into().ok());
+        if input.text("alg").is_some_and(|name| name != ALGORITHM) {
             return Err(wrong);
         }
         let seconds = |name: &str| {
-            let value = list.params.get(name).and_then(BareItem::as_integer);
-            let value = value.map(i64::from).ok_or(wrong)?;
+            let value = input.integer(name).ok_or(wrong)?;
             u64::try_from(value).map_err(|_| wrong)
         };
-        let nonce = text(list, "nonce").filter(|nonce| (1..=MAX_NONCE).contains(&nonce.len()));
-        let thumbprint = text(list, "keyid").and_then(|id| id.parse().ok());
+        let nonce = input.text("nonce");
+        let nonce = nonce.filter(|nonce| (1..=MAX_NONCE).contains(&nonce.len()));
+        let thumbprint = input.text("keyid").and_then(|id| id.parse().ok());
         Ok(Self {
-            components: components(list).ok_or(wrong)?,
+            components: components(&input).ok_or(wrong)?,
             thumbprint: thumbprint.ok_or(wrong)?,
             nonce: nonce.ok_or(wrong)?.to_owned(),
             created: seconds("created")?,
             expires: seconds("expires")?,
-            parameters: written(list).map_err(|_| wrong)?,
-            signature: Signature(signature),
+            parameters: input.written(),
+            signature: Signature(signature.ok_or(wrong)?),
         })
     }
 
@@ -190,11 +179,11 @@ impl RequestSignature {
         }
     }
 
-    /// Whether it covers this content: the digest in the request is of the content, and is signed.
-    /// Content that is empty needs no digest.
+    /// Whether it covers this content: the field `content-digest` of the request is of the content, and is
+    /// signed. Content that is empty needs no digest.
     #[must_use]
-    pub fn covers(&self, request: &RequestParts<'_>, content: &[u8]) -> bool {
-        match request.content_digest {
+    pub fn covers(&self, content_digest: Option<&str>, content: &[u8]) -> bool {
+        match content_digest {
             Some(field) if self.has(DIGEST) => is_digest_of(field, content),
             Some(_) => false,
             None => content.is_empty(),
@@ -248,39 +237,18 @@ fn append_value(name: &str, request: &RequestParts<'_>, to: &mut String) -> Opti
 }
 
 /// The covered components, if they cover the method, the authority and the whole target.
-fn components(list: &InnerList) -> Option<Vec<String>> {
-    if list.items.len() > MAX_COMPONENTS {
-        return None;
-    }
+fn components(input: &Input<'_>) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
-    for item in &list.items {
-        let name = item
-            .bare_item
-            .as_string()
-            .filter(|_| item.params.is_empty())?;
-        let name = name.as_str().to_owned();
-        if names.contains(&name) {
+    for name in input.components() {
+        if names.iter().any(|known| known == name) {
             return None;
         }
-        names.push(name);
+        names.push(name.to_owned());
     }
     let has = |name: &str| names.iter().any(|one| one == name);
     let target = has("@target-uri") || has("@request-target") || (has("@path") && has("@query"));
     let authority = has("@authority") || has("@target-uri");
     (has("@method") && authority && target).then_some(names)
-}
-
-fn text<'a>(list: &'a InnerList, parameter: &str) -> Option<&'a str> {
-    let value = list.params.get(parameter).and_then(BareItem::as_string);
-    value.map(StringRef::as_str)
-}
-
-fn dictionary(field: &str) -> Result<Dictionary, RequestSignatureError> {
-    let wrong = RequestSignatureError::Fields;
-    if field.len() > FIELD {
-        return Err(wrong);
-    }
-    Parser::new(field).parse().map_err(|_| wrong)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_net::proxies;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::Connection;
 use super::problem::AccountLimit;
@@ -18,19 +18,19 @@ use crate::clock;
 use crate::runtime::shared::Shared;
 
 /// Fields that proxies add to requests: a request with one of them was forwarded.
-const FORWARDED: [&str; 5] = [
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-real-ip",
+static FORWARDED: [HeaderName; 5] = [
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
 ];
 /// A browser sends one of these fields with each request of a page that could have an effect.
-const PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
+static PAGE: [HeaderName; 2] = [header::ORIGIN, HeaderName::from_static("sec-fetch-site")];
 
 /// Whether a page in a browser sends the request.
 pub(super) fn is_of_a_page(headers: &HeaderMap) -> bool {
-    PAGE.iter().any(|field| headers.contains_key(*field))
+    PAGE.iter().any(|field| headers.contains_key(field))
 }
 
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
@@ -184,7 +184,7 @@ impl RequestOrigin {
     /// machine are trusted: it has no field that proxies add.
     pub(super) fn is_local(&self, headers: &HeaderMap) -> bool {
         self.connection.address.ip().to_canonical().is_loopback()
-            && !FORWARDED.iter().any(|field| headers.contains_key(*field))
+            && !FORWARDED.iter().any(|field| headers.contains_key(field))
     }
 
     /// Whether a trusted proxy forwards the request.

@@ -25,12 +25,14 @@ use countersign_core::throttle::Abuse;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
 use countersign_proto::signed_request::{AHEAD, MAX_AGE, RequestParts, RequestSignature};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, IF_MATCH};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use tokio::time::Instant;
 
 use super::super::origin::{RequestOrigin, Unchecked, is_of_a_page};
 use super::super::problem::{AccountLimit, GivenCredential, Problem};
+use super::idempotency::IDEMPOTENCY_KEY;
 use super::prepared_keys::PreparedKeys;
 use super::request::single;
 use crate::clock;
@@ -49,6 +51,11 @@ const WINDOW: ReplayWindow = ReplayWindow {
     ahead: AHEAD * 1_000,
 };
 
+/// The fields of a signed request (RFC 9421, RFC 9530).
+static SIGNATURE: HeaderName = HeaderName::from_static("signature");
+static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+
 /// The nonces of signed requests.
 struct Nonces(Mutex<ReplayCache>);
 
@@ -65,11 +72,10 @@ impl Nonces {
 
     /// Accepts the nonce of a signature once. `None` if it was accepted already, or is too old.
     fn insert(&self, signature: &RequestSignature) -> Option<Result<(), AccountLimit>> {
-        let owner = signature.thumbprint().to_string();
         let created = signature.created().saturating_mul(1_000);
         let nonce = signature.nonce().as_bytes();
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match cache.insert(&owner, nonce, created, milliseconds()) {
+        match cache.insert(signature.thumbprint().0, nonce, created, milliseconds()) {
             Ok(()) => Some(Ok(())),
             Err(ReplayError::Full) => Some(Err(AccountLimit::Nonces)),
             Err(ReplayError::Replayed | ReplayError::Stale) => None,
@@ -128,9 +134,9 @@ async fn verified(
     signatures: &Signatures,
     shared: &Shared,
 ) -> Result<Sender, Problem> {
-    let authorization = single(&head.headers, "authorization")?;
-    let signature = single(&head.headers, "signature")?;
-    let input = single(&head.headers, "signature-input")?;
+    let authorization = single(&head.headers, &AUTHORIZATION)?;
+    let signature = single(&head.headers, &SIGNATURE)?;
+    let input = single(&head.headers, &SIGNATURE_INPUT)?;
     if let Some(key) = origin.device() {
         // A browser presents the key of its person for every page, also when the page must not read
         // the response.
@@ -184,8 +190,8 @@ impl Sender {
         let Some(signature) = &self.signature else {
             return Ok(());
         };
-        let parts = parts(head, origin, shared)?;
-        match signature.covers(&parts, content.as_bytes()) {
+        let digest = single(&head.headers, &CONTENT_DIGEST)?;
+        match signature.covers(digest, content.as_bytes()) {
             true => Ok(()),
             false => Err(refused(GivenCredential::Signature, origin, shared)),
         }
@@ -311,7 +317,7 @@ fn parts<'a>(
     shared: &Shared,
 ) -> Result<RequestParts<'a>, Problem> {
     let named = head.uri.authority().map(Authority::as_str);
-    let host = single(&head.headers, "host")?;
+    let host = single(&head.headers, &HOST)?;
     let scheme = origin.scheme(&head.headers, shared);
     let authority = named.or(host).unwrap_or_default();
     let default_port = if scheme == "https" { ":443" } else { ":80" };
@@ -321,9 +327,9 @@ fn parts<'a>(
         authority: authority.strip_suffix(default_port).unwrap_or(authority),
         path: head.uri.path(),
         query: head.uri.query(),
-        content_digest: single(&head.headers, "content-digest")?,
-        if_match: single(&head.headers, "if-match")?,
-        idempotency_key: single(&head.headers, "idempotency-key")?,
+        content_digest: single(&head.headers, &CONTENT_DIGEST)?,
+        if_match: single(&head.headers, &IF_MATCH)?,
+        idempotency_key: single(&head.headers, &IDEMPOTENCY_KEY)?,
     })
 }
 

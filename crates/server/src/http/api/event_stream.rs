@@ -46,6 +46,7 @@ use crate::runtime::events::{Next, Reader, Writer};
 use crate::runtime::shared::Shared;
 
 const MEDIA_TYPE: &str = "text/event-stream";
+static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How often a stream without events sends a comment: proxies close a connection that is silent for
 /// a minute.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -143,7 +144,7 @@ pub(super) async fn open(
 
 /// The last event that the client received.
 pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
-    let given = single(headers, "last-event-id")?;
+    let given = single(headers, &LAST_EVENT_ID)?;
     // A client that received none sends an empty one.
     let given = given.filter(|id| !id.is_empty());
     let read = given.map(str::parse).transpose();

@@ -24,13 +24,14 @@ use countersign_core::store::CompletedRequest;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::hash::Sha256;
 use countersign_crypto::secret::SecretText;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::{Method, StatusCode};
 
 use super::super::problem::Problem;
 use super::request::single;
 use crate::runtime::shared::log_trouble;
 
+pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a key is remembered, in milliseconds: 24 hours.
 const LIFETIME: u64 = 24 * 60 * 60 * 1_000;
 /// The maximum number of answers in memory.
@@ -113,7 +114,7 @@ impl KeyedRequest {
         grant: &HttpGrant,
         (method, target, body): (&Method, &str, &str),
     ) -> Result<Option<Self>, Problem> {
-        let Some(key) = single(headers, "idempotency-key")? else {
+        let Some(key) = single(headers, &IDEMPOTENCY_KEY)? else {
             return Ok(None);
         };
         let key = IdempotencyKey::parse(key)

@@ -1,7 +1,7 @@
 //! Keys of services with kept multiples: a service that signs many requests has them verified in less time.
 //!
 //! ```text
-//! unknown ──verified──▶ counted ──verified 16 times──▶ prepared
+//! unknown ──verified──▶ counted ──verified 64 times──▶ prepared
 //!    ▲                     │ 60 s without a verified      │
 //!    └─────────────────────┴─────── request ──────────────┘
 //! ```
@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::sign::{PreparedVerifyingKey, VerifyingKey};
 
-/// The maximum number of keys: 130 KiB each, 8 MiB in total. A further one takes the place of the key with
+/// The maximum number of keys: 161 KiB each, 10 MiB in total. A further one takes the place of the key with
 /// the fewest verified requests lately.
 const MAX_KEYS: usize = 64;
-/// The verified requests after which a key is prepared. That costs as much as it saves in some 16 more.
-const PREPARED_AFTER: u32 = 16;
+/// The verified requests after which a key is prepared. That costs as much as it saves in some 70 more.
+const PREPARED_AFTER: u32 = 64;
 /// The most requests that a key has to its credit: a key that was used much and is not any more makes room
 /// after so many requests of others.
 const MAX_CREDIT: u32 = 64;

@@ -9,7 +9,7 @@ use countersign_core::engine::rest;
 use futures_util::stream;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 
 use super::super::problem::Problem;
 use super::running::Running;
@@ -161,7 +161,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The value of a field that a request has at most once.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+pub(super) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     let text = value.map(|value| value.to_str().ok()).unwrap_or_default();
@@ -170,7 +173,7 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
         (Some(_), None) if text.is_some() => Ok(text),
         _ => {
             let problem = format!("the field {name} is given twice, or is not ASCII");
-            Err(Problem::bad_request(problem, name))
+            Err(Problem::bad_request(problem, name.as_str()))
         }
     }
 }
