@@ -1935,7 +1935,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -1981,7 +1981,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2059,7 +2059,7 @@ export interface Operations {
           limit: number;
           /** When the first of them was. */
           since: string;
-          /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+          /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
           weight: number;
         } | null | undefined;
         /** Who suspended or removed it. */
@@ -2105,7 +2105,7 @@ export interface Operations {
           burst: number;
           /** The time after which one more is allowed, in milliseconds. */
           every: number;
-          /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+          /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
           of: string;
           /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
           wait?: number | null | undefined;
@@ -2216,7 +2216,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2262,7 +2262,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2348,7 +2348,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2394,7 +2394,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2468,7 +2468,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2514,7 +2514,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2605,7 +2605,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2651,7 +2651,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2799,7 +2799,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2845,7 +2845,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
