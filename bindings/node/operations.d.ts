@@ -1949,7 +1949,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -1995,7 +1995,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2073,7 +2073,7 @@ export interface Operations {
           limit: number;
           /** When the first of them was. */
           since: string;
-          /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+          /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
           weight: number;
         } | null | undefined;
         /** Who suspended or removed it. */
@@ -2119,7 +2119,7 @@ export interface Operations {
           burst: number;
           /** The time after which one more is allowed, in milliseconds. */
           every: number;
-          /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+          /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
           of: string;
           /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
           wait?: number | null | undefined;
@@ -2230,7 +2230,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2276,7 +2276,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2362,7 +2362,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2408,7 +2408,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2482,7 +2482,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2528,7 +2528,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2619,7 +2619,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2665,7 +2665,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
@@ -2813,7 +2813,7 @@ export interface Operations {
         limit: number;
         /** When the first of them was. */
         since: string;
-        /** Their weight: 2 for an operation above a limit or that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
+        /** Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line, 30 for a connection that ended by one. */
         weight: number;
       } | null | undefined;
       /** Who suspended or removed it. */
@@ -2859,7 +2859,7 @@ export interface Operations {
         burst: number;
         /** The time after which one more is allowed, in milliseconds. */
         every: number;
-        /** What is limited: `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
+        /** What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this site to it. */
         of: string;
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
