@@ -18,8 +18,8 @@ const ALL: &str = "SELECT peer.site, void.consumer, void.at FROM peer_void AS vo
 const AGAIN: &str = "UPDATE peer_void SET at = ?3 WHERE peer = (SELECT key FROM peer WHERE site = ?1) \
     AND consumer IN (SELECT value FROM json_each(?2))";
 const PUT: &str = "INSERT INTO peer_void (peer, consumer, at) \
-    SELECT key, named.value, ?3 FROM peer, json_each(?2) AS named WHERE site = ?1 \
-    AND NOT EXISTS (SELECT 1 FROM peer_void WHERE peer = key AND consumer = named.value) \
+    SELECT own.key, named.value, ?3 FROM peer AS own, json_each(?2) AS named WHERE own.site = ?1 \
+    AND NOT EXISTS (SELECT 1 FROM peer_void WHERE peer = own.key AND consumer = named.value) \
     LIMIT max(0, ?4 - (SELECT count(*) FROM peer_void \
     WHERE peer = (SELECT key FROM peer WHERE site = ?1)))";
 const TOLD: &str = "DELETE FROM peer_void WHERE consumer = ?2 AND at = ?3 \
