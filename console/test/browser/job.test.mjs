@@ -64,12 +64,22 @@ test("A wrong pass phrase is refused next to the button, and the name stays", as
   assert.equal(await page.getByLabel("Name").inputValue(), "maria");
 });
 
-test("The link of a temporary site logs in by itself, and does not stay in the address", async () => {
+/** The settings of such a site were an error, on the site that the guide takes for a look at the console. */
+test("The link of a temporary site logs in by itself and leaves the address, and the site has settings", async () => {
   const dev = await startDev();
   const { page, context, faults } = await openPage(browser);
   await page.goto(dev.link);
   await page.getByText("Logged in as dev@local").waitFor();
   assert.ok(!page.url().includes("login"));
+  await visit({ page }, "Settings");
+  // A flag of the command.
+  await page.getByRole("row").filter({ hasText: "listen.session" }).getByText("Flag").waitFor();
+  const limit = page.getByRole("row").filter({ hasText: "limits.sessions_per_account" });
+  await limit.getByText("Default", { exact: true }).waitFor();
+  await limit.getByRole("button", { name: "Change limits.sessions_per_account" }).click();
+  await dialog({ page }).getByLabel("Value").fill("50");
+  await dialog({ page }).getByRole("button", { name: "Save" }).click();
+  await limit.getByText("Database", { exact: true }).waitFor();
   assert.deepEqual(faults, []);
   await context.close();
   await dev.stop();

@@ -43,7 +43,6 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
         button={text.tokens.create}
         cancel={close}
         send={async () => {
-          if (!label.trim()) throw mistake(text.tokens.labelMissing, "label");
           if (chosen.size === 0) throw mistake(text.tokens.noneChosen, "operations");
           const params: Params<"token.create"> = {
             operations: [...chosen].sort(),

@@ -208,7 +208,6 @@ export const accounts = {
     create: "Token erzeugen",
     label: "Bezeichnung",
     labelHelp: "Wo das Token verwendet wird.",
-    labelMissing: "Nennen Sie, wo das Token verwendet wird.",
     account: "Konto",
     service: "Dienst",
     serviceHelp: "Der Dienst, der das Token erhält. Leer: Das Token ist für Sie.",

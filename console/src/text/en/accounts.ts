@@ -202,7 +202,6 @@ export const accounts = {
     create: "Create token",
     label: "Label",
     labelHelp: "Where the token is used.",
-    labelMissing: "Name where the token is used.",
     account: "Account",
     service: "Service",
     serviceHelp: "The service that gets the token. Empty: the token is for you.",

@@ -13,7 +13,9 @@ use super::dev_login;
 use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
 use super::listen::{Listen, apply_flags};
+use super::reload::Settings;
 use super::run::{Serving, Supervisor};
+use super::runtime::Runtime;
 use super::serve::{
     apply_scripts, console_link, embedded_console, open_store, parts, ready, serving, start, zone,
 };
@@ -69,21 +71,39 @@ fn run_dev(
     config.listen.session = SocketAddr::from(([127, 0, 0, 1], 4747));
     config.listen.device = Some(SocketAddr::from(([127, 0, 0, 1], 4748)));
     config.listen.peer = Some(SocketAddr::from(([127, 0, 0, 1], 4750)));
-    apply_flags(&mut config, listen)?;
-    let _log = Log::start(&config)?;
+    apply_flags(&mut config, listen.clone())?;
+    let log = Log::start(&config)?;
     first_launch::check(&folder, false)?;
-    let starting = start_dev(common.clone(), folder, config, given);
+    let file = config::first(&config, None);
+    let settings = Settings::of_new_file(&file, &folder, listen);
+    let runtime = Runtime::new(settings, &log);
+    let new = NewFolder {
+        given,
+        file,
+        runtime: Arc::new(runtime),
+    };
+    let starting = start_dev(common.clone(), folder, config, new);
     supervisor.run(starting, None::<fn(&Server)>)
+}
+
+/// The folder that `dev` makes.
+struct NewFolder {
+    /// The user named it.
+    given: bool,
+    /// The text of the configuration file in it.
+    file: String,
+    /// The settings that change while the site runs.
+    runtime: Arc<Runtime>,
 }
 
 async fn start_dev(
     common: Common,
     folder: Folder,
     config: Config,
-    given: bool,
+    new: NewFolder,
 ) -> Result<Serving, Failure> {
     let store = open_store(&folder).await?;
-    let server = serve_dev(&store, &common, &folder, &config, given).await;
+    let server = serve_dev(&store, &common, &folder, config, new).await;
     serving(server, store, folder).await
 }
 
@@ -91,8 +111,12 @@ async fn serve_dev(
     store: &Arc<SqliteStore>,
     common: &Common,
     folder: &Folder,
-    config: &Config,
-    given: bool,
+    config: Config,
+    NewFolder {
+        given,
+        file,
+        runtime,
+    }: NewFolder,
 ) -> Result<Server, Failure> {
     if !first_launch::is_wanted(folder, &**store, false).await? {
         return Err(Failure::new(
@@ -102,17 +126,20 @@ async fn serve_dev(
         )
         .hint("`countersign dev` creates a new site each time; use `countersign serve`"));
     }
-    let text = config::first(config, None);
     let new = FirstLaunch {
-        zone: zone(config.site.zone.clone())?,
+        zone: zone(config.site.zone)?,
         opener: Opener::File,
-        config: Some(&text),
+        config: Some(&file),
     };
     let parts = parts(store.clone(), config.options.floor)?;
     let site = first_launch::create(common, folder, parts, new).await?;
+    site.configure_with(runtime.clone());
     apply_scripts(&site, folder).await?;
-    let console = embedded_console(config)?.map(ConsoleFiles::for_dev);
-    let server = start(&site, folder, config, console).await?;
+    let stored = site.stored_settings();
+    let config = runtime.start(stored.clone())?;
+    let console = embedded_console(&config)?.map(ConsoleFiles::for_dev);
+    let server = start(&site, folder, &config, console).await?;
+    runtime.attach(server.reloader(), &stored);
     match given {
         false => say("Ctrl-C stops the site and deletes it."),
         true => {
@@ -124,7 +151,7 @@ async fn serve_dev(
         }
     }
     first_launch::what_next(folder.path());
-    if let Some(link) = console_link(config, &server) {
+    if let Some(link) = console_link(&config, &server) {
         dev_login::show(common, folder.path(), &site, &link).await?;
     }
     ready(&site);

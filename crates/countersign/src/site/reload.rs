@@ -49,6 +49,17 @@ impl Settings {
         Ok((settings, config))
     }
 
+    /// Returns the settings of a configuration file with this text, which is about to be written into the folder of
+    /// a new site.
+    pub(super) fn of_new_file(text: &str, folder: &Folder, listen: Listen) -> Self {
+        Self {
+            file: None,
+            usual: Folder::config_in(folder.path()),
+            listen,
+            table: text.parse().unwrap_or_default(),
+        }
+    }
+
     fn read_again(&self) -> Result<(Config, Table), Failure> {
         // Some programs replace a file by deleting and creating it. A file that is missing for a moment
         // must not reset the site to the defaults.

@@ -78,7 +78,7 @@ pub(super) async fn answer(
         return console::answer(&request, shared);
     }
     let Some(resource) = Resource::find(request.uri().path()) else {
-        return reply::not_found();
+        return console::from_the_root(&request, shared).unwrap_or_else(reply::not_found);
     };
     let method = match request.method() {
         &Method::HEAD if !matches!(resource, Resource::Authenticate | Resource::Session) => {

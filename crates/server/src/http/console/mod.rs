@@ -1,6 +1,7 @@
 //! The web console: static files that make a browser a client of the session protocol.
 //!
 //! ```text
+//! GET /                    leads browsers to the page
 //! GET /console/            the page
 //! GET /console/NAME        a file that the page names, with a digest in its name
 //! GET /console/site.json   the URI of the site, which pins its key, and the way to its WebSocket
@@ -14,7 +15,7 @@ mod relay;
 
 use countersign_core::lockdown::Activity;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue, LOCATION, VARY};
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 
@@ -74,6 +75,26 @@ impl ServedSite<'_> {
     }
 }
 
+/// The response to a browser that opens the site's address without a path: the way to the console, if the site
+/// serves it. Other clients are told that the path does not exist, as everywhere.
+pub(super) fn from_the_root(request: &Request<Incoming>, shared: &Shared) -> Option<Reply> {
+    let is_read = matches!(request.method(), &Method::GET | &Method::HEAD);
+    let accepted = request.headers().get_all(ACCEPT).iter();
+    let is_browser = accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/html"));
+    let is_built = shared.console().is_some_and(ConsoleFiles::is_built);
+    if request.uri().path() != "/" || !is_read || !is_browser || !is_built {
+        return None;
+    }
+    let mut reply = to_the_page();
+    // Browsers keep a permanent one for ever, and the console can be switched off.
+    *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let fields = reply.headers_mut();
+    fields.insert(VARY, HeaderValue::from_static("accept"));
+    Some(reply)
+}
+
 /// Whether the console has the path.
 pub(super) fn has(path: &str) -> bool {
     below(path).is_some()
@@ -106,7 +127,7 @@ fn file(files: &ConsoleFiles, name: &str, headers: &HeaderMap) -> Reply {
 }
 
 /// The names in the page are relative to `/console/`. The location is relative too, because a proxy may serve
-/// the site below another path.
+/// the site below another path. It leads to the page from `/` as well.
 fn to_the_page() -> Reply {
     let mut reply = reply::options("");
     *reply.status_mut() = StatusCode::PERMANENT_REDIRECT;

@@ -133,6 +133,35 @@ async fn a_site_serves_the_files_of_its_console_with_their_headers() {
     server.stop().await;
 }
 
+/// A browser at the address that `countersign serve` prints showed a problem in JSON.
+#[tokio::test]
+async fn the_root_leads_a_browser_to_the_console_and_other_clients_nowhere() {
+    let served = site().serve().await;
+    let server = listen(&served, Some(files())).await;
+    let address = server.http_address().unwrap();
+    let browser = "\r\naccept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
+    let led = get(address, "/", browser).await;
+    assert_eq!((led.status, led.field("location")), (307, "console/"));
+    assert_eq!(led.field("vary"), "accept");
+    let without = listen(&served, None).await;
+    let not_built = listen(&served, Some(ConsoleFiles::not_built())).await;
+    let post = format!("POST / HTTP/1.1\r\nhost: {address}{browser}\r\ncontent-length: 0");
+    for unknown in [
+        get(address, "/", "\r\naccept: */*").await,
+        get(address, "/", "").await,
+        get(address, "/other", browser).await,
+        send(address, &post).await,
+        get(without.http_address().unwrap(), "/", browser).await,
+        get(not_built.http_address().unwrap(), "/", browser).await,
+    ] {
+        assert_eq!(unknown.status, 404);
+        assert_eq!(unknown.field("content-type"), "application/problem+json");
+    }
+    for server in [server, without, not_built] {
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_file_is_sent_in_the_smallest_form_that_the_browser_reads() {
     let served = site().serve().await;
