@@ -1119,6 +1119,8 @@ export interface Operations {
         edition: "v2" | "serveros-v1";
         /** The fingerprint, in hexadecimal. */
         fingerprint: string;
+        /** Whether the site signs with it whatever a request was sealed to: the oldest key of edition `v2`. In edition v1 the key that opened a request signs the response. */
+        signs: boolean;
       }[];
     };
   };
@@ -1134,6 +1136,8 @@ export interface Operations {
         edition: "v2" | "serveros-v1";
         /** The fingerprint, in hexadecimal. */
         fingerprint: string;
+        /** Whether the site signs with it whatever a request was sealed to: the oldest key of edition `v2`. In edition v1 the key that opened a request signs the response. */
+        signs: boolean;
       }[];
     };
   };
@@ -1874,7 +1878,7 @@ export interface Operations {
         next?: string | null | undefined;
         /** What was checked: `server`, or the site id of a peer. */
         of: string;
-        /** The state of the peer server; that of a peer as in `peer list`, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`. */
+        /** The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`. */
         state: string;
         /** The zone of the peer. */
         zone?: string | null | undefined;
@@ -1889,7 +1893,10 @@ export interface Operations {
       /** The peer's site id, or its zone. */
       peer: string;
     };
-    result: Record<string, unknown>;
+    result: {
+      /** The applications of this site that had permissions for applications of the peer, and lost them. */
+      removed_from: string[];
+    };
   };
   /** Lists the messages from people of peers, in the order in which they arrived. */
   "peer.inbox": {
@@ -4336,6 +4343,8 @@ export interface Operations {
     result: {
       /** The kind of the slot: `passphrase`, `recovery_code` or `file`. */
       kind: string;
+      /** The number of the slot that it opens. */
+      slot: number;
     };
   };
   /** Lists the key slots of the site key and of the next site key. */

@@ -19,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     pub(crate) hint: String,
+    /// Whether a site wrote the hint.
+    pub(crate) is_of_site: bool,
     pub(crate) code: String,
 }
 
@@ -28,6 +30,7 @@ impl Failure {
             exit,
             message: message.to_string(),
             hint: String::new(),
+            is_of_site: false,
             code: code.to_owned(),
         }
     }
@@ -35,12 +38,16 @@ impl Failure {
     /// Adds a hint: what to do.
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = hint.to_string();
+        self.is_of_site = false;
         self
     }
 
-    /// Adds `--data` to the commands in the hint, for the site in this folder.
+    /// Adds `--data` to the commands in the hint, for the site in this folder. The hint of a site has it where
+    /// it belongs: its other commands run elsewhere.
     pub(crate) fn in_folder(mut self, folder: &std::path::Path) -> Self {
-        self.hint = hint::in_folder(&self.hint, folder);
+        if !self.is_of_site {
+            self.hint = hint::in_folder(&self.hint, folder);
+        }
         self
     }
 
@@ -97,8 +104,11 @@ impl Failure {
         };
         match problem {
             // Message and hint stay on a line each, so that the site's text cannot look like another line.
-            Some(problem) => Self::new(exit, &problem.code, escape::line(&problem.message))
-                .hint(escape::line(&problem.hint.unwrap_or_default())),
+            Some(problem) => Self {
+                hint: escape::line(&problem.hint.unwrap_or_default()),
+                is_of_site: true,
+                ..Self::new(exit, &problem.code, escape::line(&problem.message))
+            },
             None => Self::new(
                 exit,
                 &code.to_string(),

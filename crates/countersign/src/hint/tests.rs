@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::cli::Cli;
+use crate::failure::Failure;
 
 /// Crates whose texts appear on the command line.
 const CRATES: [&str; 7] = [
@@ -143,6 +144,7 @@ fn error_in(words: &str, is_named: bool) -> Option<String> {
             "URI" => URI,
             "URL" => "https://site.example",
             "STRENGTH" => "hybrid",
+            _ if is_placeholder && sample == ["lockdown", "lift"] => "person",
             _ if is_placeholder && sample.first() == Some(&"option") => "delivered-key",
             _ if is_placeholder => "x",
             _ => word,
@@ -363,6 +365,19 @@ fn advice_is_for_the_right_site_and_has_its_arguments() {
     );
     let elsewhere = "ask its operator to run `countersign peer doctor` there";
     assert_eq!(shown(elsewhere), elsewhere);
+    let data = serde_json::json!({ "code": "x", "message": "m", "hint": elsewhere });
+    let refused = Outcome {
+        id: 1,
+        code: Code::CONFLICT,
+        output: String::new(),
+        data: serde_json::value::to_raw_value(&data).unwrap(),
+    };
+    let failure = Failure::outcome(&refused).in_folder(Path::new("a"));
+    assert_eq!(failure.hint, elsewhere);
+    let own = failure
+        .hint("`countersign site status`")
+        .in_folder(Path::new("a"));
+    assert_eq!(own.hint, "`countersign site status --data a`");
     assert_eq!(
         in_folder("`countersign peer doctor`", Path::new("a")),
         "`countersign peer doctor --data a`"

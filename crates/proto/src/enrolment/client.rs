@@ -36,7 +36,9 @@ pub enum ReplyStep {
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {
     /// The ticket is for something else; nothing was sent, and it can still be used for that.
-    #[error("this ticket is for {0}, not for a device; ask for one with `ticket issue`")]
+    #[error(
+        "this ticket is for {0}, not for a device; ask an admin there for one with `countersign ticket issue`"
+    )]
     WrongKind(TicketKind),
     /// The site closed the connection without an answer. It never says why.
     #[error(

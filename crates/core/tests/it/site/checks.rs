@@ -54,12 +54,6 @@ async fn a_peer_with_a_problem_is_a_problem_of_the_site() {
     test.admin("peer.suspend", json!({ "peer": "b.example" }))
         .await;
     assert_eq!(of_peers().await, (false, "b.example: suspended".to_owned()));
-    test.admin("peer.stop", json!({})).await;
-    let (ok, message) = of_peers().await;
-    assert!(
-        !ok && message.starts_with("the peer server: an admin stopped"),
-        "{message}"
-    );
 }
 
 /// The overview of the console showed no finding of `countersign doctor`, which ran at the machine only.
