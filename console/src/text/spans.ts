@@ -9,7 +9,9 @@ export type Span =
   /** A command, a file, or anything else that stays as it is. */
   | { is: "code"; words: string };
 
-const PROGRAM = "countersign ";
+const PROGRAM = "countersign";
+
+const isOfProgram = (span: string): boolean => span.startsWith(`${PROGRAM} `);
 
 /**
  * Commands that are more or less than the operation with their first words, and the operation whose place they have;
@@ -50,10 +52,10 @@ function operationOf(command: string): string {
  * else the command that runs it at the machine of the site. Both may have arguments. Other text stays.
  */
 export function spoken(span: string, text: Text, may: (operation: string) => boolean): Span {
-  const isCommand = span.startsWith(PROGRAM);
+  const isCommand = isOfProgram(span);
   const [, group = "", name = ""] = /^([a-z]+) ([a-z0-9_]+)( .*)?$/.exec(span) ?? [];
   if (!isCommand && !GROUPS.includes(group)) return { is: "code", words: span };
-  const command = isCommand ? span.slice(PROGRAM.length) : commandOf(span);
+  const command = isCommand ? span.slice(PROGRAM.length + 1) : commandOf(span);
   const operation = operationOf(command);
   const [screen, words] = PLACES[operation] ?? [];
   if (screen) {
@@ -63,7 +65,7 @@ export function spoken(span: string, text: Text, may: (operation: string) => boo
     return { is: "place", words: parts.join(": "), open: may(called) };
   }
   const isOfPrograms = OF_PROGRAMS.includes(group) || OF_PROGRAMS.includes(`${group} ${name}`);
-  return { is: "code", words: isCommand || isOfPrograms ? span : PROGRAM + command };
+  return { is: "code", words: isCommand || isOfPrograms ? span : `${PROGRAM} ${command}` };
 }
 
 /** In such a text, a command is for the operator of another site. */
@@ -80,9 +82,7 @@ export function adapted(
   const isElsewhere = ELSEWHERE.test(written);
   const parts = written.split("`").map((part, at) => {
     if (at % 2 === 0) return part;
-    return isElsewhere && part.startsWith(PROGRAM)
-      ? { is: "code" as const, words: part }
-      : spoken(part, text, may);
+    return isElsewhere && isOfProgram(part) ? { is: "code" as const, words: part } : spoken(part, text, may);
   });
   const isClosed = parts.some((part) => typeof part !== "string" && part.is === "place" && !part.open);
   return { parts, forAdmins: isClosed && !NAMES_WHO.test(written) };

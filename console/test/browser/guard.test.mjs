@@ -181,7 +181,7 @@ test("A console without input says so, and then logs out", async () => {
 
 /**
  * The login said "The site is in lockdown" long after it was lifted, and to a person whose session a lockdown had ended
- * it did not say so: the pass phrase was typed in vain.
+ * it did not say so: the pass phrase was typed without effect.
  */
 test("The login says that a lockdown refuses logins as long as one does, and why a session ended", async () => {
   const [early, ended] = await Promise.all([openPage(browser), openPage(browser)]);

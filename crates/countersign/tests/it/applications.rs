@@ -102,7 +102,11 @@ fn an_application_calls_another_one_which_learns_its_id() {
         "{}",
         output.err
     );
-    assert!(output.err.contains("may not call it"), "{}", output.err);
+    assert!(
+        output.err.contains("does not allow the call"),
+        "{}",
+        output.err
+    );
     let missing = format!("{ledger}/nothing");
     let output = call("billing", "billing.key", &[&missing]);
     assert_eq!(output.code, 1);

@@ -100,7 +100,13 @@ fn in_words(problem: &str) -> String {
         "a sequence" => "a list".to_owned(),
         "a map" => "an object".to_owned(),
         "a string" => "a text".to_owned(),
-        of_type if of_type.starts_with("struct ") => "an object".to_owned(),
+        of_type
+            if ["struct ", "enum "]
+                .iter()
+                .any(|kind| of_type.starts_with(kind)) =>
+        {
+            "an object".to_owned()
+        }
         other => other.to_owned(),
     };
     let kinds = ["string ", "integer ", "boolean ", "floating point "];

@@ -56,7 +56,7 @@ async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Ref
     delay.await;
     let refusal = Refusal::not_permitted(
         "you are not the service of that application",
-        format!("an admin can set the service with `app update {app} --service NAME`"),
+        "an admin can set the service with `app update ID --service NAME`",
     );
     Err(refusal.of_field("app"))
 }

@@ -44,8 +44,9 @@ use hyper::{Method, Request};
 use tracing::debug;
 
 use super::RequestOrigin;
-use super::problem::{GivenCredential, Problem, RequestId};
+use super::problem::{GivenCredential, Problem};
 use super::reply::{self, Reply};
+use super::request_id::RequestId;
 use crate::clock;
 use crate::runtime::shared::Shared;
 use credential::{Sender, Signatures};

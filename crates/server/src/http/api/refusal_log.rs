@@ -10,7 +10,8 @@ use countersign_core::id::AccountId;
 use hyper::StatusCode;
 use tracing::{debug, error, info};
 
-use super::super::problem::{Problem, RequestId};
+use super::super::problem::Problem;
+use super::super::request_id::RequestId;
 use crate::clock;
 
 /// Refusals a second of the whole site that are logged above the level `debug`, and as many errors with the

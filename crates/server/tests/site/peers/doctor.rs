@@ -78,7 +78,7 @@ async fn peer_start_and_peer_doctor_name_why_the_peer_server_does_not_run() {
     until(async || finding(&side, 0).await["state"] == "sealed").await;
     let found = finding(&side, 0).await;
     assert_eq!(found["cause"], "the site is sealed");
-    assert_eq!(found["next"], "`countersign site unseal`");
+    assert_eq!(found["next"], "`site unseal`");
 }
 
 // PEER-33
@@ -194,7 +194,7 @@ async fn peer_doctor_names_a_suspension_and_a_lockdown_of_a_peer() {
     assert!(found.contains("suspended it: a drill"), "{found}");
     a.admin("peer.resume", json!({ "peer": "b.example" })).await;
     a.admin("lockdown.peer", suspend).await;
-    let found = cause(&a, "active").await;
+    let found = cause(&a, "lockdown").await;
     assert!(found.contains("put it in lockdown: a drill"), "{found}");
     // A removed peer is what the admin wanted.
     a.admin("peer.remove", json!({ "peer": "b.example" })).await;
