@@ -4,7 +4,7 @@ import { createContext } from "preact";
 import { useContext, useEffect, useId, useRef } from "preact/hooks";
 import type { Doing } from "../app/queries";
 import { LOCAL, type Refusal } from "../site/contract";
-import { useText, type Text } from "../text/catalogue";
+import { useText } from "../text/catalogue";
 import { Button, type Look } from "./button";
 import { Marked } from "./marked";
 import { Failed, hintOf, sentence } from "./states";
@@ -101,7 +101,6 @@ interface FieldProps {
 }
 
 function Field({ label, field, help, children }: FieldProps) {
-  const text = useText();
   const scope = useContext(FormScope);
   const id = useId();
   const { fields } = scope;
@@ -127,7 +126,7 @@ function Field({ label, field, help, children }: FieldProps) {
       ) : null}
       {wrong ? (
         <span class="wrong" id={`${id}-wrong`} role="alert" lang={wrong.code === LOCAL ? undefined : "en"}>
-          <Marked>{atField(wrong, text)}</Marked>
+          <Marked>{atField(wrong)}</Marked>
         </span>
       ) : null}
     </div>
@@ -135,10 +134,10 @@ function Field({ label, field, help, children }: FieldProps) {
 }
 
 /** The words of a failure at its field. The site begins them with the name of the parameter. */
-function atField(failure: Refusal, text: Text): string {
+function atField(failure: Refusal): string {
   const { message, field } = failure;
   const words = message.startsWith(`${field}: `) ? message.slice(`${field}: `.length) : message;
-  const hint = hintOf(failure, text);
+  const hint = hintOf(failure);
   return hint ? `${sentence(words)} ${hint}` : sentence(words);
 }
 

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { LOCAL, Refusal } from "../site/contract";
-import { useLanguage, useText, type Text } from "../text/catalogue";
+import { useLanguage, useText } from "../text/catalogue";
 import { Marked } from "./marked";
 
 /** Why an action failed, next to the button. The site's own words are English. */
@@ -11,7 +11,7 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   const language = useLanguage();
   if (!failure) return null;
   const own = failure.code === LOCAL;
-  const hint = hintOf(failure, text);
+  const hint = hintOf(failure);
   const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
   return (
     <p class="failure" role="alert">
@@ -20,7 +20,7 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
         <Marked>{sentence(failure.message)}</Marked>
       </span>
       {hint ? (
-        <span class="hint" lang={own || hint === text.common.spelling ? language : "en"}>
+        <span class="hint" lang={own ? language : "en"}>
           <Marked>{hint}</Marked>
         </span>
       ) : null}
@@ -28,10 +28,9 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   );
 }
 
-/** What the user can do. Some hints of the site are for its shell and for programs. */
-export function hintOf({ code, hint }: Refusal, text: Text): string | undefined {
-  if (!hint || code === "invalid_params") return undefined;
-  return hint.includes("the group's `list`") ? text.common.spelling : sentence(hint);
+/** What the user can do. Hints about the form of parameters are for programs. */
+export function hintOf({ code, hint }: Refusal): string | undefined {
+  return hint && code !== "invalid_params" ? sentence(hint) : undefined;
 }
 
 /** The site's messages begin with a small letter and end without a full stop. */

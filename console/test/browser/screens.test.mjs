@@ -93,7 +93,7 @@ test("An address without a screen says so, and so does one whose screen is for o
 /** It said "Make one with site backup", which is an operation and no command. */
 test("The overview shows what the site finds wrong with itself, with commands that can be run", async () => {
   await visit("Overview");
-  await page.getByText("There is no backup. Make one with countersign backup create.").waitFor();
+  await page.getByText("There is no backup. Make one with countersign backup create FILE.").waitFor();
   await page.getByText(/^All \d+ checks$/).click();
   await page.getByText("All enabled options are hybrid.").waitFor();
   await page.getByText(/ of at most \d+\.$/).waitFor();
@@ -119,7 +119,9 @@ test("What the site says names screens and buttons of the console", async () => 
   await dialog.getByLabel("To").fill("olga@example.net");
   await dialog.getByLabel("Text").fill("Good morning.");
   await dialog.getByRole("button", { name: "Send" }).click();
-  await dialog.getByText("There is no peer example.net. Check the spelling.").waitFor();
+  await dialog
+    .getByText("There is no peer example.net. Check the spelling; “Peers” shows the peers.")
+    .waitFor();
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await site.call("lockdown.lift", { person: "emil" });
 });

@@ -54,7 +54,6 @@ export const general = {
     actions: "Aktionen",
     place: (words: string) => `„${words}“`,
     forAdmins: "Das kann nur ein Admin: Fragen Sie einen.",
-    spelling: "Prüfen Sie die Schreibweise.",
     copy: "Kopieren",
     copied: "Kopiert",
     clear: "Zwischenablage leeren",

@@ -53,7 +53,6 @@ export const general = {
     actions: "Actions",
     place: (words: string) => `“${words}”`,
     forAdmins: "Only an admin can do that: ask one.",
-    spelling: "Check the spelling.",
     copy: "Copy",
     copied: "Copied",
     clear: "Clear clipboard",
