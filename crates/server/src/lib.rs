@@ -1,9 +1,10 @@
 //! The listeners of a site: the session protocol, devices, HTTP for applications, and the local admin
 //! socket.
 //!
-//! The server accepts connections, enforces [`limits`], runs login attempts and sessions, and passes
-//! operations to the site. It reads the [`clock`]. It makes no decisions about accounts, sessions or
-//! tickets: `countersign_core` does. It [delivers](delivery) alarms from the outbox of the site. It does not store anything and does not parse command lines.
+//! The server accepts connections, enforces [`limits`], runs login attempts and sessions, and
+//! passes operations to the site. It reads the [`clock`]. It makes no decisions about accounts,
+//! sessions or tickets: `countersign_core` does. It [delivers](delivery) alarms from the outbox of
+//! the site. It does not store anything and does not parse command lines.
 //!
 //! ```no_run
 //! # async fn example(site: countersign_core::engine::Site) -> Result<(), countersign_server::StartError> {

@@ -1,4 +1,5 @@
-//! Heads of audit logs and receipts from any bytes: what is read is written as the same, and no change of what is signed verifies.
+//! Heads of audit logs and receipts from any bytes: what is read is written as the same, and no
+//! change of what is signed verifies.
 
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};

@@ -1,6 +1,6 @@
-//! A request to enrol, or to set a pass phrase, from any bytes: what is read does not depend on how the bytes are cut, is written and read
-//! again as the same, and proves nothing on a connection that it was not made for. The first byte says in which
-//! pieces the bytes arrive.
+//! A request to enrol, or to set a pass phrase, from any bytes: what is read does not depend on how
+//! the bytes are cut, is written and read again as the same, and proves nothing on a connection
+//! that it was not made for. The first byte says in which pieces the bytes arrive.
 
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};

@@ -1,4 +1,5 @@
-//! The first lines between peers, and peer tickets, from any bytes: what is read is written and read again as the same.
+//! The first lines between peers, and peer tickets, from any bytes: what is read is written and
+//! read again as the same.
 
 use countersign_proto::peer::{MAX_PEER_HELLO, PeerHello, PeerTicket, PeerWelcome};
 

@@ -278,9 +278,10 @@ impl Site {
         audited.map(|()| Some(info))
     }
 
-    /// Suspends a session whose connection was lost, until its client resumes it, the time of `limits`
-    /// ends or it expires, if `limits` permit. `cut` is called if the session is cut meanwhile. If the account has too
-    /// many suspended sessions, the one that was suspended first is closed.
+    /// Suspends a session whose connection was lost, until its client resumes it, the time of
+    /// `limits` ends or it expires, if `limits` permit. `cut` is called if the session is cut
+    /// meanwhile. If the account has too many suspended sessions, the one that was suspended first
+    /// is closed.
     pub fn suspend_session(
         &self,
         info: &SessionInfo,

@@ -22,9 +22,9 @@ pub trait Accounts: Send + Sync {
     /// Returns the account with this name.
     async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
 
-    /// Returns a page of the accounts of a kind, sorted by name: all, or those that the search finds. A damaged account is an entry of
-    /// the list and does not prevent reading the others. It counts as a person unless it is known
-    /// to be a service.
+    /// Returns a page of the accounts of a kind, sorted by name: all, or those that the search
+    /// finds. A damaged account is an entry of the list and does not prevent reading the others. It
+    /// counts as a person unless it is known to be a service.
     async fn accounts(
         &self,
         kind: Kind,

@@ -115,7 +115,8 @@ pub enum Change {
     /// Deletes an application that cannot be read. [`StoreError::Stale`](super::StoreError::Stale)
     /// if it can be read.
     DeleteDamagedApplication(ApplicationId),
-    /// Sets a new enrolment ticket. [`StoreError::Conflict`](super::StoreError::Conflict) when the id or the token is taken.
+    /// Sets a new enrolment ticket. [`StoreError::Conflict`](super::StoreError::Conflict) when the
+    /// id or the token is taken.
     InsertTicket(EnrolmentTicket),
     /// Binds a ticket to a key. [`StoreError::Stale`](super::StoreError::Stale) unless the ticket is open: of several
     /// keys, one is bound.

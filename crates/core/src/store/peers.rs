@@ -175,10 +175,10 @@ pub enum PeerChange {
         last: u64,
     },
     /// Stores a head of an audit log with its receipt, and deletes the
-    /// [`superfluous_heads`](crate::peers::superfluous_heads) of that side. A head of this site replaces the one with the
-    /// same number and hash. A head of the peer is [`StoreError::Stale`] of
-    /// [`Thing::AuditHead`](super::Thing::AuditHead) unless its number is greater than that of each
-    /// stored one. So is a head if the peer has another revision than the given one.
+    /// [`superfluous_heads`](crate::peers::superfluous_heads) of that side. A head of this site
+    /// replaces the one with the same number and hash. A head of the peer is [`StoreError::Stale`]
+    /// of [`Thing::AuditHead`](super::Thing::AuditHead) unless its number is greater than that of
+    /// each stored one. So is a head if the peer has another revision than the given one.
     /// [`StoreError::NotFound`] if the peer is gone.
     Witness {
         /// The peer.

@@ -11,7 +11,7 @@ use crate::global::Common;
 use crate::output::{Format, say, show_list};
 
 /// The greatest number of entries that a site returns in one page.
-const STRETCH: u32 = 1000;
+const MAX_PAGE: u32 = 1000;
 
 /// Shows the complete list that an operation returns in pages.
 pub(crate) fn list(
@@ -22,7 +22,7 @@ pub(crate) fn list(
 ) -> Result<(), Failure> {
     let mut admin = Admin::connect(&common.data)?;
     let mut whole = Whole::default();
-    put(&mut params, "limit", json!(STRETCH));
+    put(&mut params, "limit", json!(MAX_PAGE));
     loop {
         let outcome = admin.run(group, command, &params)?;
         if outcome.code != Code::SUCCESS {

@@ -17,8 +17,8 @@ use super::templates;
 use crate::config::{Config, MailEncryption, MailSection, WebhookSection};
 use crate::failure::{Exit, Failure};
 
-/// The channels of a configuration. Reads the files with secrets and the templates; a relative path begins at the folder of the
-/// configuration file.
+/// The channels of a configuration. Reads the files with secrets and the templates; a relative path
+/// begins at the folder of the configuration file.
 ///
 /// # Errors
 /// A file cannot be read, a template is not valid, or settings contradict each other.

@@ -140,8 +140,9 @@ impl<E: ConsumerEdition> fmt::Debug for Consumer<E> {
 
 impl<E: ConsumerEdition> ConsumerBuilder<E> {
     /// Allows calls to the application `id` at the origin of `address`. An application of another
-    /// site that is a peer of the consumer's own is named with its zone, as in `ledger@b.example`. The path of `address` is
-    /// where that application accepts tickets; an empty path means the edition's `TICKET_PATH`.
+    /// site that is a peer of the consumer's own is named with its zone, as in `ledger@b.example`.
+    /// The path of `address` is where that application accepts tickets; an empty path means the
+    /// edition's `TICKET_PATH`.
     #[must_use]
     pub fn calls(mut self, id: &str, address: Uri) -> Self {
         self.targets.push((id.to_owned(), address));

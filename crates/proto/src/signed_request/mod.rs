@@ -9,10 +9,10 @@
 //! ```
 //!
 //! The signature must cover method, authority, the whole target, the digest of the content if there
-//! is content, and the fields that change what the request does ([`RequestParts`] has each). The tag is the id of the site, so that a request to one site is none to
-//! another at which the service has the same key. Nothing of the request is trusted before the
-//! signature is verified; the content is compared with its digest after that. [`RequestSigner`] makes
-//! such signatures.
+//! is content, and the fields that change what the request does ([`RequestParts`] has each). The
+//! tag is the id of the site, so that a request to one site is none to another at which the service
+//! has the same key. Nothing of the request is trusted before the signature is verified; the
+//! content is compared with its digest after that. [`RequestSigner`] makes such signatures.
 
 mod fields;
 mod signer;

@@ -154,8 +154,8 @@ fn client(headers: &HeaderMap, connection: SocketAddr, proxies: &Proxies) -> Opt
         .flatten()
 }
 
-/// Serves the session, or the registration, of a connection on which such a request was answered. `ended` tells that the
-/// connection is evicted.
+/// Serves the session, or the registration, of a connection on which such a request was answered.
+/// `ended` tells that the connection is evicted.
 pub(super) async fn serve(
     connection: Connection,
     ended: Option<oneshot::Receiver<()>>,

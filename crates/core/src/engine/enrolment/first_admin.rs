@@ -118,8 +118,9 @@ fn setting(form: &Form, revision: u64) -> Result<Change, StoreError> {
 }
 
 impl Site {
-    /// Issues the ticket of the first admin, which replaces an earlier one; `None` if the site has an
-    /// admin, no listener takes enrolments, or a lockdown refuses them. It expires after an hour. Audited as `ticket.issue`.
+    /// Issues the ticket of the first admin, which replaces an earlier one; `None` if the site has
+    /// an admin, no listener takes enrolments, or a lockdown refuses them. It expires after an
+    /// hour. Audited as `ticket.issue`.
     ///
     /// # Errors
     /// `internal` if the store failed.

@@ -116,8 +116,8 @@ impl Site {
         Ok(true)
     }
 
-    /// Opens a wrapped key of the site; returns the slot that did, and the key. Wrong secrets are slowed down, and never locked out: see
-    /// [`Rate::SiteKeySecret`].
+    /// Opens a wrapped key of the site; returns the slot that did, and the key. Wrong secrets are
+    /// slowed down, and never locked out: see [`Rate::SiteKeySecret`].
     pub(crate) fn open_slot(
         &self,
         wrapped: &WrappedSiteKey,

@@ -11,9 +11,10 @@ use crate::timestamp::Timestamp;
 /// A rate limit of a peer: so many actions at once, then one more per interval.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct LimitView {
-    /// What is limited: `connections` that it opens, `operations` that it calls, `messages` that it delivers, the `offers` of
-    /// messages, the `first_messages` of pairs of persons, `audit_heads`, `void_tickets`,
-    /// new `addresses`, `new_keys` that this site follows, or `questions` of this site to it.
+    /// What is limited: `connections` that it opens, `operations` that it calls, `messages` that it
+    /// delivers, the `offers` of messages, the `first_messages` of pairs of persons, `audit_heads`,
+    /// `void_tickets`, new `addresses`, `new_keys` that this site follows, or `questions` of this
+    /// site to it.
     of: &'static str,
     /// How many at once.
     burst: u64,
@@ -72,8 +73,8 @@ impl LimitView {
 /// The breaches of the protocol by a peer within an hour.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BreachesView {
-    /// Their weight: 2 for an operation or a connection above a limit, or an operation that no peer may call, 10 for a wrong line,
-    /// 30 for a connection that ended by one.
+    /// Their weight: 2 for an operation or a connection above a limit, or an operation that no peer
+    /// may call, 10 for a wrong line, 30 for a connection that ended by one.
     pub(super) weight: u32,
     /// The weight within an hour at which the site suspends the peer.
     pub(super) limit: u32,

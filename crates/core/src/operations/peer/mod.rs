@@ -2,8 +2,8 @@
 //!
 //! `ticket` and `join` make a peer. `list`, `show`, `suspend`, `resume`, `remove`, `forget`,
 //! `start`, `stop`, `status` and `doctor` are for admins. `send`, `inbox`, `outbox`, `discard` and
-//! `discard_waiting` are for people. Peers themselves call `deliver`, `audit_head`, `address` and `ping`, and two operations of
-//! the group `broker`.
+//! `discard_waiting` are for people. Peers themselves call `deliver`, `audit_head`, `address` and
+//! `ping`, and two operations of the group `broker`.
 
 mod heads;
 mod health;

@@ -122,9 +122,10 @@ struct Finding {
     /// The zone of the peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
-    /// The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name of the
-    /// problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`,
-    /// `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`.
+    /// The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name
+    /// of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`,
+    /// `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`,
+    /// `messages_not_taken` or `messages_not_read`.
     state: String,
     /// What is wrong; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A session can outlive its connection: when the connection is lost, the session is suspended
-//! until its client resumes it, its time for that ends, or it expires. The connections of a session are numbered, so that
-//! the end of an earlier connection does not affect a later one.
+//! until its client resumes it, its time for that ends, or it expires. The connections of a session
+//! are numbered, so that the end of an earlier connection does not affect a later one.
 //!
 //! A session is registered before the account is read for the last time, and an account is changed
 //! before its sessions are cut. In either order of the two, a locked account has no session left.

@@ -375,8 +375,9 @@ fn a_link_that_is_cut_within_a_ticket_a_head_or_a_notice_of_void_tickets_costs_t
     }
 }
 
-/// A site that slept through a new key of its peer asks for the key events on a connection of its own. The link is cut
-/// in silence while that connection waits for the peer: the attempt ends without a reply, and a later one succeeds.
+/// A site that slept through a new key of its peer asks for the key events on a connection of its
+/// own. The link is cut in silence while that connection waits for the peer: the attempt ends
+/// without a reply, and a later one succeeds.
 // PEER-14, PEER-15
 #[test]
 fn a_link_that_is_cut_within_the_walk_along_key_events_costs_that_attempt_alone() {

@@ -221,8 +221,8 @@ impl V1Provider {
 }
 
 impl V1VerifiedPresentation {
-    /// The id of the ticket. A ticket may be accepted once; remember the id until
-    /// [`Self::retain_until`].
+    /// The id of the ticket. A ticket may be accepted once; remember the id until the ticket has
+    /// expired.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.credentials.id
@@ -232,12 +232,6 @@ impl V1VerifiedPresentation {
     #[must_use]
     pub fn issued_at(&self) -> u64 {
         self.made
-    }
-
-    /// The time from which the ticket is refused as expired, so that its id can be forgotten.
-    #[must_use]
-    pub fn retain_until(&self) -> u64 {
-        self.credentials.expires.saturating_add(1)
     }
 
     /// Accepts the ticket. The caller has checked that it was not presented before.

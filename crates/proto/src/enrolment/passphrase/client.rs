@@ -90,8 +90,8 @@ pub enum RegistrationError {
 
 impl AwaitingChallenge {
     /// The bytes to send, on a connection whose TLS exporter is `exporter` and whose peer proved to
-    /// hold the newest key of `site`, one of whose key events has the ticket's key. To repeat after a lost answer, use the same `identity`.
-    /// `request` is OPAQUE's registration request.
+    /// hold the newest key of `site`, one of whose key events has the ticket's key. To repeat after
+    /// a lost answer, use the same `identity`. `request` is OPAQUE's registration request.
     ///
     /// # Errors
     /// [`RegistrationError::WrongKind`].

@@ -92,11 +92,6 @@ impl ClientSession {
         }
     }
 
-    /// Sets the maximum length of results, in bytes; the default is 16 MiB. Content is not counted.
-    pub fn set_max_result(&mut self, bytes: usize) {
-        self.link.set_max_message(bytes);
-    }
-
     /// When the session expires unless its keys are renewed, in milliseconds since 1970 UTC by the
     /// site's clock.
     #[must_use]

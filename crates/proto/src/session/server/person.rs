@@ -34,9 +34,9 @@ impl FindPerson {
         &self.name
     }
 
-    /// Responds with KEY-EVENTS if requested, CERTIFICATE, SESSION-KEY, MAX-PACKET and SITE-PROOF. Without a credential
-    /// (there is no such person, or it may not log in) the response is a decoy of the same form,
-    /// and no proof verifies.
+    /// Responds with KEY-EVENTS if requested, CERTIFICATE, SESSION-KEY, MAX-PACKET and SITE-PROOF.
+    /// Without a credential (there is no such person, or it may not log in) the response is a decoy
+    /// of the same form, and no proof verifies.
     ///
     /// # Errors
     /// [`SessionRefusal::BadLogin`] if the client's first message is not an OPAQUE message.

@@ -203,8 +203,8 @@ fn called(served: &ServedSite, role: Role) -> Vec<String> {
     names
 }
 
-/// Has a program call these operations with all checks, in all phases but that of the examples, which are the requests
-/// of the tour with ids of another site.
+/// Has a program call these operations with all checks, in all phases but that of the examples,
+/// which are the requests of the tour with ids of another site.
 async fn conforms(program: &Program<'_>, operations: &[String]) {
     let token = program.token.clone();
     let address = program.served.server.http_address().unwrap();

@@ -20,8 +20,8 @@ const FEW: i64 = 30_000;
 const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM account_word INDEXED BY account_by_word \
     WHERE service = ? AND word >= ? AND word < ? LIMIT ?)";
 
-/// The accounts of a page. Parameters: service, the first word, the end of words, the last name of the page before, the
-/// limit.
+/// The accounts of a page. Parameters: service, the first word, the end of words, the last name of
+/// the page before, the limit.
 macro_rules! accounts_with {
     ($names:literal) => {
         concat!(

@@ -74,8 +74,8 @@ async fn a_taken_name_is_a_conflict_that_names_the_field() {
     );
 }
 
-/// The console searched by a page of `person list` that began at the text, and showed the first 50 of 12,500 matches as
-/// "50 people".
+/// The console searched by a page of `person list` that began at the text, and showed the first 50
+/// of 12,500 matches as "50 people".
 #[tokio::test]
 async fn a_search_is_a_list_with_pages() {
     let test = TestSite::new().await;

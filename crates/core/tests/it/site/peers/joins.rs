@@ -11,8 +11,8 @@ use countersign_testkit::harness::{TestPeer, TestSite, run};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-/// A site whose store refuses a commit as stale when the test says so, with a peer that eve introduced, and the person
-/// ada.
+/// A site whose store refuses a commit as stale when the test says so, with a peer that eve
+/// introduced, and the person ada.
 async fn site() -> (TestSite, TestPeer, Arc<FaultyStore>) {
     let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new()), Fault::Stale));
     let test = TestSite::builder().store(store.clone()).build().await;
