@@ -11,6 +11,7 @@
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::secret::SecretBytes;
 
+use super::line::{LineStep, PartialLine};
 use super::{BadReply, EnrolmentTicket, Exporter, MAX_REPLY, Reply, Request, TicketKind};
 use crate::device::DeviceName;
 use crate::name::AccountName;
@@ -19,7 +20,7 @@ use crate::site_identity::SiteId;
 /// The request was sent and the answer has not arrived.
 #[derive(Debug)]
 pub struct AwaitingReply {
-    line: Vec<u8>,
+    line: PartialLine<MAX_REPLY>,
     site: SiteId,
 }
 
@@ -59,7 +60,8 @@ pub enum EnrolmentError {
 
 impl AwaitingReply {
     /// The bytes to send, on a connection whose TLS exporter is `exporter` and whose peer proved to
-    /// hold the newest key of `site`, one of whose key events has the ticket's key. To repeat after a lost answer, use the same `identity`.
+    /// hold the newest key of `site`, one of whose key events has the ticket's key. To repeat after
+    /// a lost answer, use the same `identity`.
     ///
     /// # Errors
     /// [`EnrolmentError::WrongKind`].
@@ -77,7 +79,7 @@ impl AwaitingReply {
         }
         let request = Request::new(ticket.token().clone(), id, device, identity, exporter);
         let waiting = Self {
-            line: Vec::new(),
+            line: PartialLine::default(),
             site,
         };
         Ok((waiting, request.to_line()))
@@ -87,18 +89,15 @@ impl AwaitingReply {
     ///
     /// # Errors
     /// [`EnrolmentError`]; the connection must be closed.
-    pub fn receive(mut self, bytes: &[u8]) -> Result<ReplyStep, EnrolmentError> {
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let (line, _) = bytes.split_at(end.unwrap_or(bytes.len()));
-        if self.line.len() + line.len() >= MAX_REPLY {
-            return Err(BadReply::TooLong.into());
-        }
-        self.line.extend_from_slice(line);
-        if end.is_none() {
-            return Ok(ReplyStep::More(self));
-        }
-        let reply = Reply::read(&self.line)?;
-        match reply.site_id() == self.site {
+    pub fn receive(self, bytes: &[u8]) -> Result<ReplyStep, EnrolmentError> {
+        let site = self.site;
+        let line = match self.line.receive(bytes) {
+            LineStep::More(line) => return Ok(ReplyStep::More(Self { line, site })),
+            LineStep::TooLong => return Err(BadReply::TooLong.into()),
+            LineStep::Line(line) => line,
+        };
+        let reply = Reply::read(line.expose())?;
+        match reply.site_id() == site {
             true => Ok(ReplyStep::Enrolled(reply)),
             false => Err(EnrolmentError::AnotherSite),
         }
