@@ -1,6 +1,7 @@
 //! Connects to a site, logs in, and resumes a session whose connection was lost.
 
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
@@ -19,6 +20,7 @@ use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::error::ConnectError;
+use crate::known_site::SharedKnownSite;
 use crate::platform::{self, Dialer, Reader, Writer};
 
 /// The account to log in as, with its secret.
@@ -71,8 +73,7 @@ enum AttemptKind {
 pub struct Connector {
     dialer: Dialer,
     settings: ClientSettings,
-    /// What is known of the site. Each connection may learn of newer key events.
-    known: Arc<Mutex<Option<KnownSite>>>,
+    known: SharedKnownSite,
     timeout: Duration,
     resume_timeout: Duration,
 }
@@ -120,7 +121,7 @@ impl Connector {
         Self {
             dialer,
             settings: ClientSettings::new(site),
-            known: Arc::default(),
+            known: SharedKnownSite::default(),
             timeout: Duration::from_secs(20),
             resume_timeout: Duration::from_secs(60),
         }
@@ -130,7 +131,7 @@ impl Connector {
     /// connection. It replaces the key in the URI, which the site may have replaced since.
     #[must_use]
     pub fn expect(self, known: KnownSite) -> Self {
-        self.remember(known);
+        self.known.remember(known);
         self
     }
 
@@ -139,7 +140,7 @@ impl Connector {
     /// accepted again. `None` before the first connection.
     #[must_use]
     pub fn known_site(&self) -> Option<KnownSite> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.get()
     }
 
     /// Accepts these encryption options. The site's ranking decides which one is used.
@@ -232,12 +233,12 @@ impl Connector {
         for _ in 0..2 {
             match self.connection(&kind).await? {
                 Attempted::Opened(opened) => {
-                    self.remember(opened.logged_in.site);
+                    self.known.remember(opened.logged_in.site);
                     return Ok(*opened);
                 }
                 Attempted::Reconnect(step) => {
                     let known = self.walk(*step).await?;
-                    self.remember(known);
+                    self.known.remember(known);
                     if let AttemptKind::Resume(resumption) = &mut kind {
                         resumption.count_attempt();
                     }
@@ -245,16 +246,6 @@ impl Connector {
             }
         }
         Err(LoginError::WrongSite.into())
-    }
-
-    /// Stores what is known of the site, unless newer key events are known already.
-    fn remember(&self, learned: KnownSite) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = |known: &KnownSite| known.newest().event().number;
-        let is_newer = |known: &KnownSite| number(&learned) > number(known);
-        if known.as_ref().is_none_or(is_newer) {
-            *known = Some(learned);
-        }
     }
 
     /// Follows the site's key events to the newest one: a page for each connection, since a site

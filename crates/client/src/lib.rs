@@ -29,6 +29,7 @@ mod content;
 mod credentials;
 mod error;
 mod handle;
+mod known_site;
 pub mod passphrase_ticket;
 mod platform;
 mod renewal;

@@ -116,7 +116,7 @@ impl DeviceConnector {
     /// Expects the site of which this is known, which replaces the pinned key.
     #[must_use]
     pub fn expect(self, known: KnownSite) -> Self {
-        self.site.remember(known);
+        self.site.known.remember(known);
         self
     }
 
@@ -124,7 +124,7 @@ impl DeviceConnector {
     /// site may have replaced its key. `None` if only its key is known.
     #[must_use]
     pub fn known_site(&self) -> Option<KnownSite> {
-        self.site.known()
+        self.site.known.get()
     }
 
     /// Sets the timeout for connecting until the welcome: 20 s by default.

@@ -8,7 +8,7 @@
 //!                         the newest one has that key --> close, TLS with it
 //! ```
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::sign::VerifyingKey;
@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::connecting::{self, DeviceError};
+use crate::known_site::SharedKnownSite;
 
 /// How often a client connects again because the site replaced its key meanwhile.
 const MAX_RETRIES: usize = 2;
@@ -28,40 +29,28 @@ const MAX_RETRIES: usize = 2;
 #[derive(Debug, Clone)]
 pub(crate) struct SitePin {
     key: VerifyingKey,
-    known: Arc<Mutex<Option<KnownSite>>>,
+    pub(crate) known: SharedKnownSite,
 }
 
 impl SitePin {
     pub(crate) fn new(key: VerifyingKey) -> Self {
         Self {
             key,
-            known: Arc::default(),
-        }
-    }
-
-    pub(crate) fn known(&self) -> Option<KnownSite> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Stores what is known of the site, unless newer key events are known already.
-    pub(crate) fn remember(&self, learned: KnownSite) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = |known: &KnownSite| known.newest().event().number;
-        let is_newer = |known: &KnownSite| number(&learned) > number(known);
-        if known.as_ref().is_none_or(is_newer) {
-            *known = Some(learned);
+            known: SharedKnownSite::default(),
         }
     }
 
     /// The key that the site should prove.
     fn key(&self) -> VerifyingKey {
         let key = |known: KnownSite| known.keys().signing;
-        self.known().map_or(self.key, key)
+        self.known.get().map_or(self.key, key)
     }
 
     fn walk(&self) -> KeyEventWalk {
         let first = || KeyEventWalk::first_contact(self.key);
-        self.known().map_or_else(first, KeyEventWalk::from_known)
+        self.known
+            .get()
+            .map_or_else(first, KeyEventWalk::from_known)
     }
 }
 
@@ -90,12 +79,12 @@ pub(crate) async fn open_known(
     let site = SitePin::new(pin);
     for _ in 0..=MAX_RETRIES {
         let mut stream = open(address, &site, None).await?;
-        if let Some(known) = site.known() {
+        if let Some(known) = site.known.get() {
             return Ok((stream, known));
         }
         match page(&mut stream, address, site.walk()).await? {
             WalkStep::Done(known) if known.keys().signing == pin => return Ok((stream, known)),
-            WalkStep::Done(known) => site.remember(known),
+            WalkStep::Done(known) => site.known.remember(known),
             WalkStep::More(_) => follow(address, &site).await?,
         }
     }
@@ -116,7 +105,7 @@ async fn follow(address: &str, site: &SitePin) -> Result<(), DeviceError> {
         walk = match page(&mut stream, address, walk).await? {
             WalkStep::More(more) => more,
             WalkStep::Done(known) if proved == Some(known.keys().signing) => {
-                site.remember(known);
+                site.known.remember(known);
                 return Ok(());
             }
             WalkStep::Done(_) => return Err(wrong_site(address)),

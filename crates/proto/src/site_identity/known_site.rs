@@ -113,6 +113,12 @@ impl KnownSite {
         &self.newest
     }
 
+    /// Whether its newest event has a greater number than that of `other`.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.newest.event().number > other.newest.event().number
+    }
+
     /// The site's keys by the newest verified event: what the site must authenticate with.
     #[must_use]
     pub fn keys(&self) -> &SitePublicKey {
