@@ -45,7 +45,6 @@ use crate::handshake::{Refused, Stream, client_hello, in_time, in_turns};
 use crate::runtime::shared::Shared;
 use crate::tls::certificate_source::CertificateSource;
 
-use preface::Begun;
 pub(super) use stalled::Stalled;
 use untaken::{FollowedBody, Untaken};
 
@@ -161,8 +160,9 @@ async fn plain(
     if !is_near {
         return http(socket, false, connection, ended, api, shared).await;
     }
-    let begun = in_time(Begun::read(socket), wait_for_eviction(&mut ended), &shared).await;
-    if let Ok(Ok((stream, is_http2))) = begun {
+    let reading = preface::read(socket.into_split());
+    let read = in_time(reading, wait_for_eviction(&mut ended), &shared).await;
+    if let Ok(Ok((stream, is_http2))) = read {
         http(stream, is_http2, connection, ended, api, shared).await;
     }
 }

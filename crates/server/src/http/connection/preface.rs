@@ -1,86 +1,32 @@
 //! How a plain connection begins: with a request of HTTP/1.1, or with the preface of HTTP/2
 //! (RFC 9113, section 3.3, prior knowledge).
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::{self, Cursor};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, Join};
 
 /// The beginning of the preface. No method of HTTP/1.1 begins with it, so that it decides.
 const PREFACE: &[u8] = b"PRI * HTTP/2";
 
-/// A stream of which the first bytes were read already.
-pub(super) struct Begun<S> {
-    stream: S,
-    first: Vec<u8>,
-}
-
-impl<S: AsyncRead + Unpin> Begun<S> {
-    /// Reads until the protocol is certain. Returns whether it is HTTP/2. Set a time limit.
-    pub(super) async fn read(mut stream: S) -> io::Result<(Self, bool)> {
-        let mut first = Vec::new();
-        while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-            let mut limited = (&mut stream).take((PREFACE.len() - first.len()) as u64);
-            if limited.read_buf(&mut first).await? == 0 {
-                break;
-            }
+/// Reads from the halves of a connection until the protocol is certain. Returns the connection, of
+/// which the bytes that were read are read again, and whether it is HTTP/2. Set a time limit.
+pub(super) async fn read<R, W>(
+    (mut reader, writer): (R, W),
+) -> io::Result<(Join<Chain<Cursor<Vec<u8>>, R>, W>, bool)>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite,
+{
+    let mut first = Vec::new();
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        let mut limited = (&mut reader).take((PREFACE.len() - first.len()) as u64);
+        if limited.read_buf(&mut first).await? == 0 {
+            break;
         }
-        let is_http2 = first == PREFACE;
-        Ok((Self { stream, first }, is_http2))
     }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
-        }
-        let (taken, _) = self
-            .first
-            .split_at(self.first.len().min(buffer.remaining()));
-        buffer.put_slice(taken);
-        let taken = taken.len();
-        self.first.drain(..taken);
-        if self.first.is_empty() {
-            self.first = Vec::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    let is_http2 = first == PREFACE;
+    let reader = Cursor::new(first).chain(reader);
+    Ok((tokio::io::join(reader, writer), is_http2))
 }
 
 #[cfg(test)]
@@ -89,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    async fn begun(parts: &[&[u8]]) -> (Vec<u8>, bool) {
+    async fn read_again(parts: &[&[u8]]) -> (Vec<u8>, bool) {
         let (near, mut far) = tokio::io::duplex(1);
         let sending = async {
             for part in parts {
@@ -98,7 +44,7 @@ mod tests {
             drop(far);
         };
         let reading = async {
-            let (mut stream, is_http2) = Begun::read(near).await.unwrap();
+            let (mut stream, is_http2) = read(tokio::io::split(near)).await.unwrap();
             let mut all = Vec::new();
             stream.read_to_end(&mut all).await.unwrap();
             (all, is_http2)
@@ -116,7 +62,7 @@ mod tests {
             (b"PR", false),
             (b"", false),
         ] {
-            let (read, found) = begun(&[bytes]).await;
+            let (read, found) = read_again(&[bytes]).await;
             assert_eq!((read.as_slice(), found), (bytes, is_http2));
         }
     }
