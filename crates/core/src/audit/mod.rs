@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use signature::StoredSignature;
 
 use crate::access::{Caller, Channel};
+use crate::accounts::Account;
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::timestamp::Timestamp;
@@ -120,6 +121,29 @@ impl AuditDraft {
             time: now,
             actor: Actor::from(caller),
             channel: caller.channel,
+            operation: operation.into(),
+            target: None,
+            outcome: AuditOutcome::Done,
+            details: "{}".to_owned(),
+        }
+    }
+
+    /// Makes an entry which says that an account did `operation` at `now`, where it is no caller:
+    /// it presented a ticket. Set the other fields as needed.
+    #[must_use]
+    pub fn of_account(
+        account: &Account,
+        channel: Channel,
+        operation: impl Into<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            time: now,
+            actor: Actor {
+                account: Some(account.id),
+                name: account.name.to_string(),
+            },
+            channel,
             operation: operation.into(),
             target: None,
             outcome: AuditOutcome::Done,

@@ -27,7 +27,7 @@ use crate::access::Channel;
 use crate::accounts::{Account, Kind};
 use crate::alarms::SystemAlarm;
 use crate::audit::coalesced::Occurrence;
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::audit::{AuditDraft, AuditOutcome};
 use crate::devices::{DEVICES_PER_ACCOUNT, Device};
 use crate::enrolment::{EnrolmentTicket, RevocationReason, Usable};
 use crate::id::DeviceId;
@@ -244,16 +244,9 @@ impl Presented<'_> {
             "source": self.source,
         });
         let audit = AuditDraft {
-            time: now,
-            actor: Actor {
-                account: Some(account.id),
-                name: account.name.to_string(),
-            },
-            channel: Channel::Device,
-            operation: "device.enrolled".to_owned(),
             target: Some(account.name.to_string()),
-            outcome: AuditOutcome::Done,
             details: details.to_string(),
+            ..AuditDraft::of_account(account, Channel::Device, "device.enrolled", now)
         };
         let set = ChangeSet::new(vec![bind, Change::InsertDevice(device)], audit);
         match site.store().commit(set).await {

@@ -28,7 +28,7 @@ use crate::access::Channel;
 use crate::accounts::{
     Account, CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, check_record,
 };
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::audit::AuditDraft;
 use crate::engine::Site;
 use crate::enrolment::{EnrolmentTicket, RevocationReason};
 use crate::id::AccountId;
@@ -392,15 +392,8 @@ pub(super) fn draft(
         details.insert("source".to_owned(), source.to_string().into());
     }
     AuditDraft {
-        time: now,
-        actor: Actor {
-            account: Some(account.id),
-            name: account.name.to_string(),
-        },
-        channel: started.origin.channel,
-        operation: "passphrase.enrolled".to_owned(),
         target: Some(account.name.to_string()),
-        outcome: AuditOutcome::Done,
         details: details.to_string(),
+        ..AuditDraft::of_account(account, started.origin.channel, "passphrase.enrolled", now)
     }
 }

@@ -12,7 +12,7 @@ use super::following::FollowedEvents;
 use crate::access::Channel;
 use crate::accounts::Kind;
 use crate::alarms::{PeerAlarm, SystemAlarm};
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::audit::AuditDraft;
 use crate::engine::enrolment::Presented;
 use crate::engine::{NotEnrolled, RegistrationOrigin};
 use crate::enrolment::RevocationReason;
@@ -30,8 +30,9 @@ impl Site {
     /// token is right: wait in it for a turn at public-key work.
     ///
     /// A right token is spent in either case: it is bound to the site, or revoked when what came
-    /// with it is wrong. A lockdown of the person, the other site or this site refuses it unspent. The bound site may come again until the ticket expires and gets the same
-    /// answer. Refusals are counted for the audit log and against the source.
+    /// with it is wrong. A lockdown of the person, the other site or this site refuses it unspent.
+    /// The bound site may come again until the ticket expires and gets the same answer. Refusals
+    /// are counted for the audit log and against the source.
     ///
     /// Run this to its end even when the other site goes away, so that it cannot keep a token
     /// unspent by that.
@@ -279,16 +280,9 @@ impl Presented<'_> {
             "source": self.source,
         });
         let audit = AuditDraft {
-            time: now,
-            actor: Actor {
-                account: Some(account.id),
-                name: account.name.to_string(),
-            },
-            channel: Channel::Peer,
-            operation: "peer.joined".to_owned(),
             target: Some(known.id().to_string()),
-            outcome: AuditOutcome::Done,
             details: details.to_string(),
+            ..AuditDraft::of_account(account, Channel::Peer, "peer.joined", now)
         };
         let set = ChangeSet::new(vec![bind, Change::Peer(change)], audit);
         match site.store().commit(set).await {
