@@ -27,16 +27,16 @@ use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tracing::debug;
 
 use crate::admission::Admission;
 use crate::clock;
+use crate::http;
 use crate::runtime::shared::Shared;
 use readiness::{Observation, Process, Readiness};
 
@@ -46,10 +46,6 @@ pub(crate) const PLACES: usize = 8;
 const MAX_DURATION: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
-/// The greatest size of the head of a request, in bytes.
-const MAX_HEAD: usize = 8 * 1_024;
-/// The greatest number of header fields of a request.
-const MAX_FIELDS: usize = 64;
 /// The age from which the database and the disk are read again.
 const MAX_AGE: Duration = Duration::from_secs(1);
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -106,11 +102,7 @@ impl Health {
                 Ok::<_, Infallible>(answer.await)
             }
         });
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_headers(MAX_FIELDS)
-            .max_buf_size(MAX_HEAD)
+        let serving = http::http1(HEAD_TIMEOUT)
             .keep_alive(false)
             .serve_connection(TokioIo::new(socket), service);
         match tokio::time::timeout(MAX_DURATION, serving).await {

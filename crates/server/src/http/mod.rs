@@ -33,8 +33,11 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::debug;
 
@@ -51,6 +54,17 @@ pub use console::{ConsoleRelay, RelayError, RelayedSite};
 const HEAD: usize = 32 * 1024;
 /// The greatest number of header fields of a request.
 const FIELDS: usize = 64;
+
+/// How connections of HTTP/1.1 are served. A client may take so long for the head of a request.
+pub(crate) fn http1(head_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_headers(FIELDS)
+        .max_buf_size(HEAD);
+    builder
+}
 
 /// The admissions of HTTP connections.
 pub(crate) struct Admissions {

@@ -38,7 +38,7 @@ use super::body_turns::BodyTurns;
 use super::framing::{self, Fault, Framed, Upgraded};
 use super::origin::RequestOrigin;
 use super::reply::{self, Reply};
-use super::{FIELDS, HEAD, route, upgrade};
+use super::{FIELDS, route, upgrade};
 use crate::admission::{Admitted, Held, wait_for_eviction};
 use crate::clock;
 use crate::handshake::{Refused, Stream, client_hello, in_time, in_turns};
@@ -270,11 +270,7 @@ async fn http<S>(
         }
         false => {
             let stream = Framed::new(stream, connection.upgraded.clone());
-            let serving = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(shared.limits().unauthenticated_timeout)
-                .max_headers(FIELDS)
-                .max_buf_size(HEAD)
+            let serving = super::http1(shared.limits().unauthenticated_timeout)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             let finish =

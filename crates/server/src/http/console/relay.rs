@@ -31,11 +31,10 @@ use countersign_proto::uri::SiteUri;
 use data_encoding::HEXLOWER;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, on};
 use hyper::{Method, Request, StatusCode, Version};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -44,7 +43,7 @@ use tracing::{debug, warn};
 use super::super::connection::Stalled;
 use super::super::framing::{self, Framed, Upgraded};
 use super::super::reply::{self, Reply};
-use super::super::{FIELDS, HEAD, upgrade};
+use super::super::{http1, upgrade};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};
 use crate::admission::wait_for_eviction;
@@ -231,11 +230,7 @@ async fn serve(socket: TcpStream, console: Arc<Console>, mut admitted: places::P
             Ok::<_, Infallible>(reply)
         }
     });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(FIELDS)
-        .max_buf_size(HEAD)
+    let serving = http1(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
