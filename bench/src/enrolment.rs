@@ -12,7 +12,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::sign::VerifyingKey;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_net::tls::{Acceptor, Connector, TlsStream};
-use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request};
+use countersign_proto::enrolment::{EnrolmentReply, EnrolmentRequest, EnrolmentTicket};
 use countersign_server::Server;
 use countersign_server::limits::Limits;
 use futures_util::future::try_join_all;
@@ -146,12 +146,12 @@ async fn enrol(
     let mut stream = connect(address, &connector).await?;
     let exporter = stream.enrolment_exporter()?;
     let (id, name) = (person.parse()?, "phone".parse()?);
-    let request = Request::new(ticket.token().clone(), id, name, &identity, &exporter);
+    let request = EnrolmentRequest::new(ticket.token().clone(), id, name, &identity, &exporter);
     stream.write_all(request.to_line().expose()).await?;
     stream.flush().await?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await?;
-    Reply::read(&reply)?;
+    EnrolmentReply::read(&reply)?;
     Ok(())
 }
 

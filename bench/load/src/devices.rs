@@ -11,7 +11,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::sign::VerifyingKey;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::device::Hello;
-use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request};
+use countersign_proto::enrolment::{EnrolmentReply, EnrolmentRequest, EnrolmentTicket};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -179,12 +179,12 @@ impl Device {
             .await?;
         let (id, name) = (KNOWN.parse()?, "bench".parse()?);
         let exporter = stream.enrolment_exporter()?;
-        let request = Request::new(ticket.token().clone(), id, name, &identity, &exporter);
+        let request = EnrolmentRequest::new(ticket.token().clone(), id, name, &identity, &exporter);
         stream.write_all(request.to_line().expose()).await?;
         stream.flush().await?;
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await?;
-        Reply::read(&reply)?;
+        EnrolmentReply::read(&reply)?;
         Ok(Self {
             connector: Connector::new(key, Some(identity.clone()))?,
             identity,

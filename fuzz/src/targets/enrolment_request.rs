@@ -4,7 +4,7 @@
 
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
-use countersign_proto::enrolment::{Exporter, MAX_REQUEST, Request};
+use countersign_proto::enrolment::{EnrolmentRequest, Exporter, MAX_REQUEST};
 
 pub(super) fn run(input: &[u8]) {
     let Some((size, bytes)) = input.split_first() else {
@@ -17,7 +17,7 @@ pub(super) fn run(input: &[u8]) {
         Some(Asked::Device(request)) => {
             let line = request.to_line();
             assert!(line.expose().len() <= MAX_REQUEST);
-            assert_eq!(Request::read(line.expose()).unwrap(), request);
+            assert_eq!(EnrolmentRequest::read(line.expose()).unwrap(), request);
             // The seeds were made for another.
             assert!(request.verify(&Exporter([0; 32])).is_err());
         }
@@ -32,7 +32,7 @@ pub(super) fn run(input: &[u8]) {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
-    Device(Request),
+    Device(EnrolmentRequest),
     Passphrase(RegistrationRequest),
 }
 

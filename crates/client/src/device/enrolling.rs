@@ -3,7 +3,7 @@
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_proto::device::DeviceName;
 use countersign_proto::enrolment::client::{AwaitingReply, ReplyStep};
-use countersign_proto::enrolment::{EnrolmentTicket, Reply};
+use countersign_proto::enrolment::{EnrolmentReply, EnrolmentTicket};
 use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::KnownSite;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +18,7 @@ const READ_SIZE: usize = 1_024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolment {
     /// The site's reply.
-    pub reply: Reply,
+    pub reply: EnrolmentReply,
     /// The site. Store it for the connections of the device.
     pub site: KnownSite,
 }

@@ -11,7 +11,7 @@ use countersign_crypto::site_key::SiteSeed;
 use countersign_crypto::tls_certificate;
 use countersign_proto::enrolment::client::{AwaitingReply, ReplyStep};
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
-use countersign_proto::enrolment::{EnrolmentTicket, Reply, TicketKind, Token};
+use countersign_proto::enrolment::{EnrolmentReply, EnrolmentTicket, TicketKind, Token};
 use countersign_proto::site_identity::SiteId;
 use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
@@ -229,7 +229,7 @@ async fn a_device_enrols_over_tls_and_its_request_is_of_no_use_on_another_connec
     let (accepted, connected) = handshake(&acceptor(), &connector(1, None)).await;
     let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
     let site = SiteId([3; 32]);
-    let reply = Reply::new("1", "a", 1, site).unwrap();
+    let reply = EnrolmentReply::new("1", "a", 1, site).unwrap();
 
     let enrolling = async {
         let (id, name) = ("ada".parse().unwrap(), "phone".parse().unwrap());

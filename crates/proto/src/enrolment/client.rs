@@ -12,7 +12,9 @@ use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::secret::SecretBytes;
 
 use super::line::{LineStep, PartialLine};
-use super::{BadReply, EnrolmentTicket, Exporter, MAX_REPLY, Reply, Request, TicketKind};
+use super::{
+    BadReply, EnrolmentReply, EnrolmentRequest, EnrolmentTicket, Exporter, MAX_REPLY, TicketKind,
+};
 use crate::device::DeviceName;
 use crate::name::AccountName;
 use crate::site_identity::SiteId;
@@ -30,7 +32,7 @@ pub enum ReplyStep {
     /// The answer is incomplete: read on.
     More(AwaitingReply),
     /// The device is enrolled: store the key, the id and the address, and close.
-    Enrolled(Reply),
+    Enrolled(EnrolmentReply),
 }
 
 /// Why the device is not enrolled.
@@ -77,7 +79,7 @@ impl AwaitingReply {
             TicketKind::Device => {}
             other => return Err(EnrolmentError::WrongKind(other)),
         }
-        let request = Request::new(ticket.token().clone(), id, device, identity, exporter);
+        let request = EnrolmentRequest::new(ticket.token().clone(), id, device, identity, exporter);
         let waiting = Self {
             line: PartialLine::default(),
             site,
@@ -96,7 +98,7 @@ impl AwaitingReply {
             LineStep::TooLong => return Err(BadReply::TooLong.into()),
             LineStep::Line(line) => line,
         };
-        let reply = Reply::read(line.expose())?;
+        let reply = EnrolmentReply::read(line.expose())?;
         match reply.site_id() == site {
             true => Ok(ReplyStep::Enrolled(reply)),
             false => Err(EnrolmentError::AnotherSite),

@@ -30,8 +30,8 @@ mod token;
 pub use proof::{
     BadProof, EXPORTER_LABEL, Exporter, ProvenKey, passphrase_proof_input, proof_input,
 };
-pub use reply::{BadReply, MAX_REPLY, Reply};
-pub use request::{BadRequest, MAX_REQUEST, Request};
+pub use reply::{BadReply, EnrolmentReply, MAX_REPLY};
+pub use request::{BadRequest, EnrolmentRequest, MAX_REQUEST};
 pub use ticket::{
     BadTicket, EnrolmentTicket, MAX_TICKET_JSON, MAX_TICKET_URI, TicketKind, UnknownKind,
 };

@@ -13,7 +13,7 @@ const MAX_DEVICE_ID: usize = 64;
 
 /// The device is enrolled, and where it connects from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct EnrolmentReply {
     device: String,
     host: String,
     port: u16,
@@ -52,7 +52,7 @@ pub enum BadReply {
     Address,
 }
 
-impl Reply {
+impl EnrolmentReply {
     /// A reply with the device's id, the address for later connections, and the site's id.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub const MAX_REQUEST: usize = 8 * 1024;
 
 /// A request to enrol a device. Its form was checked; its token, id and proof were not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct EnrolmentRequest {
     form: Form,
     id: AccountName,
 }
@@ -55,7 +55,7 @@ pub enum BadRequest {
     Id(#[from] BadName),
 }
 
-impl Request {
+impl EnrolmentRequest {
     /// A request with its proof, for one connection.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]

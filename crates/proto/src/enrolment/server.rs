@@ -11,7 +11,7 @@
 
 use super::line::{LineStep, PartialLine};
 use super::passphrase::RegistrationRequest;
-use super::{BadRequest, MAX_REQUEST, Request};
+use super::{BadRequest, EnrolmentRequest, MAX_REQUEST};
 use crate::site_identity::KeyEventsRequest;
 
 /// The request has not arrived completely.
@@ -29,7 +29,7 @@ pub enum RequestStep {
     /// The line is incomplete: read at most [`AwaitingRequest::room`] bytes more.
     More(AwaitingRequest),
     /// The line asks to enrol a device: read nothing more.
-    Request(Box<Request>),
+    Request(Box<EnrolmentRequest>),
     /// The line asks to set a pass phrase: read nothing more before the challenge was sent.
     Registration(Box<RegistrationRequest>),
     /// The line requests key events: answer it, then wait for the next line.
@@ -88,7 +88,7 @@ impl AwaitingRequest {
             };
             return Ok(RequestStep::KeyEvents(request, waiting));
         }
-        let not_of_device = match Request::read(line) {
+        let not_of_device = match EnrolmentRequest::read(line) {
             Ok(request) => return Ok(RequestStep::Request(Box::new(request))),
             Err(problem @ BadRequest::Json(_)) => problem,
             Err(problem) => return Err(problem.into()),

@@ -7,8 +7,8 @@ use countersign_crypto::sign::BadSignature;
 use countersign_proto::enrolment::client::{AwaitingReply, EnrolmentError, ReplyStep};
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestRefused, RequestStep};
 use countersign_proto::enrolment::{
-    BadProof, BadReply, EnrolmentTicket, Exporter, MAX_REPLY, MAX_REQUEST, ProvenKey, Reply,
-    Request, TicketKind, Token, proof_input,
+    BadProof, BadReply, EnrolmentReply, EnrolmentRequest, EnrolmentTicket, Exporter, MAX_REPLY,
+    MAX_REQUEST, ProvenKey, TicketKind, Token, proof_input,
 };
 use countersign_proto::site_identity::KeyEventsRequest;
 use proptest::prelude::*;
@@ -24,7 +24,9 @@ fn start(identity: &DeviceIdentity) -> (AwaitingReply, Vec<u8>) {
 }
 
 /// What the site makes of bytes that arrive in these pieces.
-fn served<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Request, RequestRefused> {
+fn served<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<EnrolmentRequest, RequestRefused> {
     let mut waiting = AwaitingRequest::new();
     for piece in pieces {
         match waiting.receive(piece)? {
@@ -39,7 +41,9 @@ fn served<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Request, Req
 }
 
 /// What the device makes of them.
-fn answered<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Reply, EnrolmentError> {
+fn answered<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<EnrolmentReply, EnrolmentError> {
     let (mut waiting, _) = start(&identities()[1]);
     for piece in pieces {
         match waiting.receive(piece)? {
@@ -90,16 +94,17 @@ fn a_proof_is_good_for_one_connection_token_id_and_key_alone() {
         let whole = own.to_line();
         let whole = std::str::from_utf8(whole.expose()).unwrap();
         let other = DeviceIdentity::generate(&mut SystemEntropy);
-        let member = |name: &str, request: &Request| -> String {
+        let member = |name: &str, request: &EnrolmentRequest| -> String {
             let line = request.to_line();
             let value: serde_json::Value = serde_json::from_slice(line.expose()).unwrap();
             value[name].to_string()
         };
-        let swap =
-            |name: &str, with: &Request| whole.replace(&member(name, &own), &member(name, with));
+        let swap = |name: &str, with: &EnrolmentRequest| {
+            whole.replace(&member(name, &own), &member(name, with))
+        };
         let signature = Err(BadProof::Signature(BadSignature));
         let verified = |line: &str| {
-            let request = Request::read(line.as_bytes()).unwrap();
+            let request = EnrolmentRequest::read(line.as_bytes()).unwrap();
             request.verify(&EXPORTER).map(ProvenKey::into_key)
         };
         assert_eq!(verified(whole).as_ref(), Ok(identity.public()));
@@ -135,7 +140,7 @@ fn an_id_may_be_spelled_in_capitals() {
         "proof": text(&proof), "device": "phone", "key": text(key), "id": "ADA@example.org",
         "token": text(ticket().token().expose()),
     });
-    let read = Request::read(line.to_string().as_bytes()).unwrap();
+    let read = EnrolmentRequest::read(line.to_string().as_bytes()).unwrap();
     assert_eq!(read.id().to_string(), "ada@example.org");
     assert!(read.verify(&EXPORTER).is_ok());
 }
@@ -189,8 +194,8 @@ fn the_site_reads_8192_bytes_and_nothing_after_the_line() {
     assert_eq!(served([&followed[..]]).unwrap(), request_of(line));
 }
 
-fn request_of(line: &[u8]) -> Request {
-    Request::read(line).unwrap()
+fn request_of(line: &[u8]) -> EnrolmentRequest {
+    EnrolmentRequest::read(line).unwrap()
 }
 
 // DEV-13
@@ -280,7 +285,7 @@ fn a_key_of_small_order_proves_nothing() {
     let line = serde_json::json!({
         "token": text(&[2; 16]), "id": "ada", "key": text(&key), "device": "phone", "proof": text(&proof),
     });
-    let request = Request::read(line.to_string().as_bytes()).unwrap();
+    let request = EnrolmentRequest::read(line.to_string().as_bytes()).unwrap();
     let refused = request.verify(&EXPORTER);
     assert_eq!(refused, Err(BadProof::Key(DeviceKeyError::BadPoint)));
 }

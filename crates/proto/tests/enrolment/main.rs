@@ -18,7 +18,9 @@ use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_proto::enrolment::{EnrolmentTicket, Exporter, Reply, Request, TicketKind, Token};
+use countersign_proto::enrolment::{
+    EnrolmentReply, EnrolmentRequest, EnrolmentTicket, Exporter, TicketKind, Token,
+};
 use countersign_proto::site_identity::SiteId;
 
 /// The exporter of the connection in these tests.
@@ -51,12 +53,12 @@ fn identities() -> [DeviceIdentity; 2] {
     [DeviceIdentity::generate(&mut SystemEntropy), p256]
 }
 
-fn request(identity: &DeviceIdentity) -> Request {
+fn request(identity: &DeviceIdentity) -> EnrolmentRequest {
     let id = "ada@example.org".parse().unwrap();
     let device = "Ada's phone".parse().unwrap();
-    Request::new(ticket().token().clone(), id, device, identity, &EXPORTER)
+    EnrolmentRequest::new(ticket().token().clone(), id, device, identity, &EXPORTER)
 }
 
-fn reply() -> Reply {
-    Reply::new("0a1b-2c", "devices.example.org", 4749, SITE).unwrap()
+fn reply() -> EnrolmentReply {
+    EnrolmentReply::new("0a1b-2c", "devices.example.org", 4749, SITE).unwrap()
 }

@@ -6,7 +6,7 @@ use countersign_core::engine::{Enrolled, NotEnrolled};
 use countersign_crypto::secret::SecretBytes;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestStep};
-use countersign_proto::enrolment::{Exporter, Reply, Request};
+use countersign_proto::enrolment::{EnrolmentReply, EnrolmentRequest, Exporter};
 use countersign_proto::site_identity::{KeyEventsRequest, MAX_EVENTS_IN_LINE};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
@@ -22,7 +22,7 @@ const READ_SIZE: usize = 1_024;
 
 /// What a client without a key asks for.
 pub(super) enum FirstLine {
-    Enrolment(Box<Request>),
+    Enrolment(Box<EnrolmentRequest>),
     Registration(Box<RegistrationRequest>),
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn first_line(
 /// a client that sent a token must not be able to keep it unused.
 pub(super) async fn enrol(
     mut stream: Stream,
-    request: &Request,
+    request: &EnrolmentRequest,
     admitted: &Admitted,
     shared: &Shared,
 ) {
@@ -86,11 +86,11 @@ pub(super) async fn enrol(
 
 /// Returns the reply; `None` if the enrolment was refused.
 async fn enrolled(
-    request: &Request,
+    request: &EnrolmentRequest,
     exporter: &Exporter,
     admitted: &Admitted,
     shared: &Shared,
-) -> Option<Reply> {
+) -> Option<EnrolmentReply> {
     let source = admitted.source();
     let proof = async {
         // Token and id are right. If the queue is full, the proof is verified without a turn: no
@@ -116,12 +116,12 @@ async fn enrolled(
     info!(%device, repeated, %source, "device enrolled");
     let address = shared.site.endpoints().device?;
     let site = shared.site.id();
-    Reply::new(&device.to_string(), &address.host, address.port, site)
+    EnrolmentReply::new(&device.to_string(), &address.host, address.port, site)
         .inspect_err(|problem| error!(%problem, "the address of the device port is invalid"))
         .ok()
 }
 
-async fn send(stream: &mut Stream, reply: &Reply) -> io::Result<()> {
+async fn send(stream: &mut Stream, reply: &EnrolmentReply) -> io::Result<()> {
     stream.write_all(&reply.to_line()).await?;
     stream.shutdown().await
 }

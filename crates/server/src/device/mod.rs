@@ -27,7 +27,7 @@ use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_proto::device::{
     BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START, UpgradeRequest,
 };
-use countersign_proto::enrolment::Request;
+use countersign_proto::enrolment::EnrolmentRequest;
 use countersign_proto::enrolment::passphrase::RegistrationRequest;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +70,7 @@ pub(crate) async fn accept(
 
 /// What a client asks for, after the handshake.
 enum Asked {
-    Enrolment(Stream, Box<Request>),
+    Enrolment(Stream, Box<EnrolmentRequest>),
     Registration(Stream, Box<RegistrationRequest>),
     Session(Box<NewConnection>),
 }

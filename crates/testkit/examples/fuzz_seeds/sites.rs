@@ -8,7 +8,7 @@ use countersign_proto::enrolment::passphrase::{
     RegistrationChallenge, RegistrationRecord, RegistrationReply,
 };
 use countersign_proto::enrolment::{
-    EnrolmentTicket, Exporter, Request as Enrolment, TicketKind, Token,
+    EnrolmentRequest, EnrolmentTicket, Exporter, TicketKind, Token,
 };
 use countersign_proto::peer::{
     AuditHead, AuditReceipt, JoinRequest, Joining, PeerEnd, PeerHello, PeerTicket, PeerWelcome,
@@ -48,7 +48,7 @@ pub(super) fn enrolment() {
         let id = "ada@example.org".parse().unwrap();
         let device = "Ada's phone".parse().unwrap();
         let token = ticket.token().clone();
-        let request = Enrolment::new(token, id, device, &identity, &Exporter([9; 32]));
+        let request = EnrolmentRequest::new(token, id, device, &identity, &Exporter([9; 32]));
         let line = request.to_line();
         write("enrolment_request", name, [b"\x10", line.expose()].concat());
     }

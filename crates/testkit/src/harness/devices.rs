@@ -10,7 +10,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
-use countersign_proto::enrolment::{EnrolmentTicket, Exporter, ProvenKey, Request, Token};
+use countersign_proto::enrolment::{EnrolmentRequest, EnrolmentTicket, Exporter, ProvenKey, Token};
 use serde_json::{Value, json};
 
 use super::TestSite;
@@ -65,9 +65,9 @@ impl TestDevice {
 
     /// Its request to be enrolled with that token, with a proof that verifies.
     #[must_use]
-    pub fn request(&self, token: &Token, person: &str) -> Request {
+    pub fn request(&self, token: &Token, person: &str) -> EnrolmentRequest {
         let (name, phone) = (person.parse().unwrap(), "phone".parse().unwrap());
-        Request::new(token.clone(), name, phone, &self.identity, &EXPORTER)
+        EnrolmentRequest::new(token.clone(), name, phone, &self.identity, &EXPORTER)
     }
 
     /// What comes of that request.
@@ -89,7 +89,7 @@ impl TestDevice {
 
 /// The key of a request whose proof verifies on the connections of tests.
 #[must_use]
-pub fn proven(request: &Request) -> Option<ProvenKey> {
+pub fn proven(request: &EnrolmentRequest) -> Option<ProvenKey> {
     request.verify(&EXPORTER).ok()
 }
 

@@ -7,7 +7,7 @@ use countersign_proto::enrolment::passphrase::{
 };
 use countersign_proto::enrolment::server::{AwaitingRequest, RequestRefused, RequestStep};
 use countersign_proto::enrolment::{
-    BadProof, BadReply, BadRequest, EnrolmentTicket, Exporter, Reply,
+    BadProof, BadReply, BadRequest, EnrolmentReply, EnrolmentTicket, Exporter,
 };
 use countersign_proto::lines::read_operation;
 use countersign_proto::webhook::{Verdict, retry_after, verdict};
@@ -60,7 +60,7 @@ impl corpus::Dialog for Dialog {
         match self {
             Self::Ticket => ticket(bytes),
             Self::Enrolment => enrolment(bytes),
-            Self::Reply => Reply::read(bytes).map(|_| ()).map_err(|error| {
+            Self::Reply => EnrolmentReply::read(bytes).map(|_| ()).map_err(|error| {
                 let stage = match error {
                     BadReply::TooLong => "too_long",
                     BadReply::Json(_) => "json",

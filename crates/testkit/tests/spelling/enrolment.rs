@@ -2,7 +2,9 @@
 
 use countersign_crypto::device_key::DeviceIdentity;
 use countersign_proto::device::{DeviceWelcome, Hello};
-use countersign_proto::enrolment::{EnrolmentTicket, Exporter, Reply, Request, TicketKind, Token};
+use countersign_proto::enrolment::{
+    EnrolmentReply, EnrolmentRequest, EnrolmentTicket, Exporter, TicketKind, Token,
+};
 use countersign_proto::site_identity::SiteId;
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::site::Site;
@@ -28,16 +30,16 @@ proptest! {
         let (id, device) = ("ada@example.org".parse().unwrap(), "a \"phone\" \u{1f4f1}".parse().unwrap());
         let identity = DeviceIdentity::generate(entropy);
         let exporter = Exporter([9; 32]);
-        let request = Request::new(ticket.token().clone(), id, device, &identity, &exporter);
+        let request = EnrolmentRequest::new(ticket.token().clone(), id, device, &identity, &exporter);
         let line = request.to_line();
         let spelled = speller.text(std::str::from_utf8(line.expose()).unwrap());
-        let read = Request::read(spelled.as_bytes()).unwrap();
+        let read = EnrolmentRequest::read(spelled.as_bytes()).unwrap();
         prop_assert!(read.verify(&exporter).is_ok());
         prop_assert_eq!(read, request);
 
-        let reply = Reply::new("0a-1b", "a.example.org", 4748, SiteId([4; 32])).unwrap();
+        let reply = EnrolmentReply::new("0a-1b", "a.example.org", 4748, SiteId([4; 32])).unwrap();
         let spelled = speller.text(&String::from_utf8(reply.to_line()).unwrap());
-        prop_assert_eq!(Reply::read(spelled.as_bytes()).unwrap(), reply);
+        prop_assert_eq!(EnrolmentReply::read(spelled.as_bytes()).unwrap(), reply);
         let hello = Hello { id: "ada@example.org".parse().unwrap() };
         let spelled = speller.text(&hello.to_line());
         prop_assert_eq!(Hello::read(spelled.as_bytes()).unwrap(), hello);

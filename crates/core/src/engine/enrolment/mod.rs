@@ -18,7 +18,7 @@ mod registration;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::device_key::DeviceKey;
 use countersign_proto::device::DeviceName;
-use countersign_proto::enrolment::{ProvenKey, Request, TicketKind, TokenHash};
+use countersign_proto::enrolment::{EnrolmentRequest, ProvenKey, TicketKind, TokenHash};
 use countersign_proto::name::AccountName;
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ pub enum NotEnrolled {
 }
 
 impl Site {
-    /// Enrols a device. `proof` is [`Request::verify`], and is polled only when token and id are
+    /// Enrols a device. `proof` is [`EnrolmentRequest::verify`], and is polled only when token and id are
     /// right: wait in it for a turn at public-key work.
     ///
     /// A right token is spent in either case: it is bound to the key, or revoked when what came
@@ -78,7 +78,7 @@ impl Site {
     /// [`NotEnrolled`].
     pub async fn enrol(
         &self,
-        request: &Request,
+        request: &EnrolmentRequest,
         proof: impl Future<Output = Option<ProvenKey>> + Send,
         source: Source,
         now: Timestamp,

@@ -8,7 +8,7 @@ use countersign_crypto::device_key::DeviceIdentity;
 use countersign_net::lines::Lines;
 use countersign_net::tls::Connector;
 use countersign_proto::device::Hello;
-use countersign_proto::enrolment::{Request, Token};
+use countersign_proto::enrolment::{EnrolmentRequest, Token};
 use countersign_server::Server;
 use countersign_server::limits::Limits;
 use countersign_testkit::harness::{ServedSite, TestSite, time};
@@ -195,7 +195,7 @@ async fn no_refusal_is_faster_than_the_configured_time() {
         let mut stream = devices.connect(None).await;
         let exporter = stream.enrolment_exporter().unwrap();
         let (id, name) = (id.parse().unwrap(), "phone".parse().unwrap());
-        let request = Request::new(token, id, name, &identity(), &exporter);
+        let request = EnrolmentRequest::new(token, id, name, &identity(), &exporter);
         let began = monotonic();
         stream.write_all(request.to_line().expose()).await.unwrap();
         assert!(to_the_end(stream).await.is_empty(), "{what}");

@@ -14,7 +14,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::lines::Lines;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::device::{DeviceWelcome, Hello};
-use countersign_proto::enrolment::{EnrolmentTicket, Reply, Request, Token};
+use countersign_proto::enrolment::{EnrolmentReply, EnrolmentRequest, EnrolmentTicket, Token};
 use countersign_proto::operation::Event;
 use countersign_server::Server;
 use countersign_server::limits::Limits;
@@ -75,14 +75,18 @@ impl Devices {
     }
 
     /// Sends a request with this token. Returns the reply; `None` if the site closes without one.
-    pub(crate) async fn enrol(&self, token: &Token, identity: &DeviceIdentity) -> Option<Reply> {
+    pub(crate) async fn enrol(
+        &self,
+        token: &Token,
+        identity: &DeviceIdentity,
+    ) -> Option<EnrolmentReply> {
         let mut stream = self.connect(None).await;
         let exporter = stream.enrolment_exporter().unwrap();
         let (id, name) = (ADA.parse().unwrap(), "phone".parse().unwrap());
-        let request = Request::new(token.clone(), id, name, identity, &exporter);
+        let request = EnrolmentRequest::new(token.clone(), id, name, identity, &exporter);
         stream.write_all(request.to_line().expose()).await.unwrap();
         let answer = to_the_end(stream).await;
-        (!answer.is_empty()).then(|| Reply::read(&answer).unwrap())
+        (!answer.is_empty()).then(|| EnrolmentReply::read(&answer).unwrap())
     }
 
     /// The connection of a device after the site's first line.
