@@ -15,7 +15,7 @@ use super::message::{
     Presentation, write,
 };
 use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
-use super::sealed::Kind;
+use super::sealed::{Endpoint, Kind};
 use super::{Credentials, SealedMessage, limits};
 use crate::json;
 
@@ -100,9 +100,10 @@ impl Consumer {
             supported_ciphers: vec![CIPHER.to_owned()],
         };
         let sealed = SealedMessage::seal(
-            (Kind::Request, None),
-            (&self.id, own),
-            (&self.site, site),
+            Kind::Request,
+            None,
+            Endpoint::new(&self.id, own),
+            Endpoint::new(&self.site, site),
             self.suite,
             &request,
             entropy,
@@ -131,8 +132,8 @@ impl Consumer {
             return Err(failed);
         }
         let sealed: SealedMessage = json::read(body).map_err(|_| failed)?;
-        let from = (self.site.as_str(), self.site_keys.as_slice());
-        let to = (self.id.as_str(), self.keys.as_slice());
+        let from = Endpoint::new(&self.site, self.site_keys.as_slice());
+        let to = Endpoint::new(&self.id, self.keys.as_slice());
         let verified = sealed.verify_and_open::<AuthResponse>(Kind::Response, from, to);
         let response = verified.map_err(|_| failed)?.message;
         match response.requester_nonce == nonce {

@@ -15,7 +15,7 @@ use super::message::{
     Ticket, write,
 };
 use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
-use super::sealed::{Kind, TicketHeader};
+use super::sealed::{Endpoint, Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
 use crate::json;
 
@@ -162,8 +162,8 @@ impl Provider {
     }
 
     fn read(&self, ticket: &SealedTicket) -> Option<Ticket> {
-        let from = (self.site.as_str(), self.site_keys.as_slice());
-        let to = (self.id.as_str(), self.keys.as_slice());
+        let from = Endpoint::new(&self.site, self.site_keys.as_slice());
+        let to = Endpoint::new(&self.id, self.keys.as_slice());
         match ticket {
             SealedTicket::Signed(ticket) => ticket
                 .verify_and_open(Kind::Ticket, from, to)

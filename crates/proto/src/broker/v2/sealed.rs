@@ -100,19 +100,32 @@ pub(super) struct VerifiedMessage<T> {
     pub(super) key: usize,
 }
 
+/// The sender or the recipient of a message: its id, with its key, its keys or their fingerprint.
+#[derive(Clone, Copy)]
+pub(super) struct Endpoint<'a, K: ?Sized> {
+    id: &'a str,
+    key: &'a K,
+}
+
+impl<'a, K: ?Sized> Endpoint<'a, K> {
+    pub(super) const fn new(id: &'a str, key: &'a K) -> Self {
+        Self { id, key }
+    }
+}
+
 fn info(
     kind: Kind,
-    (from, sender): (&str, &[u8; 32]),
-    (to, recipient): (&str, &[u8; 32]),
+    from: Endpoint<'_, [u8; 32]>,
+    to: Endpoint<'_, [u8; 32]>,
     suite: SealingSuite,
     header: Option<TicketHeader>,
 ) -> Vec<u8> {
     let mut info = b"countersign broker 2\0".to_vec();
-    for part in [kind.name(), from, to, suite.name()] {
+    for part in [kind.name(), from.id, to.id, suite.name()] {
         lp(&mut info, part);
     }
-    info.extend_from_slice(sender);
-    info.extend_from_slice(recipient);
+    info.extend_from_slice(from.key);
+    info.extend_from_slice(to.key);
     if let Some(header) = header {
         info.extend_from_slice(&header.id.0);
         info.extend(header.expires.to_be_bytes());
@@ -133,26 +146,28 @@ fn signed_text(info: &[u8], sealed: &[u8]) -> Vec<u8> {
 
 impl SealedMessage {
     pub(super) fn seal<T: Serialize>(
-        (kind, header): (Kind, Option<TicketHeader>),
-        (from, sender): (&str, &PartyKey),
-        (to, recipient): (&str, &PartyPublic),
+        kind: Kind,
+        header: Option<TicketHeader>,
+        from: Endpoint<'_, PartyKey>,
+        to: Endpoint<'_, PartyPublic>,
         suite: SealingSuite,
         message: &T,
         entropy: &mut dyn Entropy,
     ) -> Option<Self> {
-        let key = recipient.fingerprint();
-        let sender_key = sender.public().fingerprint();
-        let info = info(kind, (from, &sender_key), (to, &key), suite, header);
+        let (sender, recipient) = (from.key.public().fingerprint(), to.key.fingerprint());
+        let signed_by = Endpoint::new(from.id, &sender);
+        let sealed_to = Endpoint::new(to.id, &recipient);
+        let info = info(kind, signed_by, sealed_to, suite, header);
         let text = write(message)?;
-        let sealed = recipient.seal(suite, &info, text.expose(), entropy).ok()?;
-        let signature = sender.sign(&signed_text(&info, &sealed));
+        let sealed = to.key.seal(suite, &info, text.expose(), entropy).ok()?;
+        let signature = from.key.sign(&signed_text(&info, &sealed));
         Some(Self {
             kind,
-            from: from.to_owned(),
-            to: to.to_owned(),
+            from: from.id.to_owned(),
+            to: to.id.to_owned(),
             suite: suite.name().to_owned(),
             header,
-            key: key.to_vec(),
+            key: recipient.to_vec(),
             sealed,
             signature: signature.0.to_vec(),
         })
@@ -162,10 +177,10 @@ impl SealedMessage {
     pub(super) fn verify_and_open<T: DeserializeOwned>(
         &self,
         kind: Kind,
-        (from, senders): (&str, &[PartyPublic]),
-        (to, own): (&str, &[PartyKey]),
+        from: Endpoint<'_, [PartyPublic]>,
+        to: Endpoint<'_, [PartyKey]>,
     ) -> Result<VerifiedMessage<T>, FailedVerification> {
-        let fits = self.kind == kind && self.from == from && self.to == to;
+        let fits = self.kind == kind && self.from == from.id && self.to == to.id;
         let headed = self.header.is_some() == (kind == Kind::Ticket);
         if !fits || !headed || self.sealed.len() > limits::SEALED {
             return Err(FailedVerification);
@@ -180,14 +195,17 @@ impl SealedMessage {
             .map_err(|_| FailedVerification)?;
         // Finding the key first is cheap: it compares fingerprints.
         let known = |key: &PartyKey| key.public().fingerprint() == *recipient;
-        let key = own.iter().position(known).ok_or(FailedVerification)?;
-        let own = own.get(key).ok_or(FailedVerification)?;
-        let signer = senders
+        let key = to.key.iter().position(known).ok_or(FailedVerification)?;
+        let own = to.key.get(key).ok_or(FailedVerification)?;
+        let signer = from
+            .key
             .iter()
             .enumerate()
             .find_map(|(at, sender)| {
-                let names = ((from, &sender.fingerprint()), (to, recipient));
-                let info = info(kind, names.0, names.1, suite, self.header);
+                let fingerprint = sender.fingerprint();
+                let from = Endpoint::new(from.id, &fingerprint);
+                let to = Endpoint::new(to.id, recipient);
+                let info = info(kind, from, to, suite, self.header);
                 let text = signed_text(&info, &self.sealed);
                 sender.signing.verify(&text, &signature).ok()?;
                 Some((at, info))

@@ -14,7 +14,7 @@ use super::foreign::{ForeignName, ForeignRequest};
 use super::message::{
     AuthRequest, AuthResponse, CIPHER, HASH, Nonce, OneTimeCredentials, SealedTicket, Ticket,
 };
-use super::sealed::{Kind, TicketHeader};
+use super::sealed::{Endpoint, Kind, TicketHeader};
 use super::{Refusal, SealedMessage, limits};
 use crate::json;
 use crate::name::Zone;
@@ -95,8 +95,8 @@ impl UnverifiedRequest {
     ) -> Result<VerifiedRequest, Refusal> {
         let requester = requester.filter(|known| known.id == self.0.from);
         let keys = requester.map_or(std::slice::from_ref(decoy_key), |known| &known.keys);
-        let from = (self.0.from.as_str(), keys);
-        let to = (site.id.as_str(), site.keys.as_slice());
+        let from = Endpoint::new(&self.0.from, keys);
+        let to = Endpoint::new(&site.id, site.keys.as_slice());
         let verified = self
             .0
             .verify_and_open::<AuthRequest>(Kind::Request, from, to);
@@ -217,9 +217,10 @@ impl VerifiedRequest {
         let consumer = requester.keys.get(self.signer);
         let consumer = consumer.ok_or(Refusal::NotVerified)?;
         SealedMessage::seal(
-            (Kind::Response, None),
-            (&site.id, own),
-            (&requester.id, consumer),
+            Kind::Response,
+            None,
+            Endpoint::new(&site.id, own),
+            Endpoint::new(&requester.id, consumer),
             requester.suite,
             response,
             entropy,
@@ -240,9 +241,10 @@ impl Site {
         let signing = self.keys.last().ok_or(Refusal::NotVerified)?;
         let provider = requested.keys.first().ok_or(Refusal::NotAllowed)?;
         let sealed = SealedMessage::seal(
-            (Kind::Ticket, Some(ticket.header())),
-            (&self.id, signing),
-            (&requested.id, provider),
+            Kind::Ticket,
+            Some(ticket.header()),
+            Endpoint::new(&self.id, signing),
+            Endpoint::new(&requested.id, provider),
             requested.suite,
             ticket,
             entropy,
@@ -360,9 +362,10 @@ mod tests {
                 supported_ciphers: vec![cipher.to_owned()],
             };
             let sealed = SealedMessage::seal(
-                (Kind::Request, None),
-                ("billing", &billing),
-                (&site.id, own.public()),
+                Kind::Request,
+                None,
+                Endpoint::new("billing", &billing),
+                Endpoint::new(&site.id, own.public()),
                 SealingSuite::XWing,
                 &request,
                 entropy,

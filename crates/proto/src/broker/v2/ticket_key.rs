@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::secret;
 use super::provider::Provider;
-use super::sealed::Kind;
+use super::sealed::{Endpoint, Kind};
 use super::site::{Application, Site};
 use super::{Refusal, SealedMessage, limits};
 
@@ -120,10 +120,16 @@ impl Site {
         let wire_keys = WireTicketKeys {
             keys: wire_keys.collect(),
         };
-        let (from, to) = ((self.id.as_str(), own), (provider.id.as_str(), to));
-        let kind = (Kind::TicketKeys, None);
-        SealedMessage::seal(kind, from, to, provider.suite, &wire_keys, entropy)
-            .ok_or(Refusal::NotAllowed)
+        let sealed = SealedMessage::seal(
+            Kind::TicketKeys,
+            None,
+            Endpoint::new(&self.id, own),
+            Endpoint::new(&provider.id, to),
+            provider.suite,
+            &wire_keys,
+            entropy,
+        );
+        sealed.ok_or(Refusal::NotAllowed)
     }
 }
 
@@ -133,8 +139,8 @@ impl Provider {
     /// # Errors
     /// [`Refusal::NotVerified`].
     pub fn ticket_keys(&self, message: &SealedMessage) -> Result<Vec<TicketKey>, Refusal> {
-        let from = (self.site.as_str(), self.site_keys.as_slice());
-        let to = (self.id.as_str(), self.keys.as_slice());
+        let from = Endpoint::new(&self.site, self.site_keys.as_slice());
+        let to = Endpoint::new(&self.id, self.keys.as_slice());
         let verified = message.verify_and_open::<WireTicketKeys>(Kind::TicketKeys, from, to);
         let received = verified.map_err(|_| Refusal::NotVerified)?.message.keys;
         let keys = received
