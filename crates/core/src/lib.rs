@@ -76,6 +76,7 @@ pub mod offer;
 pub mod operations;
 pub mod page;
 pub mod peers;
+pub mod public_url;
 pub mod sessions;
 pub mod site_key;
 pub mod store;

@@ -3,9 +3,10 @@
 
 use countersign_core::alarms::{
     About, Alarm, AlarmState, AlarmText, Item, MAIL_TEMPLATE_FILES, MailTemplate, MailTemplates,
-    Message, MessageContext, Preferences, PublicUrl, Raiser, Severity, Target, message,
+    Message, MessageContext, Preferences, Raiser, Severity, Target, message,
 };
 use countersign_core::id::{AccountId, AlarmId};
+use countersign_core::public_url::PublicUrl;
 use countersign_core::timestamp::Timestamp;
 
 use super::text;

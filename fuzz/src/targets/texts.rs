@@ -4,10 +4,11 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
-use countersign_core::alarms::{PublicUrl, Raiser, Target, TimeOfDay, TimeZoneName};
+use countersign_core::alarms::{Raiser, Target, TimeOfDay, TimeZoneName};
 use countersign_core::applications::ApplicationId;
 use countersign_core::id::AccountId;
 use countersign_core::lockdown::LockdownLevel;
+use countersign_core::public_url::PublicUrl;
 use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
 use countersign_core::web_origin::WebOrigin;

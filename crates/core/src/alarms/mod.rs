@@ -45,6 +45,6 @@ pub use delivery::{
 pub use mail_template::{
     BadMailTemplate, MAIL_TEMPLATE_FILES, MAX_MAIL_TEMPLATE_BYTES, MailTemplate, MailTemplates,
 };
-pub use message::{Item, Message, MessageContext, PublicUrl, message};
+pub use message::{Item, Message, MessageContext, message};
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
 pub use system::{DiskSpace, MAX_NAMED_APPLICATIONS, PeerAlarm, RevokedOf, SystemAlarm};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use countersign_core::alarms::PublicUrl;
+use countersign_core::public_url::PublicUrl;
 use countersign_proto::uri::SiteUri;
 use countersign_server::{ConsoleRelay, RelayError, RelayedSite};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use countersign_core::alarms::PublicUrl;
+use countersign_core::public_url::PublicUrl;
 use countersign_proto::webhook::BodyFormat;
 use countersign_server::delivery::{DEFAULT_SEND_TIMEOUT, MAX_SEND_TIMEOUT};
 use serde::de::Error;

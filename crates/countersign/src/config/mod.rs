@@ -15,7 +15,7 @@ mod settings;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use countersign_core::alarms::PublicUrl;
+use countersign_core::public_url::PublicUrl;
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;

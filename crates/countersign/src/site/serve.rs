@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use countersign_core::access::Caller;
-use countersign_core::alarms::PublicUrl;
 use countersign_core::engine::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_core::lockdown::Activity;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
+use countersign_core::public_url::PublicUrl;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};

@@ -22,8 +22,9 @@ mod worker;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_core::alarms::{MailTemplates, PublicUrl};
+use countersign_core::alarms::MailTemplates;
 use countersign_core::engine::{DeliveryResult, DeliverySettings};
+use countersign_core::public_url::PublicUrl;
 
 pub use mail::{Mail, MailLogin, MailServer, MailTls};
 pub use webhook::{MAX_HEADERS, Webhook, WebhookReceiver};

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use countersign_core::alarms::PublicUrl;
 use countersign_core::engine::{Endpoints, Site};
+use countersign_core::public_url::PublicUrl;
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
 use countersign_proto::uri::SiteUri;

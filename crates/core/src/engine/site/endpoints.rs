@@ -8,8 +8,8 @@ use std::sync::PoisonError;
 
 use countersign_proto::uri::SiteUri;
 
-use crate::alarms::PublicUrl;
 use crate::engine::Site;
+use crate::public_url::PublicUrl;
 
 /// Where clients connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use countersign_core::alarms::PublicUrl;
+use countersign_core::public_url::PublicUrl;
 use countersign_proto::enrolment::channel::CHANNEL_SUBPROTOCOL;
 use reqwest::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use countersign_core::alarms::PublicUrl;
+use countersign_core::public_url::PublicUrl;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::places::{self, Limits, Origin, Places};

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use countersign_core::alarms::{MailTemplate, PublicUrl};
+use countersign_core::alarms::MailTemplate;
+use countersign_core::public_url::PublicUrl;
 use countersign_server::delivery::{Channels, Mail, MailLogin, MailServer, MailTls};
 use countersign_testkit::harness::python::PythonServer;
 use countersign_testkit::harness::{ServedSite, TestSite};

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use countersign_client::{Connector, LoginAs};
-use countersign_core::alarms::PublicUrl;
 use countersign_core::lockdown::LockdownLevel;
+use countersign_core::public_url::PublicUrl;
 use countersign_crypto::hash::sha256;
 use countersign_proto::uri::SiteUri;
 use countersign_server::{BadConsole, ConsoleFiles, ConsoleRelay, RelayError, RelayedSite, Server};

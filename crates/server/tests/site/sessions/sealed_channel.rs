@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use countersign_client::ConnectError;
 use countersign_client::passphrase_ticket::{PassphraseTicketError, set_over};
-use countersign_core::alarms::PublicUrl;
+use countersign_core::public_url::PublicUrl;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::ClientRegistration;

@@ -24,11 +24,12 @@ use crate::access::Caller;
 use crate::accounts::Account;
 use crate::alarms::{
     Alarm, DEAD_AFTER_S, Delivery, DeliveryChannel, DeliveryState, Item, MAX_REFUSALS,
-    MailTemplates, Message, MessageContext, OneLine, PublicUrl, Severity, backoff_s, message,
+    MailTemplates, Message, MessageContext, OneLine, Severity, backoff_s, message,
 };
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::engine::{Refusal, Site};
 use crate::id::{AccountId, DeliveryId};
+use crate::public_url::PublicUrl;
 use crate::store::{AlarmChange, Change, ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
