@@ -73,9 +73,9 @@ pub use operation::{
 pub use peers::{
     AskError, DeliveryReport, FollowedEvents, HeadOffer, HeadReply, HeadState, Incoming,
     IncomingState, LONGEST_PEER_BACKOFF, MAX_BATCH, MAX_JOINS, NewPeerConnection, OfferedHead,
-    Outgoing, OwnSide, PeerAddressNotice, PeerBackoff, PeerBreach, PeerConnection, PeerDirection,
-    PeerPlan, PeerProblem, PeerServerState, PeerStatus, PeerTransport, TransportError,
-    delay_of_answer,
+    OperationName, Outgoing, OwnSide, PeerAddressNotice, PeerBackoff, PeerBreach, PeerConnection,
+    PeerDirection, PeerPlan, PeerProblem, PeerServerState, PeerStatus, PeerTransport,
+    TransportError, delay_of_answer,
 };
 pub(crate) use peers::{HeadRefused, PEER_TRIES, PeerTold, Witness};
 pub use site::{

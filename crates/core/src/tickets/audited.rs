@@ -48,7 +48,8 @@ pub(crate) fn refused(
 pub(crate) fn foreign_asked(
     consumer: &Registered,
     arrival: Arrival,
-    (provider, peer): (&ForeignName, SiteId),
+    provider: &ForeignName,
+    peer: SiteId,
     was_granted: bool,
 ) -> Occurrence {
     let name = provider.to_string();
@@ -107,7 +108,9 @@ pub(crate) fn requested<T, R: Error>(
         ) => return None,
     };
     Some(match (peer, was_granted) {
-        (Some(path), _) => foreign_asked(consumer, arrival, path, was_granted),
+        (Some((provider, peer)), _) => {
+            foreign_asked(consumer, arrival, provider, peer, was_granted)
+        }
         (None, true) => granted(consumer, arrival, provider, 1),
         (None, false) => refused(consumer, arrival, provider, 1),
     })

@@ -48,11 +48,11 @@ impl BrokerKeys {
 
 /// Issues a ticket for each requested provider that is in `providers`, and a refusal for each
 /// other. Also returns the events to audit. The caller has authenticated the consumer, which asks
-/// by `arrival`, and
-/// `providers` contains only applications that the consumer may call.
+/// by `arrival`, and `providers` contains only applications that the consumer may call.
 pub(crate) fn tickets(
     keys: &BrokerKeys,
-    (consumer, arrival): (&Registered, Arrival),
+    consumer: &Registered,
+    arrival: Arrival,
     requested: &[String],
     providers: &HashMap<&str, Arc<Registered>>,
     now: Timestamp,

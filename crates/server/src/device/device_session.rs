@@ -76,7 +76,8 @@ impl DeviceSession {
         info: SessionInfo,
         admitted: Admitted,
         signals: Signals,
-        (stream, closing): (DeviceStream, Closing),
+        stream: DeviceStream,
+        closing: Closing,
         limits: Arc<Limits>,
     ) -> Box<Self> {
         let (reader, writer) = tokio::io::split(stream);

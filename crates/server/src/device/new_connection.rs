@@ -70,7 +70,7 @@ impl NewConnection {
             return None;
         };
         let signals = Signals { events, cut };
-        let over = (stream, closing);
-        Some(DeviceSession::new(info, admitted, signals, over, limits))
+        let session = DeviceSession::new(info, admitted, signals, stream, closing, limits);
+        Some(session)
     }
 }

@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use countersign_core::engine::{AskError, PeerServerState, PeerTransport};
+use countersign_core::engine::{AskError, OperationName, PeerServerState, PeerTransport};
 use countersign_proto::operation::{Operation, Outcome};
 use countersign_proto::site_identity::SiteId;
 use serde_json::value::RawValue;
@@ -37,7 +37,7 @@ const FIRST_ID: u64 = 1 << 32;
 
 /// An operation, and who waits for its result.
 struct Ask {
-    operation: (&'static str, &'static str),
+    operation: OperationName,
     params: Box<RawValue>,
     reply: oneshot::Sender<Result<Outcome, AskError>>,
 }
@@ -113,7 +113,7 @@ impl PeerServer {
     pub(super) async fn call(
         &self,
         site: SiteId,
-        operation: (&'static str, &'static str),
+        operation: OperationName,
         params: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         let asked = async {
@@ -133,7 +133,7 @@ impl PeerServer {
     async fn call_once(
         &self,
         site: SiteId,
-        operation: (&'static str, &'static str),
+        operation: OperationName,
         params: Box<RawValue>,
     ) -> Option<Result<Outcome, AskError>> {
         if self.state() != PeerServerState::Running {
@@ -225,7 +225,7 @@ impl Asking {
             () = too_late => return NextAsk::TooLate,
         };
         self.last_id += 1;
-        let (group, command) = ask.operation;
+        let OperationName { group, command } = ask.operation;
         let now = Instant::from_std(clock::monotonic());
         self.sent.insert(self.last_id, (ask.reply, now));
         NextAsk::Send(Operation::new(self.last_id, group, command, ask.params))

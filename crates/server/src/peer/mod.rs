@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::engine::{
-    AskError, ClientAddress, OwnSide, PeerServerState, PeerTransport, TransportError,
+    AskError, ClientAddress, OperationName, OwnSide, PeerServerState, PeerTransport, TransportError,
 };
 use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_proto::operation::Outcome;
@@ -321,7 +321,7 @@ impl PeerTransport for PeerServer {
     async fn ask(
         &self,
         peer: SiteId,
-        operation: (&'static str, &'static str),
+        operation: OperationName,
         params: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         self.call(peer, operation, params).await

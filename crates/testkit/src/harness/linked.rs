@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use countersign_core::engine::{
-    AskError, NewPeerConnection, OwnSide, PeerServerState, PeerTransport, Site, TransportError,
+    AskError, NewPeerConnection, OperationName, OwnSide, PeerServerState, PeerTransport, Site,
+    TransportError,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::AccountName;
@@ -100,7 +101,7 @@ impl PeerTransport for Transport {
     async fn ask(
         &self,
         peer: SiteId,
-        (group, command): (&'static str, &'static str),
+        OperationName { group, command }: OperationName,
         params: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         let unreachable = |problem: &str| AskError::Unreachable(problem.to_owned());

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
-    AskError, NewPeerConnection, NotEnrolled, OwnSide, PeerConnection, PeerServerState,
-    PeerTransport, Site, TransportError,
+    AskError, NewPeerConnection, NotEnrolled, OperationName, OwnSide, PeerConnection,
+    PeerServerState, PeerTransport, Site, TransportError,
 };
 use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
@@ -227,7 +227,7 @@ impl PeerTransport for TestPeer {
     async fn ask(
         &self,
         _: SiteId,
-        _: (&'static str, &'static str),
+        _: OperationName,
         _: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         Err(AskError::Unreachable("it has no listener".to_owned()))

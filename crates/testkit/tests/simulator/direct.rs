@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use countersign_core::engine::{
-    AskError, OwnSide, PeerServerState, PeerTransport, Site, TransportError,
+    AskError, OperationName, OwnSide, PeerServerState, PeerTransport, Site, TransportError,
 };
 use countersign_proto::enrolment::Exporter;
 use countersign_proto::operation::Outcome;
@@ -46,7 +46,7 @@ impl PeerTransport for Direct {
     async fn ask(
         &self,
         _: SiteId,
-        _: (&'static str, &'static str),
+        _: OperationName,
         _: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         Err(AskError::Unreachable("it answers messages only".to_owned()))

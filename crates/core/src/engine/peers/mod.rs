@@ -93,6 +93,15 @@ pub enum AskError {
     Unreachable(String),
 }
 
+/// The name of an operation that this site calls at a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperationName {
+    /// The group, such as `broker`.
+    pub group: &'static str,
+    /// The command within the group.
+    pub command: &'static str,
+}
+
 /// The part of the program that opens connections to peers.
 #[async_trait]
 pub trait PeerTransport: Send + Sync {
@@ -105,7 +114,7 @@ pub trait PeerTransport: Send + Sync {
     async fn ask(
         &self,
         peer: SiteId,
-        operation: (&'static str, &'static str),
+        operation: OperationName,
         params: Box<RawValue>,
     ) -> Result<Outcome, AskError>;
 

@@ -81,7 +81,8 @@ impl Site {
     pub async fn symmetric_tickets(
         &self,
         keys: &BrokerKeys,
-        (consumer, arrival): (&Registered, Arrival),
+        consumer: &Registered,
+        arrival: Arrival,
         requested: &[String],
         now: Timestamp,
     ) -> Result<Vec<TicketResult>, StoreError> {
@@ -95,8 +96,8 @@ impl Site {
         let mut providers: HashMap<&str, Arc<Registered>> =
             found.filter_map(|(id, found)| Some((id, found?))).collect();
         let issue = |providers: &_| {
-            let consumer = (consumer, arrival);
-            tickets::tickets(keys, consumer, requested, providers, now, self.entropy())
+            let entropy = self.entropy();
+            tickets::tickets(keys, consumer, arrival, requested, providers, now, entropy)
         };
         let (mut answers, mut occurrences) = issue(&providers);
         // A lockdown while the tickets were made either finds them given, and the providers are

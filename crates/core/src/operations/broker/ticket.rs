@@ -100,10 +100,14 @@ async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Ticket
         return Err(Refusal::invalid("providers", problem));
     }
     let own: Vec<String> = own.into_iter().cloned().collect();
-    let asking = (&*consumer, context.caller().arrival());
-    let own = site.symmetric_tickets(keys, asking, &own, now).await?;
+    let arrival = context.caller().arrival();
+    let own = site
+        .symmetric_tickets(keys, &consumer, arrival, &own, now)
+        .await?;
     let foreign = foreign.iter().filter_map(|id| id.parse().ok()).collect();
-    let foreign = site.foreign_tickets(asking, foreign, now).await?;
+    let foreign = site
+        .foreign_tickets(&consumer, arrival, foreign, now)
+        .await?;
     let (mut own, mut foreign) = (own.into_iter(), foreign.into_iter());
     let tickets = params
         .providers

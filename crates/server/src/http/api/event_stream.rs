@@ -71,7 +71,8 @@ struct Parameters {
 pub(super) async fn open(
     head: &Parts,
     entry: &Entry,
-    (sender, origin): (&Sender, &RequestOrigin),
+    sender: &Sender,
+    origin: &RequestOrigin,
     query: &[(String, String)],
     shared: &Shared,
 ) -> Result<Reply, Problem> {
@@ -119,13 +120,7 @@ pub(super) async fn open(
         TooManyEventStreams::OfCredential => Problem::over(AccountLimit::CredentialEventStreams),
         TooManyEventStreams::InTotal => Problem::all_event_streams(),
     })?;
-    let stream = EventStream::new(
-        site.clone(),
-        (opened, place),
-        queue,
-        Arc::clone(grant),
-        after,
-    );
+    let stream = EventStream::new(site.clone(), opened, place, queue, Arc::clone(grant), after);
     // What takes the right away from now on ends the stream; what did before is seen here.
     let still = site.expect_authorised(entry, caller, clock::now()).await;
     still.map_err(|refusal| Problem::of_refusal(&refusal))?;
@@ -192,7 +187,8 @@ pub(in super::super) struct EventStream {
 impl EventStream {
     fn new(
         site: Site,
-        (opened, place): (OpenedStream, Option<Held>),
+        opened: OpenedStream,
+        place: Option<Held>,
         queue: Reader<IdentifiedEvent>,
         grant: Arc<HttpGrant>,
         after: Option<EventId>,

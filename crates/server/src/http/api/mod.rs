@@ -112,7 +112,7 @@ pub(super) async fn answer(
     let id = RequestId::new();
     let (head, body) = request.into_parts();
     let page = cross_origin::permitted(&head.headers, &shared.site);
-    let answered = route(&head, body, (id, origin), api, shared).await;
+    let answered = route(&head, body, id, origin, api, shared).await;
     let mut reply = answered.unwrap_or_else(|problem| {
         debug!(%id, method = %head.method, code = problem.code(), "an API request was refused");
         problem.reply(id)
@@ -128,7 +128,8 @@ pub(super) async fn answer(
 async fn route(
     head: &Parts,
     body: Incoming,
-    (id, origin): (RequestId, &RequestOrigin),
+    id: RequestId,
+    origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
@@ -166,10 +167,11 @@ async fn route(
         return Err(Problem::lockdown());
     }
     let sender = credential::sender(head, origin, &api.signatures, shared).await?;
-    let called = call(head, body, found, (&sender, origin), api, shared).await;
+    let called = call(head, body, found, &sender, origin, api, shared).await;
     called.inspect_err(|problem| {
-        let name = (head.method.as_str(), found.entry.name());
-        api.refusals.log((id, problem), name, &sender.caller);
+        let (method, operation) = (head.method.as_str(), found.entry.name());
+        let refusals = &api.refusals;
+        refusals.log(id, problem, method, operation, &sender.caller);
     })
 }
 
@@ -187,7 +189,8 @@ async fn call(
     head: &Parts,
     body: Incoming,
     found: &Found,
-    (sender, origin): (&Sender, &RequestOrigin),
+    sender: &Sender,
+    origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
@@ -204,7 +207,7 @@ async fn call(
         // It has a limit of its own.
         drop(running);
         request::expect_no_body(&body)?;
-        let opening = event_stream::open(head, entry, (sender, origin), &query, shared);
+        let opening = event_stream::open(head, entry, sender, origin, &query, shared);
         return Box::pin(opening).await;
     }
     if entry.streams_events()
@@ -246,18 +249,37 @@ async fn call(
         let (outcome, content) = shared.run_carried(caller, &operation, carried).await;
         return respond::to(entry, &operation, outcome, content, running);
     };
-    let call = (found, caller, operation, carried);
+    let call = Call {
+        found,
+        caller,
+        operation,
+        carried,
+    };
     Box::pin(call_once(keyed, call, running, api, shared)).await
+}
+
+/// A call of an operation that was read whole.
+struct Call<'a> {
+    found: &'a Found,
+    caller: &'a Caller,
+    operation: Operation,
+    carried: Carried,
 }
 
 /// Calls an operation whose request has an idempotency key: at most once, with the answer that it had.
 async fn call_once(
     keyed: KeyedRequest,
-    (found, caller, operation, carried): (&Found, &Caller, Operation, Carried),
+    call: Call<'_>,
     running: Running,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
 ) -> Result<Reply, Problem> {
+    let Call {
+        found,
+        caller,
+        operation,
+        carried,
+    } = call;
     let (entry, site) = (&found.entry, &shared.site);
     if !entry.takes_idempotency_key() {
         let problem = "an operation with content cannot have an idempotency key";

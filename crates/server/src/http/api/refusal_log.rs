@@ -61,8 +61,10 @@ impl RefusalLog {
     /// Logs the problem of a request with a valid credential: its method and operation, and who sent it.
     pub(super) fn log(
         &self,
-        (id, problem): (RequestId, &Problem),
-        (method, operation): (&str, &str),
+        id: RequestId,
+        problem: &Problem,
+        method: &str,
+        operation: &str,
         caller: &Caller,
     ) {
         let (account, code, status) = (&caller.name, problem.code(), problem.status().as_u16());

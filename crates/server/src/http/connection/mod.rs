@@ -127,7 +127,7 @@ pub(super) async fn serve(
     let _ = socket.set_nodelay(true);
     let mut ended = admitted.ended();
     let Some(source) = shared.http_certificate() else {
-        return plain(socket, address, (admitted, ended), api, shared).await;
+        return plain(socket, address, admitted, ended, api, shared).await;
     };
     // Boxed: what a handshake needs is freed before the first request.
     let secured = Box::pin(handshake(socket, &admitted, &mut ended, source, &shared)).await;
@@ -135,7 +135,7 @@ pub(super) async fn serve(
         Ok(stream) => {
             let device = stream.peer_key().ok().flatten().map(|key| key.thumbprint());
             let is_http2 = stream.is_http2();
-            let connection = Connection::new(address, admitted, (true, device), &shared);
+            let connection = Connection::new(address, admitted, true, device, &shared);
             http(stream, is_http2, connection, ended, api, shared).await;
         }
         Err(refused) => {
@@ -151,12 +151,13 @@ pub(super) async fn serve(
 async fn plain(
     socket: TcpStream,
     address: SocketAddr,
-    (admitted, mut ended): (Admitted, Option<oneshot::Receiver<()>>),
+    admitted: Admitted,
+    mut ended: Option<oneshot::Receiver<()>>,
     api: Arc<Api>,
     shared: Arc<Shared>,
 ) {
     let is_near = address.ip().to_canonical().is_loopback() || shared.proxies().has(address.ip());
-    let connection = Connection::new(address, admitted, (false, None), &shared);
+    let connection = Connection::new(address, admitted, false, None, &shared);
     if !is_near {
         return http(socket, false, connection, ended, api, shared).await;
     }
@@ -189,7 +190,8 @@ impl Connection {
     fn new(
         address: SocketAddr,
         admitted: Admitted,
-        (has_tls, device): (bool, Option<Thumbprint>),
+        has_tls: bool,
+        device: Option<Thumbprint>,
         shared: &Shared,
     ) -> Self {
         let (turns, waiting) = match shared.proxies().has(address.ip()) {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use countersign_core::engine::{AskError, OwnSide, PeerServerState, PeerTransport, TransportError};
+use countersign_core::engine::{
+    AskError, OperationName, OwnSide, PeerServerState, PeerTransport, TransportError,
+};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
@@ -26,7 +28,7 @@ impl PeerTransport for Answers {
     async fn ask(
         &self,
         _: SiteId,
-        _: (&'static str, &'static str),
+        _: OperationName,
         _: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         Ok(self.0.clone())

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::to_raw_value;
 
 use crate::access::Arrival;
-use crate::engine::{AskError, PeerBreach, Site};
+use crate::engine::{AskError, OperationName, PeerBreach, Site};
 use crate::store::StoreError;
 use crate::throttle::Rate;
 use crate::tickets::{self, ForeignAsk, ForeignTicketParams, Registered};
@@ -49,26 +49,28 @@ impl Site {
     /// [`StoreError`] if the store failed.
     pub(crate) async fn foreign_tickets(
         &self,
-        consumer: (&Registered, Arrival),
+        consumer: &Registered,
+        arrival: Arrival,
         providers: Vec<ForeignName>,
         now: Timestamp,
     ) -> Result<Vec<TicketResult>, StoreError> {
         let asked = providers
             .into_iter()
-            .map(|provider| self.foreign_ticket(consumer, provider, now));
+            .map(|provider| self.foreign_ticket(consumer, arrival, provider, now));
         join_all(asked).await.into_iter().collect()
     }
 
     async fn foreign_ticket(
         &self,
-        (consumer, arrival): (&Registered, Arrival),
+        consumer: &Registered,
+        arrival: Arrival,
         provider: ForeignName,
         now: Timestamp,
     ) -> Result<TicketResult, StoreError> {
         let refused = |refusal: Refusal| Ok(TicketResult::Refused(refusal.code().to_owned()));
         let application = &consumer.application;
-        let count = |path, was_granted| {
-            let asked = tickets::foreign_asked(consumer, arrival, path, was_granted);
+        let count = |provider, peer, was_granted| {
+            let asked = tickets::foreign_asked(consumer, arrival, provider, peer, was_granted);
             self.count(asked, now);
         };
         let name = ForeignName::new(application.id.as_str(), &self.zone());
@@ -87,14 +89,13 @@ impl Site {
             key: None,
         };
         let asked = self.ask_for_ticket(consumer, &ask, peer, now).await;
-        let path = (&provider, peer);
         match asked {
             Ok(response) if self.may_ask(application, &provider).await? == Ok(peer) => {
-                count(path, true);
+                count(&provider, peer, true);
                 Ok(TicketResult::Granted(Box::new(response)))
             }
             Ok(_) | Err(NoTicket::Refused) => {
-                count(path, false);
+                count(&provider, peer, false);
                 refused(Refusal::NotAllowed)
             }
             Err(NoTicket::Busy | NoTicket::Unreachable) => refused(Refusal::PeerUnreachable),
@@ -148,7 +149,11 @@ impl Site {
     ) -> Result<Outcome, NoTicket> {
         let transport = self.peer_transport().ok_or(NoTicket::Unreachable)?;
         let params = to_raw_value(params).map_err(|_| NoTicket::Unreachable)?;
-        let outcome = match transport.ask(peer, ("broker", command), params).await {
+        let operation = OperationName {
+            group: "broker",
+            command,
+        };
+        let outcome = match transport.ask(peer, operation, params).await {
             Ok(outcome) => outcome,
             Err(AskError::Busy) => return Err(NoTicket::Busy),
             Err(AskError::Unreachable(_)) => return Err(NoTicket::Unreachable),

@@ -7,8 +7,8 @@ use std::task::{Context, Waker};
 use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
-    AskError, NewPeerConnection, OwnSide, PeerConnection, PeerServerState, PeerTransport,
-    TransportError,
+    AskError, NewPeerConnection, OperationName, OwnSide, PeerConnection, PeerServerState,
+    PeerTransport, TransportError,
 };
 use countersign_core::lockdown::LockdownLevel;
 use countersign_core::sessions::CloseReason;
@@ -349,7 +349,7 @@ impl PeerTransport for Slow {
     async fn ask(
         &self,
         _: SiteId,
-        _: (&'static str, &'static str),
+        _: OperationName,
         _: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         Err(AskError::Unreachable("it is slow".to_owned()))

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
     AskError, DeliveryReport, IncomingState, MAX_JOINS, MAX_PAGE_BYTES, NewPeerConnection,
-    NotEnrolled, OwnSide, PeerBreach, PeerServerState, PeerTransport, TransportError,
+    NotEnrolled, OperationName, OwnSide, PeerBreach, PeerServerState, PeerTransport,
+    TransportError,
 };
 use countersign_core::id::MessageId;
 use countersign_core::peers::MAX_NEW_RECIPIENTS;
@@ -47,7 +48,7 @@ impl PeerTransport for Silent {
     async fn ask(
         &self,
         _: SiteId,
-        _: (&'static str, &'static str),
+        _: OperationName,
         _: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         Err(AskError::Unreachable("it never answers".to_owned()))

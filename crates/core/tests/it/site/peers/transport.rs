@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use countersign_core::engine::{
-    AskError, NewPeerConnection, OwnSide, PeerServerState, PeerTransport, TransportError,
+    AskError, NewPeerConnection, OperationName, OwnSide, PeerServerState, PeerTransport,
+    TransportError,
 };
 use countersign_core::store::{MemoryStore, StoreError};
 use countersign_proto::operation::{Code, Outcome};
@@ -49,7 +50,7 @@ impl PeerTransport for Recorder {
     async fn ask(
         &self,
         _: SiteId,
-        _: (&'static str, &'static str),
+        _: OperationName,
         _: Box<RawValue>,
     ) -> Result<Outcome, AskError> {
         Err(AskError::Unreachable("no site".to_owned()))

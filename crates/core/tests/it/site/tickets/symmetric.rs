@@ -105,8 +105,8 @@ impl World {
         let billing = self.registered("billing", now).await;
         let (keys, requested) = (keys(&self.test), ["ledger".to_owned()]);
         let site = &self.test.site;
-        let asking = (&*billing, self.billing.caller.arrival());
-        let tickets = site.symmetric_tickets(&keys, asking, &requested, now);
+        let arrival = self.billing.caller.arrival();
+        let tickets = site.symmetric_tickets(&keys, &billing, arrival, &requested, now);
         let Some(TicketResult::Granted(response)) = tickets.await.unwrap().pop() else {
             panic!("refused");
         };
