@@ -12,13 +12,13 @@ use countersign_core::engine::{
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Operation, Outcome};
-use countersign_proto::peer::{JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket};
-use countersign_proto::site_identity::{KnownSite, SiteId};
+use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
+use countersign_proto::site_identity::SiteId;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::TestSite;
-use super::peers::{EXPORTER, PEER_SOURCE};
+use super::peers::{PEER_SOURCE, joins_directly};
 
 /// Site A with the zone `a.example` and the person ada, and site B with the zone `b.example` and the
 /// person bob. They are peers.
@@ -76,26 +76,8 @@ struct Transport {
 #[async_trait]
 impl PeerTransport for Transport {
     async fn join(&self, ticket: &PeerTicket, own: &OwnSide) -> Result<JoinedSite, TransportError> {
-        let refused = || TransportError::Refused("it refused the ticket".to_owned());
-        let events = self.own.key_events();
-        let joining = Joining {
-            id: &own.id,
-            host: &own.host,
-            port: own.port,
-            events: &events,
-        };
-        let keys = self.own.unsealed_keys().ok_or_else(refused)?;
-        let token = ticket.token().clone();
-        let request = JoinRequest::new(token, &joining, &keys.key, ticket.site(), &EXPORTER);
-        let request = request.map_err(|_| refused())?;
-        let proof = async { request.verify(&EXPORTER, &self.other.public_key()).ok() };
-        let accepted = self
-            .other
-            .accept_peer(&request, proof, PEER_SOURCE, (self.now)());
-        accepted.await.map_err(|_| refused())?;
-        let events = self.other.key_events().to_vec();
-        let known = KnownSite::whole(&events).map_err(|_| refused())?;
-        Ok(JoinedSite { known, events })
+        let now = (self.now)();
+        joins_directly(&self.own, &self.other, ticket, own, now).await
     }
 
     async fn ask(

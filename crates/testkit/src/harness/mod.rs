@@ -50,7 +50,7 @@ use tempfile::TempDir;
 pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
 pub use devices::{DEVICE_SOURCE, TestDevice, TestTicket, proven, ticket};
 pub use linked::LinkedSites;
-pub use peers::{PEER_SOURCE, TestPeer, stays_open};
+pub use peers::{PEER_SOURCE, StubTransport, TestPeer, joins_directly, stays_open};
 pub use served::ServedSite;
 pub use session::TestSession;
 

@@ -1,6 +1,8 @@
 //! Another site, of which a test has the key alone, as a peer of a site without listeners.
 
+use std::future::{Future, ready};
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,6 +24,7 @@ use countersign_proto::peer::{
     AuditHead, JoinRequest, JoinedSite, Joining, PeerHello, PeerTicket, SignedAuditHead,
 };
 use countersign_proto::site_identity::{KnownSite, SignedKeyEvent, SiteId};
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::new_site::NOW;
@@ -188,6 +191,15 @@ impl TestPeer {
         site.accept_peer(&request, proof, PEER_SOURCE, now).await
     }
 
+    /// What a site learns of it by joining it.
+    #[must_use]
+    pub fn joined(&self) -> JoinedSite {
+        JoinedSite {
+            known: self.known(),
+            events: self.events.clone(),
+        }
+    }
+
     /// Connects to a site of which it is a peer.
     pub async fn connect(&self, site: &Site, now: Timestamp) -> Option<PeerConnection> {
         self.connect_or_fail(site, now).await.unwrap()
@@ -218,10 +230,7 @@ impl TestPeer {
 #[async_trait]
 impl PeerTransport for TestPeer {
     async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
-        Ok(JoinedSite {
-            known: self.known(),
-            events: self.events.clone(),
-        })
+        Ok(self.joined())
     }
 
     async fn ask(
@@ -242,7 +251,111 @@ impl PeerTransport for TestPeer {
     }
 }
 
+/// Joins `own` with `other`, which issued the ticket, without a socket between them.
+///
+/// # Errors
+/// [`TransportError::Refused`].
+pub async fn joins_directly(
+    own: &Site,
+    other: &Site,
+    ticket: &PeerTicket,
+    side: &OwnSide,
+    now: Timestamp,
+) -> Result<JoinedSite, TransportError> {
+    let refused = || TransportError::Refused("it refused the ticket".to_owned());
+    let events = own.key_events();
+    let joining = Joining {
+        id: &side.id,
+        host: &side.host,
+        port: side.port,
+        events: &events,
+    };
+    let keys = own.unsealed_keys().ok_or_else(refused)?;
+    let token = ticket.token().clone();
+    let request = JoinRequest::new(token, &joining, &keys.key, ticket.site(), &EXPORTER);
+    let request = request.map_err(|_| refused())?;
+    let proof = async { request.verify(&EXPORTER, &other.public_key()).ok() };
+    let accepted = other.accept_peer(&request, proof, PEER_SOURCE, now);
+    accepted.await.map_err(|_| refused())?;
+    let events = other.key_events().to_vec();
+    let known = KnownSite::whole(&events).map_err(|_| refused())?;
+    Ok(JoinedSite { known, events })
+}
+
+/// A join of another site.
+type Join = Pin<Box<dyn Future<Output = Result<JoinedSite, TransportError>> + Send>>;
+
+/// Other sites of which a test says what they answer.
+pub struct StubTransport {
+    join: Box<dyn Fn() -> Join + Send + Sync>,
+    answer: Result<Outcome, AskError>,
+}
+
+impl StubTransport {
+    /// Every ticket leads to a site that ends a join like this. It answers no operation.
+    pub fn joining<F>(join: impl Fn() -> F + Send + Sync + 'static) -> Arc<Self>
+    where
+        F: Future<Output = Result<JoinedSite, TransportError>> + Send + 'static,
+    {
+        Arc::new(Self {
+            join: Box::new(move || Box::pin(join())),
+            answer: Err(AskError::Unreachable("it has no listener".to_owned())),
+        })
+    }
+
+    /// No ticket leads to a site, and every peer answers every operation with this.
+    #[must_use]
+    pub fn answering(answer: Outcome) -> Arc<Self> {
+        let refused = || Err(TransportError::Refused("it takes no ticket".to_owned()));
+        Arc::new(Self {
+            join: Box::new(move || Box::pin(ready(refused()))),
+            answer: Ok(answer),
+        })
+    }
+}
+
+#[async_trait]
+impl PeerTransport for StubTransport {
+    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
+        (self.join)().await
+    }
+
+    async fn ask(
+        &self,
+        _: SiteId,
+        _: OperationName,
+        _: Box<RawValue>,
+    ) -> Result<Outcome, AskError> {
+        self.answer.clone()
+    }
+
+    fn wake(&self) {}
+
+    async fn settle(&self, _: bool) {}
+
+    fn state(&self) -> PeerServerState {
+        PeerServerState::Running
+    }
+}
+
 impl super::TestSite {
+    /// A site with the person ada and a peer server, and its peer with the zone `b.example`.
+    pub async fn with_peer() -> (Self, Arc<TestPeer>) {
+        let test = Self::new().await;
+        test.admin("person.create", json!({ "name": "ada" })).await;
+        test.starts_peer_server().await;
+        let peer = test.peer("ada").await;
+        (test, peer)
+    }
+
+    /// Takes enrolments, and starts a peer server. Every ticket leads to the site `any.example`.
+    pub async fn starts_peer_server(&self) {
+        self.takes_enrolments();
+        let any = TestPeer::new("any.example");
+        self.site.connect_peers_with(Arc::new(any));
+        self.admin("peer.start", json!({})).await;
+    }
+
     /// A peer with the zone `b.example`, introduced by this person.
     pub async fn peer(&self, person: &str) -> Arc<TestPeer> {
         self.joined_by(TestPeer::new("b.example"), person).await
@@ -257,9 +370,7 @@ impl super::TestSite {
 
     /// Makes a site a peer, introduced by this person.
     pub async fn introduce(&self, peer: &TestPeer, person: &str) {
-        let issued = self
-            .admin("peer.ticket", serde_json::json!({ "person": person }))
-            .await;
+        let issued = self.admin("peer.ticket", json!({ "person": person })).await;
         let ticket = issued["uri"].as_str().unwrap().parse().unwrap();
         peer.join(&self.site, &ticket, self.now()).await.unwrap();
     }

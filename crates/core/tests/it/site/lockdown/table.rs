@@ -1,12 +1,11 @@
 //! The table of what a lockdown refuses, asked by a caller of each channel.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use countersign_core::access::Channel;
 use countersign_core::lockdown::{Activity, LockdownLevel};
 use countersign_proto::operation::Code;
-use countersign_testkit::harness::{NOW, TestPeer, TestSite, operation, stays_open};
+use countersign_testkit::harness::{NOW, TestSite, operation, stays_open};
 use serde_json::json;
 
 use super::{caller, lift, lock_down};
@@ -16,13 +15,7 @@ use super::{caller, lift, lock_down};
 /// connection, and accepted any refusal of a session that the highest level had ended.
 #[tokio::test]
 async fn every_operation_on_every_channel_follows_the_table_at_every_level() {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
-    test.admin("person.create", json!({ "name": "ada" })).await;
-    let peer = test.peer("ada").await;
+    let (test, peer) = TestSite::with_peer().await;
     let mut asked = BTreeMap::new();
     for level in LockdownLevel::ALL.map(Some).into_iter().chain([None]) {
         let name = level.map_or("root", LockdownLevel::as_str);

@@ -4,31 +4,21 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
-use async_trait::async_trait;
 use countersign_core::access::Caller;
-use countersign_core::engine::{
-    AskError, NewPeerConnection, OperationName, OwnSide, PeerConnection, PeerServerState,
-    PeerTransport, TransportError,
-};
+use countersign_core::engine::{NewPeerConnection, PeerConnection};
 use countersign_core::lockdown::LockdownLevel;
 use countersign_core::sessions::CloseReason;
-use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
-use countersign_proto::site_identity::SiteId;
-use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite, run, stays_open};
-use serde_json::value::RawValue;
+use countersign_proto::operation::Code;
+use countersign_proto::peer::PeerHello;
+use countersign_testkit::harness::{
+    PEER_SOURCE, StubTransport, TestPeer, TestSite, run, stays_open,
+};
 use serde_json::{Value, json};
 
 /// A site with the person ada, the admin root and a peer server, and its peer.
 pub(super) async fn site() -> (TestSite, Arc<TestPeer>) {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
+    let (test, peer) = TestSite::with_peer().await;
     test.person("root", "admin").await;
-    test.admin("person.create", json!({ "name": "ada" })).await;
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
-    let peer = test.peer("ada").await;
     (test, peer)
 }
 
@@ -328,42 +318,6 @@ async fn a_peer_that_tests_names_learns_a_few_and_others_still_get_messages() {
     );
 }
 
-/// Another site that answers when its operator likes, here after something happened at this site.
-struct Slow {
-    peer: TestPeer,
-    test: Arc<TestSite>,
-    meanwhile: (&'static str, Value),
-}
-
-#[async_trait]
-impl PeerTransport for Slow {
-    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
-        let (operation, params) = self.meanwhile.clone();
-        self.test.admin(operation, params).await;
-        Ok(JoinedSite {
-            known: self.peer.known(),
-            events: self.peer.events.clone(),
-        })
-    }
-
-    async fn ask(
-        &self,
-        _: SiteId,
-        _: OperationName,
-        _: Box<RawValue>,
-    ) -> Result<Outcome, AskError> {
-        Err(AskError::Unreachable("it is slow".to_owned()))
-    }
-
-    fn wake(&self) {}
-
-    async fn settle(&self, _: bool) {}
-
-    fn state(&self) -> PeerServerState {
-        PeerServerState::Running
-    }
-}
-
 #[tokio::test]
 async fn a_lockdown_or_lock_while_the_other_site_answers_prevents_the_join() {
     for meanwhile in [
@@ -375,11 +329,16 @@ async fn a_lockdown_or_lock_while_the_other_site_answers_prevents_the_join() {
         let test = Arc::new(test);
         let other = TestPeer::new("c.example");
         let ticket = other.ticket().to_uri().expose().to_owned();
-        test.site.connect_peers_with(Arc::new(Slow {
-            peer: other,
-            test: test.clone(),
-            meanwhile,
-        }));
+        let during = test.clone();
+        let slow = StubTransport::joining(move || {
+            let (test, joined) = (during.clone(), other.joined());
+            let (operation, params) = meanwhile.clone();
+            async move {
+                test.admin(operation, params).await;
+                Ok(joined)
+            }
+        });
+        test.site.connect_peers_with(slow);
         let params = json!({ "ticket": ticket, "person": "ada" });
         let (code, data) = calls(&test, &root.caller, "peer.join", params).await;
         assert!(

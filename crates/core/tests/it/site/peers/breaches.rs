@@ -14,12 +14,9 @@ use serde_json::{Value, json};
 
 /// A site with the person ada, the admin root and a peer server, and its peer.
 async fn with_peer(test: TestSite) -> (TestSite, Arc<TestPeer>) {
-    test.takes_enrolments();
     test.person("root", "admin").await;
     test.admin("person.create", json!({ "name": "ada" })).await;
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
+    test.starts_peer_server().await;
     let peer = test.peer("ada").await;
     (test, peer)
 }

@@ -22,14 +22,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let test = TestSite::new().await;
-        test.takes_enrolments();
+        let (test, peer) = TestSite::with_peer().await;
         test.person("root", "admin").await;
-        test.admin("person.create", json!({ "name": "ada" })).await;
-        test.site
-            .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-        test.admin("peer.start", json!({})).await;
-        let peer = test.peer("ada").await;
         let connection = peer.connect(&test.site, test.now()).await.unwrap();
         Self {
             test,

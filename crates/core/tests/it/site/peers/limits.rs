@@ -1,67 +1,24 @@
 //! What a person of a site and its peers may do to the site and to other people, at most.
 
+use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use async_trait::async_trait;
 use countersign_core::access::Caller;
 use countersign_core::engine::{
-    AskError, DeliveryReport, IncomingState, MAX_JOINS, MAX_PAGE_BYTES, NewPeerConnection,
-    NotEnrolled, OperationName, OwnSide, PeerBreach, PeerServerState, PeerTransport,
-    TransportError,
+    DeliveryReport, IncomingState, MAX_JOINS, MAX_PAGE_BYTES, NewPeerConnection, NotEnrolled,
+    PeerBreach, PeerTransport,
 };
 use countersign_core::id::MessageId;
 use countersign_core::peers::MAX_NEW_RECIPIENTS;
 use countersign_core::timestamp::Timestamp;
-use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
-use countersign_proto::site_identity::SiteId;
-use countersign_testkit::harness::{PEER_SOURCE, TestPeer, TestSite, run};
-use serde_json::value::RawValue;
+use countersign_proto::operation::Code;
+use countersign_proto::peer::{PeerHello, PeerTicket};
+use countersign_testkit::harness::{PEER_SOURCE, StubTransport, TestPeer, TestSite, run};
 use serde_json::{Value, json};
-
-/// A site with the person ada, and its peer with the zone `b.example`.
-async fn site() -> (TestSite, Arc<TestPeer>) {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    test.admin("person.create", json!({ "name": "ada" })).await;
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
-    let peer = test.peer("ada").await;
-    (test, peer)
-}
 
 /// After so many polls, a join waits for the other site.
 const POLLS: usize = 1_000;
-
-/// Another site that never answers.
-struct Silent;
-
-#[async_trait]
-impl PeerTransport for Silent {
-    async fn join(&self, _: &PeerTicket, _: &OwnSide) -> Result<JoinedSite, TransportError> {
-        std::future::pending().await
-    }
-
-    async fn ask(
-        &self,
-        _: SiteId,
-        _: OperationName,
-        _: Box<RawValue>,
-    ) -> Result<Outcome, AskError> {
-        Err(AskError::Unreachable("it never answers".to_owned()))
-    }
-
-    fn wake(&self) {}
-
-    async fn settle(&self, _: bool) {}
-
-    fn state(&self) -> PeerServerState {
-        PeerServerState::Running
-    }
-}
 
 /// A person whose ticket names a silent address held a turn at public-key work for 30 s: on most
 /// machines there are one or two for all accounts.
@@ -75,8 +32,9 @@ async fn a_join_that_waits_for_the_other_site_holds_no_turn_at_public_key_work()
 // PEER-52
 #[tokio::test]
 async fn one_join_of_a_person_and_four_in_all_wait_for_other_sites() {
-    let (test, _) = site().await;
-    test.site.connect_peers_with(Arc::new(Silent));
+    let (test, _) = TestSite::with_peer().await;
+    test.site
+        .connect_peers_with(StubTransport::joining(pending));
     let ticket = TestPeer::new("c.example").ticket();
     let ticket = ticket.to_uri().expose().to_owned();
     let caller = Caller::admin_socket();
@@ -109,7 +67,7 @@ async fn one_join_of_a_person_and_four_in_all_wait_for_other_sites() {
 // OPS-12
 #[tokio::test]
 async fn a_page_of_long_entries_ends_early_and_the_next_one_continues_it() {
-    let (test, _) = site().await;
+    let (test, _) = TestSite::with_peer().await;
     let text = "\u{20ac}".repeat(1_365);
     for _ in 0..300 {
         let params = json!({ "from": "ada", "to": "bob@b.example", "text": text });
@@ -157,7 +115,7 @@ async fn sent_now(test: &TestSite, peer: &TestPeer, now: Timestamp) -> Vec<(Mess
 // PEER-51
 #[tokio::test]
 async fn a_pair_that_has_to_wait_holds_up_no_other_and_is_sent_again_later() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     let (site, now) = (peer.known().id(), test.now());
     for to in ["bob@b.example", "bob@b.example", "eve@b.example"] {
         send(&test, to).await;
@@ -191,7 +149,7 @@ async fn a_pair_that_has_to_wait_holds_up_no_other_and_is_sent_again_later() {
 // PEER-51
 #[tokio::test]
 async fn first_messages_of_a_person_wait_for_eight_persons_of_a_peer_at_most() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     for n in 0..MAX_NEW_RECIPIENTS {
         let to = format!("p{n}@b.example");
         assert_eq!(send(&test, &to).await, Code::SUCCESS);
@@ -215,7 +173,7 @@ async fn first_messages_of_a_person_wait_for_eight_persons_of_a_peer_at_most() {
 /// What a thief of a session has queued was sent as soon as the lockdown of its person was lifted.
 #[tokio::test]
 async fn the_messages_of_a_person_that_wait_are_discarded_at_once() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     for to in ["bob@b.example", "eve@b.example"] {
         send(&test, to).await;
     }
@@ -230,7 +188,7 @@ async fn the_messages_of_a_person_that_wait_are_discarded_at_once() {
 /// A member's phone in a loop discarded nothing, each time with an audit entry, until the disk was full.
 #[tokio::test]
 async fn a_person_without_messages_that_wait_discards_nothing_without_an_audit_entry() {
-    let (test, _) = site().await;
+    let (test, _) = TestSite::with_peer().await;
     send(&test, "bob@b.example").await;
     let caller = Caller::admin_socket();
     let discard = async || {
@@ -249,7 +207,7 @@ async fn a_person_without_messages_that_wait_discards_nothing_without_an_audit_e
 // PEER-50
 #[tokio::test]
 async fn new_keys_of_a_peer_are_followed_eight_times_at_once_and_then_once_an_hour() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     let now = test.now();
     let connects = async |peer: &TestPeer, now| {
         let connection = peer.connect(&test.site, now).await;
@@ -281,7 +239,7 @@ async fn new_keys_of_a_peer_are_followed_eight_times_at_once_and_then_once_an_ho
 // PEER-15
 #[tokio::test]
 async fn key_events_whose_last_key_the_client_does_not_prove_are_not_followed() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     let hello = PeerHello::new(peer.known().id(), peer.bob(), &peer.rotated().events);
     let new = NewPeerConnection {
         hello,
@@ -308,7 +266,7 @@ async fn state(test: &TestSite) -> Value {
 // PEER-21
 #[tokio::test]
 async fn operations_above_a_rate_are_breaches_only_within_a_second_of_another_one() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     let (site, now) = (peer.known().id(), test.now());
     let fault = async |now| {
         let counted = test.site.peer_fault(site, PeerBreach::Rate, now).await;
@@ -340,7 +298,7 @@ fn message(number: u64, to: &str) -> Value {
 // PEER-24
 #[tokio::test]
 async fn a_peer_learns_no_name_from_great_numbers_or_from_first_messages_that_are_accepted() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     let opened = peer.connect(&test.site, test.now()).await.unwrap();
     let deliver = async |message: Value| {
         let params = json!({ "messages": [message] });
@@ -368,7 +326,7 @@ async fn a_peer_learns_no_name_from_great_numbers_or_from_first_messages_that_ar
 // PEER-9, PEER-52
 #[tokio::test]
 async fn the_site_of_a_bound_ticket_repeats_it_eight_times_at_once() {
-    let (test, _) = site().await;
+    let (test, _) = TestSite::with_peer().await;
     let peer = TestPeer::new("c.example");
     let issued = test.admin("peer.ticket", json!({ "person": "ada" })).await;
     let ticket: PeerTicket = issued["uri"].as_str().unwrap().parse().unwrap();
@@ -386,7 +344,7 @@ async fn the_site_of_a_bound_ticket_repeats_it_eight_times_at_once() {
 // PEER-53
 #[tokio::test]
 async fn a_site_that_joins_with_key_events_of_before_is_refused_without_an_alarm_of_a_fork() {
-    let (test, peer) = site().await;
+    let (test, peer) = TestSite::with_peer().await;
     let newest = peer.rotated();
     assert!(newest.connect(&test.site, test.now()).await.is_some());
     let join = async |peer: &TestPeer| {

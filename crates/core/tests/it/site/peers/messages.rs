@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use countersign_core::access::Caller;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Event};
-use countersign_testkit::harness::{TestPeer, TestSession, TestSite, run_at, stays_open};
+use countersign_testkit::harness::{TestSession, TestSite, run_at, stays_open};
 use serde_json::{Value, json};
 
 /// A site with the person ada and its peer, whose messages arrive at given times.
@@ -19,11 +19,8 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let test = TestSite::new().await;
-        test.takes_enrolments();
         let ada = test.person("ada", "member").await;
-        test.site
-            .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-        test.admin("peer.start", json!({})).await;
+        test.starts_peer_server().await;
         let peer = test.peer("ada").await;
         let connection = peer.connect(&test.site, test.now()).await.unwrap();
         Self {

@@ -12,8 +12,6 @@ mod told;
 mod transport;
 mod void_heads;
 
-use std::sync::Arc;
-
 use countersign_core::engine::NotEnrolled;
 use countersign_proto::operation::Code;
 use countersign_proto::peer::PeerTicket;
@@ -25,11 +23,8 @@ use tokio::task::yield_now;
 /// A site with the person ada and a peer server.
 async fn site() -> TestSite {
     let test = TestSite::new().await;
-    test.takes_enrolments();
     test.admin("person.create", json!({ "name": "ada" })).await;
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
+    test.starts_peer_server().await;
     test
 }
 

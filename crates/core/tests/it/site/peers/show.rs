@@ -1,25 +1,11 @@
 //! What `peer show` says of a peer, as text and as JSON.
 
-use std::sync::Arc;
-
 use countersign_core::access::Caller;
 use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerBreach, PeerProblem};
 use countersign_proto::operation::{Code, Operation};
 use countersign_testkit::harness::{TestPeer, TestSite};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-
-/// A site with a peer.
-async fn with_peer() -> (TestSite, Arc<TestPeer>) {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    test.admin("person.create", json!({ "name": "ada" })).await;
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
-    let peer = test.peer("ada").await;
-    (test, peer)
-}
 
 /// The text of an operation of the group `peer`, and the JSON.
 async fn run(test: &TestSite, command: &str, params: Value) -> (String, Value) {
@@ -45,7 +31,7 @@ fn has(text: &[String], line: &str) -> bool {
 /// The text had neither what a peer may ask for, nor its limits, nor why messages wait.
 #[tokio::test]
 async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_limits() {
-    let (test, peer) = with_peer().await;
+    let (test, peer) = TestSite::with_peer().await;
     let (site, now) = (peer.known().id(), test.now());
     let (text, shown) = show(&test).await;
     assert!(has(&text, "may ask for messages, audit_heads, tickets"));
@@ -107,7 +93,7 @@ async fn peer_show_names_the_problem_the_next_attempt_the_permissions_and_the_li
 /// The text was "Changed what the peer may ask for" for all permissions and for none.
 #[tokio::test]
 async fn peer_permit_says_what_the_peer_may_ask_for_and_what_was_taken_away() {
-    let (test, _) = with_peer().await;
+    let (test, _) = TestSite::with_peer().await;
     let permit = async |allows: &[&str]| {
         let params = json!({ "peer": "b.example", "allows": allows });
         run(&test, "permit", params).await.0
@@ -130,7 +116,7 @@ async fn peer_permit_says_what_the_peer_may_ask_for_and_what_was_taken_away() {
 /// A peer in lockdown was `active` in the list and in `peer doctor`, whose next step lacked the peer.
 #[tokio::test]
 async fn a_peer_that_is_kept_out_has_a_state_and_a_next_step_with_its_name() {
-    let (test, _) = with_peer().await;
+    let (test, _) = TestSite::with_peer().await;
     let named = || json!({ "peer": "b.example" });
     let doctor = async || run(&test, "doctor", json!({})).await;
     let listed = async || run(&test, "list", json!({})).await.0;
@@ -160,7 +146,7 @@ async fn a_peer_that_is_kept_out_has_a_state_and_a_next_step_with_its_name() {
 /// `peer list` shows the zone of a removed peer, and `peer show` did not know it.
 #[tokio::test]
 async fn a_removed_peer_is_named_by_its_zone_unless_several_had_it() {
-    let (test, peer) = with_peer().await;
+    let (test, peer) = TestSite::with_peer().await;
     let named = || json!({ "peer": "b.example" });
     let (first, second) = (peer.known().id().to_string(), TestPeer::new("b.example"));
     let removed = test.admin("peer.remove", named()).await;
@@ -188,7 +174,7 @@ async fn a_removed_peer_is_named_by_its_zone_unless_several_had_it() {
 // PEER-66
 #[tokio::test]
 async fn a_next_attempt_beyond_the_longest_wait_is_not_shown() {
-    let (test, peer) = with_peer().await;
+    let (test, peer) = TestSite::with_peer().await;
     let longest = u32::try_from(LONGEST_PEER_BACKOFF.as_secs()).unwrap();
     for (seconds, is_shown) in [(longest, true), (longest + 1, false), (86_400, false)] {
         let backoff = PeerBackoff {
@@ -207,7 +193,7 @@ async fn a_next_attempt_beyond_the_longest_wait_is_not_shown() {
 /// that do not follow from the known ones: as a fault of the peer.
 #[tokio::test]
 async fn new_keys_above_the_limit_of_this_site_are_no_fault_of_the_peer() {
-    let (test, peer) = with_peer().await;
+    let (test, peer) = TestSite::with_peer().await;
     let (site, now) = (peer.known().id(), test.now());
     let reached = async |peer: &TestPeer, now| {
         let key = peer.key().public().signing;
@@ -239,7 +225,7 @@ async fn new_keys_above_the_limit_of_this_site_are_no_fault_of_the_peer() {
 /// called and does not call.
 #[tokio::test]
 async fn new_keys_are_not_waited_for_any_more_once_the_peer_has_connected_with_them() {
-    let (test, peer) = with_peer().await;
+    let (test, peer) = TestSite::with_peer().await;
     let now = test.now();
     let mut newest = (*peer).clone();
     for _ in 0..8 {

@@ -12,13 +12,7 @@ use countersign_testkit::harness::{TestPeer, TestSite, run, stays_open};
 use serde_json::{Value, json};
 
 async fn scene() -> (TestSite, Arc<TestPeer>, Caller) {
-    let test = TestSite::new().await;
-    test.takes_enrolments();
-    test.admin("person.create", json!({ "name": "ada" })).await;
-    test.site
-        .connect_peers_with(Arc::new(TestPeer::new("any.example")));
-    test.admin("peer.start", json!({})).await;
-    let peer = test.peer("ada").await;
+    let (test, peer) = TestSite::with_peer().await;
     let connection = peer.connect(&test.site, test.now()).await.unwrap();
     (test, peer, stays_open(connection))
 }
