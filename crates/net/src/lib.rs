@@ -7,8 +7,6 @@
 //! - [`content`]: the content of operations and results.
 //! - [`lines`]: JSON lines over a stream.
 //! - [`sealed_stream`]: a sealed channel over a stream, for pass phrases without TLS.
-//! - `listener`, `places`, `descriptors`, `proxies`: accepting and limiting connections. They
-//!   need the feature `listener`, which clients do not enable.
 //! - `tls`: TLS 1.3 between a site and its devices, with pinned keys. With the feature `tls`.
 //!
 //! ```
@@ -28,13 +26,5 @@ pub mod content;
 pub mod lines;
 pub mod sealed_stream;
 
-#[cfg(feature = "listener")]
-pub mod descriptors;
-#[cfg(feature = "listener")]
-pub mod listener;
-#[cfg(feature = "listener")]
-pub mod places;
-#[cfg(feature = "listener")]
-pub mod proxies;
 #[cfg(feature = "tls")]
 pub mod tls;

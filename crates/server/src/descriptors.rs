@@ -5,11 +5,9 @@
 //! system, less a [`Reserve`] for everything else.
 
 use countersign_core::engine::MAX_JOINS;
-use countersign_net::descriptors::open;
-pub use countersign_net::descriptors::{allowed, raise};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
-use crate::health;
 use crate::limits::Limits;
 
 /// Descriptors that SQLite may need in addition to those that it has: a file and a write-ahead log for each of
@@ -17,6 +15,8 @@ use crate::limits::Limits;
 const DATABASE: usize = 24;
 /// Descriptors for files that are read or written, and for libraries of the operating system.
 const FILES: usize = 24;
+/// The greatest number of connections to the health listener. Further ones wait until one ends.
+pub(crate) const HEALTH: usize = 8;
 /// The greatest number of connections to the admin socket.
 const ADMIN_SOCKET: usize = 64;
 /// The least number of connections to the admin socket, however few descriptors there are.
@@ -27,6 +27,8 @@ const PEERS: usize = 128;
 const PEERS_LEAST: usize = 4;
 /// The least number of connections with which a site starts.
 const CONNECTIONS_LEAST: usize = 16;
+/// Assumed number of open descriptors if the operating system does not list them.
+const OPEN: usize = 64;
 
 /// The process may open too few files for a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +68,7 @@ impl Reserve {
     }
 
     fn of(allowed: usize, open: usize) -> Result<Self, TooFew> {
-        let other = open + DATABASE + FILES + health::PLACES + MAX_JOINS;
+        let other = open + DATABASE + FILES + HEALTH + MAX_JOINS;
         let left = allowed.saturating_sub(other);
         let admin_socket = (left / 16).clamp(ADMIN_SOCKET_LEAST, ADMIN_SOCKET);
         let peers = (left / 16).clamp(PEERS_LEAST, PEERS);
@@ -154,6 +156,37 @@ pub(crate) fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
     fitting
 }
 
+/// Raises the soft limit on open files to the hard limit and returns the resulting limit.
+///
+/// The usual soft limit of 1,024 exists for programs that use `select`; this one does not.
+pub fn raise() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // If this fails, the limit is unchanged, and the limits on connections are derived from it.
+    let _ = setrlimit(Resource::Nofile, raised);
+    allowed()
+}
+
+/// The maximum number of open files of this process.
+#[must_use]
+pub fn allowed() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
+}
+
+/// The number of open files of this process.
+#[must_use]
+pub(crate) fn open() -> usize {
+    let listed = ["/proc/self/fd", "/dev/fd"].into_iter();
+    let mut counts = listed.filter_map(|folder| Some(std::fs::read_dir(folder).ok()?.count()));
+    counts.next().unwrap_or(OPEN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +242,7 @@ mod tests {
     /// With the least number of descriptors, every limit is at least one; with one less, it is an error.
     #[test]
     fn too_few_descriptors_are_an_error() {
-        let other = 30 + DATABASE + FILES + health::PLACES + MAX_JOINS;
+        let other = 30 + DATABASE + FILES + HEALTH + MAX_JOINS;
         let least = other + ADMIN_SOCKET_LEAST + PEERS_LEAST + CONNECTIONS_LEAST;
         let limits = Reserve::of(least, 30).unwrap().lower(&Limits::default());
         assert!(limits.unauthenticated_per_source >= 1 && limits.connections_per_source >= 1);

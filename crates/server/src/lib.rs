@@ -29,6 +29,7 @@ pub mod descriptors;
 mod http;
 pub mod limits;
 
+mod accept_loop;
 mod admission;
 mod connection;
 mod console_files;
@@ -39,12 +40,14 @@ mod line_output;
 mod listeners;
 mod other_protocol;
 mod peer;
+mod places;
+mod proxies;
 mod public_address;
 mod runtime;
 mod tls;
 
 pub use console_files::{BadConsole, ConsoleFiles};
-pub use countersign_net::proxies::Proxies;
 pub use http::{ConsoleRelay, RelayError, RelayedSite};
 pub use listeners::{Builder, Ended, Reloader, Server, StartError};
+pub use proxies::Proxies;
 pub use tls::certificate_source::{BadHttpCertificate, HttpTls};

@@ -8,7 +8,7 @@ use countersign_core::engine::rest::{
     query,
 };
 use countersign_core::sessions::EventId;
-use countersign_net::proxies::Proxies;
+use countersign_server::Proxies;
 
 use super::text;
 

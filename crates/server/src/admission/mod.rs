@@ -1,4 +1,4 @@
-//! Admits connections: by the limits of [`countersign_net::places`] and the penalties of sources.
+//! Admits connections: by the limits of [`places`] and the penalties of sources.
 //!
 //! ```text
 //! TCP, HTTP, devices, peers ─────────────────────────────▶ clients
@@ -18,15 +18,15 @@ use countersign_core::id::AccountId;
 use countersign_core::throttle::{Abuse, Source, Throttle};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_net::listener::DescriptorReserve;
-use countersign_net::places::{self, Origin, Place, Places, Rejected};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::debug;
 
 pub(crate) use self::account_shares::{AccountShares, Held, NoPlace};
+use crate::accept_loop::DescriptorReserve;
 use crate::clock;
 use crate::limits::Limits;
+use crate::places::{self, Origin, Place, Places, Rejected};
 
 /// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use countersign_core::alarms::DeliveryChannel;
 use countersign_core::engine::{DeliveryResult, DueDelivery, Site};
-use countersign_net::listener::Connections;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, info, warn};
 
 use super::pause::Pause;
 use super::{Attempt, Channels};
+use crate::accept_loop::Connections;
 use crate::clock;
 
 /// Messages that are sent at a time.

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use countersign_core::access::Channel;
 use countersign_core::engine::RegistrationOrigin;
 use countersign_core::lockdown::Activity;
-use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_proto::device::{
     BadHello, BadUpgrade, Hello, MAX_HELLO, MAX_UPGRADE, UPGRADE_START, UpgradeRequest,
 };
@@ -37,6 +36,7 @@ use tracing::{debug, error};
 use self::enrolling::FirstLine;
 use self::new_connection::NewConnection;
 pub(crate) use self::sealed::serve as serve_sealed;
+use crate::accept_loop::{self, Access, Connections, DescriptorReserve};
 use crate::admission::{Admission, Admitted};
 use crate::clock;
 use crate::handshake::{self, Refused, Stream};
@@ -65,7 +65,7 @@ pub(crate) async fn accept(
             None
         }
     };
-    listener::accept(listener, Access::Clients, room, connections, service).await
+    accept_loop::run(listener, Access::Clients, room, connections, service).await
 }
 
 /// What a client asks for, after the handshake.

@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -34,14 +33,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tracing::debug;
 
+use crate::accept_loop::{self, Access, Connections, DescriptorReserve};
 use crate::admission::Admission;
 use crate::clock;
+use crate::descriptors;
 use crate::http;
 use crate::runtime::shared::Shared;
 use readiness::{Observation, Process, Readiness};
 
-/// The greatest number of connections. Further ones wait until one ends.
-pub(crate) const PLACES: usize = 8;
 /// How long a connection may take from its beginning to the last byte of its response.
 const MAX_DURATION: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of its request.
@@ -90,8 +89,10 @@ impl Health {
         let service = move |(socket, peer): (TcpStream, SocketAddr)| {
             Some(Arc::clone(&self).serve(socket, peer))
         };
-        let access = Access::Operators { places: PLACES };
-        listener::accept(listener, access, room, connections, service).await
+        let access = Access::Operators {
+            places: descriptors::HEALTH,
+        };
+        accept_loop::run(listener, access, room, connections, service).await
     }
 
     async fn serve(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {

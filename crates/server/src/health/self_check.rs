@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use countersign_core::alarms::DiskSpace;
 use countersign_core::engine::Observed;
-use countersign_net::descriptors::{allowed, open};
 use tracing::{error, warn};
 
 use crate::clock;
+use crate::descriptors::{allowed, open};
 use crate::runtime::shared::Shared;
 
 /// The time between two checks. One costs a few reads of the database.

@@ -35,12 +35,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::debug;
 
+use crate::accept_loop::{self, Access, Connections, DescriptorReserve};
 use crate::admission::Admission;
 use crate::clock;
 use crate::runtime::shared::Shared;
@@ -108,7 +108,7 @@ pub(crate) async fn accept(
         }
     };
     tokio::select! {
-        ended = listener::accept(listener, Access::Clients, room, connections, service) => ended,
+        ended = accept_loop::run(listener, Access::Clients, room, connections, service) => ended,
         never = expiring => match never {},
     }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
-use countersign_net::proxies;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +14,7 @@ use super::connection::Connection;
 use super::problem::AccountLimit;
 use crate::admission::NoPlace;
 use crate::clock;
+use crate::proxies;
 use crate::runtime::shared::Shared;
 
 /// Fields that proxies add to requests: a request with one of them was forwarded.

@@ -9,7 +9,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once, PoisonError};
 
 use countersign_core::throttle::Source;
-use countersign_net::proxies::{self, Proxies};
 use countersign_proto::enrolment::channel::CHANNEL_SUBPROTOCOL;
 use countersign_proto::session::SESSION_SUBPROTOCOL;
 use data_encoding::BASE64;
@@ -31,6 +30,7 @@ use super::{Connection, RequestOrigin};
 use crate::admission::Admitted;
 use crate::connection::{self, WebSocketBytes};
 use crate::device;
+use crate::proxies::{self, Proxies};
 use crate::runtime::shared::Shared;
 
 /// A request to upgrade that was answered.

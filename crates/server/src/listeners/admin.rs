@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use countersign_core::access::Caller;
 use countersign_core::content::{Content, ContentBroken};
 use countersign_net::lines::Lines;
-use countersign_net::listener::{self, Access, Connections, DescriptorReserve, Listener};
 use countersign_proto::lines::{ContentLine, PIECE_BYTES, put_outcome, read_operation};
 use countersign_proto::operation::{Operation, Outcome};
 use futures_util::stream;
@@ -22,6 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
+use crate::accept_loop::{self, Access, Connections, DescriptorReserve, Listener};
 use crate::runtime::shared::Shared;
 
 /// The greatest length of a line in bytes: more than a dump needs.
@@ -72,7 +72,7 @@ impl AdminSocket {
             })
         };
         let access = Access::Operators { places };
-        listener::accept(self, access, room, connections, service).await
+        accept_loop::run(self, access, room, connections, service).await
     }
 }
 

@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use countersign_core::engine::{Endpoints, Site};
 use countersign_core::public_url::PublicUrl;
-use countersign_net::listener::{self, Access, Connections};
-use countersign_net::proxies::Proxies;
 use countersign_proto::uri::SiteUri;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -16,6 +14,7 @@ use tracing::info;
 use super::admin::AdminSocket;
 use super::tasks::Tasks;
 use super::{Reloader, Server, StartError};
+use crate::accept_loop::{self, Access, Connections};
 use crate::admission::{Admission, reject};
 use crate::connection;
 use crate::console_files::ConsoleFiles;
@@ -26,6 +25,7 @@ use crate::health::{Health, self_check};
 use crate::http;
 use crate::limits::Limits;
 use crate::peer::{Listening, PeerAddress, PeerServer};
+use crate::proxies::Proxies;
 use crate::public_address::{PublicAddress, reachable};
 use crate::runtime::shared::Shared;
 use crate::tls::certificate_source::{CertificateSource, HttpTls};
@@ -325,7 +325,7 @@ impl Builder {
                     }
                 };
             let (room, connections) = (room.clone(), connections.clone());
-            let accept = listener::accept(listener, Access::Clients, room, connections, service);
+            let accept = accept_loop::run(listener, Access::Clients, room, connections, service);
             tasks.spawn("the session listener", accept);
         }
         if let Some((listener, address)) = http {
@@ -419,7 +419,7 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr
         return Ok(None);
     };
     let failed = |cause| StartError::Listen { address, cause };
-    let listener = listener::listen(address).map_err(failed)?;
+    let listener = accept_loop::listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok(Some((listener, bound)))
 }

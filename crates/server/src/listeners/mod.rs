@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use countersign_core::engine::Site;
 use countersign_core::sessions::CloseReason;
-use countersign_net::listener::Connections;
-use countersign_net::proxies::Proxies;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::accept_loop::Connections;
 use crate::delivery::Channels;
 use crate::limits::Limits;
+use crate::proxies::Proxies;
 use crate::runtime::shared::Shared;
 use tasks::Tasks;
 

@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use countersign_net::proxies::Proxies;
-
 use crate::admission::Admission;
 use crate::delivery::{Channels, Worker};
 use crate::descriptors::{Reserve, fit};
 use crate::limits::Limits;
+use crate::proxies::Proxies;
 use crate::runtime::shared::Shared;
 
 /// Changes the settings of a running server, from any thread. It does not keep the server running.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerPlan, PeerProblem, Site};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
-use countersign_net::listener::Connections;
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerEnd, PeerWelcome};
 use countersign_proto::site_identity::SiteId;
@@ -22,6 +21,7 @@ use tracing::{debug, info};
 use super::PeerServer;
 use super::joining::{DialError, connect, follow};
 use super::link::{self, EndedBy, OpenPeer};
+use crate::accept_loop::Connections;
 use crate::clock;
 use crate::runtime::shared::{Shared, hook, log_trouble};
 

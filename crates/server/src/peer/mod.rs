@@ -28,7 +28,6 @@ use async_trait::async_trait;
 use countersign_core::engine::{
     AskError, ClientAddress, OperationName, OwnSide, PeerServerState, PeerTransport, TransportError,
 };
-use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_proto::operation::Outcome;
 use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::SiteId;
@@ -38,6 +37,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tracing::{debug, error, info, warn};
 
 use self::asking::Asks;
+use crate::accept_loop::{self, Access, Connections, DescriptorReserve};
 use crate::admission::Admission;
 use crate::clock;
 use crate::public_address::PublicAddress;
@@ -251,7 +251,7 @@ impl PeerServer {
             }
         };
         let (room, connections) = (listening.room.clone(), listening.connections.clone());
-        listener::accept(listener, Access::Clients, room, connections, service).await
+        accept_loop::run(listener, Access::Clients, room, connections, service).await
     }
 
     async fn until_unwanted(&self, shared: &Shared) {
@@ -377,7 +377,7 @@ impl PeerTransport for PeerServer {
 }
 
 fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = listener::listen(address)?;
+    let listener = accept_loop::listen(address)?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }

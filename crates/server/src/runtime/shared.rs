@@ -8,13 +8,13 @@ use countersign_core::id::AccountId;
 use countersign_core::sessions::{CloseReason, CutHook};
 use countersign_core::site_key::UnsealedKeys;
 use countersign_crypto::noise::StaticKeyCache;
-use countersign_net::proxies::Proxies;
 use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::admission::AccountShares;
 use crate::console_files::ConsoleFiles;
 use crate::limits::Limits;
+use crate::proxies::Proxies;
 use crate::runtime::meters::Meters;
 pub(crate) use crate::runtime::meters::log_trouble;
 use crate::runtime::queue::{FairQueue, QueueLimits};

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use countersign_core::engine::{HttpProtection, Site};
 use countersign_crypto::secret::SecretBytes;
-use countersign_net::proxies::Proxies;
 use countersign_net::tls::{Acceptor, BadCertificate, Https};
 use tracing::{error, info};
 
 use crate::clock;
+use crate::proxies::Proxies;
 use crate::tls::acceptors::Acceptors;
 
 /// The maximum size of the file of a certificate or key, in bytes.

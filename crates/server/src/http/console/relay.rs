@@ -24,8 +24,6 @@ use std::time::Duration;
 
 use countersign_core::public_url::PublicUrl;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
-use countersign_net::places::{self, Limits, Origin, Places};
 use countersign_proto::site_identity::KnownSite;
 use countersign_proto::uri::SiteUri;
 use data_encoding::HEXLOWER;
@@ -46,9 +44,11 @@ use super::super::reply::{self, Reply};
 use super::super::{http1, upgrade};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};
+use crate::accept_loop::{self, Access, Connections, DescriptorReserve};
 use crate::admission::wait_for_eviction;
 use crate::connection::WebSocketBytes;
 use crate::console_files::ConsoleFiles;
+use crate::places::{self, Limits, Origin, Places};
 
 /// The connections of browsers at a time: a few tabs, and no more descriptors than a process always has. Other
 /// users of this machine can open them too: the oldest of those that have not named the secret ends for a new
@@ -148,7 +148,7 @@ impl ConsoleRelay {
             Registrations::at(url).map_err(url_of)
         });
         let failed = |cause| RelayError::Listen { address, cause };
-        let listener = listener::listen(address).map_err(failed)?;
+        let listener = accept_loop::listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (name, secret): ([u8; 8], [u8; 16]) =
             (fresh(&mut SystemEntropy), fresh(&mut SystemEntropy));
@@ -191,7 +191,7 @@ impl ConsoleRelay {
             }
         };
         let connections = Connections::default();
-        listener::accept(
+        accept_loop::run(
             self.listener,
             Access::Clients,
             reserve,

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 /// The connections of all listeners, so that a shutdown can wait for them. Dropping all clones
 /// aborts them.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct Connections(Arc<Mutex<JoinSet<()>>>);
 
 impl Connections {
     /// Serves a connection in a task, and removes tasks that have finished.
-    pub async fn spawn(&self, served: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) async fn spawn(&self, served: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.0.lock().await;
         while running.try_join_next().is_some() {}
         running.spawn(served);
@@ -22,7 +22,7 @@ impl Connections {
 
     /// Waits until all connections have ended, and aborts them after the timeout. Returns whether
     /// all ended by themselves.
-    pub async fn end(&self, timeout: Duration) -> bool {
+    pub(crate) async fn end(&self, timeout: Duration) -> bool {
         let mut running = self.0.lock().await;
         let all = async { while running.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(timeout, all).await.is_ok();

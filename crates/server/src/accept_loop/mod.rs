@@ -19,15 +19,15 @@ use std::task::{Context, Poll};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-pub use connections::Connections;
-pub use descriptor_reserve::DescriptorReserve;
+pub(crate) use connections::Connections;
+pub(crate) use descriptor_reserve::DescriptorReserve;
 
 /// Connections that may wait to be accepted; the operating system may allow fewer. If the queue is
 /// full, the kernel drops a client's SYN, which the client repeats only after a second.
 const BACKLOG: u32 = 4_096;
 
 /// A listening socket.
-pub trait Listener: Send + Sync {
+pub(crate) trait Listener: Send + Sync {
     /// A connection and, for TCP, its source address.
     type Accepted: Send;
 
@@ -56,7 +56,7 @@ impl Listener for UnixListener {
 
 /// The priority of a listener when no descriptor is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Connections of clients, which the service admits or rejects. When no descriptor is left,
     /// unauthenticated connections are evicted.
     Clients,
@@ -71,7 +71,7 @@ pub enum Access {
 ///
 /// # Errors
 /// The address is in use or does not belong to this machine.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -87,7 +87,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// The listener failed.
-pub async fn accept<L, F>(
+pub(crate) async fn run<L, F>(
     listener: L,
     access: Access,
     reserve: Arc<DescriptorReserve>,

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 /// The header in which proxies name their clients.
-pub const FIELD: &str = "x-forwarded-for";
+pub(crate) const FIELD: &str = "x-forwarded-for";
 
 /// Trusted proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -25,44 +25,44 @@ use tokio::sync::oneshot;
 use self::tier::{Tier, Unauthenticated};
 
 /// The key by which connections are counted: an address or an address prefix.
-pub trait Key: Copy + Ord + Hash + Send + 'static {}
+pub(crate) trait Key: Copy + Ord + Hash + Send + 'static {}
 
 impl<K: Copy + Ord + Hash + Send + 'static> Key for K {}
 
 /// The origin of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin<K> {
+pub(crate) struct Origin<K> {
     /// The addresses of one machine, such as an IPv4 address or an IPv6 /64.
-    pub source: K,
+    pub(crate) source: K,
     /// The largest prefix that one client may hold, such as an IPv6 /48. Eviction treats all its
     /// sources alike.
-    pub network: K,
+    pub(crate) network: K,
 }
 
 /// Limits on concurrent connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Maximum number of connections in total.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Maximum number from one source.
-    pub per_source: usize,
+    pub(crate) per_source: usize,
     /// Maximum number from one network.
-    pub per_network: usize,
+    pub(crate) per_network: usize,
     /// Maximum number of unauthenticated connections in total; beyond it one is evicted.
-    pub unauthenticated: usize,
+    pub(crate) unauthenticated: usize,
     /// Maximum number of unauthenticated connections from one source.
-    pub unauthenticated_per_source: usize,
+    pub(crate) unauthenticated_per_source: usize,
     /// Maximum number of unauthenticated connections from one network.
-    pub unauthenticated_per_network: usize,
+    pub(crate) unauthenticated_per_network: usize,
     /// From this number of unauthenticated connections on, connections from networks that hold
     /// their share are rejected at random, with a probability that grows up to the limit (random
     /// early drop, as `MaxStartups` of OpenSSH).
-    pub early: usize,
+    pub(crate) early: usize,
 }
 
 /// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejected {
+pub(crate) enum Rejected {
     /// The limit on connections is reached, and all connections are authenticated.
     Full,
     /// Random early drop: there are many unauthenticated connections, and its network holds its
@@ -81,7 +81,7 @@ const MIN_EARLY_DROP: usize = 16;
 const OPENING_SHARE: usize = 4;
 
 /// Counts connections and enforces the limits.
-pub struct Places<K: Key> {
+pub(crate) struct Places<K: Key> {
     state: Mutex<State<K>>,
 }
 
@@ -110,7 +110,7 @@ struct Counts {
 impl<K: Key> Places<K> {
     /// Enforces these limits.
     #[must_use]
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
         let state = State {
             limits,
             connections: 0,
@@ -127,13 +127,13 @@ impl<K: Key> Places<K> {
     }
 
     /// Replaces the limits. Present connections stay.
-    pub fn set_limits(&self, limits: Limits) {
+    pub(crate) fn set_limits(&self, limits: Limits) {
         self.state().limits = limits;
     }
 
     /// Evicts an unauthenticated connection: the oldest of the largest network in the first tier,
     /// or in the second tier if few are left in the first. Returns `false` if there was none.
-    pub fn evict(&self) -> bool {
+    pub(crate) fn evict(&self) -> bool {
         self.state().evict()
     }
 
@@ -142,7 +142,11 @@ impl<K: Key> Places<K> {
     ///
     /// # Errors
     /// [`Rejected`]: the caller has to close the connection at once.
-    pub fn admit(self: &Arc<Self>, from: Origin<K>, random: u32) -> Result<Place<K>, Rejected> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        from: Origin<K>,
+        random: u32,
+    ) -> Result<Place<K>, Rejected> {
         let mut state = self.state();
         let source = state.sources.get(&from.source);
         let network = state.networks.get(&from.network);
@@ -173,7 +177,7 @@ impl<K: Key> Places<K> {
 
     /// The number of connections, and of unauthenticated ones among them.
     #[must_use]
-    pub fn count(&self) -> (usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize) {
         let state = self.state();
         (state.connections, state.unauthenticated())
     }
@@ -300,7 +304,7 @@ impl<K: Key> State<K> {
 }
 
 /// The place of an admitted connection.
-pub struct Place<K: Key> {
+pub(crate) struct Place<K: Key> {
     places: Arc<Places<K>>,
     from: Origin<K>,
     number: u64,
@@ -311,23 +315,23 @@ pub struct Place<K: Key> {
 impl<K: Key> Place<K> {
     /// The connection's origin.
     #[must_use]
-    pub fn origin(&self) -> Origin<K> {
+    pub(crate) fn origin(&self) -> Origin<K> {
         self.from
     }
 
     /// Returns, on the first call, a receiver that becomes ready when the connection is evicted.
-    pub fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
+    pub(crate) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
         self.ended.take()
     }
 
     /// Records that the client sent its complete first flight, which moves the connection to the
     /// second tier.
-    pub fn first_flight_received(&self) {
+    pub(crate) fn first_flight_received(&self) {
         self.places.state().first_flight(self.from, self.number);
     }
 
     /// Records that the client is authenticated. The connection is not evicted any more.
-    pub fn authenticated(&mut self) {
+    pub(crate) fn authenticated(&mut self) {
         if !self.authenticated {
             let mut state = self.places.state();
             let was_unauthenticated = state.no_longer_unauthenticated(self.from, self.number);

@@ -5,13 +5,13 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::Listener;
+use crate::clock;
 use crate::places::{Key, Places};
 
 /// How long a listener waits for evicted connections to close.
@@ -22,7 +22,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 const EVICTIONS_AT_A_TIME: usize = 8;
 
 /// Frees descriptors when the process has none left. All listeners share one.
-pub struct DescriptorReserve {
+pub(crate) struct DescriptorReserve {
     /// The connections of clients, the most numerous first.
     places: Vec<Arc<dyn Evict>>,
     /// An open file that is closed to accept a connection of an operator.
@@ -45,7 +45,7 @@ impl<K: Key> Evict for Places<K> {
 impl DescriptorReserve {
     /// Evicts unauthenticated connections of the first of `places` that has any.
     #[must_use]
-    pub fn new<K: Key + Sync>(places: Vec<Arc<Places<K>>>) -> Arc<Self> {
+    pub(crate) fn new<K: Key + Sync>(places: Vec<Arc<Places<K>>>) -> Arc<Self> {
         let places = places.into_iter();
         let reserve = Self {
             places: places.map(|one| one as Arc<dyn Evict>).collect(),
@@ -120,17 +120,14 @@ impl DescriptorReserve {
         (0..EVICTIONS_AT_A_TIME).take_while(evict).count()
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "limits how often it logs, and decides nothing"
-    )]
     fn log(&self, error: &io::Error, evicted: usize) {
         let mut last_logged = self
             .last_logged
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if last_logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
-            *last_logged = Some(Instant::now());
+        let now = clock::monotonic();
+        if last_logged.is_none_or(|at| now.saturating_duration_since(at) >= LOG_INTERVAL) {
+            *last_logged = Some(now);
             warn!(%error, evicted, "no descriptor left: evicting unauthenticated connections");
         }
     }
