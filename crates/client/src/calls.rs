@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::error::CallError;
-use crate::requests::Request;
+use crate::requests::CallRequest;
 use crate::results::{Events, Results};
 
 /// Requests that may wait for the task.
@@ -20,24 +20,24 @@ const QUEUE_LENGTH: usize = 1_024;
 /// Events that are queued for a slow subscriber.
 const EVENT_QUEUE_LENGTH: usize = 256;
 
-/// The handles' end of the queues to the task.
-pub(crate) struct Calls {
-    requests: mpsc::Sender<Request>,
+/// The handles' end of the queues to the task, which takes requests `R`.
+pub(crate) struct Calls<R> {
+    requests: mpsc::Sender<R>,
     events: broadcast::WeakSender<Event>,
     next_id: AtomicU64,
     ended: Arc<OnceLock<Goodbye>>,
 }
 
 /// The task's end.
-pub(crate) struct Callers {
-    pub(crate) requests: mpsc::Receiver<Request>,
+pub(crate) struct Callers<R> {
+    pub(crate) requests: mpsc::Receiver<R>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Set when the site has ended the session.
     pub(crate) ended: Arc<OnceLock<Goodbye>>,
 }
 
-impl Calls {
-    pub(crate) fn new() -> (Self, Callers) {
+impl<R: From<CallRequest>> Calls<R> {
+    pub(crate) fn new() -> (Self, Callers<R>) {
         let (requests, asked) = mpsc::channel(QUEUE_LENGTH);
         let (events, _) = broadcast::channel(EVENT_QUEUE_LENGTH);
         let ended = Arc::new(OnceLock::new());
@@ -55,12 +55,12 @@ impl Calls {
         (calls, callers)
     }
 
-    pub(crate) async fn call<P: Serialize + ?Sized, R: DeserializeOwned>(
+    pub(crate) async fn call<P: Serialize + ?Sized, D: DeserializeOwned>(
         &self,
         group: &str,
         command: &str,
         params: &P,
-    ) -> Result<R, CallError> {
+    ) -> Result<D, CallError> {
         let params = serde_json::value::to_raw_value(params).map_err(CallError::Params)?;
         let outcome = self.outcome(group, command, params).await?;
         if outcome.code != Code::SUCCESS {
@@ -87,8 +87,8 @@ impl Calls {
         let mut left = 0;
         for (group, command, params) in operations {
             let operation = Operation::new(self.next_id(), group, command, params);
-            let request = Request::Call(operation, reply.clone());
-            self.request(request).await?;
+            let request = CallRequest::Call(operation, reply.clone());
+            self.request(request.into()).await?;
             left += 1;
         }
         Ok(Results { left, results })
@@ -98,7 +98,7 @@ impl Calls {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) async fn request(&self, request: Request) -> Result<(), CallError> {
+    pub(crate) async fn request(&self, request: R) -> Result<(), CallError> {
         self.requests.send(request).await.map_err(|_| self.end())
     }
 

@@ -24,7 +24,7 @@ use crate::task::SessionTask;
 
 /// An open session. Many tasks may call it concurrently; all share one connection.
 pub struct Client {
-    calls: Calls,
+    calls: Calls<Request>,
     welcome: watch::Receiver<Welcome>,
     resumption: watch::Receiver<Resumption>,
     identity: Option<Box<Identity>>,

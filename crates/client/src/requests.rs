@@ -15,7 +15,13 @@ pub(crate) type ReplyTo = mpsc::UnboundedSender<Result<Outcome, CallError>>;
 /// Receives the result of an operation with content.
 pub(crate) type StreamReplyTo = oneshot::Sender<Result<(Outcome, Option<Download>), CallError>>;
 
-/// A request from a caller to the task.
+/// A request from a caller to the task of any connection.
+pub(crate) enum CallRequest {
+    Call(Operation, ReplyTo),
+    Close,
+}
+
+/// A request from a caller to the task of a session.
 pub(crate) enum Request {
     Call(Operation, ReplyTo),
     /// An operation that may have content, and whose result may have content.
@@ -28,6 +34,15 @@ pub(crate) enum Request {
     /// Request the options that the site offers now.
     Options(oneshot::Sender<Result<OptionList, CallError>>),
     Close,
+}
+
+impl From<CallRequest> for Request {
+    fn from(request: CallRequest) -> Self {
+        match request {
+            CallRequest::Call(operation, reply) => Self::Call(operation, reply),
+            CallRequest::Close => Self::Close,
+        }
+    }
 }
 
 impl Request {

@@ -25,7 +25,7 @@ const FINAL_READ_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVES_PER_IDLE_LIMIT: u32 = 3;
 
 pub(crate) struct SessionTask {
-    pub(crate) callers: Callers,
+    pub(crate) callers: Callers<Request>,
     /// Resumes the session.
     pub(crate) connector: Connector,
     /// The last welcome, for the handle.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use countersign_net::content::ContentError;
 use countersign_net::tls::TlsStream;
 use countersign_proto::device::DeviceWelcome;
 use countersign_proto::lines::{put_operation, read_event, read_outcome};
@@ -21,7 +20,7 @@ use super::connecting::DeviceLines;
 use crate::calls::{Callers, Calls};
 use crate::error::CallError;
 use crate::platform;
-use crate::requests::{ReplyTo, Request};
+use crate::requests::{CallRequest, ReplyTo};
 use crate::results::{Events, Results};
 
 /// The longest line that is received, in bytes: more than a page of the longest list needs.
@@ -38,7 +37,7 @@ const KEEP_ALIVE: u64 = 0;
 /// An open connection of a device. Many tasks may call it concurrently. It sends an operation when
 /// nothing else was sent for a third of the idle time, so that the site does not close it.
 pub struct DeviceConnection {
-    calls: Calls,
+    calls: Calls<CallRequest>,
     welcome: DeviceWelcome,
     task: JoinHandle<()>,
 }
@@ -119,7 +118,7 @@ impl DeviceConnection {
     /// # Errors
     /// [`CallError::Lost`] if the connection had ended already.
     pub async fn close(self) -> Result<(), CallError> {
-        self.calls.request(Request::Close).await?;
+        self.calls.request(CallRequest::Close).await?;
         self.task.await.map_err(|_| CallError::Lost)
     }
 }
@@ -139,7 +138,7 @@ async fn write(
 }
 
 struct Task {
-    callers: Callers,
+    callers: Callers<CallRequest>,
     welcome: DeviceWelcome,
     /// Operations without a result yet.
     pending: HashMap<u64, ReplyTo>,
@@ -166,7 +165,9 @@ impl Task {
             let _ = reply.send(Err(CallError::Lost));
         }
         while let Some(request) = callers.requests.recv().await {
-            request.fail(ContentError::Lost);
+            if let CallRequest::Call(_, reply) = request {
+                let _ = reply.send(Err(CallError::Lost));
+            }
         }
     }
 
@@ -188,13 +189,11 @@ impl Task {
                 },
                 next = next(&self.outgoing, &mut self.callers.requests), if self.pending.len() < most => {
                     match next {
-                        Ok(Some(Request::Call(operation, reply))) => {
+                        Ok(Some(CallRequest::Call(operation, reply))) => {
                             self.submit(&operation, reply);
                             last_sent = platform::now();
                         }
-                        Ok(Some(Request::Close) | None) | Err(SendError(())) => return,
-                        // A device connection has no content, no keys to renew and no options.
-                        Ok(Some(other)) => other.fail(ContentError::Lost),
+                        Ok(Some(CallRequest::Close) | None) | Err(SendError(())) => return,
                     }
                 }
                 () = tokio::time::sleep_until(last_sent + keep_alive) => {
@@ -260,8 +259,8 @@ impl Task {
 /// dropped.
 async fn next(
     outgoing: &mpsc::Sender<Vec<u8>>,
-    requests: &mut mpsc::Receiver<Request>,
-) -> Result<Option<Request>, SendError<()>> {
+    requests: &mut mpsc::Receiver<CallRequest>,
+) -> Result<Option<CallRequest>, SendError<()>> {
     drop(outgoing.reserve().await?);
     Ok(requests.recv().await)
 }
