@@ -57,9 +57,6 @@ fn project(site: &Site, set: &ChangeSet) -> Effects {
     for notice in &set.notices {
         apply_notice(site, notice, &mut effects);
     }
-    for change in &set.changes {
-        end_streams(site, change);
-    }
     let by_changes: usize = set
         .changes
         .iter()
@@ -121,29 +118,49 @@ fn update_memory(site: &Site, change: &Change) {
     }
 }
 
-/// Ends the sessions that a change ends, and returns their number.
+/// Ends the event streams whose credential a change takes away, and then the sessions that it ends.
+/// Returns the number of sessions.
 fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
     let sessions = site.sessions();
+    let end_streams = |reason, wanted: &dyn Fn(&HttpGrant) -> bool| {
+        site.events().end_streams(reason, wanted);
+    };
     match change {
         Change::UpdateAccount(account) if !account.is_active() => {
-            sessions.cut_account(account.id, CloseReason::AccountLocked, |_| true)
+            let reason = CloseReason::AccountLocked;
+            end_streams(reason, &|grant| grant.account == account.id);
+            sessions.cut_account(account.id, reason, |_| true)
         }
-        // A session holds its account's name and role.
+        // A session holds its account's name and role, and so does a grant. The grants of the account are
+        // void now; a stream continues with the same name and role.
         Change::UpdateAccount(account) => {
+            let reason = CloseReason::AccountChanged;
+            let name = account.name.to_string();
+            end_streams(reason, &|grant| {
+                let is_same = grant.name == name && grant.role == account.role;
+                grant.account == account.id && !is_same
+            });
             // The messages of a locked person waited.
             site.wake_peers();
-            sessions.cut_account(account.id, CloseReason::AccountChanged, |info| {
+            sessions.cut_account(account.id, reason, |info| {
                 info.role != account.role || info.name != account.name
             })
         }
         Change::DeleteAccount { id, .. } => {
-            sessions.cut_account(*id, CloseReason::AccountDeleted, |_| true)
+            let reason = CloseReason::AccountDeleted;
+            end_streams(reason, &|grant| grant.account == *id);
+            sessions.cut_account(*id, reason, |_| true)
         }
         // The damaged part may be the id, so the name is compared too.
-        Change::DeleteDamagedAccount { id, name } => sessions
-            .cut_where(CloseReason::AccountDeleted, |info| {
+        Change::DeleteDamagedAccount { id, name } => {
+            let reason = CloseReason::AccountDeleted;
+            end_streams(reason, &|grant| {
+                Some(grant.account) == *id || grant.name == *name
+            });
+            sessions.cut_where(reason, |info| {
                 Some(info.account) == *id || info.name.to_string() == *name
-            }),
+            })
+        }
         Change::PutPassphrase(credential) => {
             let reason = CloseReason::PassphraseChanged;
             sessions.cut_account(credential.account, reason, |info| {
@@ -155,36 +172,44 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         Change::DeleteKey {
             account,
             thumbprint,
-        } => sessions.cut_account(*account, CloseReason::KeyRevoked, |info| {
-            info.proof == Proof::Key(*thumbprint)
-        }),
-        Change::DeleteDevice { id, account } => {
-            sessions.cut_account(*account, CloseReason::KeyRevoked, |info| {
-                info.proof == Proof::Device(*id)
+        } => {
+            let reason = CloseReason::KeyRevoked;
+            let key = HttpCredential::Key(*thumbprint);
+            end_streams(reason, &|grant| grant.credential == key);
+            sessions.cut_account(*account, reason, |info| {
+                info.proof == Proof::Key(*thumbprint)
             })
         }
-        // A ticket opens no session, and a device keeps its session through a change of its name.
-        Change::InsertAccount(_)
-        | Change::RenewPassphrase(_)
-        | Change::PutPersonData { .. }
-        | Change::InsertTicket(_)
-        | Change::BindTicket { .. }
-        | Change::RevokeTicket { .. }
-        | Change::RevokeOpenTickets { .. }
-        | Change::ForgetTickets { .. }
-        | Change::InsertDevice(_)
-        | Change::UpdateDevice(_)
-        | Change::SeeDevice { .. }
-        | Change::InsertKey(_)
-        | Change::InsertApplication(_)
-        | Change::UpdateApplication(_)
-        | Change::DeleteApplication { .. }
-        | Change::DeleteDamagedApplication(_)
-        | Change::SealData { .. }
-        | Change::AccessToken(_)
-        | Change::CompleteRequest(_)
-        | Change::PutScript(_) => 0,
-        // The program that runs the site applies its settings. A lockdown ends sessions.
+        Change::DeleteDevice { id, account } => {
+            let reason = CloseReason::KeyRevoked;
+            let device = HttpCredential::Device(*id);
+            end_streams(reason, &|grant| grant.credential == device);
+            sessions.cut_account(*account, reason, |info| info.proof == Proof::Device(*id))
+        }
+        // A token opens no session.
+        Change::AccessToken(AccessTokenChange::Delete { id, .. }) => {
+            let token = HttpCredential::Token(*id);
+            end_streams(CloseReason::TokenRevoked, &|grant| {
+                grant.credential == token
+            });
+            0
+        }
+        Change::AccessToken(AccessTokenChange::DeleteOf {
+            account,
+            expired_before,
+        }) => {
+            end_streams(CloseReason::TokenRevoked, &|grant| {
+                let ends = match (expired_before, grant.expires()) {
+                    (Some(before), Some(expires)) => expires < *before,
+                    (Some(_), None) => false,
+                    (None, _) => true,
+                };
+                let is_token = matches!(grant.credential, HttpCredential::Token(_));
+                grant.account == *account && is_token && ends
+            });
+            0
+        }
+        // The program that runs the site applies its settings. A lockdown ends sessions and streams.
         Change::PutSetting { name, setting } => {
             site.apply_setting(name);
             if [LOCKDOWNS, SITE_KEY].contains(name) {
@@ -207,65 +232,10 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
             site.wake_outbox();
             0
         }
-    }
-}
-
-/// Ends the event streams whose credential a change takes away. The grants of an account that
-/// changed are void then; a stream continues if its account has the same name and role.
-fn end_streams(site: &Site, change: &Change) {
-    let end = |reason, wanted: &dyn Fn(&HttpGrant) -> bool| {
-        site.events().end_streams(reason, wanted);
-    };
-    match change {
-        Change::UpdateAccount(account) => {
-            let name = account.name.to_string();
-            let reason = match account.is_active() {
-                true => CloseReason::AccountChanged,
-                false => CloseReason::AccountLocked,
-            };
-            end(reason, &|grant| {
-                let is_same = grant.name == name && grant.role == account.role;
-                grant.account == account.id && !(is_same && account.is_active())
-            });
-        }
-        Change::DeleteAccount { id, .. } => {
-            end(CloseReason::AccountDeleted, &|grant| grant.account == *id);
-        }
-        Change::DeleteDamagedAccount { id, name } => end(CloseReason::AccountDeleted, &|grant| {
-            Some(grant.account) == *id || grant.name == *name
-        }),
-        Change::DeleteKey { thumbprint, .. } => end(CloseReason::KeyRevoked, &|grant| {
-            grant.credential == HttpCredential::Key(*thumbprint)
-        }),
-        Change::DeleteDevice { id, .. } => end(CloseReason::KeyRevoked, &|grant| {
-            grant.credential == HttpCredential::Device(*id)
-        }),
-        Change::AccessToken(AccessTokenChange::Delete { id, .. }) => {
-            end(CloseReason::TokenRevoked, &|grant| {
-                grant.credential == HttpCredential::Token(*id)
-            });
-        }
-        Change::AccessToken(AccessTokenChange::DeleteOf {
-            account,
-            expired_before,
-        }) => end(CloseReason::TokenRevoked, &|grant| {
-            let ends = match (expired_before, grant.expires()) {
-                (Some(before), Some(expires)) => expires < *before,
-                (Some(_), None) => false,
-                (None, _) => true,
-            };
-            let is_token = matches!(grant.credential, HttpCredential::Token(_));
-            grant.account == *account && is_token && ends
-        }),
-        // A lockdown ends streams where it ends sessions.
-        Change::AccessToken(AccessTokenChange::Insert(_) | AccessTokenChange::Used(_))
-        | Change::InsertAccount(_)
-        | Change::PutPersonData { .. }
-        | Change::PutPassphrase(_)
+        // A ticket opens no session, and a device keeps its session through a change of its name.
+        Change::InsertAccount(_)
         | Change::RenewPassphrase(_)
-        | Change::DeleteDeliveredKey(_)
-        | Change::PutDeliveredKey(_)
-        | Change::InsertKey(_)
+        | Change::PutPersonData { .. }
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
@@ -274,16 +244,15 @@ fn end_streams(site: &Site, change: &Change) {
         | Change::InsertDevice(_)
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
+        | Change::InsertKey(_)
         | Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
-        | Change::Peer(_)
-        | Change::CompleteRequest(_)
-        | Change::Alarm(_)
         | Change::SealData { .. }
-        | Change::PutSetting { .. }
-        | Change::PutScript(_) => {}
+        | Change::AccessToken(AccessTokenChange::Insert(_) | AccessTokenChange::Used(_))
+        | Change::CompleteRequest(_)
+        | Change::PutScript(_) => 0,
     }
 }
 
