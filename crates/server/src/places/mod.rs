@@ -313,12 +313,6 @@ pub(crate) struct Place<K: Key> {
 }
 
 impl<K: Key> Place<K> {
-    /// The connection's origin.
-    #[must_use]
-    pub(crate) fn origin(&self) -> Origin<K> {
-        self.from
-    }
-
     /// Returns, on the first call, a receiver that becomes ready when the connection is evicted.
     pub(crate) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
         self.ended.take()
