@@ -157,7 +157,7 @@ impl V1Consumer {
         Ok((asked, sealed))
     }
 
-    /// Reads the site's response.
+    /// Reads the site's response. `now` is in milliseconds since 1970.
     ///
     /// # Errors
     /// [`V1ConsumerError`]. After status 409 or 490 the consumer retries, at most [`MAX_RETRIES`]
@@ -254,7 +254,8 @@ impl V1IssuedTicket {
         &self.response
     }
 
-    /// Presents the ticket. Returns the JSON body to send to the provider.
+    /// Presents the ticket. Returns the JSON body to send to the provider. `now` is in milliseconds
+    /// since 1970.
     ///
     /// # Errors
     /// [`V1ConsumerError::FailedVerification`] if the site's one-time credentials are unusable.

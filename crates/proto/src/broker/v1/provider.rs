@@ -102,6 +102,7 @@ impl DecryptedTicket {
 
 impl V1Provider {
     /// [`V1UnverifiedPresentation::read`], [`Self::open`] and [`Self::verify_id_object`].
+    /// `now` is in milliseconds since 1970.
     ///
     /// # Errors
     /// As these.

@@ -146,7 +146,7 @@ impl OpenedRequest {
     }
 
     /// Verifies the consumer's signature and the time. If the consumer is not registered, the same
-    /// work is done with `decoy_key`, a key that no party has.
+    /// work is done with `decoy_key`, a key that no party has. `now` is in milliseconds since 1970.
     ///
     /// # Errors
     /// [`V1Refusal::Hash`]; after verification, [`V1Refusal::Stale`]; [`V1Refusal::NotVerified`]
@@ -200,7 +200,8 @@ impl V1VerifiedRequest {
     }
 
     /// Seals a ticket for the provider, and the response for the consumer. `requested` is `None` if
-    /// the provider does not exist or the consumer may not call it.
+    /// the provider does not exist or the consumer may not call it. `now` is in milliseconds since
+    /// 1970.
     ///
     /// # Errors
     /// [`V1Refusal::NoCommonCipher`] and [`V1Refusal::NoCommonHash`] if no request could lead to a

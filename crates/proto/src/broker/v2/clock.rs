@@ -29,7 +29,7 @@ fn signed_text(nonce: Nonce, ts: u64) -> Vec<u8> {
 }
 
 impl Clock {
-    /// Signs the site's time `now` together with the client's nonce.
+    /// Signs the site's time `now`, in milliseconds since 1970, together with the client's nonce.
     #[must_use]
     pub fn issue(nonce: Nonce, now: u64, site: &PartyKey) -> Self {
         Self {
@@ -40,8 +40,9 @@ impl Clock {
     }
 
     /// Verifies the signature and the nonce, and returns the site's time minus `now` in
-    /// milliseconds. `now` is the local time at which the response arrived. Returns `None` if
-    /// verification fails. The result is too small by the time that the response took to arrive.
+    /// milliseconds. `now` is the local time at which the response arrived, in milliseconds since
+    /// 1970. Returns `None` if verification fails. The result is too small by the time that the
+    /// response took to arrive.
     #[must_use]
     pub fn offset(&self, nonce: Nonce, site: &[PartyPublic], now: u64) -> Option<i64> {
         let signature = Signature(self.signature.as_slice().try_into().ok()?);
@@ -53,7 +54,8 @@ impl Clock {
     }
 }
 
-/// Converts local time to the site's time.
+/// Converts local time, in milliseconds since 1970, to the site's time. `offset` is in
+/// milliseconds.
 #[must_use]
 pub fn site_time(now: u64, offset: i64) -> u64 {
     now.saturating_add_signed(offset)

@@ -82,7 +82,7 @@ impl UnverifiedRequest {
 
     /// Verifies the consumer's signature, the recipient and the time. If the consumer is not
     /// registered, the same work is done with `decoy_key`, a key that no party has, so that both
-    /// take the same time.
+    /// take the same time. `now` is in milliseconds since 1970.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`]; after verification, [`Refusal::Clock`].
@@ -144,7 +144,8 @@ impl VerifiedRequest {
     }
 
     /// Seals a ticket for the provider, and the response for the consumer. `requested` is `None` if
-    /// the provider does not exist or the consumer may not call it.
+    /// the provider does not exist or the consumer may not call it. `now` is in milliseconds since
+    /// 1970.
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`], [`Refusal::NothingInCommon`].

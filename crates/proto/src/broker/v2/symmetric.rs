@@ -87,7 +87,7 @@ impl SymmetricTicket {
 }
 
 /// Issues a ticket to a consumer that the session authenticated and that policy allows to call the
-/// provider. `key` must be the ticket key for tickets made `now`.
+/// provider. `key` must be the ticket key for tickets made `now`, in milliseconds since 1970.
 ///
 /// # Errors
 /// [`Refusal::NotAllowed`] when the ticket cannot be written.

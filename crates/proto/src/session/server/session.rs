@@ -91,7 +91,8 @@ impl ServerSession {
     }
 
     /// Decrypts the packets of `input` in place and appends their messages to `got`. Returns how
-    /// many bytes were used; pass the rest again, together with the bytes that follow.
+    /// many bytes were used; pass the rest again, together with the bytes that follow. `now` is in
+    /// milliseconds since 1970.
     ///
     /// # Errors
     /// A [`SessionRefusal`] ends the session: no later packet can be trusted.
