@@ -45,6 +45,7 @@ mod proxies;
 mod public_address;
 mod runtime;
 mod tls;
+mod web_socket;
 
 pub use console_files::{BadConsole, ConsoleFiles};
 pub use http::{ConsoleRelay, RelayError, RelayedSite};

@@ -6,74 +6,53 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use countersign_proto::session::MAX_SESSION_MESSAGE;
-use futures_util::{Sink, Stream};
+use futures_util::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::socket::{Readable, Socket};
-
-/// The buffer for reading, in bytes: a first flight fits, and there may be many idle connections.
-const READ_BUFFER: usize = 4 * 1024;
+use crate::web_socket::{Messages, failed};
 
 /// A WebSocket as a stream of bytes. One task reads and writes.
 pub(crate) struct WebSocketBytes<S> {
-    socket: WebSocketStream<S>,
+    messages: Messages<S>,
     /// A message that was received and not read completely.
     input: Bytes,
     /// The bytes of a message that was passed on and is not sent completely. The caller has not been
     /// told that they are written.
     sending: Option<Bytes>,
-    /// A ping was received, and the connection has not taken its pong yet.
-    owes_pong: bool,
     /// Why what arrives cannot be read any more: the code for the client.
     fault: Option<CloseCode>,
     has_ended: bool,
-    has_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
     /// A WebSocket over a connection on which the request to upgrade was answered.
     pub(crate) async fn over(stream: S) -> Self {
-        let mut config = WebSocketConfig::default();
-        config.read_buffer_size = READ_BUFFER;
-        config.write_buffer_size = 0;
-        config.max_message_size = Some(MAX_SESSION_MESSAGE);
-        config.max_frame_size = Some(MAX_SESSION_MESSAGE);
         Self {
-            socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
+            messages: Messages::over(stream, MAX_SESSION_MESSAGE).await,
             input: Bytes::new(),
             sending: None,
-            owes_pong: false,
             fault: None,
             has_ended: false,
-            has_closed: false,
         }
     }
 
     /// Waits for input, or the end.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.input.is_empty() && !self.has_ended {
-            // Pongs have no limit of their own. A client that sends pings and reads no pong is read no
-            // further.
-            if self.owes_pong {
-                ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
-                self.owes_pong = false;
-            }
-            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+            match ready!(self.messages.poll_next(context))? {
                 Some(Ok(Message::Binary(bytes))) => self.input = bytes,
-                Some(Ok(Message::Ping(_))) => self.owes_pong = true,
                 Some(Ok(Message::Text(_))) => {
                     return Poll::Ready(Err(
                         self.refuse(CloseCode::Unsupported, "a message must be binary".into())
                     ));
                 }
-                Some(Ok(Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
-                None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
-                    self.has_ended = true;
-                }
+                Some(Ok(
+                    Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_),
+                )) => {}
+                None => self.has_ended = true,
                 Some(Err(Error::Io(error))) => {
                     self.has_ended = true;
                     return Poll::Ready(Err(error));
@@ -107,18 +86,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
     }
 }
 
-fn close(code: CloseCode) -> Message {
-    let reason = "".into();
-    Message::Close(Some(CloseFrame { code, reason }))
-}
-
-fn failed(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        other => io::Error::other(other),
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketBytes<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -145,37 +112,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketBytes<S> {
         let continues = |sending: &Bytes| bytes.starts_with(sending);
         if !self.sending.as_ref().is_some_and(continues) {
             // Flushes what a dropped write left.
-            ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
+            ready!(self.messages.poll_flush(context))?;
             let (part, _) = bytes.split_at(bytes.len().min(MAX_SESSION_MESSAGE));
             let part = Bytes::copy_from_slice(part);
-            Pin::new(&mut self.socket)
+            self.messages
+                .socket()
                 .start_send(Message::binary(part.clone()))
                 .map_err(failed)?;
             self.sending = Some(part);
         }
-        ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
+        ready!(self.messages.poll_flush(context))?;
         let sent = self.sending.take();
         Poll::Ready(Ok(sent.map_or(0, |sent| sent.len())))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket)
-            .poll_flush(context)
-            .map_err(failed)
+        self.messages.poll_flush(context)
     }
 
     /// Sends the close frame, and does not wait for the client's.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.has_closed {
-            ready!(Pin::new(&mut self.socket).poll_ready(context)).ok();
-            self.has_closed = true;
-            let frame = close(self.fault.unwrap_or(CloseCode::Normal));
-            // The client may have closed it first.
-            let _ = Pin::new(&mut self.socket).start_send(frame);
-        }
-        Pin::new(&mut self.socket)
-            .poll_flush(context)
-            .map_err(failed)
+        let code = self.fault.unwrap_or(CloseCode::Normal);
+        self.messages.poll_close(code, context)
     }
 }
 
@@ -253,6 +211,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
+    use crate::web_socket::READ_BUFFER;
 
     const BUFFER: usize = 8 * 1024;
 

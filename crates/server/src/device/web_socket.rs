@@ -10,16 +10,12 @@ use countersign_core::sessions::CloseReason;
 use countersign_proto::device::DEVICE_SUBPROTOCOL;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::handshake::Stream as TlsStream;
-
-/// The buffer for reading, in bytes: most lines are short, and there may be many idle connections.
-const READ_BUFFER: usize = 4 * 1024;
+use crate::web_socket::{Messages, READ_BUFFER, failed};
 
 /// How the WebSocket ends, shared with the session that decides it.
 #[derive(Clone)]
@@ -58,17 +54,14 @@ impl Closing {
 /// A WebSocket as a stream of lines. One task reads and writes: a flush that a ping causes wakes the task
 /// that wrote last.
 pub(super) struct WebSocketLines<S = TlsStream> {
-    socket: WebSocketStream<S>,
+    messages: Messages<S>,
     /// A line that was received, and how much of it was read.
     input: (Vec<u8>, usize),
     /// Bytes to send that are not in a message yet, and how many of them have no line end.
     output: (Vec<u8>, usize),
-    /// A ping was received, and the connection has not taken its pong yet.
-    owes_pong: bool,
     closing: Closing,
     /// What arrives cannot be read as messages any more.
     has_failed: bool,
-    has_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
@@ -86,20 +79,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
         );
         stream.write_all(head.as_bytes()).await?;
         stream.flush().await?;
-        let mut config = WebSocketConfig::default();
-        config.read_buffer_size = READ_BUFFER;
-        config.write_buffer_size = 0;
-        config.max_message_size = Some(most);
-        config.max_frame_size = Some(most);
-        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
         Ok(Self {
-            socket,
+            messages: Messages::over(stream, most).await,
             input: (Vec::new(), 0),
             output: (Vec::new(), 0),
-            owes_pong: false,
             closing,
             has_failed: false,
-            has_closed: false,
         })
     }
 
@@ -126,10 +111,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
                 *searched = unsent.len();
                 return Poll::Ready(Ok(()));
             };
-            ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(failed)?;
+            ready!(self.messages.socket().poll_ready(context)).map_err(failed)?;
             let (line, _) = unsent.split_at(*searched + end);
             let text = str::from_utf8(line).map_err(io::Error::other)?;
-            Pin::new(&mut self.socket)
+            self.messages
+                .socket()
                 .start_send(Message::text(text))
                 .map_err(failed)?;
             *sent += line.len() + 1;
@@ -161,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
     /// Discards what arrives until the client answers the close frame. The caller limits the time.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while !self.has_failed {
-            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+            match ready!(self.messages.socket().poll_next(context)) {
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(()),
                 Some(Ok(_)) => {}
                 Some(Err(_)) => self.has_failed = true,
@@ -170,7 +156,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
         let mut discarded = [0; READ_BUFFER];
         loop {
             let mut buffer = ReadBuf::new(&mut discarded);
-            match ready!(Pin::new(self.socket.get_mut()).poll_read(context, &mut buffer)) {
+            match ready!(
+                Pin::new(self.messages.socket().get_mut().get_mut())
+                    .poll_read(context, &mut buffer)
+            ) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
@@ -193,13 +182,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketLines<S> {
     }
 }
 
-fn failed(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        other => io::Error::other(other),
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketLines<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -217,21 +199,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketLines<S> {
             }
             // An idle connection holds no line.
             self.input = (Vec::new(), 0);
-            // Pongs have no limit of their own. A client that sends pings and reads no pong is read no further.
-            if self.owes_pong {
-                ready!(Pin::new(&mut self.socket).poll_flush(context)).map_err(failed)?;
-                self.owes_pong = false;
-            }
-            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+            match ready!(self.messages.poll_next(context))? {
                 Some(Ok(message)) => {
-                    self.owes_pong = matches!(message, Message::Ping(_));
                     if let Some(line) = self.line(message)? {
                         self.input = (line, 0);
                     }
                 }
-                None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
-                    return Poll::Ready(Ok(()));
-                }
+                None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => {
                     self.has_failed = true;
                     return Poll::Ready(Err(self.fault(error)));
@@ -258,27 +232,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketLines<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_lines(context))?;
-        Pin::new(&mut self.socket)
-            .poll_flush(context)
-            .map_err(failed)
+        self.messages.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_lines(context))?;
-        if !self.has_closed {
-            ready!(Pin::new(&mut self.socket).poll_ready(context)).ok();
-            self.has_closed = true;
-            let frame = CloseFrame {
-                code: self.closing.code(),
-                reason: "".into(),
-            };
-            // The client may have closed it first.
-            let _ = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame)));
-        }
-        let _ = ready!(Pin::new(&mut self.socket).poll_flush(context));
+        let code = self.closing.code();
+        let _ = ready!(self.messages.poll_close(code, context));
         // A connection that is closed with unread bytes is reset, and the client loses the close frame.
         ready!(self.poll_rest(context));
-        Pin::new(self.socket.get_mut()).poll_shutdown(context)
+        Pin::new(self.messages.socket().get_mut().get_mut()).poll_shutdown(context)
     }
 }
 
