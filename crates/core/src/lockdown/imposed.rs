@@ -53,7 +53,7 @@ impl LockdownTarget {
 /// Who imposed a lockdown, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imposed {
-    /// When.
+    /// When it was imposed.
     pub at: Timestamp,
     /// The name of the caller: an account, or a local user of the admin socket.
     pub by: String,
@@ -89,7 +89,7 @@ pub struct ImposedOn {
 /// A lockdown of the site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteLockdown {
-    /// What it refuses.
+    /// The level, which says what is refused.
     pub level: LockdownLevel,
     /// Who imposed it, when and why.
     pub imposed: Imposed,

@@ -346,7 +346,7 @@ async fn exported_page(
     Ok((Vec::new(), end))
 }
 
-/// What is verified.
+/// The settings of a verification.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Verify {

@@ -45,7 +45,7 @@ struct OperationView {
     group: &'static str,
     /// The command within the group.
     command: &'static str,
-    /// What it does.
+    /// The effect of the operation, as one or two sentences.
     summary: &'static str,
     /// Whether the operation may interrupt other users, so that a client should ask before it runs
     /// it.

@@ -115,7 +115,7 @@ pub enum SendState {
     Refused {
         /// The reason, which the peer gave unless the text is damaged.
         why: String,
-        /// When.
+        /// When that was found.
         at: Timestamp,
     },
 }

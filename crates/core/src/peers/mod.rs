@@ -92,7 +92,7 @@ pub struct Introduction {
     pub own_name: AccountName,
     /// The person of the peer, as the peer claims.
     pub other: AccountName,
-    /// When.
+    /// When the sites were introduced.
     pub at: Timestamp,
 }
 

@@ -41,7 +41,7 @@ impl Audience {
     }
 }
 
-/// Who reads events.
+/// A reader of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Viewer {
     /// The account.

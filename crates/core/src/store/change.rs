@@ -129,7 +129,7 @@ pub enum Change {
         thumbprint: Thumbprint,
         /// The device that gets the key; `None` if the ticket sets a pass phrase.
         device: Option<DeviceId>,
-        /// When.
+        /// When the key was registered.
         at: Timestamp,
     },
     /// Revokes a ticket. [`StoreError::Stale`](super::StoreError::Stale) when it was revoked before.
@@ -138,9 +138,9 @@ pub enum Change {
         id: TicketId,
         /// Its account.
         account: AccountId,
-        /// When.
+        /// When it is revoked.
         at: Timestamp,
-        /// Why.
+        /// The reason, which `ticket list` shows.
         why: RevocationReason,
     },
     /// Revokes the open tickets of an account that have not expired, if there are any.
@@ -149,9 +149,9 @@ pub enum Change {
         account: AccountId,
         /// Only tickets of this kind; `None` for all kinds.
         kind: Option<TicketKind>,
-        /// When.
+        /// When they are revoked.
         at: Timestamp,
-        /// Why.
+        /// The reason, which `ticket list` shows.
         why: RevocationReason,
     },
     /// Deletes the tickets of an account that expired before a moment, if there are any.
@@ -172,7 +172,7 @@ pub enum Change {
         id: DeviceId,
         /// Its account.
         account: AccountId,
-        /// When.
+        /// When the connection was opened or closed.
         at: Timestamp,
     },
     /// Takes a device away. Its key stays removed: no device gets it again.

@@ -135,7 +135,7 @@ pub enum PeerChange {
     See {
         /// The peer.
         site: SiteId,
-        /// When.
+        /// When the connection was opened.
         at: Timestamp,
     },
     /// Deletes a tombstone with its messages. [`StoreError::Stale`] if the peer has another
@@ -163,7 +163,7 @@ pub enum PeerChange {
         peer: SiteId,
         /// The reason.
         why: String,
-        /// When.
+        /// When that was found.
         at: Timestamp,
     },
     /// A message arrived. [`StoreError::Stale`] of [`Thing::Message`](super::Thing::Message) if

@@ -74,7 +74,7 @@ pub enum BadHttpCertificate {
     Unusable {
         /// The file of the certificate.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem of the contents.
         cause: BadCertificate,
     },
 }

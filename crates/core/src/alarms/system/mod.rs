@@ -58,7 +58,7 @@ pub enum SystemAlarm {
         account: AccountId,
         /// The person's name.
         person: String,
-        /// When.
+        /// When it was changed.
         at: Timestamp,
     },
     /// One actor was refused one operation again and again.
@@ -95,7 +95,7 @@ pub enum SystemAlarm {
         target: String,
         /// What the lockdown of the site refuses; `None` if it is not of the site.
         level: Option<LockdownLevel>,
-        /// Who imposed it.
+        /// The name of the account or local user that imposed it.
         by: String,
     },
     /// A site claims what is another's, or broke the protocol between peers.
@@ -104,7 +104,7 @@ pub enum SystemAlarm {
         site: String,
         /// Its person, as it claims.
         id: String,
-        /// What it did.
+        /// The claim or the breach.
         problem: PeerAlarm,
     },
     /// A person of a peer sent a message to a person without an open connection.

@@ -5,7 +5,7 @@ use crate::engine::Site;
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
-/// What is in memory.
+/// Numbers of what a site has in memory, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Open sessions of the session protocol.
@@ -22,7 +22,7 @@ pub struct Gauges {
     pub penalties: usize,
 }
 
-/// What is in the store.
+/// Numbers of what a site has in its store, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoredGauges {
     /// Entries of the audit log.

@@ -31,7 +31,7 @@ pub(super) struct AlarmView {
     to: String,
     /// Its severity.
     severity: Severity,
-    /// What happened.
+    /// The text for people.
     text: String,
     /// Data for programs.
     #[serde(skip_serializing_if = "Option::is_none")]

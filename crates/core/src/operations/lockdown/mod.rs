@@ -392,7 +392,7 @@ struct Change<'a> {
     tickets: Option<&'a Found>,
 }
 
-/// What a change did.
+/// The effects of a committed change.
 struct Committed {
     /// Sessions that ended.
     ended: usize,

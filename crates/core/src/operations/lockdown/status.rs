@@ -33,7 +33,7 @@ pub(super) struct LockdownView {
     level: Option<LockdownLevel>,
     /// When it was imposed.
     since: Timestamp,
-    /// Who imposed it.
+    /// The name of the caller that imposed it: an account, or a local user of the admin socket.
     by: String,
     /// The channel on which it was imposed.
     channel: Channel,

@@ -136,7 +136,7 @@ struct TroubleView {
     state: &'static str,
     /// The cause.
     cause: String,
-    /// What to do.
+    /// The next step for an admin, as an imperative.
     next: String,
     /// When the problem was seen last; absent for what an admin did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +167,7 @@ struct EndView {
     /// The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`,
     /// `sealed`, `new_key` or `protocol`.
     reason: &'static str,
-    /// When.
+    /// When the connection ended.
     at: Timestamp,
 }
 
@@ -189,7 +189,7 @@ struct IntroductionView {
     /// The person of the peer, as the peer claims.
     #[schemars(with = "String")]
     other: AccountName,
-    /// When.
+    /// When the sites were introduced.
     at: Timestamp,
 }
 

@@ -26,7 +26,7 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// What was found.
+/// The checks with their findings.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Report {
     /// How many checks found a problem.

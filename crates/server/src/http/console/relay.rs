@@ -110,7 +110,7 @@ pub enum RelayError {
     Http {
         /// The URL.
         url: String,
-        /// Why.
+        /// The problem of the text.
         cause: io::Error,
     },
 }

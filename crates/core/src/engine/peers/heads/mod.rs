@@ -54,7 +54,7 @@ pub enum HeadState {
 /// The result of `peer audit_head`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeadReply {
-    /// What the peer did.
+    /// Whether the peer countersigned the head.
     pub state: HeadState,
     /// The receipt for this head: base64url of 144 bytes; absent if the peer did not store it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct HeadReply {
 /// A head that this site offers to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedHead {
-    /// What is sent.
+    /// The offer as it is sent.
     pub offer: HeadOffer,
     /// The number of the event after which it is sent.
     wanted: u64,

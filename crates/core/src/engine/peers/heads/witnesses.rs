@@ -50,7 +50,7 @@ pub(crate) struct Difference {
     /// The number of the first entry that is missing, or of the first entry that the peer saw and
     /// that differs. Entries after the confirmed one up to it may differ too.
     pub(crate) entry: u64,
-    /// What is wrong.
+    /// How the log contradicts what the peer saw.
     pub(crate) problem: Discrepancy,
     /// The number of the entry that the peer saw as the last one.
     pub(crate) head: u64,
