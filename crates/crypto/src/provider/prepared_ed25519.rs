@@ -16,16 +16,20 @@ use curve25519_dalek::scalar::Scalar;
 use super::field25519::{Element, Sum};
 use super::sha512;
 
-/// The multiples for a window of `h`, of 6 bits: 43 windows of 32 multiples of 120 bytes, 161 KiB for each key.
-const OF_KEY: usize = 32;
-/// The multiples for a window of `s`, of 8 bits: 32 windows of 128 multiples, 480 KiB for all keys.
-const OF_BASE: usize = 128;
+/// The multiples for a window of 8 bits: a scalar has 32 windows, and a multiple 120 bytes. They are 480 KiB for
+/// each key, and as many for the base point.
+const MULTIPLES: usize = 128;
 /// The bits of a scalar, with those that are always zero.
 const SCALAR_BITS: usize = 256;
 /// A square root of -1.
 const ROOT: [u8; 32] = [
     0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f,
     0xa7, 0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
+];
+/// The inverse of 2.
+const HALF: [u8; 32] = [
+    0xf7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f,
 ];
 /// The constant d of the curve.
 const D: [u8; 32] = [
@@ -34,13 +38,13 @@ const D: [u8; 32] = [
 ];
 
 /// The multiples of the base point, once they were needed.
-static BASE: OnceLock<Multiples<OF_BASE>> = OnceLock::new();
+static BASE: OnceLock<Multiples> = OnceLock::new();
 
 /// A public key with multiples of its point.
 pub(crate) struct PreparedEd25519 {
     public: [u8; 32],
     /// Multiples of the negated point.
-    negated: Multiples<OF_KEY>,
+    negated: Multiples,
 }
 
 impl PreparedEd25519 {
@@ -73,19 +77,19 @@ impl PreparedEd25519 {
     }
 }
 
-/// Multiples of a point P. Row `i` has P, 2 P, …, N P, each times (2 N)^i. A window has 2 N values: one that is
-/// greater than N is the negative multiple that is missing to the next window.
-struct Multiples<const N: usize>(Vec<Box<[Summand; N]>>);
+/// Multiples of a point P. Row `i` has P, 2 P, …, 128 P, each times 256^i. A window has 256 values: one that is
+/// greater than 128 is the negative multiple that is missing to the next window.
+struct Multiples(Vec<Box<[Summand; MULTIPLES]>>);
 
-impl<const N: usize> Multiples<N> {
+impl Multiples {
     /// The bits of a window.
-    const BITS: usize = 1 + N.ilog2() as usize;
+    const BITS: usize = 1 + MULTIPLES.ilog2() as usize;
 
     fn of(point: EdwardsPoint) -> Self {
         let mut first = point;
         let rows = (0..SCALAR_BITS.div_ceil(Self::BITS)).map(|_| {
             let (step, mut last) = (first, first);
-            let row: [_; N] = std::array::from_fn(|at| {
+            let row: [_; MULTIPLES] = std::array::from_fn(|at| {
                 if at > 0 {
                     last += step;
                 }
@@ -101,9 +105,13 @@ impl<const N: usize> Multiples<N> {
     fn add(&self, scalar: &Scalar, sum: &mut Point) {
         let mut carry = 0;
         for (place, row) in self.0.iter().enumerate() {
-            let value = window(scalar.as_bytes(), place * Self::BITS) % (2 * N) + carry;
-            let is_negative = value > N;
-            let size = if is_negative { 2 * N - value } else { value };
+            let value = window(scalar.as_bytes(), place * Self::BITS) % (2 * MULTIPLES) + carry;
+            let is_negative = value > MULTIPLES;
+            let size = if is_negative {
+                2 * MULTIPLES - value
+            } else {
+                value
+            };
             carry = usize::from(is_negative);
             if let Some(multiple) = size.checked_sub(1).and_then(|at| row.get(at)) {
                 sum.add(multiple, is_negative);
@@ -121,37 +129,39 @@ fn window(number: &[u8; 32], bit: usize) -> usize {
 /// A point (x, y), as additions need it.
 #[derive(Clone, Copy)]
 struct Summand {
-    y_plus_x: Element,
-    y_minus_x: Element,
-    /// 2 d x y.
+    /// (y + x) / 2.
+    half_sum: Element,
+    /// (y - x) / 2.
+    half_difference: Element,
+    /// d x y.
     product: Element,
 }
 
 impl Summand {
     /// Points of the library, which gives y. Its sum with the point (i, 0), where i is a root of -1, has i x as y.
-    fn of_row<const N: usize>(points: &[EdwardsPoint; N]) -> Box<[Self; N]> {
+    fn of_row(points: &[EdwardsPoint; MULTIPLES]) -> Box<[Self; MULTIPLES]> {
         let [_, _, turn, ..] = EIGHT_TORSION;
         let ys = EdwardsPoint::compress_batch(points);
         let turned = EdwardsPoint::compress_batch(&points.map(|point| point + turn));
         let root = Element::from_bytes(ROOT);
         let d = Element::from_bytes(D);
-        let twice_d = d.plus(&d).reduced();
-        let mut row = Box::new([Self::NEUTRAL; N]);
+        let half = Sum::from(&Element::from_bytes(HALF));
+        let mut row = Box::new([Self::EMPTY; MULTIPLES]);
         for ((summand, y), turned) in row.iter_mut().zip(ys).zip(turned) {
             let y = Element::from_bytes(y.0);
             let x = Element::from_bytes(turned.0).times(&root);
             *summand = Self {
-                y_plus_x: y.plus(&x).reduced(),
-                y_minus_x: y.minus(&x).reduced(),
-                product: x.times(&y).times(&twice_d),
+                half_sum: y.plus(&x).times(&half),
+                half_difference: y.minus(&x).times(&half),
+                product: x.times(&y).times(&d),
             };
         }
         row
     }
 
-    const NEUTRAL: Self = Self {
-        y_plus_x: Element::ONE,
-        y_minus_x: Element::ONE,
+    const EMPTY: Self = Self {
+        half_sum: Element::ZERO,
+        half_difference: Element::ZERO,
         product: Element::ZERO,
     };
 }
@@ -173,16 +183,17 @@ impl Point {
         t: Element::ZERO,
     };
 
-    /// Adds a point or its negative (RFC 8032, section 5.1.4). The formulas hold for all points.
+    /// Adds a point or its negative (RFC 8032, section 5.1.4), with half of what the formulas name a to h. They
+    /// hold for all points.
     fn add(&mut self, other: &Summand, is_negative: bool) {
         let (plus, minus) = match is_negative {
-            true => (&other.y_minus_x, &other.y_plus_x),
-            false => (&other.y_plus_x, &other.y_minus_x),
+            true => (&other.half_difference, &other.half_sum),
+            false => (&other.half_sum, &other.half_difference),
         };
         let a = self.y.minus(&self.x).times(&minus.into());
         let b = self.y.plus(&self.x).times(&plus.into());
         let c = self.t.times(&other.product);
-        let d = self.z.plus(&self.z).reduced();
+        let d = &self.z;
         let (f, g): (Sum, Sum) = match is_negative {
             true => (d.plus(&c), d.minus(&c)),
             false => (d.minus(&c), d.plus(&c)),

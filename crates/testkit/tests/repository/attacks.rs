@@ -1,51 +1,54 @@
-//! Each row of the page of attacks names tests, and these tests exist.
+//! Each attack on the pages of attacks names tests, and these tests exist.
 
 use std::collections::BTreeSet;
 
 use crate::tree::{self, File, Finding, assert_none};
 
-const PAGE: &str = "docs/attacks.md";
-/// The heading of the column that names tests.
-const TESTS: &str = "shown by";
+const PAGES: &str = "docs/attacks/";
+/// The page that lists the others.
+const INDEX: &str = "docs/attacks/README.md";
+/// The heading of the explanations on a page.
+const DETAILS: &str = "## Details";
+/// How the item of an attack that names tests begins.
+const TESTS: &str = "- *Shown by*: ";
 
-/// A row of a table.
-struct Row<'a> {
+/// An attack: a heading and its items.
+struct Attack<'a> {
     line: usize,
-    /// The cell of the column that names tests, if the row has that column.
-    tests: Option<&'a str>,
+    /// The lines of the item that names tests.
+    tests: Vec<&'a str>,
 }
 
-fn cells(line: &str) -> impl Iterator<Item = &str> {
-    line.trim_matches('|').split(" | ").map(str::trim)
-}
-
-/// The rows of the page's tables without their headings.
-fn rows(page: &File) -> Vec<Row<'_>> {
-    let (mut found, mut column, mut above) = (Vec::new(), None, "");
+/// The attacks of a page.
+fn attacks(page: &File) -> Vec<Attack<'_>> {
+    let (mut found, mut is_in_tests): (Vec<Attack<'_>>, _) = (Vec::new(), false);
     for (line, text) in page.lines() {
-        if text.starts_with("|---") {
-            column = cells(above).position(|cell| cell == TESTS);
-            found.pop();
-        } else if text.starts_with("| ") {
-            let tests = column.and_then(|column| cells(text).nth(column));
-            found.push(Row { line, tests });
+        if text.starts_with(DETAILS) {
+            break;
         }
-        above = text;
+        if text.starts_with("## ") {
+            let tests = Vec::new();
+            found.push(Attack { line, tests });
+        }
+        is_in_tests = text.starts_with(TESTS) || is_in_tests && text.starts_with("  ");
+        if let Some(attack) = found.last_mut().filter(|_| is_in_tests) {
+            attack.tests.push(text);
+        }
     }
     found
 }
 
 /// The texts in backticks.
-fn quoted(cell: &str) -> Vec<&str> {
-    cell.split('`').skip(1).step_by(2).collect()
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 fn without_test(page: &File, tests: &BTreeSet<&str>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for Row { line, tests: named } in rows(page) {
-        let named = named.map(quoted).unwrap_or_default();
+    for Attack { line, tests: lines } in attacks(page) {
+        let named: Vec<&str> = lines.into_iter().flat_map(quoted).collect();
         if named.is_empty() {
-            found.push(page.finding(line, "this row names no test"));
+            found.push(page.finding(line, "this attack names no test"));
         }
         for test in named.into_iter().filter(|test| !tests.contains(test)) {
             found.push(page.finding(line, format!("there is no test {test}")));
@@ -83,26 +86,31 @@ fn tests(sources: &[File]) -> BTreeSet<&str> {
 
 #[test]
 fn each_attack_names_a_test_that_exists() {
-    let page = tree::file(PAGE);
-    assert!(rows(&page).len() > 20, "the page has tables");
-    let sources = tree::files();
-    assert_none(without_test(&page, &tests(&sources)));
+    let files = tree::files();
+    let is_page = |file: &&File| file.path.starts_with(PAGES) && file.path != INDEX;
+    let pages: Vec<&File> = files.iter().filter(is_page).collect();
+    assert!(pages.len() > 10, "attacks have pages");
+    let tests = tests(&files);
+    for page in pages {
+        assert!(!attacks(page).is_empty(), "{} has no attack", page.path);
+        assert_none(without_test(page, &tests));
+    }
 }
 
 #[test]
-fn a_row_without_a_test_and_a_test_that_does_not_exist_are_found_at_their_lines() {
+fn an_attack_without_a_test_and_a_test_that_does_not_exist_are_found_at_their_lines() {
     let sources = [File::new(
         "crates/a/tests/b.rs",
         "#[test]\nfn it_is_refused() {}\nfn helper() {}\n",
     )];
     let page = File::new(
-        PAGE,
-        "| attack | does | stops | shown by | left |\n|---|---|---|---|---|\n\
-         | a | b | c | `it_is_refused` | d |\n| a | b | c | none | d |\n\
-         | a | b | c | `helper`, `it_is_refused` | d |\n| a | b |\n\n\
-         | operation | left | shown by |\n|---|---|---|\n| a | b | `it_is_refused` |\n| a | b | c |\n",
+        "docs/attacks/page.md",
+        "# Page\n\n## One\n\n- *Attack*: `a`\n- *Shown by*: `it_is_refused`\n\n\
+         ## Two\n\n- *Attack*: a\n- *Shown by*: none\n\n\
+         ## Three\n\n- *Shown by*: `it_is_refused`,\n  `helper`\n\n\
+         ## Four\n\n- *Attack*: `it_is_refused`\n\n## Details\n\n`a`\n",
     );
     let found = without_test(&page, &tests(&sources));
     let lines: Vec<usize> = found.iter().map(|finding| finding.line).collect();
-    assert_eq!(lines, [4, 5, 6, 11]);
+    assert_eq!(lines, [8, 13, 18]);
 }

@@ -1,9 +1,9 @@
 //! Keys of services with kept multiples: a service that signs many requests has them verified in less time.
 //!
 //! ```text
-//! unknown ──verified──▶ counted ──verified 64 times──▶ prepared
-//!    ▲                     │ 60 s without a verified      │
-//!    └─────────────────────┴─────── request ──────────────┘
+//! unknown ──verified──▶ counted ──verified 512 times──▶ prepared
+//!    ▲                     │ 60 s without a verified       │
+//!    └─────────────────────┴─────── request ───────────────┘
 //! ```
 //!
 //! What is kept depends on the key alone, and permits nothing: the grant of the key does. A key gets in by a
@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::sign::{PreparedVerifyingKey, VerifyingKey};
 
-/// The maximum number of keys: 161 KiB each, 10 MiB in total. A further one takes the place of the key with
+/// The maximum number of keys: 480 KiB each, 15 MiB in total. A further one takes the place of the key with
 /// the fewest verified requests lately.
-const MAX_KEYS: usize = 64;
-/// The verified requests after which a key is prepared. That costs as much as it saves in some 70 more.
-const PREPARED_AFTER: u32 = 64;
+const MAX_KEYS: usize = 32;
+/// The verified requests after which a key is prepared. That costs as much as it saves in some 700 more.
+const PREPARED_AFTER: u32 = 512;
 /// The most requests that a key has to its credit: a key that was used much and is not any more makes room
 /// after so many requests of others.
 const MAX_CREDIT: u32 = 64;
