@@ -56,7 +56,7 @@ export interface Operations {
       severity: "info" | "warning" | "critical";
       /** Its state. */
       state: "open" | "acknowledged" | "over";
-      /** What happened. */
+      /** The text for people. */
       text: string;
       /** The person that it was raised for, or `admins`. */
       to: string;
@@ -157,7 +157,7 @@ export interface Operations {
         severity: "info" | "warning" | "critical";
         /** Its state. */
         state: "open" | "acknowledged" | "over";
-        /** What happened. */
+        /** The text for people. */
         text: string;
         /** The person that it was raised for, or `admins`. */
         to: string;
@@ -293,7 +293,7 @@ export interface Operations {
       severity: "info" | "warning" | "critical";
       /** Its state. */
       state: "open" | "acknowledged" | "over";
-      /** What happened. */
+      /** The text for people. */
       text: string;
       /** The person that it was raised for, or `admins`. */
       to: string;
@@ -368,7 +368,7 @@ export interface Operations {
       severity: "info" | "warning" | "critical";
       /** Its state. */
       state: "open" | "acknowledged" | "over";
-      /** What happened. */
+      /** The text for people. */
       text: string;
       /** The person that it was raised for, or `admins`. */
       to: string;
@@ -414,7 +414,7 @@ export interface Operations {
       severity: "info" | "warning" | "critical";
       /** Its state. */
       state: "open" | "acknowledged" | "over";
-      /** What happened. */
+      /** The text for people. */
       text: string;
       /** The person that it was raised for, or `admins`. */
       to: string;
@@ -1051,7 +1051,7 @@ export interface Operations {
           entry: number;
           /** The number of the entry that the peer saw as the last one. */
           head: number;
-          /** What is wrong. */
+          /** How the log contradicts what the peer saw. */
           problem: "missing" | "altered" | "forged";
           /** When the peer saw it, by the peer's clock. */
           seen: string;
@@ -1423,7 +1423,7 @@ export interface Operations {
       account?: string | null | undefined;
       /** The id of the application; absent for other targets. */
       app?: string | null | undefined;
-      /** Who imposed it. */
+      /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
       by: string;
       /** The channel on which it was imposed. */
       channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1472,7 +1472,7 @@ export interface Operations {
       account?: string | null | undefined;
       /** The id of the application; absent for other targets. */
       app?: string | null | undefined;
-      /** Who imposed it. */
+      /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
       by: string;
       /** The channel on which it was imposed. */
       channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1503,7 +1503,7 @@ export interface Operations {
       account?: string | null | undefined;
       /** The id of the application; absent for other targets. */
       app?: string | null | undefined;
-      /** Who imposed it. */
+      /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
       by: string;
       /** The channel on which it was imposed. */
       channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1534,7 +1534,7 @@ export interface Operations {
       account?: string | null | undefined;
       /** The id of the application; absent for other targets. */
       app?: string | null | undefined;
-      /** Who imposed it. */
+      /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
       by: string;
       /** The channel on which it was imposed. */
       channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1565,7 +1565,7 @@ export interface Operations {
       account?: string | null | undefined;
       /** The id of the application; absent for other targets. */
       app?: string | null | undefined;
-      /** Who imposed it. */
+      /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
       by: string;
       /** The channel on which it was imposed. */
       channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1593,7 +1593,7 @@ export interface Operations {
         account?: string | null | undefined;
         /** The id of the application; absent for other targets. */
         app?: string | null | undefined;
-        /** Who imposed it. */
+        /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
         by: string;
         /** The channel on which it was imposed. */
         channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1616,7 +1616,7 @@ export interface Operations {
         account?: string | null | undefined;
         /** The id of the application; absent for other targets. */
         app?: string | null | undefined;
-        /** Who imposed it. */
+        /** The name of the caller that imposed it: an account, or a local user of the admin socket. */
         by: string;
         /** The channel on which it was imposed. */
         channel: "session" | "device" | "peer" | "http" | "application" | "admin_socket" | "init" | "site";
@@ -1658,7 +1658,7 @@ export interface Operations {
         params: unknown;
         /** The JSON Schema of its result. */
         result: unknown;
-        /** What it does. */
+        /** The effect of the operation, as one or two sentences. */
         summary: string;
         /** Whether the operation takes content. */
         takes_content?: boolean | null | undefined;
@@ -1809,7 +1809,7 @@ export interface Operations {
       held: Record<string, unknown>[];
       /** The receipt for this head: base64url of 144 bytes; absent if the peer did not store it now. */
       receipt?: string | null | undefined;
-      /** What the peer did. */
+      /** Whether the peer countersigned the head. */
       state: "countersigned" | "older" | "contradicted";
     };
   };
@@ -1972,7 +1972,7 @@ export interface Operations {
       } | null | undefined;
       /** Why the peer ended the last connection that it ended, since this site was started. */
       ended?: {
-        /** When. */
+        /** When the connection ended. */
         at: string;
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
@@ -1981,7 +1981,7 @@ export interface Operations {
       in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
-        /** When. */
+        /** When the sites were introduced. */
         at: string;
         /** The person of the peer, as the peer claims. */
         other: string;
@@ -2034,7 +2034,7 @@ export interface Operations {
         at?: string | null | undefined;
         /** The cause. */
         cause: string;
-        /** What to do. */
+        /** The next step for an admin, as an imperative. */
         next: string;
         /** The state in `peer doctor`: that of the peer, or the name of the problem. */
         state: string;
@@ -2096,7 +2096,7 @@ export interface Operations {
         } | null | undefined;
         /** Why the peer ended the last connection that it ended, since this site was started. */
         ended?: {
-          /** When. */
+          /** When the connection ended. */
           at: string;
           /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
           reason: string;
@@ -2105,7 +2105,7 @@ export interface Operations {
         in_lockdown: boolean;
         /** Who introduced the two sites. */
         introductions: {
-          /** When. */
+          /** When the sites were introduced. */
           at: string;
           /** The person of the peer, as the peer claims. */
           other: string;
@@ -2158,7 +2158,7 @@ export interface Operations {
           at?: string | null | undefined;
           /** The cause. */
           cause: string;
-          /** What to do. */
+          /** The next step for an admin, as an imperative. */
           next: string;
           /** The state in `peer doctor`: that of the peer, or the name of the problem. */
           state: string;
@@ -2253,7 +2253,7 @@ export interface Operations {
       } | null | undefined;
       /** Why the peer ended the last connection that it ended, since this site was started. */
       ended?: {
-        /** When. */
+        /** When the connection ended. */
         at: string;
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
@@ -2262,7 +2262,7 @@ export interface Operations {
       in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
-        /** When. */
+        /** When the sites were introduced. */
         at: string;
         /** The person of the peer, as the peer claims. */
         other: string;
@@ -2315,7 +2315,7 @@ export interface Operations {
         at?: string | null | undefined;
         /** The cause. */
         cause: string;
-        /** What to do. */
+        /** The next step for an admin, as an imperative. */
         next: string;
         /** The state in `peer doctor`: that of the peer, or the name of the problem. */
         state: string;
@@ -2385,7 +2385,7 @@ export interface Operations {
       } | null | undefined;
       /** Why the peer ended the last connection that it ended, since this site was started. */
       ended?: {
-        /** When. */
+        /** When the connection ended. */
         at: string;
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
@@ -2394,7 +2394,7 @@ export interface Operations {
       in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
-        /** When. */
+        /** When the sites were introduced. */
         at: string;
         /** The person of the peer, as the peer claims. */
         other: string;
@@ -2447,7 +2447,7 @@ export interface Operations {
         at?: string | null | undefined;
         /** The cause. */
         cause: string;
-        /** What to do. */
+        /** The next step for an admin, as an imperative. */
         next: string;
         /** The state in `peer doctor`: that of the peer, or the name of the problem. */
         state: string;
@@ -2505,7 +2505,7 @@ export interface Operations {
       } | null | undefined;
       /** Why the peer ended the last connection that it ended, since this site was started. */
       ended?: {
-        /** When. */
+        /** When the connection ended. */
         at: string;
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
@@ -2514,7 +2514,7 @@ export interface Operations {
       in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
-        /** When. */
+        /** When the sites were introduced. */
         at: string;
         /** The person of the peer, as the peer claims. */
         other: string;
@@ -2567,7 +2567,7 @@ export interface Operations {
         at?: string | null | undefined;
         /** The cause. */
         cause: string;
-        /** What to do. */
+        /** The next step for an admin, as an imperative. */
         next: string;
         /** The state in `peer doctor`: that of the peer, or the name of the problem. */
         state: string;
@@ -2642,7 +2642,7 @@ export interface Operations {
       } | null | undefined;
       /** Why the peer ended the last connection that it ended, since this site was started. */
       ended?: {
-        /** When. */
+        /** When the connection ended. */
         at: string;
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
@@ -2651,7 +2651,7 @@ export interface Operations {
       in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
-        /** When. */
+        /** When the sites were introduced. */
         at: string;
         /** The person of the peer, as the peer claims. */
         other: string;
@@ -2704,7 +2704,7 @@ export interface Operations {
         at?: string | null | undefined;
         /** The cause. */
         cause: string;
-        /** What to do. */
+        /** The next step for an admin, as an imperative. */
         next: string;
         /** The state in `peer doctor`: that of the peer, or the name of the problem. */
         state: string;
@@ -2836,7 +2836,7 @@ export interface Operations {
       } | null | undefined;
       /** Why the peer ended the last connection that it ended, since this site was started. */
       ended?: {
-        /** When. */
+        /** When the connection ended. */
         at: string;
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
@@ -2845,7 +2845,7 @@ export interface Operations {
       in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
-        /** When. */
+        /** When the sites were introduced. */
         at: string;
         /** The person of the peer, as the peer claims. */
         other: string;
@@ -2898,7 +2898,7 @@ export interface Operations {
         at?: string | null | undefined;
         /** The cause. */
         cause: string;
-        /** What to do. */
+        /** The next step for an admin, as an imperative. */
         next: string;
         /** The state in `peer doctor`: that of the peer, or the name of the problem. */
         state: string;
@@ -4184,7 +4184,7 @@ export interface Operations {
         check: string;
         /** What to do, with operations as `group command` between backticks; empty if there is no problem. */
         hint?: string | null | undefined;
-        /** What was found. */
+        /** The finding, as text for people. */
         message: string;
         /** Whether there is no problem. */
         ok: boolean;

@@ -26,7 +26,7 @@ pub struct Check {
     pub check: Cow<'static, str>,
     /// Whether there is no problem.
     pub ok: bool,
-    /// The finding, as one sentence.
+    /// The finding, as text for people.
     pub message: String,
     /// What to do, with operations as `group command` between backticks; empty if there is no problem.
     #[serde(default, skip_serializing_if = "String::is_empty")]
