@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::admission::Admitted;
 use crate::clock;
-use crate::other_protocol::{LONGEST, is_http};
+use crate::other_protocol::is_no_tls;
 use crate::runtime::shared::Shared;
 use crate::tls::acceptors::Acceptors;
 
@@ -35,7 +35,9 @@ pub(crate) enum Refused {
     Sealed,
     #[error("the site is in lockdown")]
     Lockdown,
-    #[error("the client sends HTTP without TLS")]
+    #[error("the client sent nothing")]
+    SentNothing,
+    #[error("the client does not begin with a TLS handshake")]
     OtherProtocol,
     #[error("the client does not verify signatures by the key of the site, as a browser")]
     OtherKey,
@@ -63,11 +65,12 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// The abuse that counts against the source.
-    pub(crate) fn abuse(&self) -> Option<Abuse> {
+    fn abuse(&self, admitted: &Admitted) -> Option<Abuse> {
         match self {
             Self::Sealed | Self::Lockdown | Self::Busy | Self::Ended => None,
             // Any page could bring penalties upon the address of its reader.
-            Self::OtherProtocol | Self::OtherKey => None,
+            Self::SentNothing | Self::OtherProtocol | Self::OtherKey => None,
+            Self::TooSlow if !admitted.has_sent() => None,
             Self::TooSlow => Some(Abuse::NotAuthenticated),
             // A device that slept while the site replaced its key does not accept the new one yet.
             Self::Connection(error) if is_alert(error) => Some(Abuse::Refused),
@@ -87,12 +90,17 @@ impl Refused {
         }
     }
 
+    /// Counts the refusal against the source.
+    pub(crate) fn punish(&self, admitted: &Admitted) {
+        if let Some(abuse) = self.abuse(admitted) {
+            admitted.punish(abuse, clock::now());
+        }
+    }
+
     /// Counts the refusal against the source, and in the audit log if the client sent something that
     /// cannot be read.
     pub(crate) fn note(&self, admitted: &Admitted, channel: Channel, shared: &Shared) {
-        if let Some(abuse) = self.abuse() {
-            admitted.punish(abuse, clock::now());
-        }
+        self.punish(admitted);
         if let Some(what) = self.malformed() {
             note_malformed(what, admitted, channel, shared);
         }
@@ -107,6 +115,7 @@ impl Refused {
             Self::Upgrade(_) => Some("upgrade"),
             Self::Sealed
             | Self::Lockdown
+            | Self::SentNothing
             | Self::OtherProtocol
             | Self::OtherKey
             | Self::Busy
@@ -165,7 +174,7 @@ pub(crate) async fn answer(
         return Err(Refused::Lockdown);
     }
     let acceptor = acceptors.current(&shared.site).ok_or(Refused::Sealed)?;
-    let hello = client_hello(socket, &acceptor).await?;
+    let hello = client_hello(socket, admitted, &acceptor).await?;
     admitted.first_flight_received();
     let handshake = async { hello.answer().await };
     Ok(Box::new(in_turns(handshake, admitted, shared).await?))
@@ -175,11 +184,15 @@ pub(crate) async fn answer(
 /// the port, before public-key work.
 pub(crate) async fn client_hello(
     socket: TcpStream,
+    admitted: &Admitted,
     acceptor: &Acceptor,
 ) -> Result<ClientHello<TcpStream>, Refused> {
-    let mut first = [0; LONGEST];
-    let length = socket.peek(&mut first).await?;
-    if is_http(first.get(..length).unwrap_or_default()) {
+    let mut first = [0];
+    let Ok(1) = socket.peek(&mut first).await else {
+        return Err(Refused::SentNothing);
+    };
+    admitted.byte_received();
+    if is_no_tls(&first) {
         return Err(Refused::OtherProtocol);
     }
     let hello = acceptor.client_hello(socket).await?;

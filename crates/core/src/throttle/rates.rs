@@ -56,6 +56,8 @@ pub enum Rate {
     PeerOperations(SiteId),
     /// Connections that a peer opens.
     PeerConnections(SiteId),
+    /// Connections that this site opens to a peer.
+    ConnectionsTo(SiteId),
     /// Messages that a peer offers, also those that are refused or came before.
     Offered(SiteId),
     /// Tickets that an application of this site requests over HTTP with its own key.
@@ -116,6 +118,9 @@ impl Rate {
             Self::PeerOperations(_) => (256, 100),
             // A link that breaks again and again; at most 86,400 lines of the log a day.
             Self::PeerConnections(_) => (16, 2_000),
+            // Half of what the peer allows, so that it refuses none, also if an attacker delays those of
+            // 30 s and has them arrive at once.
+            Self::ConnectionsTo(_) => (8, 4_000),
             // Twice what may be delivered at once; then more than a site sends that rests for 5 s
             // after a batch of 32 of which a message was not taken.
             Self::Offered(_) => (4_000, 100),
@@ -173,6 +178,7 @@ impl Rate {
             | Self::Delivered(_)
             | Self::PeerOperations(_)
             | Self::PeerConnections(_)
+            | Self::ConnectionsTo(_)
             | Self::Offered(_)
             | Self::TicketRequests(_)
             | Self::ForeignConsumer(_)

@@ -13,6 +13,7 @@ mod account_shares;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign_core::id::AccountId;
 use countersign_core::throttle::{Abuse, Source, Throttle};
@@ -163,6 +164,7 @@ impl Admission {
             place: self.places.admit(origin, random)?,
             admission: self.clone(),
             source: from,
+            has_sent: AtomicBool::new(false),
             is_authenticated: false,
             held: None,
             returned: None,
@@ -194,6 +196,8 @@ pub(crate) struct Admitted {
     place: Place<Source>,
     admission: Arc<Admission>,
     source: Source,
+    /// Whether a byte of the client came.
+    has_sent: AtomicBool,
     is_authenticated: bool,
     /// The place among the proxied sessions of its account.
     held: Option<Held>,
@@ -254,6 +258,17 @@ impl Admitted {
     pub(crate) fn evicted(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let mut ended = self.ended();
         async move { wait_for_eviction(&mut ended).await }
+    }
+
+    /// A byte of the client came.
+    pub(crate) fn byte_received(&self) {
+        self.has_sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a byte of the client came. Browsers open connections in advance and send nothing on
+    /// them, for each page that asks for it.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.has_sent.load(Ordering::Relaxed)
     }
 
     /// The client sent a whole first flight: the connection is evicted after those that have not.

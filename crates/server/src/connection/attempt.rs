@@ -20,7 +20,7 @@ use super::closed::Closed;
 use super::socket::Socket;
 use crate::admission::Admitted;
 use crate::clock;
-use crate::other_protocol::{is_http, is_tls};
+use crate::other_protocol::is_no_session;
 use crate::runtime::counting::PendingLogin;
 use crate::runtime::queue::Turn;
 use crate::runtime::shared::Shared;
@@ -94,10 +94,9 @@ impl<'a> LoginAttempt<'a> {
                     return Err(Closed::AfterKeyEvents);
                 }
                 Ok(0) | Err(_) => return Err(Closed::ByClient),
-                Ok(_) => {}
+                Ok(_) => self.admitted.byte_received(),
             }
-            let unread = inbox.unread();
-            if attempt.is_none() && (is_http(unread) || is_tls(unread)) {
+            if attempt.is_none() && is_no_session(inbox.unread()) {
                 return Err(Closed::OtherProtocol);
             }
             // Whatever the client is about to ask for, it is at least this.

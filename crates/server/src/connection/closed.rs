@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::socket::Socket;
+use crate::admission::Admitted;
 
 /// How long sending the last error of a connection may take.
 const MAX_LAST_ERROR: Duration = Duration::from_secs(2);
@@ -41,10 +42,11 @@ pub(super) enum Closed {
 
 impl Closed {
     /// The abuse that counts against the source, if any.
-    pub(super) const fn abuse(&self) -> Option<Abuse> {
+    pub(super) fn abuse(&self, admitted: &Admitted) -> Option<Abuse> {
         match self {
             // Any page could bring penalties upon the address of its reader.
             Self::OtherProtocol => None,
+            Self::TooSlow if !admitted.has_sent() => None,
             Self::Silently | Self::Unserved(_) | Self::Evicted => None,
             Self::ByClient | Self::RefusedInside | Self::TooSlow => Some(Abuse::NotAuthenticated),
             Self::Unreadable => Some(Abuse::Malformed),
@@ -98,7 +100,7 @@ impl fmt::Display for Closed {
         match self {
             Self::Silently => f.write_str("the connection ended without an error to send"),
             Self::Unreadable => f.write_str("the client sent no message of its WebSocket"),
-            Self::OtherProtocol => f.write_str("the client speaks HTTP or TLS"),
+            Self::OtherProtocol => f.write_str("the client begins with another protocol"),
             Self::ByClient => f.write_str("the client closed the connection during its login"),
             Self::AfterKeyEvents => f.write_str("the client requested key events alone"),
             Self::RefusedInside => f.write_str("the login was refused in a packet"),

@@ -80,7 +80,7 @@ async fn log_in<S: Socket>(
         })),
         Err(closed) => {
             debug!(%peer, %closed, "no session");
-            if let Some(abuse) = closed.abuse() {
+            if let Some(abuse) = closed.abuse(&admitted) {
                 admitted.punish(abuse, clock::now());
             }
             closed.end(&mut socket).await;

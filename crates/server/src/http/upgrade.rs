@@ -185,6 +185,8 @@ pub(super) async fn serve(
         Some(place) => admitted = place,
         None => admitted.return_ended(ended),
     }
+    // The client sent its request.
+    admitted.byte_received();
     let socket = WebSocketBytes::over(TokioIo::new(upgraded)).await;
     match accepted.carries {
         Subprotocol::Session => connection::serve(socket, address, admitted, shared).await,

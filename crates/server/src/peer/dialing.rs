@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::engine::{LONGEST_PEER_BACKOFF, PeerBackoff, PeerPlan, PeerProblem, Site};
+use countersign_core::throttle::Rate;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_net::tls::{Connector, TlsStream};
 use countersign_proto::peer::{BadPeerHello, MAX_PEER_HELLO, PeerEnd, PeerWelcome};
@@ -65,14 +66,14 @@ pub(super) async fn run(
 ) -> Infallible {
     let mut changes = server.changes.subscribe();
     let mut ended = server.ended.subscribe();
-    // The peer that was dialled last: the next ones come after it, so that none is always last.
-    let mut last: Option<SiteId> = None;
+    let mut turns = Turns::default();
     let mut dialing: JoinSet<(SiteId, u64, Dialed)> = JoinSet::new();
     // In the order in which they were taken.
     let mut open: Vec<Place> = Vec::new();
     let mut backoff: HashMap<SiteId, Backoff> = HashMap::new();
     // Peers that may not be dialled, with the version of the changes at which they were looked at.
     let mut held: HashMap<SiteId, u64> = HashMap::new();
+    let rates = || shared.site.throttle().rates();
     loop {
         let version = *changes.borrow_and_update();
         held.retain(|_, at| *at == version);
@@ -87,8 +88,9 @@ pub(super) async fn run(
         // the next attempt, and a peer must not be able to end it by asking messages to wait.
         backoff.retain(|site, wait| awaited.contains(site) || wait.until > now());
         let mut next = now() + LOOK_AGAIN;
-        let mut waiting = 0;
-        for site in in_turn(last, awaited, &backoff) {
+        let connected = shared.site.connected_peers();
+        let mut due = Vec::new();
+        for site in awaited {
             if held.contains_key(&site) {
                 server
                     .asks
@@ -96,30 +98,35 @@ pub(super) async fn run(
                 continue;
             }
             let has_place = open.iter().any(|place| place.site == site);
-            if has_place || !shared.site.peer_connections(site).is_empty() {
+            if has_place || connected.contains(&site) {
                 continue;
             }
-            match backoff.get(&site) {
-                Some(wait) if wait.until > now() => {
-                    next = next.min(wait.until);
-                    server
-                        .asks
-                        .fail(site, "it could not be reached a moment ago");
-                }
-                _ if open.len() >= server.max_outgoing => waiting += 1,
-                _ => {
-                    open.push(Place {
-                        site,
-                        since: now(),
-                        is_given: false,
-                    });
-                    last = Some(site);
-                    let dialed = dial(site, server.clone(), connections.clone(), shared.clone());
-                    dialing.spawn(async move { (site, version, dialed.await) });
-                }
+            if let Some(wait) = backoff.get(&site).filter(|wait| wait.until > now()) {
+                next = next.min(wait.until);
+                server
+                    .asks
+                    .fail(site, "it could not be reached a moment ago");
+                continue;
+            }
+            // What is asked of the peer waits meanwhile.
+            match rates().wait(Rate::ConnectionsTo(site), clock::now()) {
+                Some(millis) => next = next.min(now() + Duration::from_millis(millis)),
+                None => due.push(site),
             }
         }
-        next = next.min(give_places(&mut open, waiting, &shared.site));
+        while open.len() < server.max_outgoing
+            && let Some(site) = turns.take(&mut due, &backoff)
+        {
+            let _ = rates().take(Rate::ConnectionsTo(site), clock::now());
+            open.push(Place {
+                site,
+                since: now(),
+                is_given: false,
+            });
+            let dialed = dial(site, server.clone(), connections.clone(), shared.clone());
+            dialing.spawn(async move { (site, version, dialed.await) });
+        }
+        next = next.min(give_places(&mut open, due.len(), &shared.site));
         tokio::select! {
             _ = changes.changed() => {}
             () = server.dialer.notified() => {}
@@ -137,6 +144,7 @@ pub(super) async fn run(
                             shared.site.peer_waits(site, failed(&mut backoff, site));
                             server.asks.fail(site, "it cannot be reached");
                         }
+                        Dialed::OutOfTurn => {}
                         Dialed::Held => {
                             held.insert(site, at);
                         }
@@ -147,18 +155,42 @@ pub(super) async fn run(
     }
 }
 
-/// The peers in their order, beginning with the one after `last`. Those to which the last attempt failed
-/// come after the others.
-fn in_turn(
+/// Whose turn it is to get a place. Peers to which the last attempt failed have every second one: those
+/// that do not answer delay each of the others by one turn, and those that never fail keep none out that
+/// failed once.
+#[derive(Default)]
+struct Turns {
+    is_of_failed: bool,
+    /// The peers that were dialled last: the next ones come after them, so that none is always last.
     last: Option<SiteId>,
-    mut peers: Vec<SiteId>,
-    backoff: &HashMap<SiteId, Backoff>,
-) -> Vec<SiteId> {
-    peers.sort_unstable();
-    let first = last.map_or(0, |last| peers.partition_point(|site| *site <= last));
-    peers.rotate_left(first);
-    peers.sort_by_key(|site| backoff.contains_key(site));
-    peers
+    last_failed: Option<SiteId>,
+}
+
+impl Turns {
+    /// Takes the next one of these peers.
+    fn take(
+        &mut self,
+        due: &mut Vec<SiteId>,
+        backoff: &HashMap<SiteId, Backoff>,
+    ) -> Option<SiteId> {
+        let next = |of_failed: bool, last: Option<SiteId>| {
+            let due = due.iter().copied();
+            let of_kind = due.filter(|site| backoff.contains_key(site) == of_failed);
+            of_kind.min_by_key(|site| (last.is_some_and(|last| *site <= last), *site))
+        };
+        let (other, failed) = (next(false, self.last), next(true, self.last_failed));
+        let site = match self.is_of_failed {
+            true => failed.or(other)?,
+            false => other.or(failed)?,
+        };
+        self.is_of_failed = failed != Some(site);
+        match self.is_of_failed {
+            true => self.last = Some(site),
+            false => self.last_failed = Some(site),
+        }
+        due.retain(|due| *due != site);
+        Some(site)
+    }
 }
 
 /// Ends the connections that have been open longest, one for each of so many peers that wait for a place.
@@ -200,6 +232,8 @@ enum Dialed {
     Useful,
     /// There was none, or it was of no use. The next attempt waits.
     Failed,
+    /// This site ended it for another peer before it was of use, which tells nothing about the peer.
+    OutOfTurn,
     /// The peer is suspended or in lockdown. The next change ends the wait, without a delay.
     Held,
 }
@@ -230,15 +264,14 @@ async fn dial(
             let Ok(ended) = ended.await else {
                 return Dialed::Failed;
             };
-            // A peer that welcomes this site and takes nothing would otherwise be dialled without a pause.
-            let is_useful = match ended.by {
-                EndedBy::Us => true,
-                EndedBy::TooLate => false,
-                _ => ended.has_sent,
-            };
-            if is_useful {
-                return Dialed::Useful;
+            match ended.by {
+                EndedBy::Us => return Dialed::Useful,
+                EndedBy::TooLate => {}
+                _ if ended.has_sent => return Dialed::Useful,
+                EndedBy::OutOfTurn => return Dialed::OutOfTurn,
+                _ => {}
             }
+            // A peer that welcomes this site and takes nothing would otherwise be dialled without a pause.
             if let Some(problem) = problem(ended.by) {
                 shared.site.peer_problem(site, problem, clock::now());
             }
@@ -286,7 +319,7 @@ type Reached = Option<(OpenPeer, Box<TlsStream<TcpStream>>)>;
 
 async fn reach(
     site: SiteId,
-    plan: PeerPlan,
+    mut plan: PeerPlan,
     server: &Arc<PeerServer>,
     shared: &Arc<Shared>,
 ) -> Result<Reached, DialError> {
@@ -296,20 +329,15 @@ async fn reach(
     let connector = |plan: &PeerPlan| {
         Connector::of_peer(plan.known.keys().signing, keys.key.clone()).map_err(DialError::from)
     };
-    let (stream, key) = match connect(&plan.address, &connector(&plan)?).await {
-        Ok(stream) => (stream, plan.known.keys().signing),
+    let stream = match connect(&plan.address, &connector(&plan)?).await {
         Err(DialError::WrongKey) => {
             // The peer's key may have been replaced since the sites met.
-            let known = follow(&plan.address, plan.known, shared).await?;
-            let plan = PeerPlan {
-                known,
-                ..plan.clone()
-            };
-            let stream = connect(&plan.address, &connector(&plan)?).await?;
-            (stream, plan.known.keys().signing)
+            plan.known = follow(&plan.address, plan.known, shared).await?;
+            connect(&plan.address, &connector(&plan)?).await?
         }
-        Err(other) => return Err(other),
+        connected => connected?,
     };
+    let key = plan.known.keys().signing;
     let mut stream = Box::new(stream);
     stream.write_all(&plan.hello.to_line()).await?;
     stream.flush().await?;
@@ -340,23 +368,59 @@ fn now() -> Instant {
 mod tests {
     use super::*;
 
+    /// Dials all of these peers, one at a time.
+    fn order(
+        turns: &mut Turns,
+        mut due: Vec<SiteId>,
+        backoff: &HashMap<SiteId, Backoff>,
+    ) -> Vec<SiteId> {
+        std::iter::from_fn(|| turns.take(&mut due, backoff)).collect()
+    }
+
     /// With more peers than connections, those with high site ids were never dialled.
+    // PEER-76
     #[test]
     fn the_peers_after_the_one_that_was_dialled_last_come_first() {
         let [one, two, three] = [1, 2, 3].map(|byte| SiteId([byte; 32]));
         let peers = || vec![three, one, two];
-        let mut backoff = HashMap::new();
-        let after = |last, peers| in_turn(last, peers, &HashMap::new());
+        let none_failed = HashMap::new();
+        let after = |last, peers| {
+            let mut turns = Turns {
+                last,
+                ..Turns::default()
+            };
+            order(&mut turns, peers, &none_failed)
+        };
         assert_eq!(after(None, peers()), [one, two, three]);
         assert_eq!(after(Some(one), peers()), [two, three, one]);
-        assert_eq!(after(Some(SiteId([2; 32])), vec![one, three]), [three, one]);
+        assert_eq!(after(Some(two), vec![one, three]), [three, one]);
         assert_eq!(after(Some(three), peers()), [one, two, three]);
         assert_eq!(after(Some(one), vec![]), []);
-        // Peers that do not answer must not come before one that does.
+        // Peers that do not answer delay one that does by one turn.
+        let mut backoff = HashMap::new();
         for site in [one, two] {
             failed(&mut backoff, site);
         }
-        assert_eq!(in_turn(None, peers(), &backoff), [three, one, two]);
-        assert_eq!(in_turn(Some(one), peers(), &backoff), [three, two, one]);
+        let mut turns = Turns::default();
+        assert_eq!(order(&mut turns, peers(), &backoff), [three, one, two]);
+        assert_eq!(order(&mut turns, peers(), &backoff), [three, one, two]);
+        turns.is_of_failed = true;
+        assert_eq!(order(&mut turns, peers(), &backoff), [one, three, two]);
+    }
+
+    /// Hostile peers that were always due and never failed had each free place, and a peer to which one
+    /// attempt failed was dialled no more.
+    // PEER-81
+    #[test]
+    fn a_peer_that_failed_once_has_every_second_turn_whatever_waits_for_the_others() {
+        let all = [1, 2, 3, 4].map(|byte| SiteId([byte; 32]));
+        let [_, _, _, honest] = all;
+        let mut backoff = HashMap::new();
+        failed(&mut backoff, honest);
+        let mut turns = Turns::default();
+        let taken = || turns.take(&mut all.to_vec(), &backoff);
+        let taken: Vec<_> = std::iter::repeat_with(taken).take(6).flatten().collect();
+        let [one, two, three, _] = all;
+        assert_eq!(taken, [one, honest, two, honest, three, honest]);
     }
 }

@@ -348,7 +348,8 @@ impl Outgoing {
         let (site, peer) = (self.shared.site.clone(), self.site);
         let is_stored = outcome.code == Code::SUCCESS;
         self.has_sent |= is_stored;
-        let wait = told_wait(outcome);
+        let is_busy = outcome.code == Code::BUSY;
+        let wait = is_busy.then(|| told_wait(outcome)).flatten();
         let storing = async move {
             match is_stored {
                 true => site.address_told(peer, &address, clock::now()).await?,

@@ -19,7 +19,7 @@ const DATA: &str =
 const SENT: &str = "PLANTED-text-that-was-sent";
 const RECEIVED: &str = "PLANTED-text-that-was-received";
 
-async fn execute(test: &TestSite, statements: String) {
+pub(crate) async fn execute(test: &TestSite, statements: String) {
     let file = SqliteConnectOptions::new().filename(test.database());
     let mut connection: SqliteConnection = file.connect().await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(statements))

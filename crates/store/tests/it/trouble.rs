@@ -15,11 +15,14 @@ use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::{EncryptionOption, Strength};
 use countersign_store::SqliteStore;
+use countersign_testkit::harness;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
+
+use crate::sealed_data::execute;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
@@ -172,6 +175,25 @@ async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
     let again = test.refused("person.delete", json!({ "name": "bob" }));
     assert_eq!(again.await.0, Code::NOT_FOUND);
     test.admin("person.create", json!({ "name": "bob" })).await;
+}
+
+/// With one damaged row of a peer, `site doctor` failed as a whole.
+#[tokio::test]
+async fn the_doctor_names_damaged_peers_beside_its_other_findings() {
+    let test = harness::TestSite::builder().file().build().await;
+    test.takes_enrolments();
+    let peers = harness::TestPeer::new("any.example");
+    test.site.connect_peers_with(Arc::new(peers));
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    test.admin("peer.start", json!({})).await;
+    test.peer("ada").await;
+    execute(&test, "UPDATE peer SET document = '{'".to_owned()).await;
+    let report = test.admin("site.doctor", json!({})).await;
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| check["check"] == "peers");
+    let found = found.unwrap()["message"].as_str().unwrap();
+    assert!(found.contains("the store is damaged"), "{found}");
+    assert!(checks.len() > 5);
 }
 
 /// `app delete` refused to delete a damaged registration.

@@ -26,6 +26,9 @@ use crate::timestamp::Timestamp;
 /// The time after which a peer that refused the address is told again, in milliseconds: a peer takes
 /// one in 10 minutes. One that is busy says how long; this site waits no longer for it.
 const REFUSED_FOR: u64 = 600_000;
+/// The least time after which a busy peer is told again, in milliseconds: longer than a connection
+/// without anything to do lasts.
+const BUSY_FOR: u64 = 60_000;
 
 /// When a peer refused the address, and after how many milliseconds it is told again.
 type Refused = (Timestamp, u64);
@@ -86,7 +89,8 @@ impl Untold {
 
     fn refused(&mut self, site: SiteId, wait: Option<u64>, now: Timestamp) {
         if let Some(refused) = self.peers.get_mut(&site) {
-            *refused = Some((now, wait.unwrap_or(REFUSED_FOR).min(REFUSED_FOR)));
+            let wait = wait.map_or(REFUSED_FOR, |wait| wait.clamp(BUSY_FOR, REFUSED_FOR));
+            *refused = Some((now, wait));
         }
     }
 }
@@ -109,7 +113,7 @@ impl Site {
     }
 
     /// The peer refused the address of this site. It is told again later: after `wait` milliseconds, if the
-    /// peer said so.
+    /// peer was busy and said so.
     pub fn address_refused(&self, site: SiteId, wait: Option<u64>, now: Timestamp) {
         lock(&self.peering().untold).refused(site, wait, now);
     }
@@ -178,7 +182,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
 
     /// A peer refused the address with each connection, and the site connected again at once.
-    // PEER-65
+    // PEER-65, PEER-82
     #[test]
     fn a_peer_that_refused_the_address_is_told_again_after_ten_minutes_whatever_the_clock_shows() {
         let mut untold = Untold::default();
@@ -195,8 +199,9 @@ mod tests {
             let now = Timestamp::from_millis(NOW.millis() + millis);
             assert_eq!(untold.due(now) == [B], is_due, "{millis}");
         }
-        // One that is busy says how long, but cannot hold the address back for longer.
-        for (wait, later) in [(5_000, 5_000), (u64::MAX, 600_000)] {
+        // One that is busy says how long, but cannot hold the address back for longer, nor have this site
+        // connect again and again: with a wait of 0 it did.
+        for (wait, later) in [(0, 60_000), (90_000, 90_000), (u64::MAX, 600_000)] {
             untold.refused(B, Some(wait), NOW);
             assert_eq!(untold.due(NOW.plus_millis(later - 1)), []);
             assert_eq!(untold.due(NOW.plus_millis(later)), [B]);

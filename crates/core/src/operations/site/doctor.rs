@@ -44,7 +44,7 @@ async fn doctor(context: Context, _: NoParams) -> Result<Answer<Report>, Refusal
         lockdown(lockdowns.level(), lockdowns.targets().len()),
         http_certificate(site.endpoints().http_protection.as_ref()),
         delivery(&DeliveryStatus::read(site, now).await?),
-        peers(&context).await?,
+        peers(&context).await,
         checks::options(&site.options()),
         checks::backup(site.last_backup().await?, now),
         checks::clock(newest_entry(site).await?, now),
@@ -135,14 +135,21 @@ fn http_certificate(protection: Option<&HttpProtection>) -> Check {
 }
 
 /// Whether `peer doctor` finds nothing.
-async fn peers(context: &Context) -> Result<Check, Refusal> {
+async fn peers(context: &Context) -> Check {
     const CHECK: &str = "peers";
-    let Findings { peers, problems } = peer::findings(context).await?;
-    Ok(match (peers, problems.as_slice()) {
+    let Findings { peers, problems } = match peer::findings(context).await {
+        Ok(findings) => findings,
+        // One damaged row hides nothing of what the other checks find.
+        Err(refusal) => {
+            let problem = format!("they cannot be read: {}", refusal.message());
+            return Check::problem(CHECK, problem, "`audit verify` looks at the whole database");
+        }
+    };
+    match (peers, problems.as_slice()) {
         (0, []) => Check::ok(CHECK, "there are none"),
         (number, []) => Check::ok(CHECK, format!("peers without a problem: {number}")),
         (_, found) => Check::problem(CHECK, found.join(", "), "`peer doctor` says what to do"),
-    })
+    }
 }
 
 /// Whether alarms reach persons without an open connection.

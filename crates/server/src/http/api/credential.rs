@@ -300,10 +300,11 @@ async fn signed(
     let (Some((grant, key)), Ok(())) = (found, verified) else {
         return Err(refused(GivenCredential::Signature, origin, shared));
     };
-    signatures.keys.verified(&key, now);
     let inserted = signatures.nonces.insert(&signature);
     let inserted = inserted.ok_or_else(|| refused(GivenCredential::Signature, origin, shared))?;
     inserted.map_err(Problem::over)?;
+    // A repeated request does not count.
+    signatures.keys.verified(&key, now);
     Ok(Sender {
         caller: Site::key_caller(grant),
         signature: Some(signature),

@@ -140,9 +140,7 @@ pub(super) async fn serve(
         }
         Err(refused) => {
             debug!(peer = %address, %refused, "a TLS handshake of HTTP failed");
-            if let Some(abuse) = refused.abuse() {
-                admitted.punish(abuse, clock::now());
-            }
+            refused.punish(&admitted);
         }
     }
 }
@@ -178,7 +176,7 @@ async fn handshake(
 ) -> Result<Stream, Refused> {
     let handshake = async {
         let acceptor = source.acceptor(&shared.site).await.ok_or(Refused::Sealed)?;
-        let hello = client_hello(socket, &acceptor).await?;
+        let hello = client_hello(socket, admitted, &acceptor).await?;
         admitted.first_flight_received();
         let answering = async { hello.answer().await };
         in_turns(answering, admitted, shared).await.map(Box::new)
@@ -360,9 +358,10 @@ async fn answer(
     let origin = RequestOrigin::of(&request, connection, shared);
     let mut reply = match fault(&request) {
         Some(fault) => {
-            // A page can make its reader's browser send a head that is too long, or TLS, and must not
-            // have its address refused. The other faults come from no browser.
-            let may_be_of_page = matches!(fault, Fault::TooLarge | Fault::Tls);
+            // A page can make its reader's browser send a head that is too long, a host that is none
+            // for the site, and another protocol. It must not have its reader's address refused.
+            let may_be_of_page =
+                matches!(fault, Fault::TooLarge | Fault::Host | Fault::OtherProtocol);
             if request.version() != Version::HTTP_2 && !may_be_of_page {
                 connection.punish_malformed();
             }

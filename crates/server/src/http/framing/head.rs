@@ -32,8 +32,8 @@ pub(in super::super) enum Fault {
     Length,
     /// Too long, or too many fields.
     TooLarge,
-    /// A TLS handshake, and no request.
-    Tls,
+    /// Another protocol, such as TLS.
+    OtherProtocol,
 }
 
 impl Fault {
@@ -42,12 +42,12 @@ impl Fault {
         Self::Host,
         Self::Length,
         Self::TooLarge,
-        Self::Tls,
+        Self::OtherProtocol,
     ];
 
     pub(in super::super) const fn status(self) -> StatusCode {
         match self {
-            Self::Form | Self::Host | Self::Length | Self::Tls => StatusCode::BAD_REQUEST,
+            Self::Form | Self::Host | Self::Length | Self::OtherProtocol => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }
     }
@@ -75,8 +75,8 @@ impl Fault {
                 "send at most 64 fields and 32 KiB",
                 "",
             ),
-            Self::Tls => (
-                "the client began a TLS handshake, and this listener has no TLS",
+            Self::OtherProtocol => (
+                "the client sent no HTTP; perhaps it began a TLS handshake, and this listener has no TLS",
                 "use a URI that begins with `http:`",
                 "",
             ),

@@ -30,7 +30,7 @@ use self::chunks::{Chunks, Taken};
 pub(super) use self::head::Fault;
 use self::head::{Content, Head};
 use super::HEAD;
-use crate::other_protocol::is_tls;
+use crate::other_protocol::is_no_http;
 
 /// The method of the request in place of a malformed one. A client that sends it gets the same refusal.
 const MALFORMED: &str = "MALFORMED";
@@ -235,8 +235,8 @@ fn head_of(bytes: &[u8], seen: usize) -> Result<HeadOf, Fault> {
     if bytes.starts_with(b"\r\n") {
         return Ok(HeadOf::EmptyLine);
     }
-    if is_tls(bytes) {
-        return Err(Fault::Tls);
+    if is_no_http(bytes) {
+        return Err(Fault::OtherProtocol);
     }
     let mut from = seen;
     let unseen = |from: usize| bytes.get(from..).unwrap_or_default();
@@ -438,7 +438,8 @@ mod tests {
                 format!("GET /{} HTTP/1.1\r\n", "x".repeat(HEAD)),
                 Fault::TooLarge,
             ),
-            ("\x16\x03\x01\x02\0\x01\n".to_owned(), Fault::Tls),
+            ("\x16\x03\x01\x02\0\x01\n".to_owned(), Fault::OtherProtocol),
+            ("\0\x03\0\x08\n".to_owned(), Fault::OtherProtocol),
         ] {
             assert_eq!(refused(&head).await, Some(fault), "{head}");
             let second = format!(

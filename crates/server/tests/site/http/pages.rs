@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use countersign_server::limits::Limits;
 use countersign_server::{HttpTls, Server};
-use countersign_testkit::harness::ServedSite;
+use countersign_testkit::harness::{ServedSite, time};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +15,7 @@ use super::trusted::asked;
 use crate::operations::site;
 
 /// [SES-92]: a page that a person looked at sent requests to the site, and so had the address of the whole
-/// office penalized.
+/// office penalized. A page from a name of the attacker that leads to the site chooses the method too.
 #[tokio::test]
 async fn pages_bring_no_penalty_upon_the_address_of_their_reader() {
     let served = site().serve().await;
@@ -29,7 +30,9 @@ async fn pages_bring_no_penalty_upon_the_address_of_their_reader() {
             for what in ["POST /authenticate", "GET /authenticate?authRequest=x"] {
                 assert_eq!(asked(address, what, field, "{}").await, "403");
             }
-            assert_eq!(asked(session, "POST /", field, &long).await, "");
+            for what in ["POST /", "X /"] {
+                assert_eq!(asked(session, what, field, &long).await, "");
+            }
         }
         let mut socket = TcpStream::connect(session).await.unwrap();
         let _ = socket.write_all(b"\x16\x03\x01\x02\x00\x01").await;
@@ -72,10 +75,55 @@ async fn send(address: SocketAddr, bytes: &[u8], times: u32) -> Vec<u8> {
     for _ in 0..times {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let _ = socket.write_all(bytes).await;
-        answer.clear();
-        let _ = socket.read_to_end(&mut answer).await;
+        answer = rest(socket).await;
     }
     answer
+}
+
+async fn rest(mut socket: TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    answer
+}
+
+/// A site with all of its ports.
+struct Ports {
+    served: ServedSite,
+    /// The device port, the peer port and an HTTP listener with TLS.
+    with_tls: [SocketAddr; 3],
+    session: SocketAddr,
+    http: SocketAddr,
+    _server: Server,
+}
+
+impl Ports {
+    async fn open() -> Self {
+        let served = site().serve().await;
+        let here = Some("127.0.0.1:0".parse().unwrap());
+        let server = Server::builder(served.site.clone())
+            .device(here)
+            .http(here)
+            .http_tls(HttpTls::Site)
+            .peer(here);
+        let server = server.start().await.unwrap();
+        served.admin("peer.start", json!({})).await;
+        Self {
+            with_tls: [
+                server.device_address().unwrap(),
+                server.http_address().unwrap(),
+                served.site.endpoints().peer_listener.unwrap(),
+            ],
+            session: served.server.session_address().unwrap(),
+            http: served.server.http_address().unwrap(),
+            served,
+            _server: server,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = SocketAddr> {
+        let without = [self.session, self.http];
+        self.with_tls.into_iter().chain(without)
+    }
 }
 
 async fn penalties(served: &ServedSite) -> Value {
@@ -88,30 +136,82 @@ async fn penalties(served: &ServedSite) -> Value {
 /// agreement for each, since browsers do not verify signatures of Ed25519.
 #[tokio::test]
 async fn pages_bring_no_penalty_upon_their_readers_at_ports_with_tls() {
-    let served = site().serve().await;
-    let here = Some("127.0.0.1:0".parse().unwrap());
-    let server = Server::builder(served.site.clone())
-        .device(here)
-        .http(here)
-        .http_tls(HttpTls::Site)
-        .peer(here);
-    let server = server.start().await.unwrap();
-    served.admin("peer.start", json!({})).await;
+    let ports = Ports::open().await;
     let hello = client_hello("ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256").await;
-    for address in [
-        server.device_address().unwrap(),
-        server.http_address().unwrap(),
-        served.site.endpoints().peer_listener.unwrap(),
-    ] {
+    for address in ports.with_tls {
         for bytes in [b"GET /image HTTP/1.1\r\nhost: a\r\n\r\n", hello.as_slice()] {
             assert_eq!(send(address, bytes, 100).await, b"");
         }
-        assert_eq!(penalties(&served).await, json!([]), "{address}");
+        assert_eq!(penalties(&ports.served).await, json!([]), "{address}");
     }
-    // Other bytes count.
-    send(server.device_address().unwrap(), &[0xff; 64], 16).await;
-    assert_eq!(penalties(&served).await[0]["source"], "127.0.0.1");
-    drop(server);
+    // A record of the handshake with other bytes counts.
+    let malformed = [&b"\x16\x03\x01\0\x40"[..], &[0xff; 64]].concat();
+    send(ports.with_tls[0], &malformed, 16).await;
+    assert_eq!(penalties(&ports.served).await[0]["source"], "127.0.0.1");
+}
+
+/// What a browser sends for a page to a TURN server, and to a candidate of ICE over TCP. The page
+/// chooses the name.
+fn stun() -> [Vec<u8>; 2] {
+    let message = |kind: u8| {
+        let head = [&[0, kind, 0, 8][..], b"\x21\x12\xa4\x42", &[7; 12]].concat();
+        [&head[..], b"\0\x06\0\x04a\n\na"].concat()
+    };
+    let check = message(1);
+    let length = u16::try_from(check.len()).unwrap().to_be_bytes();
+    [message(3), [&length[..], &check].concat()]
+}
+
+/// [SES-92], [SES-93], [SES-94]: a page named ports of the site as TURN servers and as candidates of
+/// WebRTC. The browser then sent STUN, which was malformed or no login.
+#[tokio::test]
+async fn pages_with_webrtc_bring_no_penalty_upon_their_readers() {
+    let ports = Ports::open().await;
+    for address in ports.all() {
+        for bytes in stun() {
+            let answer = send(address, &bytes, 100).await;
+            let expected = if address == ports.http {
+                &b"HTTP/1.1 400 "[..]
+            } else {
+                b""
+            };
+            assert!(answer.starts_with(expected) && answer.is_empty() == expected.is_empty());
+        }
+        assert_eq!(penalties(&ports.served).await, json!([]), "{address}");
+    }
+}
+
+/// [SES-95]: a page made the browser open connections in advance. It sent nothing on them, and the
+/// site ended all after 30 s: 32 of them had the address of the reader refused at all ports.
+#[tokio::test]
+async fn connections_on_which_nothing_came_bring_no_penalty() {
+    let ports = Ports::open().await;
+    for address in ports.all() {
+        let mut silent = Vec::new();
+        for _ in 0..100 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        // The server has accepted all others when it answers the last one.
+        send(address, b"GET /\r\n\r\n", 1).await;
+        ports.served.admin("penalty.forget", json!({})).await;
+        // The client closes half of them, and the server the others.
+        silent.truncate(50);
+        time::settle().await;
+        assert_eq!(penalties(&ports.served).await, json!([]), "{address}");
+        time::pass(Limits::default().unauthenticated_timeout).await;
+        for socket in silent {
+            rest(socket).await;
+        }
+        assert_eq!(penalties(&ports.served).await, json!([]), "{address}");
+    }
+    // A connection on which one byte came counts.
+    let mut socket = TcpStream::connect(ports.with_tls[0]).await.unwrap();
+    socket.write_all(b"\x16").await.unwrap();
+    send(ports.with_tls[0], b"GET /\r\n\r\n", 1).await;
+    time::settle().await;
+    time::pass(Limits::default().unauthenticated_timeout).await;
+    rest(socket).await;
+    assert_eq!(penalties(&ports.served).await[0]["source"], "127.0.0.1");
 }
 
 /// [SES-94]: the same with `https:` and a listener without TLS. The first message of a handshake has an LF
@@ -126,4 +226,18 @@ async fn pages_bring_no_penalty_upon_their_readers_at_a_listener_without_tls() {
     assert_eq!(penalties(&served).await, json!([]));
     send(address, b"GET /\n\n", 16).await;
     assert_eq!(penalties(&served).await[0]["source"], "127.0.0.1");
+}
+
+/// [SES-96]: URIs have hosts that are none for the site, such as `a{b.example`, and a page can name
+/// them.
+#[tokio::test]
+async fn pages_bring_no_penalty_upon_their_readers_with_strange_hosts() {
+    let served = site().serve().await;
+    let address = served.server.http_address().unwrap();
+    for host in ["a{b.evil.example:4750", "a\"b", "a`b", ""] {
+        let request = format!("GET /image HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        let answer = send(address, request.as_bytes(), 50).await;
+        assert!(answer.starts_with(b"HTTP/1.1 400 "), "{host}");
+    }
+    assert_eq!(penalties(&served).await, json!([]));
 }

@@ -63,6 +63,12 @@ async fn linger(lines: &mut Lines<Stream>) {
 // PEER-76
 #[tokio::test]
 async fn a_peer_that_keeps_its_connection_in_use_gives_its_place_to_one_that_waits() {
+    for takes_message in [true, false] {
+        gives_place(takes_message).await;
+    }
+}
+
+async fn gives_place(takes_message: bool) {
     let a = with_one_place().await;
     let mut b = Side::new("b.example", "bob").await;
     let mut c = Side::new("c.example", "carol").await;
@@ -73,14 +79,48 @@ async fn a_peer_that_keeps_its_connection_in_use_gives_its_place_to_one_that_wai
     let honest = Impostor::of(&mut c).await;
     a.send("bob@b.example", "hello").await;
     let mut lines = hostile.welcome(&hostile.events).await;
-    let operation = line(&mut lines).await.unwrap();
-    accept(&mut lines, &operation).await;
+    if takes_message {
+        let operation = line(&mut lines).await.unwrap();
+        accept(&mut lines, &operation).await;
+    }
     a.send("carol@c.example", "hello").await;
     linger(&mut lines).await;
+    // The site ended the connection, so that the peer is no worse than before. PEER-81
+    assert!(a.show("b.example").await["backoff"].is_null());
     let mut lines = honest.welcome(&honest.events).await;
     let operation = line(&mut lines).await.unwrap();
     accept(&mut lines, &operation).await;
-    until(async || a.waiting().await.is_empty()).await;
+    let waiting = usize::from(!takes_message);
+    until(async || a.waiting().await.len() == waiting).await;
+}
+
+/// The link to a peer broke after each answer, and the site connected again at once: above the rate that
+/// the peer allows.
+// PEER-80
+#[tokio::test]
+async fn a_site_connects_eight_times_at_once_and_then_every_four_seconds() {
+    const CONNECTIONS: i64 = 14;
+    let (a, far) = with_impostor().await;
+    let began = clock::now().millis();
+    let connects = async {
+        for _ in 0..CONNECTIONS {
+            a.send("bob@b.example", "hello").await;
+            let mut lines = far.welcome(&far.events).await;
+            let operation = line(&mut lines).await.unwrap();
+            accept(&mut lines, &operation).await;
+        }
+    };
+    let time = async {
+        loop {
+            settle().await;
+            pass(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = connects => {}
+        () = time => unreachable!(),
+    }
+    assert!(clock::now().millis() - began >= (CONNECTIONS - 9) * 4_000);
 }
 
 /// A peer that did not answer was connected to again at once, each time for a minute, because a connection that

@@ -3,7 +3,7 @@
 mod attempts;
 mod resting;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -380,6 +380,13 @@ impl Site {
     pub fn peer_connections(&self, site: SiteId) -> Vec<PeerDirection> {
         let connections = lock(&self.peering().connections);
         connections.of(site).map(|open| open.direction).collect()
+    }
+
+    /// The peers with an open connection.
+    #[must_use]
+    pub fn connected_peers(&self) -> HashSet<SiteId> {
+        let connections = lock(&self.peering().connections);
+        connections.open.values().map(|open| open.site).collect()
     }
 
     /// Ends the connection that this site opened to a peer, because another peer needs its place. Returns

@@ -11,6 +11,7 @@ use countersign_core::engine::{
     TransportError,
 };
 use countersign_core::store::{MemoryStore, StoreError};
+use countersign_core::throttle::{Rate, Rates};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
 use countersign_proto::site_identity::SiteId;
@@ -170,6 +171,35 @@ async fn a_peer_that_connects_in_a_loop_is_refused_and_at_last_suspended() {
     assert_eq!(state().await, "active");
     connects(200, now.plus_seconds(4)).await;
     assert_eq!(state().await, "suspended");
+}
+
+/// The link between two honest sites broke after each answer. The site that connected did so again at once,
+/// was refused above its rate, and after some minutes the other one suspended it.
+// PEER-80
+#[tokio::test]
+async fn a_site_whose_connections_break_for_an_hour_is_neither_refused_nor_suspended() {
+    // An attacker may delay connections for as long as the first line may take.
+    for delayed in [0, 30_000] {
+        let (test, peer, _) = with_peer(TestSite::new().await).await;
+        let (mut dialer, began) = (Rates::default(), test.now());
+        let (mut arriving, mut opened) = (0, 0);
+        for millis in (0..3_600_000).step_by(100) {
+            let now = began.plus_millis(millis);
+            let dialed = dialer.take(Rate::ConnectionsTo(test.site.id()), now);
+            arriving += usize::from(dialed.is_ok());
+            if delayed == 0 || millis % delayed == 0 {
+                for _ in 0..std::mem::take(&mut arriving) {
+                    assert!(peer.connect(&test.site, now).await.is_some(), "{millis}");
+                    opened += 1;
+                }
+            }
+        }
+        assert!(opened > 890, "{opened}");
+        let shown = test.admin("peer.show", json!({ "peer": peer.known().id() }));
+        let shown = shown.await;
+        assert_eq!(shown["state"], "active");
+        assert!(shown["breaches"].is_null());
+    }
 }
 
 /// The disk of a site was full, so that it could not store when it saw a peer. It refused the connection in silence:
