@@ -1,6 +1,7 @@
 //! Types for text parameters that are validated while they are parsed, so that an error names the
 //! field.
 
+mod argument;
 mod one_line;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use data_encoding::BASE64URL_NOPAD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
+pub(crate) use argument::argument;
 pub(crate) use one_line::is_allowed;
 pub use one_line::{OneLine, Trimmed};
 

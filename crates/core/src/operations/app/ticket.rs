@@ -18,6 +18,7 @@ use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::json::Json;
 use crate::site_key::UnsealedKeys;
+use crate::text::argument;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entry() -> Entry {
@@ -162,9 +163,12 @@ fn agreed(
         return Ok((CIPHER.to_owned(), HASH.to_owned()));
     }
     let missing = |what: &str| {
-        let (one, other) = (&consumer.id, &provider.id);
         format!(
-            "{one} and {other} have no {what} in common: see `app show {one}` and `app show {other}`"
+            "{} and {} have no {what} in common: see `app show {}` and `app show {}`",
+            consumer.id,
+            provider.id,
+            argument(consumer.id.as_str()),
+            argument(provider.id.as_str())
         )
     };
     let of = |application: &Application| application.as_v1(&Json::default(), now);
@@ -209,7 +213,10 @@ fn why_not(
         ));
     }
     if !consumer.may_call(provider) {
-        let (one, other) = (&consumer.id, &provider.id);
+        let (one, other) = (
+            argument(consumer.id.as_str()),
+            argument(provider.id.as_str()),
+        );
         return Some(format!(
             "policy does not allow the call; `app update {one} --allow {other}` allows it"
         ));

@@ -16,6 +16,7 @@ use crate::access::{Channel, Role};
 use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::lockdown::OperationKind;
+use crate::text::argument;
 use crate::tickets::Registered;
 
 /// The most applications of peers in one request. Each costs the peer public-key work.
@@ -151,7 +152,7 @@ async fn ticket_keys(context: Context, params: Provider) -> Result<Answer<Ticket
             "that application has no ticket keys",
             format!(
                 "it must be active and of edition v2: see `app show {}`",
-                params.app
+                argument(&params.app)
             ),
         )
     })?;

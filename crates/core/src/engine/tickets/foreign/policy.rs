@@ -12,6 +12,7 @@ use crate::engine::Site;
 use crate::lockdown::{Activity, OperationKind};
 use crate::peers::{Peer, PeerPermission, PeerState};
 use crate::store::StoreError;
+use crate::text::argument;
 
 /// Why a site allows no ticket across sites. An admin sees it, and no application does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +69,15 @@ impl fmt::Display for ForeignDenial {
             ),
             Self::Consumer(consumer, provider) => write!(
                 f,
-                "policy does not allow the call; `app update {consumer} --allow {provider}` allows it"
+                "policy does not allow the call; `app update {} --allow {}` allows it",
+                argument(consumer.as_str()),
+                argument(&provider.to_string())
             ),
             Self::Provider(consumer, provider) => write!(
                 f,
-                "policy does not allow the call; `app update {provider} --allow-caller {consumer}` allows it"
+                "policy does not allow the call; `app update {} --allow-caller {}` allows it",
+                argument(provider.as_str()),
+                argument(&consumer.to_string())
             ),
         }
     }
