@@ -45,6 +45,8 @@ use readiness::{Observation, Process, Readiness};
 const MAX_DURATION: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+/// The greatest size of the head of a request, in bytes.
+const MAX_HEAD: usize = 8 * 1_024;
 /// The age from which the database and the disk are read again.
 const MAX_AGE: Duration = Duration::from_secs(1);
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -104,6 +106,7 @@ impl Health {
             }
         });
         let serving = http::http1(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
             .keep_alive(false)
             .serve_connection(TokioIo::new(socket), service);
         match tokio::time::timeout(MAX_DURATION, serving).await {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use countersign_core::access::Caller;
 use countersign_core::engine::{
     DeliveryReport, IncomingState, MAX_JOINS, MAX_PAGE_BYTES, NewPeerConnection, NotEnrolled,
-    PeerBreach, PeerTransport,
+    PeerBreach,
 };
 use countersign_core::id::MessageId;
 use countersign_core::peers::MAX_NEW_RECIPIENTS;
