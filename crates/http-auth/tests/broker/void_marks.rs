@@ -7,7 +7,7 @@ use countersign_http_auth::{Insertion, Limits, SqliteTickets, TicketStore};
 use super::tickets::{NOW, id, name, stores, ticket_of};
 use super::world::{A, C, HOUR};
 
-// BRK-80
+// BRK-102
 #[tokio::test]
 async fn void_tickets_lose_their_secrets_and_are_still_replayed() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ async fn void_tickets_lose_their_secrets_and_are_still_replayed() {
 
 /// A ticket was compared with the times of void tickets before and after it was stored, which an event
 /// in between could pass by.
-// BRK-80
+// BRK-102
 #[tokio::test]
 async fn a_void_ticket_is_not_stored() {
     let folder = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ async fn a_void_ticket_is_not_stored() {
 
 /// A provider that restarted forgot which tickets are void. Later, one whose site had a clock ahead for
 /// a moment deleted the times as expired.
-// BRK-80
+// BRK-103
 #[tokio::test]
 async fn a_file_has_the_times_up_to_which_tickets_are_void_whatever_the_clock_shows() {
     let folder = tempfile::tempdir().unwrap();

@@ -161,7 +161,7 @@ async fn signed(
 /// unlocked. Each was stored before it was found void, and then all tickets of the application lost
 /// their secrets, also those of after the lock: each presentation rewrote all its rows, and its
 /// requests were refused.
-// BRK-80 BRK-60
+// BRK-102 BRK-60
 #[tokio::test]
 async fn a_void_ticket_that_is_presented_is_not_stored_and_changes_no_other_ticket() {
     with_each_store(async |world, builder| {
@@ -299,7 +299,7 @@ async fn a_request_whose_ticket_becomes_void_while_its_content_arrives_is_refuse
 
 /// A provider that was built outside a Tokio runtime followed the events from the first presentation
 /// on. One that had accepted the tickets before it restarted saw none for hours.
-// BRK-80
+// BRK-102
 #[tokio::test]
 async fn a_provider_follows_events_from_its_first_request_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -54,7 +54,7 @@ impl World {
     }
 }
 
-// BRK-80
+// BRK-80, BRK-102
 #[tokio::test]
 async fn a_provider_with_a_session_refuses_tickets_that_were_given_before_a_lock() {
     let world = World::new().await;
@@ -82,7 +82,7 @@ async fn a_provider_with_a_session_refuses_tickets_that_were_given_before_a_lock
 }
 
 /// The site ends the session of the provider's service: the provider accepts no ticket of before.
-// BRK-80
+// BRK-103
 #[tokio::test]
 async fn a_provider_whose_session_a_lockdown_ends_refuses_all_tickets_of_before() {
     let world = World::new().await;
@@ -96,7 +96,7 @@ async fn a_provider_whose_session_a_lockdown_ends_refuses_all_tickets_of_before(
 
 /// A site was killed between the commit of a lock and its event. The provider logged in again after the
 /// restart, and went on accepting the ticket for its lifetime, because nothing told it of the lock.
-// BRK-80
+// BRK-103
 #[tokio::test]
 async fn a_provider_that_gets_a_session_after_one_ended_refuses_all_tickets_of_before() {
     let world = World::new().await;
@@ -137,7 +137,7 @@ async fn a_provider_that_gets_a_session_after_one_ended_refuses_all_tickets_of_b
 
 /// A provider that missed events passed over the gap, and accepted tickets of which an event had said
 /// that they are void.
-// BRK-80
+// BRK-103
 #[tokio::test]
 async fn a_provider_that_missed_events_refuses_all_tickets_of_before() {
     // The provider cannot ask for the site's time, so that the tickets of the next minute are void too:
@@ -158,7 +158,7 @@ async fn a_provider_that_missed_events_refuses_all_tickets_of_before() {
 }
 
 /// The mark was the time of the provider's clock: one that was behind left tickets valid.
-// BRK-80
+// BRK-102
 #[tokio::test]
 async fn tickets_are_void_up_to_the_time_of_the_event_if_the_clock_of_the_provider_is_behind() {
     let world = World::new().await;
@@ -185,7 +185,7 @@ async fn tickets_are_void_up_to_the_time_of_the_event_if_the_clock_of_the_provid
 
 /// A provider that restarted without a session forgot which tickets are void, and accepted them for up
 /// to a day.
-// BRK-80
+// BRK-103
 #[tokio::test]
 async fn a_provider_with_a_file_of_tickets_knows_after_a_restart_which_are_void() {
     let folder = tempfile::tempdir().unwrap();
