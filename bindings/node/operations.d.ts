@@ -1008,7 +1008,7 @@ export interface Operations {
         /** The operation or event. */
         operation: string;
         /** The outcome of the operation. */
-        outcome: "done" | "not_permitted" | "failed";
+        outcome: "done" | "not_permitted" | "lockdown" | "failed";
         /** The hash of the previous entry, in hexadecimal. */
         previous: string;
         /** The entry's number; the first entry has number 1. */
