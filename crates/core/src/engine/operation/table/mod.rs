@@ -27,6 +27,7 @@
 //! # Ok::<(), countersign_core::engine::TableError>(())
 //! ```
 
+mod answer;
 mod entry;
 
 use std::collections::BTreeMap;
@@ -36,8 +37,9 @@ use countersign_proto::operation::is_name;
 
 use crate::engine::Refusal;
 
-pub(crate) use entry::Reply;
-pub use entry::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES};
+pub use answer::Answer;
+pub(crate) use answer::Reply;
+pub use entry::{Entry, EntryBuilder, MAX_PAGE_BYTES};
 
 /// Why an entry cannot be added to the table. This is a programming error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
