@@ -7,9 +7,10 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Spec};
+use super::{CommandLine, Entry, Spec};
 use crate::access::{Channel, Role};
 use crate::engine::operation::table::answer::Answer;
+use crate::engine::operation::table::disruptive::{DisruptiveWhen, ParameterIs};
 use crate::engine::rest::{Rest, RestMethod, RestRoute};
 use crate::engine::{Context, Refusal, params, precondition};
 use crate::lockdown::OperationKind;
@@ -22,6 +23,21 @@ impl EntryBuilder {
     #[must_use]
     pub const fn summary(mut self, summary: &'static str) -> Self {
         self.0.summary = summary;
+        self
+    }
+
+    /// Sets the words of its command line, without the name of the program. Otherwise they are the group and the
+    /// command, in which `_` is `-`.
+    #[must_use]
+    pub const fn command_line(mut self, words: &'static str) -> Self {
+        self.0.command_line = CommandLine::Words(words);
+        self
+    }
+
+    /// Declares that programs run it, so that it has no command line of its own.
+    #[must_use]
+    pub const fn for_programs(mut self) -> Self {
+        self.0.command_line = CommandLine::OfPrograms;
         self
     }
 
@@ -102,6 +118,23 @@ impl EntryBuilder {
     #[must_use]
     pub const fn disruptive(mut self) -> Self {
         self.0.disruptive = true;
+        self
+    }
+
+    /// Declares that it is disruptive if this parameter is so, and its effect then: a clause without a full stop.
+    /// Clients ask before they run it with such parameters.
+    #[must_use]
+    pub fn disruptive_when(
+        mut self,
+        parameter: &str,
+        is: ParameterIs,
+        effect: impl Into<String>,
+    ) -> Self {
+        self.0.disruptive_when.push(DisruptiveWhen {
+            parameter: parameter.to_owned(),
+            is,
+            effect: effect.into(),
+        });
         self
     }
 

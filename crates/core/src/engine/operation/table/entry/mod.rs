@@ -2,6 +2,7 @@
 
 mod builder;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use schemars::Schema;
 
 use super::answer::Reply;
+use super::disruptive::DisruptiveWhen;
 use crate::access::{Access, Caller, Scope};
 use crate::engine::rest::{Rest, RestMethod};
 use crate::engine::{Context, Refusal};
@@ -38,10 +40,12 @@ pub struct Entry {
 struct Spec {
     name: Name,
     summary: &'static str,
+    command_line: CommandLine,
     access: Access,
     kind: OperationKind,
     changes: bool,
     disruptive: bool,
+    disruptive_when: Vec<DisruptiveWhen>,
     while_sealed: bool,
     computes: bool,
     public_key: bool,
@@ -51,6 +55,17 @@ struct Spec {
     revised: bool,
     rest: Rest,
     example: serde_json::Value,
+}
+
+/// How a person runs an operation on the command line.
+#[derive(Debug, Clone, Copy)]
+enum CommandLine {
+    /// With its group and its command, in which `_` is `-`.
+    OfItsName,
+    /// With these words.
+    Words(&'static str),
+    /// Not at all: programs run it.
+    OfPrograms,
 }
 
 /// Group and command, and both together as `group.command`.
@@ -76,10 +91,12 @@ impl Entry {
                 whole: format!("{group}.{command}").into(),
             },
             summary: "",
+            command_line: CommandLine::OfItsName,
             access: Access::default(),
             kind: OperationKind::default(),
             changes: false,
             disruptive: false,
+            disruptive_when: Vec::new(),
             while_sealed: false,
             computes: false,
             public_key: false,
@@ -120,6 +137,20 @@ impl Entry {
         self.spec.summary
     }
 
+    /// Returns the words with which a person runs it on the command line, without the name of the program;
+    /// `None` if programs alone run it.
+    #[must_use]
+    pub fn command_line(&self) -> Option<Cow<'static, str>> {
+        match self.spec.command_line {
+            CommandLine::OfItsName => {
+                let command = self.command().replace('_', "-");
+                Some(format!("{} {command}", self.group()).into())
+            }
+            CommandLine::Words(words) => Some(words.into()),
+            CommandLine::OfPrograms => None,
+        }
+    }
+
     /// Returns who may call it, and on which channels.
     #[must_use]
     pub const fn access(&self) -> &Access {
@@ -144,6 +175,24 @@ impl Entry {
     #[must_use]
     pub const fn is_disruptive(&self) -> bool {
         self.spec.disruptive
+    }
+
+    /// Returns when it is disruptive although it is not with other parameters.
+    #[must_use]
+    pub fn disruptive_when(&self) -> &[DisruptiveWhen] {
+        &self.spec.disruptive_when
+    }
+
+    /// Returns the effect of the operation with these parameters, if it is disruptive with them.
+    #[must_use]
+    pub fn disruption(&self, params: &serde_json::Value) -> Option<&str> {
+        let mut conditions = self.spec.disruptive_when.iter();
+        match self.spec.disruptive {
+            true => Some(self.spec.summary),
+            false => conditions
+                .find(|when| when.holds(params))
+                .map(|when| when.effect.as_str()),
+        }
     }
 
     /// Returns whether it is available while the site is sealed.
