@@ -1008,7 +1008,7 @@ export interface Operations {
         /** The operation or event. */
         operation: string;
         /** The outcome of the operation. */
-        outcome: "done" | "not_permitted" | "failed";
+        outcome: "done" | "not_permitted" | "lockdown" | "failed";
         /** The hash of the previous entry, in hexadecimal. */
         previous: string;
         /** The entry's number; the first entry has number 1. */
@@ -1650,6 +1650,19 @@ export interface Operations {
         command: string;
         /** Whether the operation may interrupt other users, so that a client should ask before it runs it. */
         disruptive: boolean;
+        /** When the operation is disruptive although it is not with other parameters. */
+        disruptive_when?: {
+          /** The effect, as a clause without a full stop. */
+          effect: string;
+          /** What the parameter is then: `absent`, `one_of` these texts, or a list `without` one of these texts. */
+          is: "absent" | {
+            one_of: string[];
+          } | {
+            without: string[];
+          };
+          /** The parameter that decides. */
+          parameter: string;
+        }[] | null | undefined;
         /** Whether the result comes with content. */
         gives_content?: boolean | null | undefined;
         /** The group. */

@@ -1,7 +1,7 @@
 /** What every screen of a logged-in account can reach. */
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
-import type { Operation, Result, Site } from "../site/contract";
+import type { Operation, Params, Result, Site } from "../site/contract";
 
 export interface Console {
   site: Site;
@@ -12,6 +12,8 @@ export interface Console {
   zone: string;
   /** Whether the caller may call an operation, as `operation list` answers. */
   may: (operation: Operation) => boolean;
+  /** Whether the user is asked before an operation with these parameters, because it is disruptive. */
+  asks: <N extends Operation>(operation: N, params: Params<N>) => boolean;
   /** Says a short message in the corner and to screen readers. */
   say: (message: string) => void;
   /** Reads the account and the state of the site anew. */

@@ -7,6 +7,7 @@ import { Languages } from "../parts/languages";
 import { Marked } from "../parts/marked";
 import { Page } from "../parts/page";
 import type { Connection, Operation, Result, Site } from "../site/contract";
+import { type Disruption, isDisruptive } from "../site/disruptive";
 import { useText } from "../text/catalogue";
 import { useArrival } from "./arrival";
 import { zoneOf } from "../parts/account-name";
@@ -33,7 +34,7 @@ function NoScreen({ path }: { path: string }) {
 
 interface Props {
   site: Site;
-  entered: { me: Result<"self.show">; operations: ReadonlySet<Operation> };
+  entered: { me: Result<"self.show">; operations: ReadonlyMap<Operation, Disruption> };
   home: string | undefined;
   connection: Connection;
   refresh: () => void;
@@ -73,6 +74,10 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
       home,
       zone: zoneOf(me.name),
       may: (operation) => operations.has(operation),
+      asks: (operation, params) => {
+        const described = operations.get(operation);
+        return described !== undefined && isDisruptive(described, params);
+      },
       say,
       refresh: () => {
         read();

@@ -4,6 +4,7 @@ import { Waiting } from "../parts/states";
 import { Login } from "../screens/login/screen";
 import { UseTicket } from "../screens/login/use-ticket";
 import type { About, Connection, Operation, Result, Site } from "../site/contract";
+import type { Disruption } from "../site/disruptive";
 import { useText } from "../text/catalogue";
 import { Frame } from "./frame";
 import { asRefusal } from "./queries";
@@ -11,7 +12,7 @@ import { leave, usePlace } from "./router";
 
 interface Entered {
   me: Result<"self.show">;
-  operations: ReadonlySet<Operation>;
+  operations: ReadonlyMap<Operation, Disruption>;
 }
 
 /** How often the login asks whether the site accepts logins, in milliseconds. */
@@ -27,7 +28,7 @@ async function enter(site: Site): Promise<Entered> {
   ]);
   return {
     me,
-    operations: new Set(operations.map(({ group, command }) => `${group}.${command}` as Operation)),
+    operations: new Map(operations.map((one) => [`${one.group}.${one.command}` as Operation, one])),
   };
 }
 

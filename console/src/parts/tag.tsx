@@ -20,6 +20,7 @@ const MOODS: Readonly<Record<string, Mood>> = {
   locked: "warn",
   warning: "warn",
   not_permitted: "warn",
+  lockdown: "warn",
   expired: "plain",
   disabled: "plain",
   cancelled: "plain",

@@ -7,10 +7,10 @@ type Title = keyof Text["screens"];
 type Words = (text: Text) => string;
 
 /**
- * The places of operations, by group and command. A longer key is a command of the system's shell that has a place of
- * its own. An operation that is absent has no screen.
+ * The places of operations, by group and command. A longer key is an operation with arguments that has another place,
+ * or none. An operation that is absent has no screen.
  */
-export const PLACES: Readonly<Record<string, readonly [Title, Words?]>> = {
+export const PLACES: Readonly<Record<string, readonly [Title, Words?] | null>> = {
   "alarm acknowledge": ["alarms", ({ alarms }) => alarms.acknowledge],
   "alarm deliveries": ["alarms", ({ alarms }) => alarms.deliveries],
   "alarm list": ["alarms"],
@@ -49,6 +49,8 @@ export const PLACES: Readonly<Record<string, readonly [Title, Words?]>> = {
   "key revoke": ["services", ({ devices }) => devices.revoke],
   "lockdown app": ["applications", ({ people }) => people.lockdown],
   "lockdown lift": ["lockdown", ({ lockdown }) => lockdown.lift],
+  // No session lifts it.
+  "lockdown lift site": null,
   "lockdown peer": ["peers", ({ people }) => people.lockdown],
   "lockdown person": ["people", ({ people }) => people.lockdown],
   "lockdown service": ["services", ({ people }) => people.lockdown],

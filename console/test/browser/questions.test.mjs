@@ -34,6 +34,15 @@ const answer = async (button) => {
   await dialog.waitFor({ state: "detached" });
 };
 
+/** Alarms of the site named commands beside the screen that shows the same. */
+test("An alarm of the site names the screen", async () => {
+  await site.call("person.create", { name: "otto" });
+  await site.call("lockdown.person", { name: "otto" });
+  await visit("alarms", "Alarms");
+  await page.getByText("See why with “Lockdown”.").first().waitFor();
+  await site.call("lockdown.lift", { person: "otto" });
+});
+
 /** "End alarm" ended all alarms with the key of the one on the page, without a question. */
 test("Ending an alarm asks first, and ends no other with its key", async () => {
   const raise = (to, text) => site.call("alarm.raise", { to, severity: "warning", key: "disk", text });

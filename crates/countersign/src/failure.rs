@@ -241,7 +241,11 @@ impl From<CredentialError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Failed { code, problem } => Self::failed(code, problem),
+            CallError::Failed { code, problem } => {
+                let failure = Self::failed(code, problem);
+                let hint = hint::commands(&failure.hint);
+                Self { hint, ..failure }
+            }
             CallError::Ended(reason) => {
                 let exit = match reason.is_decision() {
                     true => Exit::Refused,

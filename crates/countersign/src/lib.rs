@@ -87,8 +87,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Doctor => return commands::doctor::run(common),
         Noun::Config(verb) => commands::config::run(common, verb),
         Noun::Console(console) => commands::console::run(common, &console),
-        Noun::Call(call) => commands::call::call(common, &call),
-        Noun::Shell(login) => commands::shell::run(common, &login),
+        Noun::Call(call) => commands::call::call(common, &call, &Cli::command()),
+        Noun::Shell(login) => commands::shell::run(common, &login, Cli::command()),
         Noun::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);

@@ -65,6 +65,7 @@ fn message_with(templates: &MailTemplates, text: AlarmText, name: &str) -> Messa
         site: "example.org",
         link: Some(&link),
         templates,
+        in_commands: &str::to_owned,
     };
     message(&[item], &Preferences::default(), &context)
 }

@@ -189,13 +189,14 @@ function Others({
   reload: () => void;
 }) {
   const text = useText();
-  const { site, may } = useConsole();
+  const { site, may, asks } = useConsole();
   if (options.length === 0) return null;
   return (
     <Card title={text.options.others} about={text.options.othersAbout}>
       <ul class="ranks unranked">
         {options.map((option) => {
-          const enable = (): Promise<unknown> => site.call("option.enable", { name: option.name as Name });
+          const params = { name: option.name as Name };
+          const enable = (): Promise<unknown> => site.call("option.enable", params);
           return (
             <li key={option.name}>
               <span />
@@ -208,7 +209,7 @@ function Others({
               <span class="buttons">
                 {option.enabled || !may("option.enable") ? null : isWeaker(option.strength, floor) ? (
                   <span class="soft small">{text.options.tooWeak}</span>
-                ) : option.strength === "hybrid" ? (
+                ) : !asks("option.enable", params) ? (
                   <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={reload}>
                     {text.options.enable}
                   </Act>

@@ -57,15 +57,16 @@ export function Permissions({ peer, reload }: { peer: Shows; reload: () => void 
 /** The whole set is sent: the operation replaces the one before. */
 function Change({ peer, close, done }: { peer: Shows; close: () => void; done: () => void }) {
   const text = useText();
-  const { site } = useConsole();
+  const { site, asks } = useConsole();
   // As they were when the dialog opened: the page reads the peer again meanwhile.
   const [before] = useState<ReadonlySet<Permission>>(new Set(peer.allows));
   const [chosen, choose] = useState(before);
+  const params = { peer: peer.site, allows: [...chosen] };
   return (
     <FormDialog
       title={text.peers.permissions.changeTitle(peer.zone)}
       close={close}
-      send={() => site.call("peer.permit", { peer: peer.site, allows: [...chosen] })}
+      send={() => site.call("peer.permit", params)}
       done={done}
     >
       <fieldset class="choices">
@@ -86,6 +87,7 @@ function Change({ peer, close, done }: { peer: Shows; close: () => void; done: (
         ))}
       </fieldset>
       <div aria-live="polite">
+        {asks("peer.permit", params) ? <p class="note warn">{text.peers.permissions.takesAway}</p> : null}
         {before.has("tickets") && !chosen.has("tickets") ? (
           <p class="note warn">{text.peers.permissions.voids}</p>
         ) : null}

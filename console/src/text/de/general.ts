@@ -222,6 +222,7 @@ export const general = {
     refused: "Abgelehnt",
     done: "Erledigt",
     not_permitted: "Nicht erlaubt",
+    lockdown: "Durch eine Notsperre verweigert",
     failed: "Fehlgeschlagen",
   },
   failures: {

@@ -184,6 +184,7 @@ export const trust = {
       changeTitle: (zone: string) => `Was darf ${zone} verlangen?`,
       allowed: "Erlaubt",
       refused: "Verweigert",
+      takesAway: "Diese Site verweigert dem Peer, was nicht gewählt ist.",
       voids:
         "Seine Anwendungen erhalten keine Tickets mehr, und die sie haben, sind ungültig: Anbieter mit Sitzung lehnen sie sofort ab, andere innerhalb einer Stunde.",
       kinds: {

@@ -213,6 +213,7 @@ export const general = {
     refused: "Refused",
     done: "Done",
     not_permitted: "Not permitted",
+    lockdown: "Refused by a lockdown",
     failed: "Failed",
   },
   failures: {

@@ -181,6 +181,7 @@ export const trust = {
       changeTitle: (zone: string) => `What may ${zone} ask for?`,
       allowed: "Allowed",
       refused: "Refused",
+      takesAway: "This site refuses the peer what is not chosen.",
       voids:
         "Its applications get no tickets any more, and those that they hold are void: providers with a session refuse them at once, others within the hour.",
       kinds: {

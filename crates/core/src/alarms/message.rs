@@ -40,7 +40,7 @@ pub struct Message {
 }
 
 /// What a message needs besides its alarms.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct MessageContext<'a> {
     /// The recipient's name.
     pub name: &'a str,
@@ -50,6 +50,9 @@ pub struct MessageContext<'a> {
     pub link: Option<&'a PublicUrl>,
     /// The templates of e-mail.
     pub templates: &'a MailTemplates,
+    /// Returns a text of the site with commands in place of the operations that it names: a person who reads
+    /// a message types commands.
+    pub in_commands: &'a dyn Fn(&str) -> String,
 }
 
 /// Writes the message about one alarm, or a summary of several alarms in the given order.
@@ -59,7 +62,10 @@ pub fn message(
     preferences: &Preferences,
     context: &MessageContext<'_>,
 ) -> Message {
-    let texts = Texts(preferences.language);
+    let texts = Texts {
+        language: preferences.language,
+        in_commands: context.in_commands,
+    };
     let (site, link) = (context.site, context.link);
     let (heading, short, page) = match items {
         [item] => {
@@ -83,7 +89,7 @@ pub fn message(
         }
     };
     let severity = items.iter().map(|item| item.alarm.severity).max();
-    let (lines, list) = alarms(items, preferences);
+    let (lines, list) = alarms(&texts, items, preferences);
     let (login, paragraph) = login(&texts, page.as_deref());
     let values = MailValues {
         heading: &heading,
@@ -120,8 +126,7 @@ fn list_at(site: &PublicUrl) -> String {
 }
 
 /// The alarms as lines of text, and as a list in HTML.
-fn alarms(items: &[Item<'_>], preferences: &Preferences) -> (String, String) {
-    let texts = Texts(preferences.language);
+fn alarms(texts: &Texts<'_>, items: &[Item<'_>], preferences: &Preferences) -> (String, String) {
     let listed = items.get(..MAX_LISTED_ALARMS).unwrap_or(items);
     let unlisted = items.len() - listed.len();
     let (mut text, mut html) = (String::new(), "<ul>\n".to_owned());
@@ -141,7 +146,7 @@ fn alarms(items: &[Item<'_>], preferences: &Preferences) -> (String, String) {
 }
 
 /// The sentence with the link as text, and as a paragraph in HTML; empty without a link.
-fn login(texts: &Texts, page: Option<&str>) -> (String, String) {
+fn login(texts: &Texts<'_>, page: Option<&str>) -> (String, String) {
     let Some(page) = page else {
         return (String::new(), String::new());
     };
@@ -166,18 +171,21 @@ fn cut<const MAX: usize>(text: &str) -> String {
 }
 
 /// The texts of a language.
-struct Texts(Language);
+struct Texts<'a> {
+    language: Language,
+    in_commands: &'a dyn Fn(&str) -> String,
+}
 
-impl Texts {
+impl Texts<'_> {
     const fn code(&self) -> &'static str {
-        match self.0 {
+        match self.language {
             Language::En => "en",
             Language::De => "de",
         }
     }
 
     fn label(&self, item: Item<'_>) -> &'static str {
-        match (self.0, item.about, item.alarm.severity) {
+        match (self.language, item.about, item.alarm.severity) {
             (Language::En, About::Over, _) => "Over",
             (Language::En, _, Severity::Info) => "Info",
             (Language::En, _, Severity::Warning) => "Warning",
@@ -189,24 +197,23 @@ impl Texts {
         }
     }
 
-    /// The text of an alarm; of an alarm of the site, in the recipient's language.
+    /// The text of an alarm; of an alarm of the site, in the recipient's language and with commands.
     fn text(&self, item: Item<'_>) -> String {
-        let text = SystemAlarm::of(item.alarm).map(|cause| cause.text(self.0));
-        text.as_ref()
-            .unwrap_or(&item.alarm.text)
-            .as_str()
-            .to_owned()
+        match SystemAlarm::of(item.alarm) {
+            Some(cause) => (self.in_commands)(cause.text(self.language).as_str()),
+            None => item.alarm.text.as_str().to_owned(),
+        }
     }
 
     fn summary(&self, number: usize) -> String {
-        match self.0 {
+        match self.language {
             Language::En => format!("Summary of {number} messages"),
             Language::De => format!("Zusammenfassung von {number} Meldungen"),
         }
     }
 
     fn more(&self, number: usize) -> String {
-        match self.0 {
+        match self.language {
             Language::En => format!("And {number} more."),
             Language::De => format!("Und {number} weitere."),
         }
@@ -217,7 +224,7 @@ impl Texts {
         let alarm = item.alarm;
         let [first, last] = [alarm.first, alarm.last].map(|at| preferences.time_zone.show(at));
         let (by, count) = (&alarm.raised_by, alarm.count);
-        let mut detail = match (self.0, count) {
+        let mut detail = match (self.language, count) {
             (Language::En, 1) => format!("Raised by {by} at {first}."),
             (Language::En, _) => format!("Raised by {by} {count} times from {first} to {last}."),
             (Language::De, 1) => format!("Gemeldet von {by} am {first}."),
@@ -225,7 +232,7 @@ impl Texts {
         };
         if let (AlarmState::Over, Some(ended)) = (alarm.state, alarm.ended) {
             let ended = preferences.time_zone.show(ended);
-            let _ = match self.0 {
+            let _ = match self.language {
                 Language::En => write!(detail, " Over since {ended}."),
                 Language::De => write!(detail, " Vorbei seit {ended}."),
             };
@@ -234,7 +241,7 @@ impl Texts {
     }
 
     const fn login(&self) -> &'static str {
-        match self.0 {
+        match self.language {
             Language::En => "To see and acknowledge it, log in:",
             Language::De => "Zum Ansehen und Bestätigen bitte anmelden:",
         }
@@ -285,6 +292,7 @@ mod tests {
             site: "example.org",
             link,
             templates: &MailTemplates::default(),
+            in_commands: &str::to_owned,
         };
         message(items, preferences, &context)
     }

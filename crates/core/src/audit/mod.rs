@@ -74,13 +74,15 @@ pub enum AuditOutcome {
     Done,
     /// The action was refused because the caller has no permission.
     NotPermitted,
+    /// The action was refused because of a lockdown.
+    Lockdown,
     /// The action failed because the client did not authenticate, or presented a wrong secret.
     Failed,
 }
 
 impl AuditOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 3] = [Self::Done, Self::NotPermitted, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::Done, Self::NotPermitted, Self::Lockdown, Self::Failed];
 
     /// Returns the name of the outcome in JSON.
     #[must_use]
@@ -88,6 +90,7 @@ impl AuditOutcome {
         match self {
             Self::Done => "done",
             Self::NotPermitted => "not_permitted",
+            Self::Lockdown => "lockdown",
             Self::Failed => "failed",
         }
     }

@@ -67,8 +67,8 @@ pub use enrolment::{Begun, Enrolled, NotEnrolled, RegistrationOrigin, StartedReg
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub(crate) use operation::params;
 pub use operation::{
-    Answer, Carried, Changes, Completion, Context, Entry, EntryBuilder, MAX_PAGE_BYTES, Refusal,
-    RefusalDelay, Table, TableError, reference,
+    Answer, Carried, Changes, Completion, Context, DisruptiveWhen, Entry, EntryBuilder,
+    MAX_PAGE_BYTES, ParameterIs, Refusal, RefusalDelay, Table, TableError, reference,
 };
 pub use peers::{
     AskError, DeliveryReport, FollowedEvents, HeadOffer, HeadReply, HeadState, Incoming,

@@ -43,6 +43,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(of_maria)
             .handler(deliver::<Named>),
         Entry::new("person", "withdraw_key")
+            .for_programs()
             .summary("Removes a person's delivered key and cuts the sessions that were opened with it.")
             .allow(&admin)
             .disruptive()
@@ -53,6 +54,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 withdraw(&context, account).await
             }),
         Entry::new("self", "deliver_key")
+            .for_programs()
             .summary(
                 "Stores your certificate and encrypted key for the option delivered-key; needs a fresh proof. \
                 Cuts your other sessions that were opened with the previous key.",
@@ -64,6 +66,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(example)
             .handler(deliver::<Own>),
         Entry::new("self", "withdraw_key")
+            .for_programs()
             .summary("Removes your delivered key and cuts your other sessions that were opened with it; needs a fresh proof.")
             .allow_own(&persons)
             .changes()

@@ -14,6 +14,7 @@ use crate::sessions::{EventId, Viewer};
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("event", "list")
+            .for_programs()
             .summary(
                 "Lists the newest events for your account, oldest first. The site keeps 1,024 events until it \
                 restarts. Over HTTP, `Accept: text/event-stream` follows them.",

@@ -23,6 +23,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let thumbprint = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     vec![
         Entry::new("key", "add")
+            .command_line("service key add")
             .of_kind(OperationKind::Enrols)
             .summary("Adds a key to a service. Its other keys stay valid.")
             .allow(&admin)
@@ -32,6 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
             .handler(add),
         Entry::new("key", "list")
+            .command_line("service key list")
             .summary("Lists the keys of a service, oldest first.")
             .allow(&admin)
             .allow_own(&[Role::Service])
@@ -39,6 +41,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "mailer" }))
             .handler(list),
         Entry::new("key", "revoke")
+            .command_line("service key revoke")
             .summary("Removes a key from a service and cuts the sessions that were opened with it.")
             .allow(&admin)
             .disruptive()

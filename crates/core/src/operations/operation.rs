@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::access::{Channel, Role};
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::engine::{Answer, Context, DisruptiveWhen, Entry, Refusal};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![
@@ -50,6 +50,9 @@ struct OperationView {
     /// Whether the operation may interrupt other users, so that a client should ask before it runs
     /// it.
     disruptive: bool,
+    /// When the operation is disruptive although it is not with other parameters.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    disruptive_when: Vec<DisruptiveWhen>,
     /// Whether the operation takes content.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     takes_content: bool,
@@ -84,6 +87,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Operations>, Refu
             command: entry.command(),
             summary: entry.summary(),
             disruptive: entry.is_disruptive(),
+            disruptive_when: entry.disruptive_when().to_vec(),
             takes_content: entry.takes_content(),
             gives_content: entry.gives_content(),
             params: entry.params().clone(),

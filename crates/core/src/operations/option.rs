@@ -8,12 +8,13 @@ use serde_json::json;
 use super::NoParams;
 use crate::access::Role;
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Changes, Context, Entry, Refusal, Site};
+use crate::engine::{Answer, Changes, Context, Entry, EntryBuilder, ParameterIs, Refusal, Site};
 use crate::offer::{Offer, OfferError};
 use crate::store::{Committed, Notice};
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
+    let enable = Entry::new("option", "enable");
     vec![
         Entry::new("option", "list")
             .summary(
@@ -22,7 +23,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&Role::ALL)
             .rest(RestMethod::Get, "/encryption-options")
             .handler(list),
-        Entry::new("option", "enable")
+        asked_if_weak(enable)
             .summary(
                 "Enables an encryption option for new sessions and ranks it last.",
             )
@@ -61,6 +62,19 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "floor": "hybrid" }))
             .handler(set_floor),
     ]
+}
+
+/// Enabling an option below the greatest strength is disruptive: it allows weaker sessions.
+fn asked_if_weak(enable: EntryBuilder) -> EntryBuilder {
+    let mut weaker: Vec<Strength> = Strength::ALL.to_vec();
+    weaker.retain(|strength| *strength < Strength::Hybrid);
+    weaker.into_iter().fold(enable, |enable, strength| {
+        let options = EncryptionOption::ALL.into_iter();
+        let options = options.filter(|option| option.strength() == strength);
+        let names = options.map(|option| option.name().to_owned()).collect();
+        let effect = format!("its strength is {strength}, which allows weaker sessions");
+        enable.disruptive_when("name", ParameterIs::OneOf(names), effect)
+    })
 }
 
 /// An encryption option, written as its name.

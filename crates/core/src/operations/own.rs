@@ -22,12 +22,14 @@ pub(super) fn entries() -> Vec<Entry> {
     let persons = [Role::Admin, Role::Member];
     vec![
         Entry::new("self", "show")
+            .for_programs()
             .summary("Shows your account and the session that you are using.")
             .allow_own(&Role::ALL)
             .also_on(Channel::Device)
             .rest(RestMethod::Get, "/self")
             .handler(show),
         Entry::new("self", "set_data")
+            .for_programs()
             .summary(
                 "Changes your own contact data: the given members, `null` removes one. Email addresses need a fresh \
                 proof, which it uses up.",
@@ -39,6 +41,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "telephones": [{ "label": "mobile", "number": "+49 151 1234567" }] }))
             .handler(data::set_own),
         Entry::new("self", "passphrase_start")
+            .command_line("passphrase change")
             .summary("Starts setting your own pass phrase: answers an OPAQUE registration request. Needs a fresh proof.")
             .allow_own(&persons)
             .changes()
@@ -47,6 +50,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "request": "…" }))
             .handler(passphrase::start::<Own>),
         Entry::new("self", "passphrase_finish")
+            .for_programs()
             .summary("Sets your own pass phrase, removes your delivered key and cuts your other sessions. Needs a fresh proof, which it uses up.")
             .allow_own(&persons)
             .changes()

@@ -36,6 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("person", "passphrase_start")
+            .command_line("person passphrase")
             .of_kind(OperationKind::Enrols)
             .summary(
                 "Starts setting a person's pass phrase: answers an OPAQUE registration request.",
@@ -47,6 +48,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "maria", "request": "…" }))
             .handler(start::<Named>),
         Entry::new("person", "passphrase_finish")
+            .command_line("person passphrase")
             .of_kind(OperationKind::Enrols)
             .summary("Sets a person's pass phrase, removes the delivered key and cuts the person's sessions.")
             .allow(&admin)

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::NoParams;
 use crate::access::Role;
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::engine::{Answer, Context, Entry, ParameterIs, Refusal};
 use crate::store::Notice;
 use crate::throttle::{Penalty, Source};
 use crate::timestamp::Timestamp;
@@ -24,6 +24,11 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Clears the penalty of one source, or of all sources, so that they are admitted again.")
             .allow(&admin)
             .changes()
+            .disruptive_when(
+                "source",
+                ParameterIs::Absent,
+                "removes the points and penalties of all sources",
+            )
             .rest(RestMethod::Post, "/penalties/forget")
             .example(json!({ "source": "192.0.2.7" }))
             .handler(forget),

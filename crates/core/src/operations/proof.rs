@@ -29,6 +29,7 @@ use crate::throttle::{Rate, Source};
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("self", "proof_start")
+            .for_programs()
             .summary("Starts a fresh proof of your pass phrase or key. One change of your credentials needs one proof.")
             .allow_own(&Role::ALL)
             .changes()
@@ -37,6 +38,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "ke1": "…" }))
             .handler(start),
         Entry::new("self", "proof_finish")
+            .for_programs()
             .summary("Finishes a fresh proof, which is valid for one change within two minutes.")
             .allow_own(&Role::ALL)
             .changes()
@@ -247,7 +249,7 @@ fn required(
     }
     Err(Refusal::not_permitted(
         "changing your own credentials needs a fresh proof",
-        "use `countersign passphrase change --as NAME`; a program makes a proof with self.proof_start and \
+        "use `self passphrase_start --as NAME`; a program makes a proof with self.proof_start and \
         self.proof_finish and then repeats this operation within two minutes",
     ))
 }
@@ -326,7 +328,7 @@ async fn opaque(
         .ok_or_else(|| {
             Refusal::conflict(
                 "your account has no pass phrase",
-                "an admin can set one with `countersign person passphrase NAME`",
+                "an admin can set one with `person passphrase_start NAME`",
             )
         })?;
     ServerLogin::start(

@@ -196,7 +196,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
     ) {
         return Err(Refusal::not_permitted(
             "only an admin issues a ticket for a pass phrase",
-            "change your pass phrase with `countersign passphrase change`",
+            "change your pass phrase with `self passphrase_start`",
         ));
     }
     let lifetime = lifetime(params.expires_in)?;

@@ -14,6 +14,17 @@ pub(crate) use argument::argument;
 pub(crate) use one_line::is_allowed;
 pub use one_line::{OneLine, Trimmed};
 
+/// Returns a text with each part between backticks changed.
+#[must_use]
+pub fn change_spans(text: &str, change: impl Fn(&str) -> String) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(number, part)| match number % 2 {
+        0 => part.to_owned(),
+        _ => change(part),
+    });
+    parts.collect::<Vec<_>>().join("`")
+}
+
 /// One line of text of at most `MAX_LENGTH` bytes; may be empty. Control characters and characters that change the
 /// direction of writing are refused, as in [`OneLine`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

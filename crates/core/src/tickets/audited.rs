@@ -34,14 +34,22 @@ pub(crate) fn refused(
     provider: &str,
     times: u64,
 ) -> Occurrence {
+    refused_as(AuditOutcome::NotPermitted, consumer, arrival, provider).times(times)
+}
+
+fn refused_as(
+    outcome: AuditOutcome,
+    consumer: &Registered,
+    arrival: Arrival,
+    provider: &str,
+) -> Occurrence {
     let id = &consumer.application.id;
-    let mut refused =
-        Occurrence::of_application(id, arrival, OPERATION, AuditOutcome::NotPermitted);
+    let mut refused = Occurrence::of_application(id, arrival, OPERATION, outcome);
     // Text that is not a valid id may be long, so it is left out.
     if provider.parse::<ApplicationId>().is_ok() {
         refused = refused.with("provider", provider);
     }
-    refused.times(times)
+    refused
 }
 
 /// Returns the event of a ticket of a peer, which the peer granted or refused to a consumer.
@@ -99,7 +107,11 @@ pub(crate) fn requested<T, R: Error>(
 ) -> Option<Occurrence> {
     let was_granted = match answer {
         Ok(_) => true,
-        Err(IssueError::Refused(_) | IssueError::Lockdown) => false,
+        Err(IssueError::Refused(_)) => false,
+        Err(IssueError::Lockdown) => {
+            let outcome = AuditOutcome::Lockdown;
+            return Some(refused_as(outcome, consumer, arrival, provider));
+        }
         Err(
             IssueError::PeerUnreachable
             | IssueError::Sealed

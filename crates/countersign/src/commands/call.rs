@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Command};
 use countersign_client::{Client, Download, Upload};
 use indicatif::ProgressBar;
 use serde_json::value::RawValue;
@@ -17,9 +17,10 @@ use crate::content;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
+use crate::hint;
 use crate::input::STANDARD;
 use crate::input::params::{self, Params};
-use crate::output::{say, show_part};
+use crate::output::{say, show_typed};
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
@@ -97,7 +98,7 @@ enum Asked {
     NotYet,
 }
 
-pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
+pub(crate) fn call(common: &Common, call: &Call, program: &Command) -> Result<(), Failure> {
     call.check_standard_input(common)?;
     let existing = Existing::forced(call.force);
     // Check files first: the operation cannot be undone.
@@ -121,9 +122,9 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
         let none = json!({});
         let listed = link.call::<_, Operations>("operation", "list", &none);
         let known = runtime.block_on(listed).ok();
-        let summary = known.and_then(|all| all.disruptive(&call.group, &call.command));
-        if let Some(summary) = summary {
-            let question = confirm::question(&call.group, &call.command, &shown, &summary);
+        let effect = known.and_then(|all| all.disruption(&call.group, &call.command, &shown));
+        if let Some(effect) = effect {
+            let question = confirm::question(&call.group, &call.command, &shown, &effect);
             confirm::agree(common, &question)?;
         }
     }
@@ -135,7 +136,7 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
         if call.prove {
             source.prove(&link).await?;
         }
-        run(common, call, &link, params, existing).await
+        run(common, program, call, &link, params).await
     });
     runtime.block_on(link.close());
     result
@@ -144,10 +145,10 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
 /// Runs the operation and shows its result.
 async fn run(
     common: &Common,
+    program: &Command,
     call: &Call,
     link: &Link,
     params: Box<RawValue>,
-    existing: Existing,
 ) -> Result<(), Failure> {
     let operation = format!("{} {}", call.group, call.command);
     if let Link::Device { .. } = link
@@ -155,7 +156,7 @@ async fn run(
         && call.save.is_none()
     {
         let outcome = link.outcome(&call.group, &call.command, params).await?;
-        return show_part(&operation, &outcome, common.format());
+        return show_typed(&operation, outcome, common.format(), program);
     }
     let client = link.session("content")?;
     let bar = call.content.as_deref().map(content::progress_of);
@@ -169,12 +170,12 @@ async fn run(
         bar.finish_and_clear();
     }
     match content {
-        None => show_part(&operation, &outcome, common.format()),
+        None => show_typed(&operation, outcome, common.format(), program),
         Some(content) => {
             if !outcome.output.is_empty() {
-                say(&outcome.output);
+                say(hint::typed(&outcome.output, program));
             }
-            download(content, call.save.as_deref(), existing).await
+            download(content, call.save.as_deref(), Existing::forced(call.force)).await
         }
     }
 }

@@ -1,15 +1,12 @@
 //! The questions before disruptive operations, the same for every command. `--yes` answers them; without
 //! a terminal it is required.
 //!
-//! The table of operations says which operations are disruptive. [`consequence`] adds those that are
-//! disruptive with certain parameters only. A new pass phrase, typed twice or read from a file, counts as
-//! a confirmation.
+//! The table of operations says which operations are disruptive, and with which parameters. A new pass
+//! phrase, typed twice or read from a file, counts as a confirmation.
 
 use std::io::{BufRead, IsTerminal};
 
 use countersign_core::operations;
-use countersign_core::peers::PeerPermission;
-use countersign_proto::session::{EncryptionOption, Strength};
 use serde_json::Value;
 
 use crate::escape;
@@ -47,43 +44,20 @@ pub(crate) fn known(group: &str, command: &str, params: &Value) -> Known {
     let Some(entry) = table.and_then(|table| table.find(group, command)) else {
         return Known::Unknown;
     };
-    let summary = entry.is_disruptive().then(|| entry.summary().to_owned());
-    match summary.or_else(|| consequence(group, command, params)) {
-        Some(summary) => Known::Disruptive(question(group, command, params, &summary)),
+    match entry.disruption(params) {
+        Some(effect) => Known::Disruptive(question(group, command, params, effect)),
         None => Known::Harmless,
     }
 }
 
-/// The consequence of an operation that is disruptive only with certain parameters.
-fn consequence(group: &str, command: &str, params: &Value) -> Option<String> {
-    match (group, command) {
-        ("penalty", "forget") => params
-            .get("source")
-            .is_none_or(Value::is_null)
-            .then(|| "removes the points and penalties of all sources".to_owned()),
-        ("peer", "permit") => {
-            let allows = params.get("allows")?.as_array()?;
-            let withdraws = allows.len() < PeerPermission::ALL.len();
-            withdraws.then(|| "takes away what is not in `allows`".to_owned())
-        }
-        ("option", "enable") => {
-            let option: EncryptionOption = params.get("name")?.as_str()?.parse().ok()?;
-            let strength = option.strength();
-            (strength < Strength::Hybrid)
-                .then(|| format!("its strength is {strength}, which allows weaker sessions"))
-        }
-        _ => None,
-    }
-}
-
 /// The question before a disruptive operation: its command, its target and its effect.
-pub(crate) fn question(group: &str, command: &str, params: &Value, summary: &str) -> String {
+pub(crate) fn question(group: &str, command: &str, params: &Value, effect: &str) -> String {
     let operation = format!("{group} {command}");
     let name = hint::words(&operation).unwrap_or(operation);
     let targets = TARGETS.iter().filter_map(|name| params.get(name)?.as_str());
     let words = std::iter::once(name.as_str()).chain(targets);
     let words: Vec<String> = words.map(escape::line).collect();
-    format!("{}: {}", words.join(" "), summary.trim_end_matches('.'))
+    format!("{}: {}", words.join(" "), effect.trim_end_matches('.'))
 }
 
 /// Asks before an operation, if it is disruptive.
@@ -130,6 +104,8 @@ pub(crate) fn declined() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use countersign_core::peers::PeerPermission;
+    use countersign_proto::session::{EncryptionOption, Strength};
     use serde_json::json;
 
     use super::*;

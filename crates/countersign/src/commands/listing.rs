@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
+use crate::hint;
 use crate::output::{Format, say, show_list};
 
 /// The greatest number of entries that a site returns in one page.
@@ -32,7 +33,7 @@ pub(crate) fn list(
             Some(next) => put(&mut params, "after", next),
             None => {
                 let operation = format!("{group} {command}");
-                return whole.show(&operation, common.format());
+                return whole.show(&operation, common);
             }
         }
     }
@@ -71,7 +72,8 @@ impl Whole {
         Ok(page.next)
     }
 
-    fn show(self, operation: &str, format: Format) -> Result<(), Failure> {
+    fn show(self, operation: &str, common: &Common) -> Result<(), Failure> {
+        let format = common.format();
         if format == Format::Jsonl && !self.damaged.is_empty() {
             // The format with a line for each entry has no place for them.
             let count = self.damaged.len();
@@ -79,7 +81,10 @@ impl Whole {
                 "The site cannot read {count} entries; --json shows them."
             ));
         }
-        show_list(operation, &self.data()?, &self.texts.join("\n"), format)
+        let (data, texts) = (self.data()?, self.texts.join("\n"));
+        show_list(operation, &data, &texts, format, |text| {
+            hint::commands_in(text, &common.data)
+        })
     }
 
     /// All pages in the form of one.

@@ -2,6 +2,7 @@
 //! completion, for help, and to learn which operations are disruptive.
 
 use clap::Subcommand;
+use countersign_core::engine::DisruptiveWhen;
 use rustyline::completion::{Completer, Pair};
 use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
 use serde::{Deserialize, Deserializer};
@@ -46,16 +47,24 @@ struct Described {
     #[serde(deserialize_with = "line")]
     summary: String,
     disruptive: bool,
+    #[serde(default)]
+    disruptive_when: Vec<DisruptiveWhen>,
     /// A JSON Schema.
     params: Value,
 }
 
 impl Operations {
-    /// The summary of an operation, if it is disruptive: it may take something away from an account that
-    /// is using it, so the user is asked first.
-    pub(crate) fn disruptive(&self, group: &str, command: &str) -> Option<String> {
-        let found = self.find(group, command).filter(|found| found.disruptive);
-        found.map(|found| found.summary.clone())
+    /// The effect of an operation, if it is disruptive with these parameters: it may take something away from
+    /// an account that is using it, so the user is asked first.
+    pub(crate) fn disruption(&self, group: &str, command: &str, params: &Value) -> Option<String> {
+        let found = self.find(group, command)?;
+        let mut conditions = found.disruptive_when.iter();
+        match found.disruptive {
+            true => Some(found.summary.clone()),
+            false => conditions
+                .find(|when| when.holds(params))
+                .map(|when| escape::line(&when.effect)),
+        }
     }
 
     /// The help text about the words after `help`; `None` if there is no such group or operation.
@@ -276,9 +285,27 @@ mod tests {
     #[test]
     fn only_disruptive_operations_are_asked_about() {
         let operations = operations();
-        let summary = operations.disruptive("person", "delete");
+        let none = json!({});
+        let summary = operations.disruption("person", "delete", &none);
         assert_eq!(summary.as_deref(), Some("Does delete."));
-        assert_eq!(operations.disruptive("person", "create"), None);
-        assert_eq!(operations.disruptive("no", "such"), None);
+        assert_eq!(operations.disruption("person", "create", &none), None);
+        assert_eq!(operations.disruption("no", "such", &none), None);
+    }
+
+    /// An operation that this program does not know asks as those that it knows.
+    #[test]
+    fn an_operation_of_the_site_asks_with_the_parameters_that_the_site_names() {
+        let when =
+            json!({ "parameter": "name", "is": { "one_of": ["all"] }, "effect": "ends\u{7} all" });
+        let one = json!({ "group": "a", "command": "b", "summary": "c", "disruptive": false,
+            "disruptive_when": [when], "params": {} });
+        let operations: Operations =
+            serde_json::from_value(json!({ "operations": [one] })).unwrap();
+        let effect = operations.disruption("a", "b", &json!({ "name": "all" }));
+        assert_eq!(effect.as_deref(), Some(r"ends\u{7} all"));
+        assert_eq!(
+            operations.disruption("a", "b", &json!({ "name": "one" })),
+            None
+        );
     }
 }

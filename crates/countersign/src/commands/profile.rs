@@ -114,7 +114,13 @@ fn list(common: &Common, profiles: &Profiles) -> Result<(), Failure> {
         }
     }
     let data = json!({ "entries": entries }).to_string();
-    show_list("profile list", &data, &lines.join("\n"), common.format())
+    show_list(
+        "profile list",
+        &data,
+        &lines.join("\n"),
+        common.format(),
+        str::to_owned,
+    )
 }
 
 fn entry(name: &str, profile: &Profile, profiles: &Profiles, is_default: bool) -> Value {

@@ -193,19 +193,34 @@ fn error_in(words: &str, is_named: bool) -> Option<String> {
     }
 }
 
-/// The error in a text between backticks, if there is one.
-fn span_problem(span: &str, is_of_command_line: bool) -> Option<String> {
+/// Who writes a text.
+#[derive(Clone, Copy, PartialEq)]
+enum Writer {
+    CommandLine,
+    /// The operations of a site.
+    Core,
+    Other,
+}
+
+/// The error in a part of a text between backticks, if there is one.
+fn span_problem(text: &str, span: &str, writer: Writer) -> Option<String> {
+    let table = &*TABLE;
     if let Some(words) = span.strip_prefix("countersign ") {
-        return problem(words);
+        let is_elsewhere = [" there", "on the machine of the site"];
+        let is_elsewhere = is_elsewhere.iter().any(|place| text.contains(place));
+        let mut lines = table.entries().filter_map(|entry| entry.command_line());
+        let is_operation = lines.any(|line| begins_with(words, &line));
+        let is_misnamed = writer == Writer::Core && is_operation && !is_elsewhere;
+        let misnamed = || "name the operation of this site, or say who runs it `there`".to_owned();
+        return problem(words).or_else(|| is_misnamed.then(misnamed));
     }
     let (first, rest) = span.split_once(' ')?;
-    let table = operations::table().unwrap();
     let is_group = table.entries().any(|entry| entry.group() == first);
     let is_noun = Cli::command().find_subcommand(first).is_some();
     if !is_group && !is_noun {
         return None;
     }
-    if is_of_command_line {
+    if writer == Writer::CommandLine {
         return Some("write `countersign …`".to_owned());
     }
     let operation = rest.split(' ').next().unwrap_or_default();
@@ -213,11 +228,8 @@ fn span_problem(span: &str, is_of_command_line: bool) -> Option<String> {
         return Some("there is no such operation".to_owned());
     }
     // It is typed as it stands, so that it needs its arguments.
-    error_in(&words(span)?, IN_ALARMS.contains(&span))
+    error_in(&words(span)?, false)
 }
-
-/// Operations in texts of alarms, which persons read in messages.
-const IN_ALARMS: [&str; 1] = ["peer inbox"];
 
 /// Hints named commands that do not exist: `key add` is `service key add` on the command line, and
 /// `app update` has no `--edition`.
@@ -226,6 +238,11 @@ fn every_command_that_a_text_names_exists() {
     let mut commands = 0;
     let mut problems = Vec::new();
     for name in CRATES {
+        let writer = match name {
+            "client" | "countersign" => Writer::CommandLine,
+            "core" => Writer::Core,
+            _ => Writer::Other,
+        };
         for (path, text) in texts(name) {
             for span in text.split('`').skip(1).step_by(2) {
                 let problem = match path.ends_with(HELP) {
@@ -234,7 +251,7 @@ fn every_command_that_a_text_names_exists() {
                         .then(|| problem(span))
                         .flatten()
                         .filter(|_| span != "head -1"),
-                    false => span_problem(span, ["client", "countersign"].contains(&name)),
+                    false => span_problem(&text, span, writer),
                 };
                 commands += usize::from(span.starts_with("countersign "));
                 problems.extend(
@@ -301,15 +318,10 @@ fn commands_of_the_console_are_found() {
 }
 
 #[test]
-fn every_operation_has_a_command_or_is_for_programs() {
-    for entry in operations::table().unwrap().entries() {
-        let operation = format!("{} {}", entry.group(), entry.command());
-        let is_of_programs = OF_PROGRAMS
-            .iter()
-            .any(|start| begins_with(&operation, start));
-        match words(&operation) {
-            Some(words) => assert_eq!(problem(&words), None, "{operation}"),
-            None => assert!(is_of_programs, "{operation}"),
+fn every_command_line_of_an_operation_exists() {
+    for entry in TABLE.entries() {
+        if let Some(words) = entry.command_line() {
+            assert_eq!(problem(&words), None, "{}", entry.name());
         }
     }
 }
@@ -384,51 +396,84 @@ fn advice_is_for_the_right_site_and_has_its_arguments() {
     );
 }
 
+/// A user of `call` and `shell` types operations, and read arguments of the command line.
+#[test]
+fn a_user_who_types_operations_reads_parameters() {
+    let rows = [
+        ("peer list", "peer list"),
+        ("peer resume b.example", "peer resume peer=b.example"),
+        ("person enable maria", "person enable name=maria"),
+        ("alarm over 'disk low'", "alarm over key='disk low'"),
+        (
+            "lockdown lift peer b.example",
+            "lockdown lift peer=b.example",
+        ),
+        ("lockdown lift service robot", "lockdown lift service=robot"),
+        ("audit verify --peers", "audit verify peers:=true"),
+        (
+            "audit list --operation person",
+            "audit list operation=person",
+        ),
+        (
+            "ticket issue zoe --kind passphrase",
+            "ticket issue person=zoe kind=passphrase",
+        ),
+        (
+            "peer permit b.example messages",
+            "peer permit peer=b.example allows:='[\"messages\"]'",
+        ),
+        ("option disable NAME", "option disable name=NAME"),
+        // The admin socket alone takes these, and the arguments of those are no parameters.
+        ("site unseal", "countersign site unseal"),
+        ("site backup FILE", "countersign backup create FILE"),
+        (
+            "site key_slot_remove 3",
+            "countersign site key slots remove 3",
+        ),
+        ("lockdown lift site", "countersign lockdown lift site"),
+        (
+            "key add mailer --public-key FILE",
+            "countersign service key add mailer --public-key FILE",
+        ),
+        (
+            "app update ID --allow OTHER",
+            "countersign app update ID --allow OTHER",
+        ),
+        (
+            "self passphrase_start --as NAME",
+            "countersign passphrase change --as NAME",
+        ),
+        (
+            "person passphrase_start NAME",
+            "countersign person passphrase NAME",
+        ),
+        // No command runs this one, and these are no operations.
+        ("peer deliver", "peer deliver"),
+        ("countersign peer list", "countersign peer list"),
+        ("x y", "x y"),
+    ];
+    for (written, read) in rows {
+        assert_eq!(
+            typed(&format!("see `{written}`, x"), &Cli::command()),
+            format!("see `{read}`, x")
+        );
+    }
+}
+
+/// Alarms named commands where refusals name operations. A message said "with `peer inbox`", which is no
+/// command.
+#[test]
+fn the_text_of_an_alarm_has_commands_where_a_person_reads_it() {
+    let text = "Read it with `peer inbox bob`.";
+    let read = "Read it with `countersign peer inbox bob`.";
+    assert_eq!(commands(text), read);
+    assert_eq!(TABLE.in_commands(text), read);
+    // An alarm that was stored before names a command, which stays.
+    assert_eq!(commands(read), read);
+}
+
 #[test]
 fn texts_are_read_as_the_compiler_reads_them() {
     let source = "// \"no\"\nlet x = \"a \\\"b\\\" \\\n    c\"; f('\"', \"d\\ne\");";
     assert_eq!(literals(source), ["a \"b\" c", "d\ne"]);
-}
-
-/// The console printed `site backup`, which no person can run: the program and the console have the
-/// same names of commands.
-#[test]
-fn the_console_has_the_same_commands() {
-    let mut groups: Vec<&str> = Vec::new();
-    for entry in operations::table().unwrap().entries() {
-        if !groups.contains(&entry.group()) {
-            groups.push(entry.group());
-        }
-    }
-    groups.sort_unstable();
-    let list = |items: &[&str]| -> String {
-        items
-            .iter()
-            .map(|item| format!("  \"{item}\",\n"))
-            .collect()
-    };
-    let pairs = COMMANDS
-        .iter()
-        .map(|(operation, words)| format!("  \"{operation}\": \"{words}\",\n"));
-    let generated = format!(
-        "// Generated by a test from crates/countersign/src/hint/mod.rs; renew with COUNTERSIGN_BLESS=1.\n\n\
-         /** The groups of operations. */\n\
-         export const GROUPS: readonly string[] = [\n{}];\n\n\
-         /** The commands of operations, where their names differ. */\n\
-         export const COMMANDS: Readonly<Record<string, string>> = {{\n{}}};\n\n\
-         /** Operations without a command of their own; a group stands for all of its operations. */\n\
-         export const OF_PROGRAMS: readonly string[] = [\n{}];\n",
-        list(&groups),
-        pairs.collect::<String>(),
-        list(&OF_PROGRAMS),
-    );
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../console/src/text/commands.ts"
-    );
-    if std::env::var_os("COUNTERSIGN_BLESS").is_some() {
-        std::fs::write(path, &generated).unwrap();
-    }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(written, generated, "renew it with COUNTERSIGN_BLESS=1");
 }

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{Command, ValueEnum};
 use countersign_proto::operation::{Code, Outcome};
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::escape;
 use crate::failure::{Exit, Failure};
+use crate::hint;
 use crate::log;
 
 /// An output format.
@@ -42,15 +43,21 @@ pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
 
 /// Shows the result of an operation (`group command`); a list is shown in columns.
 pub(crate) fn show_of(operation: &str, outcome: &Outcome, format: Format) -> Result<(), Failure> {
-    if outcome.code != Code::SUCCESS {
-        return Err(Failure::outcome(outcome));
-    }
-    show_list(operation, outcome.data.get(), &outcome.output, format)
+    show_said(operation, outcome, format, str::to_owned)
 }
 
-/// Shows the result of an operation; if it is one page of a list, says how to get the next page.
-pub(crate) fn show_part(operation: &str, outcome: &Outcome, format: Format) -> Result<(), Failure> {
-    show_of(operation, outcome, format)?;
+/// Shows the result of an operation that a user typed; if it is one page of a list, says how to get the next
+/// page.
+pub(crate) fn show_typed(
+    operation: &str,
+    outcome: Outcome,
+    format: Format,
+    program: &Command,
+) -> Result<(), Failure> {
+    let outcome = hint::of_typed(outcome, program);
+    show_said(operation, &outcome, format, |text| {
+        hint::typed(text, program)
+    })?;
     let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
     let next = match data.get("next") {
         None | Some(Value::Null) => return Ok(()),
@@ -63,20 +70,41 @@ pub(crate) fn show_part(operation: &str, outcome: &Outcome, format: Format) -> R
     Ok(())
 }
 
-/// Shows `data` in JSON formats and `text` in the text format.
-pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
-    show_list("", data, text, format)
+/// Shows the result of an operation, with the texts of alarms in a list changed by `reword`.
+fn show_said(
+    operation: &str,
+    outcome: &Outcome,
+    format: Format,
+    reword: impl Fn(&str) -> String,
+) -> Result<(), Failure> {
+    if outcome.code != Code::SUCCESS {
+        return Err(Failure::outcome(outcome));
+    }
+    show_list(
+        operation,
+        outcome.data.get(),
+        &outcome.output,
+        format,
+        reword,
+    )
 }
 
-/// Shows a list: `data` in JSON formats; in the text format columns, or `text` if there are none.
+/// Shows `data` in JSON formats and `text` in the text format.
+pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
+    show_list("", data, text, format, str::to_owned)
+}
+
+/// Shows a list: `data` in JSON formats; in the text format columns, in which `reword` changes the
+/// texts of alarms, or `text` if there are none.
 pub(crate) fn show_list(
     operation: &str,
     data: &str,
     text: &str,
     format: Format,
+    reword: impl Fn(&str) -> String,
 ) -> Result<(), Failure> {
     if format == Format::Text
-        && let Some(table) = table::of(operation, data)
+        && let Some(table) = table::of(operation, data, &reword)
     {
         return print(&table);
     }

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::escape;
 
-/// The rows of a list and below them its damaged entries. `None` if there are none, and for data that is
-/// not a list or an unknown one.
-pub(super) fn of(operation: &str, data: &str) -> Option<String> {
+/// The rows of a list and below them its damaged entries, with the texts of alarms changed by `reword`. `None` if
+/// there are none, and for data that is not a list or an unknown one.
+pub(super) fn of(operation: &str, data: &str, reword: &dyn Fn(&str) -> String) -> Option<String> {
     let data: Value = serde_json::from_str(data).ok()?;
     let list = |name: &str| data.get(name).and_then(Value::as_array);
     let rows = match operation {
@@ -16,7 +16,7 @@ pub(super) fn of(operation: &str, data: &str) -> Option<String> {
         _ => list("entries")
             .or_else(|| list("operations"))?
             .iter()
-            .map(|entry| row(operation, entry))
+            .map(|entry| row(operation, entry, reword))
             .collect::<Option<Vec<_>>>()?,
     };
     let mut lines = in_columns(rows);
@@ -29,7 +29,7 @@ pub(super) fn of(operation: &str, data: &str) -> Option<String> {
 }
 
 /// The cells of an entry.
-fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
+fn row(operation: &str, entry: &Value, reword: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
     let of = |field: &str| cell(entry, field).unwrap_or_default();
     Some(match operation {
         "person list" | "service list" => {
@@ -42,7 +42,7 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
             of("to"),
             counted(&of("count"), "time"),
             of("last"),
-            of("text"),
+            reword(&of("text")),
         ],
         "alarm deliveries" => vec![
             of("id"),
@@ -189,6 +189,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn of(operation: &str, data: &str) -> Option<String> {
+        super::of(operation, data, &str::to_owned)
+    }
 
     fn person(name: &str, role: &str, full_name: &str) -> Value {
         json!({ "name": name, "role": role, "state": "active", "full_name": full_name, "email": "" })

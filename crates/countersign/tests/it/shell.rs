@@ -53,6 +53,24 @@ fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
     assert_eq!(site.run(&["person", "show", "ada"]).code, 0);
 }
 
+/// A hint had the arguments of a command where the user types parameters of an operation.
+#[test]
+fn a_hint_names_operations_as_the_user_types_them() {
+    let site = Running::with_accounts();
+    assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
+    assert_eq!(site.run(&["person", "disable", "ada", "--yes"]).code, 0);
+    let typed = "`person unlock name=ada@local` or `person enable name=ada@local`";
+    for output in [
+        site.call("maria", "maria.pass", &["ticket", "issue", "person=ada"]),
+        shell(&site, "ticket issue person=ada\n"),
+    ] {
+        assert!(output.err.contains(typed), "{}", output.err);
+    }
+    let local = site.run(&["ticket", "issue", "ada"]).err;
+    let command = "`countersign person unlock ada@local";
+    assert!(local.contains(command), "{local}");
+}
+
 #[test]
 fn history_is_stored_with_mode_0600_and_without_secrets() {
     let site = Running::with_accounts();

@@ -45,11 +45,10 @@ impl SystemAlarm {
                 size(*total)
             ),
             Self::BackupOverdue { last: None } => {
-                "There is no backup of the site. Make one with `countersign backup create FILE`."
-                    .to_owned()
+                "There is no backup of the site. Make one with `site backup FILE`.".to_owned()
             }
             Self::BackupOverdue { last: Some(last) } => format!(
-                "The newest backup of the site is of {last}. Make one with `countersign backup create FILE`."
+                "The newest backup of the site is of {last}. Make one with `site backup FILE`."
             ),
             Self::NewSiteKey {
                 event,
@@ -71,11 +70,11 @@ impl SystemAlarm {
                 by,
             } => format!(
                 "{by} put the {target} in lockdown at the level {level}. See why with \
-                 `countersign lockdown status`. Only the machine of the site can lift it."
+                 `lockdown status`. Only the machine of the site can lift it."
             ),
-            Self::Lockdown { target, by, .. } => format!(
-                "{by} put the {target} in lockdown. See why with `countersign lockdown status`."
-            ),
+            Self::Lockdown { target, by, .. } => {
+                format!("{by} put the {target} in lockdown. See why with `lockdown status`.")
+            }
             Self::Peer { site, id, problem } => match problem {
                 PeerAlarm::ZoneTaken => format!(
                     "The site {site} of {id} wanted to become a peer with a zone that belongs to another site. It \
@@ -83,11 +82,11 @@ impl SystemAlarm {
                 ),
                 PeerAlarm::Fork => format!(
                     "The key events of the peer {site} of {id} contradict those that are known. It was refused: a \
-                     thief may have its key. Tell its operator, and see `countersign peer show`."
+                     thief may have its key. Tell its operator, and see `peer show {site}`."
                 ),
                 PeerAlarm::Garbage => format!(
                     "The peer {site} of {id} broke the protocol again and again and was suspended. Ask its \
-                     operator, and allow it again with `countersign peer resume`."
+                     operator, and allow it again with `peer resume {site}`."
                 ),
                 PeerAlarm::Log => format!(
                     "The audit log of the peer {site} of {id} contradicts what that site signed before: the log was \
@@ -96,16 +95,16 @@ impl SystemAlarm {
                 PeerAlarm::OwnLog => format!(
                     "The peer {site} of {id} countersigned an entry of this site's audit log that the log does not \
                      contain: it was shortened or rewritten, or the site was restored from a backup. Run \
-                     `countersign audit verify --peers`."
+                     `audit verify --peers`."
                 ),
                 PeerAlarm::VoidHeads => format!(
                     "The peer {site} of {id} has a new key, and entries of its audit log that this site \
                      countersigned count no more: its old key was stolen, or its operator takes back what the log \
-                     said. Ask the operator, and see `countersign audit list --operation peer.key_followed`."
+                     said. Ask the operator, and see `audit list --operation peer.key_followed`."
                 ),
             },
             Self::PeerMessage { person, from, .. } => format!(
-                "{from} sent a message to {person}. Read it, and those that arrived since, with `peer inbox`."
+                "{from} sent a message to {person}. Read it, and those that arrived since, with `peer inbox PERSON`."
             ),
             Self::KeysRetire {
                 applications,
@@ -168,12 +167,12 @@ impl SystemAlarm {
                 size(*total)
             ),
             Self::BackupOverdue { last: None } => {
-                "Es gibt keine Sicherung der Site. Erstellen Sie eine mit `countersign backup create FILE`."
+                "Es gibt keine Sicherung der Site. Erstellen Sie eine mit `site backup FILE`."
                     .to_owned()
             }
             Self::BackupOverdue { last: Some(last) } => format!(
                 "Die neueste Sicherung der Site ist vom {last}. Erstellen Sie eine mit \
-                 `countersign backup create FILE`."
+                 `site backup FILE`."
             ),
             Self::NewSiteKey {
                 event,
@@ -196,10 +195,10 @@ impl SystemAlarm {
                 by,
             } => format!(
                 "{by} hat einen Lockdown verhängt: {target}, Stufe {level}. Den Grund zeigt \
-                 `countersign lockdown status`. Nur auf der Maschine der Site wird er aufgehoben."
+                 `lockdown status`. Nur auf der Maschine der Site wird er aufgehoben."
             ),
             Self::Lockdown { target, by, .. } => format!(
-                "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `countersign lockdown status`."
+                "{by} hat einen Lockdown verhängt: {target}. Den Grund zeigt `lockdown status`."
             ),
             Self::Peer { site, id, problem } => match problem {
                 PeerAlarm::ZoneTaken => format!(
@@ -209,11 +208,11 @@ impl SystemAlarm {
                 PeerAlarm::Fork => format!(
                     "Die Schlüsselereignisse des Peers {site} von {id} widersprechen den bekannten. Er wurde \
                      abgewiesen: Ein Dieb kann den Schlüssel haben. Sagen Sie es dem Betreiber; siehe \
-                     `countersign peer show`."
+                     `peer show {site}`."
                 ),
                 PeerAlarm::Garbage => format!(
                     "Der Peer {site} von {id} hat das Protokoll immer wieder verletzt und wurde ausgesetzt. Fragen \
-                     Sie den Betreiber, und erlauben Sie ihn wieder mit `countersign peer resume`."
+                     Sie den Betreiber, und erlauben Sie ihn wieder mit `peer resume {site}`."
                 ),
                 PeerAlarm::Log => format!(
                     "Das Audit-Log des Peers {site} von {id} widerspricht dem, was diese Site vorher unterschrieben \
@@ -223,17 +222,17 @@ impl SystemAlarm {
                 PeerAlarm::OwnLog => format!(
                     "Der Peer {site} von {id} hat einen Eintrag des Audit-Logs dieser Site gegengezeichnet, den das \
                      Log nicht enthält: Es wurde gekürzt oder umgeschrieben, oder die Site wurde aus einer Sicherung \
-                     wiederhergestellt. Führen Sie `countersign audit verify --peers` aus."
+                     wiederhergestellt. Führen Sie `audit verify --peers` aus."
                 ),
                 PeerAlarm::VoidHeads => format!(
                     "Der Peer {site} von {id} hat einen neuen Schlüssel, und Einträge seines Audit-Logs, die diese \
                      Site gegengezeichnet hat, gelten nicht mehr: Sein alter Schlüssel wurde gestohlen, oder der \
                      Betreiber nimmt zurück, was im Log stand. Fragen Sie den Betreiber; siehe \
-                     `countersign audit list --operation peer.key_followed`."
+                     `audit list --operation peer.key_followed`."
                 ),
             },
             Self::PeerMessage { person, from, .. } => format!(
-                "{from} hat {person} eine Nachricht geschickt. `peer inbox` zeigt sie und spätere."
+                "{from} hat {person} eine Nachricht geschickt. `peer inbox PERSON` zeigt sie und spätere."
             ),
             Self::KeysRetire {
                 applications,

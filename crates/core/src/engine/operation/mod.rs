@@ -19,4 +19,6 @@ pub(crate) use context::{ContentSlot, Rider};
 pub use delay::RefusalDelay;
 pub use refusal::Refusal;
 pub(crate) use table::Reply;
-pub use table::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES, Table, TableError};
+pub use table::{
+    Answer, DisruptiveWhen, Entry, EntryBuilder, MAX_PAGE_BYTES, ParameterIs, Table, TableError,
+};

@@ -55,6 +55,9 @@ fn operation(page: &mut String, entry: &Entry) {
             "- Disruptive: it may interrupt or remove something that another user is using\n",
         );
     }
+    for when in entry.disruptive_when() {
+        wrap(page, &format!("- Disruptive {when}"));
+    }
     if entry.works_while_sealed() {
         page.push_str("- Available while the site is sealed\n");
     }

@@ -279,7 +279,8 @@ impl Refusal {
         match (self.failed, self.kind) {
             _ if self.audited => None,
             (true, _) => Some(AuditOutcome::Failed),
-            (false, Code::NOT_PERMITTED | Code::LOCKDOWN) => Some(AuditOutcome::NotPermitted),
+            (false, Code::NOT_PERMITTED) => Some(AuditOutcome::NotPermitted),
+            (false, Code::LOCKDOWN) => Some(AuditOutcome::Lockdown),
             (false, _) => None,
         }
     }

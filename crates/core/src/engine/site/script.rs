@@ -59,7 +59,7 @@ pub enum ScriptError {
     },
     /// The site is in lockdown at the highest level.
     #[error(
-        "the site is in lockdown, which refuses initialisation scripts; lift it with `countersign lockdown lift site` and start the site again"
+        "the site is in lockdown, which refuses initialisation scripts; run `countersign lockdown lift site` on the machine of the site, and start the site again"
     )]
     Lockdown,
     /// The store failed.

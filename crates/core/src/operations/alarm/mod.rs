@@ -75,6 +75,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "severity": "critical" }))
             .handler(test),
         Entry::new("alarm", "preferences_show")
+            .command_line("alarm preferences")
             .summary("Shows your preferences for alarms. Admins can name any person.")
             .allow(&admin)
             .allow_own(&member)

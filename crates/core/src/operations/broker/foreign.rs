@@ -21,6 +21,7 @@ use crate::tickets::ForeignTicketParams;
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("broker", "foreign_ticket")
+            .for_programs()
             .of_kind(OperationKind::IssuesTickets)
             .summary("Makes a service ticket for a consumer of the peer that calls and a provider of this site. Both sites' policies must allow it.")
             .only_on(&[Channel::Peer])
@@ -35,6 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
             }))
             .handler(foreign_ticket),
         Entry::new("broker", "foreign_void")
+            .for_programs()
             .summary("Tells this site that the tickets of consumers of the peer that calls are void. Providers with a session are told.")
             .only_on(&[Channel::Peer])
             .no_rest("only a peer calls it, on its own connection")

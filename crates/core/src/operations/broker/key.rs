@@ -17,16 +17,19 @@ pub(super) fn entries() -> Vec<Entry> {
     let operation = |command| Entry::new("broker", command).allow(&[Role::Admin]);
     vec![
         operation("key_new")
+            .command_line("broker key new")
             .summary("Adds a key of edition `v2`. The site signs with the oldest key until that is retired, and opens requests to any.")
             .changes()
             .public_key()
             .rest(RestMethod::Post, "/broker/keys")
             .handler(new),
         operation("key_list")
+            .command_line("broker key list")
             .summary("Lists the site's keys as broker, newest first.")
             .rest(RestMethod::Get, "/broker/keys")
             .handler(list),
         operation("key_retire")
+            .command_line("broker key retire")
             .summary("Retires a key of either edition. Applications that know no newer one get no tickets any more.")
             .disruptive()
             .rest(RestMethod::Delete, "/broker/keys/{fingerprint}")

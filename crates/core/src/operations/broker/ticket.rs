@@ -27,6 +27,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let services = [Role::Service, Role::Admin];
     vec![
         Entry::new("broker", "ticket")
+            .for_programs()
             .of_kind(OperationKind::IssuesTickets)
             .summary("Issues service tickets to an application. The caller is the service that the application names, or the application itself with a ticket request over HTTP.")
             .allow(&services)
@@ -35,6 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),
         Entry::new("broker", "ticket_keys")
+            .for_programs()
             .of_kind(OperationKind::IssuesTickets)
             .summary("Returns the keys with which an application opens service tickets, sealed to its own keys. The caller is the service that the application names.")
             .allow(&services)

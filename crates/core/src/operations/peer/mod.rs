@@ -20,9 +20,10 @@ mod wire;
 use serde_json::json;
 
 use crate::access::{Channel, Role};
-use crate::engine::Entry;
 use crate::engine::rest::RestMethod;
+use crate::engine::{Entry, ParameterIs};
 use crate::lockdown::OperationKind;
+use crate::peers::PeerPermission;
 
 pub(super) use serve::{Findings, findings};
 pub(super) use view::PeerRef;
@@ -70,6 +71,11 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Sets what a peer may ask this site for.")
             .allow(&admin)
             .changes()
+            .disruptive_when(
+                "allows",
+                ParameterIs::Without(PeerPermission::ALL.map(|one| one.as_str().to_owned()).to_vec()),
+                "takes away what is not in `allows`",
+            )
             .rest(RestMethod::Put, "/peers/{peer}/permissions")
             .example(json!({ "peer": EXAMPLE_SITE, "allows": ["messages"] }))
             .handler(manage::permit),
@@ -160,6 +166,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "person": "ada", "id": message }))
             .handler(mail::discard),
         Entry::new("peer", "discard_waiting")
+            .command_line("peer discard")
             .summary("Deletes all messages of a person that wait for peers, as after the theft of a session.")
             .allow(&admin)
             .allow_own(&members)
@@ -169,6 +176,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "person": "ada" }))
             .handler(mail::discard_waiting),
         Entry::new("peer", "deliver")
+            .for_programs()
             .summary("Delivers messages to people of this site. Each is stored once, in the order of its pair of persons.")
             .only_on(&[Channel::Peer])
             .changes()
@@ -183,6 +191,7 @@ pub(super) fn entries() -> Vec<Entry> {
             }] }))
             .handler(wire::deliver),
         Entry::new("peer", "audit_head")
+            .for_programs()
             .summary("Countersigns the head of the peer's audit log, unless it contradicts one that the peer signed before.")
             .only_on(&[Channel::Peer])
             .changes()
@@ -191,11 +200,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "head": "…", "all": false }))
             .handler(heads::audit_head),
         Entry::new("peer", "ping")
+            .for_programs()
             .summary("Tells a peer the time of this site, its version and its lockdown.")
             .only_on(&[Channel::Peer])
             .no_rest("only a peer calls it, on its own connection")
             .handler(notices::ping),
         Entry::new("peer", "address")
+            .for_programs()
             .summary("Stores the new address at which the peer is reached.")
             .only_on(&[Channel::Peer])
             .changes()

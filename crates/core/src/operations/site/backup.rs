@@ -13,6 +13,7 @@ use crate::store::StoreCopy;
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("site", "backup")
+            .command_line("backup create")
             .summary("Returns a consistent copy of the database as content. The site stays in operation meanwhile.")
             .allow(&[Role::Admin])
             .only_on(&[Channel::AdminSocket])
@@ -21,6 +22,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .gives_content()
             .handler(backup),
         Entry::new("site", "backup_done")
+            .for_programs()
             .summary("Records that a backup was stored, so that the site knows the age of the latest one.")
             .allow(&[Role::Admin])
             .only_on(&[Channel::AdminSocket])

@@ -18,6 +18,7 @@ use crate::timestamp::Timestamp;
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("site", "doctor")
+            .command_line("doctor")
             .summary("Checks the site, and says what to do about each problem.")
             .allow(&[Role::Admin])
             .while_sealed()

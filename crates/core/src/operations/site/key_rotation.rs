@@ -22,6 +22,7 @@ use crate::timestamp::Timestamp;
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("site", "key_new")
+            .command_line("site key new")
             .computes()
             .summary("Makes the next site key the current one. Clients, devices and peers follow without enrolling again.")
             .allow(&[Role::Admin])
@@ -33,6 +34,7 @@ pub(super) fn entries() -> Vec<Entry> {
             }))
             .handler(new_key),
         Entry::new("site", "key_events")
+            .command_line("site key events")
             .summary("Lists the site's key events: its keys since its creation.")
             .allow(&Role::ALL)
             .also_on(Channel::Device)

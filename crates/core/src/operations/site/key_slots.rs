@@ -25,10 +25,12 @@ pub(super) fn entries() -> Vec<Entry> {
     };
     vec![
         operation("key_slots")
+            .command_line("site key slots list")
             .summary("Lists the key slots of the site key and of the next site key.")
             .while_sealed()
             .handler(slots),
         operation("key_slot_add")
+            .command_line("site key slots add")
             .computes()
             .summary("Adds a key slot to the site key, or to the next one, which a secret of it has to open.")
             .disruptive()
@@ -39,11 +41,13 @@ pub(super) fn entries() -> Vec<Entry> {
             }))
             .handler(add),
         operation("key_slot_remove")
+            .command_line("site key slots remove")
             .summary("Removes a key slot. The last slot of a key cannot be removed.")
             .disruptive()
             .example(json!({ "key": "current", "slot": 3 }))
             .handler(remove),
         operation("key_slot_test")
+            .command_line("site key slots test")
             .computes()
             .summary("Tries a secret on the site key or on the next one, without another effect.")
             .while_sealed()
@@ -51,12 +55,14 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "key": "next", "secret": { "recovery_code": "…" } }))
             .handler(test),
         operation("key_passphrase")
+            .command_line("site key passphrase")
             .computes()
             .summary("Sets the pass phrase of the site key, in place of the previous one.")
             .disruptive()
             .example(json!({ "passphrase": "…" }))
             .handler(set_passphrase),
         operation("key_recovery")
+            .command_line("site key recovery")
             .computes()
             .summary("Creates a new recovery code and shows it once. The previous code becomes invalid: for the site key, and for the next one if a secret of that is given.")
             .disruptive()

@@ -36,6 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .rest(RestMethod::Get, "/site")
             .handler(status),
         Entry::new("site", "config_show")
+            .command_line("site config")
             .summary("Shows the site's configuration.")
             .allow(&[Role::Admin])
             .rest(RestMethod::Get, "/site/config")

@@ -27,13 +27,16 @@ pub(super) fn entries() -> Vec<Entry> {
     };
     vec![
         operation("setup_new")
+            .command_line("site setup new")
             .summary("Makes another OPAQUE server setup. Pass phrases change over to it at the next login of their persons.")
             .changes()
             .handler(new),
         operation("setup_status")
+            .command_line("site setup status")
             .summary("Shows how many pass phrases are registered under each OPAQUE server setup.")
             .handler(status),
         operation("setup_retire")
+            .command_line("site setup retire")
             .summary("Retires all OPAQUE server setups but the newest. Pass phrases that are registered under them become invalid.")
             .disruptive()
             .example(json!({ "with_pass_phrases": false }))

@@ -2,6 +2,8 @@
 
 mod watch;
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -10,6 +12,7 @@ use super::login::Login;
 use super::{admin_call, given};
 use crate::failure::Failure;
 use crate::global::Common;
+use crate::hint;
 use crate::output::show_of;
 
 /// The name of the group of all persons with the role admin.
@@ -212,5 +215,6 @@ fn test(common: &Common, login: &Login, severity: Option<&str>) -> Result<(), Fa
     let outcome = runtime.block_on(client.outcome("alarm", "test", params))?;
     // The session ends with the process if the site does not answer the goodbye.
     runtime.block_on(client.close());
+    let outcome = hint::of_commands(outcome, Path::new(hint::DEFAULT_FOLDER));
     show_of("alarm test", &outcome, common.format())
 }

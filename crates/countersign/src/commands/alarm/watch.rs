@@ -19,6 +19,7 @@ use crate::commands::login::{Login, Source};
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
+use crate::hint;
 use crate::output::{Format, counted, say, write_bytes};
 
 /// The first wait before the site is tried again. It doubles with each failure.
@@ -190,7 +191,7 @@ impl Watch {
                 seen.severity,
                 counted(&seen.count.to_string(), "time"),
                 seen.id,
-                seen.text
+                hint::commands(&seen.text)
             )),
             Format::Json | Format::Jsonl => {
                 let event = escape::json(&json!(event).to_string());

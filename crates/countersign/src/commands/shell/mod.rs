@@ -4,6 +4,7 @@ mod history;
 
 use std::io::IsTerminal;
 
+use clap::Command;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Behavior, Config, Editor};
@@ -17,7 +18,7 @@ use super::operation::{OWN_WORDS, Operations};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::input::params;
-use crate::output::{Format, print, report, say, show_part};
+use crate::output::{Format, print, report, say, show_typed};
 
 type Prompt = Editor<Operations, FileHistory>;
 
@@ -27,13 +28,15 @@ struct Shell {
     link: Link,
     operations: Operations,
     format: Format,
+    /// This program, whose commands know the names of their arguments.
+    program: Command,
     /// `--yes` was given: disruptive operations run without a question.
     yes: bool,
     /// Lines are typed at a terminal; otherwise they are a script's.
     interactive: bool,
 }
 
-pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
+pub(crate) fn run(common: &Common, login: &Login, program: Command) -> Result<(), Failure> {
     let (runtime, link) = login.connect(common)?;
     let operations = runtime.block_on(link.call("operation", "list", &json!({})))?;
     let shell = Shell {
@@ -41,6 +44,7 @@ pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
         link,
         operations,
         format: common.format(),
+        program,
         yes: common.yes,
         interactive: std::io::stdin().is_terminal(),
     };
@@ -136,8 +140,8 @@ impl Shell {
             // The site may have operations that this program does not know.
             Known::Harmless | Known::Unknown => self
                 .operations
-                .disruptive(group, command)
-                .map(|summary| confirm::question(group, command, &shown, &summary)),
+                .disruption(group, command, &shown)
+                .map(|effect| confirm::question(group, command, &shown, &effect)),
         };
         if let Some(question) = question.filter(|_| !self.yes) {
             if !self.interactive {
@@ -150,7 +154,12 @@ impl Shell {
         }
         let outcome = self.link.outcome(group, command, params.to_raw()?);
         let outcome = self.runtime.block_on(outcome)?;
-        show_part(&format!("{group} {command}"), &outcome, self.format)
+        show_typed(
+            &format!("{group} {command}"),
+            outcome,
+            self.format,
+            &self.program,
+        )
     }
 }
 

@@ -148,6 +148,35 @@ fn a_line_has_the_severity_the_id_and_the_text() {
     }
 }
 
+/// An alarm names operations, and a person types commands.
+#[test]
+fn an_alarm_names_commands_where_a_person_types_them() {
+    let site = Running::with_accounts();
+    let text = "See `lockdown status`.";
+    let raise = [
+        "alarm",
+        "raise",
+        "maria",
+        "--severity",
+        "info",
+        "--key",
+        "x",
+        "--text",
+        text,
+    ];
+    assert_eq!(site.run(&raise).code, 0);
+    let command = "See `countersign lockdown status";
+    let line = Watching::start(&site, &site.uri, &[]).line();
+    assert!(line.contains(command), "{line}");
+    for words in [&["alarm", "list"][..], &["alarm", "list", "-o", "json"]] {
+        let output = site.run(words);
+        let expected = if words.len() == 2 { command } else { text };
+        assert!(output.out.contains(expected), "{}", output.out);
+    }
+    let called = site.call("maria", "maria.pass", &["alarm", "list"]);
+    assert!(called.out.contains(text), "{}", called.out);
+}
+
 #[test]
 fn a_wrong_pass_phrase_ends_the_command() {
     let site = Running::with_accounts();

@@ -327,6 +327,7 @@ impl Site {
             site: &zone,
             link: settings.public_url.as_ref(),
             templates: &settings.templates,
+            in_commands: &|text| self.table().in_commands(text),
         };
         Some(DueDelivery {
             message_id,

@@ -27,6 +27,8 @@
 //! # Ok::<(), countersign_core::engine::TableError>(())
 //! ```
 
+mod answer;
+mod disruptive;
 mod entry;
 
 use std::collections::BTreeMap;
@@ -35,9 +37,12 @@ use std::sync::Arc;
 use countersign_proto::operation::is_name;
 
 use crate::engine::Refusal;
+use crate::text::change_spans;
 
-pub(crate) use entry::Reply;
-pub use entry::{Answer, Entry, EntryBuilder, MAX_PAGE_BYTES};
+pub use answer::Answer;
+pub(crate) use answer::Reply;
+pub use disruptive::{DisruptiveWhen, ParameterIs};
+pub use entry::{Entry, EntryBuilder, MAX_PAGE_BYTES};
 
 /// Why an entry cannot be added to the table. This is a programming error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +107,33 @@ impl Table {
     #[must_use]
     pub fn find(&self, group: &str, command: &str) -> Option<&Arc<Entry>> {
         self.groups.get(group)?.get(command)
+    }
+
+    /// Returns the entry of the operation with which a text begins, as `peer resume b.example` does, and the
+    /// arguments that follow it; these begin with a space if there are any.
+    #[must_use]
+    pub fn named_in<'a>(&self, text: &'a str) -> Option<(&Arc<Entry>, &'a str)> {
+        let (group, rest) = text.split_once(' ')?;
+        let (command, arguments) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        Some((self.find(group, command)?, arguments))
+    }
+
+    /// Returns the command line that runs the operation with which a text begins, without the name of the
+    /// program and with the arguments that follow the operation; `None` for other text, and for an operation
+    /// that programs alone run.
+    #[must_use]
+    pub fn command_line(&self, text: &str) -> Option<String> {
+        let (entry, arguments) = self.named_in(text)?;
+        Some(format!("{}{arguments}", entry.command_line()?))
+    }
+
+    /// Returns a text in which each operation between backticks is replaced by the command that runs it.
+    #[must_use]
+    pub fn in_commands(&self, text: &str) -> String {
+        change_spans(text, |span| match self.command_line(span) {
+            Some(words) => format!("countersign {words}"),
+            None => span.to_owned(),
+        })
     }
 
     /// Returns all entries, sorted by name.

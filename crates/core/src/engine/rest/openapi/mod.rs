@@ -3,6 +3,8 @@
 mod components;
 mod refusals;
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use self::components::Components;
@@ -247,6 +249,9 @@ fn who(entry: &Entry) -> String {
     );
     if entry.is_disruptive() {
         text.push_str(" It may interrupt or remove something that another user is using.");
+    }
+    for when in entry.disruptive_when() {
+        let _ = write!(text, " Disruptive {when}.");
     }
     text
 }

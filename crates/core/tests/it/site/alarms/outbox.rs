@@ -51,6 +51,34 @@ async fn at(test: &TestSite, name: &str, params: Value, now: Timestamp) -> Value
     data
 }
 
+/// Alarms named commands where refusals name operations, and the message about a message from a peer named
+/// `peer inbox`, which is no command.
+#[tokio::test]
+async fn an_alarm_of_the_site_names_operations_and_its_message_names_commands() {
+    let test = site().await;
+    person(&test, "root", "admin").await;
+    test.person("maria", "member").await;
+    let text = "About `lockdown status`.";
+    let by_hand = json!({ "to": "admins", "severity": "info", "text": text, "key": "by hand" });
+    test.admin("alarm.raise", by_hand).await;
+    test.admin("lockdown.person", json!({ "name": "maria" }))
+        .await;
+    let listed = test.admin("alarm.list", json!({})).await;
+    assert!(
+        listed
+            .to_string()
+            .contains("See why with `lockdown status`."),
+        "{listed}"
+    );
+    let sent = sent(&test.site, later(3_600)).await.join("\n");
+    assert!(
+        sent.contains("See why with `countersign lockdown status`."),
+        "{sent}"
+    );
+    // What a caller wrote stays.
+    assert!(sent.contains(text), "{sent}");
+}
+
 #[tokio::test]
 async fn a_message_is_leased_sent_once_and_recorded() {
     let test = site().await;

@@ -369,6 +369,7 @@ async fn a_message_has_the_text_in_the_recipients_language() {
         site: "example.org",
         link: None,
         templates: &MailTemplates::default(),
+        in_commands: &|text| test.site.table().in_commands(text),
     };
     let item = Item {
         alarm: &alarm,

@@ -89,7 +89,7 @@ async fn a_lockdown_is_checked_with_every_operation_and_counted() {
         meanwhile: turned,
     };
     assert!(is_lockdown(test.site.request_ticket(verified, &work).await));
-    assert_eq!(counted(&test).await, [of("-", "not_permitted", 2)]);
+    assert_eq!(counted(&test).await, [of("-", "lockdown", 2)]);
     lift().await;
     assert!(answer(&test, &request, NOW).await.is_ok());
 }
