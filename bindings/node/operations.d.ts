@@ -487,6 +487,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -499,7 +508,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -564,6 +573,15 @@ export interface Operations {
         }[];
         /** The lifetime of a ticket for the application, in milliseconds. */
         keys_last: number;
+        /** The lockdown of the application; absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** The applications and groups that the application may call. */
         may_call: ({
           app: string;
@@ -576,7 +594,7 @@ export interface Operations {
         revision: number;
         /** The service that gets tickets for the application; absent when there is none. */
         service?: string | null | undefined;
-        /** Whether the application may call and be called. */
+        /** Whether the application may call and be called. A lockdown refuses it all the same. */
         state: "active" | "locked" | "disabled";
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
@@ -625,6 +643,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -637,7 +664,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -689,6 +716,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -701,7 +737,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -745,6 +781,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -757,7 +802,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -832,6 +877,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -844,7 +898,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -933,6 +987,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -945,7 +1008,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -1977,8 +2040,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When. */
@@ -2007,6 +2068,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2101,8 +2171,6 @@ export interface Operations {
           /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
           reason: string;
         } | null | undefined;
-        /** Whether it is in lockdown, in any state. */
-        in_lockdown: boolean;
         /** Who introduced the two sites. */
         introductions: {
           /** When. */
@@ -2131,6 +2199,15 @@ export interface Operations {
           /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
           wait?: number | null | undefined;
         }[] | null | undefined;
+        /** Its lockdown, in any state; absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** How many messages this site accepted from it. */
         received: number;
         /** How many messages it accepted. */
@@ -2258,8 +2335,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When. */
@@ -2288,6 +2363,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2390,8 +2474,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When. */
@@ -2420,6 +2502,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2510,8 +2601,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When. */
@@ -2540,6 +2629,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2647,8 +2745,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When. */
@@ -2677,6 +2773,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2841,8 +2946,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When. */
@@ -2871,6 +2974,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2972,7 +3084,7 @@ export interface Operations {
     params: {
       /** The email address, to which alarms go. `person set_data` adds others. */
       email?: string | null | undefined;
-      /** The display name. */
+      /** The full name. */
       full_name?: string | null | undefined;
       /** `name` or `name@zone`. */
       name: string;
@@ -2988,19 +3100,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3046,19 +3167,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3139,7 +3269,7 @@ export interface Operations {
         created: string;
         /** The email address; may be empty. */
         email: string;
-        /** The display name. */
+        /** The full name. */
         full_name: string;
         /** `name@zone`. */
         name: string;
@@ -3169,19 +3299,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3192,7 +3331,7 @@ export interface Operations {
       after?: string | null | undefined;
       /** The maximum number of entries: 1 to 1000, default 100. */
       limit?: number | null | undefined;
-      /** Only accounts whose name, email address or display name begins with this text, or a word of the display name after a space or hyphen. Upper and lower case count as equal. */
+      /** Only accounts whose name, email address or full name begins with this text, or a word of the full name after a space or hyphen. Upper and lower case count as equal. */
       search?: string | null | undefined;
     };
     result: {
@@ -3213,19 +3352,28 @@ export interface Operations {
         email: string;
         /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
         etag: string;
-        /** The display name; may be empty. */
+        /** The full name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
         id: string;
         /** Whether the account is a person or a service. */
         kind: "person" | "service";
+        /** The lockdown of the account; shown to admins only, and absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** The account's name with its zone. */
         name: string;
         /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
-        /** Whether the account may log in. */
+        /** Whether the account may log in. A lockdown refuses it all the same. */
         state: "active" | "locked" | "disabled";
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
@@ -3247,19 +3395,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3280,19 +3437,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3426,7 +3592,7 @@ export interface Operations {
       emails?: string[] | null | undefined;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3434,6 +3600,15 @@ export interface Operations {
       kind: "person" | "service";
       /** The language in which the person is addressed. */
       language?: string | null | undefined;
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** When the pass phrase was set; absent when there is none. */
@@ -3457,7 +3632,7 @@ export interface Operations {
       role: "admin" | "member" | "service";
       /** How many open sessions the person has. */
       sessions: number;
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
       /** The telephone numbers; the first one is the preferred one. */
       telephones?: {
@@ -3485,19 +3660,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3506,7 +3690,7 @@ export interface Operations {
     params: {
       /** The first email address. When it is empty, it is removed and the next one becomes the first. Your own needs a fresh proof. */
       email?: string | null | undefined;
-      /** The display name. */
+      /** The full name. */
       full_name?: string | null | undefined;
       /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
       if_match?: string | null | undefined;
@@ -3526,19 +3710,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3703,7 +3896,7 @@ export interface Operations {
       etag: string;
       /** When that session ends. */
       expires?: string | null | undefined;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3720,6 +3913,15 @@ export interface Operations {
       kind: "person" | "service";
       /** The language in which the person is addressed. */
       language?: string | null | undefined;
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** The postal address. */
@@ -3743,7 +3945,7 @@ export interface Operations {
       role: "admin" | "member" | "service";
       /** The session that this operation arrived on. */
       session?: string | null | undefined;
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
       /** The telephone numbers; the first one is the preferred one. */
       telephones?: {
@@ -3764,7 +3966,7 @@ export interface Operations {
     params: {
       /** The certificate of the service's first key, in PEM (the `.pub` file of `key new`). */
       certificate?: string | null | undefined;
-      /** The display name. */
+      /** The full name. */
       full_name?: string | null | undefined;
       /** A label for that key. */
       label?: string | null | undefined;
@@ -3780,7 +3982,7 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3795,13 +3997,22 @@ export interface Operations {
       }[];
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3832,19 +4043,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3865,19 +4085,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3888,7 +4117,7 @@ export interface Operations {
       after?: string | null | undefined;
       /** The maximum number of entries: 1 to 1000, default 100. */
       limit?: number | null | undefined;
-      /** Only accounts whose name, email address or display name begins with this text, or a word of the display name after a space or hyphen. Upper and lower case count as equal. */
+      /** Only accounts whose name, email address or full name begins with this text, or a word of the full name after a space or hyphen. Upper and lower case count as equal. */
       search?: string | null | undefined;
     };
     result: {
@@ -3909,19 +4138,28 @@ export interface Operations {
         email: string;
         /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
         etag: string;
-        /** The display name; may be empty. */
+        /** The full name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
         id: string;
         /** Whether the account is a person or a service. */
         kind: "person" | "service";
+        /** The lockdown of the account; shown to admins only, and absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** The account's name with its zone. */
         name: string;
         /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
-        /** Whether the account may log in. */
+        /** Whether the account may log in. A lockdown refuses it all the same. */
         state: "active" | "locked" | "disabled";
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
@@ -3945,19 +4183,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3976,7 +4223,7 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3991,13 +4238,22 @@ export interface Operations {
       }[];
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -4018,19 +4274,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -4580,7 +4845,7 @@ export interface Operations {
         /** Its state. */
         state: "open" | "expired" | "bound" | "revoked";
         /** Why it was revoked. */
-        why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | null | undefined;
+        why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | "there_is_an_admin" | null | undefined;
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
       next?: string | null | undefined;
@@ -4618,7 +4883,7 @@ export interface Operations {
       /** Its state. */
       state: "open" | "expired" | "bound" | "revoked";
       /** Why it was revoked. */
-      why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | null | undefined;
+      why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | "there_is_an_admin" | null | undefined;
     };
   };
   /** Creates an access token, shown once: an admin for a service, a person for themselves after a fresh proof. */

@@ -18,7 +18,7 @@ pub use one_line::{OneLine, Trimmed};
 #[serde(transparent)]
 pub struct Line<const MAX_LENGTH: usize>(String);
 
-/// The display name of an account.
+/// The full name of an account.
 pub type FullName = Line<200>;
 
 /// The label of a key.
