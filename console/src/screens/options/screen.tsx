@@ -161,7 +161,7 @@ function Strength({ of }: { of: string }) {
 
 function Disable({ option, reload }: { option: Option; reload: () => void }) {
   const text = useText();
-  const { site } = useConsole();
+  const { site, say } = useConsole();
   const [cut, setCut] = useState(false);
   return (
     <Confirm
@@ -172,7 +172,10 @@ function Disable({ option, reload }: { option: Option; reload: () => void }) {
       explanation={text.options.disableAbout}
       fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
       act={() => site.call("option.disable", { name: option.name as Name, cut })}
-      done={reload}
+      done={() => {
+        say(text.options.disabled(option.name));
+        reload();
+      }}
     >
       {text.options.disable}
     </Confirm>
@@ -189,13 +192,17 @@ function Others({
   reload: () => void;
 }) {
   const text = useText();
-  const { site, may } = useConsole();
+  const { site, may, say } = useConsole();
   if (options.length === 0) return null;
   return (
     <Card title={text.options.others} about={text.options.othersAbout}>
       <ul class="ranks unranked">
         {options.map((option) => {
           const enable = (): Promise<unknown> => site.call("option.enable", { name: option.name as Name });
+          const done = (): void => {
+            say(text.options.enabled(option.name));
+            reload();
+          };
           return (
             <li key={option.name}>
               <span />
@@ -209,7 +216,7 @@ function Others({
                 {option.enabled || !may("option.enable") ? null : isWeaker(option.strength, floor) ? (
                   <span class="soft small">{text.options.tooWeak}</span>
                 ) : option.strength === "hybrid" ? (
-                  <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={reload}>
+                  <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={done}>
                     {text.options.enable}
                   </Act>
                 ) : (
@@ -220,7 +227,7 @@ function Others({
                     title={text.options.enableTitle(option.name)}
                     explanation={text.options.enableAbout}
                     act={enable}
-                    done={reload}
+                    done={done}
                   >
                     {text.options.enable}
                   </Confirm>
@@ -264,7 +271,7 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
               fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
               act={() => site.call("option.floor", { floor: chosen, cut })}
               done={() => {
-                say(text.common.saved);
+                say(text.options.floorSet(text.options.strengths[chosen]));
                 reload();
               }}
             >
