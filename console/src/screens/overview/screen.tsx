@@ -186,7 +186,7 @@ function findings(
       .filter(({ cause }) => cause)
       .map(({ zone, cause, next }) => ({
         word: text.overview.peer,
-        words: `${zone ? `${zone}: ` : ""}${said(cause, next)}`,
+        words: said(zone ? `${zone}: ${cause}` : cause, next),
         where: to("peers"),
       })),
   ];
