@@ -487,6 +487,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -499,7 +508,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -564,6 +573,15 @@ export interface Operations {
         }[];
         /** The lifetime of a ticket for the application, in milliseconds. */
         keys_last: number;
+        /** The lockdown of the application; absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** The applications and groups that the application may call. */
         may_call: ({
           app: string;
@@ -576,7 +594,7 @@ export interface Operations {
         revision: number;
         /** The service that gets tickets for the application; absent when there is none. */
         service?: string | null | undefined;
-        /** Whether the application may call and be called. */
+        /** Whether the application may call and be called. A lockdown refuses it all the same. */
         state: "active" | "locked" | "disabled";
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
@@ -625,6 +643,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -637,7 +664,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -689,6 +716,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -701,7 +737,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -745,6 +781,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -757,7 +802,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -832,6 +877,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -844,7 +898,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -933,6 +987,15 @@ export interface Operations {
       }[];
       /** The lifetime of a ticket for the application, in milliseconds. */
       keys_last: number;
+      /** The lockdown of the application; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The applications and groups that the application may call. */
       may_call: ({
         app: string;
@@ -945,7 +1008,7 @@ export interface Operations {
       revision: number;
       /** The service that gets tickets for the application; absent when there is none. */
       service?: string | null | undefined;
-      /** Whether the application may call and be called. */
+      /** Whether the application may call and be called. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -1990,8 +2053,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When the sites were introduced. */
@@ -2020,6 +2081,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2114,8 +2184,6 @@ export interface Operations {
           /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
           reason: string;
         } | null | undefined;
-        /** Whether it is in lockdown, in any state. */
-        in_lockdown: boolean;
         /** Who introduced the two sites. */
         introductions: {
           /** When the sites were introduced. */
@@ -2144,6 +2212,15 @@ export interface Operations {
           /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
           wait?: number | null | undefined;
         }[] | null | undefined;
+        /** Its lockdown, in any state; absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** How many messages this site accepted from it. */
         received: number;
         /** How many messages it accepted. */
@@ -2271,8 +2348,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When the sites were introduced. */
@@ -2301,6 +2376,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2403,8 +2487,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When the sites were introduced. */
@@ -2433,6 +2515,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2523,8 +2614,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When the sites were introduced. */
@@ -2553,6 +2642,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2660,8 +2758,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When the sites were introduced. */
@@ -2690,6 +2786,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2854,8 +2959,6 @@ export interface Operations {
         /** The reason: `idle`, `stopping`, `server_stopped`, `suspended`, `removed`, `lockdown`, `sealed`, `new_key` or `protocol`. */
         reason: string;
       } | null | undefined;
-      /** Whether it is in lockdown, in any state. */
-      in_lockdown: boolean;
       /** Who introduced the two sites. */
       introductions: {
         /** When the sites were introduced. */
@@ -2884,6 +2987,15 @@ export interface Operations {
         /** The time until the next one is allowed, in milliseconds; absent if it is allowed now. */
         wait?: number | null | undefined;
       }[] | null | undefined;
+      /** Its lockdown, in any state; absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** How many messages this site accepted from it. */
       received: number;
       /** How many messages it accepted. */
@@ -2985,7 +3097,7 @@ export interface Operations {
     params: {
       /** The email address, to which alarms go. `person set_data` adds others. */
       email?: string | null | undefined;
-      /** The display name. */
+      /** The full name. */
       full_name?: string | null | undefined;
       /** `name` or `name@zone`. */
       name: string;
@@ -3001,19 +3113,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3059,19 +3180,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3152,7 +3282,7 @@ export interface Operations {
         created: string;
         /** The email address; may be empty. */
         email: string;
-        /** The display name. */
+        /** The full name. */
         full_name: string;
         /** `name@zone`. */
         name: string;
@@ -3182,19 +3312,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3205,7 +3344,7 @@ export interface Operations {
       after?: string | null | undefined;
       /** The maximum number of entries: 1 to 1000, default 100. */
       limit?: number | null | undefined;
-      /** Only accounts whose name, email address or display name begins with this text, or a word of the display name after a space or hyphen. Upper and lower case count as equal. */
+      /** Only accounts whose name, email address or full name begins with this text, or a word of the full name after a space or hyphen. Upper and lower case count as equal. */
       search?: string | null | undefined;
     };
     result: {
@@ -3226,19 +3365,28 @@ export interface Operations {
         email: string;
         /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
         etag: string;
-        /** The display name; may be empty. */
+        /** The full name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
         id: string;
         /** Whether the account is a person or a service. */
         kind: "person" | "service";
+        /** The lockdown of the account; shown to admins only, and absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** The account's name with its zone. */
         name: string;
         /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
-        /** Whether the account may log in. */
+        /** Whether the account may log in. A lockdown refuses it all the same. */
         state: "active" | "locked" | "disabled";
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
@@ -3260,19 +3408,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3293,19 +3450,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3439,7 +3605,7 @@ export interface Operations {
       emails?: string[] | null | undefined;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3447,6 +3613,15 @@ export interface Operations {
       kind: "person" | "service";
       /** The language in which the person is addressed. */
       language?: string | null | undefined;
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** When the pass phrase was set; absent when there is none. */
@@ -3470,7 +3645,7 @@ export interface Operations {
       role: "admin" | "member" | "service";
       /** How many open sessions the person has. */
       sessions: number;
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
       /** The telephone numbers; the first one is the preferred one. */
       telephones?: {
@@ -3498,19 +3673,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3519,7 +3703,7 @@ export interface Operations {
     params: {
       /** The first email address. When it is empty, it is removed and the next one becomes the first. Your own needs a fresh proof. */
       email?: string | null | undefined;
-      /** The display name. */
+      /** The full name. */
       full_name?: string | null | undefined;
       /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
       if_match?: string | null | undefined;
@@ -3539,19 +3723,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3716,7 +3909,7 @@ export interface Operations {
       etag: string;
       /** When that session ends. */
       expires?: string | null | undefined;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3733,6 +3926,15 @@ export interface Operations {
       kind: "person" | "service";
       /** The language in which the person is addressed. */
       language?: string | null | undefined;
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** The postal address. */
@@ -3756,7 +3958,7 @@ export interface Operations {
       role: "admin" | "member" | "service";
       /** The session that this operation arrived on. */
       session?: string | null | undefined;
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
       /** The telephone numbers; the first one is the preferred one. */
       telephones?: {
@@ -3777,7 +3979,7 @@ export interface Operations {
     params: {
       /** The certificate of the service's first key, in PEM (the `.pub` file of `key new`). */
       certificate?: string | null | undefined;
-      /** The display name. */
+      /** The full name. */
       full_name?: string | null | undefined;
       /** A label for that key. */
       label?: string | null | undefined;
@@ -3793,7 +3995,7 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -3808,13 +4010,22 @@ export interface Operations {
       }[];
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3845,19 +4056,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3878,19 +4098,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3901,7 +4130,7 @@ export interface Operations {
       after?: string | null | undefined;
       /** The maximum number of entries: 1 to 1000, default 100. */
       limit?: number | null | undefined;
-      /** Only accounts whose name, email address or display name begins with this text, or a word of the display name after a space or hyphen. Upper and lower case count as equal. */
+      /** Only accounts whose name, email address or full name begins with this text, or a word of the full name after a space or hyphen. Upper and lower case count as equal. */
       search?: string | null | undefined;
     };
     result: {
@@ -3922,19 +4151,28 @@ export interface Operations {
         email: string;
         /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
         etag: string;
-        /** The display name; may be empty. */
+        /** The full name; may be empty. */
         full_name: string;
         /** The account's id. It stays the same when the name changes. */
         id: string;
         /** Whether the account is a person or a service. */
         kind: "person" | "service";
+        /** The lockdown of the account; shown to admins only, and absent if there is none. */
+        lockdown?: {
+          /** Who imposed it. */
+          by: string;
+          /** Why; may be empty. */
+          reason: string;
+          /** When it was imposed. */
+          since: string;
+        } | null | undefined;
         /** The account's name with its zone. */
         name: string;
         /** How often the account was changed. */
         revision: number;
         /** The account's role, which decides which operations it may call. */
         role: "admin" | "member" | "service";
-        /** Whether the account may log in. */
+        /** Whether the account may log in. A lockdown refuses it all the same. */
         state: "active" | "locked" | "disabled";
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
@@ -3958,19 +4196,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -3989,7 +4236,7 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
@@ -4004,13 +4251,22 @@ export interface Operations {
       }[];
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -4031,19 +4287,28 @@ export interface Operations {
       email: string;
       /** The entity tag over HTTP, there between quotes. An account that gets the name later has another. */
       etag: string;
-      /** The display name; may be empty. */
+      /** The full name; may be empty. */
       full_name: string;
       /** The account's id. It stays the same when the name changes. */
       id: string;
       /** Whether the account is a person or a service. */
       kind: "person" | "service";
+      /** The lockdown of the account; shown to admins only, and absent if there is none. */
+      lockdown?: {
+        /** Who imposed it. */
+        by: string;
+        /** Why; may be empty. */
+        reason: string;
+        /** When it was imposed. */
+        since: string;
+      } | null | undefined;
       /** The account's name with its zone. */
       name: string;
       /** How often the account was changed. */
       revision: number;
       /** The account's role, which decides which operations it may call. */
       role: "admin" | "member" | "service";
-      /** Whether the account may log in. */
+      /** Whether the account may log in. A lockdown refuses it all the same. */
       state: "active" | "locked" | "disabled";
     };
   };
@@ -4593,7 +4858,7 @@ export interface Operations {
         /** Its state. */
         state: "open" | "expired" | "bound" | "revoked";
         /** Why it was revoked. */
-        why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | null | undefined;
+        why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | "there_is_an_admin" | null | undefined;
       }[];
       /** Pass this as `after` to get the next page; absent on the last page. */
       next?: string | null | undefined;
@@ -4631,7 +4896,7 @@ export interface Operations {
       /** Its state. */
       state: "open" | "expired" | "bound" | "revoked";
       /** Why it was revoked. */
-      why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | null | undefined;
+      why?: "by_hand" | "wrong_id" | "wrong_kind" | "wrong_proof" | "key_in_use" | "zone_in_use" | "bad_record" | "passphrase_changed" | "replaced" | "account_locked" | "there_is_an_admin" | null | undefined;
     };
   };
   /** Creates an access token, shown once: an admin for a service, a person for themselves after a fresh proof. */

@@ -9,8 +9,16 @@ import { Button, type Look } from "./button";
 import { Marked } from "./marked";
 import { Failed, hintOf, sentence } from "./states";
 
-/** The parameter that a failure names, without the place in a list: a field has the whole list. */
-const fieldOf = (failure: Refusal | undefined): string | undefined => failure?.field?.replace(/\[\d+\]$/, "");
+/** The field that has the parameter of a failure: the parameter itself, or the list or object that it is in. */
+export function fieldOf(failure: Refusal | undefined, fields: ReadonlySet<string>): string | undefined {
+  let path = failure?.field ?? "";
+  while (path && !fields.has(path))
+    path = path.slice(0, Math.max(path.lastIndexOf("."), path.lastIndexOf("["), 0));
+  return path || undefined;
+}
+
+/** A field, or a group of fields, that has to be changed. */
+const WRONG = "[aria-invalid=true], fieldset[aria-describedby]";
 
 /** The field of one's own pass phrase. */
 export const PROOF = "current";
@@ -65,7 +73,7 @@ export function Form({
         const form = event.currentTarget;
         void doing.run(send).then((ok) => {
           if (ok) done?.();
-          else requestAnimationFrame(() => form.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
+          else requestAnimationFrame(() => form.querySelector<HTMLElement>(WRONG)?.focus());
         });
       }}
     >
@@ -87,9 +95,7 @@ export function Form({
 
 /** The failure, unless a field before this shows it. */
 function Rest({ scope }: { scope: Scope }) {
-  const field = fieldOf(scope.failure);
-  const shown = field !== undefined && scope.fields.has(field);
-  return <Failed failure={shown ? undefined : scope.failure} />;
+  return <Failed failure={fieldOf(scope.failure, scope.fields) ? undefined : scope.failure} />;
 }
 
 interface FieldProps {
@@ -101,16 +107,9 @@ interface FieldProps {
 }
 
 function Field({ label, field, help, children }: FieldProps) {
-  const scope = useContext(FormScope);
   const id = useId();
-  const { fields } = scope;
-  useEffect(() => {
-    if (!field) return undefined;
-    fields.add(field);
-    return () => void fields.delete(field);
-  }, [fields, field]);
-  const wrong = field !== undefined && fieldOf(scope.failure) === field ? scope.failure : undefined;
-  const described = [help ? `${id}-help` : "", wrong ? `${id}-wrong` : ""].filter(Boolean).join(" ");
+  const { wrong, id: wrongId } = useWrong(field);
+  const described = [help ? `${id}-help` : "", wrong ? wrongId : ""].filter(Boolean).join(" ");
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -124,21 +123,44 @@ function Field({ label, field, help, children }: FieldProps) {
           {help}
         </span>
       ) : null}
-      {wrong ? (
-        <span class="wrong" id={`${id}-wrong`} role="alert" lang={wrong.code === LOCAL ? undefined : "en"}>
-          <Marked>{atField(wrong)}</Marked>
-        </span>
-      ) : null}
+      {wrong}
     </div>
   );
 }
 
-/** The words of a failure at its field. The site begins them with the name of the parameter. */
-function atField(failure: Refusal): string {
-  const { message, field } = failure;
-  const words = message.startsWith(`${field}: `) ? message.slice(`${field}: `.length) : message;
+/** What is wrong with a field, if the failure of the form is about it. Registers the field with the form. */
+function useWrong(field: string | undefined): { wrong: ComponentChildren; id: string } {
+  const text = useText();
+  const { failure, fields } = useContext(FormScope);
+  const id = useId();
+  useEffect(() => {
+    if (!field) return undefined;
+    fields.add(field);
+    return () => void fields.delete(field);
+  }, [fields, field]);
+  if (!field || !failure || fieldOf(failure, fields) !== field) return { wrong: null, id };
+  return {
+    wrong: (
+      <span class="wrong" id={id} role="alert" lang={failure.code === LOCAL ? undefined : "en"}>
+        <Marked>{atField(failure, field, text.common.line)}</Marked>
+      </span>
+    ),
+    id,
+  };
+}
+
+/**
+ * The words of a failure at its field. The site begins them with the name of the parameter; of a list, the field has an
+ * item on each line.
+ */
+export function atField(failure: Refusal, field: string, line: (number: number) => string): string {
+  const { message, field: path = "" } = failure;
+  const [, item, member] = /^(?:\[(\d+)\])?\.?(.*)$/.exec(path.slice(field.length)) ?? [];
+  const place = [item === undefined ? "" : line(Number(item) + 1), member ?? ""].filter(Boolean).join(", ");
+  const words = message.startsWith(`${path}: `) ? message.slice(`${path}: `.length) : message;
   const hint = hintOf(failure);
-  return hint ? `${sentence(words)} ${hint}` : sentence(words);
+  const whole = sentence(place ? `${place}: ${words}` : words);
+  return hint ? `${whole} ${hint}` : whole;
 }
 
 interface InputProps {
@@ -271,11 +293,31 @@ export function Check({
         <label for={id}>{label}</label>
         {help ? (
           <div class="small soft" id={`${id}-help`}>
-            {help}
+            <Marked>{help}</Marked>
           </div>
         ) : null}
       </div>
     </div>
+  );
+}
+
+/** Fields that belong together, as one parameter of the operation. What is wrong with it is shown below them. */
+export function Group({
+  label,
+  field,
+  children,
+}: {
+  label: ComponentChildren;
+  field: string;
+  children: ComponentChildren;
+}) {
+  const { wrong, id } = useWrong(field);
+  return (
+    <fieldset class="choices" {...(wrong ? { "aria-describedby": id } : {})} tabIndex={-1}>
+      <legend>{label}</legend>
+      {children}
+      {wrong}
+    </fieldset>
   );
 }
 

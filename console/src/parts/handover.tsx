@@ -22,8 +22,8 @@ interface Props {
   command: string;
   /** Where the command is run; in any terminal by default. */
   commandAbout?: string;
-  /** The address of the page that asks for the ticket. */
-  page?: string | undefined;
+  /** Opens the page that uses the ticket, which is in the link. The camera of a phone opens no other address. */
+  link?: string | undefined;
   /** The user of the ticket needs to know the name of the person. */
   named?: boolean;
   /** What is shown of its use. */
@@ -31,14 +31,14 @@ interface Props {
   close: () => void;
 }
 
-/** Shows a ticket once, as QR code, text and command, while it watches for its use. */
+/** Shows a ticket once, as QR code, link or text, and command, while it watches for its use. */
 export function Handover({
   ticket,
   used,
   whenUsed,
   command,
   commandAbout,
-  page,
+  link,
   named = false,
   result,
   close,
@@ -64,7 +64,7 @@ export function Handover({
       </p>
       {state === "open" ? (
         <div class="ticket">
-          <Qr value={ticket.qr_uri} name={text.tickets.qr} />
+          <Qr value={link ?? ticket.qr_uri} name={link ? text.tickets.linkQr : text.tickets.qr} />
           <div>
             <p>{text.tickets.once}</p>
             {named ? (
@@ -72,15 +72,21 @@ export function Handover({
                 {text.tickets.idNeeded} <strong>{ticket.person}</strong>
               </p>
             ) : null}
-            <Copy name={text.tickets.ticket} value={ticket.uri} secret />
-            <p class="small soft">{commandAbout ?? text.tickets.commandAbout}</p>
-            <Copy name={text.tickets.command} value={command} />
-            {page ? (
+            {link ? (
               <>
-                <p class="small soft">{text.tickets.pageAbout}</p>
-                <Copy name={text.tickets.page} value={page} />
+                <p class="small soft">{text.tickets.linkAbout}</p>
+                <Copy name={text.tickets.link} value={link} secret />
+                <p class="small soft">{text.tickets.orCommand}</p>
+                <Copy name={text.tickets.command} value={command} />
+                <Copy name={text.tickets.ticket} value={ticket.uri} secret />
               </>
-            ) : null}
+            ) : (
+              <>
+                <Copy name={text.tickets.ticket} value={ticket.uri} secret />
+                <p class="small soft">{commandAbout ?? text.tickets.commandAbout}</p>
+                <Copy name={text.tickets.command} value={command} />
+              </>
+            )}
           </div>
         </div>
       ) : null}

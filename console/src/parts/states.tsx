@@ -33,9 +33,10 @@ export function hintOf({ code, hint }: Refusal): string | undefined {
   return hint && code !== "invalid_params" ? sentence(hint) : undefined;
 }
 
-/** The site's messages begin with a small letter and end without a full stop. */
+/** The site's messages begin with a small letter and end without a full stop. A name, such as that of an option, stays. */
 export const sentence = (words: string): string => {
-  const first = words.charAt(0).toUpperCase() + words.slice(1);
+  const isName = /^\S*[\d_@/.]\S/.test(words);
+  const first = isName ? words : words.charAt(0).toUpperCase() + words.slice(1);
   return /[.!?…]$/.test(first) ? first : `${first}.`;
 };
 

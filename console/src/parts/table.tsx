@@ -9,7 +9,10 @@ export interface Column<T> {
   title: string;
   /** The role of the column: the name of the row, its actions, or data. */
   is?: "name" | "end";
-  /** `row` names the row as no other of the list, for its buttons. */
+  /**
+   * `row` names the row as no other of the list, for its buttons. Text of people and programs has the class `break`, since
+   * a word in it may be wider than the table.
+   */
   cell: (entry: T, row: string) => ComponentChildren;
 }
 

@@ -17,18 +17,25 @@ const scope = self as unknown as {
 };
 let site: Site | undefined;
 let session: Session | undefined;
-let sockets = 0;
+const sockets = new Set<WebSocket>();
 let told = "";
 
 const tell = (report: Report): void => scope.postMessage(report);
 
-/** Opens a WebSocket, and tells the page when the connection is lost and when another one is open. */
+/**
+ * Opens a WebSocket, and tells the page when the connection is lost and when another one is open. A socket that was
+ * replaced closes beside the present one, and so does that of the login with which a resumed session changes the pass
+ * phrase.
+ */
 function open(url: string, protocol: string): WebSocket {
   const socket = new WebSocket(url, protocol);
-  const number = ++sockets;
+  sockets.add(socket);
   socket.addEventListener("open", () => session && tell({ is: "open" }));
-  // A socket that was replaced says nothing about the session.
-  socket.addEventListener("close", () => session && number === sockets && tell({ is: "lost" }));
+  socket.addEventListener("close", () => {
+    sockets.delete(socket);
+    const isConnected = [...sockets].some(({ readyState }) => readyState === WebSocket.OPEN);
+    if (session && !isConnected) tell({ is: "lost" });
+  });
   return socket;
 }
 

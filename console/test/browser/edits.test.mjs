@@ -43,7 +43,7 @@ const fill = async (fields) => {
 /** Waits until a fact or a cell of the page has this text. */
 const shown = (words) => page.getByText(words, { exact: true }).first().waitFor();
 
-test("The name, the display name and the role of a person are changed", async () => {
+test("The name, the full name and the role of a person are changed", async () => {
   await visit("people/tom@local", "tom@local");
   await press("Edit Account");
   await fill({ Name: "thomas", "Full name": "Thomas Baker" });
@@ -61,7 +61,7 @@ test("The contact data and the attributes of a person are changed", async () => 
   await visit("people/tom@local", "tom@local");
   await press("Edit Contact data");
   await fill({
-    "E-mail addresses": "tom@example.org\nt@example.com",
+    "Email addresses": "tom@example.org\nt@example.com",
     "Telephone numbers": "work: +49301234567",
     City: "Berlin",
     Country: "DE",
@@ -79,18 +79,38 @@ test("The contact data and the attributes of a person are changed", async () => 
   assert.deepEqual({ language, attributes }, { language: "de", attributes: { room: "12" } });
 });
 
+/** What the site says of a line was next to the button, and no field was marked. */
+test("A wrong line of the contact data is named at its field", async () => {
+  await visit("people/tom@local", "tom@local");
+  await press("Edit Contact data");
+  for (const [label, typed, words] of [
+    ["Telephone numbers", "work: +49 30 1\n+49 30 1234567", "“+49 30 1234567” has no label."],
+    ["Telephone numbers", "work: +49 30 1\nhome: by the door", "Line 2, number: "],
+    ["Email addresses", "tom@example.org\nnone", "Line 2: "],
+    ["Attributes", "room: 1\nroom: 2", "“room” is there twice."],
+  ]) {
+    await fill({ "Telephone numbers": "", "Email addresses": "", Attributes: "", [label]: typed });
+    await dialog.getByRole("button", { name: "Save" }).click();
+    const field = dialog.locator("[aria-invalid=true]");
+    await dialog.getByRole("alert").getByText(words).waitFor();
+    const [of] = await field.evaluate(({ labels }) => [...labels].map(({ textContent }) => textContent));
+    assert.equal(of, label);
+  }
+  await send("Cancel");
+});
+
 /** Lists are sent as a whole: who saved last took back what the other had added meanwhile. */
 test("Of two admins who edit one person the second one is told, and reads what the first one saved", async () => {
   await visit("people/tom@local", "tom@local");
   await press("Edit Contact data");
   await site.call("person.set_data", { name: "tom", emails: ["tom@example.org", "new@example.org"] });
-  await fill({ "E-mail addresses": "tom@example.org" });
+  await fill({ "Email addresses": "tom@example.org" });
   await dialog.getByRole("button", { name: "Save" }).click();
   await dialog.getByText("It was changed or replaced meanwhile").waitFor();
   await shown("new@example.org");
   await send("Cancel");
   await press("Edit Contact data");
-  const emails = dialog.getByLabel("E-mail addresses", { exact: true });
+  const emails = dialog.getByLabel("Email addresses", { exact: true });
   assert.equal(await emails.inputValue(), "tom@example.org\nnew@example.org");
   await emails.fill("new@example.org");
   await send("Save");
@@ -177,12 +197,54 @@ test("A service gets keys, loses one, is locked, put in lockdown and deleted", a
   await send("Lock down");
   await page.locator(".said").getByText("mailer@local is in lockdown.").waitFor();
   assert.equal((await site.call("lockdown.status")).entries[0].target, "service mailer@local");
-  await site.call("lockdown.lift", { service: "mailer" });
+  await isShownUntilLifted("services", "Services", "mailer@local");
+  await visit("services/mailer@local", "mailer@local");
   await press("Delete mailer@local");
   await fill({ "Type mailer@local to confirm": "mailer@local" });
   await send("Delete");
   await page.getByRole("heading", { name: "Services", level: 1 }).waitFor();
   await assert.rejects(site.call("service.show", { name: "mailer" }), /not_found/);
+});
+
+/**
+ * The object of the open page, in lockdown, was called active, and its page offered the lockdown again. It is lifted in the
+ * list.
+ */
+async function isShownUntilLifted(list, heading, name, reason = "No reason given") {
+  await page.getByRole("heading", { name: "In lockdown", level: 2 }).waitFor();
+  await shown(reason);
+  const states = page.locator("main .tag");
+  assert.deepEqual(await states.filter({ hasText: /^(Active|In lockdown)$/ }).allInnerTexts(), [
+    "In lockdown",
+  ]);
+  assert.equal(await page.getByRole("button", { name: `Lock down ${name}` }).count(), 0);
+  assert.equal(await page.getByRole("button", { name: `Lift ${name}` }).count(), 1);
+  await visit(list, heading);
+  const row = page.getByRole("row").filter({ hasText: name });
+  await row.getByText("In lockdown", { exact: true }).waitFor();
+  assert.equal(await row.getByText("Active", { exact: true }).count(), 0);
+  if (reason !== "No reason given") await row.getByText(reason).waitFor();
+  await row.getByRole("button", { name: `Lift ${name}` }).click();
+  await send("Lift");
+  await row.getByText("In lockdown", { exact: true }).waitFor({ state: "detached" });
+}
+
+test("A person in lockdown is shown as such until it is lifted, without a ticket for a pass phrase", async () => {
+  await visit("people/tom@local", "tom@local");
+  await page.getByRole("button", { name: "Pass phrase ticket" }).waitFor();
+  await press("Lock down tom@local");
+  await dialog.getByLabel("Reason").fill("the laptop was stolen");
+  await send("Lock down");
+  await page.getByRole("button", { name: "Pass phrase ticket" }).waitFor({ state: "detached" });
+  await isShownUntilLifted("people", "People", "tom@local", "the laptop was stolen");
+  // On the page of the person too, which learns of it by an event.
+  await visit("people/tom@local", "tom@local");
+  await site.call("lockdown.person", { name: "tom", reason: "once more" });
+  await shown("once more");
+  await press("Lift tom@local");
+  await send("Lift");
+  await shown("Active");
+  assert.deepEqual((await site.call("lockdown.status")).entries, []);
 });
 
 test("The key of an application is rotated, and an application is put in lockdown", async () => {
@@ -203,6 +265,8 @@ test("The key of an application is rotated, and an application is put in lockdow
   await dialog.getByLabel("Reason").fill("a drill");
   await send("Lock down");
   await page.locator(".said").getByText("ledger is in lockdown.").waitFor();
+  await isShownUntilLifted("applications", "Applications", "ledger", "a drill");
+  await site.call("lockdown.app", { id: "ledger" });
   await visit("lockdown", "Lockdown");
   await press("Lift app ledger");
   await send("Lift");
@@ -224,7 +288,7 @@ test("The broker gets a new key, and the old one is retired", async () => {
   assert.notEqual(keys[0].fingerprint, old);
 });
 
-test("An encryption option is disabled and enabled, and the minimum strength is set", async () => {
+test("An encryption option is disabled and enabled, and the floor is set", async () => {
   await visit("options", "Encryption options");
   const enabled = async () => {
     const { options } = await site.call("option.list");
@@ -232,6 +296,7 @@ test("An encryption option is disabled and enabled, and the minimum strength is 
   };
   await press("Disable hybrid-chacha20poly1305");
   await send("Disable");
+  await page.locator(".said").getByText("Disabled hybrid-chacha20poly1305.").waitFor();
   await press("Enable hybrid-chacha20poly1305");
   await press("Disable hybrid-chacha20poly1305");
   await send("Cancel");
@@ -240,10 +305,13 @@ test("An encryption option is disabled and enabled, and the minimum strength is 
   const [before, wanted, words] =
     (await floor()) === "hybrid" ? ["hybrid", "classical", "Classical"] : [await floor(), "hybrid", "Hybrid"];
   await page.getByLabel(words, { exact: true }).check();
-  await press(`Set minimum ${wanted}`);
-  await send("Set minimum");
-  await page.locator(".said").getByText("Saved.").waitFor();
+  await press(`Set floor ${wanted}`);
+  await send("Set floor");
+  await page.locator(".said").getByText(`The floor is ${words}.`).waitFor();
   assert.equal(await floor(), wanted);
+  // The setting has the value of the configuration file.
+  await visit("settings", "Settings");
+  await page.getByText(`In force: ${words}.`).waitFor();
   // The site says that a weaker option is asked about.
   await site.call("option.floor", { floor: "classical" });
   await visit("alarms", "Alarms");

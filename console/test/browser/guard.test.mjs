@@ -304,10 +304,10 @@ test("A ticket can be removed from the clipboard", async () => {
   await page.getByRole("button", { name: "Pass phrase ticket" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: "Issue ticket" }).click();
-  await dialog.getByRole("button", { name: "Copy Ticket" }).click();
+  await dialog.getByRole("button", { name: "Copy link with the ticket" }).click();
   const clear = dialog.getByRole("button", { name: "Clear clipboard" });
   await clear.waitFor();
-  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^countersign:/);
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /#\/ticket\/countersign%3A/);
   await clear.click();
   await dialog.getByText("Cleared").first().waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "");
@@ -417,5 +417,41 @@ test("The page goes on while the pass phrase is stretched", async () => {
   const frames = await page.evaluate(() => globalThis.frames);
   const gaps = frames.slice(1).map((now, at) => now - frames[at]);
   assert.ok(Math.max(...gaps) < (frames.at(-1) - frames[0]) / 2, `${gaps}`);
+  await context.close();
+});
+
+/**
+ * A session that was resumed logs in beside itself to change the pass phrase. The end of that connection was taken for the
+ * loss of the session's: the page said so until a reload, and told no real loss any more.
+ */
+test("After a change of the pass phrase in a resumed session the connection is not called lost until it is", async () => {
+  const [first, second] = ["a pass phrase of vera's own", "another pass phrase of vera's"];
+  await site.person("vera", first);
+  const { page, context } = await openPage(browser);
+  await logIn(page, `${served.url}#/profile`, "vera", first);
+  await page.reload();
+  await page.getByText("Logged in as vera@local").waitFor();
+  await page.getByRole("button", { name: "Change pass phrase" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Your pass phrase").fill(first);
+  await dialog.getByLabel("New pass phrase", { exact: true }).fill(second);
+  await dialog.getByLabel("New pass phrase, once more").fill(second);
+  await dialog.getByRole("button", { name: "Change pass phrase" }).click();
+  await page.locator(".said").getByText("Your pass phrase is changed.").waitFor();
+  const closed = async () => {
+    const { entries } = await site.call("audit.list", { operation: "session.closed", limit: 1_000 });
+    return entries.some(({ actor }) => actor === "vera@local");
+  };
+  while (!(await closed())) await new Promise(setImmediate);
+  const lost = page.getByText("The connection to the site was lost.");
+  // What is read afterwards has passed the end of the other connection.
+  await page.getByRole("navigation").getByRole("link", { name: "Sessions" }).click();
+  await page.getByRole("cell", { name: "vera@local" }).or(page.getByText("This session")).first().waitFor();
+  assert.equal(await lost.count(), 0);
+  served.interrupt();
+  await page.getByRole("navigation").getByRole("link", { name: "Devices" }).click();
+  await lost.waitFor();
+  served.restore();
+  await lost.waitFor({ state: "detached" });
   await context.close();
 });

@@ -172,7 +172,7 @@ test("The lifetime of tokens and the origins of web pages are set, and nothing t
   const origins = page.getByLabel("Origins of web pages");
   await origins.fill("tools.example.org");
   await page.getByRole("button", { name: "Save" }).click();
-  await page.getByText(/An origin is written in lower case/).waitFor();
+  await page.getByText(/Line 1: an origin is written in lower case/).waitFor();
   await origins.fill("https://tools.example.org\nhttps://more.example.org");
   await page.getByLabel("Access token, at most").fill("3600");
   await site.call("site.config", { session_lifetime: 700 });

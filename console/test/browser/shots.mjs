@@ -71,7 +71,7 @@ export const DIALOGS = {
   peers: ["Peer ticket", "Join a site"],
   peer: ["Change May ask this site for"],
   options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
-  devices: ["Revoke First admin"],
+  devices: ["Revoke phone"],
   lockdown: ["Lock down local", "Lift person emil@local"],
   tokens: ["Create token"],
   messages: ["Write message"],

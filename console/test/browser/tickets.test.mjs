@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ADMIN } from "./sample.mjs";
-import { launch, openPage, startConsole, startSite } from "./site.mjs";
+import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
 
 let site, served, browser;
 
@@ -115,5 +115,44 @@ test("A ticket that arrives while an earlier one is used is named after the logi
   await arriveWhileUsed(page, "vera");
   await page.getByText("Logged in as vera@local").waitFor();
   await page.getByText("The ticket of the link was not used").waitFor();
+  await context.close();
+});
+
+/** The message was above the button, and the field was not marked. */
+test("A wrong name or ticket is shown at its field", async () => {
+  const { page, context } = await openPage(browser);
+  await fillTicket(page, "olaf");
+  const wrong = page.locator("[aria-invalid=true]");
+  for (const [label, typed] of [
+    ["Name", "Olaf!"],
+    ["Ticket", "countersign://no-ticket"],
+  ]) {
+    const field = page.getByLabel(label, { exact: true });
+    const before = await field.inputValue();
+    await field.fill(typed);
+    await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+    await page.getByRole("alert").waitFor();
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.equal(await wrong.count(), 1);
+    await field.fill(before);
+  }
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByText("Logged in as olaf@local").waitFor();
+  await context.close();
+});
+
+/** It was listed as unused, and refused as one that was used, revoked or expired. */
+test("The ticket of the first admin ends with another admin, and the list and the refusal say so", async () => {
+  const { page, context } = await openPage(browser);
+  await page.goto(`${served.url}#/ticket/${encodeURIComponent(site.ticket)}`);
+  await page.getByLabel("Name").fill("root");
+  await page.getByLabel("New pass phrase", { exact: true }).fill(ADMIN.passPhrase);
+  await page.getByLabel("New pass phrase, once more").fill(ADMIN.passPhrase);
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByText("it is for the first admin and the site has one").waitFor();
+  await logIn(page, `${served.url}#/devices`, ADMIN.name, ADMIN.passPhrase);
+  const row = page.getByRole("row").filter({ hasText: "First admin" });
+  await row.getByText("Revoked", { exact: true }).waitFor();
+  await row.getByText("There is an admin.").waitFor();
   await context.close();
 });

@@ -7,13 +7,20 @@ const { changes, written } = await load("screens/people/contact-lines.ts");
 const { read } = await load("screens/settings/screen.tsx");
 const { lifts } = await load("screens/lockdown/screen.tsx");
 
-const wrong = (line) => `wrong: ${line}`;
+const TEXT = {
+  contact: {
+    attributeWrong: (line) => `wrong: ${line}`,
+    attributeTwice: (name) => `twice: ${name}`,
+    telephoneWrong: (line) => `no label: ${line}`,
+  },
+  settings: { types: { number: "a number", boolean: "true or false", other: "JSON" } },
+};
 const DATA = {
   etag: "a-1",
   emails: ["maria@example.org", "m@example.com"],
   telephones: [
     { label: "work: reception", number: "+49301234567" },
-    { label: "", number: "+4915112345678" },
+    { label: "mobile", number: "+4915112345678" },
   ],
   postal_address: { lines: ["Unter den Linden 77"], postal_code: "10117", city: "Berlin", country: "DE" },
   language: "de",
@@ -23,7 +30,7 @@ const ATTRIBUTES = { department: "sales", note: "two\nlines" };
 /** What was changed after `change` typed in the fields of `DATA`. */
 function after(change) {
   const start = written(DATA, ATTRIBUTES);
-  return changes(start, { ...start, ...change(start) }, wrong);
+  return changes(start, { ...start, ...change(start) }, TEXT);
 }
 
 test("What was not typed is not sent", () => {
@@ -76,15 +83,41 @@ test("Attributes are changed one by one, and may have several lines", () => {
   );
 });
 
-test("A setting keeps its type", () => {
-  assert.equal(read("7", "text", "wrong"), "7");
-  assert.equal(read("7", 8, "wrong"), 7);
-  assert.deepEqual(read('["a"]', [], "wrong"), ["a"]);
-  assert.equal(read("a", null, "wrong"), "a");
+/** The site refused "+49 30 1234567" with "Telephones[0].label: it is empty", and no field was marked. */
+test("A telephone number without a label is refused at its field, with the line", () => {
+  for (const line of ["+49 30 1234567", ": +49 30 1234567"])
+    assert.throws(
+      () => after(() => ({ telephones: `work: +49 30 1\n${line}` })),
+      ({ message, field }) => message === `no label: ${line}` && field === "telephones",
+    );
+});
+
+/** Of "room: 12" and "room: 14" the second one won, and nothing said so. */
+test("An attribute that is there twice is refused", () => {
   assert.throws(
-    () => read("many", 8, "wrong"),
-    ({ message, field }) => message === "wrong" && field === "value",
+    () => after(() => ({ attributes: "room: 12\nroom : 14" })),
+    ({ message, field }) => message === "twice: room" && field === "attributes",
   );
+});
+
+test("A setting keeps its type", () => {
+  assert.equal(read("7", "text", TEXT), "7");
+  assert.equal(read("7", 8, TEXT), 7);
+  assert.deepEqual(read('["a"]', [], TEXT), ["a"]);
+  assert.equal(read("a", null, TEXT), "a");
+});
+
+/** "The value is not of the type of this setting." did not say which type that is. */
+test("A value of another type is refused with the type of the setting", () => {
+  for (const [before, type] of [
+    [8, "a number"],
+    [true, "true or false"],
+    [["a"], "JSON"],
+  ])
+    assert.throws(
+      () => read("many", before, TEXT),
+      ({ message, field }) => message === type && field === "value",
+    );
 });
 
 test("A lockdown is lifted by the id of the account or peer, or by the name of the application", () => {

@@ -57,6 +57,12 @@ pub(crate) fn usage(message: &impl Display) -> JsValue {
     Failure::new("usage", "usage", message).into()
 }
 
+/// The argument of this name is wrong.
+pub(crate) fn usage_of(argument: &str, message: &impl Display) -> JsValue {
+    let failure = Failure::new("usage", "usage", message);
+    failure.with("field", &argument.into()).into()
+}
+
 /// No session was opened.
 pub(crate) fn of_connecting(error: &ConnectError) -> JsValue {
     let (kind, code) = match error {

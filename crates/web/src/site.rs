@@ -9,7 +9,7 @@ use countersign_proto::uri::SiteUri;
 use js_sys::{Function, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use crate::failure::{self, usage};
+use crate::failure::{self, usage, usage_of};
 use crate::passphrase_input;
 use crate::session::Session;
 
@@ -68,7 +68,8 @@ impl Site {
         name: String,
         #[wasm_bindgen(unchecked_param_type = "string | Uint8Array")] passphrase: JsValue,
     ) -> Result<Session, JsValue> {
-        let name: AccountName = name.parse().map_err(|error| usage(&error))?;
+        let name = name.parse::<AccountName>();
+        let name = name.map_err(|error| usage_of("name", &error))?;
         let passphrase = passphrase_input::take(&passphrase)?;
         let client = self
             .connector
@@ -95,8 +96,10 @@ impl Site {
         #[wasm_bindgen(unchecked_param_type = "string | Uint8Array")] passphrase: JsValue,
     ) -> Result<(), JsValue> {
         let passphrase = passphrase_input::take(&passphrase)?;
-        let ticket: EnrolmentTicket = ticket.parse().map_err(|error| usage(&error))?;
-        let name: AccountName = name.parse().map_err(|error| usage(&error))?;
+        let ticket = ticket.parse::<EnrolmentTicket>();
+        let ticket = ticket.map_err(|error| usage_of("ticket", &error))?;
+        let name = name.parse::<AccountName>();
+        let name = name.map_err(|error| usage_of("name", &error))?;
         let set = self
             .connector
             .set_passphrase_with_ticket(&ticket, &name, &passphrase)

@@ -48,7 +48,11 @@ export function Deliveries() {
             },
             {
               title: text.alarms.lastError,
-              cell: ({ last_error }) => <span lang="en">{last_error ?? "–"}</span>,
+              cell: ({ last_error }) => (
+                <span class="break" lang="en">
+                  {last_error ?? "–"}
+                </span>
+              ),
             },
             {
               title: text.common.actions,

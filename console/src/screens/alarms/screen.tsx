@@ -73,7 +73,7 @@ function AlarmList() {
                 title: text.alarms.text,
                 is: "name",
                 cell: (alarm) => (
-                  <a href={to("alarms", alarm.id)}>
+                  <a class="break" href={to("alarms", alarm.id)}>
                     <Marked>{alarm.text}</Marked>
                   </a>
                 ),

@@ -4,11 +4,11 @@ import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Button } from "../../parts/button";
 import { GiveBack } from "../../parts/give-back";
+import { InLockdown, StateTags } from "../../parts/in-lockdown";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
-import { StateTag } from "../../parts/tag";
 import { Exact } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -20,7 +20,7 @@ type Shows = Result<"app.show">;
 
 export function Application({ id }: { id: string }) {
   const text = useText();
-  const reading = useQuery("app.show", { id });
+  const reading = useQuery("app.show", { id }, { on: ({ group }) => group === "lockdown" });
   const [editing, edit] = useState(false);
   const [rotating, rotate] = useState(false);
   return (
@@ -36,6 +36,7 @@ export function Application({ id }: { id: string }) {
       <Shown reading={reading}>
         {(app) => (
           <>
+            <InLockdown of={app} name={app.id} lifts={{ app: app.id }} done={reading.reload} />
             <Card
               title={text.applications.registration}
               actions={
@@ -51,7 +52,7 @@ export function Application({ id }: { id: string }) {
               <div class="body">
                 <Facts
                   facts={[
-                    [text.applications.state, <StateTag state={app.state} />],
+                    [text.applications.state, <StateTags of={app} />],
                     [
                       text.applications.mayCall,
                       parties(app.may_call, text).join(", ") || text.applications.nothing,
@@ -95,7 +96,7 @@ export function Application({ id }: { id: string }) {
                   },
                   {
                     title: text.applications.label,
-                    cell: ({ label }) => label || <span class="soft">–</span>,
+                    cell: ({ label }) => <span class="break">{label || <span class="soft">–</span>}</span>,
                   },
                   { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
                   {
@@ -139,6 +140,7 @@ function Danger({ app, reload }: { app: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.app",
+          when: !app.lockdown,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(id),

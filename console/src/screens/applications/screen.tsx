@@ -3,10 +3,10 @@ import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Button } from "../../parts/button";
+import { LiftInRow, StateTags } from "../../parts/in-lockdown";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
-import { StateTag } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { Application } from "./application";
 import { Broker } from "./broker";
@@ -22,7 +22,7 @@ function ApplicationList() {
   const text = useText();
   const { may } = useConsole();
   const [creating, create] = useState(false);
-  const pages = usePages("app.list", {});
+  const pages = usePages("app.list", {}, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
       title={text.screens.applications}
@@ -47,7 +47,7 @@ function ApplicationList() {
               is: "name",
               cell: ({ id }) => <a href={to("applications", id)}>{id}</a>,
             },
-            { title: text.applications.state, cell: ({ state }) => <StateTag state={state} /> },
+            { title: text.applications.state, cell: (app) => <StateTags of={app} reason /> },
             {
               title: text.applications.mayCall,
               cell: ({ may_call }) =>
@@ -59,6 +59,11 @@ function ApplicationList() {
             },
             { title: text.applications.edition, cell: ({ edition }) => <code>{edition}</code> },
             { title: text.applications.keys, cell: ({ keys }) => keys.length },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: (app) => <LiftInRow of={app} name={app.id} lifts={{ app: app.id }} done={pages.reload} />,
+            },
           ]}
         />
       </section>

@@ -34,7 +34,7 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
         pages={pages}
         empty={<Empty title={text.devices.none}>{text.devices.noneAbout}</Empty>}
         columns={[
-          { title: text.devices.name, is: "name", cell: ({ name }) => <strong>{name}</strong> },
+          { title: text.devices.name, is: "name", cell: ({ name }) => <strong class="break">{name}</strong> },
           ...(person
             ? []
             : [

@@ -18,6 +18,9 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
   const text = useText();
   const { site, home } = useConsole();
   const isDevice = kind === "device";
+  const url = useQuery("site.status", {}, { when: !isDevice }).data?.listen.public_url;
+  // The admin may have come to the site by another way than the person will.
+  const page = url ? `${url.replace(/\/+$/, "")}/console/` : home;
   return (
     <TicketDialog
       title={isDevice ? text.devices.enrol : text.people.passPhraseTicket}
@@ -29,7 +32,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
         done?.();
         return ticket;
       }}
-      handover={({ person }) => ({
+      handover={({ person, uri }) => ({
         named: true,
         whenUsed: () => done?.(),
         ...(isDevice
@@ -41,7 +44,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
           : {
               used: text.tickets.passPhraseSet,
               command: `countersign passphrase set --id ${person}`,
-              page: home && `${home}#/ticket`,
+              link: page && `${page}#/ticket/${encodeURIComponent(uri)}`,
             }),
       })}
       close={close}

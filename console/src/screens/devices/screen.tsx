@@ -57,7 +57,14 @@ export function Devices() {
             },
             {
               title: text.tickets.state,
-              cell: ({ state }) => <StateTag state={state === "open" ? "unused" : state} />,
+              cell: ({ state, why }) => (
+                <>
+                  <StateTag state={state === "open" ? "unused" : state} />
+                  {why === "there_is_an_admin" ? (
+                    <div class="small soft">{text.tickets.thereIsAnAdmin}</div>
+                  ) : null}
+                </>
+              ),
             },
             { title: text.tickets.issued, cell: ({ issued }) => <Time at={issued} /> },
             {

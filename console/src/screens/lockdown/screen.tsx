@@ -4,6 +4,7 @@ import { useQuery } from "../../app/queries";
 import { Confirm } from "../../parts/confirm";
 import { Copy } from "../../parts/copy";
 import { Choices, Input } from "../../parts/form";
+import { Lift } from "../../parts/in-lockdown";
 import { Card, Facts, Page } from "../../parts/page";
 import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
@@ -125,7 +126,6 @@ export function lifts({ account, app, peer }: Entry): Params<"lockdown.lift"> {
 
 function Single({ entries, changed }: { entries: readonly Entry[]; changed: () => void }) {
   const text = useText();
-  const { site, say, may } = useConsole();
   return (
     <Card title={text.lockdown.single} about={text.lockdown.singleAbout}>
       {entries.length === 0 ? (
@@ -139,27 +139,14 @@ function Single({ entries, changed }: { entries: readonly Entry[]; changed: () =
             { title: text.lockdown.target, is: "name", cell: ({ target }) => <strong>{target}</strong> },
             { title: text.lockdown.by, cell: ({ by }) => by },
             { title: text.lockdown.since, cell: ({ since }) => <Time at={since} /> },
-            { title: text.lockdown.reason, cell: ({ reason }) => reason || <span class="soft">–</span> },
+            {
+              title: text.lockdown.reason,
+              cell: ({ reason }) => <span class="break">{reason || <span class="soft">–</span>}</span>,
+            },
             {
               title: text.common.actions,
               is: "end",
-              cell: (entry) =>
-                may("lockdown.lift") ? (
-                  <Confirm
-                    look="quiet"
-                    typed={false}
-                    target={entry.target}
-                    title={text.lockdown.liftTitle(entry.target)}
-                    explanation={text.lockdown.liftAbout}
-                    act={() => site.call("lockdown.lift", lifts(entry))}
-                    done={() => {
-                      say(text.lockdown.lifted(entry.target));
-                      changed();
-                    }}
-                  >
-                    {text.lockdown.lift}
-                  </Confirm>
-                ) : null,
+              cell: (entry) => <Lift name={entry.target} lifts={lifts(entry)} look="quiet" done={changed} />,
             },
           ]}
         />

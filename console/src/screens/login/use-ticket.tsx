@@ -118,7 +118,7 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
           busy={isOpen ? text.useTicket.busy : text.login.busy}
           send={async () => {
             if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
-            if (!id.trim()) throw mistake(text.login.nameMissing, "id");
+            if (!id.trim()) throw mistake(text.login.nameMissing, "name");
             checkNewPassPhrase(passPhrase, text);
             await enter();
           }}
@@ -137,7 +137,7 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
               />
               <Input
                 label={text.login.name}
-                field="id"
+                field="name"
                 help={text.useTicket.idHelp}
                 value={id}
                 set={setId}

@@ -161,7 +161,7 @@ function Strength({ of }: { of: string }) {
 
 function Disable({ option, reload }: { option: Option; reload: () => void }) {
   const text = useText();
-  const { site } = useConsole();
+  const { site, say } = useConsole();
   const [cut, setCut] = useState(false);
   return (
     <Confirm
@@ -172,7 +172,10 @@ function Disable({ option, reload }: { option: Option; reload: () => void }) {
       explanation={text.options.disableAbout}
       fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
       act={() => site.call("option.disable", { name: option.name as Name, cut })}
-      done={reload}
+      done={() => {
+        say(text.options.disabled(option.name));
+        reload();
+      }}
     >
       {text.options.disable}
     </Confirm>
@@ -189,7 +192,7 @@ function Others({
   reload: () => void;
 }) {
   const text = useText();
-  const { site, may, asks } = useConsole();
+  const { site, may, asks, say } = useConsole();
   if (options.length === 0) return null;
   return (
     <Card title={text.options.others} about={text.options.othersAbout}>
@@ -197,6 +200,10 @@ function Others({
         {options.map((option) => {
           const params = { name: option.name as Name };
           const enable = (): Promise<unknown> => site.call("option.enable", params);
+          const done = (): void => {
+            say(text.options.enabled(option.name));
+            reload();
+          };
           return (
             <li key={option.name}>
               <span />
@@ -210,7 +217,7 @@ function Others({
                 {option.enabled || !may("option.enable") ? null : isWeaker(option.strength, floor) ? (
                   <span class="soft small">{text.options.tooWeak}</span>
                 ) : !asks("option.enable", params) ? (
-                  <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={reload}>
+                  <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={done}>
                     {text.options.enable}
                   </Act>
                 ) : (
@@ -221,7 +228,7 @@ function Others({
                     title={text.options.enableTitle(option.name)}
                     explanation={text.options.enableAbout}
                     act={enable}
-                    done={reload}
+                    done={done}
                   >
                     {text.options.enable}
                   </Confirm>
@@ -265,7 +272,7 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
               fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
               act={() => site.call("option.floor", { floor: chosen, cut })}
               done={() => {
-                say(text.common.saved);
+                say(text.options.floorSet(text.options.strengths[chosen]));
                 reload();
               }}
             >

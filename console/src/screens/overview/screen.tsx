@@ -48,9 +48,14 @@ export function Overview() {
                   <dd>
                     {site.lockdown ? (
                       <Tag mood="bad">{text.lockdown.levels[site.lockdown].name}</Tag>
-                    ) : (
+                    ) : site.locked_down ? null : (
                       <Tag mood="good">{text.overview.noLockdown}</Tag>
                     )}
+                    {site.locked_down ? (
+                      <a href={to("lockdown")}>
+                        <Tag mood="warn">{text.overview.inLockdown(site.locked_down)}</Tag>
+                      </a>
+                    ) : null}
                   </dd>
                 </div>
                 {typeof site.sessions === "number" ? (
@@ -181,7 +186,7 @@ function findings(
       .filter(({ cause }) => cause)
       .map(({ zone, cause, next }) => ({
         word: text.overview.peer,
-        words: `${zone ? `${zone}: ` : ""}${said(cause, next)}`,
+        words: said(zone ? `${zone}: ${cause}` : cause, next),
         where: to("peers"),
       })),
   ];
@@ -222,7 +227,7 @@ function OpenAlarms() {
                   >
                     {text.states[alarm.severity]}
                   </Tag>
-                  <span>
+                  <span class="break">
                     <a href={to("alarms", alarm.id)}>
                       <Marked>{alarm.text}</Marked>
                     </a>{" "}

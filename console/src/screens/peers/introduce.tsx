@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
+import { useQuery } from "../../app/queries";
 import { useForPerson } from "../../parts/for-person";
 import { Input } from "../../parts/form";
 import { FormDialog } from "../../parts/form-dialog";
@@ -16,14 +17,23 @@ interface Props {
   done?: () => void;
 }
 
+/** What a dialog is about, after the news that it is in vain while the peer server is stopped. Members cannot ask. */
+function useAbout(about: string): string {
+  const text = useText();
+  const { may } = useConsole();
+  const { data } = useQuery("peer.status", {}, { when: may("peer.status") });
+  return data && !data.listens ? `${text.peers.serverNeeded} ${about}` : about;
+}
+
 /** Issues a ticket with which another site becomes a peer. */
 export function PeerTicket({ person, close, done }: Props) {
   const text = useText();
   const { site, me } = useConsole();
+  const about = useAbout(text.peers.ticketAbout);
   return (
     <TicketDialog
       title={text.peers.ticket}
-      about={text.peers.ticketAbout}
+      about={about}
       person={person}
       first={me.name}
       label={text.peers.person}
@@ -45,6 +55,7 @@ export function JoinPeer({ person: given, close, done }: Props) {
   const text = useText();
   const { site, me } = useConsole();
   const [ticket, setTicket] = useState("");
+  const about = useAbout(text.peers.joinAbout);
   const { person, field, proof, prove } = useForPerson({
     person: given,
     first: me.name,
@@ -54,7 +65,7 @@ export function JoinPeer({ person: given, close, done }: Props) {
   return (
     <FormDialog
       title={text.peers.join}
-      about={text.peers.joinAbout}
+      about={about}
       button={text.peers.join}
       wide
       close={close}

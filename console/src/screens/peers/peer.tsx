@@ -2,12 +2,13 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Act } from "../../parts/button";
+import { InLockdown, StateTags } from "../../parts/in-lockdown";
 import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Shown, sentence } from "../../parts/states";
 import { Table } from "../../parts/table";
-import { StateTag, Tag } from "../../parts/tag";
+import { Tag } from "../../parts/tag";
 import { Exact, Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -36,7 +37,11 @@ export function Peer({ site: id }: { site: string }) {
       <Shown reading={reading}>
         {(shown) => (
           <>
-            <Trouble trouble={shown.trouble} />
+            {shown.lockdown ? (
+              <InLockdown of={shown} name={shown.zone} lifts={{ peer: shown.site }} done={reading.reload} />
+            ) : (
+              <Trouble trouble={shown.trouble} />
+            )}
             <div class="two">
               <State peer={shown} />
               <div class="stack">
@@ -114,16 +119,10 @@ function State({ peer }: { peer: Shows }) {
       <div class="body">
         <Facts
           facts={[
-            [
-              text.peers.state,
-              <>
-                <StateTag state={peer.state} />{" "}
-                {peer.in_lockdown ? <Tag mood="bad">{text.screens.lockdown}</Tag> : null}
-              </>,
-            ],
+            [text.peers.state, <StateTags of={peer} />],
             [text.peers.changedAt, since ? <Since at={since} by={peer.by} /> : ""],
             // Otherwise it is in the note above.
-            [text.peers.why, peer.in_lockdown ? peer.why : ""],
+            [text.peers.why, peer.lockdown ? peer.why : ""],
             [
               text.peers.connections,
               peer.connections.map((side) => text.peers.sides[side]).join(", ") || text.peers.notConnected,
@@ -240,7 +239,7 @@ function Danger({ peer, reload }: { peer: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.peer",
-          when: !peer.in_lockdown,
+          when: !peer.lockdown,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(zone),

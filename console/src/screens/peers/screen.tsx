@@ -4,10 +4,11 @@ import { usePages, useQuery } from "../../app/queries";
 import { to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
+import { LiftInRow, StateTags } from "../../parts/in-lockdown";
 import { Card, Facts, Page } from "../../parts/page";
 import { Empty, Shown, sentence } from "../../parts/states";
 import { List } from "../../parts/table";
-import { StateTag, Tag } from "../../parts/tag";
+import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { JoinPeer, PeerTicket } from "./introduce";
@@ -61,12 +62,7 @@ function PeerList() {
             },
             {
               title: text.peers.state,
-              cell: (peer) =>
-                peer.in_lockdown ? (
-                  <Tag mood="bad">{text.screens.lockdown}</Tag>
-                ) : (
-                  <StateTag state={peer.state} />
-                ),
+              cell: (peer) => <StateTags of={peer} reason />,
             },
             {
               title: text.peers.connections,
@@ -78,6 +74,13 @@ function PeerList() {
             {
               title: text.peers.seen,
               cell: ({ last_seen }) => (last_seen ? <Time at={last_seen} /> : <span class="soft">–</span>),
+            },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: (peer) => (
+                <LiftInRow of={peer} name={peer.zone} lifts={{ peer: peer.site }} done={pages.reload} />
+              ),
             },
           ]}
         />

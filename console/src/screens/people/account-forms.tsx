@@ -69,7 +69,7 @@ export function CreatePerson({ close, done }: Props) {
   );
 }
 
-/** Changes name, display name and role. Sends only what changed, since a new name or role cuts sessions. */
+/** Changes name, full name and role. Sends only what changed, since a new name or role cuts sessions. */
 export function EditAccount({
   person: shown,
   close,

@@ -1,5 +1,6 @@
 /** Contact data as it is typed, one line for each entry, and what of it was changed. */
 import { mistake } from "../../site/contract";
+import type { Text } from "../../text/catalogue";
 import type { Contact } from "./contact-card";
 
 /** What the operations `set_data` take: only what was changed, of the account as it was read. */
@@ -52,15 +53,17 @@ export function written(data: Contact, attributes: Record<string, unknown> = {})
   };
 }
 
-/** What was changed. `wrong` says that a line of the attributes has no name. */
-export function changes(start: Typed, typed: Typed, wrong: (line: string) => string): Changed {
+/** What was changed. A line that cannot be sent is a mistake. */
+export function changes(start: Typed, typed: Typed, text: Pick<Text, "contact">): Changed {
   const changed: Changed = {};
   if (typed.emails !== start.emails) changed.emails = lines(typed.emails);
   if (typed.telephones !== start.telephones) {
     changed.telephones = lines(typed.telephones).map((line) => {
       // A label may have a colon, a number has none.
       const colon = line.lastIndexOf(":");
-      return { label: line.slice(0, Math.max(colon, 0)).trim(), number: line.slice(colon + 1).trim() };
+      const label = line.slice(0, Math.max(colon, 0)).trim();
+      if (!label) throw mistake(text.contact.telephoneWrong(line), "telephones");
+      return { label, number: line.slice(colon + 1).trim() };
     });
   }
   if (ADDRESS.some((key) => typed[key] !== start[key])) {
@@ -72,20 +75,18 @@ export function changes(start: Typed, typed: Typed, wrong: (line: string) => str
   }
   if (typed.language !== start.language) changed.language = typed.language.trim() || null;
   if (typed.attributes !== start.attributes) {
-    const pairs = (value: string): Map<string, string> =>
-      new Map(
-        lines(value).map((line) => {
-          const at = line.indexOf(":");
-          if (at < 1) throw mistake(wrong(line), "attributes");
-          return [
-            line.slice(0, at).trim(),
-            line
-              .slice(at + 1)
-              .trim()
-              .replaceAll(BREAK, "\n"),
-          ];
-        }),
-      );
+    const pairs = (value: string): Map<string, string> => {
+      const found = new Map<string, string>();
+      for (const line of lines(value)) {
+        const at = line.indexOf(":");
+        if (at < 1) throw mistake(text.contact.attributeWrong(line), "attributes");
+        const name = line.slice(0, at).trim();
+        if (found.has(name)) throw mistake(text.contact.attributeTwice(name), "attributes");
+        const attribute = line.slice(at + 1).trim();
+        found.set(name, attribute.replaceAll(BREAK, "\n"));
+      }
+      return found;
+    };
     const [old, now] = [pairs(start.attributes), pairs(typed.attributes)];
     changed.attributes = {};
     for (const [key, value] of now) if (old.get(key) !== value) changed.attributes[key] = value;

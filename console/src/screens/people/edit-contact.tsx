@@ -44,7 +44,7 @@ export function EditContact({ data, attributes, own, close, save, reload }: Prop
       wide
       close={close}
       send={async () => {
-        const changed = changes(start, typed, text.contact.attributeWrong);
+        const changed = changes(start, typed, text);
         if (proves) await proof.prove();
         await orReread(save({ ...changed, if_match: etag }), reload);
       }}

@@ -6,10 +6,10 @@ import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Input } from "../../parts/form";
 import { GiveBack } from "../../parts/give-back";
+import { LiftInRow, StateTags } from "../../parts/in-lockdown";
 import { Page } from "../../parts/page";
 import { Empty, Waiting } from "../../parts/states";
 import { List, type Column } from "../../parts/table";
-import { StateTag } from "../../parts/tag";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { IssueTicket } from "../devices/issue-ticket";
@@ -24,7 +24,9 @@ export function PeopleList() {
   const [typed, setTyped] = useState("");
   const [open, setOpen] = useState<"create" | "load">();
   const search = typed.trim();
-  const pages = usePages("person.list", search ? { search } : {});
+  const pages = usePages("person.list", search ? { search } : {}, {
+    on: ({ group }) => group === "lockdown",
+  });
   const columns = useColumns(pages.reload);
   // A letter that is typed leaves the rows as they are until their successors were read.
   const list = useMemo(
@@ -98,45 +100,52 @@ function useColumns(reload: () => void): Column<Account>[] {
   return useMemo(
     () => [
       { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("people", name)}>{name}</a> },
-      { title: text.people.fullName, cell: ({ full_name }) => full_name || <span class="soft">–</span> },
+      {
+        title: text.people.fullName,
+        cell: ({ full_name }) => <span class="break">{full_name || <span class="soft">–</span>}</span>,
+      },
       { title: text.people.role, cell: ({ role }) => text.roles[role] },
-      { title: text.people.state, cell: ({ state }) => <StateTag state={state} /> },
+      { title: text.people.state, cell: (person) => <StateTags of={person} reason /> },
       {
         title: text.common.actions,
         is: "end",
-        cell: ({ name, state }) => (
-          <>
-            {ticketFor === name ? (
-              <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
-            ) : null}
-            {may("ticket.issue") && state === "active" ? (
-              <Button
-                look="quiet"
-                name={`${text.people.passPhraseTicket} ${name}`}
-                onClick={() => setTicketFor(name)}
-              >
-                {text.people.passPhraseTicket}
-              </Button>
-            ) : null}
-            {state === "active" && may("person.lock") ? (
-              <Confirm
-                look="quiet danger"
-                typed={name === me.name}
-                target={name}
-                title={text.people.lockTitle(name)}
-                explanation={text.people.lockAbout}
-                act={() => site.call("person.lock", { name })}
-                done={() => {
-                  say(text.people.locked(name));
-                  reload();
-                }}
-              >
-                {text.people.lock}
-              </Confirm>
-            ) : null}
-            <GiveBack of="person" name={name} state={state} look="quiet" reload={reload} />
-          </>
-        ),
+        cell: (person) => {
+          const { id, name, state, lockdown } = person;
+          return (
+            <>
+              {ticketFor === name ? (
+                <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
+              ) : null}
+              {may("ticket.issue") && state === "active" && !lockdown ? (
+                <Button
+                  look="quiet"
+                  name={`${text.people.passPhraseTicket} ${name}`}
+                  onClick={() => setTicketFor(name)}
+                >
+                  {text.people.passPhraseTicket}
+                </Button>
+              ) : null}
+              {state === "active" && may("person.lock") ? (
+                <Confirm
+                  look="quiet danger"
+                  typed={name === me.name}
+                  target={name}
+                  title={text.people.lockTitle(name)}
+                  explanation={text.people.lockAbout}
+                  act={() => site.call("person.lock", { name })}
+                  done={() => {
+                    say(text.people.locked(name));
+                    reload();
+                  }}
+                >
+                  {text.people.lock}
+                </Confirm>
+              ) : null}
+              <GiveBack of="person" name={name} state={state} look="quiet" reload={reload} />
+              <LiftInRow of={person} name={name} lifts={{ account: id }} done={reload} />
+            </>
+          );
+        },
       },
     ],
     [text, site, me, may, say, reload, ticketFor],

@@ -5,10 +5,10 @@ import { go, to } from "../../app/router";
 import { Act, Button } from "../../parts/button";
 import { save } from "../../parts/copy";
 import { GiveBack } from "../../parts/give-back";
+import { InLockdown, StateTags } from "../../parts/in-lockdown";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
-import { StateTag } from "../../parts/tag";
 import { Exact } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -23,7 +23,7 @@ type Shows = Result<"person.show">;
 /** One person: data, devices, sessions, and what an admin can do. */
 export function Person({ name }: { name: string }) {
   const text = useText();
-  const reading = useQuery("person.show", { name });
+  const reading = useQuery("person.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
       title={name}
@@ -33,6 +33,7 @@ export function Person({ name }: { name: string }) {
       <Shown reading={reading}>
         {(person) => (
           <>
+            <InLockdown of={person} name={person.name} lifts={{ account: person.id }} done={reading.reload} />
             <div class="two">
               <AccountCard person={person} reload={reading.reload} />
               <ContactCard
@@ -61,13 +62,13 @@ export function Person({ name }: { name: string }) {
 function Actions({ person, reload }: { person: Shows; reload: () => void }) {
   const text = useText();
   const [ticket, setTicket] = useState<"device" | "passphrase">();
-  const { name, state } = person;
+  const { name, state, lockdown } = person;
   return (
     <>
       {ticket ? (
         <IssueTicket person={name} kind={ticket} close={() => setTicket(undefined)} done={reload} />
       ) : null}
-      {state === "active" ? (
+      {state === "active" && !lockdown ? (
         <>
           <Button onClick={() => setTicket("device")}>{text.devices.enrol}</Button>
           <Button look="main" onClick={() => setTicket("passphrase")}>
@@ -119,7 +120,7 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
           facts={[
             [text.people.fullName, person.full_name],
             [text.people.role, text.roles[person.role]],
-            [text.people.state, <StateTag state={person.state} />],
+            [text.people.state, <StateTags of={person} />],
             [
               text.people.passPhrase,
               person.passphrase_set ? <Exact at={person.passphrase_set} /> : text.people.noPassPhrase,
@@ -178,6 +179,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.person",
+          when: !person.lockdown,
           light,
           reasoned: true,
           words: text.people.lockdown,

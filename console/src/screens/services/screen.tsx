@@ -3,10 +3,10 @@ import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { go, to } from "../../app/router";
 import { Button } from "../../parts/button";
+import { LiftInRow, StateTags } from "../../parts/in-lockdown";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
-import { StateTag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { CreateService } from "./create-service";
@@ -20,7 +20,7 @@ function ServiceList() {
   const text = useText();
   const { may } = useConsole();
   const [creating, create] = useState(false);
-  const pages = usePages("service.list", {});
+  const pages = usePages("service.list", {}, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
       title={text.screens.services}
@@ -47,10 +47,22 @@ function ServiceList() {
             },
             {
               title: text.people.fullName,
-              cell: ({ full_name }) => full_name || <span class="soft">–</span>,
+              cell: ({ full_name }) => <span class="break">{full_name || <span class="soft">–</span>}</span>,
             },
-            { title: text.people.state, cell: ({ state }) => <StateTag state={state} /> },
+            { title: text.people.state, cell: (service) => <StateTags of={service} reason /> },
             { title: text.people.createdAt, cell: ({ created }) => <Time at={created} /> },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: (service) => (
+                <LiftInRow
+                  of={service}
+                  name={service.name}
+                  lifts={{ account: service.id }}
+                  done={pages.reload}
+                />
+              ),
+            },
           ]}
         />
       </section>

@@ -5,11 +5,11 @@ import { go, to } from "../../app/router";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { GiveBack } from "../../parts/give-back";
+import { InLockdown, StateTags } from "../../parts/in-lockdown";
 import { Card, Facts, Page } from "../../parts/page";
 import { Removals } from "../../parts/removals";
 import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
-import { StateTag } from "../../parts/tag";
 import { Exact } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
@@ -23,7 +23,7 @@ export function Service({ name }: { name: string }) {
   const text = useText();
   const { site, may, say } = useConsole();
   const [adding, add] = useState(false);
-  const reading = useQuery("service.show", { name });
+  const reading = useQuery("service.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
       title={name}
@@ -37,12 +37,18 @@ export function Service({ name }: { name: string }) {
       <Shown reading={reading}>
         {(service) => (
           <>
+            <InLockdown
+              of={service}
+              name={service.name}
+              lifts={{ account: service.id }}
+              done={reading.reload}
+            />
             <Card title={text.people.account}>
               <div class="body">
                 <Facts
                   facts={[
                     [text.people.fullName, service.full_name],
-                    [text.people.state, <StateTag state={service.state} />],
+                    [text.people.state, <StateTags of={service} />],
                     [text.people.createdAt, <Exact at={service.created} />],
                     [text.people.id, <code>{service.id}</code>],
                   ]}
@@ -73,7 +79,7 @@ export function Service({ name }: { name: string }) {
                     },
                     {
                       title: text.applications.label,
-                      cell: ({ label }) => label || <span class="soft">–</span>,
+                      cell: ({ label }) => <span class="break">{label || <span class="soft">–</span>}</span>,
                     },
                     { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
                     {
@@ -140,6 +146,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
         },
         {
           needs: "lockdown.service",
+          when: !service.lockdown,
           reasoned: true,
           words: text.people.lockdown,
           title: text.people.lockdownTitle(name),

@@ -11,7 +11,7 @@ import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tag";
 import { Span } from "../../parts/time";
 import { mistake, type Params, type Result } from "../../site/contract";
-import { useText } from "../../text/catalogue";
+import { useText, type Text } from "../../text/catalogue";
 
 type Setting = Result<"config.list">["settings"][number];
 
@@ -82,12 +82,16 @@ function Section({
           { title: text.settings.key, is: "name", cell: ({ key }) => <code class="break">{key}</code> },
           {
             title: text.settings.value,
-            cell: ({ value }) =>
-              written(value) ? (
-                <code class="break">{written(value)}</code>
-              ) : (
-                <span class="soft">{text.settings.unset}</span>
-              ),
+            cell: ({ key, value }) => (
+              <>
+                {written(value) ? (
+                  <code class="break">{written(value)}</code>
+                ) : (
+                  <span class="soft">{text.settings.unset}</span>
+                )}
+                {key === "options.floor" ? <FloorInForce /> : null}
+              </>
+            ),
           },
           {
             title: text.settings.source,
@@ -133,14 +137,24 @@ function Section({
   );
 }
 
+/** An admin may have set a higher floor than the configuration file. */
+function FloorInForce() {
+  const text = useText();
+  const { data } = useQuery("option.list", {});
+  if (!data) return null;
+  const strengths: Readonly<Record<string, string>> = text.options.strengths;
+  return <div class="small soft">{text.settings.floor(strengths[data.floor] ?? data.floor)}</div>;
+}
+
 /** The value that was typed, of the type that the setting has now. */
-export function read(typed: string, before: unknown, wrong: string): unknown {
+export function read(typed: string, before: unknown, text: Pick<Text, "settings">): unknown {
   if (typeof before === "string") return typed;
   try {
     return JSON.parse(typed) as unknown;
   } catch {
     if (before === undefined || before === null) return typed;
-    throw mistake(wrong, "value");
+    const type = typeof before;
+    throw mistake(text.settings.types[type === "number" || type === "boolean" ? type : "other"], "value");
   }
 }
 
@@ -155,7 +169,7 @@ function Edit({ setting, close, done }: { setting: Setting; close: () => void; d
       send={async () =>
         site.call("config.set", {
           key: setting.key,
-          value: read(value, setting.value, text.settings.wrong),
+          value: read(value, setting.value, text),
         })
       }
       done={done}

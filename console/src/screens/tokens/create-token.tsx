@@ -4,7 +4,7 @@ import { useDoing, useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
-import { Check, Form, Input, Select } from "../../parts/form";
+import { Check, Form, Group, Input, Select } from "../../parts/form";
 import { useProof } from "../../parts/proof-field";
 import { Waiting } from "../../parts/states";
 import { mistake, type Params, type Result } from "../../site/contract";
@@ -136,10 +136,14 @@ function Operations({
     choose(next);
   };
   return (
-    <fieldset class="choices">
-      <legend>
-        {text.tokens.operations} <span class="soft">{text.tokens.chosen(chosen.size)}</span>
-      </legend>
+    <Group
+      field="operations"
+      label={
+        <>
+          {text.tokens.operations} <span class="soft">{text.tokens.chosen(chosen.size)}</span>
+        </>
+      }
+    >
       <Input label={text.tokens.search} type="search" value={search} set={setSearch} placeholder="alarm" />
       <div class="choices scroll">
         {found?.map(({ name, summary }) => (
@@ -153,6 +157,6 @@ function Operations({
         )) ?? <Waiting words={text.common.reading} />}
         {found?.length === 0 ? <p class="soft">{text.tokens.notFound}</p> : null}
       </div>
-    </fieldset>
+    </Group>
   );
 }

@@ -11,7 +11,7 @@ import { Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { CreateToken } from "./create-token";
 
-/** Access tokens, with which programs call the HTTP interface. */
+/** Access tokens, with which programs call the REST API. */
 export function Tokens() {
   const text = useText();
   const { site, me, may, say } = useConsole();
@@ -37,11 +37,15 @@ export function Tokens() {
           pages={pages}
           empty={<Empty title={text.tokens.none}>{text.tokens.noneAbout}</Empty>}
           columns={[
-            { title: text.tokens.label, is: "name", cell: ({ id, label }) => <strong>{label || id}</strong> },
+            {
+              title: text.tokens.label,
+              is: "name",
+              cell: ({ id, label }) => <strong class="break">{label || id}</strong>,
+            },
             { title: text.tokens.account, cell: ({ account }) => account ?? <span class="soft">–</span> },
             {
               title: text.tokens.operations,
-              cell: ({ operations }) => <code class="break">{operations.join(" ")}</code>,
+              cell: ({ operations }) => <code>{operations.join(" ")}</code>,
             },
             {
               title: text.tokens.expires,

@@ -3,7 +3,7 @@ export const accounts = {
   people: {
     about: "Personen melden sich mit einer Passphrase an, die die Site nie erfährt.",
     search: "Personen suchen",
-    searchHint: "Die ersten Buchstaben eines Namens oder einer E-Mail-Adresse",
+    searchHint: "Anfang von Name oder E-Mail-Adresse",
     none: "Noch keine Personen",
     noneAbout:
       "Legen Sie eine Person an und geben Sie ihr ein Ticket, mit dem sie ihre Passphrase selbst setzt.",
@@ -80,12 +80,16 @@ export const accounts = {
     },
     helps: {
       emails: "Je Zeile eine. Alarme gehen an die erste.",
-      telephones: "Je Zeile eine, zum Beispiel Büro: +49 30 1234567. Die erste ist die bevorzugte.",
+      telephones:
+        "Je Zeile eine nach einer Bezeichnung, zum Beispiel Büro: +49 30 1234567. Die erste ist die bevorzugte.",
       country: "Zwei Buchstaben, zum Beispiel DE.",
       language: "Ein Sprachkürzel, zum Beispiel de oder pt-BR.",
       attributes: "Je Zeile eines, zum Beispiel department: sales.",
     },
     attributeWrong: (line: string) => `„${line}“ hat keinen Namen vor einem Doppelpunkt.`,
+    attributeTwice: (name: string) => `„${name}“ steht zweimal da. Ein Attribut hat einen Wert.`,
+    telephoneWrong: (line: string) =>
+      `„${line}“ hat keine Bezeichnung. Beginnen Sie die Zeile mit einer, zum Beispiel „Büro:“.`,
   },
   services: {
     about: "Programme, die sich mit einem eigenen Schlüssel anmelden.",
@@ -175,6 +179,7 @@ export const accounts = {
     kind: "Für",
     kinds: { device: "Gerät", passphrase: "Passphrase", admin: "Erster Admin", peer: "Partner" },
     state: "Zustand",
+    thereIsAnAdmin: "Es gibt einen Admin.",
     issued: "Ausgestellt",
     expires: "Läuft ab",
     valid: "Gültig für",
@@ -194,15 +199,16 @@ export const accounts = {
     qr: "QR-Code des Tickets",
     commandAbout: "Im Terminal fragt der Befehl nach dem Ticket:",
     command: "Befehl",
-    pageAbout: "Im Browser öffnet die Person:",
-    page: "Adresse der Seite",
+    linkAbout: "Im Browser öffnet die Person diesen Link, der das Ticket enthält:",
+    link: "Link mit dem Ticket",
+    linkQr: "QR-Code des Links mit dem Ticket",
+    orCommand: "Oder im Terminal mit dem Befehl, der nach dem Ticket fragt:",
     waiting: "Das Ticket ist noch unbenutzt. Es läuft ab",
     enrolled: "Das Gerät ist registriert.",
     passPhraseSet: "Die Passphrase ist gesetzt.",
   },
   tokens: {
-    about:
-      "Programme rufen die HTTP-Schnittstelle mit einem Token auf. Es gilt für die Operationen, die es nennt.",
+    about: "Programme rufen die REST-API mit einem Token auf. Es gilt für die Operationen, die es nennt.",
     none: "Keine Zugriffstoken",
     noneAbout: "Ein Dienst, der seine Anfragen signiert, braucht keines.",
     create: "Token erzeugen",

@@ -52,6 +52,7 @@ export const general = {
     edit: "Bearbeiten",
     change: "Ändern",
     actions: "Aktionen",
+    line: (number: number) => `Zeile ${number}`,
     place: (words: string) => `„${words}“`,
     forAdmins: "Das kann nur ein Admin: Fragen Sie einen.",
     copy: "Kopieren",
@@ -141,7 +142,7 @@ export const general = {
     passphrase_changed: "Ihre Passphrase wurde geändert. Melden Sie sich mit der neuen an.",
     option_disabled: "Die Verschlüsselung dieser Sitzung wird nicht mehr angeboten. Melden Sie sich neu an.",
     not_proved: "Die Passphrase wurde nicht rechtzeitig bewiesen. Melden Sie sich neu an.",
-    lost: "Die Verbindung war zu lange unterbrochen. Melden Sie sich neu an.",
+    lost: "Die Site hat Ihre Sitzung nicht mehr: Die Verbindung war zu lange unterbrochen, oder die Site wurde neu gestartet. Melden Sie sich neu an.",
     tab_left:
       "Dieser Tab wurde geschlossen oder verlassen, deshalb wurde seine Sitzung beendet. Melden Sie sich neu an.",
     unreached:
@@ -157,6 +158,7 @@ export const general = {
     sealed: "Versiegelt",
     unsealed: "Entsiegelt",
     noLockdown: "Keine",
+    inLockdown: (count: number) => `${count} in Notsperre`,
     sessions: "Offene Sitzungen",
     entries: "Protokolleinträge",
     attention: "Handlungsbedarf",

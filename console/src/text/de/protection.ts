@@ -40,6 +40,9 @@ export const protection = {
       "Schwächere Optionen werden deaktiviert. Clients, die keine stärkere unterstützen, können sich nicht mehr anmelden.",
     lowerAbout: "Schwächere Optionen lassen sich dann aktivieren.",
     setFloor: "Mindeststärke setzen",
+    floorSet: (strength: string) => `Die Mindeststärke ist „${strength}“.`,
+    enabled: (name: string) => `${name} ist aktiviert.`,
+    disabled: (name: string) => `${name} ist deaktiviert.`,
   },
   keys: {
     about:
@@ -78,7 +81,7 @@ export const protection = {
       logins: {
         name: "Keine Anmeldungen",
         about:
-          "Lehnt auch Anmeldungen, neue Verbindungen und Diensttickets ab. Offene Sitzungen gehen weiter.",
+          "Lehnt Anmeldungen, neue Verbindungen und Diensttickets ab, und was „Keine Registrierungen“ ablehnt. Offene Sitzungen gehen weiter.",
       },
       all: {
         name: "Alles",
@@ -94,6 +97,10 @@ export const protection = {
       "Auch Ihre eigene Sitzung endet. Nur ein lokaler Admin auf dem Rechner der Site kann die Notsperre aufheben.",
     liftedLocally: "Nur ein lokaler Admin auf dem Rechner der Site kann die Notsperre aufheben.",
     liftLocally: "Heben Sie sie auf dem Rechner der Site auf:",
+    inForce: "In Notsperre",
+    inForceAbout:
+      "Anmeldungen, Verbindungen und Tickets werden abgelehnt, bis ein Admin die Notsperre aufhebt.",
+    noReason: "Kein Grund angegeben",
     lift: "Aufheben",
     liftTitle: (what: string) => `Die Notsperre für ${what} aufheben?`,
     liftAbout: "Anmeldungen, Verbindungen und Tickets sind sofort wieder erlaubt.",
@@ -109,7 +116,8 @@ export const protection = {
     since: "Seit",
   },
   audit: {
-    about: "Jede Änderung und jede Anmeldung. Jeder Eintrag enthält den Hash des vorigen.",
+    about:
+      "Jede Änderung und jede Anmeldung. Jeder Eintrag enthält den Hash des vorigen. Wiederholte Ereignisse teilen sich einen Eintrag mit der Zeit des letzten, die vor der des vorigen Eintrags liegen kann.",
     verify: "Protokoll prüfen",
     verifyPeers: "Mit Partnern prüfen",
     verifying: "Wird geprüft …",
@@ -189,7 +197,12 @@ export const protection = {
     reset: "Auf Vorgabe zurücksetzen",
     resetTitle: (key: string) => `${key} auf die Vorgabe zurücksetzen?`,
     resetAbout: (value: string) => `Der Wert ${value} wird aus der Datenbank entfernt.`,
-    wrong: "Der Wert hat nicht den Typ dieser Einstellung.",
+    types: {
+      number: "Der Wert ist eine Zahl.",
+      boolean: "Der Wert ist true oder false.",
+      other: "Der Wert ist JSON, wie der jetzige.",
+    },
+    floor: (strength: string) => `Es gilt: ${strength}. Die Seite „Verschlüsselung“ ändert das.`,
     overrides: (source: string) => `Der Wert kommt aus: ${source}. Er geht dem vor, was Sie hier setzen.`,
   },
 } as const;

@@ -113,6 +113,7 @@ export const trust = {
     isPeer: (zone: string) => `${zone} ist jetzt ein Partner.`,
     server: "Partnerserver",
     serverAbout: "Mit ihm verbinden sich Partner. Einmal gestartet, startet er auch mit der Site.",
+    serverNeeded: "Der Partnerserver läuft nicht: Starten Sie ihn zuerst, auf der Seite „Partner“.",
     start: "Starten",
     started: "Der Partnerserver ist gestartet.",
     notStarted: "Der Partnerserver ist eingeschaltet und läuft nicht.",

@@ -110,6 +110,7 @@ export const trust = {
     isPeer: (zone: string) => `${zone} is a peer now.`,
     server: "Peer server",
     serverAbout: "Peers connect to it. Once started, it also starts with the site.",
+    serverNeeded: "The peer server does not run: start it first, on the screen “Peers”.",
     start: "Start",
     started: "The peer server is started.",
     notStarted: "The peer server is switched on, and does not run.",

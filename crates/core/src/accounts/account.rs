@@ -70,7 +70,7 @@ pub struct Account {
     pub kind: Kind,
     /// The account's role.
     pub role: Role,
-    /// The display name; may be empty.
+    /// The full name; may be empty.
     pub full_name: String,
     /// The first email address, to which alarms go; may be empty. Others are in the
     /// [data](super::PersonData::other_emails) of the person.

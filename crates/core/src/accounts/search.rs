@@ -9,11 +9,11 @@ use unicode_normalization::UnicodeNormalization;
 use super::Account;
 use crate::text::Line;
 
-/// The characters of a display name after which a word begins, besides its start.
+/// The characters of a full name after which a word begins, besides its start.
 const WORD_BREAKS: [char; 2] = [' ', '-'];
 
-/// A text that finds accounts: those whose name, email address, or display name begins with it. In a
-/// display name it is also found at the beginning of a word. Upper and lower case count as equal, and
+/// A text that finds accounts: those whose name, email address, or full name begins with it. In a
+/// full name it is also found at the beginning of a word. Upper and lower case count as equal, and
 /// so do the forms in which Unicode writes one character; the empty text finds all accounts.
 ///
 /// A store keeps the [words](search_words) of an account in an index, and finds those that begin with
@@ -26,7 +26,7 @@ pub struct AccountSearch(
     String,
 );
 
-/// That of a display name, in bytes.
+/// That of a full name, in bytes.
 const MAX_LENGTH: usize = 200;
 
 impl From<Line<MAX_LENGTH>> for AccountSearch {
@@ -52,7 +52,7 @@ impl AccountSearch {
     }
 }
 
-/// The texts of an account that a search compares: its name, its email address, and its display name
+/// The texts of an account that a search compares: its name, its email address, and its full name
 /// from the beginning of each word on. They are in normalization form C and in one case, and none has
 /// [`char::MAX`].
 #[must_use]

@@ -54,11 +54,13 @@ pub enum RevocationReason {
     Replaced,
     /// Its person was locked or disabled.
     AccountLocked,
+    /// The site has an admin: the ticket of the first admin creates no second one.
+    ThereIsAnAdmin,
 }
 
 impl RevocationReason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ByHand,
         Self::WrongId,
         Self::WrongKind,
@@ -69,6 +71,7 @@ impl RevocationReason {
         Self::PassphraseChanged,
         Self::Replaced,
         Self::AccountLocked,
+        Self::ThereIsAnAdmin,
     ];
 
     /// The word for it.
@@ -85,6 +88,7 @@ impl RevocationReason {
             Self::PassphraseChanged => "passphrase_changed",
             Self::Replaced => "replaced",
             Self::AccountLocked => "account_locked",
+            Self::ThereIsAnAdmin => "there_is_an_admin",
         }
     }
 }

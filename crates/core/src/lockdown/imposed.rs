@@ -1,6 +1,7 @@
 //! The lockdowns in force, as the site stores them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
@@ -16,6 +17,9 @@ use crate::timestamp::Timestamp;
 /// The maximum number of accounts, applications and peers in lockdown. They are one setting, which is
 /// written as a whole; above this number, a lockdown of the site is the right means.
 pub const MAX_LOCKDOWNS: usize = 1_024;
+
+/// The state that is shown of an account, an application or a peer in lockdown, before its own.
+pub const LOCKDOWN: &str = "lockdown";
 
 /// Why a lockdown was imposed; may be empty.
 pub type LockdownReason = Line<200>;
@@ -84,6 +88,28 @@ pub struct ImposedOn {
     pub name: String,
     /// Who imposed it, when and why.
     pub imposed: Imposed,
+}
+
+/// The lockdown of an account, an application or a peer, as its own view shows it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct InLockdown {
+    /// When it was imposed.
+    since: Timestamp,
+    /// Who imposed it.
+    by: String,
+    /// Why; may be empty.
+    reason: String,
+}
+
+impl fmt::Display for InLockdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { since, by, reason } = self;
+        write!(f, "since {since}  by {by}")?;
+        match reason.is_empty() {
+            true => Ok(()),
+            false => write!(f, ": {reason}"),
+        }
+    }
 }
 
 /// A lockdown of the site.
@@ -158,6 +184,17 @@ impl Lockdowns {
     #[must_use]
     pub fn of(&self, target: &LockdownTarget) -> Option<&ImposedOn> {
         self.targets.get(target)
+    }
+
+    /// Returns what is shown of the lockdown of this account, application or peer, if there is one.
+    #[must_use]
+    pub fn shown_of(&self, target: &LockdownTarget) -> Option<InLockdown> {
+        let Imposed { at, by, reason, .. } = &self.of(target)?.imposed;
+        Some(InLockdown {
+            since: *at,
+            by: by.clone(),
+            reason: reason.as_str().to_owned(),
+        })
     }
 
     /// Returns the accounts, applications and peers in lockdown.

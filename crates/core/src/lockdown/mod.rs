@@ -16,6 +16,6 @@ mod imposed;
 
 pub use activity::{Activity, BadLockdownLevel, LockdownLevel, OperationKind};
 pub use imposed::{
-    Imposed, ImposedOn, LockdownReason, LockdownTarget, Lockdowns, MAX_LOCKDOWNS, SiteLockdown,
-    TooManyLockdowns,
+    Imposed, ImposedOn, InLockdown, LOCKDOWN, LockdownReason, LockdownTarget, Lockdowns,
+    MAX_LOCKDOWNS, SiteLockdown, TooManyLockdowns,
 };

@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::app::without_service;
 use super::{Done, Limit, Listing};
-use crate::access::Role;
+use crate::access::{Role, Scope};
 use crate::accounts::{Account, AccountSearch, Kind, State};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, CachedAccount, Changes, Context, Refusal};
 use crate::enrolment::RevocationReason;
 use crate::entity_tag::EntityTag;
 use crate::id::AccountId;
-use crate::lockdown::LockdownTarget;
+use crate::lockdown::{InLockdown, LOCKDOWN, LockdownTarget};
 use crate::page::Page;
 use crate::store::{Change, DamagedAccount, Notice};
 use crate::timestamp::Timestamp;
@@ -45,7 +45,7 @@ pub(super) struct ByStoredName {
 pub(super) struct ListByName {
     /// The name after which the page begins: the `next` of the previous page.
     after: Option<String>,
-    /// Only accounts whose name, email address or display name begins with this text, or a word of the display name
+    /// Only accounts whose name, email address or full name begins with this text, or a word of the full name
     /// after a space or hyphen. Upper and lower case count as equal.
     search: Option<AccountSearch>,
     /// The maximum number of entries: 1 to 1000, default 100.
@@ -65,12 +65,15 @@ pub(super) struct AccountView {
     kind: Kind,
     /// The account's role, which decides which operations it may call.
     role: Role,
-    /// The display name; may be empty.
+    /// The full name; may be empty.
     full_name: String,
     /// The email address; may be empty.
     email: String,
-    /// Whether the account may log in.
+    /// Whether the account may log in. A lockdown refuses it all the same.
     state: State,
+    /// The lockdown of the account; shown to admins only, and absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockdown: Option<InLockdown>,
     /// When the account was created.
     created: Timestamp,
     /// When the account was last changed.
@@ -82,9 +85,12 @@ pub(super) struct AccountView {
     etag: EntityTag,
 }
 
-impl From<Account> for AccountView {
-    fn from(account: Account) -> Self {
+impl AccountView {
+    pub(super) fn of(context: &Context, account: Account) -> Self {
+        let lockdowns = context.site().lockdowns();
+        let lockdown = lockdowns.shown_of(&LockdownTarget::Account(account.id));
         Self {
+            lockdown: lockdown.filter(|_| context.scope() == Scope::All),
             etag: (&account).into(),
             id: account.id,
             name: account.name,
@@ -97,6 +103,29 @@ impl From<Account> for AccountView {
             changed: account.changed,
             revision: account.revision,
         }
+    }
+
+    /// The word for the state in which the account is: `lockdown` goes before the others.
+    pub(super) const fn state(&self) -> &'static str {
+        match &self.lockdown {
+            Some(_) => LOCKDOWN,
+            None => self.state.as_str(),
+        }
+    }
+
+    /// The account in one line.
+    pub(super) fn line(&self) -> String {
+        let (name, role, state, full_name) = (&self.name, self.role, self.state(), &self.full_name);
+        let line = format!("{name}  {role}  {state}  {full_name}");
+        line.trim_end().to_owned()
+    }
+
+    /// The line about the lockdown, and how to lift it; empty if there is none.
+    pub(super) fn lockdown_line(&self) -> String {
+        let (kind, name) = (self.kind.as_str(), &self.name);
+        self.lockdown.as_ref().map_or_else(String::new, |lockdown| {
+            format!("\n  lockdown: {lockdown}; `lockdown lift {kind} {name}` ends it")
+        })
     }
 }
 
@@ -190,10 +219,9 @@ pub(super) async fn list(
     for listed in found.entries {
         match listed {
             Ok(account) => {
-                let (name, role) = (&account.name, account.role);
-                let (state, full_name) = (account.state.as_str(), &account.full_name);
-                lines.push(format!("{name}  {role}  {state}  {full_name}"));
-                accounts.entries.push(account.into());
+                let view = AccountView::of(&context, account);
+                lines.push(view.line());
+                accounts.entries.push(view);
             }
             Err(DamagedAccount { name, problem, .. }) => {
                 lines.push(format!("{name}  damaged: {problem}"));
@@ -264,7 +292,7 @@ pub(super) async fn set_state(
     let state = change.of(&account)?;
     let output = format!("{} is {}.", account.name, state.as_str());
     if account.state == state {
-        return Ok(Answer::new(account.into()).with_output(output));
+        return Ok(Answer::new(AccountView::of(&context, account)).with_output(output));
     }
     let details = json!({ "was": account.state, "is": state });
     let account = account.revised(context.now(), |account| account.state = state);
@@ -280,7 +308,7 @@ pub(super) async fn set_state(
     }
     let target = account.name.to_string();
     context.commit(changes, target, details).await?;
-    Ok(Answer::new(account.into()).with_output(output))
+    Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
 }
 
 /// The audit details of a deletion.

@@ -27,7 +27,10 @@ mod subject;
 mod ticket;
 mod token;
 
+use std::fmt;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::engine::{MAX_PAGE_BYTES, Table, TableError};
@@ -160,14 +163,24 @@ impl Default for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let limit = u32::deserialize(deserializer)?;
-        if (1..=Self::MAX).contains(&limit) {
-            Ok(Self(limit))
-        } else {
-            Err(serde::de::Error::custom(format_args!(
-                "{limit} is not from 1 to {}",
-                Self::MAX
-            )))
+        deserializer.deserialize_u32(LimitVisitor)
+    }
+}
+
+/// One range for all wrong values, of another type too.
+struct LimitVisitor;
+
+impl Visitor<'_> for LimitVisitor {
+    type Value = Limit;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from 1 to {}", Limit::MAX)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Limit, E> {
+        match u32::try_from(value) {
+            Ok(limit @ 1..=Limit::MAX) => Ok(Limit(limit)),
+            _ => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
         }
     }
 }

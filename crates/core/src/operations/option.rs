@@ -270,7 +270,12 @@ impl OptionView {
         } else {
             ""
         };
-        format!("{rank}  {}  {}{suppressed}", self.name, self.strength)
+        let names = EncryptionOption::ALL.iter().map(|option| option.name());
+        let width = names.map(str::len).max().unwrap_or_default();
+        format!(
+            "{rank}  {:width$}  {}{suppressed}",
+            self.name, self.strength
+        )
     }
 }
 

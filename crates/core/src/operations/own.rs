@@ -123,16 +123,12 @@ fn shown(context: &Context, own: &WholeAccount, renew_passphrase: bool) -> Resul
     let session = context.caller().session;
     let info = session.and_then(|id| context.site().sessions().find(id));
     let data = DataView::of(account, own.data.clone());
-    let output = format!(
-        "{}  {}  {}{}",
-        account.name,
-        account.role,
-        account.full_name,
-        data.lines()
-    );
+    let (name, role, full_name) = (&account.name, account.role, &account.full_name);
+    let line = format!("{name}  {role}  {full_name}");
+    let output = format!("{}{}", line.trim_end(), data.lines());
     let view = OwnView {
         data,
-        account: account.clone().into(),
+        account: AccountView::of(context, account.clone()),
         keys: own.keys.iter().cloned().map(key::KeyView::from).collect(),
         renew_passphrase,
         session,

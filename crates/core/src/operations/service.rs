@@ -101,7 +101,7 @@ struct Create {
     /// `name` or `name@zone`.
     #[schemars(with = "String")]
     name: AccountName,
-    /// The display name.
+    /// The full name.
     #[serde(default)]
     full_name: FullName,
     /// The certificate of the service's first key, in PEM (the `.pub` file of `key new`).
@@ -155,7 +155,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>,
         ),
     };
     Ok(Answer::new(ServiceView {
-        account: account.into(),
+        account: AccountView::of(&context, account),
         keys: key.into_iter().map(KeyView::from).collect(),
     })
     .with_output(output))
@@ -164,14 +164,12 @@ async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>,
 async fn show(context: Context, params: ByName) -> Result<Answer<ServiceView>, Refusal> {
     let account = account::find(&context, Kind::Service, &params.name).await?;
     let keys = context.site().store().keys_of(account.id).await?;
-    let output = format!(
-        "{}  {}  {} keys",
-        account.name,
-        account.state.as_str(),
-        keys.len()
-    );
+    let name = account.name.clone();
+    let account = AccountView::of(&context, account);
+    let (state, lockdown) = (account.state(), account.lockdown_line());
+    let output = format!("{name}  {state}  {} keys{lockdown}", keys.len());
     Ok(Answer::new(ServiceView {
-        account: account.into(),
+        account,
         keys: keys.into_iter().map(KeyView::from).collect(),
     })
     .with_output(output))

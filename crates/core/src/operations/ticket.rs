@@ -369,7 +369,7 @@ impl TicketView {
             expires: ticket.expires,
             device: None,
             since: None,
-            why: None,
+            why: ticket.why,
         }
     }
 
@@ -380,6 +380,10 @@ impl TicketView {
             StateView::Expired => "expired",
             StateView::Bound => "bound",
             StateView::Revoked => "revoked",
+        };
+        let state = match self.why {
+            Some(RevocationReason::ThereIsAnAdmin) => "revoked, since there is an admin",
+            _ => state,
         };
         let (id, kind, expires) = (self.id, self.kind, self.expires);
         let person = person.unwrap_or_else(|| "(no account)".to_owned());

@@ -6,6 +6,7 @@ use countersign_proto::enrolment::TicketKind;
 use super::{
     AccessTokenChange, AlarmChange, CompletedRequest, Effects, PeerChange, ScriptProgress, Setting,
 };
+use crate::access::Role;
 use crate::accounts::{
     Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
 };
@@ -237,6 +238,17 @@ impl Change {
             kind: (!had_passphrase).then_some(TicketKind::Passphrase),
             at: now,
             why: RevocationReason::PassphraseChanged,
+        }
+    }
+
+    /// Whether there is an active admin after the change.
+    #[must_use]
+    pub(crate) fn makes_admin(&self) -> bool {
+        match self {
+            Self::InsertAccount(account) | Self::UpdateAccount(account) => {
+                account.role == Role::Admin && account.is_active()
+            }
+            _ => false,
         }
     }
 

@@ -31,7 +31,7 @@ pub fn change_spans(text: &str, change: impl Fn(&str) -> String) -> String {
 #[serde(transparent)]
 pub struct Line<const MAX_LENGTH: usize>(String);
 
-/// The display name of an account.
+/// The full name of an account.
 pub type FullName = Line<200>;
 
 /// The label of a key.

@@ -33,7 +33,7 @@ fn row(operation: &str, entry: &Value, reword: &dyn Fn(&str) -> String) -> Optio
     let of = |field: &str| cell(entry, field).unwrap_or_default();
     Some(match operation {
         "person list" | "service list" => {
-            vec![of("name"), of("role"), of("state"), of("full_name")]
+            vec![of("name"), of("role"), state(entry), of("full_name")]
         }
         "alarm list" => vec![
             of("id"),
@@ -57,7 +57,7 @@ fn row(operation: &str, entry: &Value, reword: &dyn Fn(&str) -> String) -> Optio
         "app list" => vec![
             of("id"),
             of("edition"),
-            of("state"),
+            state(entry),
             counted(&of("keys"), "key"),
         ],
         "audit list" => vec![
@@ -78,15 +78,13 @@ fn row(operation: &str, entry: &Value, reword: &dyn Fn(&str) -> String) -> Optio
         }
         "ticket list" => {
             let expires = format!("expires {}", of("expires"));
-            vec![of("id"), of("person"), of("kind"), of("state"), expires]
-        }
-        "peer list" => {
-            let state = match (entry.get("in_lockdown"), of("state")) {
-                (Some(Value::Bool(true)), state) if state != "removed" => "lockdown".to_owned(),
-                (_, state) => state,
+            let state = match of("why").as_str() {
+                "there_is_an_admin" => "revoked, since there is an admin".to_owned(),
+                _ => of("state"),
             };
-            vec![of("site"), of("zone"), state, of("address")]
+            vec![of("id"), of("person"), of("kind"), state, expires]
         }
+        "peer list" => vec![of("site"), of("zone"), state(entry), of("address")],
         "peer inbox" => vec![of("id"), of("received"), of("from"), of("text")],
         "peer outbox" => vec![of("id"), of("to"), of("state"), of("why")],
         "key list" => vec![of("thumbprint"), of("added"), of("label")],
@@ -125,6 +123,16 @@ fn row(operation: &str, entry: &Value, reword: &dyn Fn(&str) -> String) -> Optio
     })
 }
 
+/// The state of an account, an application or a peer. One in lockdown is refused, whatever its own state is; a
+/// removed peer is what an admin wanted.
+fn state(entry: &Value) -> String {
+    let own = cell(entry, "state").unwrap_or_default();
+    match entry.get("lockdown") {
+        Some(Value::Object(_)) if own != "removed" => "lockdown".to_owned(),
+        _ => own,
+    }
+}
+
 /// A number with what it counts.
 pub(crate) fn counted(number: &str, what: &str) -> String {
     match number {
@@ -143,8 +151,17 @@ fn application(data: &Value) -> Vec<Vec<String>> {
             .flatten()
     };
     // The key beside it is long.
-    let edition = format!("{}  {}", of("edition"), of("state"));
+    let edition = format!("{}  {}", of("edition"), state(data));
     let mut rows = vec![vec![of("id"), edition]];
+    if let Some(lockdown) = data.get("lockdown") {
+        let of = |field: &str| cell(lockdown, field).unwrap_or_default();
+        let reason = match of("reason").as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        let by = format!("since {}  by {}{reason}", of("since"), of("by"));
+        rows.push(vec!["lockdown".to_owned(), by]);
+    }
     rows.extend(each("keys").map(|key| {
         let until = cell(key, "retires").map(|retires| format!("until {retires}"));
         let fingerprint = cell(key, "fingerprint").unwrap_or_default();
@@ -210,6 +227,33 @@ mod tests {
                         zoë@local   member  active\n\
                         山田@local  admin   active  Yamada";
         assert_eq!(shown.as_deref(), Some(expected));
+    }
+
+    /// A person, a service or an application in lockdown was called active.
+    #[test]
+    fn what_is_in_lockdown_has_that_state() {
+        let lockdown =
+            json!({ "since": "2026-02-01T12:00:00.000Z", "by": "root", "reason": "stolen" });
+        let mut ada = person("ada@local", "admin", "");
+        ada["lockdown"] = lockdown.clone();
+        let list = json!({ "entries": [ada, person("bob@local", "admin", "")] });
+        let shown = of("person list", &list.to_string()).unwrap();
+        assert_eq!(
+            shown,
+            "ada@local  admin  lockdown\nbob@local  admin  active"
+        );
+        let app = json!({
+            "id": "shop", "edition": "v2", "state": "active", "lockdown": lockdown, "keys": [],
+        });
+        let shown = of("app show", &app.to_string()).unwrap();
+        let expected = "shop      v2  lockdown\n\
+                        lockdown  since 2026-02-01T12:00:00.000Z  by root: stolen";
+        assert_eq!(shown, expected);
+        let peer = json!({
+            "site": "s", "zone": "b.example", "state": "removed", "address": "a", "lockdown": lockdown,
+        });
+        let shown = of("peer list", &json!({ "entries": [peer] }).to_string()).unwrap();
+        assert!(shown.contains("removed"), "an admin wanted that: {shown}");
     }
 
     #[test]

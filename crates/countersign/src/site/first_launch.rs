@@ -1,5 +1,6 @@
 //! The first launch: creates database, site key and configuration file.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -266,8 +267,8 @@ pub(crate) fn what_next(folder: &Path) {
     }
 }
 
-/// Shows the ticket with which the first admin is created from any machine, on standard output alone: the
-/// log is stored, and has other readers. A site without a device listener, or with an admin from an
+/// Shows the ticket with which the first admin is created, on standard output alone: the log is stored, and has
+/// other readers. A site without a device listener, or with an admin from an
 /// initialisation script, has none.
 pub(crate) async fn show_admin_ticket(
     common: &Common,
@@ -279,20 +280,30 @@ pub(crate) async fn show_admin_ticket(
         return;
     }
     let ticket = match site.issue_first_admin_ticket(clock::now()).await {
-        Ok(Some(ticket)) => ticket.to_uri(),
+        Ok(Some(ticket)) => ticket,
         Ok(None) => return,
         Err(refusal) => {
             warn!(problem = %refusal, "there is no ticket for the first admin");
             return;
         }
     };
+    let here = ticket
+        .host()
+        .parse()
+        .is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let machine = match here || ticket.host() == "localhost" {
+        true => "this machine".to_owned(),
+        false => format!("any machine that reaches {}", ticket.address()),
+    };
+    let ticket = ticket.to_uri();
     let link = link.map(|link| link.ticket(ticket.expose()));
     let in_browser = link.as_ref().map_or_else(String::new, |link| {
         format!("Or open in a browser:\n\n    {link}\n\n")
     });
     let text = format!(
         "----- TICKET FOR THE FIRST ADMIN -----\n\
-         It creates the first admin from any machine, once, within one hour. Run:\n\n    \
+         It creates the first admin, once, within one hour and while the site has no admin.\n\
+         On {machine}, run:\n\n    \
          countersign passphrase set --id NAME\n\n\
          and paste at its prompt:\n\n    \
          {}\n\n\

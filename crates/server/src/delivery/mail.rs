@@ -153,7 +153,7 @@ impl Inner {
         let to: Address = due
             .address
             .parse()
-            .map_err(|error| format!("{:?} is not an e-mail address: {error}", due.address))?;
+            .map_err(|error| format!("{:?} is not an email address: {error}", due.address))?;
         let since_1970 = Duration::from_millis(u64::try_from(now.millis()).unwrap_or_default());
         let date = UNIX_EPOCH.checked_add(since_1970).unwrap_or(UNIX_EPOCH);
         let domain = self.from.email.domain();

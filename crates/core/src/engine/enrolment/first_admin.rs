@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Open ──name, record; the site has no admin──▶ Bound to the key ──same key and name──▶ the same reply
-//!   └────wrong proof, unusable record─────────▶ Revoked
+//!   ├────wrong proof, unusable record─────────▶ Revoked
+//!   └────an admin was created in another way──▶ NotNeeded
 //! ```
 //!
 //! The ticket belongs to no account, since there is none yet. It is a setting of the site.
@@ -24,10 +25,10 @@ use crate::audit::coalesced::Occurrence;
 use crate::audit::{Actor, AuditDraft, AuditOutcome};
 use crate::engine::site::put;
 use crate::engine::{Refusal, Site};
-use crate::enrolment::USUAL_LIFETIME;
+use crate::enrolment::{RevocationReason, USUAL_LIFETIME};
 use crate::id::{AccountId, TicketId};
 use crate::lockdown::Activity;
-use crate::store::{Change, ChangeSet, StoreError, Thing, Unique};
+use crate::store::{Change, ChangeSet, Committed, StoreError, Thing, Unique};
 use crate::timestamp::Timestamp;
 
 /// The name of the setting with the ticket of the first admin.
@@ -50,6 +51,8 @@ pub(crate) struct FirstAdminView {
     pub(crate) expires: Timestamp,
     pub(crate) is_bound: bool,
     pub(crate) is_revoked: bool,
+    /// Why it was revoked, if that was no misuse and not by hand.
+    pub(crate) why: Option<RevocationReason>,
 }
 
 /// The setting.
@@ -78,6 +81,8 @@ enum FormState {
         name: String,
     },
     Revoked,
+    /// The site has an admin.
+    NotNeeded,
 }
 
 /// What the ticket is good for.
@@ -196,7 +201,7 @@ impl Site {
         let issued = ticket.expires.millis().saturating_sub(lifetime);
         let person = match &ticket.state {
             FormState::Bound { name, .. } => name.parse().ok(),
-            FormState::Open | FormState::Revoked => None,
+            FormState::Open | FormState::Revoked | FormState::NotNeeded => None,
         };
         Ok(ticket.id.map(|id| FirstAdminView {
             id,
@@ -204,7 +209,8 @@ impl Site {
             issued: Timestamp::from_millis(issued),
             expires: ticket.expires,
             is_bound: matches!(ticket.state, FormState::Bound { .. }),
-            is_revoked: ticket.state == FormState::Revoked,
+            is_revoked: matches!(ticket.state, FormState::Revoked | FormState::NotNeeded),
+            why: (ticket.state == FormState::NotNeeded).then_some(RevocationReason::ThereIsAnAdmin),
         }))
     }
 
@@ -220,6 +226,39 @@ impl Site {
             .transpose()
     }
 
+    /// Commits the changes. With an active admin among them, the ticket of the first admin, if it is open, is revoked
+    /// in the same transaction: of the two ways to the first admin, one comes first.
+    pub(in crate::engine) async fn commit_changes(
+        &self,
+        set: ChangeSet,
+    ) -> Result<Committed, StoreError> {
+        if !set.changes.iter().any(Change::makes_admin) {
+            return self.store().commit(set).await;
+        }
+        let committed = self.commit_with_admin(set.clone()).await;
+        match committed {
+            // The ticket was used, revoked or replaced meanwhile.
+            Err(StoreError::Stale {
+                what: Thing::Setting,
+            }) => self.commit_with_admin(set).await,
+            committed => committed,
+        }
+    }
+
+    async fn commit_with_admin(&self, mut set: ChangeSet) -> Result<Committed, StoreError> {
+        let issued = match self.issued_first_admin().await {
+            // A ticket that cannot be read cannot be used, and must not prevent that there is an admin.
+            Err(StoreError::Damaged { .. }) => None,
+            issued => issued?,
+        };
+        let is_open =
+            |ticket: &Form| ticket.state == FormState::Open && set.audit.time < ticket.expires;
+        if let Some(first) = issued.filter(|first| is_open(&first.ticket)) {
+            set.changes.push(first.with_state(FormState::NotNeeded)?);
+        }
+        self.store().commit(set).await
+    }
+
     /// What the ticket is good for when it comes with this name and key.
     pub(super) async fn first_admin_usable(
         &self,
@@ -233,6 +272,7 @@ impl Site {
         match &first.ticket.state {
             _ if !self.permits(Activity::FirstAdmin) => refused("lockdown"),
             FormState::Revoked => refused("revoked"),
+            FormState::NotNeeded => refused(RevocationReason::ThereIsAnAdmin.as_str()),
             _ if now >= first.ticket.expires => refused("expired"),
             FormState::Bound {
                 thumbprint,
@@ -257,7 +297,7 @@ impl Site {
                 }
             },
             FormState::Open if !self.store().active_admins(1).await?.is_empty() => {
-                refused("there_is_an_admin")
+                refused(RevocationReason::ThereIsAnAdmin.as_str())
             }
             FormState::Open => Ok(FirstAdminUse::Creates),
         }
@@ -283,7 +323,10 @@ impl Site {
         origin: RegistrationOrigin,
         now: Timestamp,
     ) -> NotEnrolled {
-        if first.ticket.state == FormState::Revoked {
+        if matches!(
+            first.ticket.state,
+            FormState::Revoked | FormState::NotNeeded
+        ) {
             return self.first_admin_refused(origin, "revoked", now);
         }
         let change = match first.with_state(FormState::Revoked) {

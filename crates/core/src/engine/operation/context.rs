@@ -245,7 +245,7 @@ impl Context {
             session: self.caller.session,
             ..ChangeSet::new(changes, audit)
         };
-        let committed = self.site.store().commit(set).await;
+        let committed = self.site.commit_changes(set).await;
         if committed.is_err() {
             self.rider.put_back(rider);
         }

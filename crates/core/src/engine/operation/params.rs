@@ -26,6 +26,8 @@ pub(crate) struct Fault {
     pub(crate) problem: String,
     /// The position as line and column, both from 1.
     pub(crate) position: (usize, usize),
+    /// Whether the text is no JSON at all.
+    pub(crate) is_syntax: bool,
 }
 
 /// Parses JSON text strictly. An error names the field and the position.
@@ -63,6 +65,7 @@ fn fault(text: &str, path: &str, error: &serde_json::Error) -> Fault {
             Category::Data if missing.is_none() => value_before(text, error.line(), error.column()),
             _ => (error.line(), error.column()),
         },
+        is_syntax: matches!(error.classify(), Category::Syntax | Category::Eof),
     }
 }
 

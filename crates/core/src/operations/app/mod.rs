@@ -274,7 +274,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
         match listed {
             Ok(application) => {
                 let view = AppView::of(&context, application).await?;
-                let (edition, state) = (view.edition.as_str(), view.state.as_str());
+                let (edition, state) = (view.edition.as_str(), view.state());
                 let (id, keys) = (&view.id, view.keys.len());
                 lines.push(format!("{id}  {edition}  {state}  {keys} keys"));
                 apps.entries.push(view);

@@ -10,6 +10,7 @@ use crate::applications::{Application, ApplicationId, Callee, Edition};
 use crate::engine::{Context, Refusal};
 use crate::entity_tag::EntityTag;
 use crate::json::Json;
+use crate::lockdown::{InLockdown, LOCKDOWN, LockdownTarget};
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
@@ -34,8 +35,11 @@ pub(super) struct AppView {
     pub(super) id: ApplicationId,
     /// The edition of the ticket protocol that the application speaks.
     pub(super) edition: Edition,
-    /// Whether the application may call and be called.
-    pub(super) state: State,
+    /// Whether the application may call and be called. A lockdown refuses it all the same.
+    state: State,
+    /// The lockdown of the application; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockdown: Option<InLockdown>,
     /// The application's keys, newest first.
     pub(super) keys: Vec<KeyView>,
     /// The hashes that the application supports, in order of preference.
@@ -92,6 +96,8 @@ impl AppView {
         };
         let auth_data = opened_data(context, &application);
         let etag = EntityTag::from(&application);
+        let lockdowns = context.site().lockdowns();
+        let lockdown = lockdowns.shown_of(&LockdownTarget::of_application(&application));
         let keys = application.keys.into_iter().map(|key| KeyView {
             fingerprint: key.fingerprint(),
             label: key.label.into_string(),
@@ -104,6 +110,7 @@ impl AppView {
             id: application.id,
             edition: application.edition,
             state: application.state,
+            lockdown,
             hashes: application.hashes,
             ciphers: application.ciphers,
             keys_last: application.keys_last,
@@ -123,10 +130,22 @@ impl AppView {
         })
     }
 
+    /// The word for the state in which the application is: `lockdown` goes before the others.
+    pub(super) const fn state(&self) -> &'static str {
+        match &self.lockdown {
+            Some(_) => LOCKDOWN,
+            None => self.state.as_str(),
+        }
+    }
+
     /// Returns the view as lines of text.
     pub(super) fn text(&self) -> String {
-        let (edition, state) = (self.edition.as_str(), self.state.as_str());
+        let (edition, state) = (self.edition.as_str(), self.state());
         let mut lines = vec![format!("{}  {edition}  {state}", self.id)];
+        lines.extend(self.lockdown.as_ref().map(|lockdown| {
+            let id = &self.id;
+            format!("lockdown  {lockdown}; `lockdown lift app {id}` ends it")
+        }));
         lines.extend(self.keys.iter().map(|key| match key.retires {
             Some(retires) => format!("key  {}  until {retires}", key.fingerprint),
             None => format!("key  {}", key.fingerprint),

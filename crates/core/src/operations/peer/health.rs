@@ -1,12 +1,9 @@
 //! The state of a peer with its cause and the next step, for `peer show` and `peer doctor`.
 
 use crate::engine::Site;
-use crate::lockdown::LockdownTarget;
+use crate::lockdown::{LOCKDOWN, LockdownTarget};
 use crate::peers::{Peer, PeerState};
 use crate::timestamp::Timestamp;
-
-/// The state of a peer in lockdown, unless it is removed.
-pub(super) const LOCKDOWN: &str = "lockdown";
 
 /// The state of a peer, and what is wrong with it.
 pub(super) struct PeerHealth {

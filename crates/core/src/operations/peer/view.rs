@@ -5,10 +5,10 @@ use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::health::{LOCKDOWN, PeerHealth, PeerTrouble};
+use super::health::{PeerHealth, PeerTrouble};
 use super::limits::{BreachesView, LimitView};
 use crate::engine::{Context, PeerBackoff, PeerDirection, PeerStatus, PeerTold, Refusal, Site};
-use crate::lockdown::LockdownTarget;
+use crate::lockdown::{InLockdown, LOCKDOWN, LockdownTarget};
 use crate::peers::{LogSide, Peer, PeerPermission, PeerState};
 use crate::timestamp::Timestamp;
 
@@ -86,8 +86,9 @@ pub(super) struct PeerView {
     /// Since when it is suspended or removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
-    /// Whether it is in lockdown, in any state.
-    in_lockdown: bool,
+    /// Its lockdown, in any state; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockdown: Option<InLockdown>,
     /// Where it listens.
     address: String,
     /// The number of its newest key event that this site verified.
@@ -215,10 +216,9 @@ impl PeerView {
             site: peer.site().to_string(),
             zone: peer.zone.to_string(),
             state: peer.state.as_str(),
-            in_lockdown: site
+            lockdown: site
                 .lockdowns()
-                .of(&LockdownTarget::Peer(peer.site()))
-                .is_some(),
+                .shown_of(&LockdownTarget::Peer(peer.site())),
             by,
             why,
             since,
@@ -298,7 +298,7 @@ impl PeerView {
             address,
             ..
         } = self;
-        let state = match self.in_lockdown && *state != "removed" {
+        let state = match self.lockdown.is_some() && *state != "removed" {
             true => LOCKDOWN,
             false => state,
         };
@@ -321,8 +321,8 @@ impl PeerView {
             let why = self.why.as_deref().unwrap_or("no reason given");
             lines.push(format!("              by {by}: {why}"));
         }
-        if self.in_lockdown && trouble.is_none() {
-            lines.push("lockdown      yes; `lockdown status` shows why".to_owned());
+        if let Some(lockdown) = self.lockdown.as_ref().filter(|_| trouble.is_none()) {
+            lines.push(format!("lockdown      {lockdown}"));
         }
         if let Some(trouble) = trouble {
             let at = trouble.at.map_or_else(String::new, |at| format!(" ({at})"));

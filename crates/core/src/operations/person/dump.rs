@@ -189,7 +189,7 @@ struct DumpedPerson {
     /// `name@zone`.
     #[schemars(with = "String")]
     name: AccountName,
-    /// The display name.
+    /// The full name.
     full_name: FullName,
     /// The email address; may be empty.
     #[schemars(with = "String")]
@@ -417,12 +417,14 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
         .commit(changes, target, details)
         .await
         .map_err(|refusal| match refusal.field() {
-            Some("name") => refusal.of_field("dump.person.name"),
+            Some("name") => refusal
+                .with_hint("rename or delete the account that has it; the dump has the name")
+                .of_field("dump.person.name"),
             Some("credential_id") => refusal.of_field("dump.credential.credential_id"),
             _ => refusal,
         })?;
     let output = format!("Loaded {}.", account.name);
-    Ok(Answer::new(account.into()).with_output(output))
+    Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
 }
 
 fn read(text: &str) -> Result<Dump, Refusal> {
@@ -434,15 +436,12 @@ fn read(text: &str) -> Result<Dump, Refusal> {
     }
     params::from_text(text).map_err(|fault| {
         let (line, column) = fault.position;
-        let field = if fault.path.is_empty() {
-            "dump".to_owned()
-        } else {
-            format!("dump.{}", fault.path)
-        };
-        Refusal::invalid(
-            field,
-            format_args!("{} (line {line}, column {column})", fault.problem),
-        )
+        let path = Some(fault.path).filter(|path| !path.is_empty());
+        let field = path.map_or_else(|| "dump".to_owned(), |path| format!("dump.{path}"));
+        let not_json = if fault.is_syntax { "is not JSON: " } else { "" };
+        let problem = fault.problem;
+        let place = format!("line {line}, column {column}");
+        Refusal::invalid(field, format_args!("{not_json}{problem} ({place})"))
     })
 }
 

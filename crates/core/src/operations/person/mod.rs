@@ -138,7 +138,7 @@ struct Create {
     /// `name` or `name@zone`.
     #[schemars(with = "String")]
     name: AccountName,
-    /// The display name.
+    /// The full name.
     #[serde(default)]
     full_name: FullName,
     /// The email address, to which alarms go. `person set_data` adds others.
@@ -192,7 +192,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AccountView>,
          `ticket issue {} --kind passphrase`.",
         account.name, account.name
     );
-    Ok(Answer::new(account.into()).with_output(output))
+    Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
 }
 
 /// A person and the state of the person's credentials.
@@ -234,12 +234,12 @@ pub(super) async fn view(
     let sessions = context.site().sessions();
     let sessions = sessions.list(own, None, usize::MAX, |_| true).len();
     let data = DataView::of(&account, data);
-    let (name, role, state) = (&account.name, account.role, account.state.as_str());
-    let first = format!("{name}  {role}  {state}  {}", account.full_name);
-    let output = format!("{}{}", first.trim_end(), data.lines());
+    let account = AccountView::of(context, account);
+    let (line, lockdown) = (account.line(), account.lockdown_line());
+    let output = format!("{line}{lockdown}{}", data.lines());
     Ok(Answer::new(PersonView {
         data,
-        account: account.into(),
+        account,
         passphrase_set: credential.as_ref().map(|credential| credential.changed),
         certificate: credential
             .and_then(|credential| credential.certificate)
@@ -261,7 +261,7 @@ struct Update {
     /// The new name.
     #[schemars(with = "Option<String>")]
     new_name: Option<AccountName>,
-    /// The display name.
+    /// The full name.
     full_name: Option<FullName>,
     /// The first email address. When it is empty, it is removed and the next one becomes the first. Your own needs a
     /// fresh proof.
@@ -305,7 +305,7 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         && data == data_before
     {
         let output = format!("{} has these values already.", before.name);
-        return Ok(Answer::new(before.into()).with_output(output));
+        return Ok(Answer::new(AccountView::of(&context, before)).with_output(output));
     }
     if before.email != account.email {
         proof::consume_for_emails(&context, account.id, "email")?;
@@ -332,5 +332,5 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
     }
     context.commit(changes, target, details).await?;
     let output = format!("Changed {}.", account.name);
-    Ok(Answer::new(account.into()).with_output(output))
+    Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
 }

@@ -2,11 +2,12 @@
 
 use std::pin::pin;
 
+use countersign_core::access::Caller;
 use countersign_core::engine::{OFFER, SiteError};
 use countersign_core::sessions::{CloseReason, Proof, Resume, Suspension, SuspensionLimits};
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
-use countersign_testkit::harness::{NOW, TestSite};
+use countersign_testkit::harness::{NOW, TestSite, operation};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
@@ -268,7 +269,7 @@ async fn a_site_without_a_stored_offer_has_the_default_offer() {
     test.memory().remove_setting(OFFER);
     let site = test.unsealed().await;
     assert_eq!(site.options(), OptionList::default());
-    let caller = countersign_core::access::Caller::admin_socket();
+    let caller = Caller::admin_socket();
     let params = json!({ "name": "hybrid-aes256gcm" });
     let (code, data) =
         countersign_testkit::harness::run(&site, &caller, "option.disable", params).await;
@@ -284,7 +285,7 @@ async fn of_two_concurrent_changes_of_the_offer_none_is_lost() {
         let enable = |name: &'static str| {
             let test = std::sync::Arc::clone(&test);
             tokio::spawn(async move {
-                let caller = countersign_core::access::Caller::admin_socket();
+                let caller = Caller::admin_socket();
                 let params = json!({ "name": name });
                 countersign_testkit::harness::run(&test.site, &caller, "option.enable", params)
                     .await
@@ -307,4 +308,20 @@ async fn of_two_concurrent_changes_of_the_offer_none_is_lost() {
             }
         }
     }
+}
+
+/// The names of options have several lengths, and the strengths after them did not begin in one column.
+#[tokio::test]
+async fn the_text_of_the_list_has_columns() {
+    let test = TestSite::new().await;
+    let listed = operation("option.list", &json!({}));
+    let listed = test.site.run(&Caller::admin_socket(), &listed, NOW).await;
+    let begins = listed.output.lines().filter_map(|line| {
+        let strengths = Strength::ALL.map(Strength::name);
+        let strength = line.split_whitespace().nth(2)?;
+        strengths.contains(&strength).then(|| line.rfind(strength))
+    });
+    let begins: Vec<_> = begins.collect();
+    assert_eq!(begins.len(), EncryptionOption::ALL.len());
+    assert!(begins.windows(2).all(|two| two[0] == two[1]), "{begins:?}");
 }

@@ -67,8 +67,8 @@ pub enum RegistrationError {
     Proof(#[from] BadProof),
     /// The site closed the connection without an answer. It never says why.
     #[error(
-        "the site did not accept the ticket: it was used, revoked or expired, or the id is another \
-         person's; ask for a new ticket"
+        "the site did not accept the ticket: it was used, revoked or expired, it is for the first \
+         admin and the site has one, or the id is another person's; ask for a new ticket"
     )]
     Refused,
     /// The connection ended after the challenge. The pass phrase may be set: repeat with the same

@@ -25,7 +25,7 @@ fn python() -> PathBuf {
     interpreter(&to, &folder().join("requirements.txt"))
 }
 
-/// A site with the person `ada`, who has an e-mail address and a number for texts.
+/// A site with the person `ada`, who has an email address and a number for texts.
 async fn site_with_ada() -> ServedSite {
     let served = TestSite::builder().serve().await;
     let ada = json!({ "name": "ada", "email": "ada@example.org" });

@@ -66,7 +66,7 @@ pub(super) async fn found(
         .bind(page.limit))
 }
 
-/// Writes the words of accounts that were inserted or changed, given their id, name, display name and email address.
+/// Writes the words of accounts that were inserted or changed, given their id, name, full name and email address.
 pub(super) async fn write<'a>(
     connection: &mut SqliteConnection,
     accounts: impl Iterator<Item = (&'a [u8], String, &'a str, &'a str)>,

@@ -70,7 +70,7 @@ pub struct DueDelivery {
     pub name: String,
     /// The channel.
     pub channel: DeliveryChannel,
-    /// The recipient's e-mail address or address for short texts.
+    /// The recipient's email address or address for short texts.
     pub address: String,
     /// The highest severity of its alarms.
     pub severity: Severity,

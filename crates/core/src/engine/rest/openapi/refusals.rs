@@ -67,7 +67,7 @@ const STATUSES: [Status; 14] = [
         meaning: "A parameter, or the request itself, is wrong.",
         of: "`GET /persons?limit=0`",
         example: [
-            "limit: 0 is not from 1 to 1000",
+            "limit: give a whole number from 1 to 1000, not 0",
             "/api/v1/docs describes the parameters of each path",
         ],
         field: Some("limit"),

@@ -67,6 +67,7 @@ async fn a_dump_over_a_session_does_not_contain_the_credential() {
     );
 }
 
+/// The hint was to choose another name, which a dump does not permit.
 #[tokio::test]
 async fn loading_an_existing_person_is_a_conflict() {
     let test = TestSite::new().await;
@@ -76,6 +77,26 @@ async fn loading_an_existing_person_is_a_conflict() {
         (code, &data["field"]),
         (Code::CONFLICT, &"dump.person.name".into())
     );
+    let hint = data["hint"].as_str().unwrap();
+    assert!(hint.starts_with("rename or delete"), "{hint}");
+}
+
+/// "Key must be a string (line 1, column 3)." did not say that the text is no JSON.
+#[tokio::test]
+async fn a_dump_that_is_no_json_is_called_so() {
+    let test = TestSite::new().await;
+    for (text, problem) in [
+        ("{ name }", "is not JSON: key must be a string (line 1,"),
+        ("{", "is not JSON: the JSON text ends too early (line 1,"),
+    ] {
+        let (code, data) = test.refused("person.load", json!({ "dump": text })).await;
+        assert_eq!(
+            (code, &data["field"]),
+            (Code::INVALID_PARAMS, &"dump".into())
+        );
+        let message = data["message"].as_str().unwrap();
+        assert!(message.contains(problem), "{message}");
+    }
 }
 
 #[tokio::test]

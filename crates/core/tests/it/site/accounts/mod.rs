@@ -314,3 +314,26 @@ async fn a_locked_or_deleted_service_cannot_log_in() {
         None
     );
 }
+
+/// A limit that is no number was refused with the range of 32 bits, and one that is too great with another.
+#[tokio::test]
+async fn a_wrong_limit_is_refused_with_one_range() {
+    let test = TestSite::new().await;
+    for (limit, shown) in [
+        (json!(0), "0"),
+        (json!(1_001), "1001"),
+        (json!(5_000_000_000_u64), "5000000000"),
+        (json!(-1), "-1"),
+        (json!("x"), "\"x\""),
+        (json!(null), "null"),
+    ] {
+        let (code, data) = test.refused("person.list", json!({ "limit": limit })).await;
+        let message = format!("limit: give a whole number from 1 to 1000, not {shown}");
+        assert_eq!(
+            (code, data["message"].as_str()),
+            (Code::INVALID_PARAMS, Some(message.as_str()))
+        );
+    }
+    let page = test.admin("person.list", json!({ "limit": 1_000 })).await;
+    assert_eq!(page["entries"], json!([]));
+}

@@ -45,7 +45,7 @@ pub(crate) fn later(seconds: u32) -> Timestamp {
     NOW.plus_seconds(seconds)
 }
 
-/// A person with an e-mail address.
+/// A person with an email address.
 pub(crate) async fn person(test: &TestSite, name: &str, role: &str) -> TestSession {
     let session = test.person(name, role).await;
     let email = format!("{name}@mail.example");

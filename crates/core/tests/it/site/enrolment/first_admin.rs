@@ -1,10 +1,13 @@
 //! The ticket of the first admin.
 
+use countersign_core::access::Caller;
+use countersign_core::audit::AuditDraft;
 use countersign_core::engine::RegistrationOrigin;
+use countersign_core::store::{Change, ChangeSet, Setting, Store};
 use countersign_proto::enrolment::{EnrolmentTicket, TicketKind};
 use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::passphrase_tickets::{
     ROOT, Registrant, audited_since, first_admin_ticket, has_passphrase, is_refused,
@@ -132,6 +135,91 @@ async fn a_ticket_of_the_first_admin_is_of_no_use_once_there_is_an_admin_or_it_i
     test.admin("person.create", admin).await;
     assert!(is_refused(&set(&ticket, "root", NOW).await));
     assert!(is_refused(&started.finish(&test.site, NOW).await));
+}
+
+async fn entry(test: &TestSite) -> Value {
+    let listed = test.admin("ticket.list", json!({})).await;
+    listed["entries"][0].clone()
+}
+
+/// The ticket stayed open beside an admin who was created in another way: it was listed as open, was refused for a
+/// reason that was not true, and was valid again when that admin was deleted.
+// DEV-45
+#[tokio::test]
+async fn whatever_makes_an_admin_revokes_the_ticket_of_the_first_admin() {
+    for makes in ["create", "role", "unlock", "load"] {
+        let test = TestSite::new().await;
+        test.takes_enrolments();
+        let role = if makes == "role" { "member" } else { "admin" };
+        let mut dump = Value::Null;
+        if makes != "create" {
+            let person = json!({ "name": "maria", "role": role });
+            test.admin("person.create", person).await;
+        }
+        if makes == "load" {
+            dump = test.admin("person.dump", json!({ "name": "maria" })).await;
+            test.admin("person.delete", json!({ "name": "maria" }))
+                .await;
+        }
+        if makes == "unlock" {
+            test.admin("person.lock", json!({ "name": "maria" })).await;
+        }
+        let ticket = first_admin_ticket(&test).await;
+        test.admin("person.create", json!({ "name": "bob" })).await;
+        assert_eq!(
+            entry(&test).await["state"],
+            "open",
+            "a member leaves it open"
+        );
+        let (operation, params) = match makes {
+            "create" => ("create", json!({ "name": "maria", "role": "admin" })),
+            "role" => ("update", json!({ "name": "maria", "role": "admin" })),
+            "unlock" => ("unlock", json!({ "name": "maria" })),
+            _ => ("load", json!({ "dump": dump.to_string() })),
+        };
+        test.admin(&format!("person.{operation}"), params).await;
+        let listed = entry(&test).await;
+        assert_eq!(
+            (&listed["state"], &listed["why"]),
+            (&json!("revoked"), &json!("there_is_an_admin")),
+            "{makes}"
+        );
+        test.admin("person.delete", json!({ "name": "maria" }))
+            .await;
+        let root = Registrant::new();
+        let set = root.set(&test.site, ticket.token(), "root", NOW).await;
+        assert!(is_refused(&set), "{makes}");
+        // The next start issues another one.
+        let ticket = first_admin_ticket(&test).await;
+        let set = root.set(&test.site, ticket.token(), "root", NOW).await;
+        assert!(set.is_ok(), "{makes}");
+        let admin = json!({ "name": "eve", "role": "admin" });
+        test.admin("person.create", admin).await;
+        assert_eq!(
+            entry(&test).await["state"],
+            "bound",
+            "a used ticket stays used"
+        );
+    }
+}
+
+/// A record of the ticket that cannot be read prevented that there is an admin.
+#[tokio::test]
+async fn a_damaged_ticket_of_the_first_admin_prevents_no_admin() {
+    let test = TestSite::new().await;
+    let setting = Setting {
+        value: b"damaged".to_vec(),
+        revision: 1,
+    };
+    let change = Change::PutSetting {
+        name: "first_admin_ticket",
+        setting,
+    };
+    let audit = AuditDraft::done(&Caller::site(), "test", NOW);
+    let set = ChangeSet::new(vec![change], audit);
+    test.memory().commit(set).await.unwrap();
+    let admin = json!({ "name": "maria", "role": "admin" });
+    test.admin("person.create", admin).await;
 }
 
 // DEV-45

@@ -1,6 +1,7 @@
 //! Lockdown of accounts, applications and the site.
 
 mod alarms;
+mod shown;
 mod signed;
 mod table;
 mod turns;

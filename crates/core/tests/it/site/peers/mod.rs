@@ -358,7 +358,10 @@ async fn a_peer_in_lockdown_is_refused_by_its_site_id_until_it_is_lifted() {
         .iter()
         .filter(|line| line.starts_with("lockdown.peer"));
     assert_eq!(imposed.count(), 1, "the same again writes nothing");
-    assert_eq!(show(&test).await["in_lockdown"], true);
+    assert_eq!(
+        show(&test).await["lockdown"]["reason"],
+        "under investigation"
+    );
     let spare = ticket(&test).await;
     // Another key of the same site does not help, and another peer is served.
     assert_eq!(

@@ -138,8 +138,8 @@ async fn a_peer_that_is_kept_out_has_a_state_and_a_next_step_with_its_name() {
     assert!(listed().await.contains("b.example  lockdown"));
     let (_, shown) = show(&test).await;
     assert_eq!(
-        (&shown["state"], &shown["in_lockdown"]),
-        (&json!("active"), &json!(true))
+        (&shown["state"], &shown["lockdown"]["reason"]),
+        (&json!("active"), &json!("under investigation"))
     );
 }
 

@@ -74,7 +74,7 @@ pub(super) fn table(page: &mut Markup, what: &str, fields: &[Field<'_>]) {
             kind(page, field.schema);
             page.html("</td><td>");
             page.prose(field.meaning);
-            bounds(page, field.schema);
+            bounds(page, field.meaning, field.schema);
             page.html("</td></tr>\n");
         }
     });
@@ -130,7 +130,7 @@ fn named(page: &mut Markup, name: &str, schema: &Value) {
         ("string", ..) => page.text(match text_of(schema, "format") {
             "uuid" => "UUID",
             "date-time" => "time",
-            "email" => "e-mail address",
+            "email" => "email address",
             "uri" => "URI",
             _ => "text",
         }),
@@ -147,8 +147,8 @@ fn alternatives(page: &mut Markup, all: &[Value], add: impl Fn(&mut Markup, &Val
     }
 }
 
-/// Adds what restricts a value, and its default.
-fn bounds(page: &mut Markup, schema: &Value) {
+/// Adds what restricts a value, and its default unless its meaning says that: a sentence after the meaning.
+fn bounds(page: &mut Markup, meaning: &str, schema: &Value) {
     let bound = |key: &str| schema.get(key).map(in_words);
     let mut texts = Vec::new();
     for (least, most, unit) in [
@@ -166,10 +166,16 @@ fn bounds(page: &mut Markup, schema: &Value) {
         }
     }
     let default = bound("default").filter(|text| text != "null" && !text.is_empty());
+    let default = default.filter(|_| !meaning.contains("default"));
     texts.extend(default.map(|value| format!("default `{value}`")));
     if !texts.is_empty() {
+        let mut sentence = texts.join(", ") + ".";
+        // ASCII: a number, `at` or `default`.
+        if let Some(first) = sentence.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
         page.html(" <span class=\"bounds\">");
-        page.prose(&texts.join(", "));
+        page.prose(&sentence);
         page.html("</span>");
     }
 }
@@ -207,6 +213,37 @@ mod tests {
         let state = json!({ "oneOf": [{ "const": "open" }, { "const": "over" }] });
         assert_eq!(written(state), "<code>open</code> or <code>over</code>");
         assert_eq!(written(json!({})), "any");
+    }
+
+    /// The page had "The full name. at most 200 characters", and a default that the meaning has a second time.
+    #[test]
+    fn what_restricts_a_value_is_a_sentence_and_the_default_is_there_once() {
+        let row = |meaning: &str, schema: Value| {
+            let mut page = Markup::default();
+            page.prose(meaning);
+            bounds(&mut page, meaning, &schema);
+            page.0
+                .replace(" <span class=\"bounds\">", " | ")
+                .replace("</span>", "")
+        };
+        let name = json!({ "maxLength": 200, "default": "" });
+        assert_eq!(
+            row("The name.", name),
+            "The name. | At most 200 characters."
+        );
+        let role = json!({ "default": "member" });
+        let said = "The role; default `member`.";
+        assert_eq!(
+            row(said, role.clone()),
+            "The role; default <code>member</code>."
+        );
+        assert_eq!(
+            row("The role.", role),
+            "The role. | Default <code>member</code>."
+        );
+        let limit = json!({ "minimum": 1, "maximum": 1000, "default": 100 });
+        let once = "1 to 1000, default <code>100</code>.";
+        assert_eq!(row("The limit.", limit), format!("The limit. | {once}"));
     }
 
     #[test]
