@@ -18,7 +18,7 @@ use crate::connector::{Connector, LoginAs, Opened};
 use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
 use crate::platform;
-use crate::requests::Request;
+use crate::requests::{CallRequest, Request};
 use crate::results::{Events, Results};
 use crate::task::SessionTask;
 
@@ -232,7 +232,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Ended`] or [`CallError::Lost`] if the session had ended already.
     pub async fn end(&self) -> Result<(), CallError> {
-        self.calls.request(Request::Close).await?;
+        self.calls.request(CallRequest::Close.into()).await?;
         self.closed().await;
         Ok(())
     }

@@ -102,21 +102,21 @@ pub(super) struct VerifiedMessage<T> {
 
 /// The sender or the recipient of a message: its id, with its key, its keys or their fingerprint.
 #[derive(Clone, Copy)]
-pub(super) struct Endpoint<'a, K: ?Sized> {
+pub(super) struct Endpoint<'a, K> {
     id: &'a str,
-    key: &'a K,
+    key: K,
 }
 
-impl<'a, K: ?Sized> Endpoint<'a, K> {
-    pub(super) const fn new(id: &'a str, key: &'a K) -> Self {
+impl<'a, K> Endpoint<'a, K> {
+    pub(super) const fn new(id: &'a str, key: K) -> Self {
         Self { id, key }
     }
 }
 
 fn info(
     kind: Kind,
-    from: Endpoint<'_, [u8; 32]>,
-    to: Endpoint<'_, [u8; 32]>,
+    from: Endpoint<'_, &[u8; 32]>,
+    to: Endpoint<'_, &[u8; 32]>,
     suite: SealingSuite,
     header: Option<TicketHeader>,
 ) -> Vec<u8> {
@@ -148,8 +148,8 @@ impl SealedMessage {
     pub(super) fn seal<T: Serialize>(
         kind: Kind,
         header: Option<TicketHeader>,
-        from: Endpoint<'_, PartyKey>,
-        to: Endpoint<'_, PartyPublic>,
+        from: Endpoint<'_, &PartyKey>,
+        to: Endpoint<'_, &PartyPublic>,
         suite: SealingSuite,
         message: &T,
         entropy: &mut dyn Entropy,
@@ -177,8 +177,8 @@ impl SealedMessage {
     pub(super) fn verify_and_open<T: DeserializeOwned>(
         &self,
         kind: Kind,
-        from: Endpoint<'_, [PartyPublic]>,
-        to: Endpoint<'_, [PartyKey]>,
+        from: Endpoint<'_, &[PartyPublic]>,
+        to: Endpoint<'_, &[PartyKey]>,
     ) -> Result<VerifiedMessage<T>, FailedVerification> {
         let fits = self.kind == kind && self.from == from.id && self.to == to.id;
         let headed = self.header.is_some() == (kind == Kind::Ticket);
