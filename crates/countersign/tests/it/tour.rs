@@ -207,8 +207,7 @@ fn the_configured_floor_overrides_what_admins_enabled() {
     site.write("site/countersign.toml", config);
     site.start(&["--passphrase-file", "site.pass"]);
     let listed = site.run(&["option", "list"]).out;
-    let suppressed =
-        "-  x25519-aes256gcm         classical  (enabled, but below the floor in the configuration file)";
+    let suppressed = "-  x25519-aes256gcm         classical  (enabled, but below the floor in the configuration file)";
     assert!(listed.contains(suppressed), "{listed}");
     let lowered = site.run(&["option", "floor", "classical", "--yes"]);
     assert_eq!(lowered.code, 7);

@@ -2,8 +2,8 @@
 //! says, and its types keep apart what was reduced and what was only added.
 
 use fiat_crypto::curve25519_64::{
-    fiat_25519_add, fiat_25519_carry, fiat_25519_carry_mul, fiat_25519_carry_square,
-    fiat_25519_from_bytes, fiat_25519_loose_field_element as Loose, fiat_25519_sub,
+    fiat_25519_add, fiat_25519_carry_mul, fiat_25519_carry_square, fiat_25519_from_bytes,
+    fiat_25519_loose_field_element as Loose, fiat_25519_sub,
     fiat_25519_tight_field_element as Tight, fiat_25519_to_bytes,
 };
 
@@ -90,13 +90,6 @@ impl Sum {
         let mut product = Tight(LIMBS);
         fiat_25519_carry_mul(&mut product, &self.0, &other.0);
         Element(product)
-    }
-
-    #[inline]
-    pub(super) fn reduced(&self) -> Element {
-        let mut number = Tight(LIMBS);
-        fiat_25519_carry(&mut number, &self.0);
-        Element(number)
     }
 }
 
