@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use countersign_core::engine::Entry;
 
 use super::*;
 use crate::cli::Cli;
@@ -208,7 +209,7 @@ fn span_problem(text: &str, span: &str, writer: Writer) -> Option<String> {
     if let Some(words) = span.strip_prefix("countersign ") {
         let is_elsewhere = [" there", "on the machine of the site"];
         let is_elsewhere = is_elsewhere.iter().any(|place| text.contains(place));
-        let mut lines = table.entries().filter_map(|entry| entry.command_line());
+        let mut lines = table.entries().filter_map(Entry::command_line);
         let is_operation = lines.any(|line| begins_with(words, &line));
         let is_misnamed = writer == Writer::Core && is_operation && !is_elsewhere;
         let misnamed = || "name the operation of this site, or say who runs it `there`".to_owned();
