@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { useQuery } from "../app/queries";
 import type { Result } from "../site/contract";
+import { opensAnywhere } from "../site/this-machine";
 import { useText } from "../text/catalogue";
 import { Button } from "./button";
 import { Copy } from "./copy";
@@ -46,6 +47,7 @@ export function Handover({
   const text = useText();
   const { data: entry } = useQuery("ticket.show", { id: ticket.id }, { every: WATCH });
   const state = entry?.state ?? "open";
+  const scanned = link && opensAnywhere(link) ? link : undefined;
   useEffect(() => {
     if (state === "bound") whenUsed();
   }, [state]);
@@ -64,7 +66,7 @@ export function Handover({
       </p>
       {state === "open" ? (
         <div class="ticket">
-          <Qr value={link ?? ticket.qr_uri} name={link ? text.tickets.linkQr : text.tickets.qr} />
+          <Qr value={scanned ?? ticket.qr_uri} name={scanned ? text.tickets.linkQr : text.tickets.qr} />
           <div>
             <p>{text.tickets.once}</p>
             {named ? (
@@ -74,7 +76,7 @@ export function Handover({
             ) : null}
             {link ? (
               <>
-                <p class="small soft">{text.tickets.linkAbout}</p>
+                <p class="small soft">{scanned ? text.tickets.linkAbout : text.tickets.linkHere}</p>
                 <Copy name={text.tickets.link} value={link} secret />
                 <p class="small soft">{text.tickets.orCommand}</p>
                 <Copy name={text.tickets.command} value={command} />

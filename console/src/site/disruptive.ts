@@ -11,8 +11,11 @@ export function isDisruptive(described: Disruption, params: Readonly<Record<stri
   const holds = ({ parameter, is }: NonNullable<Disruption["disruptive_when"]>[number]): boolean => {
     const given = params[parameter] ?? undefined;
     if (is === "absent") return given === undefined;
-    if ("one_of" in is) return is.one_of.some((text) => text === given);
-    return Array.isArray(given) && is.without.some((text) => !given.includes(text));
+    if (typeof is === "object" && "one_of" in is) return is.one_of.some((text) => text === given);
+    if (typeof is === "object" && "without" in is)
+      return Array.isArray(given) && is.without.some((text) => !given.includes(text));
+    // A condition of a later version may hold.
+    return true;
   };
   return described.disruptive || (described.disruptive_when ?? []).some(holds);
 }

@@ -101,14 +101,14 @@ test("A person is created, and a mistake in a field is shown at the field", asyn
 });
 
 /**
- * The dialog had the address of the page without the ticket, and a QR code of an address that the camera of a phone cannot
- * open.
+ * The dialog had the address of the page without the ticket. A QR code of a link to this machine, as here, would have a
+ * phone give the ticket to what listens there, so that the code has the ticket alone.
  */
 test("A pass phrase ticket is handed over with a link, and the page sees its use", async () => {
   const { page } = admin;
   await page.getByRole("button", { name: "Pass phrase ticket" }).click();
   await dialog(admin).getByRole("button", { name: "Issue ticket" }).click();
-  await dialog(admin).getByRole("img", { name: "QR code of the link with the ticket" }).waitFor();
+  await dialog(admin).getByRole("img", { name: "QR code of the ticket" }).waitFor();
   const ticket = await dialog(admin).getByRole("textbox", { name: "Ticket", exact: true }).innerText();
   assert.match(ticket, /^countersign:\/\//);
   const link = await dialog(admin).getByRole("textbox", { name: "link with the ticket" }).innerText();

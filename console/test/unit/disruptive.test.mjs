@@ -14,6 +14,9 @@ test("The site says with which parameters an operation is disruptive", () => {
     ["absent", [{}, { x: null }], [{ x: "a" }, { x: false }]],
     [{ one_of: ["a", "b"] }, [{ x: "a" }, { x: "b" }], [{}, { x: "c" }, { x: ["a"] }]],
     [{ without: ["a", "b"] }, [{ x: [] }, { x: ["a"] }], [{ x: ["b", "a"] }, {}]],
+    // Of a later version.
+    ["present", [{}, { x: "a" }], []],
+    [{ longer_than: 3 }, [{}, { x: "a" }], []],
   ];
   for (const [is, asked, others] of rows) {
     for (const params of asked) assert.ok(isDisruptive(when(is), params), JSON.stringify([is, params]));

@@ -5,12 +5,9 @@ import { to } from "../../app/router";
 import { Form, Input } from "../../parts/form";
 import { Marked } from "../../parts/marked";
 import { mistake } from "../../site/contract";
+import { isThisMachine } from "../../site/this-machine";
 import { useText } from "../../text/catalogue";
 import { Outside, takesTickets, type OutsideProps } from "./outside";
-
-/** Names by which a browser reaches this machine. */
-const isHere = (host: string): boolean =>
-  ["127.0.0.1", "[::1]", "localhost"].includes(host) || host.endsWith(".localhost");
 
 /** Logs in. The client stretches the pass phrase in a worker, so the page stays responsive. */
 export function Login({ site, about, notice, done }: OutsideProps) {
@@ -24,7 +21,7 @@ export function Login({ site, about, notice, done }: OutsideProps) {
   // in no more than the name: a person must not work in an account of an attacker.
   useArrival(["login"], (arrival) => {
     setName(arrival.name);
-    if (arrival.passPhrase && about.dev && isHere(location.hostname))
+    if (arrival.passPhrase && about.dev && isThisMachine(location.hostname))
       void doing.run(() => enter(arrival.name, arrival.passPhrase));
   });
   const enter = async (as: string, typed: string): Promise<void> => {

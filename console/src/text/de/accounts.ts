@@ -200,6 +200,7 @@ export const accounts = {
     commandAbout: "Im Terminal fragt der Befehl nach dem Ticket:",
     command: "Befehl",
     linkAbout: "Im Browser öffnet die Person diesen Link, der das Ticket enthält:",
+    linkHere: "In einem Browser auf diesem Rechner öffnet die Person diesen Link, der das Ticket enthält:",
     link: "Link mit dem Ticket",
     linkQr: "QR-Code des Links mit dem Ticket",
     orCommand: "Oder im Terminal mit dem Befehl, der nach dem Ticket fragt:",

@@ -194,6 +194,7 @@ export const accounts = {
     commandAbout: "In a terminal, the command asks for the ticket:",
     command: "command",
     linkAbout: "In a browser, the person opens this link, which has the ticket:",
+    linkHere: "In a browser on this machine, the person opens this link, which has the ticket:",
     link: "link with the ticket",
     linkQr: "QR code of the link with the ticket",
     orCommand: "Or in a terminal, with the command, which asks for the ticket:",

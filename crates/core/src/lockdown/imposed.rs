@@ -107,7 +107,8 @@ impl fmt::Display for InLockdown {
         write!(f, "since {since}  by {by}")?;
         match reason.is_empty() {
             true => Ok(()),
-            false => write!(f, ": {reason}"),
+            // In texts, backticks enclose operations.
+            false => write!(f, ": {}", reason.replace('`', "'")),
         }
     }
 }

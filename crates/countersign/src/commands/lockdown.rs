@@ -34,6 +34,7 @@ pub(crate) enum Verb {
     /// Puts a peer in lockdown: its connections end, none is accepted or opened, and messages wait.
     Peer {
         /// Zone or site id.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
         #[command(flatten)]
         why: Why,
@@ -86,6 +87,7 @@ pub(crate) enum Lift {
     /// Lifts the lockdown of a peer.
     Peer {
         /// Zone or site id.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
     },
     /// Lifts the lockdown of the site.

@@ -47,8 +47,9 @@ struct Described {
     #[serde(deserialize_with = "line")]
     summary: String,
     disruptive: bool,
+    /// Each is read by itself, since a later version of a site may have conditions of another form.
     #[serde(default)]
-    disruptive_when: Vec<DisruptiveWhen>,
+    disruptive_when: Vec<Value>,
     /// A JSON Schema.
     params: Value,
 }
@@ -58,13 +59,15 @@ impl Operations {
     /// an account that is using it, so the user is asked first.
     pub(crate) fn disruption(&self, group: &str, command: &str, params: &Value) -> Option<String> {
         let found = self.find(group, command)?;
-        let mut conditions = found.disruptive_when.iter();
-        match found.disruptive {
-            true => Some(found.summary.clone()),
-            false => conditions
-                .find(|when| when.holds(params))
-                .map(|when| escape::line(&when.effect)),
+        if found.disruptive {
+            return Some(found.summary.clone());
         }
+        let mut conditions = found.disruptive_when.iter();
+        conditions.find_map(|when| match DisruptiveWhen::deserialize(when) {
+            Ok(when) => when.holds(params).then(|| escape::line(&when.effect)),
+            // It may hold.
+            Err(_) => Some(found.summary.clone()),
+        })
     }
 
     /// The help text about the words after `help`; `None` if there is no such group or operation.
@@ -307,5 +310,18 @@ mod tests {
             operations.disruption("a", "b", &json!({ "name": "one" })),
             None
         );
+    }
+
+    /// A later version of a site had a condition of another form, and the list of all operations was not read: an
+    /// operation that this program does not know then ran without a question.
+    #[test]
+    fn a_condition_that_this_program_does_not_know_asks() {
+        let when = json!({ "parameter": "name", "is": { "longer_than": 3 }, "effect": "ends all" });
+        let one = json!({ "group": "a", "command": "b", "summary": "Does b.", "disruptive": false,
+            "disruptive_when": [when], "params": {} });
+        let operations: Operations =
+            serde_json::from_value(json!({ "operations": [one] })).unwrap();
+        let effect = operations.disruption("a", "b", &json!({ "name": "one" }));
+        assert_eq!(effect.as_deref(), Some("Does b."));
     }
 }

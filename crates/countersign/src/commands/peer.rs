@@ -32,11 +32,13 @@ pub(crate) enum Verb {
     /// Shows a peer with its key event, who introduced it, and its counters.
     Show {
         /// Site id or zone of the peer.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
     },
     /// Sets what a peer may ask this site for; asks before it takes anything away.
     Permit {
         /// Site id or zone of the peer.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
         /// What it may ask for from now on; `peer show` shows what it may ask for now.
         #[arg(required_unless_present = "none")]
@@ -48,6 +50,7 @@ pub(crate) enum Verb {
     /// Suspends a peer: its connections end and messages wait.
     Suspend {
         /// Site id or zone of the peer.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
         /// The reason, which `peer show` and `peer doctor` show.
         #[arg(long, value_name = "TEXT")]
@@ -56,16 +59,19 @@ pub(crate) enum Verb {
     /// Ends the suspension of a peer.
     Resume {
         /// Site id or zone of the peer.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
     },
     /// Removes a peer: no ticket makes that site a peer again before it is forgotten.
     Remove {
         /// Site id or zone of the peer.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
     },
     /// Forgets a removed peer with its messages.
     Forget {
         /// Site id of the peer.
+        #[arg(allow_hyphen_values = true)]
         peer: String,
     },
     /// Starts the peer server, now and with every start of the site. If the site is sealed, asks for the

@@ -6,6 +6,7 @@ use countersign_proto::broker::v2::limits::MAX_FOREIGN_TICKET;
 
 use crate::applications::{Application, ApplicationId};
 use crate::engine::{Context, Refusal};
+use crate::text::argument;
 
 /// An application of this site and one of a peer.
 pub(super) enum ForeignPair {
@@ -71,20 +72,20 @@ impl ForeignPair {
             Self::Calls(consumer, provider) => {
                 let denial = site.may_ask(consumer, provider).await?.err();
                 let ask = format!(
-                    "{} decides too: `countersign app ticket {}@{zone} {}` there shows it",
+                    "{} decides too: `countersign app ticket {} {}` there shows it",
                     provider.zone(),
-                    consumer.id,
-                    provider.id()
+                    argument(&format!("{}@{zone}", consumer.id)),
+                    argument(&provider.id().to_string())
                 );
                 (denial, ask)
             }
             Self::Called(consumer, provider) => {
                 let denial = site.may_answer(consumer, provider).await?.err();
                 let ask = format!(
-                    "{} decides too: `countersign app ticket {} {}@{zone}` there shows it",
+                    "{} decides too: `countersign app ticket {} {}` there shows it",
                     consumer.zone(),
-                    consumer.id(),
-                    provider.id
+                    argument(&consumer.id().to_string()),
+                    argument(&format!("{}@{zone}", provider.id))
                 );
                 (denial, ask)
             }

@@ -12,6 +12,7 @@ use crate::entity_tag::EntityTag;
 use crate::json::Json;
 use crate::lockdown::{InLockdown, LOCKDOWN, LockdownTarget};
 use crate::store::StoreError;
+use crate::text::argument;
 use crate::timestamp::Timestamp;
 
 /// A key of an application.
@@ -143,7 +144,7 @@ impl AppView {
         let (edition, state) = (self.edition.as_str(), self.state());
         let mut lines = vec![format!("{}  {edition}  {state}", self.id)];
         lines.extend(self.lockdown.as_ref().map(|lockdown| {
-            let id = &self.id;
+            let id = argument(self.id.as_str());
             format!("lockdown  {lockdown}; `lockdown lift app {id}` ends it")
         }));
         lines.extend(self.keys.iter().map(|key| match key.retires {

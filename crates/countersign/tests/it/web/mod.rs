@@ -230,7 +230,12 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     let refused = failure("login", "not_authenticated");
     assert_eq!(program.step("wrong"), refused);
     assert_eq!(program.step("unknown"), refused);
-    assert_eq!(program.step("usage"), failure("usage", "usage"));
+    let misused = |field: &str| {
+        let mut failure = failure("usage", "usage");
+        failure["field"] = field.into();
+        failure
+    };
+    assert_eq!(program.step("usage"), misused("name"));
     assert_eq!(program.step("wrong site"), failure("login", "wrong_site"));
     let unreachable = failure("connection", "unreachable");
     assert_eq!(program.step("unreachable"), unreachable);
@@ -279,7 +284,7 @@ fn a_program_in_node_has_a_session_by_web_socket() {
     assert_eq!(program.step("after")["kind"], "session");
     program.step("done");
 
-    assert_eq!(program.step("no ticket"), failure("usage", "usage"));
+    assert_eq!(program.step("no ticket"), misused("ticket"));
     assert_eq!(program.step("other site"), failure("login", "wrong_site"));
     assert_eq!(program.step("private use"), failure("usage", "usage"));
     assert_eq!(program.step("registered"), json!({ "wiped": true }));
