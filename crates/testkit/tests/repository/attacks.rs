@@ -10,7 +10,7 @@ const INDEX: &str = "docs/attacks/README.md";
 /// The heading of the explanations on a page.
 const DETAILS: &str = "## Details";
 /// How the item of an attack that names tests begins.
-const TESTS: &str = "- *Shown by*: ";
+const TESTS: &str = "- *Shown by*:";
 
 /// An attack: a heading and its items.
 struct Attack<'a> {
