@@ -75,7 +75,7 @@ impl ForeignPair {
                     "{} decides too: `countersign app ticket {} {}` there shows it",
                     provider.zone(),
                     argument(&format!("{}@{zone}", consumer.id)),
-                    argument(&provider.id().to_string())
+                    argument(provider.id())
                 );
                 (denial, ask)
             }
@@ -84,7 +84,7 @@ impl ForeignPair {
                 let ask = format!(
                     "{} decides too: `countersign app ticket {} {}` there shows it",
                     consumer.zone(),
-                    argument(&consumer.id().to_string()),
+                    argument(consumer.id()),
                     argument(&format!("{}@{zone}", provider.id))
                 );
                 (denial, ask)
