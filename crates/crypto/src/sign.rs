@@ -75,7 +75,7 @@ impl Verifier for VerifyingKey {
 }
 
 /// A [`VerifyingKey`] with multiples of its point, for a key that verifies many signatures. It decides as the key
-/// does, in some 40 % of the time. To prepare it takes as long as some 250 verifications, and 480 KiB.
+/// does, in some two thirds of the time. To prepare it takes as long as some 250 verifications, and 480 KiB.
 pub struct PreparedVerifyingKey(PreparedEd25519);
 
 impl PreparedVerifyingKey {
