@@ -30,7 +30,7 @@ impl Proxies {
         all.any(|proxy| proxy.to_canonical() == address)
     }
 
-    /// The client's address from the lines of [`FIELD`], given last line first. `None` if there are
+    /// The client's address from the lines of `x-forwarded-for`, given last line first. `None` if there are
     /// only addresses of trusted proxies, or if the first other entry is not an address: then the
     /// request is counted for no client, and never for the proxy.
     #[must_use]

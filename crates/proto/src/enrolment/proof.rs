@@ -62,7 +62,7 @@ fn input<const N: usize>(
 }
 
 /// A public key. The client proved on this connection that it holds the private key. Only
-/// [`Request::verify`](super::Request::verify) and
+/// [`EnrolmentRequest::verify`](super::EnrolmentRequest::verify) and
 /// [`RegistrationRequest::verify`](super::passphrase::RegistrationRequest::verify) make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenKey(DeviceKey);

@@ -33,7 +33,7 @@ impl<R> Answer<R> {
     }
 
     /// Returns the answer with content. The entry must declare it with
-    /// [`EntryBuilder::gives_content`].
+    /// [`EntryBuilder::gives_content`](crate::engine::EntryBuilder::gives_content).
     #[must_use]
     pub fn with(mut self, content: Content) -> Self {
         self.content = Some(content);
