@@ -41,9 +41,12 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
             }
         }
     }
-    let all: Vec<usize> = lengths.concat();
-    if all.iter().any(|length| Some(length) != all.first()) {
-        return Err("the answers have different lengths".into());
+    let first = lengths.concat().first().copied().unwrap_or_default();
+    for (kind, lengths) in KINDS.iter().zip(&lengths) {
+        if let Some(length) = lengths.iter().find(|length| **length != first) {
+            let error = format!("{kind}: an answer has {length} bytes, and the first one {first}");
+            return Err(error.into());
+        }
     }
     let medians = took.map(|samples| percentile(&samples, 50));
     let [known, unknown, locked, control] = medians;
