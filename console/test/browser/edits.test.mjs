@@ -159,6 +159,7 @@ test("A person is dumped, deleted and loaded again", async () => {
   await dialog.getByRole("button", { name: "Load from dump" }).click();
   await page.locator('[aria-invalid="true"]').waitFor();
   await fill({ Dump: dump });
+  await dialog.getByLabel("Without the pass phrase").check();
   await send("Load from dump");
   await page.getByRole("heading", { name: "tom@local", level: 1 }).waitFor();
   assert.deepEqual((await site.call("person.show", { name: "tom" })).emails, ["new@example.org"]);

@@ -3,7 +3,7 @@ import { useConsole } from "../../app/context";
 import { orReread } from "../../app/queries";
 import { FormDialog } from "../../parts/form-dialog";
 import { FileText } from "../../parts/file-text";
-import { Input, Select } from "../../parts/form";
+import { Check, Input, Select } from "../../parts/form";
 import type { Params, Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
@@ -120,6 +120,7 @@ export function LoadPerson({ close, done }: Props) {
   const text = useText();
   const { site } = useConsole();
   const [dump, setDump] = useState("");
+  const [without, setWithout] = useState(false);
   return (
     <FormDialog
       title={text.people.load}
@@ -127,7 +128,7 @@ export function LoadPerson({ close, done }: Props) {
       button={text.people.load}
       wide
       close={close}
-      send={() => site.call("person.load", { dump })}
+      send={() => site.call("person.load", { dump, without_passphrase: without })}
       said={(made) => text.people.created(made.name)}
       done={done}
     >
@@ -138,6 +139,12 @@ export function LoadPerson({ close, done }: Props) {
         lines={8}
         value={dump}
         set={setDump}
+      />
+      <Check
+        label={text.people.loadWithout}
+        help={text.people.loadWithoutHelp}
+        value={without}
+        set={setWithout}
       />
     </FormDialog>
   );

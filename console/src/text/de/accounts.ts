@@ -18,6 +18,9 @@ export const accounts = {
     created: (name: string) => `${name} ist angelegt.`,
     load: "Aus Datei laden",
     loadAbout: "Legt eine Person aus dem Export dieser oder einer anderen Site an.",
+    loadWithout: "Ohne die Passphrase",
+    loadWithoutHelp:
+      "Für den Export einer anderen Site: deren Passphrase gilt hier nicht. Die Person setzt eine neue.",
     dump: "Export",
     dumpFile: "Exportdatei",
     dumpAction: "Exportieren",

@@ -365,6 +365,10 @@ impl TryFrom<PassphraseCredential> for DumpedCredential {
 struct Load {
     /// The dump as text, so that an error can name the line and column.
     dump: String,
+    /// Whether the pass phrase in the dump is left out, as for the dump of another site, which no
+    /// other site can use. The person then needs a new one.
+    #[serde(default)]
+    without_passphrase: bool,
 }
 
 async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Refusal> {
@@ -390,6 +394,7 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
     })?;
     let credential = dump
         .credential
+        .filter(|_| !params.without_passphrase)
         .map(|credential| credential.of(&context, &account, origin))
         .transpose()?;
     let delivered = dump
@@ -460,7 +465,7 @@ impl DumpedCredential {
             return Err(Refusal::invalid(
                 field("setup"),
                 "the record was made with another site's server setup and cannot be used here; \
-                remove `credential` and `check` from the dump and set a new pass phrase",
+                load the dump without the pass phrase and set a new one",
             ));
         };
         match origin {
@@ -471,7 +476,7 @@ impl DumpedCredential {
             Origin::Elsewhere { checked: false } if !context.caller().channel.is_local() => {
                 return Err(Refusal::not_permitted(
                     "over a session a credential can only be loaded from an unchanged dump that this site made",
-                    "load the dump at the admin socket, or remove `credential` from it and set a new pass phrase",
+                    "load the dump at the admin socket, or load it without the pass phrase and set a new one",
                 )
                 .of_field("dump.check"));
             }

@@ -376,8 +376,13 @@ fn within(field: &str, seconds: u32, bounds: RangeInclusive<u32>) -> Result<(), 
 }
 
 fn shown(config: SiteConfig) -> Answer<SiteConfig> {
+    let origins: Vec<String> = config.web_origins.iter().map(ToString::to_string).collect();
+    let origins = match origins.as_slice() {
+        [] => "no web page may call it".to_owned(),
+        origins => format!("web pages of {} may call it", origins.join(", ")),
+    };
     let output = format!(
-        "zone {}, sessions last {} s, their keys {} s, access tokens at most {} s",
+        "zone {}, sessions last {} s, their keys {} s, access tokens at most {} s, {origins}",
         config.zone, config.session_lifetime, config.key_lifetime, config.access_token_lifetime
     );
     Answer::new(config).with_output(output)

@@ -107,6 +107,9 @@ pub(crate) enum Verb {
     Load {
         /// Output of `dump` (`-`: standard input).
         file: PathBuf,
+        /// Leaves out the pass phrase: that of another site cannot be used here.
+        #[arg(long)]
+        without_passphrase: bool,
     },
     /// Stores a person's encrypted key, which the option delivered-key sends to clients.
     DeliverKey {
@@ -187,9 +190,15 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 None => print_json(&text),
             }
         }
-        Verb::Load { file } => {
-            let text = input::text(&file)?;
-            admin_call(common, "person", "load", &json!({ "dump": text }))
+        Verb::Load {
+            file,
+            without_passphrase,
+        } => {
+            let params = json!({
+                "dump": input::text(&file)?,
+                "without_passphrase": without_passphrase,
+            });
+            admin_call(common, "person", "load", &params)
         }
         Verb::Passphrase { name } => {
             let mut admin = Admin::connect(&common.data)?;
