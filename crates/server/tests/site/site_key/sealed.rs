@@ -47,7 +47,8 @@ async fn a_sealed_site_replies_sealed_to_any_client_and_an_unsealed_one_never() 
         assert_eq!(answer(&served, said).await, SEALED, "{} bytes", said.len());
     }
     for said in OTHER_PROTOCOLS {
-        assert_eq!(answer(&served, said).await, [], "{}", said.escape_ascii());
+        let answered = answer(&served, said).await;
+        assert!(answered.is_empty(), "{}", said.escape_ascii());
     }
     served.unseal().await;
     for said in &first_bytes {
