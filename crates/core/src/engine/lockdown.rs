@@ -117,6 +117,14 @@ impl Site {
         }
     }
 
+    /// Returns the change that fails once a lockdown was imposed or lifted since now.
+    pub(crate) fn expect_lockdowns(&self) -> Change {
+        Change::ExpectSetting {
+            name: LOCKDOWNS,
+            revision: self.record().lockdowns_revision,
+        }
+    }
+
     /// Returns the change that stores the lockdowns after `change`.
     pub(crate) fn change_lockdowns(
         &self,

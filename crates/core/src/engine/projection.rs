@@ -102,6 +102,8 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::DeleteDeliveredKey(_)
         | Change::PutDeliveredKey(_)
         | Change::InsertKey(_)
+        | Change::ExpectAccount { .. }
+        | Change::ExpectSetting { .. }
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
@@ -236,6 +238,8 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         Change::InsertAccount(_)
         | Change::RenewPassphrase(_)
         | Change::PutPersonData { .. }
+        | Change::ExpectAccount { .. }
+        | Change::ExpectSetting { .. }
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }

@@ -104,6 +104,8 @@ impl WholeAccounts {
             // A whole account has none of these.
             Change::DeleteDeliveredKey(_)
             | Change::PutDeliveredKey(_)
+            | Change::ExpectAccount { .. }
+            | Change::ExpectSetting { .. }
             | Change::InsertApplication(_)
             | Change::UpdateApplication(_)
             | Change::DeleteApplication { .. }

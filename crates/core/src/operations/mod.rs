@@ -5,6 +5,7 @@ mod alarm;
 mod app;
 mod audit;
 mod broker;
+mod condition;
 mod config;
 mod delivered;
 mod device;

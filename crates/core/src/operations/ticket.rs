@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::subject::names_of;
-use super::{Done, Limit, Listing, account, proof};
+use super::{Done, Limit, Listing, account, condition, proof};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind};
 use crate::engine::rest::RestMethod;
@@ -142,15 +142,16 @@ pub(super) fn lifetime(expires_in: Option<u32>) -> Result<u32, Refusal> {
     Ok(lifetime)
 }
 
-/// A new ticket of the account, which is not stored yet, and its token. Consumes the fresh proof of
-/// the caller.
+/// A new ticket of the account, its token, and the changes that store the ticket unless the account, its pass
+/// phrase or a lockdown changes before. Consumes the fresh proof of the caller.
 pub(super) async fn new_ticket(
     context: &Context,
     account: &Account,
     kind: TicketKind,
     lifetime: u32,
-) -> Result<(EnrolmentTicket, Token), Refusal> {
+) -> Result<(EnrolmentTicket, Token, Vec<Change>), Refusal> {
     let (site, now) = (context.site(), context.now());
+    let unchanged = condition::unchanged(context, account).await?;
     let open = site.store().open_tickets(account.id, now).await?;
     if open >= OPEN_TICKETS as u64 {
         return Err(Refusal::conflict(
@@ -172,20 +173,24 @@ pub(super) async fn new_ticket(
         expires: now.plus_seconds(lifetime),
         state: TicketState::Open,
     };
-    Ok((ticket, token))
-}
-
-/// The changes that store a new ticket, and forget those of the account that are listed no longer.
-pub(super) fn stored(ticket: &EnrolmentTicket) -> [Change; 2] {
+    let mut changes = vec![unchanged.account];
+    if kind == TicketKind::Passphrase {
+        // Otherwise the holder of the earlier one could set another pass phrase afterwards.
+        changes.push(Change::RevokeOpenTickets {
+            account: account.id,
+            kind: Some(kind),
+            at: now,
+            why: RevocationReason::Replaced,
+        });
+    }
+    changes.push(Change::InsertTicket(ticket.clone()));
     let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
-    let expired_before = ticket.issued.millis().saturating_sub(listed_since);
-    [
-        Change::InsertTicket(ticket.clone()),
-        Change::ForgetTickets {
-            account: ticket.account,
-            expired_before: Timestamp::from_millis(expired_before),
-        },
-    ]
+    changes.push(Change::ForgetTickets {
+        account: account.id,
+        expired_before: Timestamp::from_millis(now.millis().saturating_sub(listed_since)),
+    });
+    changes.push(unchanged.lockdowns);
+    Ok((ticket, token, changes))
 }
 
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
@@ -209,29 +214,18 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             ),
         ));
     }
-    expect_no_lockdown(&context, &account)?;
-    let (site, now) = (context.site(), context.now());
+    let site = context.site();
     let address = site.endpoints().enrolment.ok_or_else(|| {
         Refusal::conflict(
             "no listener of this site takes enrolments",
             "configure a device listener and start the site again",
         )
     })?;
-    let (ticket, token) = new_ticket(&context, &account, params.kind.into(), lifetime).await?;
+    let issuing = new_ticket(&context, &account, params.kind.into(), lifetime);
+    let (ticket, token, changes) = issuing.await?;
     let (host, port, key) = (address.host, address.port, site.public_key().signing);
     let handed_out = proto::EnrolmentTicket::new(ticket.kind, &host, port, token, key)
         .map_err(|error| Refusal::internal(error.to_string()))?;
-    let mut changes = Vec::new();
-    if ticket.kind == TicketKind::Passphrase {
-        // Otherwise the holder of the earlier one could set another pass phrase afterwards.
-        changes.push(Change::RevokeOpenTickets {
-            account: account.id,
-            kind: Some(ticket.kind),
-            at: now,
-            why: RevocationReason::Replaced,
-        });
-    }
-    changes.extend(stored(&ticket));
     let details = json!({
         "ticket": ticket.id,
         "kind": ticket.kind.name(),

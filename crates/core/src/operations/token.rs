@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::subject::names_of;
-use super::{Done, Limit, Listing, account, proof};
+use super::{Done, Limit, Listing, account, condition, proof};
 use crate::access::{Channel, Role, Scope};
 use crate::access_tokens::{
     AccessToken, AccessTokenSecret, LISTED_AFTER_EXPIRY, MAX_OPERATIONS_PER_TOKEN, MIN_LIFETIME,
@@ -163,7 +163,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<Created>, Ref
             ),
         ));
     }
-    super::ticket::expect_no_lockdown(&context, &account)?;
+    let unchanged = condition::unchanged(&context, &account).await?;
     // A caller without a proof must not use up the tokens of the person.
     proof::require(&context, account.id)?;
     context.rate(
@@ -185,6 +185,8 @@ async fn create(context: Context, params: Create) -> Result<Answer<Created>, Ref
     };
     let listed_since = i64::from(LISTED_AFTER_EXPIRY) * 1_000;
     let changes = vec![
+        unchanged.account,
+        unchanged.lockdowns,
         Change::AccessToken(AccessTokenChange::DeleteOf {
             account: account.id,
             expired_before: Some(Timestamp::from_millis(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::access::Role;
 use crate::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
+    Account, CredentialId, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
 };
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
@@ -97,6 +97,17 @@ pub enum Change {
         account: AccountId,
         /// The thumbprint of the key.
         thumbprint: Thumbprint,
+    },
+    /// Changes nothing: the condition that an account is as the decision found it, for changes of other
+    /// things. [`StoreError::Stale`](super::StoreError::Stale) unless it is,
+    /// [`StoreError::NotFound`](super::StoreError::NotFound) if it was deleted.
+    ExpectAccount {
+        /// The account's id.
+        id: AccountId,
+        /// The revision that the decision was based on.
+        revision: u64,
+        /// Identifies the pass phrase that the decision was based on; `None` if the account had none.
+        passphrase: Option<CredentialId>,
     },
     /// Inserts an application. [`StoreError::Conflict`](super::StoreError::Conflict) if the id is
     /// taken.
@@ -192,6 +203,14 @@ pub enum Change {
         /// The value, and its revision, which must be one more than the stored one's (1 for a new
         /// setting).
         setting: Setting,
+    },
+    /// Changes nothing: the condition that a setting is as the decision found it, for changes of other
+    /// things. [`StoreError::Stale`](super::StoreError::Stale) unless it is.
+    ExpectSetting {
+        /// The name of the setting.
+        name: &'static str,
+        /// The revision that the decision was based on; 0 if there was no such setting.
+        revision: u64,
     },
     /// A change of access tokens.
     AccessToken(AccessTokenChange),

@@ -48,7 +48,7 @@ pub(crate) struct Console {
         value_parser = |url: &str| PublicUrl::try_from(url.trim().to_owned())
     )]
     http: Option<PublicUrl>,
-    /// Address on this machine; port 0 takes a free port.
+    /// 127.0.0.1 or [::1], and a port, which the console takes at both; port 0 takes one that is free at both.
     #[arg(
         long,
         env = "COUNTERSIGN_CONSOLE_LISTEN",
@@ -176,9 +176,9 @@ fn http_of(status: &Value, uri: &SiteUri) -> Option<PublicUrl> {
 fn refused(error: &RelayError) -> Failure {
     match error {
         RelayError::NotLoopback(_) => Failure::usage(error)
-            .hint("give an address such as 127.0.0.1:0: other machines must not reach the console"),
+            .hint("give an address such as 127.0.0.1:0: browsers look for the console on this machine alone"),
         RelayError::Listen { .. } => Failure::new(Exit::Failure, "listen", error)
-            .hint("choose another port with --listen; port 0 takes a free one"),
+            .hint("choose a port with --listen that is free at 127.0.0.1 and at [::1]; port 0 takes one"),
         RelayError::Http { .. } => {
             Failure::usage(error).hint("give a URL such as https://auth.example.org with --http")
         }

@@ -299,7 +299,7 @@ async fn read(body: Incoming, mut turn: BodyTurn, shared: &Shared) -> Body {
 fn failed(origin: &RequestOrigin, shared: &Shared) {
     origin.punish(Abuse::NotAuthenticated, shared);
     if let Some(source) = origin.source {
-        counting::request_failed(shared, source);
+        counting::request_failed(shared, source, origin.is_unpunished);
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
 
 use super::connection::Connection;
 use super::problem::AccountLimit;
@@ -28,15 +28,26 @@ static FORWARDED: [HeaderName; 5] = [
 /// A browser sends one of these fields with each request of a page that could have an effect.
 static PAGE: [HeaderName; 2] = [header::ORIGIN, HeaderName::from_static("sec-fetch-site")];
 
-/// Whether a page in a browser sends the request.
+/// Whether a page in a browser sends the request. A browser marks an image or a link of a page, which it asks for
+/// with GET, only where it trusts the transport.
 pub(super) fn is_of_a_page(headers: &HeaderMap) -> bool {
     PAGE.iter().any(|field| headers.contains_key(field))
+}
+
+/// Whether a page in a browser may send the request. Browsers add the languages of the user to each request, and no
+/// page can remove them.
+fn may_be_of_a_page(method: &Method, headers: &HeaderMap) -> bool {
+    let is_unmarked = matches!(*method, Method::GET | Method::HEAD);
+    is_of_a_page(headers) || is_unmarked && headers.contains_key(header::ACCEPT_LANGUAGE)
 }
 
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
 pub(super) struct RequestOrigin {
     /// The source that the request counts for; `None` if a trusted proxy names no client.
     pub(super) source: Option<Source>,
+    /// What is wrong with the request brings no penalty upon the source, nor a line of the log by which a
+    /// program may ban it: any page could do that to its reader.
+    pub(super) is_unpunished: bool,
     pub(super) connection: Arc<Connection>,
     /// Counts the request as running on the connection, once it was verified.
     pub(super) running: OnceLock<Arc<()>>,
@@ -88,6 +99,7 @@ impl RequestOrigin {
         };
         Self {
             source,
+            is_unpunished: may_be_of_a_page(request.method(), request.headers()),
             connection: connection.clone(),
             running: OnceLock::new(),
         }
@@ -203,7 +215,7 @@ impl RequestOrigin {
     }
 
     pub(super) fn punish(&self, abuse: Abuse, shared: &Shared) {
-        if let Some(source) = self.source {
+        if let Some(source) = self.source.filter(|_| !self.is_unpunished) {
             let mut penalties = shared.site.throttle().penalties();
             penalties.record_abuse(source, abuse, clock::now());
         }

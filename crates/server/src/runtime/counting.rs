@@ -85,9 +85,12 @@ fn login_failed(source: Option<IpAddr>, name: &str) {
     }
 }
 
-/// Logs and counts an HTTP request that failed verification.
-pub(crate) fn request_failed(shared: &Shared, source: Source) {
-    request_failed_line(source);
+/// Logs and counts an HTTP request that failed verification. No line names a source that is not punished: a
+/// program that reads the log must not ban it.
+pub(crate) fn request_failed(shared: &Shared, source: Source, is_unpunished: bool) {
+    if !is_unpunished {
+        request_failed_line(source);
+    }
     let outcome = AuditOutcome::Failed;
     shared.note(Occurrence::of_source(
         source,
@@ -101,9 +104,11 @@ fn request_failed_line(source: Source) {
     info!(%source, "ticket request failed");
 }
 
-/// Logs and counts a request of the API whose credential is not valid.
-pub(crate) fn api_request_failed(shared: &Shared, source: Source) {
-    api_request_failed_line(source);
+/// As [`request_failed`], for a request of the API whose credential is not valid.
+pub(crate) fn api_request_failed(shared: &Shared, source: Source, is_unpunished: bool) {
+    if !is_unpunished {
+        api_request_failed_line(source);
+    }
     let outcome = AuditOutcome::Failed;
     let failed = Occurrence::of_source(source, Channel::Http, "http.request", outcome);
     shared.note(failed);

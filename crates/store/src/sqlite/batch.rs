@@ -17,6 +17,7 @@ use super::applications::{self, ApplicationChange};
 use super::devices::{self, DeviceChange};
 use super::enrolment::{self, TicketChange};
 use super::failure::Failure;
+use super::settings::SettingChange;
 use super::{access_tokens, accounts, alarms, clear_data, peers, settings};
 
 /// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
@@ -48,7 +49,7 @@ pub(super) fn runs<'a>(sets: impl IntoIterator<Item = &'a ChangeSet>) -> Vec<ByK
 fn account_of(change: &Change) -> Option<AccountId> {
     match change {
         Change::InsertAccount(account) | Change::UpdateAccount(account) => Some(account.id),
-        Change::DeleteAccount { id, .. } => Some(*id),
+        Change::DeleteAccount { id, .. } | Change::ExpectAccount { id, .. } => Some(*id),
         Change::DeleteDamagedAccount { id, .. } => *id,
         Change::PutPersonData { account, .. } => Some(*account),
         Change::PutPassphrase(credential) | Change::RenewPassphrase(credential) => {
@@ -74,6 +75,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
         | Change::DeleteApplication { .. }
         | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
+        | Change::ExpectSetting { .. }
         | Change::PutScript(_)
         | Change::Alarm(_)
         | Change::SealData { .. } => None,
@@ -152,6 +154,11 @@ impl<'a> ByKind<'a> {
             } => self.accounts.revoked.push((*account, *thumbprint)),
             Change::DeleteAccount { id, revision } => self.accounts.deleted.push((*id, *revision)),
             Change::DeleteDamagedAccount { name, .. } => self.accounts.damaged.push(name),
+            Change::ExpectAccount {
+                id,
+                revision,
+                passphrase,
+            } => self.accounts.expected.push((*id, *revision, *passphrase)),
             Change::InsertApplication(application) => {
                 let change = ApplicationChange::Insert(application);
                 self.applications.push(change);
@@ -224,7 +231,12 @@ impl<'a> ByKind<'a> {
                 self.devices.push(DeviceChange::Delete(*id, *account));
             }
             Change::Peer(change) => self.peers.push(change),
-            Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
+            Change::PutSetting { name, setting } => {
+                self.settings.put(name, SettingChange::Put(setting));
+            }
+            Change::ExpectSetting { name, revision } => {
+                self.settings.put(name, SettingChange::Expect(*revision));
+            }
             Change::PutScript(progress) => self.settings.scripts.push(progress),
             Change::Alarm(change) => self.alarms.push(change),
             Change::SealData { number, sealed } => self.sealed.push((*number, sealed)),
@@ -245,26 +257,27 @@ const fn rank(change: &Change) -> u8 {
         Change::InsertKey(_) => 6,
         Change::DeleteKey { .. } => 7,
         Change::DeleteAccount { .. } | Change::DeleteDamagedAccount { .. } => 8,
+        Change::ExpectAccount { .. } => 9,
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
-        | Change::DeleteDamagedApplication(_) => 9,
+        | Change::DeleteDamagedApplication(_) => 10,
         Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
         | Change::RevokeOpenTickets { .. }
-        | Change::ForgetTickets { .. } => 10,
+        | Change::ForgetTickets { .. } => 11,
         Change::InsertDevice(_)
         | Change::UpdateDevice(_)
         | Change::SeeDevice { .. }
-        | Change::DeleteDevice { .. } => 11,
-        Change::Peer(_) => 12,
-        Change::PutSetting { .. } => 13,
-        Change::PutScript(_) => 14,
-        Change::Alarm(_) => 15,
-        Change::SealData { .. } => 16,
-        Change::AccessToken(_) => 17,
-        Change::CompleteRequest(_) => 18,
+        | Change::DeleteDevice { .. } => 12,
+        Change::Peer(_) => 13,
+        Change::PutSetting { .. } | Change::ExpectSetting { .. } => 14,
+        Change::PutScript(_) => 15,
+        Change::Alarm(_) => 16,
+        Change::SealData { .. } => 17,
+        Change::AccessToken(_) => 18,
+        Change::CompleteRequest(_) => 19,
     }
 }
 

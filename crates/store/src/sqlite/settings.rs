@@ -28,17 +28,35 @@ pub(super) async fn read(readers: &Readers, name: &str) -> Result<Option<Setting
     one(readers, query.bind(name.to_owned()), row).await
 }
 
+/// A change of a setting, or a condition on one.
+pub(super) enum SettingChange<'a> {
+    /// Writes the setting.
+    Put(&'a Setting),
+    /// Fails unless the setting has this revision; 0 if there is none.
+    Expect(u64),
+}
+
 /// Changes of settings and scripts, in the order in which they are written.
 #[derive(Default)]
 pub(super) struct Changes<'a> {
-    pub(super) settings: Vec<(&'static str, &'a Setting)>,
+    /// In the order of the sets: a condition meets the setting as the sets before it left it.
+    settings: Vec<(&'static str, SettingChange<'a>)>,
     pub(super) scripts: Vec<&'a ScriptProgress>,
 }
 
-impl Changes<'_> {
+impl<'a> Changes<'a> {
+    pub(super) fn put(&mut self, name: &'static str, change: SettingChange<'a>) {
+        self.settings.push((name, change));
+    }
+
     pub(super) async fn write(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        for (name, setting) in &self.settings {
-            put_setting(connection, name, setting).await?;
+        for (name, change) in &self.settings {
+            match change {
+                SettingChange::Put(setting) => put_setting(connection, name, setting).await?,
+                SettingChange::Expect(revision) => {
+                    expect_setting(connection, name, *revision).await?;
+                }
+            }
         }
         for progress in &self.scripts {
             put_script(connection, progress).await?;
@@ -64,6 +82,20 @@ async fn put_setting(
         .execute(connection)
         .await?;
     expect(put.rows_affected(), 1, stale(Thing::Setting))
+}
+
+async fn expect_setting(
+    connection: &mut SqliteConnection,
+    name: &str,
+    revision: u64,
+) -> Result<(), Failure> {
+    let has_it = "SELECT coalesce((SELECT revision FROM setting WHERE name = ?1), 0) = ?2";
+    let has_it: bool = sqlx::query_scalar(has_it)
+        .bind(name)
+        .bind(signed(revision))
+        .fetch_one(connection)
+        .await?;
+    expect(u64::from(has_it), 1, stale(Thing::Setting))
 }
 
 async fn put_script(

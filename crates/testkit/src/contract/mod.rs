@@ -15,6 +15,7 @@ mod alarms;
 mod applications;
 mod audit_signatures;
 mod concurrency;
+mod conditions;
 mod devices;
 mod durability;
 mod peer_heads;
@@ -36,6 +37,7 @@ pub use alarms::*;
 pub use applications::*;
 pub use audit_signatures::*;
 pub use concurrency::*;
+pub use conditions::*;
 pub use devices::*;
 pub use durability::*;
 pub use peer_heads::*;
@@ -94,6 +96,9 @@ macro_rules! keeps_the_contract {
             sixty_four_writers_lose_nothing
             a_refused_set_does_not_affect_concurrent_ones
             one_of_many_concurrent_updates_succeeds
+            nothing_is_written_for_an_account_that_changed
+            nothing_is_written_after_a_setting_that_changed
+            a_condition_holds_among_concurrent_sets
             a_ticket_is_found_by_its_token_and_listed_with_its_account
             a_ticket_is_bound_once_and_revoked_once
             one_of_many_keys_gets_a_ticket

@@ -57,16 +57,14 @@ pub(super) async fn ticket(context: Context, params: Issue) -> Result<Answer<Iss
         )
     })?;
     let issuing = ticket::new_ticket(&context, &account, TicketKind::Peer, lifetime);
-    let (ticket, token) = issuing.await?;
+    let (ticket, token, changes) = issuing.await?;
     let expires = u64::try_from(ticket.expires.millis() / 1_000).unwrap_or(0);
     let (host, port, key) = (address.host, address.port, site.public_key());
     let handed_out = PeerTicket::new(&host, port, token, expires, key, account.name.clone())
         .map_err(|error| Refusal::internal(error.to_string()))?;
     let details = json!({ "ticket": ticket.id, "expires": ticket.expires });
     let target = account.name.to_string();
-    context
-        .commit(ticket::stored(&ticket).to_vec(), target, details)
-        .await?;
+    context.commit(changes, target, details).await?;
     let uri = handed_out.to_uri().expose().to_owned();
     let output = format!(
         "{uri}\nAnother site can use the ticket {} of {} once, until {}. It is not shown again.",

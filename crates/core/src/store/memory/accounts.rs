@@ -7,8 +7,8 @@ use countersign_proto::name::AccountName;
 use super::MemoryStore;
 use super::rows::Rows;
 use crate::accounts::{
-    Account, AccountSearch, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
-    PersonData,
+    Account, AccountSearch, CredentialId, DeliveredKeyCredential, KeyCredential, Kind,
+    PassphraseCredential, PersonData,
 };
 use crate::id::AccountId;
 use crate::page::Page;
@@ -184,6 +184,21 @@ impl AccountRows {
     pub(super) fn expect(&self, account: AccountId) -> Result<AccountId, StoreError> {
         let found = self.accounts.get(&account);
         found.map(|found| found.id).ok_or(NOT_FOUND)
+    }
+
+    /// Checks that the account has this revision and this pass phrase.
+    pub(super) fn expect_as(
+        &self,
+        id: AccountId,
+        revision: u64,
+        passphrase: Option<CredentialId>,
+    ) -> Result<(), StoreError> {
+        let account = self.accounts.get(&id).ok_or(NOT_FOUND)?;
+        let own = self.passphrases.get(&id).map(|own| own.credential_id);
+        match account.revision == revision && own == passphrase {
+            true => Ok(()),
+            false => Err(STALE),
+        }
     }
 
     pub(super) fn has(&self, account: AccountId) -> bool {

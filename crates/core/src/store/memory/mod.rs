@@ -196,6 +196,11 @@ impl Rows {
                 account,
                 thumbprint,
             } => self.accounts.delete_key(*account, thumbprint),
+            Change::ExpectAccount {
+                id,
+                revision,
+                passphrase,
+            } => self.accounts.expect_as(*id, *revision, *passphrase),
             Change::InsertApplication(application) => self.applications.insert(application),
             Change::UpdateApplication(application) => self.applications.update(application),
             Change::DeleteApplication {
@@ -260,6 +265,7 @@ impl Rows {
                 self.peers.apply(change, |id| accounts.has(id))
             }
             Change::PutSetting { name, setting } => self.settings.put(name, setting),
+            Change::ExpectSetting { name, revision } => self.settings.expect(name, *revision),
             Change::Alarm(change) => {
                 let accounts = &self.accounts;
                 self.alarms.apply(change, |id| accounts.has(id))

@@ -6,6 +6,10 @@ use super::MemoryStore;
 use super::rows::Rows;
 use crate::store::{ClearData, ClearDatum, ScriptProgress, Setting, Settings, StoreError, Thing};
 
+const STALE: StoreError = StoreError::Stale {
+    what: Thing::Setting,
+};
+
 #[derive(Debug, Default)]
 pub(super) struct SettingRows {
     settings: Rows<String, Setting>,
@@ -14,13 +18,19 @@ pub(super) struct SettingRows {
 
 impl SettingRows {
     pub(super) fn put(&mut self, name: &str, setting: &Setting) -> Result<(), StoreError> {
-        let before = self.settings.get(name).map_or(0, |before| before.revision);
-        if before.checked_add(1) != Some(setting.revision) {
-            let what = Thing::Setting;
-            return Err(StoreError::Stale { what });
-        }
+        let before = setting.revision.checked_sub(1).ok_or(STALE)?;
+        self.expect(name, before)?;
         self.settings.put(name.to_owned(), setting.clone());
         Ok(())
+    }
+
+    /// Checks that the setting has this revision; 0 if there is none.
+    pub(super) fn expect(&self, name: &str, revision: u64) -> Result<(), StoreError> {
+        let stored = self.settings.get(name).map_or(0, |stored| stored.revision);
+        match stored == revision {
+            true => Ok(()),
+            false => Err(STALE),
+        }
     }
 
     pub(super) fn put_script(&mut self, progress: &ScriptProgress) {

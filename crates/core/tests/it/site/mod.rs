@@ -18,6 +18,7 @@ mod lockdown;
 mod loops;
 mod one_form;
 mod options;
+mod outlived;
 mod peers;
 mod planted;
 mod preconditions;

@@ -343,7 +343,7 @@ fn refused(given: GivenCredential, origin: &RequestOrigin, shared: &Shared) -> P
 fn failed(origin: &RequestOrigin, shared: &Shared) {
     origin.punish(Abuse::NotAuthenticated, shared);
     match origin.source {
-        Some(source) => counting::api_request_failed(shared, source),
+        Some(source) => counting::api_request_failed(shared, source, origin.is_unpunished),
         None => counting::proxied_request_failed(shared, origin.proxy()),
     }
 }

@@ -10,6 +10,7 @@
 //! [`ConsoleRelay`] serves the same three on the user's own machine, so that the files come from the
 //! installed program and not from the site.
 
+mod loopback;
 mod registration;
 mod relay;
 

@@ -14,7 +14,8 @@
 //! - A request has the host of the relay, so that a DNS name that an attacker points to this machine gets
 //!   nothing.
 //! - The host is another name below `localhost` at each start. So it is an origin of its own, in which no
-//!   earlier program on the same port left a service worker, and whose storage no later program gets.
+//!   earlier program on the same port left a service worker, and whose storage no later program gets. The relay
+//!   has its port at each address that a browser connects that name to.
 
 use std::convert::Infallible;
 use std::io;
@@ -42,6 +43,7 @@ use super::super::connection::Stalled;
 use super::super::framing::{self, Framed, Upgraded};
 use super::super::reply::{self, Reply};
 use super::super::{http1, upgrade};
+use super::loopback::{self, Loopback};
 use super::registration::Registrations;
 use super::{METHODS, Relayed, SITE, ServedSite, file};
 use crate::accept_loop::{self, Access, Connections, DescriptorReserve};
@@ -76,7 +78,7 @@ const SESSION: &str = "session";
 
 /// The console on the user's own machine.
 pub struct ConsoleRelay {
-    listener: TcpListener,
+    listeners: Loopback,
     console: Arc<Console>,
 }
 
@@ -94,13 +96,13 @@ pub struct RelayedSite {
 /// Why a relay cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// Other machines could reach the address.
-    #[error("{0} is not an address of this machine alone")]
+    /// Other machines could reach the address, or a browser would connect to another one.
+    #[error("{0} is neither 127.0.0.1 nor [::1]")]
     NotLoopback(SocketAddr),
-    /// The address is in use.
+    /// The port is in use at this address.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
-        /// The requested address.
+        /// The requested address, or the other one of this machine with its port.
         address: SocketAddr,
         /// The error of the operating system.
         cause: io::Error,
@@ -128,7 +130,8 @@ struct Console {
 }
 
 impl ConsoleRelay {
-    /// Binds the listener. `address` is a loopback address; port 0 takes a free port.
+    /// Binds the listeners. `address` is 127.0.0.1 or ::1; the relay has its port at both, so that no other
+    /// user of this machine listens where a browser connects to. Port 0 takes a port that is free at both.
     ///
     /// # Errors
     /// [`RelayError`].
@@ -137,7 +140,7 @@ impl ConsoleRelay {
         files: ConsoleFiles,
         site: RelayedSite,
     ) -> Result<Self, RelayError> {
-        if !address.ip().is_loopback() {
+        if !loopback::is_one(address.ip()) {
             return Err(RelayError::NotLoopback(address));
         }
         let registrations = site.http.as_ref().map(|url| {
@@ -147,9 +150,9 @@ impl ConsoleRelay {
             };
             Registrations::at(url).map_err(url_of)
         });
-        let failed = |cause| RelayError::Listen { address, cause };
-        let listener = accept_loop::listen(address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let listeners = Loopback::bind(address)
+            .map_err(|(address, cause)| RelayError::Listen { address, cause })?;
+        let address = listeners.address;
         let (name, secret): ([u8; 8], [u8; 16]) =
             (fresh(&mut SystemEntropy), fresh(&mut SystemEntropy));
         let console = Arc::new(Console {
@@ -160,7 +163,7 @@ impl ConsoleRelay {
             site,
             registrations: registrations.transpose()?,
         });
-        Ok(Self { listener, console })
+        Ok(Self { listeners, console })
     }
 
     /// The URL of the page, for the user's browser.
@@ -176,10 +179,10 @@ impl ConsoleRelay {
         format!("http://{}/{}/", self.console.address, self.console.secret)
     }
 
-    /// Serves until the listener fails.
+    /// Serves until a listener fails.
     ///
     /// # Errors
-    /// The listener failed.
+    /// A listener failed.
     pub async fn serve(self) -> io::Result<Infallible> {
         let places = Places::new(LIMITS);
         let reserve = DescriptorReserve::new(vec![places.clone()]);
@@ -191,14 +194,18 @@ impl ConsoleRelay {
             }
         };
         let connections = Connections::default();
-        accept_loop::run(
-            self.listener,
-            Access::Clients,
-            reserve,
-            connections,
-            service,
-        )
-        .await
+        let accept = |listener: TcpListener| {
+            let (reserve, connections) = (reserve.clone(), connections.clone());
+            accept_loop::run(listener, Access::Clients, reserve, connections, &service)
+        };
+        let Loopback { first, second, .. } = self.listeners;
+        match second {
+            None => accept(first).await,
+            Some(second) => tokio::select! {
+                ended = accept(first) => ended,
+                ended = accept(second) => ended,
+            },
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use countersign_client::{Connector, LoginAs};
@@ -331,15 +331,16 @@ pub(crate) async fn relay_with(uri: &SiteUri, http: Option<PublicUrl>) -> (Socke
 
 /// Serves a relay. Returns its address and its path.
 async fn serve(relay: ConsoleRelay) -> (SocketAddr, String) {
-    let url = relay.address_url();
-    let (address, path) = url
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
-    let found = (address.parse().unwrap(), format!("/{path}"));
+    let (address, path) = parts(&relay.address_url());
     tokio::spawn(relay.serve());
-    found
+    (address.parse().unwrap(), path)
+}
+
+/// The host and the path of the URL of a relay.
+fn parts(url: &str) -> (String, String) {
+    let parts = url.strip_prefix("http://").unwrap().split_once('/');
+    let (host, path) = parts.unwrap();
+    (host.to_owned(), format!("/{path}"))
 }
 
 #[tokio::test]
@@ -402,27 +403,53 @@ async fn the_relay_answers_only_its_own_page() {
 async fn each_relay_is_an_origin_of_its_own() {
     let served = site().serve().await;
     let (relay, other) = (bind(&served.uri).unwrap(), bind(&served.uri).unwrap());
-    let host_of = |url: String| url.split('/').nth(2).unwrap().to_owned();
-    let (host, other) = (host_of(relay.url()), host_of(other.url()));
+    let (host, other) = (parts(&relay.url()).0, parts(&other.url()).0);
     assert_ne!(
         host.split_once('.').unwrap().0,
         other.split_once('.').unwrap().0
     );
-    let url = relay.address_url();
-    let (address, path) = url
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
-    let address: SocketAddr = address.parse().unwrap();
-    tokio::spawn(relay.serve());
+    let (address, path) = serve(relay).await;
     for (host, status) in [(host.as_str(), 200), (other.as_str(), 421)] {
-        let head = format!("GET /{path} HTTP/1.1\r\nhost: {host}");
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {host}");
         assert_eq!(send(address, &head).await.status, status, "{host}");
     }
-    let url = format!("ws://{address}/{path}session");
+    let url = format!("ws://{address}{path}session");
     for (host, status) in [(host, 101), (other, 403)] {
         assert_eq!(open_at(&url, Some(&format!("http://{host}"))).await, status);
+    }
+}
+
+/// The relay listened at 127.0.0.1 alone. Another user of the machine listened at its port of ::1, where browsers
+/// look first for a name below `localhost`, and served another page in the origin of the relay: it asked for the
+/// pass phrase, and read what resumes the session.
+#[tokio::test]
+async fn a_relay_has_its_port_at_both_addresses_of_its_name() {
+    let served = site().serve().await;
+    for requested in ["127.0.0.1:0", "[::1]:0"] {
+        let relay = bind_at(requested, relayed(&served.uri)).unwrap();
+        let (host, path) = parts(&relay.url());
+        let port: u16 = host.rsplit_once(':').unwrap().1.parse().unwrap();
+        let addresses = [
+            SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+        ];
+        for address in addresses {
+            let taken = std::net::TcpListener::bind(address).unwrap_err();
+            assert_eq!(taken.kind(), ErrorKind::AddrInUse, "{address}");
+        }
+        tokio::spawn(relay.serve());
+        for address in addresses {
+            let head = format!("GET {path} HTTP/1.1\r\nhost: {host}");
+            assert_eq!(send(address, &head).await.body, PAGE, "{address}");
+        }
+    }
+    // It does not start with one of them.
+    for (theirs, other) in [("127.0.0.1:0", "[::1]"), ("[::1]:0", "127.0.0.1")] {
+        let held = std::net::TcpListener::bind(theirs).unwrap();
+        let theirs = held.local_addr().unwrap();
+        let requested = format!("{other}:{}", theirs.port());
+        let refused = bind_at(&requested, relayed(&served.uri)).err().unwrap();
+        assert!(matches!(refused, RelayError::Listen { address, .. } if address == theirs));
     }
 }
 
@@ -448,8 +475,11 @@ async fn silent_connections_keep_no_page_away() {
 #[tokio::test]
 async fn a_relay_listens_on_this_machine_alone_and_says_that_a_site_is_away() {
     let served = site().serve().await;
-    let refused = bind_at("0.0.0.0:0", relayed(&served.uri));
-    assert!(matches!(refused, Err(RelayError::NotLoopback(_))));
+    // Browsers do not look for the name at the second one.
+    for elsewhere in ["0.0.0.0:0", "127.0.0.2:0"] {
+        let refused = bind_at(elsewhere, relayed(&served.uri));
+        assert!(matches!(refused, Err(RelayError::NotLoopback(_))));
+    }
     let uri = served.uri.clone();
     served.stop().await;
     let (address, path) = relay(&uri).await;

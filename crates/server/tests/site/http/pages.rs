@@ -241,3 +241,33 @@ async fn pages_bring_no_penalty_upon_their_readers_with_strange_hosts() {
     }
     assert_eq!(penalties(&served).await, json!([]));
 }
+
+/// [SES-100]: at a listener without TLS a browser marks neither an image nor what a page of the same origin asks for
+/// with GET. 40 images of a page that named ticket requests had the address of the reader refused at all ports, and
+/// so had requests of a page, from a name that leads to the site, with a wrong credential.
+#[tokio::test]
+async fn pages_bring_no_penalty_upon_their_readers_with_images_and_credentials() {
+    let served = site().serve().await;
+    let address = served.server.http_address().unwrap();
+    let image = "GET /authenticate?authRequest=x";
+    let credential = "authorization: Bearer cst_x\r\n";
+    let refused = asked(address, image, "", "").await;
+    served.admin("penalty.forget", json!({})).await;
+    let language = "accept-language: en\r\n";
+    for _ in 0..40 {
+        assert_eq!(asked(address, image, language, "").await, refused);
+        for (what, field) in [
+            ("GET /api/v1/self", language),
+            ("POST /api/v1/persons", "origin: http://evil.example\r\n"),
+        ] {
+            let fields = format!("{credential}{field}");
+            assert_eq!(asked(address, what, &fields, "{}").await, "401");
+        }
+    }
+    assert_eq!(penalties(&served).await, json!([]));
+    // A browser marks each POST, so these are not of a page.
+    for _ in 0..40 {
+        asked(address, "POST /authenticate", language, "{}").await;
+    }
+    assert_eq!(penalties(&served).await[0]["source"], "127.0.0.1");
+}

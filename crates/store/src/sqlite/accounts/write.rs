@@ -1,7 +1,7 @@
 //! Writes changes of accounts and credentials, kind by kind.
 
 use countersign_core::accounts::{
-    Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
+    Account, CredentialId, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PersonData,
 };
 use countersign_core::id::AccountId;
 use countersign_core::store::Thing;
@@ -27,6 +27,8 @@ pub(in crate::sqlite) struct Changes<'a> {
     pub(in crate::sqlite) deleted: Vec<(AccountId, u64)>,
     /// The names of damaged accounts to delete.
     pub(in crate::sqlite) damaged: Vec<&'a str>,
+    /// Accounts with the revision and the pass phrase that they must have.
+    pub(in crate::sqlite) expected: Vec<(AccountId, u64, Option<CredentialId>)>,
 }
 
 impl Changes<'_> {
@@ -37,7 +39,8 @@ impl Changes<'_> {
         self.write_accounts(connection).await?;
         self.write_data(connection).await?;
         self.write_credentials(connection).await?;
-        self.delete_accounts(connection).await
+        self.delete_accounts(connection).await?;
+        self.expect_unchanged(connection).await
     }
 
     async fn write_accounts(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
@@ -151,6 +154,27 @@ impl Changes<'_> {
         expect_current(connection, deleted, ids).await?;
         for name in &self.damaged {
             delete_damaged(connection, name).await?;
+        }
+        Ok(())
+    }
+
+    async fn expect_unchanged(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        for (id, revision, passphrase) in &self.expected {
+            let unchanged: Option<bool> = sqlx::query_scalar(IS_UNCHANGED)
+                .bind(id.as_bytes().as_slice())
+                .bind(signed(*revision))
+                .bind(
+                    passphrase
+                        .as_ref()
+                        .map(|passphrase| passphrase.0.as_slice()),
+                )
+                .fetch_optional(&mut *connection)
+                .await?;
+            match unchanged {
+                Some(true) => {}
+                Some(false) => return Err(stale(Thing::Account)),
+                None => return Err(not_found(Thing::Account)),
+            }
         }
         Ok(())
     }
@@ -288,3 +312,7 @@ const DELETE_ACCOUNT: Many = Many {
     after: ") DELETE FROM account WHERE key IN (SELECT account.key FROM gone CROSS JOIN account \
             ON account.id = gone.id AND account.revision = gone.revision)",
 };
+
+/// Whether the account has this revision and this pass phrase.
+const IS_UNCHANGED: &str = "SELECT account.revision = ?2 AND passphrase.credential_id IS ?3 \
+    FROM account LEFT JOIN passphrase ON passphrase.account = account.key WHERE account.id = ?1";
