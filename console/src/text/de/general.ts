@@ -61,6 +61,7 @@ export const general = {
     cleared: "Geleert",
     notCopied: "Bitte von Hand kopieren",
     showMore: "Mehr anzeigen",
+    damaged: (name: string) => `Die Site kann ${name} nicht lesen.`,
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,

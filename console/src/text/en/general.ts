@@ -60,6 +60,7 @@ export const general = {
     cleared: "Cleared",
     notCopied: "Select and copy by hand",
     showMore: "Show more",
+    damaged: (name: string) => `The site cannot read ${name}.`,
     firstEntries: (count: number) => `The first ${count} entries`,
     typeName: (name: string) => `Type ${name} to confirm`,
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
