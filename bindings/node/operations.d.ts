@@ -531,14 +531,14 @@ export interface Operations {
       limit?: number | null | undefined;
     };
     result: {
-      /** The registrations on this page that cannot be read; absent when there are none. */
+      /** The entries of this page that cannot be read; absent when there are none. */
       damaged?: {
         /** The application's id. */
         id: string;
         /** What is wrong with the stored registration. */
         problem: string;
       }[] | null | undefined;
-      /** The applications, sorted by id. */
+      /** The entries of this page, in order. */
       entries: {
         /** The data about the application that providers find in its tickets. Absent while the site is sealed, and when the stored data is damaged. */
         auth_data?: unknown;
@@ -1339,6 +1339,15 @@ export interface Operations {
       person?: string | null | undefined;
     };
     result: {
+      /** The entries of this page that cannot be read; absent when there are none. */
+      damaged?: {
+        /** Its id. */
+        id: string;
+        /** The person whose device it is; absent if the account was deleted just now. */
+        person?: string | null | undefined;
+        /** What is wrong with the stored device. */
+        problem: string;
+      }[] | null | undefined;
       /** The entries of this page, in order. */
       entries: {
         /** Whether it is connected now. */
@@ -1954,7 +1963,7 @@ export interface Operations {
         next?: string | null | undefined;
         /** What was checked: `server`, or the site id of a peer. */
         of: string;
-        /** The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`. */
+        /** The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`, `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`, `messages_not_taken` or `messages_not_read`; `damaged` of a peer that cannot be read. */
         state: string;
         /** The zone of the peer. */
         zone?: string | null | undefined;
@@ -1963,7 +1972,7 @@ export interface Operations {
       ok: boolean;
     };
   };
-  /** Forgets a removed peer with its messages, so that a ticket can make that site a peer again. */
+  /** Forgets a removed or damaged peer with its messages, so that a ticket can make that site a peer again. */
   "peer.forget": {
     params: {
       /** The peer's site id, or its zone. */
@@ -2144,6 +2153,15 @@ export interface Operations {
       limit?: number | null | undefined;
     };
     result: {
+      /** The entries of this page that cannot be read; absent when there are none. */
+      damaged?: {
+        /** What is wrong with the stored peer. */
+        problem: string;
+        /** Its site id. */
+        site: string;
+        /** The zone that it claims. */
+        zone: string;
+      }[] | null | undefined;
       /** The entries of this page, in order. */
       entries: {
         /** Where it listens. */
@@ -3348,14 +3366,14 @@ export interface Operations {
       search?: string | null | undefined;
     };
     result: {
-      /** The accounts on this page that cannot be read; absent when there are none. */
+      /** The entries of this page that cannot be read; absent when there are none. */
       damaged?: {
         /** The account's name. */
         name: string;
         /** What is wrong with the stored account. */
         problem: string;
       }[] | null | undefined;
-      /** The accounts, sorted by name. */
+      /** The entries of this page, in order. */
       entries: {
         /** When the account was last changed. */
         changed: string;
@@ -4134,14 +4152,14 @@ export interface Operations {
       search?: string | null | undefined;
     };
     result: {
-      /** The accounts on this page that cannot be read; absent when there are none. */
+      /** The entries of this page that cannot be read; absent when there are none. */
       damaged?: {
         /** The account's name. */
         name: string;
         /** What is wrong with the stored account. */
         problem: string;
       }[] | null | undefined;
-      /** The accounts, sorted by name. */
+      /** The entries of this page, in order. */
       entries: {
         /** When the account was last changed. */
         changed: string;

@@ -1218,7 +1218,7 @@ export interface paths {
   "/peers/{peer}/forget": {
     parameters: { query?: never; header?: never; path?: never; cookie?: never };
     get?: never;
-    /** Forgets a removed peer with its messages, so that a ticket can make that site a peer again. */
+    /** Forgets a removed or damaged peer with its messages, so that a ticket can make that site a peer again. */
     post: {
       parameters: {
         query?: never;

@@ -111,8 +111,18 @@ type Listing = {
 }[Operation];
 type Entry<N extends Listing> = Result<N> extends { entries: readonly (infer E)[] } ? E : never;
 
+/** An entry of a list that the site cannot read. */
+export interface Damaged {
+  name?: string;
+  id?: string;
+  zone?: string;
+  site?: string;
+  problem: string;
+}
+
 export interface Pages<T> {
   entries: readonly T[] | undefined;
+  damaged: readonly Damaged[];
   /** Whether there are further entries. */
   more: boolean;
   /** Whether the entries are of the present parameters. */
@@ -138,15 +148,21 @@ export function usePages<N extends Listing>(
     key,
     async () => {
       const entries: Entry<N>[] = [];
+      const damaged: Damaged[] = [];
       let after: string | null | undefined;
       for (let page = 0; page < pages; page += 1) {
         const asked = { limit: PAGE, ...params, ...(after ? { after } : {}) } as Params<N>;
-        const answer = (await site.call(operation, asked)) as { entries: Entry<N>[]; next?: string | null };
+        const answer = (await site.call(operation, asked)) as {
+          entries: Entry<N>[];
+          damaged?: Damaged[];
+          next?: string | null;
+        };
         entries.push(...answer.entries);
+        damaged.push(...(answer.damaged ?? []));
         after = answer.next;
         if (!after) break;
       }
-      return { entries, more: Boolean(after) };
+      return { entries, damaged, more: Boolean(after) };
     },
     renewal,
   );
@@ -156,6 +172,7 @@ export function usePages<N extends Listing>(
   }, [pages, reload]);
   return {
     entries: reading.data?.entries,
+    damaged: reading.data?.damaged ?? [],
     more: reading.data?.more ?? false,
     isCurrent: reading.isCurrent,
     showMore: () => setCount({ key, pages: pages + 1 }),

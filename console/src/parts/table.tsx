@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useText } from "../text/catalogue";
-import type { Pages } from "../app/queries";
+import type { Damaged, Pages } from "../app/queries";
 import { Button } from "./button";
-import { Stale, Unread, Waiting } from "./states";
+import { sentence, Stale, Unread, Waiting } from "./states";
 
 export interface Column<T> {
   /** The heading; unseen for the column of actions. */
@@ -78,6 +78,22 @@ export function Table<T>({ caption, columns, entries, id, row }: Props<T>) {
   );
 }
 
+/** What the site has and cannot read, below what it can. */
+function Unreadable({ rows }: { rows: readonly Damaged[] }) {
+  const text = useText();
+  if (rows.length === 0) return null;
+  return (
+    <div class="stale">
+      {rows.map(({ name, id, zone, site, problem }) => (
+        <p key={name ?? id ?? site} class="break">
+          {text.common.damaged([name ?? id ?? zone, site && `(${site})`].filter(Boolean).join(" "))}{" "}
+          <span lang="en">{sentence(problem)}</span>
+        </p>
+      ))}
+    </div>
+  );
+}
+
 interface ListProps<T> extends Omit<Props<T>, "entries"> {
   pages: Pages<T>;
   empty: ComponentChildren;
@@ -93,11 +109,12 @@ export function List<T>({ pages, empty, ...table }: ListProps<T>) {
       <Waiting words={text.common.reading} />
     );
   }
-  if (pages.entries.length === 0) return <>{empty}</>;
+  if (pages.entries.length + pages.damaged.length === 0) return <>{empty}</>;
   return (
     <>
       <Stale failure={pages.failure} />
       <Table {...table} entries={pages.entries} />
+      <Unreadable rows={pages.damaged} />
       {pages.more ? (
         <div class="more">
           <span>{text.common.firstEntries(pages.entries.length)}</span>

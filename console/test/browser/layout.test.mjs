@@ -73,6 +73,32 @@ test("A long word in an alarm leaves its table within its card", async () => {
   await context.close();
 });
 
+/** At 320 px, the port of a peer's address was cut in two: `example.org:47` and `50` below it. */
+test("An address is broken before its port, and never within it", async () => {
+  const { page, context } = await openPage(browser, { width: 320, height: 640 });
+  await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+  const fact = page.locator(".fact").filter({ has: page.getByText("Sessions", { exact: true }) });
+  await fact.locator("dd").waitFor();
+  const lines = await fact.locator("dd").evaluate((value) => {
+    const nodes = document.createTreeWalker(value, NodeFilter.SHOW_TEXT);
+    const all = [];
+    while (nodes.nextNode()) all.push(nodes.currentNode);
+    const last = all.at(-1);
+    const range = document.createRange();
+    range.setStart(last, last.data.lastIndexOf(":"));
+    range.setEnd(last, last.length);
+    return [4, 5, 6, 7, 8].map((width) => {
+      value.style.width = `${width}em`;
+      return [range.toString(), range.getClientRects().length];
+    });
+  });
+  for (const [port, count] of lines) {
+    assert.match(port, /^:\d+$/);
+    assert.equal(count, 1);
+  }
+  await context.close();
+});
+
 /** The notice lay over the last button of a page for seconds, and took its clicks. */
 test("The notice at the lower right takes no click, and the end of a page is above it", async () => {
   await site.call("person.create", { name: "nils" });

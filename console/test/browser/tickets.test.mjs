@@ -141,7 +141,7 @@ test("A wrong name or ticket is shown at its field", async () => {
   await context.close();
 });
 
-/** It was listed as unused, and refused as one that was used, revoked or expired. */
+/** It was listed as open, and refused as one that was used, revoked or expired. */
 test("The ticket of the first admin ends with another admin, and the list and the refusal say so", async () => {
   const { page, context } = await openPage(browser);
   await page.goto(`${served.url}#/ticket/${encodeURIComponent(site.ticket)}`);

@@ -24,9 +24,9 @@ use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer, VoidAt
 use countersign_core::store::{
     AccessTokens, Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet,
     ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
-    DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived, Observer, OutboxState, Peers,
-    RemovedDevice, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
-    StoredPreferences, Thing, WholeAccount, Withheld,
+    DamagedDevice, DamagedPeer, DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived,
+    Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings, Store,
+    StoreCopy, StoreError, StoredPreferences, Thing, WholeAccount, Withheld,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -219,13 +219,15 @@ delegate! { Devices {
     device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
     removed_device(thumbprint: &Thumbprint) -> Option<RemovedDevice>;
     device_owner(account: AccountId) -> Option<(Account, u64)>;
-    devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Device>;
+    devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Result<Device, DamagedDevice>>;
+    damaged_device(id: DeviceId) -> Option<DamagedDevice>;
 } }
 
 delegate! { Peers {
     peer(site: SiteId) -> Option<Peer>;
     peer_of_zone(zone: &Zone) -> Option<Peer>;
-    peers(page: &Page<SiteId>) -> Vec<Peer>;
+    peers(page: &Page<SiteId>) -> Vec<Result<Peer, DamagedPeer>>;
+    damaged_peer(site: SiteId) -> Option<DamagedPeer>;
     peer_count() -> u64;
     peers_awaited(withheld: &Withheld) -> Vec<SiteId>;
     waiting_messages(peer: SiteId, withheld: &Withheld, limit: u32) -> Vec<OutboxMessage>;

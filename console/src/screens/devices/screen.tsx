@@ -59,7 +59,7 @@ export function Devices() {
               title: text.tickets.state,
               cell: ({ state, why }) => (
                 <>
-                  <StateTag state={state === "open" ? "unused" : state} />
+                  <StateTag state={state} />
                   {why === "there_is_an_admin" ? (
                     <div class="small soft">{text.tickets.thereIsAnAdmin}</div>
                   ) : null}

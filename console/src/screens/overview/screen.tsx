@@ -1,6 +1,7 @@
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
+import { Address } from "../../parts/address";
 import { Copy } from "../../parts/copy";
 import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
@@ -80,9 +81,15 @@ export function Overview() {
                   facts={[
                     [text.overview.zone, site.zone],
                     [text.overview.version, site.version],
-                    [text.overview.sessionListener, site.listen.session],
-                    [text.overview.deviceListener, site.listen.device],
-                    [text.overview.httpListener, site.listen.http],
+                    [
+                      text.overview.sessionListener,
+                      site.listen.session ? <Address of={site.listen.session} /> : "",
+                    ],
+                    [
+                      text.overview.deviceListener,
+                      site.listen.device ? <Address of={site.listen.device} /> : "",
+                    ],
+                    [text.overview.httpListener, site.listen.http ? <Address of={site.listen.http} /> : ""],
                     [text.overview.siteId, <code>{site.site_id}</code>],
                   ]}
                 />

@@ -1,6 +1,7 @@
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
+import { Address } from "../../parts/address";
 import { Act } from "../../parts/button";
 import { InLockdown, StateTags } from "../../parts/in-lockdown";
 import { Marked } from "../../parts/marked";
@@ -150,7 +151,12 @@ function State({ peer }: { peer: Shows }) {
             ],
             [text.peers.told.title, told ? <Told told={told} /> : ""],
             [text.peers.counts, text.peers.sentReceived(peer.sent, peer.received)],
-            [text.peers.address, <code>{peer.address}</code>],
+            [
+              text.peers.address,
+              <code>
+                <Address of={peer.address} />
+              </code>,
+            ],
             [text.peers.joinedAt, <Exact at={peer.joined} />],
           ]}
         />

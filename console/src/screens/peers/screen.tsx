@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages, useQuery } from "../../app/queries";
 import { to } from "../../app/router";
+import { Address } from "../../parts/address";
 import { Act, Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { LiftInRow, StateTags } from "../../parts/in-lockdown";
@@ -154,8 +155,8 @@ function Server() {
                   text.peers.why,
                   server.state === "failed" ? <span lang="en">{sentence(server.problem)}</span> : "",
                 ],
-                [text.peers.listens, server.listens],
-                [text.peers.address, server.address],
+                [text.peers.listens, server.listens ? <Address of={server.listens} /> : ""],
+                [text.peers.address, server.address ? <Address of={server.address} /> : ""],
               ]}
             />
           </div>

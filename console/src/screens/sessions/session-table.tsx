@@ -1,6 +1,7 @@
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { to } from "../../app/router";
+import { Address } from "../../parts/address";
 import { Confirm } from "../../parts/confirm";
 import { Card } from "../../parts/page";
 import { Empty } from "../../parts/states";
@@ -38,7 +39,14 @@ export function SessionTable({ name }: { name?: string }) {
                     ),
                 },
               ]),
-          { title: text.sessions.from, cell: ({ address }) => <code class="break">{address}</code> },
+          {
+            title: text.sessions.from,
+            cell: ({ address }) => (
+              <code>
+                <Address of={address} />
+              </code>
+            ),
+          },
           {
             title: text.sessions.proof,
             cell: ({ proof }) => (text.proofs as Readonly<Record<string, string>>)[proof] ?? proof,

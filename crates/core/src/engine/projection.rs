@@ -267,6 +267,10 @@ fn peers(site: &Site, change: &PeerChange) {
         PeerChange::Insert(peer) | PeerChange::Update(peer) => site.peer_changed(peer),
         PeerChange::Send(_) => site.wake_peers(),
         PeerChange::Forget { site: of, .. } => site.forget_told(*of),
+        PeerChange::ForgetDamaged(of) => {
+            site.end_peer(*of);
+            site.forget_told(*of);
+        }
         PeerChange::ToldVoid(told) => site.told_void(told),
         PeerChange::See { .. }
         | PeerChange::Delivered { .. }

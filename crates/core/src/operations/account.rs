@@ -1,6 +1,7 @@
 //! What the operations on persons and on services share: finding, showing, listing, locking and
 //! deleting an account.
 
+use std::fmt;
 use std::sync::Arc;
 
 use countersign_proto::name::AccountName;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::app::without_service;
-use super::{Done, Limit, Listing};
+use super::{Done, Limit, Rows, damaged_line};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, AccountSearch, Kind, State};
 use crate::applications::ApplicationId;
@@ -129,26 +130,19 @@ impl AccountView {
     }
 }
 
-/// A page of the list.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Accounts {
-    /// The accounts, sorted by name.
-    entries: Vec<AccountView>,
-    /// The accounts on this page that cannot be read; absent when there are none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damaged: Vec<DamagedView>,
-    /// Pass this as `after` to get the next page; absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
 /// An account that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
-struct DamagedView {
+pub(super) struct DamagedView {
     /// The account's name.
     name: String,
     /// What is wrong with the stored account.
     problem: String,
+}
+
+impl fmt::Display for DamagedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        damaged_line(f, &self.name, &self.problem)
+    }
 }
 
 /// Finds the account of this kind and name.
@@ -194,7 +188,7 @@ pub(super) async fn list(
     context: Context,
     kind: Kind,
     params: ListByName,
-) -> Result<Answer<Accounts>, Refusal> {
+) -> Result<Answer<Rows<AccountView, DamagedView>>, Refusal> {
     let page = Page {
         after: params.after.map(|name| stored_name(&context, name)),
         limit: params.limit.plus_one(),
@@ -204,32 +198,17 @@ pub(super) async fn list(
         .store()
         .accounts(kind, &page, params.search.as_ref());
     let found = found.await?;
-    let found = Listing::counted(found, params.limit, |listed| match listed {
+    let views = found.into_iter().map(|listed| match listed {
+        Ok(account) => Ok(AccountView::of(&context, account)),
+        Err(DamagedAccount { name, problem, .. }) => Err(DamagedView { name, problem }),
+    });
+    let after = page.after.as_deref();
+    let rows = Rows::of(views.collect(), params.limit, after, |row| match row {
         Ok(account) => account.name.to_string(),
         Err(damaged) => damaged.name.clone(),
     });
-    let mut lines = Vec::with_capacity(found.entries.len());
-    let mut accounts = Accounts {
-        entries: Vec::with_capacity(found.entries.len()),
-        damaged: Vec::new(),
-        // A damaged name may not sort where it is stored. Without this check the list might never
-        // end.
-        next: found.next.filter(|next| Some(next) != page.after.as_ref()),
-    };
-    for listed in found.entries {
-        match listed {
-            Ok(account) => {
-                let view = AccountView::of(&context, account);
-                lines.push(view.line());
-                accounts.entries.push(view);
-            }
-            Err(DamagedAccount { name, problem, .. }) => {
-                lines.push(format!("{name}  damaged: {problem}"));
-                accounts.damaged.push(DamagedView { name, problem });
-            }
-        }
-    }
-    Ok(Answer::new(accounts).with_output(lines.join("\n")))
+    let text = rows.lines(AccountView::line);
+    Ok(Answer::new(rows).with_output(text))
 }
 
 /// Returns the name as the store holds it, with its zone. Text that is not a valid account name is

@@ -17,7 +17,7 @@ use crate::content::{Content, ContentBroken};
 use crate::engine::rest::RestMethod;
 use crate::engine::{Answer, Context, Entry, Refusal, SignedLog, Site, Witness};
 use crate::id::AccountId;
-use crate::store::StoreError;
+use crate::store::{DamagedPeer, StoreError};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -428,7 +428,17 @@ async fn verify(context: Context, params: Verify) -> Result<Answer<Verified>, Re
     let (head, broken) =
         audit::verify_chain(end, |page| async move { store.audit(&page).await }).await?;
     // A damaged database may still hold an intact chain, so both are checked.
-    let flaws = store.flaws().await?;
+    let mut flaws = store.flaws().await?;
+    // What a peer that cannot be read countersigned is compared with nothing.
+    let peers = context.site().listed_peers().await?.into_iter();
+    flaws.extend(peers.filter_map(Result::err).map(|peer| {
+        let DamagedPeer {
+            site,
+            zone,
+            problem,
+        } = peer;
+        format!("the peer {zone} ({site}) cannot be read: {problem}")
+    }));
     let SignedLog { newest, differs } = context.site().signed_log().await?;
     let signed = newest.map(SignedEntry::from);
     let peers = match asked {

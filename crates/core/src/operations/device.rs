@@ -1,6 +1,7 @@
 //! `device`: the devices of persons.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use countersign_proto::device::DeviceName;
 use countersign_proto::name::AccountName;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::subject::names_of;
 use super::ticket::listed;
-use super::{Limit, Listing};
+use super::{Limit, Rows, damaged_line};
 use crate::access::{Channel, Role, Scope};
 use crate::devices::Device;
 use crate::engine::rest::RestMethod;
@@ -18,7 +19,7 @@ use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
 use crate::sessions::Proof;
-use crate::store::Change;
+use crate::store::{Change, DamagedDevice};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -120,25 +121,68 @@ impl DeviceView {
     }
 }
 
-async fn list(context: Context, params: List) -> Result<Answer<Listing<DeviceView>>, Refusal> {
+/// A device that cannot be read.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DamagedView {
+    /// Its id.
+    id: DeviceId,
+    /// The person whose device it is; absent if the account was deleted just now.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<AccountName>,
+    /// What is wrong with the stored device.
+    problem: String,
+}
+
+impl fmt::Display for DamagedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        damaged_line(f, &self.id.to_string(), &self.problem)
+    }
+}
+
+async fn list(
+    context: Context,
+    params: List,
+) -> Result<Answer<Rows<DeviceView, DamagedView>>, Refusal> {
     let of = listed(&context, params.person.as_ref()).await?;
     let page = Page {
         after: params.after,
         limit: params.limit.plus_one(),
     };
     let devices = context.site().store().devices(of, &page).await?;
-    let names = names_of(&context, devices.iter().map(|device| device.account)).await?;
+    let owners = devices.iter().map(|listed| match listed {
+        Ok(device) => device.account,
+        Err(damaged) => damaged.account,
+    });
+    let names = names_of(&context, owners).await?;
     let connected = connected(&context, names.keys().copied());
-    let views = devices.into_iter().map(|device| {
-        let person = names.get(&device.account).cloned();
-        let connected = connected.contains(&device.id);
-        DeviceView::of(&context, device, person, connected)
+    let views = devices.into_iter().map(|listed| match listed {
+        Ok(device) => {
+            let person = names.get(&device.account).cloned();
+            let connected = connected.contains(&device.id);
+            Ok(DeviceView::of(&context, device, person, connected))
+        }
+        Err(DamagedDevice {
+            id,
+            account,
+            problem,
+        }) => {
+            let person = names.get(&account).cloned();
+            Err(DamagedView {
+                id,
+                person,
+                problem,
+            })
+        }
     });
-    let listing = Listing::of(views.collect(), params.limit, |view: &DeviceView| {
-        view.id.to_string()
+    let after = params.after.map(|after| after.to_string());
+    let after = after.as_deref();
+    let rows = Rows::of(views.collect(), params.limit, after, |row| match row {
+        Ok(view) => view.id.to_string(),
+        Err(damaged) => damaged.id.to_string(),
     });
-    let text = listing.lines(DeviceView::line);
-    Ok(Answer::new(listing).with_output(text))
+    let text = rows.lines(DeviceView::line);
+    Ok(Answer::new(rows).with_output(text))
 }
 
 /// The devices of these accounts that have a connection. The sessions of other accounts cost
@@ -219,24 +263,32 @@ struct Revoked {
 }
 
 async fn revoke(context: Context, params: ById) -> Result<Answer<Revoked>, Refusal> {
-    let device = find(&context, params.id).await?;
-    let details = json!({
-        "account": device.account,
-        "name": device.name,
-        "thumbprint": device.thumbprint.to_string(),
-    });
-    let change = Change::DeleteDevice {
-        id: device.id,
-        account: device.account,
+    let id = params.id;
+    let damaged = context.site().store().damaged_device(id).await?;
+    let damaged = damaged.filter(|damaged| context.admits(damaged.account));
+    let (account, name, details) = match damaged {
+        Some(DamagedDevice {
+            account, problem, ..
+        }) => {
+            let details = json!({ "account": account, "damaged": problem });
+            (account, id.to_string(), details)
+        }
+        None => {
+            let device = find(&context, id).await?;
+            let details = json!({
+                "account": device.account,
+                "name": device.name,
+                "thumbprint": device.thumbprint.to_string(),
+            });
+            (device.account, device.name.to_string(), details)
+        }
     };
+    let change = Change::DeleteDevice { id, account };
     let committed = context
-        .commit(change, device.id.to_string(), details)
+        .commit(change, id.to_string(), details)
         .await
         .map_err(|refusal| refusal.of_field("id"))?;
     let sessions = committed.effects.sessions_ended;
-    let output = format!(
-        "Revoked the device {}. Sessions cut: {sessions}.",
-        device.name
-    );
+    let output = format!("Revoked the device {name}. Sessions cut: {sessions}.");
     Ok(Answer::new(Revoked { sessions }).with_output(output))
 }

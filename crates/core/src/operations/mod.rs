@@ -97,21 +97,11 @@ impl<T> Listing<T> {
     /// Makes a page from entries that were read with a limit of `limit + 1`. The extra entry only
     /// shows that there is another page. The page ends earlier where it would have more than
     /// [`MAX_PAGE_BYTES`], but has one entry at least.
-    fn of(entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self
+    fn of(mut entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self
     where
         T: Serialize,
     {
         let most = fitting(&entries, limit.entries());
-        Self::first(entries, most, cursor)
-    }
-
-    /// Like [`Listing::of`], for entries of which the page is made afterwards: only their number
-    /// limits it.
-    fn counted(entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self {
-        Self::first(entries, limit.entries(), cursor)
-    }
-
-    fn first(mut entries: Vec<T>, most: usize, cursor: impl Fn(&T) -> String) -> Self {
         let more = entries.len() > most;
         entries.truncate(most);
         let next = more.then(|| entries.last().map(cursor)).flatten();
@@ -122,6 +112,57 @@ impl<T> Listing<T> {
     fn lines(&self, line: impl Fn(&T) -> String) -> String {
         self.entries.iter().map(line).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// A page of a list whose rows may be damaged, of at most 512 KiB.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Rows<T, D> {
+    /// The entries of this page, in order.
+    entries: Vec<T>,
+    /// The entries of this page that cannot be read; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<D>,
+    /// Pass this as `after` to get the next page; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl<T: Serialize, D: Serialize + fmt::Display> Rows<T, D> {
+    /// Makes a page as [`Listing::of`] does, of the rows after `after`.
+    fn of(
+        rows: Vec<Result<T, D>>,
+        limit: Limit,
+        after: Option<&str>,
+        cursor: impl Fn(Result<&T, &D>) -> String,
+    ) -> Self {
+        let page = Listing::of(rows, limit, |row| cursor(row.as_ref()));
+        let mut rows = Self {
+            entries: Vec::with_capacity(page.entries.len()),
+            damaged: Vec::new(),
+            // A damaged id may not sort where it is stored. Without this check the list might never
+            // end.
+            next: page.next.filter(|next| Some(next.as_str()) != after),
+        };
+        for row in page.entries {
+            match row {
+                Ok(entry) => rows.entries.push(entry),
+                Err(damaged) => rows.damaged.push(damaged),
+            }
+        }
+        rows
+    }
+
+    /// Returns one line of text per entry, and then per damaged entry.
+    fn lines(&self, line: impl Fn(&T) -> String) -> String {
+        let entries = self.entries.iter().map(line);
+        let damaged = self.damaged.iter().map(D::to_string);
+        entries.chain(damaged).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What a list shows of a damaged row.
+fn damaged_line(f: &mut fmt::Formatter<'_>, name: &str, problem: &str) -> fmt::Result {
+    write!(f, "{name}  damaged: {problem}")
 }
 
 /// How many of the first entries are a page.

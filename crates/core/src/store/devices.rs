@@ -39,10 +39,25 @@ pub trait Devices: Send + Sync {
     async fn device_owner(&self, account: AccountId) -> Result<Option<(Account, u64)>, StoreError>;
 
     /// The devices of that account, or of all accounts, oldest first. An account has at most
-    /// [`DEVICES_PER_ACCOUNT`](crate::devices::DEVICES_PER_ACCOUNT).
+    /// [`DEVICES_PER_ACCOUNT`](crate::devices::DEVICES_PER_ACCOUNT). A damaged device is an entry of the
+    /// list and does not prevent reading the others.
     async fn devices(
         &self,
         account: Option<AccountId>,
         page: &Page<DeviceId>,
-    ) -> Result<Vec<Device>, StoreError>;
+    ) -> Result<Vec<Result<Device, DamagedDevice>>, StoreError>;
+
+    /// The device of that id if it exists and cannot be read.
+    async fn damaged_device(&self, id: DeviceId) -> Result<Option<DamagedDevice>, StoreError>;
+}
+
+/// A device whose stored form cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// What is wrong with the stored form.
+    pub problem: String,
 }

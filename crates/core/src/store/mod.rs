@@ -45,12 +45,12 @@ pub use applications::{Applications, DamagedApplication, ListedApplication};
 pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
 pub use clear_data::{ClearData, ClearDatum, ClearOwner};
-pub use devices::{Devices, RemovedDevice};
+pub use devices::{DamagedDevice, Devices, RemovedDevice};
 pub use enrolment::EnrolmentTickets;
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;
 pub use notice::Notice;
-pub use peers::{LastReceived, MAX_RECENT, PeerChange, Peers, Withheld};
+pub use peers::{DamagedPeer, LastReceived, MAX_RECENT, PeerChange, Peers, Withheld};
 pub use settings::{ScriptProgress, Setting, Settings};
 
 /// The storage of a site.

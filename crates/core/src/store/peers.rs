@@ -22,8 +22,15 @@ pub trait Peers: Send + Sync {
     /// The peer that claims that zone and is not removed.
     async fn peer_of_zone(&self, zone: &Zone) -> Result<Option<Peer>, StoreError>;
 
-    /// The peers by their site id, tombstones included.
-    async fn peers(&self, page: &Page<SiteId>) -> Result<Vec<Peer>, StoreError>;
+    /// The peers by their site id, tombstones included. A damaged peer is an entry of the list and
+    /// does not prevent reading the others.
+    async fn peers(
+        &self,
+        page: &Page<SiteId>,
+    ) -> Result<Vec<Result<Peer, DamagedPeer>>, StoreError>;
+
+    /// The peer with that site id if it exists and cannot be read.
+    async fn damaged_peer(&self, site: SiteId) -> Result<Option<DamagedPeer>, StoreError>;
 
     /// The number of peers, tombstones included.
     async fn peer_count(&self) -> Result<u64, StoreError>;
@@ -101,6 +108,17 @@ pub trait Peers: Send + Sync {
     ) -> Result<Vec<WitnessedHead>, StoreError>;
 }
 
+/// A peer whose stored form cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedPeer {
+    /// Its site id.
+    pub site: SiteId,
+    /// The zone that it claims.
+    pub zone: String,
+    /// What is wrong with the stored form.
+    pub problem: String,
+}
+
 /// Messages that are not sent now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Withheld {
@@ -146,6 +164,8 @@ pub enum PeerChange {
         /// The revision that the decision was based on.
         revision: u64,
     },
+    /// Deletes a damaged peer with its messages. [`StoreError::Stale`] if it can be read.
+    ForgetDamaged(SiteId),
     /// Puts a message into the outbox and numbers it.
     Send(Box<OutboxMessage>),
     /// The peer accepted a message: it leaves the outbox. Changes nothing when it is not there.
@@ -242,6 +262,7 @@ impl PeerChange {
             | Self::Update(_)
             | Self::See { .. }
             | Self::Forget { .. }
+            | Self::ForgetDamaged(_)
             | Self::Delivered { .. }
             | Self::Witness { .. }
             | Self::Undeliverable { .. }

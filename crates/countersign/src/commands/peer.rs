@@ -68,7 +68,7 @@ pub(crate) enum Verb {
         #[arg(allow_hyphen_values = true)]
         peer: String,
     },
-    /// Forgets a removed peer with its messages.
+    /// Forgets a removed or damaged peer with its messages.
     Forget {
         /// Site id of the peer.
         #[arg(allow_hyphen_values = true)]

@@ -21,9 +21,10 @@ pub(super) fn of(operation: &str, data: &str, reword: &dyn Fn(&str) -> String) -
     };
     let mut lines = in_columns(rows);
     lines.extend(list("damaged").into_iter().flatten().map(|damaged| {
-        let name = cell(damaged, "name").or_else(|| cell(damaged, "id"));
+        let named = ["name", "id", "site", "zone"].into_iter();
+        let named: Vec<_> = named.filter_map(|name| cell(damaged, name)).collect();
         let problem = cell(damaged, "problem").unwrap_or_default();
-        format!("{}  damaged: {problem}", name.unwrap_or_default())
+        format!("{}  damaged: {problem}", named.join("  "))
     }));
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
@@ -269,6 +270,10 @@ mod tests {
             json!({ "entries": [], "damaged": [{ "id": "shop", "problem": "no such state" }] });
         let shown = of("app list", &all.to_string());
         assert_eq!(shown.as_deref(), Some("shop  damaged: no such state"));
+        let peer = json!({ "site": "s", "zone": "b.example", "problem": "no such key" });
+        let all = json!({ "entries": [], "damaged": [peer] });
+        let shown = of("peer list", &all.to_string());
+        assert_eq!(shown.as_deref(), Some("s  b.example  damaged: no such key"));
     }
 
     /// `token list` printed JSON as soon as there was a token. A list that this program knows no columns of is

@@ -177,23 +177,113 @@ async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
     test.admin("person.create", json!({ "name": "bob" })).await;
 }
 
-/// With one damaged row of a peer, `site doctor` failed as a whole.
+/// With one damaged row of a peer, `peer list`, `peer doctor` and `audit verify` failed as a whole, `site
+/// doctor` did not say which peer it was, and neither messages nor heads were sent to the other peers.
 #[tokio::test]
-async fn the_doctor_names_damaged_peers_beside_its_other_findings() {
+async fn a_damaged_peer_is_named_beside_the_others_and_can_be_forgotten() {
     let test = harness::TestSite::builder().file().build().await;
     test.takes_enrolments();
-    let peers = harness::TestPeer::new("any.example");
-    test.site.connect_peers_with(Arc::new(peers));
+    let transport = harness::TestPeer::new("any.example");
+    test.site.connect_peers_with(Arc::new(transport));
     test.admin("person.create", json!({ "name": "ada" })).await;
     test.admin("peer.start", json!({})).await;
     test.peer("ada").await;
-    execute(&test, "UPDATE peer SET document = '{'".to_owned()).await;
+    let sound = harness::TestPeer::new("c.example");
+    let sound = test.joined_by(sound, "ada").await.known().id().to_string();
+    execute(
+        &test,
+        "UPDATE peer SET document = '{' WHERE zone = 'b.example'".to_owned(),
+    )
+    .await;
+
+    let listed = test.admin("peer.list", json!({})).await;
+    let entries = listed["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0]["site"], json!(sound));
+    let damaged = &listed["damaged"][0];
+    assert_eq!(damaged["zone"], "b.example");
+    let id = damaged["site"].as_str().unwrap();
+
+    let checks = test.admin("peer.doctor", json!({})).await;
+    let finding = |of: &str| {
+        let findings = checks["findings"].as_array().unwrap().iter();
+        let mut found = findings.filter(|finding| finding["of"] == of);
+        found.next().unwrap().clone()
+    };
+    assert_eq!(finding(&sound)["state"], "active");
+    assert_eq!(finding(id)["state"], "damaged");
+    let next = finding(id)["next"].as_str().unwrap().to_owned();
+    assert!(next.contains(&format!("`peer forget {id}`")), "{next}");
     let report = test.admin("site.doctor", json!({})).await;
-    let checks = report["checks"].as_array().unwrap();
-    let found = checks.iter().find(|check| check["check"] == "peers");
-    let found = found.unwrap()["message"].as_str().unwrap();
-    assert!(found.contains("the store is damaged"), "{found}");
-    assert!(checks.len() > 5);
+    let checks = report["checks"].as_array().unwrap().iter();
+    let found: Vec<_> = checks.filter(|check| check["check"] == "peers").collect();
+    assert_eq!(found[0]["message"], "b.example: damaged");
+
+    let verified = test.admin("audit.verify", json!({ "peers": true })).await;
+    assert_eq!(verified["intact"], false);
+    let flaw = verified["flaws"][0].as_str().unwrap();
+    assert!(flaw.contains(id), "{flaw}");
+    // What waits for the other peer is found.
+    let now = test.now();
+    assert_eq!(test.site.peers_awaited(now).await.unwrap().len(), 1);
+
+    test.admin("peer.forget", json!({ "peer": id })).await;
+    let listed = test.admin("peer.list", json!({})).await;
+    assert!(listed["damaged"].is_null(), "{listed}");
+    let verified = test.admin("audit.verify", json!({})).await;
+    assert_eq!(verified["intact"], true);
+}
+
+/// With one damaged row, no device was listed, and `device revoke` failed.
+#[tokio::test]
+async fn a_damaged_device_is_listed_beside_the_others_and_can_be_revoked() {
+    let test = harness::TestSite::builder().file().build().await;
+    test.takes_enrolments();
+    let ada = test.admin("person.create", json!({ "name": "ada" })).await;
+    let name = ada["name"].as_str().unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let device = harness::TestDevice::new();
+        let ticket = test.ticket("ada").await;
+        let now = test.now();
+        let enrolled = device.enrol(&test.site, &ticket.token, name, now);
+        ids.push(enrolled.await.unwrap().device.to_string());
+    }
+    let hex = ids[0].replace('-', "");
+    execute(
+        &test,
+        format!("UPDATE device SET name = '' WHERE id = x'{hex}'"),
+    )
+    .await;
+    let listed = async || test.admin("device.list", json!({ "person": "ada" })).await;
+    let both = listed().await;
+    assert_eq!(both["entries"][0]["id"], json!(ids[1]));
+    let damaged = &both["damaged"][0];
+    assert_eq!(damaged["id"], json!(ids[0]));
+    assert_eq!(damaged["person"], ada["name"]);
+    test.admin("device.revoke", json!({ "id": ids[0] })).await;
+    let left = listed().await;
+    assert_eq!(left["entries"], both["entries"]);
+    assert!(left["damaged"].is_null(), "{left}");
+}
+
+/// With a damaged setting, `peer status` failed, and `peer start` did not write it again.
+#[tokio::test]
+async fn a_damaged_setting_of_the_peer_server_counts_as_stopped_and_is_written_again() {
+    let test = harness::TestSite::builder().file().build().await;
+    let transport = harness::TestPeer::new("any.example");
+    test.site.connect_peers_with(Arc::new(transport));
+    test.admin("peer.start", json!({})).await;
+    let wanted = async || test.admin("peer.status", json!({})).await["wanted"].clone();
+    assert_eq!(wanted().await, true);
+    execute(
+        &test,
+        "UPDATE setting SET value = x'7b' WHERE name = 'peer_server'".to_owned(),
+    )
+    .await;
+    assert_eq!(wanted().await, false);
+    test.admin("peer.start", json!({})).await;
+    assert_eq!(wanted().await, true);
 }
 
 /// `app delete` refused to delete a damaged registration.

@@ -130,9 +130,11 @@ pub async fn a_peer_is_found_by_its_site_id_and_its_zone(under_test: &dyn StoreU
     assert_eq!(found, Some(two.clone()));
     let mut all = [one.clone(), two];
     all.sort_by_key(Peer::site);
+    let all = all.map(Ok);
+    let after = page(all[0].as_ref().map(Peer::site).ok(), 9);
     assert_eq!(store.peers(&page(None, 9)).await.unwrap(), all);
-    let after = page(Some(all[0].site()), 9);
     assert_eq!(store.peers(&after).await.unwrap(), all[1..]);
+    assert_eq!(store.damaged_peer(one.site()).await.unwrap(), None);
     assert_eq!(store.peer_count().await.unwrap(), 2);
 
     let (site, at) = (one.site(), NOW.plus_seconds(60));
@@ -181,6 +183,11 @@ pub async fn a_peer_is_changed_at_its_current_revision_only(under_test: &dyn Sto
         Change::Peer(PeerChange::Forget { site, revision })
     };
     assert_eq!(commit(&*store, [forget(1)]).await, Err(STALE_PEER));
+    let damaged = |site| [Change::Peer(PeerChange::ForgetDamaged(site))];
+    let readable = commit(&*store, damaged(one.site()));
+    assert_eq!(readable.await, Err(STALE_PEER));
+    let unknown = commit(&*store, damaged(SiteId([9; 32])));
+    assert_eq!(unknown.await, Err(NO_PEER));
     let gone = removed(&one);
     commit(&*store, [update(&gone)]).await.unwrap();
     assert_eq!(store.peer(one.site()).await.unwrap(), Some(gone));

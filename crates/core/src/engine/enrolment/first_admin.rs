@@ -85,6 +85,19 @@ enum FormState {
     NotNeeded,
 }
 
+impl Form {
+    /// No ticket was issued: no token has this hash, and no list shows it.
+    const fn none(now: Timestamp) -> Self {
+        Self {
+            id: None,
+            token_hash: [0; 32],
+            account: AccountId::from_bytes([0; 16]),
+            expires: now,
+            state: FormState::NotNeeded,
+        }
+    }
+}
+
 /// What the ticket is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FirstAdminUse {
@@ -124,8 +137,8 @@ fn setting(form: &Form, revision: u64) -> Result<Change, StoreError> {
 
 impl Site {
     /// Issues the ticket of the first admin, which replaces an earlier one; `None` if the site has
-    /// an admin, no listener takes enrolments, or a lockdown refuses them. It expires after an
-    /// hour. Audited as `ticket.issue`.
+    /// an admin or gets one meanwhile, no listener takes enrolments, or a lockdown refuses them. It
+    /// expires after an hour. Audited as `ticket.issue`.
     ///
     /// # Errors
     /// `internal` if the store failed.
@@ -136,6 +149,8 @@ impl Site {
         let Some(address) = self.endpoints().enrolment else {
             return Ok(None);
         };
+        // Before the admins: what makes the first one writes the setting too.
+        let before = self.store().setting(FIRST_ADMIN).await?;
         let is_permitted = self.permits(Activity::FirstAdmin);
         if !is_permitted || !self.store().active_admins(1).await?.is_empty() {
             return Ok(None);
@@ -148,7 +163,6 @@ impl Site {
             expires: now.plus_seconds(USUAL_LIFETIME),
             state: FormState::Open,
         };
-        let before = self.store().setting(FIRST_ADMIN).await?;
         let revision = before
             .map_or(0, |setting| setting.revision)
             .saturating_add(1);
@@ -166,8 +180,12 @@ impl Site {
             ..AuditDraft::done(&Caller::site(), "ticket.issue", now)
         };
         let set = ChangeSet::new(vec![setting(&form, revision)?], audit);
-        self.store().commit(set).await?;
-        Ok(Some(ticket))
+        match self.store().commit(set).await {
+            Err(StoreError::Stale {
+                what: Thing::Setting,
+            }) => Ok(None),
+            committed => Ok(committed.map(|_| Some(ticket))?),
+        }
     }
 
     /// The ticket of the first admin, if it has this token.
@@ -227,7 +245,8 @@ impl Site {
     }
 
     /// Commits the changes. With an active admin among them, the ticket of the first admin, if it is open, is revoked
-    /// in the same transaction: of the two ways to the first admin, one comes first.
+    /// in the same transaction. The first admin writes its setting in any case: a ticket that is issued at the
+    /// same time is revoked, or is not issued.
     pub(in crate::engine) async fn commit_changes(
         &self,
         set: ChangeSet,
@@ -246,15 +265,19 @@ impl Site {
     }
 
     async fn commit_with_admin(&self, mut set: ChangeSet) -> Result<Committed, StoreError> {
-        let issued = match self.issued_first_admin().await {
-            // A ticket that cannot be read cannot be used, and must not prevent that there is an admin.
-            Err(StoreError::Damaged { .. }) => None,
-            issued => issued?,
-        };
-        let is_open =
-            |ticket: &Form| ticket.state == FormState::Open && set.audit.time < ticket.expires;
-        if let Some(first) = issued.filter(|first| is_open(&first.ticket)) {
-            set.changes.push(first.with_state(FormState::NotNeeded)?);
+        let before = self.store().setting(FIRST_ADMIN).await?;
+        let revision = before.as_ref().map_or(0, |setting| setting.revision);
+        // A ticket that cannot be read cannot be used, and must not prevent that there is an admin.
+        let issued = before.and_then(|setting| serde_json::from_slice::<Form>(&setting.value).ok());
+        let now = set.audit.time;
+        let mut form = issued.unwrap_or_else(|| Form::none(now));
+        let is_open = form.state == FormState::Open && now < form.expires;
+        if is_open {
+            form.state = FormState::NotNeeded;
+        }
+        if is_open || self.store().active_admins(1).await?.is_empty() {
+            set.changes
+                .push(setting(&form, revision.saturating_add(1))?);
         }
         self.store().commit(set).await
     }

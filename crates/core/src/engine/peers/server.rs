@@ -46,18 +46,15 @@ impl PeerServerState {
 }
 
 impl Site {
-    /// Whether an admin wants the peer server to run.
+    /// Whether an admin wants the peer server to run. A setting that cannot be read counts as not:
+    /// `peer start` writes it again.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
     pub async fn wants_peer_server(&self) -> Result<bool, StoreError> {
         let setting = self.store().setting(PEER_SERVER).await?;
-        let Some(setting) = setting else {
-            return Ok(false);
-        };
-        serde_json::from_slice(&setting.value).map_err(|error| StoreError::Damaged {
-            problem: format!("the setting {PEER_SERVER} cannot be read: {error}"),
-        })
+        let runs = setting.and_then(|setting| serde_json::from_slice(&setting.value).ok());
+        Ok(runs.unwrap_or(false))
     }
 
     /// The state of the peer server.

@@ -9,6 +9,7 @@ mod update;
 mod view;
 mod withdrawn;
 
+use std::fmt;
 use std::sync::Arc;
 
 use countersign_crypto::rsa::RsaHash;
@@ -16,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Done, Limit, Listing};
+use super::{Done, Limit, Rows, damaged_line};
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{
@@ -28,7 +29,7 @@ use crate::id::{AccountId, InstanceId};
 use crate::lockdown::{LockdownTarget, OperationKind};
 use crate::page::Page;
 use crate::site_key::UnsealedKeys;
-use crate::store::{Change, DamagedApplication, ListedApplication, Notice};
+use crate::store::{Change, DamagedApplication, Notice};
 use crate::text::Label;
 
 pub(super) use relations::{void_tickets, void_tickets_of_account, without_peer, without_service};
@@ -231,19 +232,6 @@ struct List {
     limit: Limit,
 }
 
-/// A page of the list.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Apps {
-    /// The applications, sorted by id.
-    entries: Vec<AppView>,
-    /// The registrations on this page that cannot be read; absent when there are none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damaged: Vec<DamagedView>,
-    /// Pass this as `after` to get the next page; absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
 /// A registration that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
 struct DamagedView {
@@ -253,39 +241,38 @@ struct DamagedView {
     problem: String,
 }
 
-async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
+impl fmt::Display for DamagedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        damaged_line(f, &self.id, &self.problem)
+    }
+}
+
+async fn list(
+    context: Context,
+    params: List,
+) -> Result<Answer<Rows<AppView, DamagedView>>, Refusal> {
     let page = Page {
         after: params.after.clone(),
         limit: params.limit.plus_one(),
     };
     let found = context.site().store().applications(&page).await?;
-    let found = Listing::counted(found, params.limit, |listed| listed.id().to_owned());
-    let mut apps = Apps {
-        entries: Vec::with_capacity(found.entries.len()),
-        damaged: Vec::new(),
-        // A damaged id may not sort where it is stored. Without this check the list might never
-        // end.
-        next: found
-            .next
-            .filter(|next| Some(next) != params.after.as_ref()),
-    };
-    let mut lines = Vec::with_capacity(found.entries.len());
-    for listed in found.entries {
-        match listed {
-            Ok(application) => {
-                let view = AppView::of(&context, application).await?;
-                let (edition, state) = (view.edition.as_str(), view.state());
-                let (id, keys) = (&view.id, view.keys.len());
-                lines.push(format!("{id}  {edition}  {state}  {keys} keys"));
-                apps.entries.push(view);
-            }
-            Err(DamagedApplication { id, problem }) => {
-                lines.push(format!("{id}  damaged: {problem}"));
-                apps.damaged.push(DamagedView { id, problem });
-            }
-        }
+    let mut views = Vec::with_capacity(found.len());
+    for listed in found {
+        views.push(match listed {
+            Ok(application) => Ok(AppView::of(&context, application).await?),
+            Err(DamagedApplication { id, problem }) => Err(DamagedView { id, problem }),
+        });
     }
-    Ok(Answer::new(apps).with_output(lines.join("\n")))
+    let after = params.after.as_deref();
+    let rows = Rows::of(views, params.limit, after, |row| match row {
+        Ok(view) => view.id.to_string(),
+        Err(damaged) => damaged.id.clone(),
+    });
+    let text = rows.lines(|view| {
+        let (edition, state) = (view.edition.as_str(), view.state());
+        format!("{}  {edition}  {state}  {} keys", view.id, view.keys.len())
+    });
+    Ok(Answer::new(rows).with_output(text))
 }
 
 async fn show(context: Context, params: ById) -> Result<Answer<AppView>, Refusal> {

@@ -1,5 +1,7 @@
 //! What an admin does with peers.
 
+use std::fmt;
+
 use countersign_proto::site_identity::SiteId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +11,10 @@ use super::view::{ByPeer, PeerRef, PeerView};
 use crate::applications::ApplicationId;
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::operations::app::without_peer;
-use crate::operations::{Limit, Listing};
+use crate::operations::{Limit, Rows, damaged_line};
 use crate::page::Page;
 use crate::peers::{Peer, PeerPermission, PeerState};
-use crate::store::{Change, PeerChange};
+use crate::store::{Change, DamagedPeer, PeerChange};
 use crate::text::Line;
 
 /// The most applications that a text names one by one.
@@ -33,19 +35,59 @@ pub(super) struct List {
 pub(super) async fn list(
     context: Context,
     params: List,
-) -> Result<Answer<Listing<PeerView>>, Refusal> {
+) -> Result<Answer<Rows<PeerView, DamagedView>>, Refusal> {
     let page = Page {
         after: params.after,
         limit: params.limit.plus_one(),
     };
     let site = context.site();
     let peers = site.store().peers(&page).await?;
-    let views = peers.into_iter().map(|peer| PeerView::of(site, peer));
-    let listing = Listing::of(views.collect(), params.limit, |view: &PeerView| {
-        view.site().to_owned()
+    let views = peers.into_iter().map(|listed| match listed {
+        Ok(peer) => Ok(PeerView::of(site, peer)),
+        Err(damaged) => Err(DamagedView::of(damaged)),
     });
-    let text = listing.lines(PeerView::line);
-    Ok(Answer::new(listing).with_output(text))
+    let after = params.after.map(|after| after.to_string());
+    let after = after.as_deref();
+    let rows = Rows::of(views.collect(), params.limit, after, |row| match row {
+        Ok(view) => view.site().to_owned(),
+        Err(damaged) => damaged.site.clone(),
+    });
+    let text = rows.lines(PeerView::line);
+    Ok(Answer::new(rows).with_output(text))
+}
+
+/// A peer that cannot be read.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DamagedView {
+    /// Its site id.
+    site: String,
+    /// The zone that it claims.
+    zone: String,
+    /// What is wrong with the stored peer.
+    problem: String,
+}
+
+impl DamagedView {
+    fn of(
+        DamagedPeer {
+            site,
+            zone,
+            problem,
+        }: DamagedPeer,
+    ) -> Self {
+        Self {
+            site: site.to_string(),
+            zone,
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for DamagedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = format!("{}  {}", self.site, self.zone);
+        damaged_line(f, &named, &self.problem)
+    }
 }
 
 pub(super) async fn show(context: Context, params: ByPeer) -> Result<Answer<PeerView>, Refusal> {
@@ -166,6 +208,15 @@ pub(super) async fn remove(context: Context, params: ByPeer) -> Result<Answer<Pe
     update(&context, peer, true, details, output).await
 }
 
+/// The audit details of a forgotten peer.
+#[derive(Serialize)]
+struct Forgetting<'a> {
+    zone: String,
+    removed_from: &'a [ApplicationId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
+}
+
 /// What was deleted with a peer.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Forgotten {
@@ -173,20 +224,49 @@ pub(super) struct Forgotten {
     removed_from: Vec<ApplicationId>,
 }
 
+/// Forgets a removed peer, or a damaged one in any state.
 pub(super) async fn forget(context: Context, params: ByPeer) -> Result<Answer<Forgotten>, Refusal> {
-    let peer = params.peer.find(&context).await?;
-    if !peer.is_removed() {
-        return Err(Refusal::conflict(
-            "the site is a peer",
-            format!("remove it with `peer remove {}` first", peer.site()),
-        ));
-    }
-    let (site, revision) = (peer.site(), peer.revision);
+    let damaged = match params.peer.site_id() {
+        Some(site) => context.site().store().damaged_peer(site).await?,
+        None => None,
+    };
+    let (site, zone, forget, problem) = match damaged {
+        Some(DamagedPeer {
+            site,
+            zone,
+            problem,
+        }) => (site, zone, PeerChange::ForgetDamaged(site), Some(problem)),
+        None => {
+            let peer = params.peer.find(&context).await?;
+            if !peer.is_removed() {
+                return Err(Refusal::conflict(
+                    "the site is a peer",
+                    format!("remove it with `peer remove {}` first", peer.site()),
+                ));
+            }
+            let (site, revision) = (peer.site(), peer.revision);
+            let forget = PeerChange::Forget { site, revision };
+            (site, peer.zone.to_string(), forget, None)
+        }
+    };
+    // A damaged peer was perhaps not removed before.
+    let void = match &problem {
+        Some(_) => {
+            let now = context.now();
+            context.site().foreign_tickets_void(site, None, now).await?
+        }
+        None => Vec::new(),
+    };
     // A site that becomes a peer again starts without permissions.
     let released = without_peer(&context, site).await?;
     let mut changes = released.changes;
-    changes.push(Change::Peer(PeerChange::Forget { site, revision }));
-    let details = json!({ "zone": peer.zone, "removed_from": released.ids });
+    changes.push(Change::Peer(forget));
+    let details = Forgetting {
+        zone,
+        removed_from: &released.ids,
+        damaged: problem,
+    };
+    let changes = void.into_iter().fold(changes.into(), Changes::and);
     context.commit(changes, site.to_string(), details).await?;
     let mut output = format!("Forgot the peer {site}. A ticket can make it a peer again.");
     if let Some(applications) = some_of(&released.ids) {

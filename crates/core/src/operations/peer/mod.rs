@@ -101,7 +101,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(site())
             .handler(manage::remove),
         Entry::new("peer", "forget")
-            .summary("Forgets a removed peer with its messages, so that a ticket can make that site a peer again.")
+            .summary("Forgets a removed or damaged peer with its messages, so that a ticket can make that site a peer again.")
             .allow(&admin)
             .disruptive()
             .rest(RestMethod::Post, "/peers/{peer}/forget")

@@ -9,6 +9,7 @@ use crate::engine::{Answer, Context, PeerServerState, Refusal};
 use crate::lockdown::Activity;
 use crate::operations::NoParams;
 use crate::peers::Peer;
+use crate::store::DamagedPeer;
 
 /// The peer server.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -125,7 +126,7 @@ struct Finding {
     /// The state of the peer server; that of a peer, `lockdown` if it is in lockdown, or the name
     /// of the problem with an active peer: `unreachable`, `other_key`, `not_accepted`,
     /// `key_events`, `new_keys_wait`, `forked`, `malformed`, `messages_not_permitted`,
-    /// `messages_not_taken` or `messages_not_read`.
+    /// `messages_not_taken` or `messages_not_read`; `damaged` of a peer that cannot be read.
     state: String,
     /// What is wrong; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,9 +138,11 @@ struct Finding {
 
 async fn check(context: &Context) -> Result<Vec<Finding>, Refusal> {
     let mut findings = vec![of_server(context, &read(context).await?)];
-    for peer in context.site().all_peers().await? {
-        findings.push(of_peer(context, &peer));
-    }
+    let peers = context.site().listed_peers().await?.into_iter();
+    findings.extend(peers.map(|listed| match listed {
+        Ok(peer) => of_peer(context, &peer),
+        Err(damaged) => of_damaged(damaged),
+    }));
     Ok(findings)
 }
 
@@ -228,6 +231,24 @@ fn of_peer(context: &Context, peer: &Peer) -> Finding {
         state: state.to_owned(),
         cause,
         next,
+    }
+}
+
+fn of_damaged(
+    DamagedPeer {
+        site,
+        zone,
+        problem,
+    }: DamagedPeer,
+) -> Finding {
+    Finding {
+        of: site.to_string(),
+        zone: Some(zone),
+        state: "damaged".to_owned(),
+        cause: Some(format!("its row in the database cannot be read: {problem}")),
+        next: Some(format!(
+            "restore a backup, or delete it with its messages with `peer forget {site}`; a ticket can make it a peer again"
+        )),
     }
 }
 

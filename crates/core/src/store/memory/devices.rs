@@ -9,7 +9,7 @@ use crate::accounts::Account;
 use crate::devices::Device;
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
-use crate::store::{Devices, RemovedDevice, StoreError, Thing, Unique};
+use crate::store::{DamagedDevice, Devices, RemovedDevice, StoreError, Thing, Unique};
 use crate::timestamp::Timestamp;
 
 const STALE: StoreError = StoreError::Stale {
@@ -156,14 +156,22 @@ impl Devices for MemoryStore {
         &self,
         account: Option<AccountId>,
         page: &Page<DeviceId>,
-    ) -> Result<Vec<Device>, StoreError> {
+    ) -> Result<Vec<Result<Device, DamagedDevice>>, StoreError> {
         self.read(|rows| {
             let behind = rows.devices.devices.after(page.after.as_ref());
             let wanted = behind
                 .map(|(_, device)| device)
                 .filter(|device| account.is_none_or(|account| device.account == account));
-            wanted.take(page.limit as usize).cloned().collect()
+            wanted
+                .take(page.limit as usize)
+                .map(|device| Ok(device.clone()))
+                .collect()
         })
         .await
+    }
+
+    /// Devices in memory are never damaged.
+    async fn damaged_device(&self, _: DeviceId) -> Result<Option<DamagedDevice>, StoreError> {
+        Ok(None)
     }
 }

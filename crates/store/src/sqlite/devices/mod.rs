@@ -7,14 +7,14 @@ use countersign_core::accounts::Account;
 use countersign_core::devices::Device;
 use countersign_core::id::{AccountId, DeviceId};
 use countersign_core::page::Page;
-use countersign_core::store::{Devices, RemovedDevice, StoreError};
+use countersign_core::store::{DamagedDevice, Devices, RemovedDevice, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 
 use super::SqliteStore;
 use super::accounts::account_row;
 use super::reads::{many, one, page_query};
-use super::row::Columns;
+use super::row::{Columns, problem};
 
 pub(super) use write::{DeviceChange, apply};
 
@@ -97,10 +97,16 @@ impl Devices for SqliteStore {
         &self,
         account: Option<AccountId>,
         page: &Page<DeviceId>,
-    ) -> Result<Vec<Device>, StoreError> {
+    ) -> Result<Vec<Result<Device, DamagedDevice>>, StoreError> {
         let after = page.after.map(|id| *id.as_bytes());
         let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
-        many(&self.readers, query, row).await
+        many(&self.readers, query, listed).await
+    }
+
+    async fn damaged_device(&self, id: DeviceId) -> Result<Option<DamagedDevice>, StoreError> {
+        let query = sqlx::query(BY_ID).bind(id.as_bytes().to_vec());
+        let listed = one(&self.readers, query, listed).await?;
+        Ok(listed.and_then(Result::err))
     }
 }
 
@@ -115,9 +121,28 @@ fn removed(columns: &mut Columns<'_>) -> Result<RemovedDevice, StoreError> {
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<Device, StoreError> {
+    listed(columns)?.map_err(|DamagedDevice { problem, .. }| StoreError::Damaged { problem })
+}
+
+/// A device of a list. A damaged one is returned with its error, so that the list continues.
+fn listed(columns: &mut Columns<'_>) -> Result<Result<Device, DamagedDevice>, StoreError> {
+    let id = DeviceId::from_bytes(columns.bytes()?);
+    let account = AccountId::from_bytes(columns.bytes()?);
+    Ok(whole(columns, id, account).map_err(|error| DamagedDevice {
+        id,
+        account,
+        problem: problem(error),
+    }))
+}
+
+fn whole(
+    columns: &mut Columns<'_>,
+    id: DeviceId,
+    account: AccountId,
+) -> Result<Device, StoreError> {
     Ok(Device {
-        id: DeviceId::from_bytes(columns.bytes()?),
-        account: AccountId::from_bytes(columns.bytes()?),
+        id,
+        account,
         name: columns.parsed()?,
         spki: columns.take()?,
         thumbprint: Thumbprint(columns.bytes()?),

@@ -9,22 +9,22 @@ use async_trait::async_trait;
 use countersign_core::id::{AccountId, MessageId};
 use countersign_core::page::Page;
 use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer, VoidAtPeer};
-use countersign_core::store::{LastReceived, Peers, StoreError, Withheld};
+use countersign_core::store::{DamagedPeer, LastReceived, Peers, StoreError, Withheld};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::peer::WitnessedHead;
 use countersign_proto::site_identity::SiteId;
 
 use super::SqliteStore;
-use super::reads::{many, one};
-use super::row::{Columns, damaged};
+use super::reads::{ReadOne, many, one};
+use super::row::{Columns, damaged, problem};
 
 pub(super) use write::apply;
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT document, last_seen, sent, received, revision FROM peer ",
+            "SELECT site, zone, document, last_seen, sent, received, revision FROM peer ",
             $rest
         )
     };
@@ -45,11 +45,19 @@ impl Peers for SqliteStore {
         one(&self.readers, query, row).await
     }
 
-    async fn peers(&self, page: &Page<SiteId>) -> Result<Vec<Peer>, StoreError> {
+    async fn peers(
+        &self,
+        page: &Page<SiteId>,
+    ) -> Result<Vec<Result<Peer, DamagedPeer>>, StoreError> {
         // No id sorts before no bytes.
         let after = page.after.map_or_else(Vec::new, |site| site.0.to_vec());
         let query = sqlx::query(PAGE).bind(after).bind(page.limit);
-        many(&self.readers, query, row).await
+        many(&self.readers, query, listed_row).await
+    }
+
+    async fn damaged_peer(&self, site: SiteId) -> Result<Option<DamagedPeer>, StoreError> {
+        let listed = listed(&self.readers, site).await?;
+        Ok(listed.and_then(Result::err))
     }
 
     async fn peer_count(&self) -> Result<u64, StoreError> {
@@ -200,6 +208,21 @@ fn name(columns: &mut Columns<'_>) -> Result<AccountName, StoreError> {
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<Peer, StoreError> {
+    listed_row(columns)?.map_err(|DamagedPeer { problem, .. }| StoreError::Damaged { problem })
+}
+
+/// A peer of a list. A damaged one is returned with its error, so that the list continues.
+fn listed_row(columns: &mut Columns<'_>) -> Result<Result<Peer, DamagedPeer>, StoreError> {
+    let site = SiteId(columns.bytes()?);
+    let zone = columns.text()?;
+    Ok(whole(columns).map_err(|error| DamagedPeer {
+        site,
+        zone,
+        problem: problem(error),
+    }))
+}
+
+fn whole(columns: &mut Columns<'_>) -> Result<Peer, StoreError> {
     let document: &str = columns.take()?;
     let peer: Peer = serde_json::from_str(document).map_err(|error| damaged(&error))?;
     Ok(Peer {
@@ -209,4 +232,11 @@ fn row(columns: &mut Columns<'_>) -> Result<Peer, StoreError> {
         revision: columns.number()?,
         ..peer
     })
+}
+
+async fn listed(
+    from: impl ReadOne,
+    site: SiteId,
+) -> Result<Option<Result<Peer, DamagedPeer>>, StoreError> {
+    one(from, sqlx::query(BY_SITE).bind(site.0.to_vec()), listed_row).await
 }

@@ -8,8 +8,8 @@ use countersign_proto::name::AccountName;
 use countersign_proto::site_identity::SiteId;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{heads, voids};
-use crate::sqlite::failure::{Failure, document, expect, not_found, stale};
+use super::{heads, listed, voids};
+use crate::sqlite::failure::{Failure, document, expect, expect_damaged, not_found, stale};
 use crate::sqlite::row::signed;
 
 const INSERT: &str = "INSERT INTO peer \
@@ -71,6 +71,16 @@ pub(in crate::sqlite) async fn apply(
                 .execute(&mut *connection)
                 .await?;
             expect_peer(connection, done.rows_affected(), *site).await
+        }
+        PeerChange::ForgetDamaged(site) => {
+            let listed = listed(&mut *connection, *site).await;
+            let is_damaged = listed.map(|listed| listed.map(|listed| listed.is_err()));
+            expect_damaged(is_damaged, Thing::Peer)?;
+            sqlx::query("DELETE FROM peer WHERE site = ?")
+                .bind(site.0.as_slice())
+                .execute(connection)
+                .await?;
+            Ok(())
         }
         PeerChange::Send(message) => send(connection, message).await,
         PeerChange::Delivered { id, peer } => {

@@ -414,22 +414,21 @@ impl Site {
     pub(crate) fn peer_changed(&self, peer: &Peer) {
         let (site, key) = (peer.site(), peer.known.keys().signing);
         if !peer.is_active() {
-            self.forget_faults(site);
-            self.forget_problems(site);
-            self.forget_presented(site);
+            return self.end_peer(site);
         }
         self.accepted_again(site);
-        {
-            let mut connections = lock(&self.peering().connections);
-            match peer.is_active() {
-                true => connections.cut_where(
-                    |open| open.site == site && open.key != key,
-                    CloseReason::KeyRevoked,
-                ),
-                false => connections.cut(|of| of == site, CloseReason::Cut),
-            };
-        }
+        let has_other_key = |open: &Open| open.site == site && open.key != key;
+        lock(&self.peering().connections).cut_where(has_other_key, CloseReason::KeyRevoked);
         self.wake_peers();
+    }
+
+    /// A peer is not active any more, or is none: its connections end.
+    pub(crate) fn end_peer(&self, site: SiteId) {
+        self.forget_faults(site);
+        self.forget_problems(site);
+        self.forget_presented(site);
+        self.accepted_again(site);
+        self.end_peers(CloseReason::Cut, |of| of == site);
     }
 
     /// Ends the connections with these peers, and tells the transport that others may be allowed.

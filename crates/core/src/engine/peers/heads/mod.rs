@@ -19,7 +19,7 @@ use crate::audit::AuditDraft;
 use crate::lockdown::Activity;
 use crate::page::Page;
 use crate::peers::{LogSide, MAX_HEADS, MAX_PEERS, Peer};
-use crate::store::{Change, ChangeSet, PeerChange, StoreError};
+use crate::store::{Change, ChangeSet, DamagedPeer, PeerChange, StoreError};
 use crate::timestamp::Timestamp;
 
 pub(crate) use countersigning::HeadRefused;
@@ -128,8 +128,15 @@ impl Site {
         }))
     }
 
-    /// All peers, tombstones included.
+    /// All peers that can be read, tombstones included: the work on them continues beside a damaged
+    /// one.
     pub(crate) async fn all_peers(&self) -> Result<Vec<Peer>, StoreError> {
+        let listed = self.listed_peers().await?;
+        Ok(listed.into_iter().flatten().collect())
+    }
+
+    /// All peers, damaged ones and tombstones included.
+    pub(crate) async fn listed_peers(&self) -> Result<Vec<Result<Peer, DamagedPeer>>, StoreError> {
         let page = Page {
             after: None,
             limit: u32::try_from(MAX_PEERS).unwrap_or(u32::MAX),

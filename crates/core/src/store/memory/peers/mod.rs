@@ -94,6 +94,14 @@ impl PeerRows {
                 Ok(())
             }
             PeerChange::Forget { site, revision } => self.forget(*site, *revision),
+            // Peers in memory are never damaged.
+            PeerChange::ForgetDamaged(site) => {
+                let what = Thing::Peer;
+                Err(match self.peers.get(site) {
+                    Some(_) => StoreError::Stale { what },
+                    None => NO_PEER,
+                })
+            }
             PeerChange::Send(message) => {
                 expect(message.own)?;
                 self.peers.get(&message.peer).ok_or(NO_PEER)?;

@@ -11,7 +11,7 @@ use super::super::MemoryStore;
 use crate::id::{AccountId, MessageId};
 use crate::page::Page;
 use crate::peers::{InboxMessage, LogSide, OutboxMessage, Peer, SendState, VoidAtPeer};
-use crate::store::{LastReceived, Peers, StoreError, Withheld};
+use crate::store::{DamagedPeer, LastReceived, Peers, StoreError, Withheld};
 
 fn is_sent_now(message: &OutboxMessage, withheld: &Withheld) -> bool {
     let mut pairs = withheld.pairs.iter();
@@ -32,13 +32,20 @@ impl Peers for MemoryStore {
         self.read(|rows| rows.peers.of_zone(zone).cloned()).await
     }
 
-    async fn peers(&self, page: &Page<SiteId>) -> Result<Vec<Peer>, StoreError> {
+    async fn peers(
+        &self,
+        page: &Page<SiteId>,
+    ) -> Result<Vec<Result<Peer, DamagedPeer>>, StoreError> {
         self.read(|rows| {
             let peers = rows.peers.peers.after(page.after.as_ref());
-            let peers = peers.map(|(_, peer)| peer);
-            peers.take(page.limit as usize).cloned().collect()
+            let peers = peers.map(|(_, peer)| Ok(peer.clone()));
+            peers.take(page.limit as usize).collect()
         })
         .await
+    }
+
+    async fn damaged_peer(&self, _: SiteId) -> Result<Option<DamagedPeer>, StoreError> {
+        Ok(None)
     }
 
     async fn peer_count(&self) -> Result<u64, StoreError> {

@@ -1,10 +1,15 @@
 //! The ticket of the first admin.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
 use countersign_core::access::Caller;
 use countersign_core::audit::AuditDraft;
 use countersign_core::engine::RegistrationOrigin;
-use countersign_core::store::{Change, ChangeSet, Setting, Store};
+use countersign_core::store::{Change, ChangeSet, MemoryStore, Setting, Store};
 use countersign_proto::enrolment::{EnrolmentTicket, TicketKind};
+use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
 
 use serde_json::{Value, json};
@@ -200,6 +205,52 @@ async fn whatever_makes_an_admin_revokes_the_ticket_of_the_first_admin() {
             "bound",
             "a used ticket stays used"
         );
+    }
+}
+
+/// A ticket that was issued while an admin was created, after the read of the one and before the commit of the
+/// other, stayed open beside the admin.
+// DEV-45
+#[tokio::test]
+async fn no_ticket_of_the_first_admin_is_open_once_there_is_an_admin() {
+    let mut context = Context::from_waker(Waker::noop());
+    for is_issued_first in [false, true] {
+        for polls in 0.. {
+            let store = MemoryStore::new();
+            // Each read is a step.
+            let steps = FaultyStore::new(Arc::new(store.reopened()), Fault::Fails);
+            let test = TestSite::builder().memory(store, Arc::new(steps));
+            let test = test.build().await;
+            test.takes_enrolments();
+            let mut issued = pin!(test.site.issue_first_admin_ticket(NOW));
+            let params = json!({ "name": "maria", "role": "admin" });
+            let mut created = pin!(test.admin("person.create", params));
+            let is_done = match is_issued_first {
+                true => {
+                    let is_done = (0..polls).any(|_| issued.as_mut().poll(&mut context).is_ready());
+                    created.await;
+                    if !is_done {
+                        issued.await.unwrap();
+                    }
+                    is_done
+                }
+                false => {
+                    let is_done =
+                        (0..polls).any(|_| created.as_mut().poll(&mut context).is_ready());
+                    issued.await.unwrap();
+                    if !is_done {
+                        created.await;
+                    }
+                    is_done
+                }
+            };
+            let listed = test.admin("ticket.list", json!({})).await;
+            let state = &listed["entries"][0]["state"];
+            assert_ne!(state, "open", "{is_issued_first}, after {polls} polls");
+            if is_done {
+                break;
+            }
+        }
     }
 }
 
