@@ -87,7 +87,7 @@ pub(crate) use tickets::MAX_VOID_NAMES;
 pub use tickets::TicketWork;
 pub(crate) use whole_accounts::{CachedAccount, Shown};
 
-use operation::{ContentSlot, Reply, Rider};
+use operation::{ContentSlot, Reply, Rider, RunningTime};
 use projection::Projection;
 use rest::IfMatch;
 use site::SiteRecord;
@@ -196,14 +196,13 @@ impl Site {
         now: Timestamp,
     ) -> (Outcome, Option<Content>) {
         let entry = self.table().find(&operation.group, &operation.command);
-        let entry = entry.map(|entry| &**entry);
         self.run_entry(entry, caller, operation, content, now).await
     }
 
     /// Like [`Site::run_with_content`], for code that has already looked up the entry.
     pub async fn run_entry(
         &self,
-        entry: Option<&Entry>,
+        entry: Option<&Arc<Entry>>,
         caller: &Caller,
         operation: &Operation,
         content: Option<Content>,
@@ -217,7 +216,7 @@ impl Site {
     /// Like [`Site::run_entry`], with the conditions of the channel.
     pub async fn run_carried(
         &self,
-        entry: Option<&Entry>,
+        entry: Option<&Arc<Entry>>,
         caller: &Caller,
         operation: &Operation,
         carried: Carried,
@@ -236,7 +235,6 @@ impl Site {
     ) -> Outcome {
         let carried = Carried::rider(rider);
         let entry = self.table().find(&operation.group, &operation.command);
-        let entry = entry.map(|entry| &**entry);
         let attempt = self.audited(entry, caller, operation, now, carried).await;
         outcome(operation, attempt).0
     }
@@ -245,38 +243,42 @@ impl Site {
     /// and audited.
     async fn audited(
         &self,
-        entry: Option<&Entry>,
+        entry: Option<&Arc<Entry>>,
         caller: &Caller,
         operation: &Operation,
         now: Timestamp,
         carried: Carried,
     ) -> Result<Reply, Refusal> {
-        let attempt = self.attempt(entry, caller, operation, now, carried).await;
+        let time = carried.time(now);
+        let attempt = self.attempt(entry, caller, operation, time, carried);
+        let attempt = attempt.await;
         if let Err(refusal) = &attempt {
             let name = format!("{}.{}", operation.group, operation.command);
-            Box::pin(self.count_refusal(refusal, caller, &name, now)).await;
+            Box::pin(self.count_refusal(refusal, caller, &name, time.now())).await;
         }
         attempt
     }
 
     async fn attempt(
         &self,
-        entry: Option<&Entry>,
+        entry: Option<&Arc<Entry>>,
         caller: &Caller,
         operation: &Operation,
-        now: Timestamp,
+        time: RunningTime,
         carried: Carried,
     ) -> Result<Reply, Refusal> {
+        let now = time.begun;
         if caller.channel == Channel::Peer {
+            let entry = entry.map(|entry| &**entry);
             Box::pin(self.count_peer_operation(entry, caller, now)).await?;
         }
         let (group, command) = (&operation.group, &operation.command);
         let entry = entry.ok_or_else(|| self.table().unknown(group, command))?;
-        let (caller, scope) = self.authorised(entry, caller, now)?;
+        let (current, scope) = self.authorised(entry, caller, now)?;
         carried.fits(entry)?;
-        if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
+        if let Some(account) = current.account.filter(|_| entry.is_costly()) {
             let rate = Rate::PublicKey(account);
-            let holder = self.holder(&caller, rate);
+            let holder = self.holder(&current, rate);
             let counted = self.throttle().rates().take_all(rate, holder, 1, now);
             counted.map_err(|wait| {
                 Refusal::busy_for("you used too many operations with public-key work", wait)
@@ -289,18 +291,31 @@ impl Site {
             (Some(IfMatch::Any), None) => None,
             (None, tag) => tag.map(|tag| vec![tag]),
         };
-        let context = Context {
+        let mut context = Context {
             site: self.clone(),
-            caller: caller.into_owned(),
+            caller: current.into_owned(),
             scope,
-            now,
-            operation: entry.shared_name(),
-            kind: entry.kind(),
+            time,
+            entry: Arc::clone(entry),
             rider: carried.rider,
-            content: ContentSlot::of(carried.content),
+            content: ContentSlot::default(),
             if_match: expected.map(Into::into),
         };
-        entry.start(context, &params)?.await
+        let content = carried.content;
+        let content = content.map(|content| context.while_authorised(content));
+        context.content = ContentSlot::of(content);
+        let giving = entry.gives_content().then(|| context.clone());
+        let mut reply = entry.start(context, &params)?.await?;
+        // A handler that commits is asked with each commit, the last of which may end its caller's access.
+        if !entry.is_audited() {
+            self.still_authorised(entry, caller, scope, time.now())
+                .await?;
+        }
+        if let Some(context) = giving {
+            let content = reply.content.take();
+            reply.content = content.map(|content| context.while_authorised(content));
+        }
+        Ok(reply)
     }
 
     /// Returns the operations that the site offers.

@@ -58,6 +58,7 @@ impl Shared {
         operation: &Operation,
         carried: Carried,
     ) -> (Outcome, Option<Content>) {
+        let carried = carried.with_clock(clock::now);
         // Costly operations take turns, so that processors stay free for logins. The turn is held by the
         // work, which may outlive its caller.
         let turn = match entry.is_some_and(|entry| entry.is_costly()) {
@@ -73,7 +74,7 @@ impl Shared {
                 Box::pin(self.run_blocking(entry, caller, operation, carried, turn)).await
             }
             None => {
-                let (entry, now) = (entry.map(|entry| &**entry), clock::now());
+                let now = clock::now();
                 let run = self
                     .site
                     .run_carried(entry, caller, operation, carried, now);

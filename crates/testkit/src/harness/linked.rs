@@ -16,6 +16,7 @@ use countersign_proto::peer::{JoinedSite, PeerHello, PeerTicket};
 use countersign_proto::site_identity::SiteId;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::Mutex;
 
 use super::TestSite;
 use super::peers::{PEER_SOURCE, joins_directly};
@@ -29,6 +30,8 @@ pub struct LinkedSites {
     pub b: TestSite,
     /// Whether the sites reach each other.
     pub link: Arc<AtomicBool>,
+    /// While a test holds it, the sites answer and their answers do not arrive.
+    pub answers: Arc<Mutex<()>>,
 }
 
 impl LinkedSites {
@@ -39,6 +42,7 @@ impl LinkedSites {
             site("b.example", "bob").await,
         );
         let link = Arc::new(AtomicBool::new(true));
+        let answers = Arc::new(Mutex::new(()));
         for (own, person, other) in [(&a, "ada@a.example", &b), (&b, "bob@b.example", &a)] {
             own.site.connect_peers_with(Arc::new(Transport {
                 own: own.site.clone(),
@@ -46,13 +50,19 @@ impl LinkedSites {
                 other: other.site.clone(),
                 now: own.now,
                 link: link.clone(),
+                answers: answers.clone(),
             }));
             own.admin("peer.start", json!({})).await;
         }
         let issued = a.admin("peer.ticket", json!({ "person": "ada" })).await;
         let join = json!({ "ticket": issued["uri"], "person": "bob" });
         b.admin("peer.join", join).await;
-        Self { a, b, link }
+        Self {
+            a,
+            b,
+            link,
+            answers,
+        }
     }
 }
 
@@ -71,6 +81,7 @@ struct Transport {
     other: Site,
     now: fn() -> Timestamp,
     link: Arc<AtomicBool>,
+    answers: Arc<Mutex<()>>,
 }
 
 #[async_trait]
@@ -112,6 +123,7 @@ impl PeerTransport for Transport {
             .run(&connection.caller, &operation, (self.now)())
             .await;
         drop(connection);
+        drop(self.answers.lock().await);
         Ok(outcome)
     }
 

@@ -312,6 +312,30 @@ impl Site {
         }))
     }
 
+    /// The current grant of a credential; `None` if it permits nothing any more.
+    pub(super) async fn grant_of(
+        &self,
+        credential: HttpCredential,
+    ) -> Result<Option<Arc<HttpGrant>>, StoreError> {
+        match credential {
+            HttpCredential::Token(id) => match self.store().access_token(id).await? {
+                Some(token) => self.grant(&token.token_hash).await,
+                None => Ok(None),
+            },
+            HttpCredential::Key(key) => {
+                let found = self.key_grant(key).await?;
+                Ok(found.map(|(grant, _)| grant))
+            }
+            HttpCredential::Device(id) => match self.store().device(id).await? {
+                Some(device) => {
+                    let caller = self.device_caller(device.thumbprint, None).await?;
+                    Ok(caller.and_then(|caller| caller.grant))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
     /// Returns a number that rises when a credential over HTTP, or an account, is changed or deleted.
     #[must_use]
     pub fn http_access_changes(&self) -> u64 {

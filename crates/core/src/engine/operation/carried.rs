@@ -6,6 +6,7 @@ use super::table::Entry;
 use crate::content::Content;
 use crate::engine::rest::IfMatch;
 use crate::store::{Change, CompletedRequest};
+use crate::timestamp::Timestamp;
 
 /// Tells whether a completed request was recorded.
 pub struct Completion(Rider);
@@ -18,6 +19,20 @@ impl Completion {
     }
 }
 
+/// The time while an operation runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunningTime {
+    pub(in crate::engine) begun: Timestamp,
+    clock: Option<fn() -> Timestamp>,
+}
+
+impl RunningTime {
+    /// The time now; without a clock, that at which the operation began.
+    pub(in crate::engine) fn now(self) -> Timestamp {
+        self.clock.map_or(self.begun, |clock| clock())
+    }
+}
+
 /// What accompanies the parameters of an operation: content, and conditions of its channel.
 #[derive(Default)]
 pub struct Carried {
@@ -26,6 +41,7 @@ pub struct Carried {
     /// Whether the channel can carry the content of a result.
     returns_content: bool,
     pub(in crate::engine) if_match: Option<IfMatch>,
+    clock: Option<fn() -> Timestamp>,
 }
 
 impl Carried {
@@ -64,6 +80,23 @@ impl Carried {
         Self {
             if_match: condition,
             ..self
+        }
+    }
+
+    /// Tells the time while the operation runs, which may wait. Without a clock, all of it happens at the
+    /// time at which it began.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> Timestamp) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self
+        }
+    }
+
+    pub(in crate::engine) const fn time(&self, begun: Timestamp) -> RunningTime {
+        RunningTime {
+            begun,
+            clock: self.clock,
         }
     }
 

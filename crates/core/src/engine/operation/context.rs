@@ -3,16 +3,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::stream;
 use serde::Serialize;
 
+use super::RunningTime;
 use crate::access::{Caller, Scope};
 use crate::audit::{AuditDraft, AuditOutcome};
-use crate::content::Content;
-use crate::engine::{Refusal, Site};
+use crate::content::{Content, ContentBroken};
+use crate::engine::{Entry, Refusal, Site};
 use crate::entity_tag::EntityTag;
 use crate::id::AccountId;
 use crate::json;
-use crate::lockdown::{Activity, OperationKind};
 use crate::store::{Change, ChangeSet, Committed, Notice, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -27,9 +28,8 @@ pub struct Context {
     pub(crate) site: Site,
     pub(crate) caller: Caller,
     pub(crate) scope: Scope,
-    pub(crate) now: Timestamp,
-    pub(crate) operation: Arc<str>,
-    pub(crate) kind: OperationKind,
+    pub(crate) time: RunningTime,
+    pub(crate) entry: Arc<Entry>,
     pub(crate) rider: Rider,
     pub(crate) content: ContentSlot,
     /// The entity tags that the object of the operation may have; `None` for any.
@@ -86,10 +86,15 @@ impl Context {
         &self.caller
     }
 
-    /// Returns the time of the operation.
+    /// Returns the time at which the operation began.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
-        self.now
+        self.time.begun
+    }
+
+    /// Returns the time now, after a wait.
+    pub(crate) fn now_after_wait(&self) -> Timestamp {
+        self.time.now()
     }
 
     /// Returns the objects to which the caller has access with this operation.
@@ -135,17 +140,35 @@ impl Context {
         let actions = u64::try_from(actions).unwrap_or(u64::MAX);
         let holder = self.site.holder(&self.caller, rate);
         let mut rates = self.site.throttle().rates();
-        let counted = rates.take_all(rate, holder, actions, self.now);
+        let counted = rates.take_all(rate, holder, actions, self.now());
         counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what}"), wait))
     }
 
-    /// Asks again, after a long wait, whether a lockdown refuses the operation to the caller.
-    ///
-    /// # Errors
-    /// The refusal of the lockdown.
-    pub(crate) fn expect_permitted(&self) -> Result<(), Refusal> {
-        let activity = Activity::Operation(self.kind, self.caller.channel);
-        self.site.expect_permitted(activity, self.caller.account)
+    /// Asks again whether the caller may call the operation, with access to the same objects. Returns the
+    /// caller as it is now.
+    async fn still_authorised(&self) -> Result<Caller, Refusal> {
+        let (site, now) = (&self.site, self.time.now());
+        let still = site.still_authorised(&self.entry, &self.caller, self.scope, now);
+        still.await
+    }
+
+    /// Returns content that breaks instead of its next piece once the caller may no longer call the
+    /// operation: a client may take as long as it likes to read it, or to send it.
+    pub(in crate::engine) fn while_authorised(&self, content: Content) -> Content {
+        // Content in its own context would never be dropped.
+        let context = Self {
+            content: ContentSlot::default(),
+            ..self.clone()
+        };
+        let pieces = stream::try_unfold((content, context), |(mut content, context)| async move {
+            let Some(piece) = content.next().await.transpose()? else {
+                return Ok(None);
+            };
+            let broken = |refusal: Refusal| ContentBroken(refusal.to_string());
+            context.still_authorised().await.map_err(broken)?;
+            Ok(Some((piece, (content, context))))
+        });
+        Content::new(pieces)
     }
 
     /// Audits the outcome of an operation that changes nothing in the store. `details` must not
@@ -159,13 +182,14 @@ impl Context {
         details: impl Serialize + Send,
         outcome: AuditOutcome,
     ) -> Result<Committed, Refusal> {
-        let audit = self.draft(Some(target), details, outcome)?;
+        let audit = self.draft(&self.caller, Some(target), details, outcome)?;
         let set = ChangeSet::new(Vec::new(), audit);
         Ok(self.site.store().commit(set).await?)
     }
 
     fn draft(
         &self,
+        caller: &Caller,
         target: Option<String>,
         details: impl Serialize,
         outcome: AuditOutcome,
@@ -173,22 +197,9 @@ impl Context {
         Ok(AuditDraft {
             target,
             outcome,
-            details: self.with_credential(details)?,
-            ..AuditDraft::done(&self.caller, &*self.operation, self.now)
+            details: with_credential(caller, details)?,
+            ..AuditDraft::done(caller, self.entry.name(), self.time.now())
         })
-    }
-
-    /// The details of an audit entry as text. Over HTTP they name the credential of the request.
-    fn with_credential(&self, details: impl Serialize) -> Result<String, Refusal> {
-        let Some(grant) = &self.caller.grant else {
-            return Ok(serde_json::to_string(&details)?);
-        };
-        let mut details = serde_json::to_value(&details)?;
-        let (name, credential) = grant.credential.as_detail();
-        if let Some(details) = details.as_object_mut() {
-            details.insert(name.to_owned(), credential.into());
-        }
-        Ok(details.to_string())
     }
 
     /// Checks that the object of the operation is one that the caller expects, with a revision that the
@@ -216,13 +227,17 @@ impl Context {
         }
     }
 
-    /// Commits changes together with their audit entry. `details` must not contain a secret. When
-    /// this returns, the consequences of the changes have been applied. They are applied too if the
-    /// future is dropped after the commit began.
+    /// Commits changes together with their audit entry, which has the time of the commit. `details` must
+    /// not contain a secret. When this returns, the consequences of the changes have been applied. They
+    /// are applied too if the future is dropped after the commit began.
+    ///
+    /// The handler may have waited, for another site or for its client. So everything that was asked before
+    /// the operation began is asked again: the caller may be locked, deleted or demoted since then, its
+    /// credential revoked, its session ended, the site sealed or in lockdown.
     ///
     /// # Errors
-    /// `conflict` or `not_found` if another change came first, `internal` if the store failed.
-    /// Nothing was changed then.
+    /// As before the operation began, if the caller may no longer call it; `conflict` or `not_found` if
+    /// another change came first, `internal` if the store failed. Nothing was changed then.
     pub async fn commit(
         &self,
         changes: impl Into<Changes> + Send,
@@ -233,7 +248,8 @@ impl Context {
             mut changes,
             notices,
         } = changes.into();
-        let audit = self.draft(target.into(), details, AuditOutcome::Done)?;
+        let caller = self.still_authorised().await?;
+        let audit = self.draft(&caller, target.into(), details, AuditOutcome::Done)?;
         if json::depth(&audit.details) > MAX_DETAILS_DEPTH {
             let problem = format!("is nested more than {MAX_DETAILS_DEPTH} levels deep");
             return Err(Refusal::invalid("", problem));
@@ -251,6 +267,19 @@ impl Context {
         }
         Ok(committed?)
     }
+}
+
+/// The details of an audit entry as text. Over HTTP they name the credential of the request.
+fn with_credential(caller: &Caller, details: impl Serialize) -> Result<String, Refusal> {
+    let Some(grant) = &caller.grant else {
+        return Ok(serde_json::to_string(&details)?);
+    };
+    let mut details = serde_json::to_value(&details)?;
+    let (name, credential) = grant.credential.as_detail();
+    if let Some(details) = details.as_object_mut() {
+        details.insert(name.to_owned(), credential.into());
+    }
+    Ok(details.to_string())
 }
 
 /// The changes that a handler commits, and notices that do not follow from the changes themselves.

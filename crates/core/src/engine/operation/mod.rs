@@ -13,6 +13,7 @@ pub mod reference;
 mod refusal;
 mod table;
 
+pub(crate) use carried::RunningTime;
 pub use carried::{Carried, Completion};
 pub use context::{Changes, Context};
 pub(crate) use context::{ContentSlot, Rider};

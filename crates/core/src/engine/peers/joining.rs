@@ -1,5 +1,6 @@
 //! This site joins another one with a ticket.
 
+use countersign_proto::name::AccountName;
 use countersign_proto::peer::{JoinedSite, PeerTicket};
 use countersign_proto::site_identity::KnownSite;
 
@@ -33,7 +34,8 @@ impl Drop for JoinTurn<'_> {
 /// A site that was joined. It is no peer here yet.
 pub(crate) struct Joined {
     pub(crate) site: JoinedSite,
-    introduction: Introduction,
+    own: AccountId,
+    own_name: AccountName,
     told_address: Option<String>,
 }
 
@@ -43,7 +45,6 @@ impl Site {
         &self,
         ticket: &PeerTicket,
         person: &Account,
-        now: Timestamp,
     ) -> Result<Joined, Refusal> {
         let stopped = || {
             Refusal::conflict(
@@ -84,12 +85,8 @@ impl Site {
         })?;
         Ok(Joined {
             site: joined,
-            introduction: Introduction {
-                own: person.id,
-                own_name: person.name.clone(),
-                other: ticket.id().clone(),
-                at: now,
-            },
+            own: person.id,
+            own_name: person.name.clone(),
             told_address,
         })
     }
@@ -118,7 +115,12 @@ impl Site {
             events: &joined.site.events,
             host: ticket.host(),
             port: ticket.port(),
-            introduction: joined.introduction.clone(),
+            introduction: Introduction {
+                own: joined.own,
+                own_name: joined.own_name.clone(),
+                other: ticket.id().clone(),
+                at: now,
+            },
             told_address: joined.told_address.clone(),
         };
         self.peer_change(other, now).await?.map_err(|problem| {

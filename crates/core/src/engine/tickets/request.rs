@@ -146,7 +146,7 @@ impl Site {
     ) -> Result<E::Sealed, IssueError<E::Refusal>> {
         let _turn = work.turn().await.ok_or(IssueError::Busy)?;
         let now = work.now();
-        self.still_authorised::<E>(asked, now)?;
+        self.expect_still::<E>(asked, now)?;
         self.record_request(&allowed.verified, work)?;
         let consumer = Arc::clone(&allowed.verified.consumer);
         let provider = Arc::clone(&allowed.provider);
@@ -154,7 +154,7 @@ impl Site {
         let sealed = broker.issue(self.store(), allowed, now, entropy).await?;
         // Checked after the ticket was made: a lockdown meanwhile either finds it given, and its
         // providers are told, or is noticed here.
-        self.still_authorised::<E>(asked, now)?;
+        self.expect_still::<E>(asked, now)?;
         match self.permits_call(&consumer, &provider) {
             true => Ok(sealed),
             false => Err(denied::<E>(Denial::NotAllowed)),
@@ -182,17 +182,10 @@ impl Site {
         })?;
         let _turn = work.turn().await.ok_or(IssueError::Busy)?;
         let now = work.now();
-        self.still_authorised::<E>(asked, now)?;
-        let id = consumer.application.id.as_str();
-        let again = self.registered(id, now).await?;
-        if !again.is_some_and(|again| again.is_same_revision(consumer)) {
-            return Err(denied::<E>(Denial::NotVerified));
-        }
-        let still = self.may_ask(&consumer.application, &ask.request.provider);
-        if still.await? != Ok(peer) {
-            return Err(denied::<E>(Denial::NotAllowed));
-        }
-        self.still_authorised::<E>(asked, now)?;
+        self.expect_still::<E>(asked, now)?;
+        let still = self.may_still_ask(consumer, &ask.request.provider, peer, now);
+        still.await?.map_err(denied::<E>)?;
+        self.expect_still::<E>(asked, now)?;
         let sealed = allowed.relay(&response, &mut self.entropy());
         sealed.map_err(IssueError::Refused)
     }
@@ -213,7 +206,7 @@ impl Site {
     }
 
     /// Asks again, after a wait, what was asked before the policy.
-    fn still_authorised<E: TicketEdition>(
+    fn expect_still<E: TicketEdition>(
         &self,
         asked: &Asked<'_>,
         now: Timestamp,

@@ -99,15 +99,15 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
     proof::require(&context, account.id)?;
     context.rate(Rate::Issued(account.id), "tickets of this person")?;
     proof::consume(&context, account.id)?;
-    let (site, now) = (context.site(), context.now());
-    let joined = site.join_peer(&ticket, &account, now).await?;
+    let site = context.site();
+    let joined = site.join_peer(&ticket, &account).await?;
+    // The other site may have answered slowly.
+    let now = context.now_after_wait();
     let id = joined.site.known.id();
     let details = json!({ "site": id, "id": ticket.id(), "person": account.name });
     let mut tries = 0;
     let peer = loop {
-        // The other site may have answered slowly, and the last try may have failed. A lockdown since then,
-        // and a lock of the person, count as if they had been there before.
-        context.expect_permitted()?;
+        // A lockdown of the person since then, and a lock, count as if they had been there before.
         if active(&context, &params.person).await?.id != account.id {
             return Err(Refusal::conflict(
                 format!("{} is another person now", account.name),

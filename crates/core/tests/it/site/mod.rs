@@ -29,3 +29,4 @@ mod sessions;
 mod site_key;
 mod stolen_sessions;
 mod tickets;
+mod waiting_callers;

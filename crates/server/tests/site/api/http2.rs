@@ -15,7 +15,7 @@ use crate::http::trusted::on_this_machine;
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
@@ -25,9 +25,9 @@ pub(super) const END_HEADERS: u8 = 4;
 
 pub(super) struct Frame {
     pub(super) kind: u8,
-    flags: u8,
+    pub(super) flags: u8,
     stream: u32,
-    payload: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
 /// A client that may send anything.
@@ -54,7 +54,7 @@ impl Http2 {
     }
 
     /// Sends a whole request without a body.
-    async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+    pub(super) async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
         let flags = END_STREAM | END_HEADERS;
         self.send(HEADERS, flags, stream, &literal(fields)).await;
     }

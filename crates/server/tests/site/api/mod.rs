@@ -3,6 +3,7 @@
 mod both_channels;
 mod client;
 mod conditional;
+mod content_withdrawn;
 mod credentials;
 mod description;
 mod events;

@@ -15,7 +15,7 @@ use crate::access::Arrival;
 use crate::engine::{AskError, OperationName, PeerBreach, Site};
 use crate::store::StoreError;
 use crate::throttle::Rate;
-use crate::tickets::{self, ForeignAsk, ForeignTicketParams, Registered};
+use crate::tickets::{self, Denial, ForeignAsk, ForeignTicketParams, Registered};
 use crate::timestamp::Timestamp;
 
 /// Why a peer gave no ticket.
@@ -88,19 +88,39 @@ impl Site {
             },
             key: None,
         };
-        let asked = self.ask_for_ticket(consumer, &ask, peer, now).await;
-        match asked {
-            Ok(response) if self.may_ask(application, &provider).await? == Ok(peer) => {
-                count(&provider, peer, true);
-                Ok(TicketResult::Granted(Box::new(response)))
+        let response = match self.ask_for_ticket(consumer, &ask, peer, now).await {
+            Ok(response) => Some(response),
+            Err(NoTicket::Refused) => None,
+            Err(NoTicket::Busy | NoTicket::Unreachable) => {
+                return refused(Refusal::PeerUnreachable);
             }
-            Ok(_) | Err(NoTicket::Refused) => {
-                count(&provider, peer, false);
-                refused(Refusal::NotAllowed)
-            }
-            Err(NoTicket::Busy | NoTicket::Unreachable) => refused(Refusal::PeerUnreachable),
-            Err(NoTicket::Store(error)) => Err(error),
+            Err(NoTicket::Store(error)) => return Err(error),
+        };
+        let still = self.may_still_ask(consumer, &provider, peer, now).await?;
+        let granted = response.filter(|_| still.is_ok());
+        count(&provider, peer, granted.is_some());
+        match granted {
+            Some(response) => Ok(TicketResult::Granted(Box::new(response))),
+            None => refused(Refusal::NotAllowed),
         }
+    }
+
+    /// Asks policy again after a peer answered, which may take as long as the transport gives it: whether
+    /// the consumer is registered as it was when it asked, and may ask this peer for this provider.
+    pub(in crate::engine) async fn may_still_ask(
+        &self,
+        consumer: &Registered,
+        provider: &ForeignName,
+        peer: SiteId,
+        now: Timestamp,
+    ) -> Result<Result<(), Denial>, StoreError> {
+        let application = &consumer.application;
+        let again = self.registered(application.id.as_str(), now).await?;
+        if !again.is_some_and(|again| again.is_same_revision(consumer)) {
+            return Ok(Err(Denial::NotVerified));
+        }
+        let still = self.may_ask(application, provider).await? == Ok(peer);
+        Ok(still.then_some(()).ok_or(Denial::NotAllowed))
     }
 
     /// Asks a peer for a ticket. A consumer that asks too often does not use up what the site may

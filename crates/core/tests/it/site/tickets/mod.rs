@@ -1,6 +1,7 @@
 //! Service tickets, as the site issues them to registered applications.
 
 mod foreign;
+mod foreign_changed;
 mod foreign_void;
 mod keys;
 mod requests;

@@ -127,10 +127,6 @@ impl Entry {
         &self.spec.name.whole
     }
 
-    pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.spec.name.whole)
-    }
-
     /// Returns what the operation does, in one or two sentences.
     #[must_use]
     pub const fn summary(&self) -> &'static str {
