@@ -2,7 +2,7 @@ import { useContext } from "preact/hooks";
 import { ConsoleContext } from "../app/context";
 import type { Operation } from "../site/contract";
 import { useText } from "../text/catalogue";
-import { adapted } from "../text/spans";
+import { adapted, turns } from "../text/spans";
 
 /** Text with operations and commands between backticks, as the site writes its messages. */
 export function Marked({ children }: { children: string }) {
@@ -11,7 +11,7 @@ export function Marked({ children }: { children: string }) {
   // Before the login there are no screens.
   const { parts, forAdmins } = caller
     ? adapted(children, text, (operation) => caller.may(operation.replace(" ", ".") as Operation))
-    : { parts: children.split("`").map(codeOf), forAdmins: false };
+    : { parts: turns(children).map(codeOf), forAdmins: false };
   return (
     <>
       {parts.map((part, at) =>

@@ -42,13 +42,21 @@ export function spoken(span: string, text: Text, may: (operation: string) => boo
 /** Such a text says by itself who can do what it names. */
 const NAMES_WHO = /\b(admins?|operators?|Betreiber)\b/i;
 
+/**
+ * Text and the spans between its backticks by turns. A span neither begins nor ends with white space, and one of the
+ * site follows white space: a backtick in a name or a reason makes no text of the spans that follow it.
+ */
+export function turns(written: string): string[] {
+  return written.split(/`(?!\s)([^`]*[^`\s])`/);
+}
+
 /** A text in which backticks mark spans: text and spans by turns, and whether only admins can do what it says. */
 export function adapted(
   written: string,
   text: Text,
   may: (operation: string) => boolean,
 ): { parts: (string | Span)[]; forAdmins: boolean } {
-  const parts = written.split("`").map((part, at) => (at % 2 === 0 ? part : spoken(part, text, may)));
+  const parts = turns(written).map((part, at) => (at % 2 === 0 ? part : spoken(part, text, may)));
   const isClosed = parts.some((part) => typeof part !== "string" && part.is === "place" && !part.open);
   return { parts, forAdmins: isClosed && !NAMES_WHO.test(written) };
 }

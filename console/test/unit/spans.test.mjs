@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { load } from "./load.mjs";
 
-const { adapted, spoken } = await load("text/spans.ts");
+const { adapted, spoken, turns } = await load("text/spans.ts");
 const { PLACES } = await load("text/places.ts");
 const { en } = await load("text/en.ts");
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -124,6 +124,20 @@ test("A text that names what the user may not do says who can", () => {
   assert.deepEqual(said("Raise `LimitNOFILE`.", nothing), ["Raise LimitNOFILE.", false]);
   const elsewhere = "The other site decides too: its operator sees it with `countersign app ticket a@b c`.";
   assert.deepEqual(said(elsewhere, nothing), [elsewhere.replaceAll("`", ""), false]);
+});
+
+/** A backtick in the name of an application or in a reason made text of the spans that followed it. */
+test("A single backtick in a name or a reason moves no span", () => {
+  const spansIn = (written) => turns(written).filter((_, at) => at % 2 === 1);
+  for (const free of ["it`s", "`", "x`", "` x", "``", "a ` b"]) {
+    const written = `${free} is in lockdown; \`lockdown status\` (\`lockdown lift\`) ends it.`;
+    assert.deepEqual(spansIn(written), ["lockdown status", "lockdown lift"], free);
+    // Two of them enclose a part of the names alone.
+    const twice = `${free}, in lockdown: ${free}; \`lockdown lift\` ends it.`;
+    assert.equal(spansIn(twice).at(-1), "lockdown lift", free);
+  }
+  assert.deepEqual(turns("`peer list`"), ["", "peer list", ""]);
+  assert.deepEqual(turns("`x`"), ["", "x", ""]);
 });
 
 test("Other text between backticks stays", () => {

@@ -14,15 +14,25 @@ pub(crate) use argument::argument;
 pub(crate) use one_line::is_allowed;
 pub use one_line::{OneLine, Trimmed};
 
-/// Returns a text with each part between backticks changed.
+/// Returns a text with each span between backticks changed. A span neither begins nor ends with white
+/// space, and one of the site follows white space: a backtick in a name or a reason makes no text of
+/// the spans that follow it.
 #[must_use]
 pub fn change_spans(text: &str, change: impl Fn(&str) -> String) -> String {
-    let parts = text.split('`').enumerate();
-    let parts = parts.map(|(number, part)| match number % 2 {
-        0 => part.to_owned(),
-        _ => change(part),
-    });
-    parts.collect::<Vec<_>>().join("`")
+    let is_span = |part: &str| !part.is_empty() && part.trim() == part;
+    let mut changed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`') {
+        changed.push_str(before);
+        changed.push('`');
+        rest = after;
+        if let Some((span, behind)) = after.split_once('`').filter(|(part, _)| is_span(part)) {
+            changed.push_str(&change(span));
+            changed.push('`');
+            rest = behind;
+        }
+    }
+    changed + rest
 }
 
 /// One line of text of at most `MAX_LENGTH` bytes; may be empty. Control characters and characters that change the
@@ -211,6 +221,28 @@ mod tests {
         assert!(Line::<4>::try_from("fives".to_owned()).is_err());
         assert!(Line::<4>::try_from("a\nb".to_owned()).is_err());
         assert!(Line::<9>::try_from("a\u{202e}b".to_owned()).is_err());
+    }
+
+    /// A backtick in the name of an application or in a reason made text of the spans that followed it: the
+    /// command line told operations as they are called.
+    #[test]
+    fn a_backtick_in_a_name_or_a_reason_moves_no_span() {
+        let shown = |text: &str| change_spans(text, |span| format!("<{span}>"));
+        assert_eq!(shown("`peer list`"), "`<peer list>`");
+        assert_eq!(
+            shown("see `a` and `b`, or `c"),
+            "see `<a>` and `<b>`, or `c"
+        );
+        for free in ["it`s", "`", "x`", "` x", "``", "a ` b"] {
+            let text = |lift: &str| format!("{free} is in lockdown; `{lift}` ends it.");
+            let (operation, command) = ("lockdown lift", "<lockdown lift>");
+            assert_eq!(shown(&text(operation)), text(command));
+            let twice = format!("{free}: {}", text(operation));
+            assert!(
+                shown(&twice).ends_with(&text(command)[free.len()..]),
+                "{twice}"
+            );
+        }
     }
 
     #[test]
