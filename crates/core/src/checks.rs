@@ -145,14 +145,19 @@ pub fn disk(space: DiskSpace, database: u64) -> Check {
     )
 }
 
-/// Checks that open files are at most nine tenths of those that the process may open.
+/// Checks that open files are at most nine tenths of those that the process may open. The finding names the
+/// number of connections that the site accepts, which may be less than `limits.connections`; 0 if it is unknown.
 #[must_use]
-pub fn descriptors(open: usize, allowed: usize) -> Check {
+pub fn descriptors(open: usize, allowed: usize, connections: usize) -> Check {
     const CHECK: &str = "open files";
+    let accepted = match connections {
+        0 => String::new(),
+        most => format!("; at most {most} connections of clients"),
+    };
     if allowed == usize::MAX {
-        return Check::ok(CHECK, format!("{open}, without a limit"));
+        return Check::ok(CHECK, format!("{open}, without a limit{accepted}"));
     }
-    let message = format!("{open} of at most {allowed}");
+    let message = format!("{open} of at most {allowed}{accepted}");
     if open <= allowed - allowed / 10 {
         return Check::ok(CHECK, message);
     }
@@ -217,8 +222,8 @@ mod tests {
 
     #[test]
     fn nine_tenths_of_the_open_files_are_enough() {
-        assert!(descriptors(922, 1024).ok);
-        assert!(!descriptors(923, 1024).ok);
-        assert!(descriptors(1_000_000, usize::MAX).ok);
+        assert!(descriptors(922, 1024, 0).ok);
+        assert!(!descriptors(923, 1024, 0).ok);
+        assert!(descriptors(1_000_000, usize::MAX, 0).ok);
     }
 }

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::listing::list;
 use super::{admin_call, given};
 use crate::admin::Admin;
-use crate::console::{self, ConsoleLink};
+use crate::config::HttpEncryption;
+use crate::console::{self, ConsoleAccess, TicketUse};
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::global::Common;
@@ -127,10 +128,9 @@ fn issue(common: &Common, command: &Issue) -> Result<(), Failure> {
     issue_shown(common, ("ticket", "issue"), &params, &command.codes)
 }
 
-/// The page of the web console that sets a pass phrase with this ticket. `None` for a ticket of another kind,
-/// and if the site has no console that a browser finds; also if the site does not say, because the ticket is
-/// shown all the same.
-fn link(admin: &mut Admin, outcome: &Outcome) -> Option<String> {
+/// How this ticket sets a pass phrase in the web console. `None` for a ticket of another kind, and if the site
+/// has no console that a user finds; also if the site does not say, because the ticket is shown all the same.
+fn in_console(admin: &mut Admin, outcome: &Outcome) -> Option<TicketUse> {
     let issued: Issued = serde_json::from_str(outcome.data.get()).ok()?;
     if issued.kind.as_deref() != Some("passphrase") || !console::is_built() {
         return None;
@@ -149,18 +149,25 @@ fn link(admin: &mut Admin, outcome: &Outcome) -> Option<String> {
     let http = status.pointer("/listen/http").and_then(Value::as_str);
     let http = http.and_then(|address| address.parse().ok());
     let public = setting("listen.public_url").and_then(Value::as_str);
-    Some(ConsoleLink::find(public, http)?.ticket(&issued.uri))
+    let tls = match status.pointer("/listen/http_tls/certificate") {
+        Some(certificate) => HttpEncryption::deserialize(certificate).ok()?,
+        None => HttpEncryption::Off,
+    };
+    let uri = status.get("uri").and_then(Value::as_str);
+    Some(ConsoleAccess::find(public, http, tls, uri)?.ticket(&issued.uri))
 }
 
-fn show_with_link(common: &Common, outcome: &Outcome, link: &str) -> Result<(), Failure> {
+fn show_with_console(
+    common: &Common,
+    outcome: &Outcome,
+    console: &TicketUse,
+) -> Result<(), Failure> {
     let mut data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
     if let Some(data) = data.as_object_mut() {
-        data.insert("console".to_owned(), link.into());
+        data.insert(console.name.to_owned(), console.what.as_str().into());
     }
-    let text = format!(
-        "{}\nOr open in a browser:\n  {link}",
-        outcome.output.trim_end()
-    );
+    let output = outcome.output.trim_end();
+    let text = format!("{output}\n{}\n  {}", console.how, console.what);
     show_data(&data.to_string(), &text, common.format())
 }
 
@@ -189,8 +196,8 @@ pub(super) fn issue_shown(
     // The ticket first: it is not lost if an image cannot be written.
     match &codes.out {
         Some(file) => write(common, outcome.data.get(), file)?,
-        None => match link(&mut admin, &outcome) {
-            Some(link) => show_with_link(common, &outcome, &link)?,
+        None => match in_console(&mut admin, &outcome) {
+            Some(console) => show_with_console(common, &outcome, &console)?,
             None => show(&outcome, common.format())?,
         },
     }

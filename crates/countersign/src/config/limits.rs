@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use countersign_server::limits::Limits;
-use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, Expected, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::settings::{self, Limit, NOT_MORE};
@@ -167,15 +167,40 @@ impl<'de> DeserializeSeed<'de> for InRange {
     type Value = u64;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
-        let given = u64::deserialize(deserializer)?;
-        if self.0.contains(&given) {
-            return Ok(given);
+        deserializer.deserialize_u64(self)
+    }
+}
+
+impl InRange {
+    fn refused<E: Error>(&self, given: impl fmt::Display) -> E {
+        let range: &dyn Expected = self;
+        E::custom(format_args!("{given} is not {range}"))
+    }
+}
+
+impl Visitor<'_> for InRange {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, most) = (self.0.start(), self.0.end());
+        match *most {
+            u64::MAX => write!(f, "a whole number of at least {least}"),
+            most => write!(f, "a whole number from {least} to {most}"),
         }
-        let (least, most) = self.0.into_inner();
-        Err(D::Error::custom(match most {
-            u64::MAX => format!("it must be at least {least}"),
-            most => format!("it must be from {least} to {most}"),
-        }))
+    }
+
+    fn visit_i64<E: Error>(self, given: i64) -> Result<u64, E> {
+        match u64::try_from(given) {
+            Ok(given) => self.visit_u64(given),
+            Err(_) => Err(self.refused(given)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, given: u64) -> Result<u64, E> {
+        match self.0.contains(&given) {
+            true => Ok(given),
+            false => Err(self.refused(given)),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The web console: its files in this program, and links that open it.
+//! The web console: its files in this program, and how a user opens it.
 
 mod link;
 
@@ -6,7 +6,7 @@ use countersign_server::ConsoleFiles;
 
 use crate::failure::{Exit, Failure};
 
-pub(crate) use link::{ConsoleLink, origin};
+pub(crate) use link::{ConsoleAccess, TicketUse, origin};
 
 /// The files of `console/dist` when the program was built, by name; none if the console was not built.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/console_files.rs"));

@@ -17,7 +17,7 @@ use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use super::runtime::Runtime;
 use super::serve::{
-    apply_scripts, console_link, embedded_console, open_store, parts, ready, serving, start, zone,
+    apply_scripts, console_access, embedded_console, open_store, parts, ready, serving, start, zone,
 };
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
@@ -151,8 +151,8 @@ async fn serve_dev(
         }
     }
     first_launch::what_next(folder.path());
-    if let Some(link) = console_link(&config, &server) {
-        dev_login::show(common, folder.path(), &site, &link).await?;
+    if let Some(console) = console_access(&config, &server, &site) {
+        dev_login::show(common, folder.path(), &site, &console).await?;
     }
     ready(&site);
     Ok(server)

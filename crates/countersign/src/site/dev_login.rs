@@ -1,4 +1,4 @@
-//! The link of `countersign dev` that logs in to the web console by itself.
+//! The link of `countersign dev` that logs in to the web console by itself, or the pass phrase for it.
 
 use std::path::Path;
 
@@ -14,30 +14,47 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::first_launch::show_secret;
-use crate::console::ConsoleLink;
+use crate::console::ConsoleAccess;
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output;
 
-/// The admin of the link.
+/// The admin who logs in.
 const NAME: &str = "dev";
 
-/// Creates an admin with a random pass phrase, and shows the link with it, unless standard output goes nowhere.
+/// Creates an admin with a random pass phrase, and shows how to log in with it, unless standard output goes
+/// nowhere.
 pub(super) async fn show(
     common: &Common,
     folder: &Path,
     site: &Site,
-    link: &ConsoleLink,
+    console: &ConsoleAccess,
 ) -> Result<(), Failure> {
     if output::goes_nowhere() {
         return Ok(());
     }
     let passphrase: [u8; 16] = fresh(&mut SystemEntropy);
     let passphrase = HEXLOWER.encode(&passphrase);
-    let link = link.login(NAME, &passphrase);
+    let folder = folder.display().to_string();
+    let (text, data) = match console {
+        ConsoleAccess::Link(link) => {
+            let link = link.login(NAME, &passphrase);
+            (
+                format!("Open the web console as the admin {NAME}:\n\n    {link}\n\n"),
+                json!({ "folder": folder, "console": link }),
+            )
+        }
+        ConsoleAccess::Command(command) => (
+            format!(
+                "Log in to the web console as the admin {NAME} with the pass phrase {passphrase}. This command \
+                 serves it:\n\n    {command}\n\n"
+            ),
+            json!({
+                "folder": folder, "console_command": command, "name": NAME, "passphrase": passphrase,
+            }),
+        ),
+    };
     create(site, passphrase).await?;
-    let text = format!("Open the web console as the admin {NAME}:\n\n    {link}\n\n");
-    let data = json!({ "folder": folder.display().to_string(), "console": link });
     show_secret(common, text, &data).await;
     Ok(())
 }

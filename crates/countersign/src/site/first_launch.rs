@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::folder::Folder;
-use crate::console::ConsoleLink;
+use crate::console::ConsoleAccess;
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
@@ -274,7 +274,7 @@ pub(crate) async fn show_admin_ticket(
     common: &Common,
     folder: &Path,
     site: &Site,
-    link: Option<ConsoleLink>,
+    console: Option<ConsoleAccess>,
 ) {
     if output::goes_nowhere() {
         return;
@@ -296,9 +296,9 @@ pub(crate) async fn show_admin_ticket(
         false => format!("any machine that reaches {}", ticket.address()),
     };
     let ticket = ticket.to_uri();
-    let link = link.map(|link| link.ticket(ticket.expose()));
-    let in_browser = link.as_ref().map_or_else(String::new, |link| {
-        format!("Or open in a browser:\n\n    {link}\n\n")
+    let console = console.map(|console| console.ticket(ticket.expose()));
+    let in_console = console.as_ref().map_or_else(String::new, |console| {
+        format!("{}\n\n    {}\n\n", console.how, console.what)
     });
     let text = format!(
         "----- TICKET FOR THE FIRST ADMIN -----\n\
@@ -307,14 +307,14 @@ pub(crate) async fn show_admin_ticket(
          countersign passphrase set --id NAME\n\n\
          and paste at its prompt:\n\n    \
          {}\n\n\
-         {in_browser}\
+         {in_console}\
          --------------------------------------\n",
         ticket.expose()
     );
     let mut data =
         json!({ "folder": folder.display().to_string(), "admin_ticket": ticket.expose() });
-    if let (Some(link), Some(data)) = (link, data.as_object_mut()) {
-        data.insert("console".to_owned(), link.into());
+    if let (Some(console), Some(data)) = (console, data.as_object_mut()) {
+        data.insert(console.name.to_owned(), console.what.into());
     }
     if !show_secret(common, text, &data).await {
         say(

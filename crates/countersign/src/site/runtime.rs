@@ -7,13 +7,14 @@ use countersign_core::engine::{
 };
 use countersign_server::Reloader;
 use countersign_server::delivery::Channels;
+use countersign_server::limits::Limits;
 use serde_json::Value;
 use toml::Table;
 use tracing::{error, warn};
 
 use super::listen::proxies;
 use super::reload::Settings;
-use crate::config::{self, Config, Setting, hidden};
+use crate::config::{self, Config, Kind, Setting, hidden};
 use crate::failure::Failure;
 use crate::log::{LEVEL, Level, Log};
 
@@ -184,9 +185,10 @@ impl RuntimeConfig for Runtime {
                 "start the site without the variable",
             ));
         }
-        match fits {
-            Ok(_) => Ok(()),
-            Err(failure) => Err(Refusal::invalid("value", failure.message)),
+        let config = fits.map_err(|failure| Refusal::invalid("value", failure.message))?;
+        match &running.server {
+            Some(server) => has_files(setting, &config.limits(), server),
+            None => Ok(()),
         }
     }
 
@@ -196,6 +198,26 @@ impl RuntimeConfig for Runtime {
         let config = running.settings.with_stored(stored);
         self.apply_to(&running, config.map(|config| (config, None)));
     }
+}
+
+/// Refuses a limit for which the process may open too few files: the server would lower it.
+fn has_files(setting: &Setting, limits: &Limits, server: &Reloader) -> Result<(), Refusal> {
+    let Kind::Limit(limit) = &setting.kind else {
+        return Ok(());
+    };
+    let (asked, most) = ((limit.get)(limits), (limit.get)(&server.fitting(limits)));
+    if asked <= most {
+        return Ok(());
+    }
+    let key = setting.name();
+    Err(Refusal::invalid(
+        "value",
+        format_args!("this process may open too few files for {key} = {asked}; give at most {most}"),
+    )
+    .with_hint(
+        "to allow more, raise the hard limit on open files of the site's process (ulimit -Hn, LimitNOFILE=) and \
+         start it again",
+    ))
 }
 
 fn unknown(key: &str) -> Refusal {

@@ -28,7 +28,7 @@ use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use super::runtime::Runtime;
 use crate::config::{self, Config, DeviceAddress};
-use crate::console::{self, ConsoleLink};
+use crate::console::{self, ConsoleAccess};
 use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::hint;
@@ -151,8 +151,8 @@ async fn serve_site(
     runtime.attach(server.reloader(), &stored);
     if new {
         first_launch::what_next(folder.path());
-        let link = console_link(&config, &server);
-        first_launch::show_admin_ticket(common, folder.path(), &site, link).await;
+        let console = console_access(&config, &server, &site);
+        first_launch::show_admin_ticket(common, folder.path(), &site, console).await;
     }
     ready(&site);
     Ok(server)
@@ -184,14 +184,20 @@ pub(super) fn embedded_console(config: &Config) -> Result<Option<ConsoleFiles>, 
     is_on.then(console::files).transpose()
 }
 
-/// Where browsers open the console, if this program has it.
-pub(super) fn console_link(config: &Config, server: &Server) -> Option<ConsoleLink> {
+/// How a user gets to the console, if this program has it.
+pub(super) fn console_access(
+    config: &Config,
+    server: &Server,
+    site: &Site,
+) -> Option<ConsoleAccess> {
     let is_served = config.listen.console && server.http_address().is_some();
     if !is_served || !console::is_built() {
         return None;
     }
     let public = config.listen.public_url.as_ref().map(PublicUrl::as_str);
-    ConsoleLink::find(public, server.http_address())
+    let uri = site.endpoints().uri;
+    let tls = config.listen.http_tls;
+    ConsoleAccess::find(public, server.http_address(), tls, uri.as_deref())
 }
 
 pub(super) async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {

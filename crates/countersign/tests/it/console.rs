@@ -122,6 +122,51 @@ fn a_ticket_for_a_pass_phrase_comes_with_a_link() {
     assert_eq!(issue(&["--json"]).json()["console"], Value::Null);
 }
 
+/// With `--http-tls site` each link began with `http://`, and the listener closed the connection. No browser accepts
+/// the certificate of the site key, so that `https://` alone would not do either.
+#[test]
+fn a_site_with_tls_of_its_key_shows_the_command_that_serves_its_console() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = command(
+        folder.path(),
+        &[DEV, &["--http-tls", "site", "--json"][..]].concat(),
+    );
+    dev.stdin(Stdio::null()).stdout(Stdio::piped());
+    let (mut site, mut log) = Process::with_stderr(&mut dev);
+    let mut output = site.output();
+    let shown = has_console().then(|| field(&mut output, "console_command"));
+    wait_for(&mut log, "The site is at ");
+    let run = |words: &[&str]| {
+        let output = command(folder.path(), words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["person", "create", "maria"]);
+    let ticket = run(&["ticket", "issue", "maria", "--kind", "passphrase"]);
+    assert!(!ticket.contains("http://"), "{ticket}");
+    let Some(shown) = shown else {
+        return;
+    };
+    assert!(ticket.contains(&format!("\n  {shown}\n")), "{ticket}");
+    let words: Vec<&str> = shown.split(' ').skip(1).chain(["--json"]).collect();
+    let mut console = command(folder.path(), &words);
+    console.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut console = Process::start(&mut console);
+    let output = console.output();
+    let mut shown = serde_json::Deserializer::from_reader(output).into_iter::<Value>();
+    let shown = shown.next().unwrap().unwrap();
+    assert!(
+        shown["http"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://127.0.0.1:")
+    );
+    let head = head_of(shown["url"].as_str().unwrap());
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    site.signal(Signal::TERM);
+    assert_eq!(site.code(), Some(0));
+}
+
 #[test]
 fn the_console_on_this_machine_is_served_until_a_signal() {
     let site = Running::with_accounts();

@@ -152,8 +152,8 @@ fn a_setting_in_the_database_takes_effect_at_once_and_the_file_overrides_it() {
     wait_for(&mut output, "unauthenticated=7");
     for (key, value, code, named) in [
         ("limits.unautenticated", "7", 2, key),
-        (key, "0", 2, "must be"),
-        (key, "many", 2, "invalid type"),
+        (key, "0", 2, "0 is not a whole number of at least 1"),
+        (key, "many", 2, "expected a whole number of at least 1"),
         (
             "limits.unauthenticated_per_network",
             "8",

@@ -43,6 +43,7 @@ fn observe(database: Option<&Path>, shared: &Shared) -> Observed {
         disk: database.and_then(Path::parent).and_then(disk),
         database: size.map_or(0, |found| found.len()),
         descriptors: Some((open(), allowed())),
+        connections: shared.limits().connections,
         idle_timeout: u64::try_from(shared.limits().idle_timeout.as_millis()).unwrap_or(u64::MAX),
     }
 }

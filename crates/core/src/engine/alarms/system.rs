@@ -69,6 +69,9 @@ pub struct Observed {
     pub database: u64,
     /// How many files the process has open, and how many it may open; `None` if that is unknown.
     pub descriptors: Option<(usize, usize)>,
+    /// How many connections of clients the site accepts: the configured limit, lowered to the files that the
+    /// process may open. 0 if it is unknown.
+    pub connections: usize,
     /// The idle time of connections, in milliseconds: a connection that is older and was lost is closed.
     /// 0 if silent connections are never closed.
     pub idle_timeout: u64,

@@ -58,7 +58,7 @@ async fn doctor(context: Context, _: NoParams) -> Result<Answer<Report>, Refusal
     checks.extend(
         observed
             .descriptors
-            .map(|(open, allowed)| checks::descriptors(open, allowed)),
+            .map(|(open, allowed)| checks::descriptors(open, allowed, observed.connections)),
     );
     let problems = checks.iter().filter(|check| !check.ok).count();
     let lines = checks.iter().map(

@@ -72,6 +72,7 @@ async fn a_site_names_its_problems_to_admins_only() {
     test.site.observe(Observed {
         disk: Some(low),
         descriptors: Some((1000, 1024)),
+        connections: 317,
         ..Observed::default()
     });
     test.site.announce(Endpoints {
@@ -92,6 +93,12 @@ async fn a_site_names_its_problems_to_admins_only() {
             "disk space",
             "open files"
         ]
+    );
+    let report = test.admin("site.doctor", json!({})).await;
+    let files = report["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        files["message"],
+        "1000 of at most 1024; at most 317 connections of clients"
     );
 }
 

@@ -37,6 +37,26 @@ fn under_a_hard_limit_on_descriptors_logins_and_the_admin_socket_work() {
     assert_eq!(site.stop(), Some(0));
 }
 
+/// `limits.connections = 99999999999999` was saved, and the list of settings showed it, while the process
+/// accepted as many connections as it may open files. Only the log told so.
+#[test]
+fn a_limit_for_which_the_process_may_open_too_few_files_is_refused() {
+    let site = Site::start(r#"ulimit -n 600; exec "$@""#);
+    let key = "limits.connections";
+    let refused = site.run(&["config", "set", key, "99999999999999"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    let (_, most) = refused.err.split_once("give at most ").unwrap();
+    let most: String = most.chars().take_while(char::is_ascii_digit).collect();
+    let set = |value: usize| site.run(&["config", "set", key, &value.to_string()]);
+    let most: usize = most.parse().unwrap();
+    assert_eq!(set(most + 1).code, 2);
+    let fits = set(most);
+    assert_eq!(fits.code, 0, "{}", fits.err);
+    // The one of a network is a share of it.
+    let network = site.run(&["config", "set", "limits.connections_per_network", "400"]);
+    assert_eq!(network.code, 2, "{}", network.err);
+}
+
 /// The exit codes of the page, with each limit used up by idle connections.
 #[test]
 fn logins_and_the_admin_socket_work_with_any_limit_on_descriptors() {
