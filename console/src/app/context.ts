@@ -1,5 +1,5 @@
 /** What every screen of a logged-in account can reach. */
-import { createContext } from "preact";
+import { createContext, type ComponentChildren } from "preact";
 import { useContext } from "preact/hooks";
 import type { Operation, Params, Result, Site } from "../site/contract";
 
@@ -15,7 +15,7 @@ export interface Console {
   /** Whether the user is asked before an operation with these parameters, because it is disruptive. */
   asks: <N extends Operation>(operation: N, params: Params<N>) => boolean;
   /** Says a short message in the corner and to screen readers. */
-  say: (message: string) => void;
+  say: (message: ComponentChildren) => void;
   /** Reads the account and the state of the site anew. */
   refresh: () => void;
 }

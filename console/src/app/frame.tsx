@@ -1,10 +1,11 @@
 /** The frame around a screen: navigation, banners about the connection and the site, short messages. */
+import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { AlarmText, raiserOf } from "../parts/alarm-text";
 import { Brand } from "../parts/brand";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
 import { Languages } from "../parts/languages";
-import { Marked } from "../parts/marked";
 import { Page } from "../parts/page";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { type Disruption, isDisruptive } from "../site/disruptive";
@@ -50,7 +51,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
   const text = useText();
   const place = usePlace();
   const [open, setOpen] = useState(false);
-  const [said, say] = useState("");
+  const [said, say] = useState<ComponentChildren>("");
   const [status, setStatus] = useState<Result<"site.status">>();
   const [alarms, setAlarms] = useState(0);
   const { me, operations } = entered;
@@ -103,7 +104,13 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
   useEffect(
     () =>
       site.events(({ group, event, data }) => {
-        if (group === "alarm" && event === "raised") say(text.alarms.raised(String(data["text"] ?? "")));
+        if (group !== "alarm" || event !== "raised") return;
+        const alarm = { text: String(data["text"] ?? ""), raised_by: String(data["raised_by"] ?? "") };
+        say(
+          <>
+            {text.alarms.raised(raiserOf(alarm, text))} <AlarmText alarm={alarm} />
+          </>,
+        );
       }),
     [site, text],
   );
@@ -236,11 +243,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
         </Dialog>
       ) : null}
       <div class="said" role="status">
-        {said ? (
-          <p>
-            <Marked>{said}</Marked>
-          </p>
-        ) : null}
+        {said ? <p>{said}</p> : null}
       </div>
     </ConsoleContext.Provider>
   );

@@ -47,6 +47,7 @@ export function Handover({
   const text = useText();
   const { data: entry } = useQuery("ticket.show", { id: ticket.id }, { every: WATCH });
   const state = entry?.state ?? "open";
+  const whys: Readonly<Record<string, string>> = text.tickets.whys;
   const scanned = link && opensAnywhere(link) ? link : undefined;
   useEffect(() => {
     if (state === "bound") whenUsed();
@@ -61,7 +62,9 @@ export function Handover({
             {text.tickets.waiting} <Time at={ticket.expires} />.
           </>
         ) : (
-          text.states[state]
+          <>
+            <strong>{text.states[state]}.</strong> {whys[entry?.why ?? ""]} {text.tickets.anew}
+          </>
         )}
       </p>
       {state === "open" ? (

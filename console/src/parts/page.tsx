@@ -3,9 +3,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { Marked } from "./marked";
 
 interface Props {
+  /** The title of the screen and of the tab, which the browser keeps in its history after a logout. */
   title: string;
-  /** The title of the tab, which the browser keeps in its history after a logout; otherwise the title of the screen. */
-  tab?: string;
+  /** What the heading shows instead of the title, such as the text of an alarm. */
+  heading?: ComponentChildren;
   /** One sentence: what the screen is for. */
   about?: string;
   /** The way back to the list. */
@@ -15,11 +16,11 @@ interface Props {
 }
 
 /** The heading of a screen gets the focus when the screen opens, so that a screen reader reads it. */
-export function Page({ title, tab = title, about, back, actions, children }: Props) {
+export function Page({ title, heading: shown = title, about, back, actions, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    document.title = `${tab} · Countersign`;
-  }, [tab]);
+    document.title = `${title} · Countersign`;
+  }, [title]);
   useEffect(() => {
     scrollTo(0, 0);
     heading.current?.focus({ preventScroll: true });
@@ -34,7 +35,7 @@ export function Page({ title, tab = title, about, back, actions, children }: Pro
             </p>
           ) : null}
           <h1 ref={heading} tabIndex={-1} class="break">
-            <Marked>{title}</Marked>
+            {shown}
           </h1>
           {about ? (
             <p>

@@ -5,6 +5,9 @@ import { LOCAL, Refusal } from "../site/contract";
 import { useLanguage, useText } from "../text/catalogue";
 import { Marked } from "./marked";
 
+/** Failures of which the words of the console say all, also in English: those of the client speak of keys. */
+const KNOWN_WHOLE = ["not_authenticated"];
+
 /** Why an action failed, next to the button. The site's own words are English. */
 export function Failed({ failure }: { failure: Refusal | undefined }) {
   const text = useText();
@@ -13,6 +16,12 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   const own = failure.code === LOCAL;
   const hint = hintOf(failure);
   const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
+  if (known && KNOWN_WHOLE.includes(failure.code))
+    return (
+      <p class="failure" role="alert">
+        {known}
+      </p>
+    );
   return (
     <p class="failure" role="alert">
       {language === "en" || !known ? null : <>{known} </>}

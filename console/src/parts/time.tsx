@@ -50,10 +50,13 @@ const UNITS: readonly (readonly [string, number])[] = [
   ["millisecond", 1],
 ];
 
-/** A length of time without a remainder: 90 days, but 25 hours. Nothing for a text that is no length. */
+/** Whether a number of seconds is a length of time. */
+export const isLength = (seconds: number): boolean => Number.isSafeInteger(seconds) && seconds > 0;
+
+/** A length of time without a remainder: 90 days, but 25 hours. Nothing for a number that is no length. */
 export function Span({ seconds }: { seconds: number }) {
   const language = useLanguage();
-  if (!Number.isSafeInteger(seconds) || seconds < 1) return <>{"\u00a0"}</>;
+  if (!isLength(seconds)) return null;
   const [unit, length] = STEPS.find(([, step]) => seconds % step === 0) ?? ["second", 1];
   const format = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" });
   return <>{format.format(seconds / length)}</>;

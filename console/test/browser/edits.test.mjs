@@ -271,7 +271,7 @@ test("The key of an application is rotated, and an application is put in lockdow
   await visit("lockdown", "Lockdown");
   await press("Lift app ledger");
   await send("Lift");
-  await page.getByText("No lockdown is in force").waitFor();
+  await page.getByText("No account, application or peer is in lockdown").waitFor();
 });
 
 test("The broker gets a new key, and the old one is retired", async () => {
@@ -338,7 +338,7 @@ test("One's own alarms arrive as one wants, and only what was changed is sent", 
   await visit("alarms", "Alarms");
   await press("Edit How your alarms arrive");
   await site.call("alarm.preferences", { person: "maria", language: "de" });
-  await dialog.getByLabel("E-mail", { exact: true }).uncheck();
+  await dialog.getByLabel("Email", { exact: true }).uncheck();
   await fill({ "Quiet from": "22:00", "Quiet until": "07:00", "Your pass phrase": "wrong pass phrase" });
   await dialog.getByRole("button", { name: "Save" }).click();
   await dialog.getByRole("alert").waitFor();
@@ -368,7 +368,7 @@ test("A form says what it lacks before it asks for a pass phrase, and that befor
   assert.equal(await dialog.getByLabel("Your pass phrase").getAttribute("aria-invalid"), "true");
   await click("Cancel");
   await visit("profile", "Your account");
-  await press("Join with a ticket");
+  await press("Join a site");
   await click("Join a site");
   await alert("Paste the ticket.");
   await fill({ Ticket: "countersign://x" });
@@ -382,6 +382,24 @@ test("A form says what it lacks before it asks for a pass phrase, and that befor
   await click("Change pass phrase");
   await alert("Type your pass phrase.");
   await click("Cancel");
+});
+
+/** An empty lifetime was sent as 0, and -5 was answered with a range of 4,294,967,295, below an empty line. */
+test("A lifetime that is no number of seconds is refused at its field", async () => {
+  await visit("settings", "Settings");
+  const field = page.getByLabel("Session", { exact: true });
+  const lifetime = await field.inputValue();
+  for (const typed of ["", "-5", "0", "1.5"]) {
+    await field.fill(typed);
+    await press("Save");
+    const wrong = page.getByRole("alert").getByText("Give a whole number of seconds, such as 3600.");
+    await wrong.waitFor();
+    const [{ y, height }, { y: below }] = [await field.boundingBox(), await wrong.boundingBox()];
+    assert.ok(below - (y + height) < 10, `${below} after ${y + height}`);
+    await field.fill(lifetime);
+    await press("Save");
+    await wrong.waitFor({ state: "detached" });
+  }
 });
 
 test("Nothing failed in the page, and the content security policy was not violated", () => {

@@ -99,6 +99,109 @@ test("An address is broken before its port, and never within it", async () => {
   await context.close();
 });
 
+/**
+ * One name of 63 letters took the room of all columns, so that each row had two lines of buttons, and the operations of
+ * one token broke the labels of all: "que", "ue". In the notice the name was cut off.
+ */
+test("A long entry of a list leaves the others their lines", async () => {
+  const full_name = Array(3).fill("Wolfeschlegelsteinhausenbergerdorff").join(" ");
+  await site.call("person.create", { name: "z".repeat(63), full_name });
+  await site.run(["key", "new", "--out", "mailer.key"]);
+  await site.run(["service", "create", "mailer", "--public-key", "mailer.key.pub"]);
+  const operations = ["broker.show", "event.list", "key.list", "self.show", "session.list", "site.status"];
+  await site.call("token.create", { service: "mailer@local", label: "queue", operations });
+  const { page, context } = await openPage(browser);
+  await logIn(page, `${console_.url}#/tokens`, ADMIN.name, ADMIN.passPhrase);
+  const label = page.locator("td.name strong").getByText("queue", { exact: true });
+  const lines = () => label.evaluate((name) => name.getClientRects().length);
+  const all = page.getByText("6 operations", { exact: true });
+  await all.waitFor();
+  for (const width of [1440, 1060]) {
+    await page.setViewportSize({ width, height: 900 });
+    assert.equal(await lines(), 1, `${width} px`);
+    await all.click();
+    await page.getByText("site.status").waitFor();
+    assert.equal(await lines(), 1, `${width} px, open`);
+    await all.click();
+  }
+  await page.goto(`${console_.url}#/people`);
+  await page.getByText("z".repeat(63)).waitFor();
+  for (const width of [1440, 1060]) {
+    await page.setViewportSize({ width, height: 900 });
+    const rows = await page
+      .locator("td.end .buttons")
+      .evaluateAll((cells) =>
+        cells.map(({ children }) => new Set([...children].map((button) => button.offsetTop)).size),
+      );
+    assert.deepEqual([...new Set(rows)], [1], `${width} px`);
+    const cells = await page
+      .getByRole("row")
+      .filter({ hasText: full_name })
+      .locator("td")
+      .evaluateAll((found) => found.slice(0, 2).map(({ offsetWidth }) => offsetWidth));
+    for (const cell of cells) assert.ok(cell > 100, `${cell} px of ${width}`);
+  }
+  await page.getByRole("button", { name: `Lock ${"z".repeat(63)}@local` }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Lock" }).click();
+  const notice = page.locator(".said p").filter({ hasText: "Locked" });
+  assert.ok(await notice.evaluate(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth));
+  await context.close();
+});
+
+/** In windows of 704 to 1,040 px the rows began 8 px left of the heading, and the labels stood lower than the values. */
+test("In a narrow card the rows begin below the heading, and labels stand on the line of the values", async () => {
+  const { page, context } = await openPage(browser);
+  await logIn(page, `${console_.url}#/sessions`, ADMIN.name, ADMIN.passPhrase);
+  const left = (locator) =>
+    locator.first().evaluate((element) => {
+      const range = document.createRange();
+      range.selectNodeContents(element);
+      return range.getBoundingClientRect().left;
+    });
+  await page.locator("td.name").first().waitFor();
+  for (const width of [1440, 1024, 720, 320]) {
+    await page.setViewportSize({ width, height: 900 });
+    const heading = await left(page.locator(".card h2"));
+    assert.equal(await left(page.locator("td.name > div")), heading, `${width} px`);
+  }
+  await page.goto(`${console_.url}#/people/maria@local`);
+  await page.locator(".fact .tag").first().waitFor();
+  for (const width of [1440, 320]) {
+    await page.setViewportSize({ width, height: 900 });
+    const lines = await page.locator(".fact").evaluateAll((facts) =>
+      facts.map((fact) =>
+        [fact.querySelector("dt"), fact.querySelector("dd .tag") ?? fact.querySelector("dd")].map((part) => {
+          const probe = document.createElement("img");
+          part.prepend(probe);
+          const { bottom } = probe.getBoundingClientRect();
+          probe.remove();
+          return Math.round(bottom);
+        }),
+      ),
+    );
+    for (const [label, value] of lines) assert.equal(label, value, `${width} px`);
+  }
+  await context.close();
+});
+
+/** It was one line in the corner of the window, without a margin. */
+test("A browser without JavaScript shows what the console needs, in both languages", async () => {
+  const context = await browser.newContext({
+    javaScriptEnabled: false,
+    viewport: { width: 320, height: 640 },
+  });
+  const page = await context.newPage();
+  await page.goto(console_.url);
+  const notes = page.locator("noscript .note");
+  for (const [at, words] of ["The console needs JavaScript", "Die Konsole braucht JavaScript"].entries()) {
+    const note = notes.nth(at);
+    assert.ok((await note.innerText()).startsWith(words));
+    const { x, width } = await note.boundingBox();
+    assert.ok(x >= 16 && x + width <= 304, `${x}, ${width}`);
+  }
+  await context.close();
+});
+
 /** The notice lay over the last button of a page for seconds, and took its clicks. */
 test("The notice at the lower right takes no click, and the end of a page is above it", async () => {
   await site.call("person.create", { name: "nils" });

@@ -1,5 +1,7 @@
 // A peer from the ticket of a member to what an admin allows it, on two real sites.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
 import { after, before, test } from "node:test";
 import { ADMIN, MEMBER } from "./sample.mjs";
 import { launch, logIn, openPage, startConsole, startSite } from "./site.mjs";
@@ -43,7 +45,7 @@ test("Without a peer server, the page says which button starts it, and who may p
     [admin, ADMIN, ""],
   ]) {
     await visit(who, "Your account");
-    await who.page.getByRole("button", { name: "Introduce another site" }).click();
+    await who.page.getByRole("button", { name: "Peer ticket" }).click();
     await dialog(who).getByLabel("Your pass phrase").fill(passPhrase);
     await dialog(who).getByRole("button", { name: "Issue ticket" }).click();
     const hint = dialog(who).getByRole("alert").locator(".hint");
@@ -62,7 +64,7 @@ test("Without a peer server, the page says which button starts it, and who may p
 test("A member introduces another site, which joins with the command that the page offers", async () => {
   const { page } = member;
   await visit(member, "Your account");
-  await page.getByRole("button", { name: "Introduce another site" }).click();
+  await page.getByRole("button", { name: "Peer ticket" }).click();
   await dialog(member).getByLabel("Your pass phrase").fill(MEMBER.passPhrase);
   await dialog(member).getByRole("button", { name: "Issue ticket" }).click();
   const box = (name) => dialog(member).getByRole("textbox", { name, exact: true });
@@ -85,7 +87,7 @@ test("A member joins another site with a ticket from there", async () => {
   const { page } = member;
   await other.call("person.create", { name: "otto" });
   const { uri } = await other.call("peer.ticket", { person: "otto" });
-  await page.getByRole("button", { name: "Join with a ticket" }).click();
+  await page.getByRole("button", { name: "Join a site" }).click();
   await dialog(member).getByLabel("Ticket").fill(uri);
   await dialog(member).getByLabel("Your pass phrase").fill("not the pass phrase");
   await dialog(member).getByRole("button", { name: "Join a site" }).click();
@@ -257,8 +259,50 @@ test("A peer is put in lockdown, and the lockdown is lifted", async () => {
   await visit(admin, "Lockdown");
   await page.getByRole("button", { name: /^Lift peer .* \(example\.org\)$/ }).click();
   await dialog(admin).getByRole("button", { name: "Lift" }).click();
-  await page.getByText("No lockdown is in force").waitFor();
+  await page.getByText("No account, application or peer is in lockdown").waitFor();
   assert.deepEqual(await inForce(), []);
+});
+
+/**
+ * The card said "Address already in use (os error 98)", without the address and what to do, and had no button "Start",
+ * which the refusal of a ticket named.
+ */
+test("A peer server that cannot listen says at which address and what to do, and is started once more", async () => {
+  const taken = net.createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const address = `127.0.0.1:${taken.address().port}`;
+  const blocked = await startSite("local", address);
+  await blocked.person(ADMIN.name, ADMIN.passPhrase, { role: "admin" });
+  await blocked.call("peer.start");
+  const served = await startConsole(blocked);
+  const { page, context } = await openPage(browser);
+  await logIn(page, `${served.url}#/peers`, ADMIN.name, ADMIN.passPhrase);
+  const fact = (name) =>
+    page
+      .locator(".fact")
+      .filter({ has: page.getByText(name, { exact: true }) })
+      .locator("dd");
+  assert.equal(await fact("State").innerText(), "Not listening");
+  await fact("Why").getByText("It cannot listen: Address already in use").waitFor();
+  assert.equal(await fact("What to do").innerText(), "Free the address, or set another one in listen.peer.");
+  assert.equal(await fact("Configured address").innerText(), address);
+  await page.getByRole("button", { name: "Join a site" }).click();
+  await dialog({ page })
+    .getByText("The peer server does not run: the screen “Peers” shows why, and starts it.")
+    .waitFor();
+  await dialog({ page }).getByRole("button", { name: "Cancel" }).click();
+  const start = page.getByRole("button", { name: "Start", exact: true });
+  await start.click();
+  await page.locator(".said").getByText("The peer server is switched on, and does not run.").waitFor();
+  taken.close();
+  await once(taken, "close");
+  await start.click();
+  await page.locator(".said").getByText("The peer server is started.").waitFor();
+  await fact("Listens on").getByText(address).waitFor();
+  assert.equal(await start.count(), 0);
+  await context.close();
+  await served.stop();
+  await blocked.stop();
 });
 
 test("Nothing failed in the pages, and the content security policy was not violated", () => {

@@ -43,6 +43,33 @@ test("An alarm of the site names the screen", async () => {
   await site.call("lockdown.lift", { person: "otto" });
 });
 
+/**
+ * The text of any raiser was shown as the site's own: "Run `site key_new`" of a service read "Run countersign site key
+ * new", in the list, on the overview and in the notice, and none of them named the service.
+ */
+test("An alarm of another raiser is quoted as it is, and each alarm names its raiser", async () => {
+  const text = "Your key is weak. Run `site key_new`, then `option disable`.";
+  const raised = /raised by local admin( \(uid \d+\))?/i;
+  await site.call("lockdown.person", { name: "otto" });
+  await visit("", "Overview");
+  const { id } = await site.call("alarm.raise", { to: "admins", severity: "critical", key: "x", text });
+  const said = page.locator(".said p").filter({ hasText: raised });
+  assert.equal(await said.locator("q").innerText(), text);
+  const found = page.locator(".findings li").filter({ hasText: raised });
+  assert.equal(await found.locator("q").innerText(), text);
+  await visit("alarms", "Alarms");
+  const row = page.getByRole("row").filter({ hasText: raised });
+  assert.equal(await row.locator("q").innerText(), text);
+  const own = page.getByRole("row").filter({ hasText: "Raised by the site" });
+  await own.getByText("See why with “Lockdown”.").waitFor();
+  assert.equal(await own.locator("q").count(), 0);
+  await site.call("lockdown.lift", { person: "otto" });
+  await page.goto(`${console_.url}#/alarms/${id}`);
+  const heading = page.locator("h1 q");
+  assert.equal(await heading.innerText(), text);
+  assert.match(await heading.evaluate((q) => getComputedStyle(q, "::before").content), /open-quote|“/);
+});
+
 /** "End alarm" ended all alarms with the key of the one on the page, without a question. */
 test("Ending an alarm asks first, and ends no other with its key", async () => {
   const raise = (to, text) => site.call("alarm.raise", { to, severity: "warning", key: "disk", text });
@@ -95,7 +122,7 @@ test("The lockdown of a person who was renamed is lifted, after a question", asy
   assert.equal((await site.call("lockdown.status")).entries.length, 1);
   await lift.click();
   await answer("Lift");
-  await page.getByText("No lockdown is in force").waitFor();
+  await page.getByText("No account, application or peer is in lockdown").waitFor();
   assert.deepEqual((await site.call("lockdown.status")).entries, []);
 });
 

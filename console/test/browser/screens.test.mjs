@@ -166,7 +166,7 @@ test("A ticket on the screen is read by itself", async () => {
   assert.ok(!reads("ticket.list"));
   const [{ id }] = (await site.call("ticket.list", { person: "wim" })).entries;
   await site.call("ticket.revoke", { id });
-  await dialog.getByText("Revoked", { exact: true }).waitFor();
+  await dialog.getByText("Revoked. The person or an admin revoked the ticket.").waitFor();
   await dialog.getByRole("button", { name: "Close" }).click();
   await page.getByRole("navigation").getByRole("link", { name: "Messages" }).click();
 });

@@ -75,7 +75,7 @@ export const DIALOGS = {
   lockdown: ["Lock down local", "Lift person emil@local"],
   tokens: ["Create token"],
   messages: ["Write message"],
-  profile: ["Change pass phrase", "Introduce another site", "Join with a ticket"],
+  profile: ["Change pass phrase", "Peer ticket", "Join a site"],
 };
 
 /** Opens a screen and waits until nothing on it is being read. */

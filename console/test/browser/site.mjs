@@ -13,7 +13,8 @@ import { record } from "./recorder.mjs";
 /** The program; `COUNTERSIGN` names another one. */
 export const PROGRAM =
   process.env.COUNTERSIGN ?? fileURLToPath(new URL("../../../target/debug/countersign", import.meta.url));
-const LISTEN = ["session", "device", "http", "peer"].flatMap((of) => [`--${of}-listen`, "127.0.0.1:0"]);
+const listen = (of, address = "127.0.0.1:0") => [`--${of}-listen`, address];
+const LISTEN = ["session", "device", "http"].flatMap((of) => listen(of));
 
 /** Reads lines until one answers. Rejects if the stream ends first. */
 async function line(stream, wanted) {
@@ -24,8 +25,8 @@ async function line(stream, wanted) {
   throw new Error("the program ended before it was ready");
 }
 
-/** Starts a site. `zone` is that of its account names. */
-export async function startSite(zone = "local") {
+/** Starts a site. `zone` is that of its account names, `peer` the address of its peer server. */
+export async function startSite(zone = "local", peer) {
   const folder = mkdtempSync(join(tmpdir(), "console-site-"));
   const file = (name, content) => {
     writeFileSync(join(folder, name), content, { mode: 0o600 });
@@ -35,7 +36,10 @@ export async function startSite(zone = "local") {
   const data = join(folder, "site");
   const child = spawn(
     PROGRAM,
-    ["serve", "--new", "--json", "--zone", zone, "--data", data, "--passphrase-file", passphrase, ...LISTEN],
+    [
+      ...["serve", "--new", "--json", "--zone", zone, "--data", data, "--passphrase-file", passphrase],
+      ...[...LISTEN, ...listen("peer", peer)],
+    ],
     {
       stdio: ["ignore", "pipe", "pipe"],
     },
@@ -105,7 +109,9 @@ export async function startSite(zone = "local") {
 
 /** Starts a temporary site. Returns the link that it prints. */
 export async function startDev() {
-  const child = spawn(PROGRAM, ["dev", "--json", ...LISTEN], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(PROGRAM, ["dev", "--json", ...LISTEN, ...listen("peer")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   const link = await line(child.stdout, (text) => JSON.parse(text).console);
   return {
     link,

@@ -118,6 +118,28 @@ test("A ticket that arrives while an earlier one is used is named after the logi
   await context.close();
 });
 
+/** The admin's dialog said "Revoked", which no admin had done, and the member read of an id, which no field has. */
+test("A ticket that came with another name is revoked, and both sides read why", async () => {
+  const { page: admin, context: ofAdmin } = await openPage(browser);
+  await site.call("person.create", { name: "tina" });
+  await logIn(admin, `${served.url}#/people/tina@local`, ADMIN.name, ADMIN.passPhrase);
+  await admin.getByRole("button", { name: "Pass phrase ticket" }).click();
+  const dialog = admin.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Issue ticket" }).click();
+  const ticket = (await dialog.getByRole("textbox", { name: "Ticket", exact: true }).innerText()).trim();
+  const { page, context } = await openPage(browser);
+  await page.goto(`${served.url}#/ticket/${encodeURIComponent(ticket)}`);
+  await page.getByText("another name voids the ticket").waitFor();
+  await page.getByLabel("Name").fill("tim");
+  await page.getByLabel("New pass phrase", { exact: true }).fill(ADMIN.passPhrase);
+  await page.getByLabel("New pass phrase, once more").fill(ADMIN.passPhrase);
+  await page.getByRole("button", { name: "Set pass phrase and log in" }).click();
+  await page.getByRole("alert").getByText("or the name is another person's. Ask for a new ticket.").waitFor();
+  await dialog.getByText("Revoked. The ticket was used with another name than that of the person.").waitFor();
+  await context.close();
+  await ofAdmin.close();
+});
+
 /** The message was above the button, and the field was not marked. */
 test("A wrong name or ticket is shown at its field", async () => {
   const { page, context } = await openPage(browser);

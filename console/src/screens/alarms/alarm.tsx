@@ -1,6 +1,7 @@
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
+import { AlarmText, raiserOf } from "../../parts/alarm-text";
 import { Confirm } from "../../parts/confirm";
 import { Card, Facts, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
@@ -22,8 +23,8 @@ export function Alarm({ id }: { id: string }) {
   const alarm = reading.data;
   return (
     <Page
-      title={alarm?.text ?? text.alarms.one}
-      tab={text.alarms.one}
+      title={text.alarms.one}
+      {...(alarm ? { heading: <AlarmText alarm={alarm} /> } : {})}
       back={{ href: to("alarms"), words: text.screens.alarms }}
       actions={
         <>
@@ -56,7 +57,7 @@ export function Alarm({ id }: { id: string }) {
                   facts={[
                     [text.alarms.severity, <StateTag state={shown.severity} />],
                     [text.alarms.state, <AlarmState state={shown.state} />],
-                    [text.alarms.raisedBy, shown.raised_by],
+                    [text.alarms.raisedBy, raiserOf(shown, text)],
                     [text.alarms.to, shown.to === "admins" ? text.alarms.admins : shown.to],
                     [text.alarms.count, String(shown.count)],
                     [text.alarms.first, <Exact at={shown.first} />],

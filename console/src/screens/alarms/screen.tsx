@@ -2,8 +2,8 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
 import { to } from "../../app/router";
+import { AlarmText, RaisedBy } from "../../parts/alarm-text";
 import { Act, Button } from "../../parts/button";
-import { Marked } from "../../parts/marked";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
@@ -73,9 +73,14 @@ function AlarmList() {
                 title: text.alarms.text,
                 is: "name",
                 cell: (alarm) => (
-                  <a class="break" href={to("alarms", alarm.id)}>
-                    <Marked>{alarm.text}</Marked>
-                  </a>
+                  <>
+                    <a class="break" href={to("alarms", alarm.id)}>
+                      <AlarmText alarm={alarm} />
+                    </a>
+                    <div class="small soft break">
+                      <RaisedBy alarm={alarm} />
+                    </div>
+                  </>
                 ),
               },
               { title: text.alarms.severity, cell: ({ severity }) => <StateTag state={severity} /> },

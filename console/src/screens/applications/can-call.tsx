@@ -76,7 +76,7 @@ export function CanCall({ consumer }: { consumer?: string }) {
             {text.applications.ask}
           </Button>
         </div>
-        <div aria-live="polite">
+        <div class="stack" aria-live="polite">
           <Failed failure={doing.failure} />
           {answer ? <Answer answer={answer} from={from} to={to} /> : null}
         </div>

@@ -42,6 +42,7 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
       await site.registerPassPhrase(ticket.trim(), id.trim(), passPhrase.first);
     } catch (error) {
       const failure = asRefusal(error);
+      if (failure.code === "refused") throw new Refusal(LOCAL, text.useTicket.refused);
       const http = about.relay?.http;
       if (!http || failure.code !== "unreachable") throw failure;
       throw new Refusal(LOCAL, text.useTicket.httpAway(http), text.useTicket.httpHint);

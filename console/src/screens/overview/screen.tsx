@@ -2,6 +2,7 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
 import { Address } from "../../parts/address";
+import { AlarmText, RaisedBy } from "../../parts/alarm-text";
 import { Copy } from "../../parts/copy";
 import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
@@ -236,10 +237,10 @@ function OpenAlarms() {
                   </Tag>
                   <span class="break">
                     <a href={to("alarms", alarm.id)}>
-                      <Marked>{alarm.text}</Marked>
+                      <AlarmText alarm={alarm} />
                     </a>{" "}
                     <span class="soft small">
-                      <Time at={alarm.last} />
+                      <RaisedBy alarm={alarm} />, <Time at={alarm.last} />
                     </span>
                   </span>
                 </li>

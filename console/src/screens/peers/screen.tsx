@@ -6,6 +6,7 @@ import { Address } from "../../parts/address";
 import { Act, Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { LiftInRow, StateTags } from "../../parts/in-lockdown";
+import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
 import { Empty, Shown, sentence } from "../../parts/states";
 import { List } from "../../parts/table";
@@ -92,19 +93,30 @@ function PeerList() {
   );
 }
 
-/** The peer server: started and stopped here. */
+/** The setting with the address of the peer server. */
+const LISTEN = "listen.peer";
+
+/** The peer server: started and stopped here. One that cannot listen can be stopped, and be started once more. */
 function Server() {
   const text = useText();
   const { site, zone, may, say } = useConsole();
   const reading = useQuery("peer.status", {}, { every: 10_000 });
+  const server = reading.data;
+  // A server that was stopped needs no reason.
+  const fails = server !== undefined && !server.listens && server.state !== "stopped";
+  const after = server?.state;
+  const doctor = useQuery("peer.doctor", {}, { when: fails && may("peer.doctor"), after });
+  const config = useQuery("config.list", {}, { when: fails && may("config.list"), after });
+  const found = fails ? doctor.data?.findings.find(({ of }) => of === "server") : undefined;
+  const address = fails ? config.data?.settings.find(({ key }) => key === LISTEN)?.value : undefined;
   return (
     <Card
       title={text.peers.server}
       about={text.peers.serverAbout}
       actions={
-        reading.data ? (
-          reading.data.wanted ? (
-            may("peer.stop") ? (
+        server ? (
+          <>
+            {server.wanted && may("peer.stop") ? (
               <Confirm
                 target={zone}
                 typed={false}
@@ -118,19 +130,20 @@ function Server() {
               >
                 {text.peers.stop}
               </Confirm>
-            ) : null
-          ) : may("peer.start") ? (
-            <Act
-              look="main"
-              act={async () => {
-                const { state } = await site.call("peer.start", {});
-                say(state === "running" ? text.peers.started : text.peers.notStarted);
-              }}
-              done={reading.reload}
-            >
-              {text.peers.start}
-            </Act>
-          ) : null
+            ) : null}
+            {!server.listens && may("peer.start") ? (
+              <Act
+                look="main"
+                act={async () => {
+                  const { state } = await site.call("peer.start", {});
+                  say(state === "running" ? text.peers.started : text.peers.notStarted);
+                }}
+                done={reading.reload}
+              >
+                {text.peers.start}
+              </Act>
+            ) : null}
+          </>
         ) : null
       }
     >
@@ -152,8 +165,28 @@ function Server() {
                   ),
                 ],
                 [
+                  text.peers.configured,
+                  typeof address === "string" ? <code class="break">{address}</code> : "",
+                ],
+                [
                   text.peers.why,
-                  server.state === "failed" ? <span lang="en">{sentence(server.problem)}</span> : "",
+                  found?.cause ? (
+                    <span lang="en">
+                      <Marked>{sentence(found.cause)}</Marked>
+                    </span>
+                  ) : (
+                    ""
+                  ),
+                ],
+                [
+                  text.peers.remedy,
+                  found?.next ? (
+                    <span lang="en">
+                      <Marked>{sentence(found.next)}</Marked>
+                    </span>
+                  ) : (
+                    ""
+                  ),
                 ],
                 [text.peers.listens, server.listens ? <Address of={server.listens} /> : ""],
                 [text.peers.address, server.address ? <Address of={server.address} /> : ""],

@@ -99,7 +99,15 @@ function useColumns(reload: () => void): Column<Account>[] {
   const [ticketFor, setTicketFor] = useState<string>();
   return useMemo(
     () => [
-      { title: text.people.name, is: "name", cell: ({ name }) => <a href={to("people", name)}>{name}</a> },
+      {
+        title: text.people.name,
+        is: "name",
+        cell: ({ name }) => (
+          <a class="break" href={to("people", name)}>
+            {name}
+          </a>
+        ),
+      },
       {
         title: text.people.fullName,
         cell: ({ full_name }) => <span class="break">{full_name || <span class="soft">–</span>}</span>,

@@ -20,7 +20,7 @@ export function Profile() {
   const text = useText();
   const { me, may } = useConsole();
   const own = useQuery("self.show", {});
-  const [open, setOpen] = useState<"passphrase" | "device" | "introduce" | "join">();
+  const [open, setOpen] = useState<"passphrase" | "device" | "ticket" | "join">();
   const [renewed, renew] = useState(0);
   return (
     <Page
@@ -73,16 +73,16 @@ export function Profile() {
           actions={
             <>
               <Button look="quiet" onClick={() => setOpen("join")}>
-                {text.peers.joinWith}
+                {text.peers.join}
               </Button>
-              <Button look="quiet" onClick={() => setOpen("introduce")}>
-                {text.peers.introduce}
+              <Button look="quiet" onClick={() => setOpen("ticket")}>
+                {text.peers.ticket}
               </Button>
             </>
           }
         />
       ) : null}
-      {open === "introduce" ? <PeerTicket person={me.name} close={() => setOpen(undefined)} /> : null}
+      {open === "ticket" ? <PeerTicket person={me.name} close={() => setOpen(undefined)} /> : null}
       {open === "join" ? <JoinPeer person={me.name} close={() => setOpen(undefined)} /> : null}
       {open === "passphrase" ? <ChangePassPhrase close={() => setOpen(undefined)} done={own.reload} /> : null}
       {open === "device" ? (

@@ -9,7 +9,7 @@ import { Card, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tag";
-import { Span } from "../../parts/time";
+import { Span, isLength } from "../../parts/time";
 import { mistake, type Params, type Result } from "../../site/contract";
 import { useText, type Text } from "../../text/catalogue";
 
@@ -215,7 +215,10 @@ function Defaults({ now, done }: { now: Result<"site.config_show">; done: () => 
           // Only what was changed here: another admin may have changed the rest.
           const params: Params<"site.config"> = {};
           LIFETIMES.forEach((field, at) => {
-            if (lifetimes[at] !== String(now[field])) params[field] = Number(lifetimes[at]);
+            if (lifetimes[at] === String(now[field])) return;
+            const seconds = Number(lifetimes[at]);
+            if (!isLength(seconds)) throw mistake(text.settings.seconds, field);
+            params[field] = seconds;
           });
           const lines = origins.split(/\s+/).filter(Boolean);
           if (lines.join() !== now.web_origins.join()) params.web_origins = lines;

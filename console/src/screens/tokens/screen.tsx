@@ -45,7 +45,7 @@ export function Tokens() {
             { title: text.tokens.account, cell: ({ account }) => account ?? <span class="soft">–</span> },
             {
               title: text.tokens.operations,
-              cell: ({ operations }) => <code>{operations.join(" ")}</code>,
+              cell: ({ operations }) => <Names operations={operations} />,
             },
             {
               title: text.tokens.expires,
@@ -84,5 +84,21 @@ export function Tokens() {
       </section>
       {creating ? <CreateToken close={() => create(false)} done={pages.reload} /> : null}
     </Page>
+  );
+}
+
+/** The most operations that the list shows without being asked. */
+const FEW = 4;
+
+/** The operations that a token names. */
+function Names({ operations }: { operations: readonly string[] }) {
+  const text = useText();
+  const names = <code class="names">{operations.join(" ")}</code>;
+  if (operations.length <= FEW) return names;
+  return (
+    <details>
+      <summary>{text.tokens.count(operations.length)}</summary>
+      {names}
+    </details>
   );
 }

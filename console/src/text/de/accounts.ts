@@ -209,6 +209,20 @@ export const accounts = {
     orCommand: "Oder im Terminal mit dem Befehl, der nach dem Ticket fragt:",
     waiting: "Das Ticket ist noch unbenutzt. Es läuft ab",
     enrolled: "Das Gerät ist registriert.",
+    /** Why the site revoked a ticket. */
+    whys: {
+      by_hand: "Die Person oder ein Admin hat das Ticket widerrufen.",
+      wrong_id: "Das Ticket wurde mit einem anderen Namen als dem der Person benutzt.",
+      wrong_kind: "Das Ticket wurde für etwas benutzt, wofür es nicht ist.",
+      wrong_proof: "Das Ticket wurde mit einem falschen Beweis benutzt.",
+      key_in_use: "Das Ticket wurde mit einem Schlüssel benutzt, den ein Konto hat oder hatte.",
+      zone_in_use: "Das Ticket wurde von einer Site benutzt, deren Zone einer anderen gehört.",
+      bad_record: "Das Ticket wurde mit Daten benutzt, die sich nicht speichern lassen.",
+      passphrase_changed: "Die Passphrase der Person wurde gesetzt.",
+      replaced: "Ein späteres Ticket ersetzt dieses.",
+      account_locked: "Die Person wurde gesperrt oder deaktiviert.",
+    },
+    anew: "Stellen Sie ein anderes aus, wenn es noch gebraucht wird.",
     passPhraseSet: "Die Passphrase ist gesetzt.",
   },
   tokens: {
@@ -223,6 +237,7 @@ export const accounts = {
     serviceHelp: "Der Dienst, der das Token erhält. Leer: Das Token ist für Sie.",
     usual: "30 Tage, oder weniger, wenn die Site weniger zulässt",
     operations: "Operationen",
+    count: (count: number) => `${count} Operationen`,
     chosen: (count: number) => (count === 0 ? "keine gewählt" : `${count} gewählt`),
     noneChosen: "Wählen Sie mindestens eine Operation.",
     search: "Operationen suchen",

@@ -3,7 +3,7 @@ export const alarms = {
   alarms: {
     about: "Was eine Person erfahren muss. Ein neuer Alarm erscheint hier von selbst.",
     one: "Alarm",
-    raised: (what: string) => `Neuer Alarm: ${what}`,
+    raised: (raiser: string) => `Neuer Alarm, ausgelöst von ${raiser}:`,
     none: "Keine Alarme",
     noneAbout: "Dienste, Admins und die Site selbst lösen Alarme aus.",
     show: "Anzeigen",
@@ -30,6 +30,7 @@ export const alarms = {
     data: "Daten",
     details: "Details",
     raisedBy: "Ausgelöst von",
+    theSite: "der Site",
     recipients: "Empfänger",
     acknowledge: "Bestätigen",
     acknowledged: "Bestätigt. Seine Nachrichten enden.",

@@ -27,7 +27,7 @@ export const general = {
     logout: "Abmelden",
     openAlarms: (count: number) => (count === 1 ? "1 offener Alarm" : `${count} offene Alarme`),
     lost: "Die Verbindung zur Site ist unterbrochen. Die Konsole setzt Ihre Sitzung fort; was Sie sehen, kann veraltet sein.",
-    lockdown: (level: string) => `Für die Site gilt eine Notsperre: ${level}.`,
+    lockdown: (level: string) => `Für die Site gilt eine Notsperre der Stufe „${level}“.`,
     toLockdown: "Zur Notsperre",
     sealed:
       "Die Site ist versiegelt. Sie lehnt Anmeldungen und Tickets ab, bis ein Admin sie auf ihrem Rechner entsiegelt.",
@@ -101,13 +101,16 @@ export const general = {
     ticket: "Ticket",
     ticketHelp: "Eine Zeile, die mit countersign:// beginnt. Sie gilt einmal.",
     ticketMissing: "Fügen Sie das Ticket ein.",
-    idHelp: "Der Name, den der Admin Ihnen genannt hat. Der erste Admin wählt ihn selbst.",
+    idHelp:
+      "Der Name, den der Admin Ihnen genannt hat; mit einem anderen verfällt das Ticket. Der erste Admin wählt ihn selbst.",
     button: "Passphrase setzen und anmelden",
     busy: "Die Passphrase wird gesetzt …",
     isSet: "Ihre Passphrase ist gesetzt, und das Ticket ist verbraucht. Es fehlt nur noch die Anmeldung.",
     unknown:
       "Die Verbindung brach ab, während die Site antwortete. Ihre Passphrase ist vielleicht schon gesetzt. Melden Sie sich an, um es herauszufinden.",
     notSet: "Die Passphrase wurde nicht gesetzt. Versuchen Sie es erneut.",
+    refused:
+      "Die Site hat das Ticket nicht angenommen: Es wurde benutzt oder widerrufen, oder es ist abgelaufen, es ist für den ersten Admin und die Site hat einen, oder der Name gehört einer anderen Person. Bitten Sie um ein neues Ticket.",
     notHere:
       "Diese Konsole nimmt keine Tickets an, denn sie kennt die HTTP-Adresse der Site nicht. Starten Sie sie mit `countersign console --http URL`, oder verwenden Sie `countersign passphrase set --id NAME`.",
     httpAway: (url: string) => `Die Site wurde unter ${url} nicht erreicht, wo sie Tickets annimmt`,

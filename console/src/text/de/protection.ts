@@ -74,17 +74,17 @@ export const protection = {
     level: "Stufe",
     levels: {
       enrolment: {
-        name: "Keine Registrierungen",
+        name: "Registrierungen (enrolment)",
         about:
           "Lehnt neue Geräte, Konten, Anwendungen, Partner, Schlüssel und Passphrasen ab. Anmeldungen und Sitzungen gehen weiter.",
       },
       logins: {
-        name: "Keine Anmeldungen",
+        name: "Anmeldungen (logins)",
         about:
-          "Lehnt Anmeldungen, neue Verbindungen und Diensttickets ab, und was „Keine Registrierungen“ ablehnt. Offene Sitzungen gehen weiter.",
+          "Lehnt Anmeldungen, neue Verbindungen und Diensttickets ab, und was die Stufe „Registrierungen“ ablehnt. Offene Sitzungen gehen weiter.",
       },
       all: {
-        name: "Alles",
+        name: "Alles (all)",
         about: "Beendet jede Sitzung und Verbindung. Nur der lokale Adminzugang bleibt.",
       },
     },
@@ -92,7 +92,7 @@ export const protection = {
     reasonHelp: "Admins sehen den Grund.",
     impose: "Notsperre verhängen",
     imposed: (what: string) => `Für ${what} gilt eine Notsperre.`,
-    siteTitle: (level: string) => `Notsperre für die Site verhängen: ${level}?`,
+    siteTitle: (level: string) => `Notsperre der Stufe „${level}“ für die Site verhängen?`,
     endsYours:
       "Auch Ihre eigene Sitzung endet. Nur ein lokaler Admin auf dem Rechner der Site kann die Notsperre aufheben.",
     liftedLocally: "Nur ein lokaler Admin auf dem Rechner der Site kann die Notsperre aufheben.",
@@ -108,7 +108,7 @@ export const protection = {
     single: "Konten, Anwendungen und Partner",
     singleAbout:
       "Verhängen Sie eine Notsperre auf der Seite der Person, des Dienstes, der Anwendung oder des Partners.",
-    none: "Keine Notsperre in Kraft",
+    none: "Kein Konto, keine Anwendung und kein Partner ist in Notsperre",
     noneAbout:
       "Verhängen Sie eine, wenn ein Rechner gestohlen wurde, ein Dienst sich falsch verhält, oder während Sie einen Angriff untersuchen.",
     target: "Notsperre für",
@@ -202,6 +202,7 @@ export const protection = {
       boolean: "Der Wert ist true oder false.",
       other: "Der Wert ist JSON, wie der jetzige.",
     },
+    seconds: "Geben Sie eine ganze Zahl von Sekunden an, etwa 3600.",
     floor: (strength: string) => `Es gilt: ${strength}. Die Seite „Verschlüsselung“ ändert das.`,
     overrides: (source: string) => `Der Wert kommt aus: ${source}. Er geht dem vor, was Sie hier setzen.`,
   },

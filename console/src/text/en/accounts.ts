@@ -202,6 +202,20 @@ export const accounts = {
     orCommand: "Or in a terminal, with the command, which asks for the ticket:",
     waiting: "Waiting for the ticket to be used. It expires",
     enrolled: "The device is enrolled.",
+    /** Why the site revoked a ticket. */
+    whys: {
+      by_hand: "The person or an admin revoked the ticket.",
+      wrong_id: "The ticket was used with another name than that of the person.",
+      wrong_kind: "The ticket was used for something that it is not for.",
+      wrong_proof: "The ticket was used with a proof that is wrong.",
+      key_in_use: "The ticket was used with a key that an account has or had.",
+      zone_in_use: "The ticket was used by a site whose zone is that of another site.",
+      bad_record: "The ticket was used with data that cannot be stored.",
+      passphrase_changed: "The person's pass phrase was set.",
+      replaced: "A later ticket replaces this one.",
+      account_locked: "The person was locked or disabled.",
+    },
+    anew: "Issue another one if it is still needed.",
     passPhraseSet: "The pass phrase is set.",
   },
   tokens: {
@@ -216,6 +230,7 @@ export const accounts = {
     serviceHelp: "The service that gets the token. Empty: the token is for you.",
     usual: "30 days, or less if the site allows less",
     operations: "Operations",
+    count: (count: number) => `${count} operations`,
     chosen: (count: number) => (count === 0 ? "none chosen" : `${count} chosen`),
     noneChosen: "Choose at least one operation.",
     search: "Search operations",

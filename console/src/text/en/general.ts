@@ -27,7 +27,7 @@ export const general = {
     logout: "Log out",
     openAlarms: (count: number) => (count === 1 ? "1 open alarm" : `${count} open alarms`),
     lost: "The connection to the site was lost. The console is resuming your session; what you see may be out of date.",
-    lockdown: (level: string) => `The site is in lockdown: ${level}.`,
+    lockdown: (level: string) => `The site is in lockdown at the level “${level}”.`,
     toLockdown: "Open lockdown",
     sealed: "The site is sealed. It refuses logins and tickets until a local admin unseals it.",
     unknown: "There is no such page",
@@ -100,13 +100,16 @@ export const general = {
     ticket: "Ticket",
     ticketHelp: "One line that begins with countersign://. It can be used once.",
     ticketMissing: "Paste the ticket.",
-    idHelp: "The name that the admin gave you. The first admin chooses one.",
+    idHelp:
+      "The name that the admin gave you; another name voids the ticket. The first admin chooses a name.",
     button: "Set pass phrase and log in",
     busy: "Setting the pass phrase…",
     isSet: "Your pass phrase is set, and the ticket is used. Only the login is left.",
     unknown:
       "The connection broke while the site answered, so your pass phrase may be set already. Log in to find out.",
     notSet: "The pass phrase was not set. Try again.",
+    refused:
+      "The site did not accept the ticket: it was used, revoked or expired, it is for the first admin and the site has one, or the name is another person's. Ask for a new ticket.",
     notHere:
       "This console takes no tickets, because it does not know the site's HTTP address. Start it with `countersign console --http URL`, or run `countersign passphrase set --id NAME`.",
     httpAway: (url: string) => `the site was not reached at ${url}, where it takes tickets`,

@@ -69,17 +69,17 @@ export const protection = {
     level: "Level",
     levels: {
       enrolment: {
-        name: "No enrolment",
+        name: "Enrolment",
         about:
           "Refuses new devices, accounts, applications, peers, keys and pass phrases. Logins and sessions continue.",
       },
       logins: {
-        name: "No logins",
+        name: "Logins",
         about:
-          "Refuses logins, new connections and service tickets, and what “No enrolment” refuses. Open sessions continue.",
+          "Refuses logins, new connections and service tickets, and what “Enrolment” refuses. Open sessions continue.",
       },
       all: {
-        name: "Everything",
+        name: "All",
         about: "Ends every session and connection. Only the local admin socket remains.",
       },
     },
@@ -87,7 +87,7 @@ export const protection = {
     reasonHelp: "Admins see the reason.",
     impose: "Lock down",
     imposed: (what: string) => `${what} is in lockdown.`,
-    siteTitle: (level: string) => `Lock down the site: ${level}?`,
+    siteTitle: (level: string) => `Lock down the site at the level “${level}”?`,
     endsYours: "Your own session ends too. Only a local admin on the site's machine can lift the lockdown.",
     liftedLocally: "Only a local admin on the site's machine can lift the lockdown.",
     liftLocally: "Lift it on the site's machine:",
@@ -100,7 +100,7 @@ export const protection = {
     lifted: (what: string) => `Lifted the lockdown of ${what}.`,
     single: "Accounts, applications and peers",
     singleAbout: "To impose one, open the page of the person, service, application or peer.",
-    none: "No lockdown is in force",
+    none: "No account, application or peer is in lockdown",
     noneAbout:
       "Use one when a laptop was stolen, when a service misbehaves, or while you find out what an attacker did.",
     target: "In lockdown",
@@ -193,6 +193,7 @@ export const protection = {
       boolean: "The value is true or false.",
       other: "The value is JSON, such as the present one.",
     },
+    seconds: "Give a whole number of seconds, such as 3600.",
     floor: (strength: string) => `In force: ${strength}. The screen “Encryption options” changes it.`,
     overrides: (source: string) => `The value comes from: ${source}. It overrides what you set here.`,
   },

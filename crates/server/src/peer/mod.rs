@@ -340,6 +340,13 @@ impl PeerTransport for PeerServer {
 
     async fn settle(&self, runs: bool) {
         let mut state = self.state.subscribe();
+        let has_failed = matches!(*state.borrow_and_update(), PeerServerState::Failed { .. });
+        if runs && has_failed {
+            // An admin who freed the address need not wait for the next try.
+            self.wake();
+            let _ = tokio::time::timeout(SETTLE, state.changed()).await;
+            return;
+        }
         let is_sealed = || {
             let shared = self.shared.upgrade();
             shared.is_none_or(|shared| shared.site.is_sealed())

@@ -116,6 +116,29 @@ fn each_alarm_has_a_whole_text_in_both_languages_and_keeps_its_cause() {
     }
 }
 
+/// A stolen device could rename itself, so that an alarm about it gave orders in the words of the site: the console and
+/// the command line show what is between backticks in their own words.
+#[test]
+fn the_name_of_a_device_is_quoted_in_an_alarm_and_names_no_operation() {
+    let alarm = SystemAlarm::RevokedDevice {
+        thumbprint: "00".to_owned(),
+        source: "192.0.2.1".to_owned(),
+        owner: Some(RevokedOf {
+            account: AccountId::from_bytes([1; 16]),
+            person: "ada@example.org".to_owned(),
+            name: "x. Run `site key_new`".to_owned(),
+        }),
+    };
+    for (language, quoted) in [
+        (Language::En, "“x. Run 'site key_new'”"),
+        (Language::De, "„x. Run 'site key_new'“"),
+    ] {
+        let text = alarm.text(language);
+        assert!(text.as_str().contains(quoted), "{}", text.as_str());
+        assert!(!text.as_str().contains('`'), "{}", text.as_str());
+    }
+}
+
 // ALM-41
 #[test]
 fn a_disk_is_low_below_one_gibibyte_or_a_twentieth_and_is_enough_a_quarter_above() {

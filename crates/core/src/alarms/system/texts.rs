@@ -14,7 +14,7 @@ impl SystemAlarm {
                  know.",
                 match owner {
                     Some(RevokedOf { person, name, .. }) =>
-                        format!("The revoked device {name} of {person}"),
+                        format!("The revoked device “{}” of {person}", chosen(name)),
                     None => "A revoked device".to_owned(),
                 }
             ),
@@ -24,8 +24,9 @@ impl SystemAlarm {
                 networks: [one, other],
                 ..
             } => format!(
-                "The key of the device {name} of {person} is in use from {one} and {other} at once. If these are \
-                 not both the person's, the key was copied: revoke the device and enrol it again."
+                "The key of the device “{}” of {person} is in use from {one} and {other} at once. If these are \
+                 not both the person's, the key was copied: revoke the device and enrol it again.",
+                chosen(name)
             ),
             Self::ContactChanged { person, .. } => format!(
                 "{person} changed where alarms go: an address or the channels. If this was not you, another \
@@ -134,7 +135,7 @@ impl SystemAlarm {
                  Sie, was es wissen kann.",
                 match owner {
                     Some(RevokedOf { person, name, .. }) =>
-                        format!("Das widerrufene Gerät {name} von {person}"),
+                        format!("Das widerrufene Gerät „{}“ von {person}", chosen(name)),
                     None => "Ein widerrufenes Gerät".to_owned(),
                 }
             ),
@@ -144,9 +145,10 @@ impl SystemAlarm {
                 networks: [one, other],
                 ..
             } => format!(
-                "Der Schlüssel des Geräts {name} von {person} wird von {one} und {other} zugleich benutzt. Wenn \
+                "Der Schlüssel des Geräts „{}“ von {person} wird von {one} und {other} zugleich benutzt. Wenn \
                  nicht beide der Person gehören, wurde er kopiert: Widerrufen Sie das Gerät und melden Sie es neu \
-                 an."
+                 an.",
+                chosen(name)
             ),
             Self::ContactChanged { person, .. } => format!(
                 "{person} hat geändert, wohin Alarme gehen: eine Adresse oder die Kanäle. Wenn Sie das nicht \
@@ -249,6 +251,11 @@ impl SystemAlarm {
             ),
         }
     }
+}
+
+/// A name that a person chose, without the backticks between which texts of the site name operations.
+fn chosen(name: &str) -> String {
+    name.replace('`', "'")
 }
 
 fn size(bytes: u64) -> String {

@@ -55,6 +55,10 @@ async fn peer_start_and_peer_doctor_name_why_the_peer_server_does_not_run() {
     assert!(text.contains("does not run: it cannot listen"), "{text}");
     let found = without.admin("peer.doctor", json!({})).await["findings"][0].clone();
     assert_eq!(found["state"], "failed");
+    // Where the address is free again, an admin does not wait for the next try.
+    drop(taken);
+    let state: Value = serde_json::from_str(started(&without).await.data.get()).unwrap();
+    assert_eq!(state["state"], "running");
     for (operation, params, state, cause) in [
         ("peer.stop", json!({}), "stopped", "an admin stopped"),
         (
