@@ -17,7 +17,8 @@ export const accounts = {
     load: "Load from dump",
     loadAbout: "Creates a person from a dump of this or another site.",
     loadWithout: "Without the pass phrase",
-    loadWithoutHelp: "For a dump of another site: its pass phrase cannot be used here. The person sets a new one.",
+    loadWithoutHelp:
+      "For a dump of another site: its pass phrase cannot be used here. The person sets a new one.",
     dump: "Dump",
     dumpFile: "File of the dump",
     dumpAction: "Dump",
