@@ -1478,6 +1478,8 @@ export interface Operations {
     params: {
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** Why; at most 200 bytes. Admins see it. */
       reason?: string | null | undefined;
     };
@@ -1556,6 +1558,8 @@ export interface Operations {
   /** Puts a person in lockdown: the sessions and connections of devices end, and logins and tickets are refused. */
   "lockdown.person": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
       /** Why; at most 200 bytes. Admins see it. */
@@ -1587,6 +1591,8 @@ export interface Operations {
   /** Puts a service in lockdown: its sessions end, and its logins are refused. */
   "lockdown.service": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
       /** Why; at most 200 bytes. Admins see it. */
@@ -4806,6 +4812,8 @@ export interface Operations {
     params: {
       /** How long it can be used, in seconds: to 7 days, 1 hour when left out. */
       expires_in?: number | null | undefined;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** What the ticket is for. */
       kind?: "device" | "passphrase" | null | undefined;
       /** The person. */
