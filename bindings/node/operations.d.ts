@@ -1487,6 +1487,8 @@ export interface Operations {
     params: {
       /** The application's id. */
       id: string;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** Why; at most 200 bytes. Admins see it. */
       reason?: string | null | undefined;
     };
@@ -1565,6 +1567,8 @@ export interface Operations {
   /** Puts a person in lockdown: the sessions and connections of devices end, and logins and tickets are refused. */
   "lockdown.person": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
       /** Why; at most 200 bytes. Admins see it. */
@@ -1596,6 +1600,8 @@ export interface Operations {
   /** Puts a service in lockdown: its sessions end, and its logins are refused. */
   "lockdown.service": {
     params: {
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** The account's name, with or without the site's own zone. */
       name: string;
       /** Why; at most 200 bytes. Admins see it. */
@@ -4824,6 +4830,8 @@ export interface Operations {
     params: {
       /** How long it can be used, in seconds: to 7 days, 1 hour when left out. */
       expires_in?: number | null | undefined;
+      /** Carry the operation out only if its object has this entity tag, the `etag` that you read. Over HTTP, the header `If-Match` has the same effect. */
+      if_match?: string | null | undefined;
       /** What the ticket is for. */
       kind?: "device" | "passphrase" | null | undefined;
       /** The person. */

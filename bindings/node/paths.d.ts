@@ -348,7 +348,7 @@ export interface paths {
         path: Part<"lockdown.app", "id">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"lockdown.app", "reason"> } };
+      requestBody?: { content: { "application/json": Part<"lockdown.app", "if_match" | "reason"> } };
       responses: Responses<200, Json<"lockdown.app">, { Location: string }>;
     };
     put?: never;
@@ -808,7 +808,7 @@ export interface paths {
         path?: never;
         cookie?: never;
       };
-      requestBody: { content: { "application/json": Part<"ticket.issue", "expires_in" | "kind" | "person"> } };
+      requestBody: { content: { "application/json": Part<"ticket.issue", "expires_in" | "if_match" | "kind" | "person"> } };
       responses: Responses<201, Json<"ticket.issue">, { Location: string }>;
     };
     put?: never;
@@ -1602,7 +1602,7 @@ export interface paths {
         path: Part<"lockdown.person", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"lockdown.person", "reason"> } };
+      requestBody?: { content: { "application/json": Part<"lockdown.person", "if_match" | "reason"> } };
       responses: Responses<200, Json<"lockdown.person">, { Location: string }>;
     };
     put?: never;
@@ -1905,7 +1905,7 @@ export interface paths {
         path: Part<"lockdown.service", "name">;
         cookie?: never;
       };
-      requestBody?: { content: { "application/json": Part<"lockdown.service", "reason"> } };
+      requestBody?: { content: { "application/json": Part<"lockdown.service", "if_match" | "reason"> } };
       responses: Responses<200, Json<"lockdown.service">, { Location: string }>;
     };
     put?: never;

@@ -1,7 +1,7 @@
 /** What every screen of a logged-in account can reach. */
 import { createContext, type ComponentChildren } from "preact";
 import { useContext } from "preact/hooks";
-import type { Operation, Params, Result, Site } from "../site/contract";
+import type { Closed, Operation, Params, Result, Site } from "../site/contract";
 
 export interface Console {
   site: Site;
@@ -21,6 +21,12 @@ export interface Console {
 }
 
 export const ConsoleContext = createContext<Console | undefined>(undefined);
+
+/** Whether the connection is lost. */
+export const ConnectionLost = createContext(false);
+
+/** Why the site accepts no login now. */
+export const SiteClosed = createContext<Closed | undefined>(undefined);
 
 export function useConsole(): Console {
   const value = useContext(ConsoleContext);

@@ -13,7 +13,7 @@ import { useText } from "../text/catalogue";
 import { useArrival } from "./arrival";
 import { zoneOf } from "../parts/account-name";
 import { coalesced } from "./coalesced";
-import { ConsoleContext, type Console } from "./context";
+import { ConnectionLost, ConsoleContext, SiteClosed, type Console } from "./context";
 import { useKeptFocus } from "./focus";
 import { useIdle } from "./idle";
 import { go, to, usePlace } from "./router";
@@ -138,113 +138,119 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
   useKeptFocus(main);
   const shown = `${path}/${place[1] ?? ""}`;
   const settled = useSettled(main, shown);
+  const lost = connection.state === "lost";
+  const closed = status?.sealed ? "sealed" : status?.lockdown ? "lockdown" : undefined;
   useEffect(() => setOpen(false), [place.join("/")]);
 
   return (
-    <ConsoleContext.Provider value={context}>
-      <button
-        type="button"
-        class="skip"
-        onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}
-      >
-        {text.frame.skip}
-      </button>
-      <header class="top">
-        <a class="brand" href={to()}>
-          <Brand /> Countersign
-        </a>
-        <button
-          type="button"
-          class="button quiet"
-          aria-expanded={open}
-          aria-controls="screens"
-          onClick={() => setOpen(!open)}
-        >
-          {text.frame.menu}
-        </button>
-      </header>
-      <div class="frame">
-        <aside class="side" id="screens" aria-label={text.frame.menu} data-open={open}>
-          <div class="side-in">
+    <ConnectionLost.Provider value={lost}>
+      <SiteClosed.Provider value={closed}>
+        <ConsoleContext.Provider value={context}>
+          <button
+            type="button"
+            class="skip"
+            onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}
+          >
+            {text.frame.skip}
+          </button>
+          <header class="top">
             <a class="brand" href={to()}>
-              <Brand />
-              <span>
-                Countersign <small>{context.zone}</small>
-              </span>
+              <Brand /> Countersign
             </a>
-            <nav class="nav" aria-label={text.frame.screens}>
-              {groups.map((group) => (
-                <div key={group}>
-                  <h2>{text.groups[group]}</h2>
-                  <ul>
-                    {allowed
-                      .filter((candidate) => candidate.group === group)
-                      .map((candidate) => (
-                        <li key={candidate.path}>
-                          <a
-                            href={candidate.path ? to(candidate.path) : to()}
-                            aria-current={candidate === screen ? "page" : undefined}
-                          >
-                            {text.screens[candidate.title]}
-                            {candidate.path === "alarms" && alarms > 0 ? (
-                              <span class="count" aria-label={text.frame.openAlarms(alarms)}>
-                                {alarms > 99 ? "99+" : alarms}
-                              </span>
-                            ) : null}
-                          </a>
-                        </li>
-                      ))}
-                  </ul>
+            <button
+              type="button"
+              class="button quiet"
+              aria-expanded={open}
+              aria-controls="screens"
+              onClick={() => setOpen(!open)}
+            >
+              {text.frame.menu}
+            </button>
+          </header>
+          <div class="frame">
+            <aside class="side" id="screens" aria-label={text.frame.menu} data-open={open}>
+              <div class="side-in">
+                <a class="brand" href={to()}>
+                  <Brand />
+                  <span>
+                    Countersign <small>{context.zone}</small>
+                  </span>
+                </a>
+                <nav class="nav" aria-label={text.frame.screens}>
+                  {groups.map((group) => (
+                    <div key={group}>
+                      <h2>{text.groups[group]}</h2>
+                      <ul>
+                        {allowed
+                          .filter((candidate) => candidate.group === group)
+                          .map((candidate) => (
+                            <li key={candidate.path}>
+                              <a
+                                href={candidate.path ? to(candidate.path) : to()}
+                                aria-current={candidate === screen ? "page" : undefined}
+                              >
+                                {text.screens[candidate.title]}
+                                {candidate.path === "alarms" && alarms > 0 ? (
+                                  <span class="count" aria-label={text.frame.openAlarms(alarms)}>
+                                    {alarms > 99 ? "99+" : alarms}
+                                  </span>
+                                ) : null}
+                              </a>
+                            </li>
+                          ))}
+                      </ul>
+                    </div>
+                  ))}
+                </nav>
+                <div class="side-end">
+                  <p class="small break">{text.frame.loggedInAs(me.name)}</p>
+                  <div class="buttons">
+                    <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
+                      {text.frame.logout}
+                    </Button>
+                  </div>
+                  <Languages />
                 </div>
-              ))}
-            </nav>
-            <div class="side-end">
-              <p class="small break">{text.frame.loggedInAs(me.name)}</p>
-              <div class="buttons">
-                <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
-                  {text.frame.logout}
-                </Button>
               </div>
-              <Languages />
-            </div>
-          </div>
-        </aside>
-        <div>
-          {connection.state === "lost" ? (
-            <div class="banner warn" role="status">
-              {text.frame.lost}
-            </div>
-          ) : null}
-          {status?.lockdown ? (
-            <div class="banner bad" role="status">
-              <strong>{text.frame.lockdown(text.lockdown.levels[status.lockdown].name)}</strong>
-              {operations.has("lockdown.status") && path !== "lockdown" ? (
-                <a href={to("lockdown")}>{text.frame.toLockdown}</a>
+            </aside>
+            <div>
+              {lost ? (
+                <div class="banner warn stays" role="status">
+                  {text.frame.lost}
+                </div>
               ) : null}
+              {status?.lockdown ? (
+                <div class="banner bad" role="status">
+                  <strong>{text.frame.lockdown(text.lockdown.levels[status.lockdown].name)}</strong>
+                  {operations.has("lockdown.status") && path !== "lockdown" ? (
+                    <a href={to("lockdown")}>{text.frame.toLockdown}</a>
+                  ) : null}
+                </div>
+              ) : null}
+              {status?.sealed ? (
+                <div class="banner bad" role="status">
+                  {text.frame.sealed}
+                </div>
+              ) : null}
+              <main class="screen" ref={main} data-settled={settled || lost}>
+                {Shown ? <Shown key={shown} place={place.slice(1)} /> : <NoScreen key={shown} path={path} />}
+              </main>
             </div>
-          ) : null}
-          {status?.sealed ? (
-            <div class="banner bad" role="status">
-              {text.frame.sealed}
-            </div>
-          ) : null}
-          <main class="screen" ref={main} data-settled={settled}>
-            {Shown ? <Shown key={shown} place={place.slice(1)} /> : <NoScreen key={shown} path={path} />}
-          </main>
-        </div>
-      </div>
-      {leftAlone ? (
-        <Dialog title={text.frame.leftAlone} close={() => {}}>
-          <p>{text.frame.leftAloneAbout}</p>
-          <div class="buttons">
-            <Button onClick={() => void logout(text.ended.logout)}>{text.frame.logout}</Button>
-            <Button look="main">{text.frame.stay}</Button>
           </div>
-        </Dialog>
-      ) : null}
-      <div class="said" role="status">
-        {said ? <p>{said}</p> : null}
-      </div>
-    </ConsoleContext.Provider>
+          {leftAlone ? (
+            <Dialog title={text.frame.leftAlone} close={() => {}}>
+              <p>{text.frame.leftAloneAbout}</p>
+              <div class="buttons">
+                <Button onClick={() => void logout(text.ended.logout)}>{text.frame.logout}</Button>
+                <Button look="main">{text.frame.stay}</Button>
+              </div>
+            </Dialog>
+          ) : null}
+          <div class="said" role="status">
+            {said ? <p>{said}</p> : null}
+          </div>
+        </ConsoleContext.Provider>
+      </SiteClosed.Provider>
+    </ConnectionLost.Provider>
   );
 }

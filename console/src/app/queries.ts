@@ -1,8 +1,17 @@
 /** Reading operations: one result, or a list page by page. Events and timers renew them. */
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { Refusal, type Operation, type Params, type Result, type SiteEvent } from "../site/contract";
+import { useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import {
+  Refusal,
+  type Closed,
+  type Operation,
+  type Params,
+  type Result,
+  type SiteEvent,
+} from "../site/contract";
+import type { Withdrawn } from "../site/held";
+import { useText } from "../text/catalogue";
 import { coalesced } from "./coalesced";
-import { useConsole } from "./context";
+import { ConsoleContext, SiteClosed, useConsole } from "./context";
 
 export interface Renewal {
   /** Reads again after so many milliseconds, while the page is visible. */
@@ -29,10 +38,13 @@ export const asRefusal = (error: unknown): Refusal =>
     ? error
     : new Refusal("internal", error instanceof Error ? error.message : String(error));
 
+/** Whether what a change was based on is another one by now. */
+export const isStale = (failure: Refusal | undefined): boolean => failure?.code === "precondition_failed";
+
 /** Reads again what a change was based on if another one came first: the dialog then begins with that the next time. */
 export const orReread = <T>(change: Promise<T>, reload: () => void): Promise<T> =>
   change.catch((error: unknown) => {
-    if (asRefusal(error).code === "precondition_failed") reload();
+    if (isStale(asRefusal(error))) reload();
     throw error;
   });
 
@@ -184,32 +196,67 @@ export function usePages<N extends Listing>(
 export interface Doing {
   busy: boolean;
   failure: Refusal | undefined;
-  /** Runs a change. Keeps its failure, and answers whether it succeeded. */
+  /** Runs a change. Keeps its failure, and answers whether it succeeded and the user still waits for it here. */
   run: (change: () => Promise<unknown>) => Promise<boolean>;
   clear: () => void;
+  /** The user cancels: what was not sent is withdrawn, and what was sent has no consequence here. Says which it was. */
+  leave: () => void;
 }
 
-/** A change that the user asked for: its progress and its failure. */
+/** Failures by the state of the site, which are over when that state is. */
+const OF_STATE: readonly string[] = ["sealed", "lockdown"] satisfies Closed[];
+export const isOfState = ({ code }: Refusal): boolean => OF_STATE.includes(code);
+
+/**
+ * A change that the user asked for: its progress and its failure. A change that waits for a lost connection is
+ * withdrawn when its form is left.
+ */
 export function useDoing(): Doing {
+  const text = useText();
+  const inside = useContext(ConsoleContext);
+  const closed = useContext(SiteClosed);
   const [state, set] = useState<{ busy: boolean; failure?: Refusal }>({ busy: false });
-  const busy = useRef(false);
+  /** Withdraws the change that runs. */
+  const running = useRef<(() => Withdrawn) | undefined>(undefined);
+  const withdraw = (): Withdrawn | undefined => {
+    const became = running.current?.();
+    if (became === "withdrawn") inside?.say(text.common.withdrawn);
+    return became;
+  };
+  const left = useRef(withdraw);
+  left.current = withdraw;
+  useEffect(() => () => void left.current(), []);
+  useEffect(() => {
+    if (state.failure && isOfState(state.failure) && state.failure.code !== closed) set({ busy: false });
+  }, [closed]);
   return {
     busy: state.busy,
     failure: state.failure,
     clear: () => set({ busy: false }),
+    leave: () => {
+      if (withdraw() === "sent") inside?.say(text.common.sentAlready);
+      running.current = undefined;
+      set({ busy: false });
+    },
     run: async (change) => {
-      if (busy.current) return false;
-      busy.current = true;
+      if (running.current) return false;
+      const mine = inside?.site.watch() ?? (() => "none" as const);
+      running.current = mine;
       set({ busy: true });
+      const place = location.hash;
+      const end = (failure?: Refusal): boolean => {
+        // The user has cancelled, and may run the next one.
+        if (running.current !== mine) return false;
+        running.current = undefined;
+        set(failure ? { busy: false, failure } : { busy: false });
+        // The user has left for another screen, and must not be led from there.
+        return !failure && location.hash === place;
+      };
       try {
         await change();
-        set({ busy: false });
-        return true;
+        return end();
       } catch (error) {
-        set({ busy: false, failure: asRefusal(error) });
-        return false;
-      } finally {
-        busy.current = false;
+        return end(asRefusal(error));
       }
     },
   };

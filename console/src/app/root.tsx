@@ -6,6 +6,7 @@ import { UseTicket } from "../screens/login/use-ticket";
 import type { About, Connection, Operation, Result, Site } from "../site/contract";
 import type { Disruption } from "../site/disruptive";
 import { useText } from "../text/catalogue";
+import { SiteClosed } from "./context";
 import { Frame } from "./frame";
 import { asRefusal } from "./queries";
 import { leave, usePlace } from "./router";
@@ -44,6 +45,11 @@ export function Root({ site }: { site: Site }) {
   const [connection, setConnection] = useState<Connection>({ state: "open" });
 
   const inside = useCallback(async () => set({ is: "in", entered: await enter(site) }), [site]);
+  /** Says on the login why the session ended. */
+  const tell = useCallback(
+    (notice: string) => set((before) => (before.is === "out" ? { ...before, notice } : before)),
+    [],
+  );
   const outside = useCallback((notice?: string) => set(notice ? { is: "out", notice } : { is: "out" }), []);
 
   useEffect(() => {
@@ -53,8 +59,8 @@ export function Root({ site }: { site: Site }) {
       ([resumed]) => (resumed ? inside() : outside()),
       (error: unknown) => {
         const { code, message } = asRefusal(error);
-        const known = (text.ended as Readonly<Record<string, string>>)[code];
-        outside(known ?? message);
+        const known: Readonly<Record<string, string>> = { ...text.ended, ...text.network };
+        outside(known[code] ?? message);
       },
     );
   }, [site, inside, outside]);
@@ -65,18 +71,29 @@ export function Root({ site }: { site: Site }) {
         setConnection(now);
         if (now.state !== "ended") return;
         const known = (text.ended as Readonly<Record<string, string>>)[now.reason];
-        set((before) => (before.is === "in" ? { is: "out", notice: known ?? text.ended.other } : before));
+        const end = (notice?: string): void =>
+          set((before) => (before.is === "in" ? { is: "out", ...(notice ? { notice } : {}) } : before));
+        if (now.reason !== "stopping") {
+          end(known ?? text.ended.other);
+          return;
+        }
+        // A site that is sealed ends its sessions with the same word as one that stops. Its page says which it is.
+        end();
+        site.about().then(
+          ({ closed }) => tell(closed === "sealed" ? text.ended.sealed : text.ended.stopping),
+          () => tell(text.ended.stopping),
+        );
       }),
-    [site, text],
+    [site, text, tell],
   );
 
+  const look = useCallback((): void => {
+    if (document.visibilityState === "visible") site.about().then(setAbout, () => {});
+  }, [site]);
   const isOut = state.is === "out";
   useEffect(() => {
     if (!isOut) return undefined;
     // Whether the site accepts logins changes while the page is open.
-    const look = (): void => {
-      if (document.visibilityState === "visible") site.about().then(setAbout, () => {});
-    };
     look();
     const timer = setInterval(look, LOOK);
     addEventListener("focus", look);
@@ -84,7 +101,7 @@ export function Root({ site }: { site: Site }) {
       clearInterval(timer);
       removeEventListener("focus", look);
     };
-  }, [site, isOut]);
+  }, [look, isOut]);
 
   if (state.is === "resuming") {
     return (
@@ -96,8 +113,12 @@ export function Root({ site }: { site: Site }) {
     );
   }
   if (state.is === "out") {
-    const outer = { site, about, notice: state.notice, done: inside };
-    return place[0] === "ticket" ? <UseTicket {...outer} /> : <Login {...outer} />;
+    const outer = { site, about, look, notice: state.notice, done: inside };
+    return (
+      <SiteClosed.Provider value={about.closed}>
+        {place[0] === "ticket" ? <UseTicket {...outer} /> : <Login {...outer} />}
+      </SiteClosed.Provider>
+    );
   }
   return (
     <Frame

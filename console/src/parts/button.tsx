@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useDoing } from "../app/queries";
-import { Failed } from "./states";
+import { Failed, SentLater } from "./states";
 
 export type Look = "" | "main" | "danger" | "danger main" | "quiet" | "quiet danger" | "link";
 
@@ -64,6 +64,7 @@ export function Act({ look = "", children, name, act, done }: ActProps) {
       >
         {children}
       </Button>
+      <SentLater busy={doing.busy} />
       <Failed failure={doing.failure} />
     </span>
   );

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { useDoing } from "../app/queries";
+import { isStale, useDoing } from "../app/queries";
 import { mistake } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Button, type Look } from "./button";
@@ -28,7 +28,11 @@ interface Props {
   /** The dialog asks for a reason. */
   reasoned?: boolean;
   look?: Look;
-  act: (reason: string) => Promise<unknown>;
+  /** The entity tag of what the action is for. The action gets the one that was shown when the dialog was opened. */
+  etag?: string | undefined;
+  /** Reads it again. Called when the dialog closes after the site refused another entity tag. */
+  reload?: () => void;
+  act: (reason: string, etag: string | undefined) => Promise<unknown>;
   done?: () => void;
   /** Further fields of the dialog. */
   fields?: ComponentChildren;
@@ -44,24 +48,32 @@ export function Confirm({
   typed = true,
   reasoned = false,
   look = "danger",
+  etag,
+  reload,
   act,
   done,
   fields,
 }: Props) {
   const text = useText();
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState<{ etag: string | undefined }>();
   const [name, setName] = useState("");
   const [reason, setReason] = useState("");
   const doing = useDoing();
   const close = (): void => {
-    setOpen(false);
+    if (isStale(doing.failure)) reload?.();
+    setOpen(undefined);
     setName("");
     setReason("");
-    doing.clear();
+    doing.leave();
   };
   return (
     <>
-      <Button look={look} name={`${children} ${row}`} off={typed && !target} onClick={() => setOpen(true)}>
+      <Button
+        look={look}
+        name={`${children} ${row}`}
+        off={typed && !target}
+        onClick={() => setOpen({ etag })}
+      >
         {children}
       </Button>
       {open ? (
@@ -79,7 +91,7 @@ export function Confirm({
             cancel={close}
             send={async () => {
               if (typed && name.trim() !== target) throw mistake(text.common.nameDiffers(target), TYPED);
-              await act(reason);
+              await act(reason, open.etag);
             }}
             done={() => {
               close();

@@ -1,5 +1,12 @@
-import { useId } from "preact/hooks";
+import { useId, useState } from "preact/hooks";
+import { mistake } from "../site/contract";
+import { useText, type Text } from "../text/catalogue";
 import { Input } from "./form";
+
+/** The end of a PEM label. The labels of private keys of all kinds end with these words. */
+const PRIVATE = "PRIVATE KEY-----";
+
+export const isPrivateKey = (content: string): boolean => content.includes(PRIVATE);
 
 interface Props {
   /** The label of the field that takes a file. */
@@ -12,9 +19,21 @@ interface Props {
   set: (content: string) => void;
 }
 
-/** A text that comes from a file or is pasted. The file stays on this machine until the form is sent. */
+/**
+ * A text that comes from a file or is pasted. The file stays on this machine until the form is sent. A private key is
+ * refused before that: the fields are for what others may read.
+ */
 export function FileText({ file, lines = 4, set, ...input }: Props) {
+  const text = useText();
   const id = useId();
+  /** How often a private key was refused since the last text that was taken. Each time the field is shown anew. */
+  const [refusals, refuse] = useState(0);
+  const take = (content: string): boolean => {
+    const isTaken = !isPrivateKey(content);
+    refuse((before) => (isTaken ? 0 : before + 1));
+    if (isTaken) set(content);
+    return isTaken;
+  };
   return (
     <>
       <div class="field">
@@ -23,12 +42,27 @@ export function FileText({ file, lines = 4, set, ...input }: Props) {
           id={id}
           class="input"
           type="file"
-          onChange={(event) => {
-            void event.currentTarget.files?.[0]?.text().then(set);
+          onChange={({ currentTarget }) => {
+            void currentTarget.files?.[0]?.text().then((content) => {
+              if (!take(content)) currentTarget.value = "";
+            });
           }}
         />
       </div>
-      <Input {...input} set={set} lines={lines} mono />
+      <Input
+        {...input}
+        // A key that was refused is out of the field by now. That is no new text.
+        set={(content) => void (content !== input.value && take(content))}
+        lines={lines}
+        mono
+        refused={refusals > 0 ? text.common.privateKey : undefined}
+      />
     </>
   );
+}
+
+/** The text of a field that must not be empty. */
+export function expectText(content: string, field: string, text: Text): string {
+  if (!content.trim()) throw mistake(text.common.fileMissing, field);
+  return content;
 }

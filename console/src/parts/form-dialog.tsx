@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useRef } from "preact/hooks";
 import { useConsole } from "../app/context";
 import { useDoing } from "../app/queries";
 import { useText } from "../text/catalogue";
@@ -40,8 +41,13 @@ export function FormDialog<T>({
   const text = useText();
   const { say } = useConsole();
   const doing = useDoing();
+  const result = useRef<T>(undefined);
+  const leave = (): void => {
+    doing.leave();
+    close();
+  };
   return (
-    <Dialog title={title} close={close} wide={wide}>
+    <Dialog title={title} close={leave} wide={wide}>
       {about ? (
         <p class="soft">
           <Marked>{about}</Marked>
@@ -51,12 +57,15 @@ export function FormDialog<T>({
         doing={doing}
         button={button ?? text.common.save}
         {...(busy === undefined ? {} : { busy })}
-        cancel={close}
+        cancel={leave}
         send={async () => {
-          const result = await send();
+          result.current = await send();
+        }}
+        done={() => {
+          const made = result.current as T;
           close();
-          say(said ? said(result) : text.common.saved);
-          done?.(result);
+          say(said ? said(made) : text.common.saved);
+          done?.(made);
         }}
       >
         {children}

@@ -7,7 +7,7 @@ import { LOCAL, type Refusal } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Button, type Look } from "./button";
 import { Marked } from "./marked";
-import { Failed, hintOf, sentence } from "./states";
+import { Failed, SentLater, hintOf, sentence } from "./states";
 
 /** The field that has the parameter of a failure: the parameter itself, or the list or object that it is in. */
 export function fieldOf(failure: Refusal | undefined, fields: ReadonlySet<string>): string | undefined {
@@ -81,6 +81,7 @@ export function Form({
         {children}
         <div class="send">
           <Rest scope={scope} />
+          <SentLater busy={doing.busy} cancels={cancel !== undefined} />
           <div class="buttons">
             {cancel ? <Button onClick={cancel}>{text.common.cancel}</Button> : null}
             <Button look={look} type="submit" busy={doing.busy}>
@@ -103,12 +104,14 @@ interface FieldProps {
   /** The parameter of the operation that the field fills, as failures name it. */
   field?: string;
   help?: ComponentChildren;
+  /** Why the field did not take what was entered last. */
+  refused?: string | undefined;
   children: (input: { id: string; "aria-invalid"?: true; "aria-describedby"?: string }) => ComponentChildren;
 }
 
-function Field({ label, field, help, children }: FieldProps) {
+function Field({ label, field, help, refused, children }: FieldProps) {
   const id = useId();
-  const { wrong, id: wrongId } = useWrong(field);
+  const { wrong, id: wrongId } = useWrong(field, refused);
   const described = [help ? `${id}-help` : "", wrong ? wrongId : ""].filter(Boolean).join(" ");
   return (
     <div class="field">
@@ -129,7 +132,7 @@ function Field({ label, field, help, children }: FieldProps) {
 }
 
 /** What is wrong with a field, if the failure of the form is about it. Registers the field with the form. */
-function useWrong(field: string | undefined): { wrong: ComponentChildren; id: string } {
+function useWrong(field: string | undefined, refused?: string): { wrong: ComponentChildren; id: string } {
   const text = useText();
   const { failure, fields } = useContext(FormScope);
   const id = useId();
@@ -138,11 +141,13 @@ function useWrong(field: string | undefined): { wrong: ComponentChildren; id: st
     fields.add(field);
     return () => void fields.delete(field);
   }, [fields, field]);
-  if (!field || !failure || fieldOf(failure, fields) !== field) return { wrong: null, id };
+  const isHere = field && failure && fieldOf(failure, fields) === field;
+  if (!isHere && !refused) return { wrong: null, id };
+  const own = Boolean(refused) || failure?.code === LOCAL;
   return {
     wrong: (
-      <span class="wrong" id={id} role="alert" lang={failure.code === LOCAL ? undefined : "en"}>
-        <Marked>{atField(failure, field, text.common.line)}</Marked>
+      <span class="wrong" id={id} role="alert" lang={own ? undefined : "en"}>
+        <Marked>{refused || (isHere ? atField(failure, field, text.common.line) : "")}</Marked>
       </span>
     ),
     id,
@@ -175,6 +180,7 @@ interface InputProps {
   mono?: boolean;
   lines?: number;
   placeholder?: string;
+  refused?: string | undefined;
 }
 
 /** One line of text, or several with `lines`. */
@@ -189,10 +195,11 @@ export function Input({
   mono = false,
   lines,
   placeholder,
+  refused,
 }: InputProps) {
   const look = mono ? "input mono" : "input";
   return (
-    <Field label={label} {...(field === undefined ? {} : { field })} help={help}>
+    <Field label={label} {...(field === undefined ? {} : { field })} help={help} refused={refused}>
       {(input) =>
         lines === undefined ? (
           <input

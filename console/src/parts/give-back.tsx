@@ -1,4 +1,5 @@
 import { useConsole } from "../app/context";
+import { orReread } from "../app/queries";
 import type { Params } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { Act, type Look } from "./button";
@@ -9,12 +10,15 @@ type GivesBack = "person.unlock" | "person.enable" | "service.unlock" | "service
 export function GiveBack({
   of,
   name,
+  etag,
   state,
   look = "main",
   reload,
 }: {
   of: "person" | "service" | "app";
   name: string;
+  /** That of the object. */
+  etag: string;
   state: string;
   look?: Look;
   reload: () => void;
@@ -33,7 +37,10 @@ export function GiveBack({
     <Act
       look={look}
       name={`${words} ${name}`}
-      act={() => site.call(operation, (of === "app" ? { id: name } : { name }) as Params<GivesBack>)}
+      act={() => {
+        const object = (of === "app" ? { id: name } : { name }) as Params<GivesBack>;
+        return orReread(site.call(operation, { ...object, if_match: etag }), reload);
+      }}
       done={() => {
         say(done);
         reload();

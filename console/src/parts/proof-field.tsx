@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useConsole } from "../app/context";
-import { mistake } from "../site/contract";
+import { Refusal, mistake } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { AccountName, Input, PROOF } from "./form";
 
@@ -18,6 +18,13 @@ export function useProof({ help = true } = {}): Proof {
   const text = useText();
   const { site, me } = useConsole();
   const [value, set] = useState("");
+  const left = useRef(false);
+  useEffect(
+    () => () => {
+      left.current = true;
+    },
+    [],
+  );
   const typed = (): string => {
     if (!value) throw mistake(text.common.proofMissing, PROOF);
     return value;
@@ -38,6 +45,10 @@ export function useProof({ help = true } = {}): Proof {
       </>
     ),
     typed,
-    prove: async () => site.prove(typed()),
+    prove: async () => {
+      await site.prove(typed());
+      // The form was cancelled meanwhile, so what the proof is for must not follow.
+      if (left.current) throw new Refusal("withdrawn", "the form was left before its change was sent");
+    },
   };
 }

@@ -17,12 +17,28 @@ export interface Removal {
   light?: boolean;
   /** It takes a reason. */
   reasoned?: boolean;
-  act: (reason: string) => Promise<unknown>;
+  /** The site carries it out only if its object still has the entity tag, if there is one. */
+  act: (reason: string, if_match: string | undefined) => Promise<unknown>;
   done?: () => void;
 }
 
-/** The card of what takes access away from a person, a service, an application or a peer. */
-export function Removals({ target, removals }: { target: string; removals: readonly Removal[] }) {
+/**
+ * The card of what takes access away from a person, a service, an application or a peer. It acts on what the page shows:
+ * another one may have its name by now.
+ */
+export function Removals({
+  target,
+  etag,
+  reload,
+  removals,
+}: {
+  target: string;
+  /** That of what the page shows; absent if the actions name it by an id. */
+  etag?: string;
+  /** Reads what the page shows again. */
+  reload: () => void;
+  removals: readonly Removal[];
+}) {
   const text = useText();
   const { may } = useConsole();
   const possible = removals.filter(({ needs, when = true }) => when && may(needs));
@@ -49,6 +65,8 @@ export function Removals({ target, removals }: { target: string; removals: reado
                 title={title}
                 explanation={about}
                 reasoned={reasoned}
+                etag={etag}
+                reload={reload}
                 act={act}
                 {...(done ? { done } : {})}
               >

@@ -1,6 +1,7 @@
 /** What a screen shows beside its data: waiting, empty, failed. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useContext, useEffect, useState } from "preact/hooks";
+import { ConnectionLost } from "../app/context";
 import { LOCAL, Refusal } from "../site/contract";
 import { useLanguage, useText } from "../text/catalogue";
 import { Marked } from "./marked";
@@ -13,6 +14,13 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   const text = useText();
   const language = useLanguage();
   if (!failure) return null;
+  const network = (text.network as Readonly<Record<string, string>>)[failure.code];
+  if (network)
+    return (
+      <p class="failure" role="alert">
+        {network}
+      </p>
+    );
   const own = failure.code === LOCAL;
   const hint = hintOf(failure);
   const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
@@ -51,6 +59,8 @@ export const sentence = (words: string): string => {
 
 /** Says that something is being read, but only if that takes long enough to notice. */
 export function Waiting({ words }: { words: string }) {
+  const text = useText();
+  const lost = useContext(ConnectionLost);
   const [late, set] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => set(true), 250);
@@ -58,7 +68,19 @@ export function Waiting({ words }: { words: string }) {
   }, []);
   return (
     <p class="waiting" role="status">
-      {late ? words : "\u00a0"}
+      {lost ? text.common.readLater : late ? words : "\u00a0"}
+    </p>
+  );
+}
+
+/** Says that a change is sent when the connection is back, next to its button. */
+export function SentLater({ busy, cancels = false }: { busy: boolean; cancels?: boolean }) {
+  const text = useText();
+  const lost = useContext(ConnectionLost);
+  if (!busy || !lost) return null;
+  return (
+    <p class="small soft" role="status">
+      {text.common.sentLater} {cancels ? text.common.cancelWithdraws : text.common.leavingWithdraws}
     </p>
   );
 }

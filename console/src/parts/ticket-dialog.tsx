@@ -1,6 +1,6 @@
 import type { ComponentProps } from "preact";
 import { useState } from "preact/hooks";
-import { useDoing } from "../app/queries";
+import { isStale, useDoing } from "../app/queries";
 import { useText } from "../text/catalogue";
 import { Dialog } from "./dialog";
 import { useForPerson } from "./for-person";
@@ -24,18 +24,25 @@ interface Props {
   issue: (params: { person: string; expires_in: number }) => Promise<Ticket>;
   /** How the ticket is handed over. */
   handover: (ticket: Ticket) => Omit<HandoverProps, "ticket" | "close">;
+  /** Reads the person again. Called when the dialog closes after the site refused the entity tag of the person. */
+  reload?: () => void;
   close: () => void;
 }
 
 /** Issues a ticket and shows it once, as QR code, text and command, while it watches for its use. */
-export function TicketDialog({ title, about, issue, handover, close, ...asked }: Props) {
+export function TicketDialog({ title, about, issue, handover, reload, close, ...asked }: Props) {
   const text = useText();
   const [hours, setHours] = useState("1");
   const [ticket, setTicket] = useState<Ticket>();
   const { person, field, proof, prove } = useForPerson(asked);
   const doing = useDoing();
+  const leave = (): void => {
+    if (isStale(doing.failure)) reload?.();
+    doing.leave();
+    close();
+  };
   return (
-    <Dialog title={title} close={close} wide stays={ticket !== undefined}>
+    <Dialog title={title} close={leave} wide stays={ticket !== undefined}>
       {ticket ? (
         <Handover ticket={ticket} {...handover(ticket)} close={close} />
       ) : (
@@ -44,7 +51,7 @@ export function TicketDialog({ title, about, issue, handover, close, ...asked }:
           <Form
             doing={doing}
             button={text.tickets.issue}
-            cancel={close}
+            cancel={leave}
             send={async () => {
               await prove();
               setTicket(await issue({ person, expires_in: Number(hours) * 3600 }));

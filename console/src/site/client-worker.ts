@@ -48,7 +48,7 @@ export class ClientWorker {
       } else hear(data);
     };
     this.worker.onerror = () =>
-      this.fail(new Refusal("no_client", "the client did not start", "reload the page"));
+      this.fail(new Refusal("no_worker", "the client did not start", "reload the page"));
   }
 
   ask<N extends Name>(name: N, ...args: Calls[N]["args"]): Promise<Calls[N]["result"]> {

@@ -6,6 +6,7 @@
  * the site: names and shapes of operations come from the site's own reference.
  */
 import type { Operations } from "../../../bindings/node/operations";
+import type { Withdrawn } from "./held";
 
 export type Operation = keyof Operations;
 export type Params<N extends Operation> = Operations[N]["params"];
@@ -21,7 +22,7 @@ export interface SiteEvent {
 /** What became of the connection. */
 export type Connection =
   | { state: "open" }
-  /** The connection was lost. The client tries to resume the session. */
+  /** The connection was lost. The client tries to resume the session, and holds changes back until it has. */
   | { state: "lost"; attempt: number }
   /** The session is over. `reason` is the site's word for it, such as `cut` or `expired`. */
   | { state: "ended"; reason: string };
@@ -86,8 +87,16 @@ export interface Site {
   changePassPhrase(current: string, next: string): Promise<void>;
   /** Proves the pass phrase again, which a change of one's own credentials needs. Valid for one change. */
   prove(passPhrase: string): Promise<void>;
-  /** Calls an operation. Throws a `Refusal` if the site refuses it. */
+  /**
+   * Calls an operation. Throws a `Refusal` if the site refuses it. While the connection is lost, a change waits until
+   * the session is resumed.
+   */
   call<N extends Operation>(operation: N, params: Params<N>): Promise<Result<N>>;
+  /**
+   * Returns the function that withdraws the changes from now on that wait for a lost connection, and that says whether
+   * one was sent before. While a dialog is open, these are the changes of the dialog alone.
+   */
+  watch(): () => Withdrawn;
   /** Calls an operation whose result comes with content. */
   content<N extends Operation>(operation: N, params: Params<N>): Promise<{ data: Result<N>; content: Blob }>;
   /**

@@ -18,7 +18,9 @@ export interface Served {
 }
 
 export async function served(): Promise<Served> {
-  const answer = await fetch(new URL("site.json", document.baseURI));
+  const answer = await fetch(new URL("site.json", document.baseURI)).catch(() => {
+    throw new Refusal("no_network", "the server of this page was not reached");
+  });
   if (!answer.ok)
     throw new Refusal(
       "unreachable",

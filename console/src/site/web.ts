@@ -11,6 +11,7 @@ import {
   type Site,
   type SiteEvent,
 } from "./contract";
+import { Held, type Withdrawn } from "./held";
 import { forget, recall, remember } from "./known-sites";
 import { arrive, leave } from "./resumption";
 import { served } from "./served";
@@ -62,6 +63,7 @@ class WebSite implements Site {
   private readonly heard = new Subscribers<SiteEvent>();
   private readonly states = new Subscribers<Connection>();
   private readonly reopened = new Set<() => void>();
+  private readonly held = new Held();
   private state: Connection = { state: "open" };
   private connected: Promise<ClientWorker> | undefined;
   private client: ClientWorker | undefined;
@@ -77,6 +79,7 @@ class WebSite implements Site {
   private set(state: Connection): void {
     this.state = state;
     this.states.tell(state);
+    this.held.lost = state.state === "lost";
     if (state.state !== "lost") {
       for (const again of this.reopened) again();
       this.reopened.clear();
@@ -162,14 +165,17 @@ class WebSite implements Site {
   }
 
   async changePassPhrase(current: string, next: string): Promise<void> {
+    await this.held.pass();
     await this.opened().ask("changePassPhrase", bytesOf(current), bytesOf(next)).catch(atField);
   }
 
   async prove(passPhrase: string): Promise<void> {
+    await this.held.pass(false);
     await this.opened().ask("prove", bytesOf(passPhrase)).catch(atField);
   }
 
   async call<N extends Operation>(operation: N, params: Params<N>): Promise<Result<N>> {
+    if (!REPEATED.has(operation)) await this.held.pass();
     for (;;) {
       try {
         return (await this.opened().ask("call", operation, params)) as Result<N>;
@@ -179,6 +185,10 @@ class WebSite implements Site {
         if (this.state.state === "lost") await new Promise<void>((resolve) => this.reopened.add(resolve));
       }
     }
+  }
+
+  watch(): () => Withdrawn {
+    return this.held.watch();
   }
 
   async content<N extends Operation>(
@@ -229,7 +239,7 @@ class WebSite implements Site {
 }
 
 const isUnreached = (error: unknown): boolean =>
-  error instanceof Refusal && ["unreachable", "timeout", "closed"].includes(error.code);
+  error instanceof Refusal && ["unreachable", "timeout", "closed", "no_network"].includes(error.code);
 
 /** A wrong pass phrase is shown at its field. */
 function atField(error: unknown): never {

@@ -30,13 +30,25 @@ const tell = (report: Report): void => scope.postMessage(report);
 function open(url: string, protocol: string): WebSocket {
   const socket = new WebSocket(url, protocol);
   sockets.add(socket);
-  socket.addEventListener("open", () => session && tell({ is: "open" }));
+  socket.addEventListener("open", () => void resumed());
   socket.addEventListener("close", () => {
     sockets.delete(socket);
     const isConnected = [...sockets].some(({ readyState }) => readyState === WebSocket.OPEN);
     if (session && !isConnected) tell({ is: "lost" });
   });
   return socket;
+}
+
+/** The connection is open when the session is resumed over it. Until then a change would wait in the client. */
+async function resumed(): Promise<void> {
+  const waiting = session;
+  try {
+    await waiting?.call("self.show", {});
+  } catch (error) {
+    // A refusal is an answer too. Otherwise the connection was lost again, or the session has ended.
+    if ((error as { kind?: string }).kind !== "operation") return;
+  }
+  if (waiting && session === waiting) tell({ is: "open" });
 }
 
 function known(): Site {
@@ -85,7 +97,11 @@ function begin(begun: Session): null {
 
 const functions: { [N in Name]: (...args: Calls[N]["args"]) => Promise<Calls[N]["result"]> } = {
   async connect(place) {
-    await init({ module_or_path: new URL(WASM_FILE, import.meta.url) });
+    await init({ module_or_path: new URL(WASM_FILE, import.meta.url) }).catch((error: unknown) => {
+      // `fetch` fails with nothing else.
+      if (!(error instanceof TypeError)) throw error;
+      throw Object.assign(new Error("the client could not be read"), { code: "no_network" });
+    });
     site = new Site(place.url, place.uri, open);
     for (const known of place.known) expect(site, known);
     return null;

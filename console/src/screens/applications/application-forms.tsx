@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { orReread } from "../../app/queries";
-import { FileText } from "../../parts/file-text";
+import { FileText, expectText } from "../../parts/file-text";
 import { FormDialog } from "../../parts/form-dialog";
 import { Input, Select } from "../../parts/form";
 import { mistake, type Params, type Result } from "../../site/contract";
@@ -138,7 +138,7 @@ export function CreateApplication({ close, done }: { close: () => void; done: (i
         site.call("app.create", {
           id: id.trim(),
           edition,
-          public_keys: [key],
+          public_keys: [expectText(key, "public_keys", text)],
           settings: { ...settings(typed, text), may_call: read(typed.mayCall, edition) },
         })
       }
@@ -214,10 +214,10 @@ export function RotateKey({ id, close, done }: Props & { id: string }) {
       button={text.applications.rotate}
       wide
       close={close}
-      send={() =>
+      send={async () =>
         site.call("app.rotate_key", {
           id,
-          public_key: key,
+          public_key: expectText(key, "public_key", text),
           overlap: Number(overlap),
           ...(label ? { label } : {}),
         })

@@ -29,7 +29,13 @@ export function Application({ id }: { id: string }) {
       back={{ href: to("applications"), words: text.screens.applications }}
       actions={
         reading.data ? (
-          <GiveBack of="app" name={id} state={reading.data.state} reload={reading.reload} />
+          <GiveBack
+            of="app"
+            etag={reading.data.etag}
+            state={reading.data.state}
+            name={id}
+            reload={reading.reload}
+          />
         ) : null
       }
     >
@@ -127,6 +133,8 @@ function Danger({ app, reload }: { app: Shows; reload: () => void }) {
   return (
     <Removals
       target={id}
+      etag={app.etag}
+      reload={reload}
       removals={[
         {
           needs: "app.lock",
@@ -135,7 +143,7 @@ function Danger({ app, reload }: { app: Shows; reload: () => void }) {
           words: text.people.lock,
           title: text.people.lockTitle(id),
           about: text.applications.lockAbout,
-          act: () => site.call("app.lock", { id }),
+          act: (_, if_match) => site.call("app.lock", { id, if_match }),
           done: then(text.people.locked(id), reload),
         },
         {
@@ -145,7 +153,7 @@ function Danger({ app, reload }: { app: Shows; reload: () => void }) {
           words: text.people.lockdown,
           title: text.people.lockdownTitle(id),
           about: text.applications.lockdownAbout,
-          act: (reason) => site.call("lockdown.app", { id, reason }),
+          act: (reason, if_match) => site.call("lockdown.app", { id, reason, if_match }),
           done: then(text.lockdown.imposed(id), reload),
         },
         {
@@ -153,7 +161,7 @@ function Danger({ app, reload }: { app: Shows; reload: () => void }) {
           words: text.people.delete,
           title: text.people.deleteTitle(id),
           about: text.applications.deleteAbout,
-          act: () => site.call("app.delete", { id }),
+          act: (_, if_match) => site.call("app.delete", { id, if_match }),
           done: then(text.people.deleted(id), () => go("applications")),
         },
       ]}

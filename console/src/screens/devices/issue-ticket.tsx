@@ -1,3 +1,4 @@
+import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { Tag } from "../../parts/tag";
@@ -8,15 +9,20 @@ interface Props {
   kind: "device" | "passphrase";
   /** The person; asked for if absent. */
   person?: string;
+  /** The entity tag of the person that the page shows. */
+  etag?: string;
+  /** Reads the person again, after the site refused the entity tag. */
+  reload?: () => void;
   close: () => void;
   /** The ticket was issued, or was used. */
   done?: () => void;
 }
 
 /** Issues a ticket with which a person enrols a device or sets a pass phrase. */
-export function IssueTicket({ kind, person: given, close, done }: Props) {
+export function IssueTicket({ kind, person: given, etag, reload, close, done }: Props) {
   const text = useText();
   const { site, home } = useConsole();
+  const [if_match] = useState(etag);
   const isDevice = kind === "device";
   const url = useQuery("site.status", {}, { when: !isDevice }).data?.listen.public_url;
   // The admin may have come to the site by another way than the person will.
@@ -28,7 +34,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
       person={given}
       label={text.tickets.person}
       issue={async (params) => {
-        const ticket = await site.call("ticket.issue", { ...params, kind });
+        const ticket = await site.call("ticket.issue", { ...params, kind, if_match });
         done?.();
         return ticket;
       }}
@@ -47,6 +53,7 @@ export function IssueTicket({ kind, person: given, close, done }: Props) {
               link: page && `${page}#/ticket/${encodeURIComponent(uri)}`,
             }),
       })}
+      {...(reload ? { reload } : {})}
       close={close}
     />
   );

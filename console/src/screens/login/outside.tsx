@@ -4,6 +4,7 @@ import { Brand } from "../../parts/brand";
 import { Languages } from "../../parts/languages";
 import { Marked } from "../../parts/marked";
 import type { About, Refusal, Site } from "../../site/contract";
+import { isOfState } from "../../app/queries";
 import { useText } from "../../text/catalogue";
 import { RememberedKey } from "./remembered-key";
 
@@ -11,6 +12,8 @@ import { RememberedKey } from "./remembered-key";
 export interface OutsideProps {
   site: Site;
   about: About;
+  /** Asks the site again whether it accepts logins. */
+  look: () => void;
   /** Why a session ended. */
   notice: string | undefined;
   /** The login succeeded. */
@@ -25,6 +28,7 @@ export function Outside({
   site,
   notice,
   about: { address, closed },
+  look,
   title,
   purpose,
   failure,
@@ -34,6 +38,7 @@ export function Outside({
   site: Site;
   notice: string | undefined;
   about: About;
+  look: () => void;
   title: string;
   purpose: string;
   /** Why the form failed. */
@@ -44,6 +49,10 @@ export function Outside({
 }) {
   const text = useText();
   const notices = [notice, closed && text.login.closed[closed]].filter((words) => words !== undefined);
+  // What the form says of the site's state is over when that state is, so the state has to be known.
+  useEffect(() => {
+    if (failure && isOfState(failure)) look();
+  }, [failure, look]);
   useEffect(() => {
     document.title = `${title} · Countersign`;
   }, [title]);

@@ -10,7 +10,7 @@ import { useText } from "../../text/catalogue";
 import { Outside, takesTickets, type OutsideProps } from "./outside";
 
 /** Logs in. The client stretches the pass phrase in a worker, so the page stays responsive. */
-export function Login({ site, about, notice, done }: OutsideProps) {
+export function Login({ site, about, look, notice, done }: OutsideProps) {
   const text = useText();
   const [name, setName] = useState("");
   const [passPhrase, setPassPhrase] = useState("");
@@ -33,6 +33,7 @@ export function Login({ site, about, notice, done }: OutsideProps) {
       site={site}
       notice={notice}
       about={about}
+      look={look}
       title={text.login.title}
       purpose={text.login.about}
       failure={doing.failure}

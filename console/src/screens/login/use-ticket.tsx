@@ -17,7 +17,7 @@ import { Outside, takesTickets, type OutsideProps } from "./outside";
 type State = "open" | "unknown" | "set";
 
 /** Sets a pass phrase with a ticket: that of the first admin, or one from an admin. */
-export function UseTicket({ site, about, notice, done }: OutsideProps) {
+export function UseTicket({ site, about, look, notice, done }: OutsideProps) {
   const text = useText();
   const [ticket, setTicket] = useState("");
   const [id, setId] = useState("");
@@ -91,6 +91,7 @@ export function UseTicket({ site, about, notice, done }: OutsideProps) {
       site={site}
       notice={notice}
       about={about}
+      look={look}
       title={text.useTicket.title}
       purpose={text.useTicket.about}
       failure={doing.failure}

@@ -18,13 +18,17 @@ export function WriteMessage({ to: first, close, done }: Props) {
   const [to, setTo] = useState(first);
   const [words, setWords] = useState("");
   const doing = useDoing();
+  const leave = (): void => {
+    doing.leave();
+    close();
+  };
   return (
-    <Dialog title={text.messages.write} close={close}>
+    <Dialog title={text.messages.write} close={leave}>
       <p>{text.messages.writeAbout}</p>
       <Form
         doing={doing}
         button={text.messages.send}
-        cancel={close}
+        cancel={leave}
         send={() => site.call("peer.send", { to: to.trim(), text: words })}
         done={() => {
           say(text.messages.sent(to.trim()));

@@ -231,6 +231,7 @@ function Danger({ peer, reload }: { peer: Shows; reload: () => void }) {
   return (
     <Removals
       target={zone}
+      reload={reload}
       removals={[
         {
           needs: "peer.suspend",

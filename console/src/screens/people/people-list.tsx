@@ -118,11 +118,17 @@ function useColumns(reload: () => void): Column<Account>[] {
         title: text.common.actions,
         is: "end",
         cell: (person) => {
-          const { id, name, state, lockdown } = person;
+          const { id, name, etag, state, lockdown } = person;
           return (
             <>
               {ticketFor === name ? (
-                <IssueTicket person={name} kind="passphrase" close={() => setTicketFor(undefined)} />
+                <IssueTicket
+                  person={name}
+                  etag={etag}
+                  kind="passphrase"
+                  reload={reload}
+                  close={() => setTicketFor(undefined)}
+                />
               ) : null}
               {may("ticket.issue") && state === "active" && !lockdown ? (
                 <Button
@@ -140,7 +146,9 @@ function useColumns(reload: () => void): Column<Account>[] {
                   target={name}
                   title={text.people.lockTitle(name)}
                   explanation={text.people.lockAbout}
-                  act={() => site.call("person.lock", { name })}
+                  etag={etag}
+                  reload={reload}
+                  act={(_, if_match) => site.call("person.lock", { name, if_match })}
                   done={() => {
                     say(text.people.locked(name));
                     reload();
@@ -149,7 +157,7 @@ function useColumns(reload: () => void): Column<Account>[] {
                   {text.people.lock}
                 </Confirm>
               ) : null}
-              <GiveBack of="person" name={name} state={state} look="quiet" reload={reload} />
+              <GiveBack of="person" name={name} etag={etag} state={state} look="quiet" reload={reload} />
               <LiftInRow of={person} name={name} lifts={{ account: id }} done={reload} />
             </>
           );

@@ -62,11 +62,18 @@ export function Person({ name }: { name: string }) {
 function Actions({ person, reload }: { person: Shows; reload: () => void }) {
   const text = useText();
   const [ticket, setTicket] = useState<"device" | "passphrase">();
-  const { name, state, lockdown } = person;
+  const { name, etag, state, lockdown } = person;
   return (
     <>
       {ticket ? (
-        <IssueTicket person={name} kind={ticket} close={() => setTicket(undefined)} done={reload} />
+        <IssueTicket
+          person={name}
+          etag={etag}
+          kind={ticket}
+          reload={reload}
+          close={() => setTicket(undefined)}
+          done={reload}
+        />
       ) : null}
       {state === "active" && !lockdown ? (
         <>
@@ -76,7 +83,7 @@ function Actions({ person, reload }: { person: Shows; reload: () => void }) {
           </Button>
         </>
       ) : null}
-      <GiveBack of="person" name={name} state={state} reload={reload} />
+      <GiveBack of="person" name={name} etag={etag} state={state} reload={reload} />
     </>
   );
 }
@@ -156,6 +163,8 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
   return (
     <Removals
       target={name}
+      etag={person.etag}
+      reload={reload}
       removals={[
         {
           needs: "person.lock",
@@ -164,7 +173,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
           words: text.people.lock,
           title: text.people.lockTitle(name),
           about: text.people.lockAbout,
-          act: () => site.call("person.lock", { name }),
+          act: (_, if_match) => site.call("person.lock", { name, if_match }),
           done: then(text.people.locked(name)),
         },
         {
@@ -174,7 +183,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
           words: text.people.disable,
           title: text.people.disableTitle(name),
           about: text.people.disableAbout,
-          act: () => site.call("person.disable", { name }),
+          act: (_, if_match) => site.call("person.disable", { name, if_match }),
           done: reload,
         },
         {
@@ -185,7 +194,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
           words: text.people.lockdown,
           title: text.people.lockdownTitle(name),
           about: text.people.lockdownAbout,
-          act: (reason) => site.call("lockdown.person", { name, reason }),
+          act: (reason, if_match) => site.call("lockdown.person", { name, reason, if_match }),
           done: then(text.lockdown.imposed(name)),
         },
         {
@@ -193,7 +202,7 @@ function Danger({ person, reload }: { person: Shows; reload: () => void }) {
           words: text.people.delete,
           title: text.people.deleteTitle(name),
           about: text.people.deleteAbout,
-          act: () => site.call("person.delete", { name }),
+          act: (_, if_match) => site.call("person.delete", { name, if_match }),
           done: () => {
             say(text.people.deleted(name));
             go("people");

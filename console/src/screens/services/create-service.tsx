@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { FileText } from "../../parts/file-text";
+import { FileText, expectText } from "../../parts/file-text";
 import { FormDialog } from "../../parts/form-dialog";
 import { Input } from "../../parts/form";
 import { useText } from "../../text/catalogue";
@@ -46,7 +46,13 @@ export function AddKey({ name, close, done }: { name: string; close: () => void;
       button={text.services.addKey}
       wide
       close={close}
-      send={() => site.call("key.add", { name, certificate, ...(label ? { label } : {}) })}
+      send={async () =>
+        site.call("key.add", {
+          name,
+          certificate: expectText(certificate, "certificate", text),
+          ...(label ? { label } : {}),
+        })
+      }
       done={done}
     >
       <Certificate value={certificate} set={setCertificate} />

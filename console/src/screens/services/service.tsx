@@ -30,7 +30,13 @@ export function Service({ name }: { name: string }) {
       back={{ href: to("services"), words: text.screens.services }}
       actions={
         reading.data ? (
-          <GiveBack of="service" name={name} state={reading.data.state} reload={reading.reload} />
+          <GiveBack
+            of="service"
+            etag={reading.data.etag}
+            state={reading.data.state}
+            name={name}
+            reload={reading.reload}
+          />
         ) : null
       }
     >
@@ -123,6 +129,8 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
   return (
     <Removals
       target={name}
+      etag={service.etag}
+      reload={reload}
       removals={[
         {
           needs: "service.lock",
@@ -131,7 +139,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
           words: text.people.lock,
           title: text.people.lockTitle(name),
           about: text.services.lockAbout,
-          act: () => site.call("service.lock", { name }),
+          act: (_, if_match) => site.call("service.lock", { name, if_match }),
           done: reload,
         },
         {
@@ -141,7 +149,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
           words: text.people.disable,
           title: text.people.disableTitle(name),
           about: text.services.disableAbout,
-          act: () => site.call("service.disable", { name }),
+          act: (_, if_match) => site.call("service.disable", { name, if_match }),
           done: reload,
         },
         {
@@ -151,7 +159,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
           words: text.people.lockdown,
           title: text.people.lockdownTitle(name),
           about: text.services.lockdownAbout,
-          act: (reason) => site.call("lockdown.service", { name, reason }),
+          act: (reason, if_match) => site.call("lockdown.service", { name, reason, if_match }),
           done: () => {
             say(text.lockdown.imposed(name));
             reload();
@@ -162,7 +170,7 @@ function Danger({ service, reload }: { service: Shows; reload: () => void }) {
           words: text.people.delete,
           title: text.people.deleteTitle(name),
           about: text.services.deleteAbout,
-          act: () => site.call("service.delete", { name }),
+          act: (_, if_match) => site.call("service.delete", { name, if_match }),
           done: () => go("services"),
         },
       ]}

@@ -21,6 +21,10 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   const proof = useProof();
   const [token, setToken] = useState("");
   const doing = useDoing();
+  const leave = (): void => {
+    doing.leave();
+    close();
+  };
   const own = !service.trim();
   const role = own ? me.role : "service";
   if (token) {
@@ -37,11 +41,11 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
     );
   }
   return (
-    <Dialog title={text.tokens.create} close={close} wide>
+    <Dialog title={text.tokens.create} close={leave} wide>
       <Form
         doing={doing}
         button={text.tokens.create}
-        cancel={close}
+        cancel={leave}
         send={async () => {
           if (chosen.size === 0) throw mistake(text.tokens.noneChosen, "operations");
           const params: Params<"token.create"> = {

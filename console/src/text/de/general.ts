@@ -44,6 +44,12 @@ export const general = {
   },
   common: {
     reading: "Wird geladen …",
+    readLater: "Das wird geladen, sobald die Verbindung zur Site wieder besteht.",
+    sentLater: "Die Verbindung zur Site ist unterbrochen. Gesendet wird, sobald sie wieder besteht.",
+    cancelWithdraws: "Mit „Abbrechen“ ziehen Sie es zurück.",
+    leavingWithdraws: "Wenn Sie diese Seite verlassen, ziehen Sie es zurück.",
+    withdrawn: "Zurückgezogen. Es wurde nicht an die Site gesendet.",
+    sentAlready: "Es wurde vor dem Abbrechen gesendet. Prüfen Sie, ob die Site es ausgeführt hat.",
     tryAgain: "Erneut versuchen",
     cancel: "Abbrechen",
     close: "Schließen",
@@ -65,6 +71,9 @@ export const general = {
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,
+    privateKey:
+      "Das ist ein privater Schlüssel. Er wurde nicht gesendet und bleibt, wo er ist. Wählen Sie die öffentliche Datei, etwa `robot.key.pub`.",
+    fileMissing: "Wählen Sie eine Datei, oder fügen Sie ihren Text ein.",
     proof: "Ihre Passphrase",
     proofMissing: "Geben Sie Ihre Passphrase ein.",
     proving: "Die Passphrase wird geprüft …",
@@ -137,6 +146,7 @@ export const general = {
     locked: "Ihr Konto wurde gesperrt. Fragen Sie einen Admin der Site.",
     lockdown: "Eine Notsperre hat Ihre Sitzung beendet.",
     done: "Sie haben sich abgemeldet.",
+    sealed: "Die Site wurde versiegelt. Das hat Ihre Sitzung beendet.",
     stopping: "Die Site hält an. Melden Sie sich neu an, wenn sie wieder läuft.",
     idle: "Die Verbindung war zu lange untätig. Melden Sie sich neu an.",
     replaced: "Die Sitzung wurde anderswo fortgesetzt.",
@@ -247,5 +257,11 @@ export const general = {
     wrong_passphrase: "Die Passphrase ist falsch.",
     unreachable: "Die Site ist nicht erreichbar.",
     lost: "Die Verbindung wurde unterbrochen. Vielleicht hat die Site die Aktion ausgeführt: Prüfen Sie das, bevor Sie sie wiederholen.",
+  },
+  network: {
+    no_network:
+      "Die Site ist nicht erreichbar. Prüfen Sie das Netz dieses Geräts, und versuchen Sie es erneut.",
+    no_worker:
+      "Der Client der Konsole ist nicht gestartet. Prüfen Sie das Netz dieses Geräts, und versuchen Sie es erneut.",
   },
 } as const;

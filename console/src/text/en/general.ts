@@ -43,6 +43,12 @@ export const general = {
   },
   common: {
     reading: "Reading from the site…",
+    readLater: "This is read when the connection to the site is back.",
+    sentLater: "The connection to the site is lost. This is sent when it is back.",
+    cancelWithdraws: "“Cancel” withdraws it.",
+    leavingWithdraws: "Leaving this screen withdraws it.",
+    withdrawn: "Withdrawn. It was not sent to the site.",
+    sentAlready: "It was sent before you cancelled. Check whether the site has carried it out.",
     tryAgain: "Try again",
     cancel: "Cancel",
     close: "Close",
@@ -64,6 +70,9 @@ export const general = {
     firstEntries: (count: number) => `The first ${count} entries`,
     typeName: (name: string) => `Type ${name} to confirm`,
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
+    privateKey:
+      "This is a private key. It was not sent, and stays where it is. Choose the public file, such as `robot.key.pub`.",
+    fileMissing: "Choose a file, or paste its text.",
     proof: "Your pass phrase",
     proofMissing: "Type your pass phrase.",
     proving: "Checking the pass phrase…",
@@ -135,6 +144,7 @@ export const general = {
     locked: "Your account was locked. Ask an admin of the site.",
     lockdown: "A lockdown ended your session.",
     done: "You logged out.",
+    sealed: "The site was sealed, which ended your session.",
     stopping: "The site is stopping. Log in again when it is back.",
     idle: "The connection was idle for too long. Log in again.",
     replaced: "The session was resumed elsewhere.",
@@ -237,5 +247,9 @@ export const general = {
     wrong_passphrase: "The pass phrase is wrong.",
     unreachable: "The site cannot be reached.",
     lost: "The connection was lost. The site may have carried out the action: check before you repeat it.",
+  },
+  network: {
+    no_network: "The site cannot be reached. Check the network of this device, then try again.",
+    no_worker: "The client of the console did not start. Check the network of this device, then try again.",
   },
 } as const;

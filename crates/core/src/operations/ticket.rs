@@ -33,6 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&members)
             .changes()
             .rest_creates("/enrolment-tickets", "/enrolment-tickets/{id}")
+            .revised()
             .example(json!({ "person": "maria", "expires_in": 3600 }))
             .handler(issue),
         Entry::new("ticket", "list")
@@ -195,6 +196,7 @@ pub(super) async fn new_ticket(
 
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
     let account = person(&context, &params.person).await?;
+    context.expect_tag(&account)?;
     if matches!(
         (params.kind, context.scope()),
         (Purpose::Passphrase, Scope::Own(_))

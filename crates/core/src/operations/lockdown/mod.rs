@@ -44,16 +44,19 @@ pub(super) fn entries() -> Vec<Entry> {
         entry("person", "Puts a person in lockdown: the sessions and connections of devices end, and logins and tickets are refused.")
             .disruptive()
             .rest(RestMethod::Post, "/persons/{name}/lockdown")
+            .revised()
             .example(name.clone())
             .handler(|context, params| account(context, Kind::Person, params)),
         entry("service", "Puts a service in lockdown: its sessions end, and its logins are refused.")
             .disruptive()
             .rest(RestMethod::Post, "/services/{name}/lockdown")
+            .revised()
             .example(json!({ "name": "backup-robot" }))
             .handler(|context, params| account(context, Kind::Service, params)),
         entry("app", "Puts an application in lockdown: it gets no tickets, there are none for it, and providers with a session refuse those already given.")
             .disruptive()
             .rest(RestMethod::Post, "/apps/{id}/lockdown")
+            .revised()
             .example(json!({ "id": "billing" }))
             .handler(application),
         entry("peer", "Puts a peer in lockdown: its connections end, none is accepted or opened, its tickets are refused, and messages wait.")

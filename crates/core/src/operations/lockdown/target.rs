@@ -31,6 +31,7 @@ impl Found {
         name: &AccountName,
     ) -> Result<Self, Refusal> {
         let account = account::find(context, kind, name).await?;
+        context.expect_tag(&account)?;
         Ok(Self::of(&account))
     }
 
@@ -56,6 +57,7 @@ impl Found {
     ) -> Result<Self, Refusal> {
         let found = context.site().store().application(id).await?;
         let found = found.ok_or_else(|| Refusal::not_found("application", id).of_field("id"))?;
+        context.expect_tag(&found)?;
         Ok(Self {
             target: LockdownTarget::of_application(&found),
             kind: "app",

@@ -82,6 +82,50 @@ async fn an_update_that_changes_nothing_leaves_the_entity_tag() {
     }
 }
 
+/// A page stood open while its person was deleted and another one got the name. What an admin then pressed put the
+/// other one in lockdown, or issued a ticket for their pass phrase.
+// OPS-14
+#[tokio::test]
+async fn a_lockdown_and_a_ticket_are_for_the_object_that_was_read() {
+    let test = TestSite::new().await;
+    test.takes_enrolments();
+    let app = || json!({ "id": "maria", "public_keys": [party().public().to_pem()] });
+    let account = || json!({ "name": "maria" });
+    for (group, named, created, operations) in [
+        (
+            "person",
+            "name",
+            [account(), account()],
+            // A person in lockdown gets no ticket.
+            &[("ticket.issue", "person"), ("lockdown.person", "name")][..],
+        ),
+        (
+            "service",
+            "name",
+            [account(), account()],
+            &[("lockdown.service", "name")][..],
+        ),
+        ("app", "id", [app(), app()], &[("lockdown.app", "id")][..]),
+    ] {
+        let (create, show) = (format!("{group}.create"), format!("{group}.show"));
+        let object = json!({ named: "maria" });
+        let [first, second] = created;
+        test.admin(&create, first).await;
+        let read = test.admin(&show, object.clone()).await["etag"].clone();
+        test.admin(&format!("{group}.delete"), object.clone()).await;
+        test.admin(&create, second).await;
+        let present = test.admin(&show, object.clone()).await["etag"].clone();
+        for (operation, parameter) in operations {
+            let params = |tag: &Value| json!({ (*parameter): "maria", "if_match": tag });
+            let (code, refused) = test.refused(operation, params(&read)).await;
+            assert_eq!(code, Code::CONFLICT, "{operation}");
+            assert_eq!(refused["code"], "precondition_failed", "{operation}");
+            test.admin(operation, params(&present)).await;
+        }
+        test.admin(&format!("{group}.delete"), object).await;
+    }
+}
+
 // OPS-14
 #[tokio::test]
 async fn operations_on_objects_with_a_revision_and_no_others_take_an_entity_tag() {

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { test } from "node:test";
+import { load } from "./load.mjs";
+
+const { isPrivateKey } = await load("parts/file-text.tsx");
+
+test("Private keys of all PEM forms are known, and nothing public is taken for one", () => {
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 1_024 });
+  const elliptic = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const encrypted = { cipher: "aes-256-cbc", passphrase: "x" };
+  for (const [key, form] of [
+    [rsa, { type: "pkcs1" }],
+    [rsa, { type: "pkcs8" }],
+    [rsa, { type: "pkcs8", ...encrypted }],
+    [rsa, { type: "pkcs1", ...encrypted }],
+    [elliptic, { type: "sec1" }],
+  ]) {
+    const pem = key.privateKey.export({ format: "pem", ...form });
+    assert.ok(isPrivateKey(pem), pem.split("\n")[0]);
+    assert.ok(isPrivateKey(`# my key\r\n${pem.replaceAll("\n", "\r\n")}`));
+  }
+  assert.ok(isPrivateKey("-----BEGIN OPENSSH PRIVATE KEY-----\nAA=="));
+  assert.ok(!isPrivateKey(rsa.publicKey.export({ format: "pem", type: "spki" })));
+  assert.ok(!isPrivateKey('{"name":"PRIVATE KEY"}'));
+});
