@@ -48,7 +48,7 @@ pub(super) struct Dump {
 /// with its members in the order of this page.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Check {
+pub(super) struct Check {
     /// The SHA-256 of the dump, with which any site detects damage.
     sha256: Base64Url,
     /// The HMAC-SHA256 of the dump under a key of the site that made it. Only that site can verify

@@ -29,7 +29,6 @@ use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::OperationKind;
 use crate::store::Change;
-use crate::text::Base64Url;
 
 /// The label of the key under which the site authenticates dumps.
 const MAC_LABEL: &str = "person dump";
