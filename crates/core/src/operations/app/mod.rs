@@ -29,7 +29,7 @@ use crate::id::{AccountId, InstanceId};
 use crate::lockdown::{LockdownTarget, OperationKind};
 use crate::page::Page;
 use crate::site_key::UnsealedKeys;
-use crate::store::{Change, DamagedApplication, Notice};
+use crate::store::{Change, DamagedApplication};
 use crate::text::Label;
 
 pub(super) use relations::{void_tickets, void_tickets_of_account, without_peer, without_service};
@@ -322,12 +322,12 @@ fn policy(application: &Application) -> Policy<'_> {
 async fn put(
     context: &Context,
     application: Application,
-    void: Vec<Notice>,
+    others: Changes,
     details: impl Serialize + Send,
 ) -> Result<AppView, Refusal> {
     let change = Change::UpdateApplication(Box::new(application.clone()));
     let target = application.id.to_string();
-    let changes = void.into_iter().fold(change.into(), Changes::and);
+    let changes = Changes::from(change).with(others);
     context.commit(changes, target, details).await?;
     AppView::of(context, application).await
 }
@@ -381,7 +381,7 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
         application.keys.insert(0, key);
     });
     let details = json!({ "fingerprint": fingerprint, "others_until": until });
-    let view = put(&context, application, Vec::new(), details).await?;
+    let view = put(&context, application, Changes::default(), details).await?;
     let output = format!("Added a new key to {}.", view.id);
     Ok(Answer::new(view).with_output(output))
 }
@@ -403,6 +403,7 @@ async fn set_state(
         State::Active => Vec::new(),
         State::Locked | State::Disabled => void_tickets(&context, &application).await?,
     };
+    let void = void.into_iter().fold(Changes::default(), Changes::and);
     let view = put(&context, application, void, details).await?;
     Ok(Answer::new(view).with_output(output))
 }

@@ -5,13 +5,14 @@ use countersign_proto::broker::v2::foreign::ForeignName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::relations::no_longer_calling;
+use super::relations::{no_longer_calling, void_tickets};
 use super::settings::{self, Settings};
 use super::view::AppView;
 use super::withdrawn::withdrawn;
 use super::{find, foreign, policy, put};
 use crate::applications::{ApplicationId, Callee};
-use crate::engine::{Answer, Context, Refusal};
+use crate::engine::{Answer, Changes, Context, Refusal};
+use crate::lockdown::LockdownTarget;
 
 /// The changes to make.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -68,7 +69,25 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
         .map_err(|error| Refusal::internal(error.to_string()))?;
     let mut void = no_longer_calling(&context, &before, &application)?;
     void.extend(withdrawn(&context, &before, &application).await?);
-    let view = put(&context, application, void, details).await?;
+    let site = context.site();
+    let new_service = application
+        .service
+        .filter(|_| application.service != before.service);
+    let mut changes = Changes::default();
+    let mut turn = None;
+    if let Some(service) = new_service {
+        // As a lockdown of the service, this writes the lockdowns: of the two changes, the second one
+        // sees the first, and no application gets the service without the loss of its tickets.
+        let own = turn.insert(site.lockdown_turn(context.caller().channel).await);
+        changes = site.change_lockdowns(Ok)?.into();
+        let target = LockdownTarget::Account(service);
+        if site.lockdowns().of(&target).is_some() {
+            void.extend(void_tickets(&context, &before).await?);
+        }
+        own.expect()?;
+    }
+    let changes = void.into_iter().fold(changes, Changes::and);
+    let view = put(&context, application, changes, details).await?;
     let mut lines = vec![format!("Changed {}.", view.id)];
     lines.extend(view.relations());
     Ok(Answer::new(view).with_output(lines.join("\n")))

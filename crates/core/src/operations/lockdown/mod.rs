@@ -411,6 +411,8 @@ impl Change<'_> {
         let mut tries = 1;
         loop {
             let is_last = tries == MAX_TRIES;
+            // Before the applications are read: one that gets the service after that makes this stale.
+            let (mut changes, data) = self.changes(context, is_last)?;
             // In the turn, which may come late, and again with each try: applications may have changed.
             let void = match self.tickets {
                 Some(found) => found.void_tickets(context).await?,
@@ -418,7 +420,6 @@ impl Change<'_> {
             };
             let untold = untold(context, &void);
             turn.expect()?;
-            let (mut changes, data) = self.changes(context, is_last)?;
             changes = void.into_iter().fold(changes, Changes::and);
             if !is_last {
                 changes = changes.with(self.alarm_changes(context).await?);

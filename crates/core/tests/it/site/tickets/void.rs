@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use countersign_core::store::MemoryStore;
 use countersign_proto::operation::Code;
@@ -168,6 +168,65 @@ async fn an_application_that_gets_a_service_before_the_turn_of_its_lockdown_lose
         return;
     }
     panic!("no change waited for its turn");
+}
+
+/// An application that got the service between the last read of its lockdown and the commit kept its tickets,
+/// and so did one that got it during the lockdown.
+// BRK-100
+#[tokio::test]
+async fn an_application_gets_no_service_in_lockdown_without_the_loss_of_its_tickets() {
+    let mut context = Context::from_waker(Waker::noop());
+    for is_update_first in [false, true] {
+        for polls in 0.. {
+            let store = MemoryStore::new();
+            // Each read is a step.
+            let steps = FaultyStore::new(Arc::new(store.reopened()), Fault::Fails);
+            let builder = TestSite::builder().memory(store, Arc::new(steps));
+            let world = World::of(builder.build().await).await;
+            let (test, site) = (&world.test, &world.test.site);
+            let root = test.person("root", "admin").await;
+            let allow = json!({ "id": "archive", "allow": [{ "app": "ledger" }] });
+            test.admin("app.update", allow).await;
+            let settings = json!({ "service": "billing-robot" });
+            let update = (
+                "app.update",
+                json!({ "id": "archive", "settings": settings }),
+            );
+            let lockdown = ("lockdown.service", json!({ "name": "billing-robot" }));
+            let both = if is_update_first {
+                [update, lockdown]
+            } else {
+                [lockdown, update]
+            };
+            let [first, second] = both.map(|(name, params)| run(site, &root.caller, name, params));
+            let (mut first, mut second) = (pin!(first), pin!(second));
+            let is_done = (0..polls).any(|_| first.as_mut().poll(&mut context).is_ready());
+            // It may wait for the turn of the first.
+            let done = (0..1_000).find_map(|_| match second.as_mut().poll(&mut context) {
+                Poll::Ready((code, _)) => Some(code),
+                Poll::Pending => None,
+            });
+            let mut codes = vec![];
+            if !is_done {
+                codes.push(first.await.0);
+            }
+            codes.push(match done {
+                Some(code) => code,
+                None => second.await.0,
+            });
+            let shown = test.admin("app.show", json!({ "id": "archive" })).await;
+            let [_, ledger, _] = world.void();
+            let is_told = ledger.contains(&"archive".to_owned());
+            assert_eq!(
+                is_told,
+                !shown["service"].is_null(),
+                "{is_update_first}, {polls}: {codes:?}, {shown}"
+            );
+            if is_done {
+                break;
+            }
+        }
+    }
 }
 
 /// Each application of the service was an event of its own: those of a service with many pushed all other
