@@ -7,7 +7,6 @@ use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
 use hyper::Request;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::Connection;
@@ -69,8 +68,8 @@ impl Drop for Unchecked<'_> {
 
 impl RequestOrigin {
     /// The origin of a request. A trusted proxy names the client if `http_forwarded` is set.
-    pub(super) fn of(
-        request: &Request<Incoming>,
+    pub(super) fn of<B>(
+        request: &Request<B>,
         connection: &Arc<Connection>,
         shared: &Shared,
     ) -> Self {

@@ -18,3 +18,4 @@ mod signed;
 mod ticket_bodies;
 mod tickets;
 mod tls;
+mod unread_bodies;
