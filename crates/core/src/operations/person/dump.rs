@@ -363,7 +363,7 @@ impl TryFrom<PassphraseCredential> for DumpedCredential {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Load {
-    /// The dump as text, so that an error can name the line and column.
+    /// The dump as text; an error names the line and column. A byte order mark is ignored.
     dump: String,
 }
 
@@ -428,20 +428,21 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
 }
 
 fn read(text: &str) -> Result<Dump, Refusal> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        let problem = "is empty; give the whole text that `person dump` wrote";
+        return Err(Refusal::invalid("dump", problem));
+    }
     if text.len() > MAX_DUMP {
-        return Err(Refusal::invalid(
-            "dump",
-            format_args!("has {} bytes; a dump has at most {MAX_DUMP}", text.len()),
-        ));
+        let problem = format!("has {} bytes; a dump has at most {MAX_DUMP}", text.len());
+        return Err(Refusal::invalid("dump", problem));
     }
     params::from_text(text).map_err(|fault| {
         let (line, column) = fault.position;
-        let path = Some(fault.path).filter(|path| !path.is_empty());
-        let field = path.map_or_else(|| "dump".to_owned(), |path| format!("dump.{path}"));
+        let field = format!("dump.{}", fault.path);
         let not_json = if fault.is_syntax { "is not JSON: " } else { "" };
-        let problem = fault.problem;
-        let place = format!("line {line}, column {column}");
-        Refusal::invalid(field, format_args!("{not_json}{problem} ({place})"))
+        let problem = format!("{not_json}{} (line {line}, column {column})", fault.problem);
+        Refusal::invalid(field.trim_end_matches('.'), problem)
     })
 }
 
