@@ -3420,7 +3420,7 @@ export interface Operations {
   /** Imports a dumped person. */
   "person.load": {
     params: {
-      /** The dump as text, so that an error can name the line and column. */
+      /** The dump as text; an error names the line and column. A byte order mark is ignored. */
       dump: string;
     };
     result: {

@@ -62,5 +62,5 @@ pub(super) fn taken<'a>(
 
 /// The caller expects two entity tags.
 pub(super) fn twice() -> Refusal {
-    Refusal::invalid(IF_MATCH, "is given twice")
+    Refusal::invalid(IF_MATCH, "is given twice; give it once")
 }

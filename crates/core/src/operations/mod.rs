@@ -205,23 +205,32 @@ impl Default for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_u32(LimitVisitor)
+        Whole::<1, { Self::MAX }>::deserialize(deserializer).map(|limit| Self(limit.0))
     }
 }
 
-/// One range for all wrong values, of another type too.
-struct LimitVisitor;
+/// A whole number of a range, whose bounds are in the message for all wrong values, of another type too.
+#[derive(Debug, Clone, Copy)]
+struct Whole<const LEAST: u32, const MOST: u32>(u32);
 
-impl Visitor<'_> for LimitVisitor {
-    type Value = Limit;
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Whole<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u32(WholeVisitor::<LEAST, MOST>)
+    }
+}
+
+struct WholeVisitor<const LEAST: u32, const MOST: u32>;
+
+impl<const LEAST: u32, const MOST: u32> Visitor<'_> for WholeVisitor<LEAST, MOST> {
+    type Value = Whole<LEAST, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a whole number from 1 to {}", Limit::MAX)
+        write!(f, "a whole number from {LEAST} to {MOST}")
     }
 
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Limit, E> {
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
         match u32::try_from(value) {
-            Ok(limit @ 1..=Limit::MAX) => Ok(Limit(limit)),
+            Ok(number) if (LEAST..=MOST).contains(&number) => Ok(Whole(number)),
             _ => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
         }
     }

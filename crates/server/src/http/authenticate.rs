@@ -14,12 +14,12 @@ use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
 use countersign_proto::operation::Code;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use tracing::debug;
 
 use super::body_turns::{BodyTurn, LostTo};
 use super::origin::{RequestOrigin, Unchecked};
 use super::reply::{self, Reply};
+use super::request_body::RequestBody;
 use crate::clock;
 use crate::runtime::counting;
 use crate::runtime::queue::Turn;
@@ -120,7 +120,7 @@ impl TicketWork for Work<'_> {
 }
 
 /// Serves a request of edition v2.
-pub(super) async fn v2(body: Incoming, origin: &RequestOrigin, shared: &Shared) -> Reply {
+pub(super) async fn v2(body: RequestBody, origin: &RequestOrigin, shared: &Shared) -> Reply {
     if let Some(refused) = unread(shared) {
         return refused;
     }
@@ -277,7 +277,7 @@ enum Body {
 }
 
 /// Reads the body in its turn.
-async fn read(body: Incoming, mut turn: BodyTurn, shared: &Shared) -> Body {
+async fn read(body: RequestBody, mut turn: BodyTurn, shared: &Shared) -> Body {
     let mut body = Limited::new(body, limits::SEALED);
     let read = async {
         // One buffer: keeping many short frames would need many times their length.

@@ -25,6 +25,7 @@ mod framing;
 mod origin;
 mod problem;
 mod reply;
+mod request_body;
 mod request_id;
 mod route;
 mod upgrade;

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use countersign_core::access::Caller;
 use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::certificate::Thumbprint;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
@@ -80,8 +79,8 @@ impl Drop for Unchecked<'_> {
 
 impl RequestOrigin {
     /// The origin of a request. A trusted proxy names the client if `http_forwarded` is set.
-    pub(super) fn of(
-        request: &Request<Incoming>,
+    pub(super) fn of<B>(
+        request: &Request<B>,
         connection: &Arc<Connection>,
         shared: &Shared,
     ) -> Self {

@@ -8,13 +8,13 @@ use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::key_statement::KeyStatement;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::session::SESSION_PATH;
-use hyper::body::Incoming;
 use hyper::{Method, Request};
 use serde::Serialize;
 
 use super::api::{self, Api};
 use super::origin::is_of_a_page;
 use super::reply::{self, Reply};
+use super::request_body::RequestBody;
 use super::{RequestOrigin, authenticate, console, upgrade};
 use crate::clock;
 use crate::runtime::shared::Shared;
@@ -63,7 +63,7 @@ impl Resource {
 }
 
 pub(super) async fn answer(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,

@@ -12,7 +12,6 @@ use countersign_core::throttle::Source;
 use countersign_proto::enrolment::channel::CHANNEL_SUBPROTOCOL;
 use countersign_proto::session::SESSION_SUBPROTOCOL;
 use data_encoding::BASE64;
-use hyper::body::Incoming;
 use hyper::header::{
     self, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
@@ -26,6 +25,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{debug, warn};
 
 use super::reply::{self, Reply};
+use super::request_body::RequestBody;
 use super::{Connection, RequestOrigin};
 use crate::admission::Admitted;
 use crate::connection::{self, WebSocketBytes};
@@ -80,7 +80,7 @@ pub(super) enum Refused {
 
 /// Answers the request (RFC 6455, section 4.2.2).
 pub(super) fn answer(
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     origin: &RequestOrigin,
     shared: &Shared,
 ) -> Reply {

@@ -139,6 +139,42 @@ fn the_name_of_a_device_is_quoted_in_an_alarm_and_names_no_operation() {
     }
 }
 
+/// "maria@local was refused 100 times within a minute at others.": the name under which the audit log counts
+/// what has no counter of its own.
+#[test]
+fn an_alarm_of_refusals_tells_what_it_counts_together() {
+    let english = |operation: &str, actor: &str| {
+        let alarm = SystemAlarm::Refusals {
+            operation: operation.to_owned(),
+            actor: actor.to_owned(),
+            count: 100,
+        };
+        let german = alarm.text(Language::De).as_str().to_owned();
+        assert!(!german.contains("others"), "{german}");
+        let english = alarm.text(Language::En).as_str().to_owned();
+        english.split_once(". ").unwrap().0.to_owned()
+    };
+    for (operation, actor, text) in [
+        (
+            "session.login",
+            "192.0.2.1",
+            "192.0.2.1 was refused 100 times within a minute at session.login",
+        ),
+        (
+            "others",
+            "maria@local",
+            "maria@local was refused 100 times within a minute, at several operations",
+        ),
+        (
+            "others",
+            "others",
+            "Several accounts or addresses were refused 100 times within a minute, at several operations",
+        ),
+    ] {
+        assert_eq!(english(operation, actor), text);
+    }
+}
+
 // ALM-41
 #[test]
 fn a_disk_is_low_below_one_gibibyte_or_a_twentieth_and_is_enough_a_quarter_above() {

@@ -1,6 +1,7 @@
 //! The texts of the site's alarms: what happened and what to do.
 
 use super::{PeerAlarm, RevokedOf, SystemAlarm};
+use crate::audit::coalesced::OTHERS;
 
 impl SystemAlarm {
     pub(super) fn english(&self) -> String {
@@ -37,8 +38,16 @@ impl SystemAlarm {
                 actor,
                 count,
             } => format!(
-                "{actor} was refused {count} times within a minute at {operation}. Look at the audit log; block \
-                 the address or lock the account if this is an attack."
+                "{} refused {count} times within a minute{}. Look at the audit log; block the address or lock the \
+                 account if this is an attack.",
+                match actor.as_str() {
+                    OTHERS => "Several accounts or addresses were".to_owned(),
+                    one => format!("{one} was"),
+                },
+                match operation.as_str() {
+                    OTHERS => ", at several operations".to_owned(),
+                    one => format!(" at {one}"),
+                },
             ),
             Self::DiskLow { free, total } => format!(
                 "The disk of the site has {} of {} left. Free some space: without it the site refuses logins.",
@@ -159,8 +168,16 @@ impl SystemAlarm {
                 actor,
                 count,
             } => format!(
-                "{actor} wurde bei {operation} {count}-mal in einer Minute abgewiesen. Sehen Sie im Audit-Log \
-                 nach; sperren Sie die Adresse oder das Konto, wenn es ein Angriff ist."
+                "{} {} {count}-mal in einer Minute abgewiesen. Sehen Sie im Audit-Log nach; sperren Sie die \
+                 Adresse oder das Konto, wenn es ein Angriff ist.",
+                match actor.as_str() {
+                    OTHERS => "Mehrere Konten oder Adressen wurden".to_owned(),
+                    one => format!("{one} wurde"),
+                },
+                match operation.as_str() {
+                    OTHERS => "bei mehreren Operationen".to_owned(),
+                    one => format!("bei {one}"),
+                },
             ),
             Self::DiskLow { free, total } => format!(
                 "Der Datenträger der Site hat noch {} von {} frei. Schaffen Sie Platz: Ohne Platz weist die Site \

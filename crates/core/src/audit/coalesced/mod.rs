@@ -46,7 +46,7 @@ pub const REPEATED_THRESHOLD: u64 = 100;
 /// as `others`.
 const MAX_WAITING: usize = 2_048;
 /// The name under which events without a counter of their own are counted.
-const OTHERS: &str = "others";
+pub(crate) const OTHERS: &str = "others";
 
 /// An event to audit. Events that differ only in `details` are of the same kind.
 #[derive(Debug, Clone, PartialEq)]

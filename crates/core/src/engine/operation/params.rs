@@ -80,17 +80,78 @@ fn without_position(message: &str) -> &str {
     end.and_then(|end| message.get(..end)).unwrap_or(message)
 }
 
-/// A problem without the names of types of this program.
+/// A problem in the words of this program's users: what is wrong, and what is allowed. The libraries name
+/// types and parts of a parser.
 fn in_words(problem: &str) -> String {
     if problem.starts_with("EOF while parsing") {
         return "the JSON text ends too early".to_owned();
     }
+    if problem.starts_with("UUID parsing failed") {
+        return AN_ID.to_owned();
+    }
+    if problem.starts_with("duplicate field ") {
+        return "is given twice; give it once".to_owned();
+    }
+    if let Some(rest) = problem.strip_prefix("unknown field `") {
+        return match rest.split_once("`, expected ") {
+            Some((_, known)) => format!("is unknown; known here: {}", names(known)),
+            None => "is unknown here".to_owned(),
+        };
+    }
+    if let Some(rest) = problem.strip_prefix("unknown variant `")
+        && let Some((found, known)) = rest.split_once("`, expected ")
+    {
+        return format!("give one of {}, not \"{found}\"", names(known));
+    }
+    if let Some((_, words)) = OF_SYNTAX.iter().find(|(text, _)| problem == *text) {
+        return (*words).to_owned();
+    }
+    wrong_value(problem).unwrap_or_else(|| problem.to_owned())
+}
+
+/// The refusal of a text that is no id.
+const AN_ID: &str = "give an id, such as 019523d0-5c00-7000-8000-000000000000";
+
+/// Problems of JSON text, as `serde_json` and this program tell them.
+const OF_SYNTAX: [(&str, &str); 8] = [
+    ("expected value", "there is no value where JSON needs one"),
+    ("expected ident", "there is no value where JSON needs one"),
+    (
+        "key must be a string",
+        "the name of a member is not in quotation marks",
+    ),
+    ("trailing characters", "more text follows the JSON value"),
+    (
+        "invalid escape",
+        "an escape in a text is unknown; write a backslash as \\\\",
+    ),
+    (
+        "unexpected end of hex escape",
+        "an escape \\u in a text has no second half",
+    ),
+    (
+        "lone leading surrogate in hex escape",
+        "an escape \\u in a text has no second half",
+    ),
+    (
+        "recursion limit exceeded",
+        "lists and objects are nested too deeply",
+    ),
+];
+
+/// The names that `serde` lists between backticks, in quotation marks. Text between backticks is a command.
+fn names(listed: &str) -> String {
+    let names = listed.split('`').skip(1).step_by(2);
+    let quoted: Vec<_> = names.map(|name| format!("\"{name}\"")).collect();
+    quoted.join(", ")
+}
+
+/// A value of another type or range than the field has.
+fn wrong_value(problem: &str) -> Option<String> {
     let of_value = problem
         .strip_prefix("invalid type: ")
         .or_else(|| problem.strip_prefix("invalid value: "));
-    let Some((found, expected)) = of_value.and_then(|rest| rest.rsplit_once(", expected ")) else {
-        return problem.to_owned();
-    };
+    let (found, expected) = of_value?.rsplit_once(", expected ")?;
     let whole = |greatest: u64| format!("a whole number from 0 to {greatest}");
     let expected = match expected {
         "u8" => whole(u8::MAX.into()),
@@ -102,7 +163,8 @@ fn in_words(problem: &str) -> String {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
         "a map" => "an object".to_owned(),
-        "a string" => "a text".to_owned(),
+        "a string" | "string" => "a text".to_owned(),
+        "a formatted UUID string" => return Some(AN_ID.to_owned()),
         of_type
             if ["struct ", "enum "]
                 .iter()
@@ -116,12 +178,13 @@ fn in_words(problem: &str) -> String {
     let found = match found {
         "sequence" => "a list",
         "map" => "an object",
+        "unit value" => "null",
         value => kinds
             .iter()
             .find_map(|kind| value.strip_prefix(kind))
             .unwrap_or(value),
     };
-    format!("give {expected}, not {}", found.trim_matches('`'))
+    Some(format!("give {expected}, not {}", found.trim_matches('`')))
 }
 
 /// Returns the position at which the invalid value ends. serde_json reports some values only at the
@@ -144,6 +207,14 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::id::AlarmId;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum PersonRole {
+        Admin,
+        Member,
+    }
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -152,6 +223,10 @@ mod tests {
         name: String,
         #[allow(dead_code, reason = "only read")]
         inner: Option<Inner>,
+        #[allow(dead_code, reason = "only read")]
+        role: Option<PersonRole>,
+        #[allow(dead_code, reason = "only read")]
+        after: Option<AlarmId>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -218,6 +293,37 @@ mod tests {
         ];
         for (text, message) in cases {
             assert!(problem(text).ends_with(message), "{}", problem(text));
+        }
+    }
+
+    /// The messages were those of the libraries: "unknown variant `root`, expected `admin` or `member`",
+    /// "UUID parsing failed: invalid character: found `z` at 0", "unexpected end of hex escape".
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_what_is_allowed() {
+        let id = "give an id, such as 019523d0-5c00-7000-8000-000000000000";
+        let cases = [
+            (
+                r#"{"name":"a","role":"root"}"#,
+                r#"role: give one of "admin", "member", not "root""#,
+            ),
+            (r#"{"name":"a","after":"zz"}"#, &format!("after: {id}")),
+            (r#"{"name":"a","after":7}"#, &format!("after: {id}")),
+            (
+                r#"{"name":"a","inner":{"size":1}}"#,
+                r#"inner.size: is unknown; known here: "count""#,
+            ),
+            (r#"{"name":null}"#, "name: give a text, not null"),
+            (
+                r#"{"name":"\ud800"}"#,
+                r"name: an escape \u in a text has no second half",
+            ),
+            (r#"{"name":"a"} {}"#, "more text follows the JSON value"),
+            ("x", "there is no value where JSON needs one"),
+            ("{name}", "the name of a member is not in quotation marks"),
+        ];
+        for (text, message) in cases {
+            let refusal = read::<Given>(text).unwrap_err();
+            assert_eq!(refusal.message(), message, "{text}");
         }
     }
 

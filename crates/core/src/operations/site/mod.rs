@@ -8,15 +8,13 @@ mod key_slots;
 mod seal;
 mod setup;
 
-use std::ops::RangeInclusive;
-
 use countersign_crypto::device_key::DeviceKey;
 use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::NoParams;
+use super::{NoParams, Whole};
 use crate::access::{Channel, Role, Scope};
 use crate::access_tokens;
 use crate::alarms::LATE_AFTER_S;
@@ -303,15 +301,15 @@ async fn config_show(context: Context, _: NoParams) -> Result<Answer<SiteConfig>
 struct Set {
     /// The lifetime of a new session, in seconds: 60 to 2,592,000 (30 days). When it ends, the
     /// account has to log in again.
-    #[schemars(range(min = 60, max = 2_592_000))]
-    session_lifetime: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 60, max = 2_592_000))]
+    session_lifetime: Option<Whole<60, 2_592_000>>,
     /// The lifetime of a session's keys, in seconds: 30 to 86,400 (a day). The client has to renew
     /// them before it ends.
-    #[schemars(range(min = 30, max = 86_400))]
-    key_lifetime: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 30, max = 86_400))]
+    key_lifetime: Option<Whole<30, 86_400>>,
     /// The greatest lifetime of a new access token, in seconds: 60 to 31,622,400 (366 days).
-    #[schemars(range(min = 60, max = 31_622_400))]
-    access_token_lifetime: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 60, max = 31_622_400))]
+    access_token_lifetime: Option<Whole<{ access_tokens::MIN_LIFETIME }, 31_622_400>>,
     /// The origins of web pages that may call operations over HTTP (CORS), such as
     /// `https://tools.example.org`: at most 16. The list replaces the previous one.
     #[schemars(length(max = 16))]
@@ -327,17 +325,13 @@ async fn config(context: Context, params: Set) -> Result<Answer<SiteConfig>, Ref
         access_token_lifetime,
         web_origins,
     } = params;
-    if let Some(seconds) = session_lifetime {
-        within("session_lifetime", seconds, 60..=30 * 24 * 60 * 60)?;
+    if let Some(Whole(seconds)) = session_lifetime {
         is.session_lifetime = seconds;
     }
-    if let Some(seconds) = key_lifetime {
-        within("key_lifetime", seconds, 30..=24 * 60 * 60)?;
+    if let Some(Whole(seconds)) = key_lifetime {
         is.key_lifetime = seconds;
     }
-    if let Some(seconds) = access_token_lifetime {
-        let bounds = access_tokens::MIN_LIFETIME..=366 * 24 * 60 * 60;
-        within("access_token_lifetime", seconds, bounds)?;
+    if let Some(Whole(seconds)) = access_token_lifetime {
         is.access_token_lifetime = seconds;
     }
     if let Some(origins) = web_origins {
@@ -362,17 +356,6 @@ async fn config(context: Context, params: Set) -> Result<Answer<SiteConfig>, Ref
     let (config, change) = context.site().change_config(|config| *config = is)?;
     context.commit(change, None, details).await?;
     Ok(shown(config))
-}
-
-fn within(field: &str, seconds: u32, bounds: RangeInclusive<u32>) -> Result<(), Refusal> {
-    if bounds.contains(&seconds) {
-        return Ok(());
-    }
-    let (least, most) = bounds.into_inner();
-    Err(Refusal::invalid(
-        field,
-        format_args!("{seconds} is not from {least} to {most} seconds"),
-    ))
 }
 
 fn shown(config: SiteConfig) -> Answer<SiteConfig> {

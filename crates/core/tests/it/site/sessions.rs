@@ -95,15 +95,22 @@ async fn a_session_is_renewed_with_its_keys_but_not_beyond_its_end() {
 #[tokio::test]
 async fn lifetimes_have_bounds() {
     let test = TestSite::new().await;
-    for (field, wrong) in [
-        ("session_lifetime", [59, 2_592_001]),
-        ("key_lifetime", [29, 86_401]),
+    // -5 was refused with the range of its type: "give a whole number from 0 to 4294967295".
+    for (field, wrong, range) in [
+        ("session_lifetime", [-5, 59, 2_592_001], "60 to 2592000"),
+        ("key_lifetime", [-5, 29, 86_401], "30 to 86400"),
+        (
+            "access_token_lifetime",
+            [-5, 59, 31_622_401],
+            "60 to 31622400",
+        ),
     ] {
         for seconds in wrong {
             let (code, data) = test.refused("site.config", json!({ field: seconds })).await;
+            let message = format!("{field}: give a whole number from {range}, not {seconds}");
             assert_eq!(
-                (code, &data["field"]),
-                (Code::INVALID_PARAMS, &field.into())
+                (code, &data["message"]),
+                (Code::INVALID_PARAMS, &message.into())
             );
         }
     }

@@ -37,7 +37,6 @@ use countersign_core::engine::rest::{self, BASE, Found, Given, RestMethod, Route
 use countersign_core::engine::{Carried, Entry};
 use countersign_core::lockdown::{Activity, OperationKind};
 use countersign_proto::operation::{Code, Operation};
-use hyper::body::Incoming;
 use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
@@ -46,6 +45,7 @@ use tracing::debug;
 use super::RequestOrigin;
 use super::problem::{GivenCredential, Problem};
 use super::reply::{self, Reply};
+use super::request_body::RequestBody;
 use super::request_id::RequestId;
 use crate::clock;
 use crate::runtime::shared::Shared;
@@ -104,7 +104,7 @@ pub(super) fn has(path: &str) -> bool {
 
 /// Answers a request.
 pub(super) async fn answer(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     origin: &RequestOrigin,
     api: &Arc<Api>,
     shared: &Arc<Shared>,
@@ -127,7 +127,7 @@ pub(super) async fn answer(
 
 async fn route(
     head: &Parts,
-    body: Incoming,
+    body: RequestBody,
     id: RequestId,
     origin: &RequestOrigin,
     api: &Arc<Api>,
@@ -187,7 +187,7 @@ fn method(method: &Method) -> Option<RestMethod> {
 /// Calls an operation.
 async fn call(
     head: &Parts,
-    body: Incoming,
+    body: RequestBody,
     found: &Found,
     sender: &Sender,
     origin: &RequestOrigin,
@@ -323,7 +323,7 @@ async fn call_once(
 /// Reads the body: JSON text, or content.
 async fn read(
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
     entry: &Entry,
     running: &mut Running,
     shared: &Shared,

@@ -8,10 +8,11 @@ use countersign_core::content::{Content, ContentBroken};
 use countersign_core::engine::rest;
 use futures_util::stream;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 
 use super::super::problem::Problem;
+use super::super::request_body::RequestBody;
 use super::running::Running;
 use crate::clock;
 use crate::runtime::shared::Shared;
@@ -29,7 +30,7 @@ pub(super) fn query(query: Option<&str>) -> Result<Vec<(String, String)>, Proble
 /// Reads a body of JSON text; empty if the request has none. What has arrived is kept for `running`.
 pub(super) async fn json(
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
     running: &mut Running,
     shared: &Shared,
 ) -> Result<String, Problem> {
@@ -42,11 +43,7 @@ pub(super) async fn json(
     if body.size_hint().lower() > most as u64 {
         return Err(Problem::too_large(most));
     }
-    if !is_json(headers) {
-        return Err(Problem::unsupported_body(
-            "the body is not declared as JSON",
-        ));
-    }
+    expect_json(headers)?;
     let mut body = Limited::new(body, most);
     let read = async {
         // One buffer: keeping many short frames would need many times their length.
@@ -68,7 +65,7 @@ pub(super) async fn json(
 }
 
 /// The body as the content of an operation.
-pub(super) fn content(headers: &HeaderMap, body: Incoming) -> Result<Content, Problem> {
+pub(super) fn content(headers: &HeaderMap, body: RequestBody) -> Result<Content, Problem> {
     expect_no_encoding(headers)?;
     let arriving = Arriving::new(body);
     Ok(Content::new(stream::unfold(
@@ -132,7 +129,7 @@ where
 }
 
 /// Refuses a body for an operation whose request has none.
-pub(super) fn expect_no_body(body: &Incoming) -> Result<(), Problem> {
+pub(super) fn expect_no_body(body: &RequestBody) -> Result<(), Problem> {
     match body.is_end_stream() {
         true => Ok(()),
         false => Err(Problem::bad_request(
@@ -150,14 +147,30 @@ fn expect_no_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Refuses a body that is declared as something else than JSON in UTF-8 (RFC 8259, section 8.1).
+fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
-    let kind = kind
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("application/json")
+    let mut parts = kind.unwrap_or_default().split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    if !is_json {
+        return Err(Problem::unsupported_body(
+            "the body is not declared as JSON",
+        ));
+    }
+    let is_other = |(name, value): (&str, &str)| {
+        let value = value.trim_matches('"');
+        name.eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8")
+    };
+    match parts.filter_map(|part| part.split_once('=')).any(is_other) {
+        true => Err(Problem::unsupported_body(
+            "the body is declared in another character set than UTF-8",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The value of a field that a request has at most once.

@@ -20,11 +20,11 @@ use countersign_core::throttle::Abuse;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use hyper::body::Body;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::http::uri::Authority;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -38,7 +38,7 @@ use super::body_turns::BodyTurns;
 use super::framing::{self, Fault, Framed, Upgraded};
 use super::origin::RequestOrigin;
 use super::reply::{self, Reply};
-use super::{FIELDS, route, upgrade};
+use super::{FIELDS, request_body, route, upgrade};
 use crate::admission::{Admitted, Held, wait_for_eviction};
 use crate::clock;
 use crate::handshake::{Refused, Stream, client_hello, in_time, in_turns};
@@ -356,12 +356,15 @@ async fn answer(
     let is_head_of_http2 =
         (request.method(), request.version()) == (&Method::HEAD, Version::HTTP_2);
     let origin = RequestOrigin::of(&request, connection, shared);
+    let (request, unread) = request_body::followed(request);
     let mut reply = match fault(&request) {
         Some(fault) => {
             // A page can make its reader's browser send a head that is too long, a host that is none
             // for the site, and another protocol. It must not have its reader's address refused.
-            let may_be_of_page =
-                matches!(fault, Fault::TooLarge | Fault::Host | Fault::OtherProtocol);
+            let may_be_of_page = matches!(
+                fault,
+                Fault::TooLarge | Fault::Host | Fault::Tls | Fault::OtherProtocol
+            );
             if request.version() != Version::HTTP_2 && !may_be_of_page {
                 connection.punish_malformed();
             }
@@ -369,6 +372,10 @@ async fn answer(
         }
         None => route::answer(request, &origin, api, shared).await,
     };
+    if reply.status() != StatusCode::SWITCHING_PROTOCOLS && !unread.discard().await {
+        let close = HeaderValue::from_static("close");
+        reply.headers_mut().insert(CONNECTION, close);
+    }
     shared.meters.responded(reply.status());
     if is_head_of_http2 {
         reply = without_body(reply);

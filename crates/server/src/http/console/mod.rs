@@ -15,7 +15,6 @@ mod registration;
 mod relay;
 
 use countersign_core::lockdown::Activity;
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue, LOCATION, VARY};
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
@@ -78,7 +77,7 @@ impl ServedSite<'_> {
 
 /// The response to a browser that opens the site's address without a path: the way to the console, if the site
 /// serves it. Other clients are told that the path does not exist, as everywhere.
-pub(super) fn from_the_root(request: &Request<Incoming>, shared: &Shared) -> Option<Reply> {
+pub(super) fn from_the_root<B>(request: &Request<B>, shared: &Shared) -> Option<Reply> {
     let is_read = matches!(request.method(), &Method::GET | &Method::HEAD);
     let accepted = request.headers().get_all(ACCEPT).iter();
     let is_browser = accepted
@@ -109,7 +108,7 @@ fn below(path: &str) -> Option<&str> {
 
 /// Answers a request for a file of the console. It needs no authentication, no entropy, no database and no
 /// public-key work.
-pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Reply {
+pub(super) fn answer<B>(request: &Request<B>, shared: &Shared) -> Reply {
     let (Some(files), Some(path)) = (shared.console(), below(request.uri().path())) else {
         return reply::not_found();
     };

@@ -32,22 +32,27 @@ pub(in super::super) enum Fault {
     Length,
     /// Too long, or too many fields.
     TooLarge,
-    /// Another protocol, such as TLS.
+    /// A TLS handshake, at a listener without TLS.
+    Tls,
+    /// Another protocol.
     OtherProtocol,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Form,
         Self::Host,
         Self::Length,
         Self::TooLarge,
+        Self::Tls,
         Self::OtherProtocol,
     ];
 
     pub(in super::super) const fn status(self) -> StatusCode {
         match self {
-            Self::Form | Self::Host | Self::Length | Self::OtherProtocol => StatusCode::BAD_REQUEST,
+            Self::Form | Self::Host | Self::Length | Self::Tls | Self::OtherProtocol => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }
     }
@@ -75,9 +80,14 @@ impl Fault {
                 "send at most 64 fields and 32 KiB",
                 "",
             ),
-            Self::OtherProtocol => (
-                "the client sent no HTTP; perhaps it began a TLS handshake, and this listener has no TLS",
+            Self::Tls => (
+                "the client began a TLS handshake, and this listener has no TLS",
                 "use a URI that begins with `http:`",
+                "",
+            ),
+            Self::OtherProtocol => (
+                "the client sent no HTTP: a request begins with its method, and not with a control character",
+                "send a request of HTTP/1.1",
                 "",
             ),
         }

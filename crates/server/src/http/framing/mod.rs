@@ -30,7 +30,7 @@ use self::chunks::{Chunks, Taken};
 pub(super) use self::head::Fault;
 use self::head::{Content, Head};
 use super::HEAD;
-use crate::other_protocol::is_no_http;
+use crate::other_protocol::{is_no_http, is_no_tls};
 
 /// The method of the request in place of a malformed one. A client that sends it gets the same refusal.
 const MALFORMED: &str = "MALFORMED";
@@ -236,7 +236,12 @@ fn head_of(bytes: &[u8], seen: usize) -> Result<HeadOf, Fault> {
         return Ok(HeadOf::EmptyLine);
     }
     if is_no_http(bytes) {
-        return Err(Fault::OtherProtocol);
+        let is_tls = !is_no_tls(bytes);
+        return Err(if is_tls {
+            Fault::Tls
+        } else {
+            Fault::OtherProtocol
+        });
     }
     let mut from = seen;
     let unseen = |from: usize| bytes.get(from..).unwrap_or_default();
@@ -438,7 +443,9 @@ mod tests {
                 format!("GET /{} HTTP/1.1\r\n", "x".repeat(HEAD)),
                 Fault::TooLarge,
             ),
-            ("\x16\x03\x01\x02\0\x01\n".to_owned(), Fault::OtherProtocol),
+            ("\x16\x03\x01\x02\0\x01\n".to_owned(), Fault::Tls),
+            // These were taken for a TLS handshake.
+            ("\0\x01\x02\r\n\r\n".to_owned(), Fault::OtherProtocol),
             ("\0\x03\0\x08\n".to_owned(), Fault::OtherProtocol),
         ] {
             assert_eq!(refused(&head).await, Some(fault), "{head}");

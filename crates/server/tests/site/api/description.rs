@@ -286,3 +286,26 @@ fn run(site: &str, token: &str, operations: &[String], report: &Path) -> Output 
     }
     program.current_dir(folder()).output().unwrap()
 }
+
+/// Parameters in a query were "text or null", and a query cannot have a null.
+#[tokio::test]
+async fn no_parameter_in_a_query_is_described_as_null() {
+    let served = TestSite::builder().serve().await;
+    let anonymous = Program {
+        served: &served,
+        token: String::new(),
+    };
+    let described = anonymous.call("GET", "/openapi.json", "").await.json();
+    let paths = described["paths"].as_object().unwrap();
+    let operations = paths
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values());
+    let parameters = operations.filter_map(|operation| operation["parameters"].as_array());
+    let mut seen = 0;
+    for parameter in parameters.flatten().filter(|one| one["in"] == "query") {
+        let schema = parameter["schema"].to_string();
+        assert!(!schema.contains("\"null\""), "{parameter}");
+        seen += 1;
+    }
+    assert!(seen > 40, "{seen}");
+}

@@ -19,3 +19,4 @@ mod signed;
 mod ticket_bodies;
 mod tickets;
 mod tls;
+mod unread_bodies;

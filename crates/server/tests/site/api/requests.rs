@@ -42,6 +42,9 @@ async fn a_body_that_is_not_json_or_too_long_is_refused() {
         "",
         "content-type: text/plain\r\n",
         "content-type: application/jsonx\r\n",
+        // These were taken, and read as UTF-8.
+        "content-type: application/json; charset=latin1\r\n",
+        "content-type: application/json;v=1; Charset=\"utf-16\"\r\n",
     ] {
         let refused = post(&format!("{kind}{}", length(RAISE)), body).await;
         assert_eq!(

@@ -125,6 +125,7 @@ fn operation(
             body.insert(name, schema);
             continue;
         }
+        let schema = without_null(schema);
         let example = example(entry, examples, &name, &schema);
         let mut parameter = json!({
             "name": name,
@@ -187,6 +188,32 @@ fn operation(
 }
 
 /// The response of a success.
+/// The schema of a parameter in path or query, where a value is text and cannot be null: such a parameter
+/// is left out.
+fn without_null(mut schema: Value) -> Value {
+    let Some(fields) = schema.as_object_mut() else {
+        return schema;
+    };
+    let left = |all: &Value, is_null: fn(&Value) -> bool| {
+        let mut left = all.as_array()?.iter().filter(|one| !is_null(one));
+        let one = left.next()?.clone();
+        left.next().is_none().then_some(one)
+    };
+    let one = fields
+        .get("type")
+        .and_then(|names| left(names, |name| name == "null"));
+    fields.extend(one.map(|one| ("type".to_owned(), one)));
+    let is_null = |choice: &Value| choice.get("type").is_some_and(|name| name == "null");
+    let one = fields
+        .get("anyOf")
+        .and_then(|choices| left(choices, is_null));
+    if let Some(Value::Object(one)) = one {
+        fields.remove("anyOf");
+        fields.extend(one);
+    }
+    schema
+}
+
 fn success(
     entry: &Entry,
     route: RestRoute,

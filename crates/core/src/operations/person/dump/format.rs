@@ -276,6 +276,12 @@ impl TryFrom<PassphraseCredential> for DumpedCredential {
 
 /// A dump to load.
 pub(super) fn read(text: &str) -> Result<Dump, Refusal> {
+    // Editors put a byte order mark before the text of a file.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        let problem = "is empty; give the whole text that `person dump` wrote";
+        return Err(Refusal::invalid("dump", problem));
+    }
     if text.len() > MAX_DUMP {
         return Err(Refusal::invalid(
             "dump",

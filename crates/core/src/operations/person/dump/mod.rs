@@ -100,7 +100,8 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Load {
-    /// The dump as text, so that an error can name the line and column.
+    /// The dump as text, so that an error can name the line and column. A byte order mark before it
+    /// is ignored.
     dump: String,
     /// Whether the pass phrase in the dump is left out, as for the dump of another site, which no
     /// other site can use. The person then needs a new one.

@@ -86,7 +86,10 @@ async fn loading_an_existing_person_is_a_conflict() {
 async fn a_dump_that_is_no_json_is_called_so() {
     let test = TestSite::new().await;
     for (text, problem) in [
-        ("{ name }", "is not JSON: key must be a string (line 1,"),
+        (
+            "{ name }",
+            "is not JSON: the name of a member is not in quotation marks (line 1,",
+        ),
         ("{", "is not JSON: the JSON text ends too early (line 1,"),
     ] {
         let (code, data) = test.refused("person.load", json!({ "dump": text })).await;
@@ -96,6 +99,30 @@ async fn a_dump_that_is_no_json_is_called_so() {
         );
         let message = data["message"].as_str().unwrap();
         assert!(message.contains(problem), "{message}");
+    }
+}
+
+/// The command line takes a file with a byte order mark. The same text in the field of the console, or in the
+/// parameter, was "not JSON: expected value (line 1, column 1)". An empty field was "not JSON: the JSON text
+/// ends too early (line 1, column 0)".
+#[tokio::test]
+async fn a_dump_may_begin_with_a_byte_order_mark_and_an_empty_one_is_called_so() {
+    let test = TestSite::new().await;
+    let dump = dumped(&test).await;
+    test.admin("person.delete", json!({ "name": "maria" }))
+        .await;
+    let marked = format!("\u{feff}{}\r\n", serde_json::to_string(&dump).unwrap());
+    let loaded = test.admin("person.load", json!({ "dump": marked })).await;
+    assert_eq!(loaded["name"], dump["person"]["name"]);
+    for empty in ["", " \r\n", "\u{feff}"] {
+        let (code, data) = test.refused("person.load", json!({ "dump": empty })).await;
+        assert_eq!(
+            (code, &data["message"]),
+            (
+                Code::INVALID_PARAMS,
+                &"dump: is empty; give the whole text that `person dump` wrote".into()
+            )
+        );
     }
 }
 

@@ -37,8 +37,9 @@ const INTRODUCTION: &str = "<h1>Countersign API</h1>\n<p>Each path and method is
     the path, in the query, or in a JSON object as the body. A list in a query is repeated: \
     <code>names=a&amp;names=b</code>.</p>\n\
     <p>A list has <code>next</code> if there is another page: send it as <code>after</code>.</p>\n\
-    <pre tabindex=\"0\"><code>curl --header \"Authorization: Bearer $TOKEN\" \
-    \"$SITE/api/v1/persons?limit=10\"</code></pre>\n";
+    <pre tabindex=\"0\"><code>curl --header @head.txt \"$SITE/api/v1/persons?limit=10\"</code></pre>\n\
+    <p>The file <code>head.txt</code> has the line <code>Authorization: Bearer cst_…</code>. Other users \
+    of a machine see the arguments of its programs, and would see a token among them.</p>\n";
 
 const REFUSALS: &str = "<h2 id=\"refusals\">Refusals</h2>\n\
     <p>A refused request had no effect. Its response is a problem (RFC 9457), \
