@@ -344,7 +344,7 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string };
+        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path: Part<"lockdown.app", "id">;
         cookie?: never;
       };
@@ -804,7 +804,7 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string };
+        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path?: never;
         cookie?: never;
       };
@@ -1598,7 +1598,7 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string };
+        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path: Part<"lockdown.person", "name">;
         cookie?: never;
       };
@@ -1901,7 +1901,7 @@ export interface paths {
     post: {
       parameters: {
         query?: never;
-        header?: { "Idempotency-Key"?: string };
+        header?: { "Idempotency-Key"?: string; "If-Match"?: string };
         path: Part<"lockdown.service", "name">;
         cookie?: never;
       };
