@@ -97,10 +97,10 @@ impl World {
         self.test.admin(change, params).await;
         drop(holding);
         let (outcome, _) = joining.await;
-        let entries = self.test.audit().await.into_iter();
+        let mut entries = self.test.audit().await.into_iter();
         let is_join =
             |entry: &Value| entry["operation"] == "peer.join" && entry["outcome"] == "done";
-        (outcome.code, entries.filter(is_join).next())
+        (outcome.code, entries.find(is_join))
     }
 }
 
