@@ -3420,8 +3420,10 @@ export interface Operations {
   /** Imports a dumped person. */
   "person.load": {
     params: {
-      /** The dump as text; an error names the line and column. A byte order mark is ignored. */
+      /** The dump as text, so that an error can name the line and column. A byte order mark before it is ignored. */
       dump: string;
+      /** Whether the pass phrase in the dump is left out, as for the dump of another site, which no other site can use. The person then needs a new one. */
+      without_passphrase?: boolean | null | undefined;
     };
     result: {
       /** When the account was last changed. */

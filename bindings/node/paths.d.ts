@@ -1373,7 +1373,7 @@ export interface paths {
         path?: never;
         cookie?: never;
       };
-      requestBody: { content: { "application/json": Part<"person.load", "dump"> } };
+      requestBody: { content: { "application/json": Part<"person.load", "dump" | "without_passphrase"> } };
       responses: Responses<201, Json<"person.load">, { Location: string }>;
     };
     put?: never;
