@@ -6,7 +6,14 @@ import { Input } from "./form";
 /** The end of a PEM label. The labels of private keys of all kinds end with these words. */
 const PRIVATE = "PRIVATE KEY-----";
 
-export const isPrivateKey = (content: string): boolean => content.includes(PRIVATE);
+/**
+ * Whether a text is a private key in PEM; one in UTF-16, which is read with a zero after each letter, too. A dump of a
+ * person, which is JSON, may have an encrypted one.
+ */
+export const isPrivateKey = (content: string): boolean => {
+  const bare = content.replaceAll("\0", "");
+  return bare.includes(PRIVATE) && !/^\s*\{/.test(bare);
+};
 
 interface Props {
   /** The label of the field that takes a file. */

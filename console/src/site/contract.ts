@@ -94,7 +94,7 @@ export interface Site {
   call<N extends Operation>(operation: N, params: Params<N>): Promise<Result<N>>;
   /**
    * Returns the function that withdraws the changes from now on that wait for a lost connection, and that says whether
-   * one was sent before. While a dialog is open, these are the changes of the dialog alone.
+   * one was sent before. While a dialog is open, nothing else on the page starts a change.
    */
   watch(): () => Withdrawn;
   /** Calls an operation whose result comes with content. */

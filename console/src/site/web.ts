@@ -195,6 +195,7 @@ class WebSite implements Site {
     operation: N,
     params: Params<N>,
   ): Promise<{ data: Result<N>; content: Blob }> {
+    await this.held.pass(false);
     const answer = await this.opened().ask("content", operation, params);
     return answer as { data: Result<N>; content: Blob };
   }

@@ -22,5 +22,7 @@ test("Private keys of all PEM forms are known, and nothing public is taken for o
   }
   assert.ok(isPrivateKey("-----BEGIN OPENSSH PRIVATE KEY-----\nAA=="));
   assert.ok(!isPrivateKey(rsa.publicKey.export({ format: "pem", type: "spki" })));
-  assert.ok(!isPrivateKey('{"name":"PRIVATE KEY"}'));
+  assert.ok(isPrivateKey([..."-----BEGIN PRIVATE KEY-----"].join("\0")), "UTF-16");
+  // The dump of a person with a delivered key, which is encrypted, could not be loaded.
+  assert.ok(!isPrivateKey('\n{"delivered_key":{"key":"-----BEGIN ENCRYPTED PRIVATE KEY-----\\nAA=="}}'));
 });

@@ -64,6 +64,7 @@ pub(crate) use audit::SignedLog;
 pub use devices::NewDeviceSession;
 pub(crate) use enrolment::FirstAdminView;
 pub use enrolment::{Begun, Enrolled, NotEnrolled, RegistrationOrigin, StartedRegistration};
+pub(crate) use lockdown::LockdownTurn;
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub(crate) use operation::params;
 pub use operation::{

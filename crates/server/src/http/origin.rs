@@ -98,7 +98,8 @@ impl RequestOrigin {
         };
         Self {
             source,
-            is_unpunished: may_be_of_a_page(request.method(), request.headers()),
+            is_unpunished: !connection.has_tls
+                && may_be_of_a_page(request.method(), request.headers()),
             connection: connection.clone(),
             running: OnceLock::new(),
         }

@@ -75,7 +75,7 @@ impl Site {
         let read_again = read_again.map(Caller::over_http);
         let caller = read_again.as_ref().unwrap_or(caller);
         let (caller, current) = self.authorised(entry, caller, now)?;
-        match current == scope {
+        match current == scope || current == Scope::All {
             true => Ok(caller.into_owned()),
             false => Err(refusal(entry, &caller)),
         }

@@ -13,6 +13,7 @@ use super::{find, foreign, policy, put};
 use crate::applications::{ApplicationId, Callee};
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::lockdown::LockdownTarget;
+use crate::operations::lockdown;
 
 /// The changes to make.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -78,7 +79,7 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
     if let Some(service) = new_service {
         // As a lockdown of the service, this writes the lockdowns: of the two changes, the second one
         // sees the first, and no application gets the service without the loss of its tickets.
-        let own = turn.insert(site.lockdown_turn(context.caller().channel).await);
+        let own = turn.insert(lockdown::turn(&context).await?);
         changes = site.change_lockdowns(Ok)?.into();
         let target = LockdownTarget::Account(service);
         if site.lockdowns().of(&target).is_some() {

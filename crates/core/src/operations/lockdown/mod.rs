@@ -13,7 +13,7 @@ use crate::accounts::Kind;
 use crate::alarms::{Language, Raiser, SystemAlarm, Target};
 use crate::applications::ApplicationId;
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Changes, Context, Entry, NewAlarm, Refusal};
+use crate::engine::{Answer, Changes, Context, Entry, LockdownTurn, NewAlarm, Refusal};
 use crate::id::AccountId;
 use crate::lockdown::{
     Imposed, LockdownLevel, LockdownReason, LockdownTarget, Lockdowns, SiteLockdown,
@@ -379,6 +379,16 @@ fn expect_local(context: &Context) -> Result<(), Refusal> {
     }
 }
 
+/// Waits for the turn of a change of lockdowns. An account takes so few that others find a turn, except at the
+/// local admin socket.
+pub(super) async fn turn(context: &Context) -> Result<LockdownTurn<'_>, Refusal> {
+    let channel = context.caller().channel;
+    if let Some(account) = context.caller().account.filter(|_| !channel.is_local()) {
+        context.rate(Rate::Lockdowns(account), "changes of lockdowns")?;
+    }
+    Ok(context.site().lockdown_turn(channel).await)
+}
+
 /// A change of the lockdowns, with its event, its alarm and what becomes of tickets.
 struct Change<'a> {
     lockdowns: &'a (dyn Fn(Lockdowns) -> Result<Lockdowns, Refusal> + Send + Sync),
@@ -406,11 +416,7 @@ struct Committed {
 impl Change<'_> {
     /// Writes everything at once.
     async fn commit(self, context: &Context) -> Result<Committed, Refusal> {
-        let channel = context.caller().channel;
-        if let Some(account) = context.caller().account.filter(|_| !channel.is_local()) {
-            context.rate(Rate::Lockdowns(account), "changes of lockdowns")?;
-        }
-        let turn = context.site().lockdown_turn(channel).await;
+        let turn = turn(context).await?;
         let mut tries = 1;
         loop {
             let is_last = tries == MAX_TRIES;

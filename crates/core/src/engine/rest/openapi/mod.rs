@@ -187,7 +187,6 @@ fn operation(
     described
 }
 
-/// The response of a success.
 /// The schema of a parameter in path or query, where a value is text and cannot be null: such a parameter
 /// is left out.
 fn without_null(mut schema: Value) -> Value {
@@ -214,6 +213,7 @@ fn without_null(mut schema: Value) -> Value {
     schema
 }
 
+/// The response of a success.
 fn success(
     entry: &Entry,
     route: RestRoute,

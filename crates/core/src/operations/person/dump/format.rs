@@ -20,6 +20,7 @@ use crate::timestamp::Timestamp;
 /// The maximum length of a dump that is read, in bytes: about twice the length of a full one.
 const MAX_DUMP: usize = 128 * 1024;
 
+/// A dumped person.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Dump {
@@ -274,7 +275,6 @@ impl TryFrom<PassphraseCredential> for DumpedCredential {
     }
 }
 
-/// A dump to load.
 pub(super) fn read(text: &str) -> Result<Dump, Refusal> {
     // Editors put a byte order mark before the text of a file.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -59,7 +59,6 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// A dumped person.
 async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal> {
     let account = account::find(&context, Kind::Person, &params.name).await?;
     let (account, stored) = data::of(&context, account.id).await?;
@@ -97,6 +96,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
     Ok(Answer::new(dump.checked(&key)?))
 }
 
+/// A dump to load.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Load {

@@ -112,6 +112,27 @@ async fn a_session_changes_lockdowns_16_times_at_once_and_the_operator_any_numbe
     }
 }
 
+/// To give an application another service writes the lockdowns too. In a loop, it made the tickets and access tokens of
+/// all others fail, since these are for the lockdowns as they were.
+#[tokio::test]
+async fn a_session_gives_applications_services_as_often_as_it_changes_lockdowns() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    test.service("one").await;
+    test.service("two").await;
+    test.create_application("ledger", json!({})).await;
+    let mut codes = Vec::new();
+    for service in ["one", "two"].iter().cycle().take(17) {
+        let params = json!({ "id": "ledger", "settings": { "service": service } });
+        codes.push(run(&test.site, &root.caller, "app.update", params).await.0);
+    }
+    assert_eq!(codes[..16], [Code::SUCCESS; 16]);
+    assert_eq!(codes[16], Code::BUSY);
+    let others = json!({ "id": "ledger", "settings": { "groups": ["finance"] } });
+    let (code, _) = run(&test.site, &root.caller, "app.update", others).await;
+    assert_eq!(code, Code::SUCCESS);
+}
+
 /// A token has no session: a stolen one changed lockdowns without end.
 #[tokio::test]
 async fn an_account_changes_lockdowns_32_times_at_once_over_http_and_in_its_sessions_together() {
