@@ -279,7 +279,7 @@ pub(super) fn read(text: &str) -> Result<Dump, Refusal> {
     // Editors put a byte order mark before the text of a file.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
-        let problem = "is empty; give the whole text that `person dump` wrote";
+        let problem = "is empty; give the whole text of the dump";
         return Err(Refusal::invalid("dump", problem));
     }
     if text.len() > MAX_DUMP {

@@ -159,7 +159,7 @@ async fn the_alarm_about_a_revoked_device_names_the_person_and_ends_after_a_day(
     test.site.raise_reported(NOW).await.unwrap();
     let (of_admins, of_ada) = &pair(&test).await;
     let text = of_ada["text"].as_str().unwrap();
-    assert!(text.contains("phone of ada@example.org"), "{text}");
+    assert!(text.contains("“phone” of ada@example.org"), "{text}");
     for alarm in [of_admins, of_ada] {
         test.admin("alarm.acknowledge", json!({ "id": alarm["id"] }))
             .await;
