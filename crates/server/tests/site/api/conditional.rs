@@ -171,6 +171,7 @@ async fn a_condition_that_cannot_be_checked_is_refused_by_every_operation() {
 #[tokio::test]
 async fn every_operation_on_an_object_with_a_revision_checks_the_condition_always() {
     let served = TestSite::builder().maria().serve().await;
+    served.takes_enrolments();
     with_bob(&served).await;
     served
         .admin("service.create", json!({ "name": "mailer" }))

@@ -120,7 +120,7 @@ async fn a_dump_may_begin_with_a_byte_order_mark_and_an_empty_one_is_called_so()
             (code, &data["message"]),
             (
                 Code::INVALID_PARAMS,
-                &"dump: is empty; give the whole text that `person dump` wrote".into()
+                &"dump: is empty; give the whole text of the dump".into()
             )
         );
     }
