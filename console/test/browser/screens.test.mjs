@@ -96,7 +96,7 @@ test("The overview shows what the site finds wrong with itself, with commands th
   await page.getByText("There is no backup. Make one with countersign backup create FILE.").waitFor();
   await page.getByText(/^All \d+ checks$/).click();
   await page.getByText("All enabled options are hybrid.").waitFor();
-  await page.getByText(/ of at most \d+\.$/).waitFor();
+  await page.getByText(/ of at most \d+; at most \d+ connections of clients\.$/).waitFor();
 });
 
 /** Alarms named a command beside the screen that shows the same, and a page that does not exist named `list`. */

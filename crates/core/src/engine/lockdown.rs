@@ -13,7 +13,10 @@ use crate::applications::Application;
 use crate::id::AccountId;
 use crate::lockdown::{Activity, LockdownTarget, Lockdowns, OperationKind};
 use crate::sessions::{CloseReason, SessionInfo};
-use crate::store::Change;
+use crate::store::{Change, Setting, StoreError};
+
+/// The setting without a value whose revision rises when an application gets another service.
+const APP_SERVICES: &str = "app_services";
 
 /// The turns of changes of lockdowns, so that none fails because others come first again and again.
 ///
@@ -123,6 +126,37 @@ impl Site {
             name: LOCKDOWNS,
             revision: self.record().lockdowns_revision,
         }
+    }
+
+    /// Returns the revision of the services of applications. Ask before you read applications.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    pub(crate) async fn app_services(&self) -> Result<u64, StoreError> {
+        let setting = self.store().setting(APP_SERVICES).await?;
+        Ok(setting.map_or(0, |setting| setting.revision))
+    }
+
+    /// Returns the change that fails once an application got another service since this revision.
+    pub(crate) const fn expect_app_services(revision: u64) -> Change {
+        Change::ExpectSetting {
+            name: APP_SERVICES,
+            revision,
+        }
+    }
+
+    /// Returns the changes beside those of an application that gets another service: they fail once another
+    /// one got one since this revision, or a lockdown was imposed or lifted since now.
+    pub(crate) fn change_app_services(&self, revision: u64) -> Vec<Change> {
+        let setting = Setting {
+            value: b"null".to_vec(),
+            revision: revision.saturating_add(1),
+        };
+        let name = APP_SERVICES;
+        vec![
+            self.expect_lockdowns(),
+            Change::PutSetting { name, setting },
+        ]
     }
 
     /// Returns the change that stores the lockdowns after `change`.

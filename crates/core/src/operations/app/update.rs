@@ -77,10 +77,10 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
     let mut changes = Changes::default();
     let mut turn = None;
     if let Some(service) = new_service {
-        // As a lockdown of the service, this writes the lockdowns: of the two changes, the second one
-        // sees the first, and no application gets the service without the loss of its tickets.
+        // Of this change and a lockdown of the service, each fails after the other that it did not see:
+        // no application gets the service without the loss of its tickets.
         let own = turn.insert(lockdown::turn(&context).await?);
-        changes = site.change_lockdowns(Ok)?.into();
+        changes = site.change_app_services(site.app_services().await?).into();
         let target = LockdownTarget::Account(service);
         if site.lockdowns().of(&target).is_some() {
             void.extend(void_tickets(&context, &before).await?);

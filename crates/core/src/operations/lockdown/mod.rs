@@ -13,7 +13,7 @@ use crate::accounts::Kind;
 use crate::alarms::{Language, Raiser, SystemAlarm, Target};
 use crate::applications::ApplicationId;
 use crate::engine::rest::RestMethod;
-use crate::engine::{Answer, Changes, Context, Entry, LockdownTurn, NewAlarm, Refusal};
+use crate::engine::{Answer, Changes, Context, Entry, LockdownTurn, NewAlarm, Refusal, Site};
 use crate::id::AccountId;
 use crate::lockdown::{
     Imposed, LockdownLevel, LockdownReason, LockdownTarget, Lockdowns, SiteLockdown,
@@ -420,11 +420,15 @@ impl Change<'_> {
         let mut tries = 1;
         loop {
             let is_last = tries == MAX_TRIES;
-            // Before the applications are read: one that gets the service after that makes this stale.
             let (mut changes, data) = self.changes(context, is_last)?;
-            // In the turn, which may come late, and again with each try: applications may have changed.
+            // In the turn, which may come late, and again with each try: applications may have changed. One
+            // that gets the service after they were read makes this stale.
             let void = match self.tickets {
-                Some(found) => found.void_tickets(context).await?,
+                Some(found) => {
+                    let services = context.site().app_services().await?;
+                    changes = changes.with(Site::expect_app_services(services).into());
+                    found.void_tickets(context).await?
+                }
                 None => Vec::new(),
             };
             let untold = untold(context, &void);

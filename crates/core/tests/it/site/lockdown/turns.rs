@@ -112,8 +112,8 @@ async fn a_session_changes_lockdowns_16_times_at_once_and_the_operator_any_numbe
     }
 }
 
-/// To give an application another service writes the lockdowns too. In a loop, it made the tickets and access tokens of
-/// all others fail, since these are for the lockdowns as they were.
+/// An application that gets a service and a lockdown of the service have to see each other: a loop of the first must
+/// not keep an admin from the second.
 #[tokio::test]
 async fn a_session_gives_applications_services_as_often_as_it_changes_lockdowns() {
     let test = TestSite::new().await;
