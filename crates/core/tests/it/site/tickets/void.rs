@@ -129,6 +129,14 @@ async fn providers_are_told_that_tickets_of_the_applications_of_a_service_in_loc
     assert_eq!(world.void(), NOTHING);
 }
 
+/// A world whose site takes a step with each read of its store.
+async fn in_steps() -> World {
+    let store = MemoryStore::new();
+    let steps = FaultyStore::new(Arc::new(store.reopened()), Fault::Fails);
+    let builder = TestSite::builder().memory(store, Arc::new(steps));
+    World::of(builder.build().await).await
+}
+
 /// The applications of a service were read before the lockdown had its turn: one that got the service while
 /// another change of lockdowns was under way kept its tickets, and the answer said nothing of it.
 // BRK-100
@@ -137,11 +145,7 @@ async fn an_application_that_gets_a_service_before_the_turn_of_its_lockdown_lose
 {
     let mut context = Context::from_waker(Waker::noop());
     for polls in 1..100 {
-        let store = MemoryStore::new();
-        // Each read is a step.
-        let steps = FaultyStore::new(Arc::new(store.reopened()), Fault::Fails);
-        let builder = TestSite::builder().memory(store, Arc::new(steps));
-        let world = World::of(builder.build().await).await;
+        let world = in_steps().await;
         let (test, site) = (&world.test, &world.test.site);
         let root = test.person("root", "admin").await;
         test.person("maria", "member").await;
@@ -178,11 +182,7 @@ async fn an_application_gets_no_service_in_lockdown_without_the_loss_of_its_tick
     let mut context = Context::from_waker(Waker::noop());
     for is_update_first in [false, true] {
         for polls in 0.. {
-            let store = MemoryStore::new();
-            // Each read is a step.
-            let steps = FaultyStore::new(Arc::new(store.reopened()), Fault::Fails);
-            let builder = TestSite::builder().memory(store, Arc::new(steps));
-            let world = World::of(builder.build().await).await;
+            let world = in_steps().await;
             let (test, site) = (&world.test, &world.test.site);
             let root = test.person("root", "admin").await;
             let allow = json!({ "id": "archive", "allow": [{ "app": "ledger" }] });
