@@ -383,6 +383,7 @@ test("A ticket, which is shown once, does not vanish with Escape", async () => {
   const dialog = page.getByRole("dialog");
   for (const button of ["Enrol device", "Pass phrase ticket"]) {
     await page.getByRole("button", { name: button }).click();
+    await dialog.waitFor();
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     await page.getByRole("button", { name: button }).click();
