@@ -27,9 +27,11 @@ interface Scope {
   failure: Refusal | undefined;
   /** Fields that the form shows, so that a failure at another field is shown next to the button. */
   fields: Set<string>;
+  /** Fields that did not take what was entered last. Without it, the form would do something else than was asked. */
+  refusing: Set<string>;
 }
 
-const FormScope = createContext<Scope>({ failure: undefined, fields: new Set() });
+const FormScope = createContext<Scope>({ failure: undefined, fields: new Set(), refusing: new Set() });
 
 interface FormProps {
   doing: Doing;
@@ -59,9 +61,9 @@ export function Form({
 }: FormProps) {
   const text = useText();
   // It outlives a rendering: fields whose parameters stay the same are not rendered again before `Rest` is.
-  const { current: fields } = useRef(new Set<string>());
+  const { fields, refusing } = useRef({ fields: new Set<string>(), refusing: new Set<string>() }).current;
   const { failure } = doing;
-  const scope = { failure, fields };
+  const scope = { failure, fields, refusing };
   // The client stretches the pass phrase, which takes a second or more.
   const proving = fields.has(PROOF) ? text.common.proving : button;
   return (
@@ -71,9 +73,11 @@ export function Form({
       onSubmit={(event) => {
         event.preventDefault();
         const form = event.currentTarget;
+        const focusWrong = () => form.querySelector<HTMLElement>(WRONG)?.focus();
+        if (refusing.size) return focusWrong();
         void doing.run(send).then((ok) => {
           if (ok) done?.();
-          else requestAnimationFrame(() => form.querySelector<HTMLElement>(WRONG)?.focus());
+          else requestAnimationFrame(focusWrong);
         });
       }}
     >
@@ -134,13 +138,18 @@ function Field({ label, field, help, refused, children }: FieldProps) {
 /** What is wrong with a field, if the failure of the form is about it. Registers the field with the form. */
 function useWrong(field: string | undefined, refused?: string): { wrong: ComponentChildren; id: string } {
   const text = useText();
-  const { failure, fields } = useContext(FormScope);
+  const { failure, fields, refusing } = useContext(FormScope);
   const id = useId();
   useEffect(() => {
     if (!field) return undefined;
     fields.add(field);
     return () => void fields.delete(field);
   }, [fields, field]);
+  useEffect(() => {
+    if (!refused) return undefined;
+    refusing.add(id);
+    return () => void refusing.delete(id);
+  }, [refusing, refused, id]);
   const isHere = field && failure && fieldOf(failure, fields) === field;
   if (!isHere && !refused) return { wrong: null, id };
   const own = Boolean(refused) || failure?.code === LOCAL;

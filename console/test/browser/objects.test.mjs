@@ -166,6 +166,10 @@ test("A private key is refused in each field for a key, before the page has it",
       await field.fill(text);
       await isRefused();
     }
+    // Nothing is sent: a service would have been created without the key that was meant for it.
+    await click(open);
+    await isRefused();
+    assert.ok(await field.evaluate((input) => input === document.activeElement), open);
     if (empty) {
       // What the field says does not depend on other fields.
       await chooser.setInputFiles(`${site.folder}/robot.pub`);
@@ -181,6 +185,7 @@ test("A private key is refused in each field for a key, before the page has it",
   const secret = key.split("\n")[1];
   const asked = await page.evaluate(() => globalThis.asked);
   assert.ok(asked.some((message) => message.includes("person.list")));
+  assert.ok(!asked.some((message) => /service\.create|key\.add|app\.(create|rotate_key)|person\.load/.test(message)));
   assert.ok(!asked.some((message) => message.includes(secret)), "the page asked its worker to send the key");
 });
 
