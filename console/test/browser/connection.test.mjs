@@ -218,6 +218,20 @@ test("A login that does not reach the site says so in the language of the page",
   }
 });
 
+/** The dialog was as invisible as the rest of the screen until the list was read, and its field never had the focus. */
+test("A dialog that is opened before its screen was read is shown, with the focus in its first field", async () => {
+  await visit("sessions", "Sessions");
+  served.hold();
+  await page.goto(`${served.url}#/people`);
+  await page.getByRole("button", { name: "Create person", exact: true }).click();
+  await dialog.waitFor();
+  await page.keyboard.type("wanda");
+  assert.equal(await dialog.getByLabel("Name", { exact: true }).inputValue(), "wanda");
+  served.restore();
+  await click("Cancel");
+  await dialog.waitFor({ state: "detached" });
+});
+
 /** "The site is stopping" stood above "The site is sealed", and the refusal of a login stayed when it was unsealed. */
 test("The end of a session by a seal is told as that, and a refusal by the seal goes with it", async () => {
   const late = await openPage(browser);
@@ -225,6 +239,7 @@ test("The end of a session by a seal is told as that, and a refusal by the seal 
   await visit("people", "People");
   await late.page.goto(served.url);
   await late.page.getByRole("heading", { name: "Log in" }).waitFor();
+  await late.page.route("**/site.json", (route) => route.abort());
   await site.run(["site", "seal"]);
   await page.getByText("The site was sealed, which ended your session.").waitFor();
   const closed = (on) => on.getByText("The site is sealed and accepts no logins.");
@@ -233,6 +248,7 @@ test("The end of a session by a seal is told as that, and a refusal by the seal 
 
   // This page has not asked yet whether the site accepts logins.
   assert.equal(await closed(late.page).count(), 0);
+  await late.page.unroute("**/site.json");
   await late.page.getByLabel("Name", { exact: true }).fill(ADMIN.name);
   await late.page.getByLabel("Pass phrase", { exact: true }).fill(ADMIN.passPhrase);
   await late.page.getByRole("button", { name: "Log in" }).click();

@@ -8,6 +8,7 @@ export async function record(listener, recorded = () => {}, ownPort = 0) {
   const sockets = new Set();
   let cut = false;
   let passes = async () => true;
+  let release = () => {};
   const server = net.createServer((browser) => {
     if (cut) {
       browser.destroy();
@@ -19,12 +20,10 @@ export async function record(listener, recorded = () => {}, ownPort = 0) {
       // As both ends of a direct connection do. Otherwise a small piece waits up to 40 ms for an acknowledgement.
       end.setNoDelay(true);
       end.on("error", () => {});
-      end.on("close", () => {
-        sockets.delete(end);
-        browser.destroy();
-        site.destroy();
-      });
+      end.on("close", () => sockets.delete(end));
     }
+    // The other direction ends in `pass`, after the last bytes.
+    browser.on("close", () => site.destroy());
     browser.on("data", recorded);
     browser.pipe(site);
     pass(site, browser);
@@ -60,9 +59,15 @@ export async function record(listener, recorded = () => {}, ownPort = 0) {
     interruptOnce(is) {
       passes = async () => !(await is());
     },
+    /** Keeps what the site sends until `restore`. */
+    hold() {
+      const released = new Promise((resolve) => (release = resolve));
+      passes = () => released.then(() => true);
+    },
     restore() {
       cut = false;
       passes = async () => true;
+      release();
     },
     async stop() {
       destroyAll();

@@ -79,20 +79,23 @@ pub enum PassphraseTicketError {
 }
 
 impl PassphraseTicketError {
-    /// Whether the same dialog may succeed on another connection.
+    /// Whether the pass phrase may be set, and the same dialog may succeed on another connection.
     const fn is_broken(&self) -> bool {
         matches!(self, Self::Dialog(RegistrationError::Broken))
     }
 
-    /// Whether the site could not be reached.
-    const fn is_unreachable(&self) -> bool {
+    /// Whether no answer of the site arrived. That is also how it refuses.
+    const fn is_silence(&self) -> bool {
         match self {
             #[cfg(all(feature = "device", not(target_arch = "wasm32")))]
             Self::Connection(error) => matches!(
                 error,
-                DeviceError::Unreachable { .. } | DeviceError::Timeout { .. }
+                DeviceError::Unreachable { .. }
+                    | DeviceError::Timeout { .. }
+                    | DeviceError::Handshake { .. }
             ),
             Self::Channel(error) => !matches!(error, ConnectError::Login(_)),
+            Self::Dialog(error) => matches!(error, RegistrationError::Refused),
             _ => false,
         }
     }
@@ -184,13 +187,12 @@ impl Repeats {
     /// # Errors
     /// The failure of the last attempt, if there is no next one.
     async fn after(&mut self, error: PassphraseTicketError) -> Result<(), PassphraseTicketError> {
-        // A site that restarts is unreachable for a moment after it broke the connection.
-        let is_restarting = error.is_unreachable() && self.attempts > 1;
-        match (self.attempts < ATTEMPTS, is_restarting) {
+        // After a broken attempt, silence is no refusal: the site may restart, or its reply was lost once more.
+        let may_be_set = error.is_broken() || (self.attempts > 1 && error.is_silence());
+        match (may_be_set, self.attempts < ATTEMPTS) {
             (true, true) => {}
-            (true, false) if error.is_broken() => {}
-            (false, true) => return Err(RegistrationError::Broken.into()),
-            _ => return Err(error),
+            (true, false) => return Err(RegistrationError::Broken.into()),
+            (false, _) => return Err(error),
         }
         self.attempts += 1;
         platform::sleep(PAUSE).await;

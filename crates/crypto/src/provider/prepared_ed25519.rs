@@ -7,6 +7,7 @@
 //!
 //! Everything here is public, so the time may depend on it.
 
+use std::hint::black_box;
 use std::sync::OnceLock;
 
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
@@ -70,9 +71,14 @@ impl PreparedEd25519 {
         let hash = sha512(&[r.as_slice(), &self.public, message].concat());
         let h = Scalar::from_bytes_mod_order_wide(&hash);
         let base = BASE.get_or_init(|| Multiples::of(ED25519_BASEPOINT_POINT));
+        let terms: Vec<_> = self.negated.terms(&h).chain(base.terms(&s)).collect();
+        for (multiple, _) in &terms {
+            multiple.fetch();
+        }
         let mut sum = Point::NEUTRAL;
-        self.negated.add(&h, &mut sum);
-        base.add(&s, &mut sum);
+        for (multiple, is_negative) in terms {
+            sum.add(multiple, is_negative);
+        }
         sum.encoded() == *r
     }
 }
@@ -101,11 +107,12 @@ impl Multiples {
         Self(rows.collect())
     }
 
-    /// Adds a multiple of the point.
-    fn add(&self, scalar: &Scalar, sum: &mut Point) {
+    /// The multiples whose sum is the point times a number, each with whether it is to be subtracted.
+    fn terms<'a>(&'a self, number: &'a Scalar) -> impl Iterator<Item = (&'a Summand, bool)> {
+        let windows = (0..).map(|place| window(number.as_bytes(), place * Self::BITS));
         let mut carry = 0;
-        for (place, row) in self.0.iter().enumerate() {
-            let value = window(scalar.as_bytes(), place * Self::BITS) % (2 * MULTIPLES) + carry;
+        windows.zip(&self.0).filter_map(move |(window, row)| {
+            let value = window % (2 * MULTIPLES) + carry;
             let is_negative = value > MULTIPLES;
             let size = if is_negative {
                 2 * MULTIPLES - value
@@ -113,10 +120,9 @@ impl Multiples {
                 value
             };
             carry = usize::from(is_negative);
-            if let Some(multiple) = size.checked_sub(1).and_then(|at| row.get(at)) {
-                sum.add(multiple, is_negative);
-            }
-        }
+            let multiple = row.get(size.checked_sub(1)?)?;
+            Some((multiple, is_negative))
+        })
     }
 }
 
@@ -138,6 +144,11 @@ struct Summand {
 }
 
 impl Summand {
+    /// Reads it into the cache of the processor. Additions take so long that each would wait for its own read.
+    fn fetch(&self) {
+        black_box(*self);
+    }
+
     /// Points of the library, which gives y. Its sum with the point (i, 0), where i is a root of -1, has i x as y.
     fn of_row(points: &[EdwardsPoint; MULTIPLES]) -> Box<[Self; MULTIPLES]> {
         let [_, _, turn, ..] = EIGHT_TORSION;

@@ -60,25 +60,30 @@ impl Site {
     /// Asks again, after a wait, what [`Site::authorised`] was asked before the operation began with this
     /// scope. A credential that was changed meanwhile is read again: the change may have taken nothing from
     /// it. Returns the caller with its current name and role.
-    pub(in crate::engine) async fn still_authorised(
+    pub(in crate::engine) async fn still_authorised<'a>(
         &self,
         entry: &Entry,
-        caller: &Caller,
+        caller: &'a Caller,
         scope: Scope,
         now: Timestamp,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Cow<'a, Caller>, Refusal> {
         let read_again = match &caller.grant {
             Some(grant) if !grant.is_valid(now) => self.grant_of(grant.credential).await?,
             _ => None,
         };
         let read_again = read_again.filter(|grant| Some(grant) == caller.grant.as_ref());
-        let read_again = read_again.map(Caller::over_http);
-        let caller = read_again.as_ref().unwrap_or(caller);
-        let (caller, current) = self.authorised(entry, caller, now)?;
-        match current == scope || current == Scope::All {
-            true => Ok(caller.into_owned()),
-            false => Err(refusal(entry, &caller)),
+        let caller = match read_again.map(Caller::over_http) {
+            Some(caller) => Cow::Owned(caller),
+            None => Cow::Borrowed(caller),
+        };
+        let (current, current_scope) = self.authorised(entry, &caller, now)?;
+        if current_scope != scope && current_scope != Scope::All {
+            return Err(refusal(entry, &current));
         }
+        Ok(match current {
+            Cow::Owned(current) => Cow::Owned(current),
+            Cow::Borrowed(_) => caller,
+        })
     }
 
     /// Returns the credential or session of the caller that has a share of this limit; `None` for a

@@ -1,6 +1,7 @@
 //! The context of a handler: the site, the caller, the caller's scope, the time, and the way to
 //! commit changes together with their audit entry.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream;
@@ -146,7 +147,7 @@ impl Context {
 
     /// Asks again whether the caller may call the operation, with access to the same objects. Returns the
     /// caller as it is now.
-    async fn still_authorised(&self) -> Result<Caller, Refusal> {
+    async fn still_authorised(&self) -> Result<Cow<'_, Caller>, Refusal> {
         let (site, now) = (&self.site, self.time.now());
         let still = site.still_authorised(&self.entry, &self.caller, self.scope, now);
         still.await
