@@ -202,12 +202,11 @@ impl Site {
         let Some(setting) = self.store().setting(FIRST_ADMIN).await? else {
             return Ok(None);
         };
-        let ticket = serde_json::from_slice(&setting.value);
-        let ticket: Form = ticket.map_err(|error| StoreError::Damaged {
-            problem: format!("the setting {FIRST_ADMIN} cannot be read: {error}"),
-        })?;
+        // One that cannot be read is of no use. It must not stop the use, the list and the revocation of others;
+        // the next one replaces it.
+        let ticket = serde_json::from_slice(&setting.value).ok();
         let revision = setting.revision;
-        Ok(Some(FirstAdmin { ticket, revision }))
+        Ok(ticket.map(|ticket| FirstAdmin { ticket, revision }))
     }
 
     /// The ticket of the first admin that was issued last, if there is one.
