@@ -1279,6 +1279,13 @@ export interface Operations {
         at_run_time: boolean;
         /** The name of the setting, such as `limits.connections`. */
         key: string;
+        /** The lower value that is in force instead; absent if `value` is. */
+        lowered?: {
+          /** The value in force. */
+          in_force: number;
+          /** What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the number of files that the process may open (`ulimit -Hn`). */
+          to_fit: string;
+        } | null | undefined;
         /** The value in the database, if the file or the environment overrides it. */
         overridden?: unknown;
         /** Where the value comes from. */
@@ -1301,6 +1308,13 @@ export interface Operations {
       at_run_time: boolean;
       /** The name of the setting, such as `limits.connections`. */
       key: string;
+      /** The lower value that is in force instead; absent if `value` is. */
+      lowered?: {
+        /** The value in force. */
+        in_force: number;
+        /** What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the number of files that the process may open (`ulimit -Hn`). */
+        to_fit: string;
+      } | null | undefined;
       /** The value in the database, if the file or the environment overrides it. */
       overridden?: unknown;
       /** Where the value comes from. */
@@ -1320,6 +1334,13 @@ export interface Operations {
       at_run_time: boolean;
       /** The name of the setting, such as `limits.connections`. */
       key: string;
+      /** The lower value that is in force instead; absent if `value` is. */
+      lowered?: {
+        /** The value in force. */
+        in_force: number;
+        /** What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the number of files that the process may open (`ulimit -Hn`). */
+        to_fit: string;
+      } | null | undefined;
       /** The value in the database, if the file or the environment overrides it. */
       overridden?: unknown;
       /** Where the value comes from. */
