@@ -1279,6 +1279,13 @@ export interface Operations {
         at_run_time: boolean;
         /** The name of the setting, such as `limits.connections`. */
         key: string;
+        /** The lower value that is in force instead; absent if `value` is. */
+        lowered?: {
+          /** The value in force. */
+          in_force: number;
+          /** What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the number of files that the process may open (`ulimit -Hn`). */
+          to_fit: string;
+        } | null | undefined;
         /** The value in the database, if the file or the environment overrides it. */
         overridden?: unknown;
         /** Where the value comes from. */
@@ -1301,6 +1308,13 @@ export interface Operations {
       at_run_time: boolean;
       /** The name of the setting, such as `limits.connections`. */
       key: string;
+      /** The lower value that is in force instead; absent if `value` is. */
+      lowered?: {
+        /** The value in force. */
+        in_force: number;
+        /** What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the number of files that the process may open (`ulimit -Hn`). */
+        to_fit: string;
+      } | null | undefined;
       /** The value in the database, if the file or the environment overrides it. */
       overridden?: unknown;
       /** Where the value comes from. */
@@ -1320,6 +1334,13 @@ export interface Operations {
       at_run_time: boolean;
       /** The name of the setting, such as `limits.connections`. */
       key: string;
+      /** The lower value that is in force instead; absent if `value` is. */
+      lowered?: {
+        /** The value in force. */
+        in_force: number;
+        /** What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the number of files that the process may open (`ulimit -Hn`). */
+        to_fit: string;
+      } | null | undefined;
       /** The value in the database, if the file or the environment overrides it. */
       overridden?: unknown;
       /** Where the value comes from. */
@@ -1343,7 +1364,7 @@ export interface Operations {
       damaged?: {
         /** Its id. */
         id: string;
-        /** The person whose device it is; absent if the account was deleted just now. */
+        /** The person whose device it is; absent if the account was deleted just now or cannot be read. */
         person?: string | null | undefined;
         /** What is wrong with the stored device. */
         problem: string;
@@ -1360,7 +1381,7 @@ export interface Operations {
         last_seen?: string | null | undefined;
         /** Its name, which the person chose. */
         name: string;
-        /** The person whose device it is; absent if the account was deleted just now. */
+        /** The person whose device it is; absent if the account was deleted just now or cannot be read. */
         person?: string | null | undefined;
         /** SHA-256 of its key's `SubjectPublicKeyInfo`, in hexadecimal. */
         thumbprint: string;
@@ -1388,7 +1409,7 @@ export interface Operations {
       last_seen?: string | null | undefined;
       /** Its name, which the person chose. */
       name: string;
-      /** The person whose device it is; absent if the account was deleted just now. */
+      /** The person whose device it is; absent if the account was deleted just now or cannot be read. */
       person?: string | null | undefined;
       /** SHA-256 of its key's `SubjectPublicKeyInfo`, in hexadecimal. */
       thumbprint: string;
@@ -4867,6 +4888,15 @@ export interface Operations {
       person?: string | null | undefined;
     };
     result: {
+      /** The entries of this page that cannot be read; absent when there are none. */
+      damaged?: {
+        /** Its id. */
+        id: string;
+        /** The person whose ticket it is; absent if the account was deleted just now or cannot be read. */
+        person?: string | null | undefined;
+        /** What is wrong with the stored ticket. */
+        problem: string;
+      }[] | null | undefined;
       /** The entries of this page, in order. */
       entries: {
         /** The device that was enrolled with it. */
@@ -4879,7 +4909,7 @@ export interface Operations {
         issued: string;
         /** What it is for. */
         kind: string;
-        /** The person who can use it; absent if the account was deleted just now, and while no account was created with the ticket of the first admin. */
+        /** The person who can use it; absent if the account was deleted just now or cannot be read, and while no account was created with the ticket of the first admin. */
         person?: string | null | undefined;
         /** When it was bound or revoked. */
         since?: string | null | undefined;
@@ -4917,7 +4947,7 @@ export interface Operations {
       issued: string;
       /** What it is for. */
       kind: string;
-      /** The person who can use it; absent if the account was deleted just now, and while no account was created with the ticket of the first admin. */
+      /** The person who can use it; absent if the account was deleted just now or cannot be read, and while no account was created with the ticket of the first admin. */
       person?: string | null | undefined;
       /** When it was bound or revoked. */
       since?: string | null | undefined;
@@ -4940,7 +4970,7 @@ export interface Operations {
       service?: string | null | undefined;
     };
     result: {
-      /** The account that calls operations with it; absent if the account was deleted just now. */
+      /** The account that calls operations with it; absent if the account was deleted just now or cannot be read. */
       account?: string | null | undefined;
       /** When it was created. */
       created: string;
@@ -4971,9 +5001,18 @@ export interface Operations {
       limit?: number | null | undefined;
     };
     result: {
+      /** The entries of this page that cannot be read; absent when there are none. */
+      damaged?: {
+        /** The account whose token it is; absent if the account was deleted just now or cannot be read. */
+        account?: string | null | undefined;
+        /** Its id. */
+        id: string;
+        /** What is wrong with the stored token. */
+        problem: string;
+      }[] | null | undefined;
       /** The entries of this page, in order. */
       entries: {
-        /** The account that calls operations with it; absent if the account was deleted just now. */
+        /** The account that calls operations with it; absent if the account was deleted just now or cannot be read. */
         account?: string | null | undefined;
         /** When it was created. */
         created: string;

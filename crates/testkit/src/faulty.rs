@@ -24,7 +24,7 @@ use countersign_core::peers::{InboxMessage, LogSide, OutboxMessage, Peer, VoidAt
 use countersign_core::store::{
     AccessTokens, Accounts, AlarmCounts, AlarmSearch, Alarms, Applications, AuditLog, ChangeSet,
     ClearData, ClearDatum, Committed, CompletedRequest, DamagedAccount, DamagedApplication,
-    DamagedDevice, DamagedPeer, DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived,
+    DamagedPeer, DamagedRow, DeliverySearch, Devices, Effects, EnrolmentTickets, LastReceived,
     Observer, OutboxState, Peers, RemovedDevice, ScriptProgress, Setting, Settings, Store,
     StoreCopy, StoreError, StoredPreferences, Thing, WholeAccount, Withheld,
 };
@@ -53,8 +53,8 @@ impl Fault {
     pub const REPORTED: [Self; 2] = [Self::Fails, Self::AnswerLost];
 }
 
-/// Passes all calls on to another store, except for the commits that have to fail. Each read is a step: it is
-/// pending once, so that a test can give up a caller there.
+/// Passes all calls on to another store, except for the commits that have to fail. Each read and each commit is a
+/// step: it is pending once, before it begins, so that a test can give up a caller there.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     fault: Fault,
@@ -109,6 +109,7 @@ impl FaultyStore {
 #[async_trait]
 impl Store for FaultyStore {
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {
+        tokio::task::yield_now().await;
         if !self.next_fails() {
             return self.inner.commit(set).await;
         }
@@ -204,13 +205,15 @@ delegate! { EnrolmentTickets {
     ticket_by_token(token_hash: &TokenHash) -> Option<EnrolmentTicket>;
     enrolment_ticket(id: TicketId) -> Option<EnrolmentTicket>;
     open_tickets(account: AccountId, now: Timestamp) -> u64;
-    enrolment_tickets(account: Option<AccountId>, page: &Page<TicketId>) -> Vec<EnrolmentTicket>;
+    enrolment_tickets(account: Option<AccountId>, page: &Page<TicketId>) -> Vec<Result<EnrolmentTicket, DamagedRow<TicketId>>>;
+    damaged_ticket(id: TicketId) -> Option<DamagedRow<TicketId>>;
 } }
 
 delegate! { AccessTokens {
     access_token_login(hash: &AccessTokenHash) -> Option<(Account, AccessToken)>;
     access_token(id: AccessTokenId) -> Option<AccessToken>;
-    access_tokens(account: Option<AccountId>, page: &Page<AccessTokenId>) -> Vec<AccessToken>;
+    access_tokens(account: Option<AccountId>, page: &Page<AccessTokenId>) -> Vec<Result<AccessToken, DamagedRow<AccessTokenId>>>;
+    damaged_access_token(id: AccessTokenId) -> Option<DamagedRow<AccessTokenId>>;
     completed_request(account: AccountId, key: &[u8; 32]) -> Option<CompletedRequest>;
 } }
 
@@ -219,8 +222,8 @@ delegate! { Devices {
     device_login(thumbprint: &Thumbprint) -> Option<(Account, Device)>;
     removed_device(thumbprint: &Thumbprint) -> Option<RemovedDevice>;
     device_owner(account: AccountId) -> Option<(Account, u64)>;
-    devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Result<Device, DamagedDevice>>;
-    damaged_device(id: DeviceId) -> Option<DamagedDevice>;
+    devices(account: Option<AccountId>, page: &Page<DeviceId>) -> Vec<Result<Device, DamagedRow<DeviceId>>>;
+    damaged_device(id: DeviceId) -> Option<DamagedRow<DeviceId>>;
 } }
 
 delegate! { Peers {

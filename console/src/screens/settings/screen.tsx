@@ -82,7 +82,7 @@ function Section({
           { title: text.settings.key, is: "name", cell: ({ key }) => <code class="break">{key}</code> },
           {
             title: text.settings.value,
-            cell: ({ key, value }) => (
+            cell: ({ key, value, lowered }) => (
               <>
                 {written(value) ? (
                   <code class="break">{written(value)}</code>
@@ -90,6 +90,7 @@ function Section({
                   <span class="soft">{text.settings.unset}</span>
                 )}
                 {key === "options.floor" ? <FloorInForce /> : null}
+                {lowered ? <LoweredTo {...lowered} /> : null}
               </>
             ),
           },
@@ -144,6 +145,13 @@ function FloorInForce() {
   if (!data) return null;
   const strengths: Readonly<Record<string, string>> = text.options.strengths;
   return <div class="small soft">{text.settings.floor(strengths[data.floor] ?? data.floor)}</div>;
+}
+
+/** The site lowered a limit, to fit another one or the files that its process may open. */
+function LoweredTo({ in_force, to_fit }: NonNullable<Setting["lowered"]>) {
+  const text = useText();
+  const toFit = to_fit === "open_files" ? text.settings.openFiles : to_fit;
+  return <div class="small soft">{text.settings.lowered(in_force, toFit)}</div>;
 }
 
 /** The value that was typed, of the type that the setting has now. */

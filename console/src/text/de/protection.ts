@@ -204,6 +204,8 @@ export const protection = {
     },
     seconds: "Geben Sie eine ganze Zahl von Sekunden an, etwa 3600.",
     floor: (strength: string) => `Es gilt: ${strength}. Die Seite „Verschlüsselung“ ändert das.`,
+    lowered: (value: number, toFit: string) => `Es gilt: ${value}, passend zu ${toFit}.`,
+    openFiles: "der Zahl der Dateien, die der Prozess öffnen darf",
     overrides: (source: string) => `Der Wert kommt aus: ${source}. Er geht dem vor, was Sie hier setzen.`,
   },
 } as const;

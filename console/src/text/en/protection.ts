@@ -195,6 +195,8 @@ export const protection = {
     },
     seconds: "Give a whole number of seconds, such as 3600.",
     floor: (strength: string) => `In force: ${strength}. The screen “Encryption options” changes it.`,
+    lowered: (value: number, toFit: string) => `In force: ${value}, to fit ${toFit}.`,
+    openFiles: "the number of files that the process may open",
     overrides: (source: string) => `The value comes from: ${source}. It overrides what you set here.`,
   },
 } as const;

@@ -80,8 +80,8 @@ pub use peers::{
 };
 pub(crate) use peers::{HeadRefused, PEER_TRIES, PeerTold, Witness};
 pub use site::{
-    ClientAddress, Endpoints, Gauges, HttpProtection, LAST_BACKUP, NewSite, OFFER, Parts,
-    RuntimeConfig, RuntimeSetting, ScriptError, ScriptOutcome, SecretError, SettingSource,
+    ClientAddress, Endpoints, Gauges, HttpProtection, LAST_BACKUP, LoweredSetting, NewSite, OFFER,
+    Parts, RuntimeConfig, RuntimeSetting, ScriptError, ScriptOutcome, SecretError, SettingSource,
     SiteConfig, SiteError, SlotList, StoredGauges, StoredSettings, UnsealError,
 };
 pub(crate) use tickets::MAX_VOID_NAMES;

@@ -107,6 +107,7 @@ fn update_memory(site: &Site, change: &Change) {
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
+        | Change::DeleteTicket { .. }
         | Change::RevokeOpenTickets { .. }
         | Change::ForgetTickets { .. }
         | Change::InsertDevice(_)
@@ -243,6 +244,7 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
         | Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
+        | Change::DeleteTicket { .. }
         | Change::RevokeOpenTickets { .. }
         | Change::ForgetTickets { .. }
         | Change::InsertDevice(_)

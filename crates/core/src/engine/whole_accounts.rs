@@ -113,6 +113,7 @@ impl WholeAccounts {
             | Change::InsertTicket(_)
             | Change::BindTicket { .. }
             | Change::RevokeTicket { .. }
+            | Change::DeleteTicket { .. }
             | Change::RevokeOpenTickets { .. }
             | Change::ForgetTickets { .. }
             | Change::InsertDevice(_)

@@ -132,6 +132,7 @@ impl AccountView {
 
 /// An account that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DamagedAccount")]
 pub(super) struct DamagedView {
     /// The account's name.
     name: String,

@@ -1,8 +1,8 @@
-//! The conditions under which a new ticket or access token is written.
+//! The conditions under which a new ticket, access token or peer is written.
 //!
 //! A lock, a deletion and a new pass phrase take away the tickets and tokens that are there, and a lockdown
-//! refuses new ones. One that was decided before such a change and written after it would outlive the change:
-//! an attacker who knows the old pass phrase, or has a session, would keep it for later.
+//! refuses new ones, and new peers. One that was decided before such a change and written after it would outlive
+//! the change: an attacker who knows the old pass phrase, or has a session, would keep it for later.
 
 use super::ticket::expect_no_lockdown;
 use crate::accounts::Account;

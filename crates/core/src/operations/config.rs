@@ -60,8 +60,12 @@ fn line(setting: &RuntimeSetting) -> String {
         Some(overridden) => format!(", overrides {overridden} in the database"),
         None => String::new(),
     };
+    let lowered = match &setting.lowered {
+        Some(lowered) => format!(", {lowered}"),
+        None => String::new(),
+    };
     let source = setting.source.as_str();
-    format!("{} = {value}  ({source}{overrides})", setting.key)
+    format!("{} = {value}  ({source}{overrides}{lowered})", setting.key)
 }
 
 /// A setting and its new value.
@@ -129,6 +133,7 @@ async fn change(
         source: SettingSource::Default,
         at_run_time: false,
         overridden: None,
+        lowered: None,
     });
     let output = line(&shown);
     Ok(Answer::new(shown).with_output(output))

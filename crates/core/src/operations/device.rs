@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::subject::names_of;
 use super::ticket::listed;
-use super::{Limit, Rows, damaged_line};
+use super::{Limit, Rows, admitted, damaged_line};
 use crate::access::{Channel, Role, Scope};
 use crate::devices::Device;
 use crate::engine::rest::RestMethod;
@@ -19,7 +19,7 @@ use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
 use crate::sessions::Proof;
-use crate::store::{Change, DamagedDevice};
+use crate::store::{Change, DamagedRow};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -75,7 +75,8 @@ struct List {
 struct DeviceView {
     /// Stays the same when the name changes.
     id: DeviceId,
-    /// The person whose device it is; absent if the account was deleted just now.
+    /// The person whose device it is; absent if the account was deleted just now or cannot be
+    /// read.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     person: Option<AccountName>,
@@ -123,10 +124,12 @@ impl DeviceView {
 
 /// A device that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DamagedDevice")]
 struct DamagedView {
     /// Its id.
     id: DeviceId,
-    /// The person whose device it is; absent if the account was deleted just now.
+    /// The person whose device it is; absent if the account was deleted just now or cannot be
+    /// read.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     person: Option<AccountName>,
@@ -162,7 +165,7 @@ async fn list(
             let connected = connected.contains(&device.id);
             Ok(DeviceView::of(&context, device, person, connected))
         }
-        Err(DamagedDevice {
+        Err(DamagedRow {
             id,
             account,
             problem,
@@ -265,9 +268,8 @@ struct Revoked {
 async fn revoke(context: Context, params: ById) -> Result<Answer<Revoked>, Refusal> {
     let id = params.id;
     let damaged = context.site().store().damaged_device(id).await?;
-    let damaged = damaged.filter(|damaged| context.admits(damaged.account));
-    let (account, name, details) = match damaged {
-        Some(DamagedDevice {
+    let (account, name, details) = match admitted(&context, "device", damaged)? {
+        Some(DamagedRow {
             account, problem, ..
         }) => {
             let details = json!({ "account": account, "damaged": problem });

@@ -67,6 +67,7 @@ struct Add {
 
 /// A key of a service.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ServiceKeyView")]
 pub(super) struct KeyView {
     /// The SHA-256 of the certificate, in hexadecimal.
     thumbprint: String,

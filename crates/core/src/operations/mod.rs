@@ -34,7 +34,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::engine::{MAX_PAGE_BYTES, Table, TableError};
+use crate::engine::{Context, MAX_PAGE_BYTES, Refusal, Table, TableError};
+use crate::store::DamagedRow;
 
 /// Returns a table with all of the site's own operations. An embedding application adds its own
 /// entries to it.
@@ -163,6 +164,23 @@ impl<T: Serialize, D: Serialize + fmt::Display> Rows<T, D> {
 /// What a list shows of a damaged row.
 fn damaged_line(f: &mut fmt::Formatter<'_>, name: &str, problem: &str) -> fmt::Result {
     write!(f, "{name}  damaged: {problem}")
+}
+
+/// The damaged row of this kind, if the caller may touch it.
+///
+/// # Errors
+/// `not_found` if the caller has no access to it.
+fn admitted<I: fmt::Display>(
+    context: &Context,
+    what: &str,
+    damaged: Option<DamagedRow<I>>,
+) -> Result<Option<DamagedRow<I>>, Refusal> {
+    match damaged {
+        Some(row) if !context.admits(row.account) => {
+            Err(Refusal::not_found(what, row.id).of_field("id"))
+        }
+        damaged => Ok(damaged),
+    }
 }
 
 /// How many of the first entries are a page.

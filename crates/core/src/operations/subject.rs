@@ -13,8 +13,9 @@ use super::account;
 use crate::accounts::{Account, Kind};
 use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
+use crate::store::StoreError;
 
-/// The names of these accounts, each read once; an account that was deleted has none.
+/// The names of these accounts, each read once; an account that was deleted, or cannot be read, has none.
 pub(super) async fn names_of(
     context: &Context,
     accounts: impl Iterator<Item = AccountId> + Send,
@@ -22,7 +23,11 @@ pub(super) async fn names_of(
     let accounts: HashSet<AccountId> = accounts.collect();
     let mut names = HashMap::with_capacity(accounts.len());
     for id in accounts {
-        let account = context.site().store().account(id).await?;
+        let account = match context.site().store().account(id).await {
+            // It hides nothing of the others.
+            Err(StoreError::Damaged { .. }) => None,
+            read => read?,
+        };
         names.extend(account.map(|account| (id, account.name)));
     }
     Ok(names)

@@ -4,13 +4,15 @@
 //! services. A token names each operation that it permits: an operation that a later version adds
 //! is in no old token. No token creates tokens, because those would outlive it.
 
+use std::fmt;
+
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::subject::names_of;
-use super::{Done, Limit, Listing, account, condition, proof};
+use super::{Done, Limit, Rows, account, admitted, condition, damaged_line, proof};
 use crate::access::{Channel, Role, Scope};
 use crate::access_tokens::{
     AccessToken, AccessTokenSecret, LISTED_AFTER_EXPIRY, MAX_OPERATIONS_PER_TOKEN, MIN_LIFETIME,
@@ -22,7 +24,7 @@ use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{AccessTokenId, AccountId};
 use crate::lockdown::OperationKind;
 use crate::page::Page;
-use crate::store::{AccessTokenChange, Change};
+use crate::store::{AccessTokenChange, Change, DamagedRow};
 use crate::text::Label;
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -98,7 +100,7 @@ struct Created {
 struct TokenView {
     /// Its id. The token itself does not contain it.
     id: AccessTokenId,
-    /// The account that calls operations with it; absent if the account was deleted just now.
+    /// The account that calls operations with it; absent if the account was deleted just now or cannot be read.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountName>,
@@ -146,6 +148,26 @@ impl TokenView {
         let operations = self.operations.join(",");
         let (id, label) = (self.id, &self.label);
         format!("{id}  {account}  {operations}  {expires}  {used}  {label}")
+    }
+}
+
+/// An access token that cannot be read.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DamagedToken")]
+struct DamagedView {
+    /// Its id.
+    id: AccessTokenId,
+    /// The account whose token it is; absent if the account was deleted just now or cannot be read.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountName>,
+    /// What is wrong with the stored token.
+    problem: String,
+}
+
+impl fmt::Display for DamagedView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        damaged_line(f, &self.id.to_string(), &self.problem)
     }
 }
 
@@ -304,7 +326,10 @@ struct List {
     limit: Limit,
 }
 
-async fn list(context: Context, params: List) -> Result<Answer<Listing<TokenView>>, Refusal> {
+async fn list(
+    context: Context,
+    params: List,
+) -> Result<Answer<Rows<TokenView, DamagedView>>, Refusal> {
     let of = match (&params.account, context.scope()) {
         (Some(name), _) => Some(named(&context, name).await?),
         (None, Scope::Own(own)) => Some(own),
@@ -315,14 +340,37 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<TokenView
         limit: params.limit.plus_one(),
     };
     let tokens = context.site().store().access_tokens(of, &page).await?;
-    let names = names_of(&context, tokens.iter().map(|token| token.account)).await?;
-    let views = tokens.into_iter().map(|token| {
-        let account = names.get(&token.account).cloned();
-        TokenView::of(&context, token, account)
+    let owners = tokens.iter().map(|listed| match listed {
+        Ok(token) => token.account,
+        Err(damaged) => damaged.account,
     });
-    let listing = Listing::of(views.collect(), params.limit, |view| view.id.to_string());
-    let text = listing.lines(TokenView::line);
-    Ok(Answer::new(listing).with_output(text))
+    let names = names_of(&context, owners).await?;
+    let views = tokens.into_iter().map(|listed| match listed {
+        Ok(token) => {
+            let account = names.get(&token.account).cloned();
+            Ok(TokenView::of(&context, token, account))
+        }
+        Err(DamagedRow {
+            id,
+            account,
+            problem,
+        }) => {
+            let account = names.get(&account).cloned();
+            Err(DamagedView {
+                id,
+                account,
+                problem,
+            })
+        }
+    });
+    let after = params.after.map(|after| after.to_string());
+    let after = after.as_deref();
+    let rows = Rows::of(views.collect(), params.limit, after, |row| match row {
+        Ok(view) => view.id.to_string(),
+        Err(damaged) => damaged.id.to_string(),
+    });
+    let text = rows.lines(TokenView::line);
+    Ok(Answer::new(rows).with_output(text))
 }
 
 /// The person or service of that name, if the caller has access to it.
@@ -345,13 +393,22 @@ struct ById {
 
 async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let id = params.id;
-    let found = context.site().store().access_token(id).await?;
-    let token = found
-        .filter(|token| context.admits(token.account))
-        .ok_or_else(|| Refusal::not_found("access token", id).of_field("id"))?;
-    let account = token.account;
+    let store = context.site().store();
+    let damaged = store.damaged_access_token(id).await?;
+    let (account, details) = match admitted(&context, "access token", damaged)? {
+        Some(DamagedRow {
+            account, problem, ..
+        }) => (account, json!({ "account": account, "damaged": problem })),
+        None => {
+            let found = store.access_token(id).await?;
+            let token = found
+                .filter(|token| context.admits(token.account))
+                .ok_or_else(|| Refusal::not_found("access token", id).of_field("id"))?;
+            let details = json!({ "account": token.account, "operations": token.operations });
+            (token.account, details)
+        }
+    };
     let change = Change::AccessToken(AccessTokenChange::Delete { id, account });
-    let details = json!({ "account": account, "operations": token.operations });
     context.commit(change, id.to_string(), details).await?;
     Ok(Answer::new(Done {}).with_output(format!("Revoked the access token {id}.")))
 }

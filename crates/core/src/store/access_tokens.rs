@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{DamagedRow, StoreError};
 use crate::access_tokens::{AccessToken, AccessTokenHash};
 use crate::accounts::Account;
 use crate::id::{AccessTokenId, AccountId};
@@ -28,12 +28,19 @@ pub trait AccessTokens: Send + Sync {
     /// The token with this id.
     async fn access_token(&self, id: AccessTokenId) -> Result<Option<AccessToken>, StoreError>;
 
-    /// The tokens of this account, or of all accounts, oldest first.
+    /// The tokens of this account, or of all accounts, oldest first. A damaged token is an entry of the
+    /// list and does not prevent reading the others.
     async fn access_tokens(
         &self,
         account: Option<AccountId>,
         page: &Page<AccessTokenId>,
-    ) -> Result<Vec<AccessToken>, StoreError>;
+    ) -> Result<Vec<Result<AccessToken, DamagedRow<AccessTokenId>>>, StoreError>;
+
+    /// The token of this id if it exists and cannot be read.
+    async fn damaged_access_token(
+        &self,
+        id: AccessTokenId,
+    ) -> Result<Option<DamagedRow<AccessTokenId>>, StoreError>;
 
     /// The completed request of this account with this key.
     async fn completed_request(

@@ -155,6 +155,14 @@ pub enum Change {
         /// The reason, which `ticket list` shows.
         why: RevocationReason,
     },
+    /// Deletes a ticket, which may be one that cannot be read.
+    /// [`StoreError::NotFound`](super::StoreError::NotFound) if the account has no ticket of that id.
+    DeleteTicket {
+        /// The ticket.
+        id: TicketId,
+        /// Its account.
+        account: AccountId,
+    },
     /// Revokes the open tickets of an account that have not expired, if there are any.
     RevokeOpenTickets {
         /// The account.

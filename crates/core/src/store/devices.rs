@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::device::DeviceName;
 
-use super::StoreError;
+use super::{DamagedRow, StoreError};
 use crate::accounts::Account;
 use crate::devices::Device;
 use crate::id::{AccountId, DeviceId};
@@ -45,19 +45,11 @@ pub trait Devices: Send + Sync {
         &self,
         account: Option<AccountId>,
         page: &Page<DeviceId>,
-    ) -> Result<Vec<Result<Device, DamagedDevice>>, StoreError>;
+    ) -> Result<Vec<Result<Device, DamagedRow<DeviceId>>>, StoreError>;
 
     /// The device of that id if it exists and cannot be read.
-    async fn damaged_device(&self, id: DeviceId) -> Result<Option<DamagedDevice>, StoreError>;
-}
-
-/// A device whose stored form cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DamagedDevice {
-    /// Its id.
-    pub id: DeviceId,
-    /// The account that owns it.
-    pub account: AccountId,
-    /// What is wrong with the stored form.
-    pub problem: String,
+    async fn damaged_device(
+        &self,
+        id: DeviceId,
+    ) -> Result<Option<DamagedRow<DeviceId>>, StoreError>;
 }

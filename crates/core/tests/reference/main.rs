@@ -109,6 +109,13 @@ fn in_words(activity: Activity) -> &'static str {
 #[test]
 fn the_description_of_the_api_is_up_to_date() {
     let document = rest::document(&operations::table().unwrap());
+    // A definition with the name of another one would be named after its operation.
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let unclear: Vec<&String> = schemas
+        .keys()
+        .filter(|name| name.contains("_of_"))
+        .collect();
+    assert!(unclear.is_empty(), "rename the types of {unclear:?}");
     let wanted = serde_json::to_string_pretty(&document).unwrap() + "\n";
     is_up_to_date("openapi.json", &wanted);
 }

@@ -30,7 +30,7 @@ pub(crate) use self::http_encryption::HttpEncryption;
 use self::limits::LimitsSection;
 pub(crate) use self::log_filter::LogFilter;
 pub(crate) use self::reference::example;
-pub(crate) use self::settings::{Kind, Setting, all, find, nearest};
+pub(crate) use self::settings::{Kind, Setting, all, bound_of, find, nearest};
 use crate::failure::{Exit, Failure};
 use crate::input::{self, address};
 

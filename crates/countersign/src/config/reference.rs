@@ -192,7 +192,8 @@ change it, change the table and run the tests of `countersign` with `COUNTERSIGN
 ## Limits that depend on each other
 
 A file that breaks one of these rules is refused. If the file does not set a limit of the first
-table, or `suspended_sessions_per_account`, its default is lowered to fit.
+table, or `suspended_sessions_per_account`, its default is lowered to fit. `countersign config list`
+shows the value in force beside the default.
 
 | limit | must not be more than |
 |---|---|

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_core::engine::{
-    Refusal, RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings,
+    LoweredSetting, Refusal, RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings,
 };
 use countersign_server::Reloader;
 use countersign_server::delivery::Channels;
@@ -136,9 +136,23 @@ impl Runtime {
 impl RuntimeConfig for Runtime {
     fn list(&self, stored: &StoredSettings) -> Vec<RuntimeSetting> {
         let running = self.running();
-        config::all()
-            .map(|setting| listed(setting, &running.settings, stored))
-            .collect()
+        let settings = &running.settings;
+        let config = self.usable(settings, stored);
+        let config = config.or_else(|_| self.usable(settings, &StoredSettings::default()));
+        let asked = config.ok().map(|config| config.limits());
+        let in_force = asked.as_ref().map(|asked| match &running.server {
+            Some(server) => server.fitting(asked),
+            None => asked.clone(),
+        });
+        let limits = asked.zip(in_force);
+        let with_limits = |setting: &Setting| {
+            let listed = listed(setting, settings, stored);
+            let lowered = limits.as_ref();
+            let lowered =
+                lowered.and_then(|(asked, in_force)| lowered_of(setting, &listed, asked, in_force));
+            RuntimeSetting { lowered, ..listed }
+        };
+        config::all().map(with_limits).collect()
     }
 
     fn check(
@@ -254,7 +268,31 @@ fn listed(setting: &Setting, settings: &Settings, stored: &StoredSettings) -> Ru
         source,
         at_run_time,
         overridden,
+        lowered: None,
     }
+}
+
+/// What a limit was lowered to: a default to fit another limit (`asked`), any limit to fit the files that the process
+/// may open (`in_force`).
+fn lowered_of(
+    setting: &Setting,
+    listed: &RuntimeSetting,
+    asked: &Limits,
+    in_force: &Limits,
+) -> Option<LoweredSetting> {
+    let Kind::Limit(limit) = &setting.kind else {
+        return None;
+    };
+    let shown = listed.value.as_ref()?.as_u64()?;
+    let (asked, in_force) = ((limit.get)(asked), (limit.get)(in_force));
+    if in_force >= shown {
+        return None;
+    }
+    let to_fit = match in_force < asked {
+        true => LoweredSetting::OPEN_FILES.to_owned(),
+        false => config::bound_of(setting)?,
+    };
+    Some(LoweredSetting { in_force, to_fit })
 }
 
 fn json(value: &toml::Value) -> Value {
@@ -323,6 +361,43 @@ mod tests {
             refused += 1;
         }
         assert_eq!(refused, 21);
+    }
+
+    /// `config list` showed a default that was lowered to fit another limit as if it were in force.
+    #[test]
+    fn a_lowered_default_is_listed_with_the_value_in_force_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("countersign.toml");
+        std::fs::write(&file, "version = 1\n[limits]\nconnections = 100\n").unwrap();
+        let (level, _layer) = Level::of_no_log();
+        let runtime = runtime(&file, level);
+        let stored = stored(&[("limits.sessions_per_account", json!(8))]);
+        let listed = runtime.list(&stored);
+        let lowered = |key: &str| {
+            let found = listed.iter().find(|setting| setting.key == key).unwrap();
+            (found.source, found.lowered.clone())
+        };
+        let to = |in_force, to_fit: &str| {
+            let to_fit = to_fit.to_owned();
+            Some(LoweredSetting { in_force, to_fit })
+        };
+        for (key, source, expected) in [
+            ("limits.connections", SettingSource::File, None),
+            (
+                "limits.connections_per_network",
+                SettingSource::Default,
+                to(100, "limits.connections"),
+            ),
+            ("limits.sessions_per_account", SettingSource::Database, None),
+            (
+                "limits.suspended_sessions_per_account",
+                SettingSource::Default,
+                to(7, "limits.sessions_per_account"),
+            ),
+            ("limits.unauthenticated", SettingSource::Default, None),
+        ] {
+            assert_eq!(lowered(key), (source, expected), "{key}");
+        }
     }
 
     #[test]

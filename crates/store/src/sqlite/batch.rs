@@ -63,6 +63,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::InsertDevice(device) | Change::UpdateDevice(device) => Some(device.account),
         Change::BindTicket { account, .. }
         | Change::RevokeTicket { account, .. }
+        | Change::DeleteTicket { account, .. }
         | Change::RevokeOpenTickets { account, .. }
         | Change::ForgetTickets { account, .. }
         | Change::SeeDevice { account, .. }
@@ -204,6 +205,9 @@ impl<'a> ByKind<'a> {
                 at: *at,
                 why: *why,
             }),
+            Change::DeleteTicket { id, account } => {
+                self.tickets.push(TicketChange::Delete(*id, *account));
+            }
             Change::RevokeOpenTickets {
                 account,
                 kind,
@@ -265,6 +269,7 @@ const fn rank(change: &Change) -> u8 {
         Change::InsertTicket(_)
         | Change::BindTicket { .. }
         | Change::RevokeTicket { .. }
+        | Change::DeleteTicket { .. }
         | Change::RevokeOpenTickets { .. }
         | Change::ForgetTickets { .. } => 11,
         Change::InsertDevice(_)

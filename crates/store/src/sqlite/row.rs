@@ -4,7 +4,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use countersign_core::store::StoreError;
+use countersign_core::id::AccountId;
+use countersign_core::store::{DamagedRow, StoreError};
 use countersign_core::timestamp::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
@@ -78,6 +79,22 @@ impl<'r> Columns<'r> {
         let bytes: &[u8] = self.take()?;
         bytes.try_into().map_err(|error| damaged(&error))
     }
+}
+
+/// Reads a row of an account, which begins with its id and that of the account. A damaged one is returned with
+/// its error, so that a list continues.
+pub(super) fn owned<I: Copy, T>(
+    columns: &mut Columns<'_>,
+    id: fn([u8; 16]) -> I,
+    whole: fn(&mut Columns<'_>, I, AccountId) -> Result<T, StoreError>,
+) -> Result<Result<T, DamagedRow<I>>, StoreError> {
+    let id = id(columns.bytes()?);
+    let account = AccountId::from_bytes(columns.bytes()?);
+    Ok(whole(columns, id, account).map_err(|error| DamagedRow {
+        id,
+        account,
+        problem: problem(error),
+    }))
 }
 
 /// The error in a damaged row, for a list that continues without it.

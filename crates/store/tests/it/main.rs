@@ -8,6 +8,7 @@
 )]
 
 mod attacked;
+mod damaged_rows;
 mod disk;
 mod outbox;
 mod sealed_data;

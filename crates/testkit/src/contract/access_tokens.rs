@@ -46,7 +46,8 @@ async fn listed(store: &dyn Store, account: Option<AccountId>) -> Vec<AccessToke
         limit: 1_000,
     };
     let listed = store.access_tokens(account, &page).await.unwrap();
-    listed.iter().map(|token| token.id).collect()
+    let ids = listed.into_iter().map(|token| token.unwrap().id);
+    ids.collect()
 }
 
 pub async fn an_access_token_is_found_by_its_hash_with_its_account(
@@ -64,6 +65,7 @@ pub async fn an_access_token_is_found_by_its_hash_with_its_account(
     assert_eq!(store.access_token_login(&missing).await.unwrap(), None);
     let by_id = store.access_token(other.id).await.unwrap();
     assert_eq!(by_id, Some(other.clone()));
+    assert_eq!(store.damaged_access_token(other.id).await, Ok(None));
     assert_eq!(listed(&*store, Some(maria.id)).await, [one.id, two.id]);
     assert_eq!(listed(&*store, None).await, [one.id, two.id, other.id]);
 

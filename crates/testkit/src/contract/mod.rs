@@ -101,6 +101,7 @@ macro_rules! keeps_the_contract {
             a_condition_holds_among_concurrent_sets
             a_ticket_is_found_by_its_token_and_listed_with_its_account
             a_ticket_is_bound_once_and_revoked_once
+            a_ticket_is_deleted_by_its_account_alone
             one_of_many_keys_gets_a_ticket
             tickets_that_expired_are_forgotten
             a_device_is_found_by_its_key_and_listed_with_its_account

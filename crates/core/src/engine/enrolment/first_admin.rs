@@ -16,8 +16,8 @@ use countersign_proto::name::AccountName;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::NotEnrolled;
 use super::registration::{NoCredential, RegistrationOrigin, StartedRegistration, draft};
+use super::{CHANGED_MEANWHILE, NotEnrolled};
 use crate::access::{Caller, Role};
 use crate::accounts::{Account, Kind, State};
 use crate::alarms::SystemAlarm;
@@ -202,12 +202,11 @@ impl Site {
         let Some(setting) = self.store().setting(FIRST_ADMIN).await? else {
             return Ok(None);
         };
-        let ticket = serde_json::from_slice(&setting.value);
-        let ticket: Form = ticket.map_err(|error| StoreError::Damaged {
-            problem: format!("the setting {FIRST_ADMIN} cannot be read: {error}"),
-        })?;
+        // One that cannot be read is of no use. It must not stop the use, the list and the revocation of others;
+        // the next one replaces it.
+        let ticket = serde_json::from_slice(&setting.value).ok();
         let revision = setting.revision;
-        Ok(Some(FirstAdmin { ticket, revision }))
+        Ok(ticket.map(|ticket| FirstAdmin { ticket, revision }))
     }
 
     /// The ticket of the first admin that was issued last, if there is one.
@@ -390,14 +389,15 @@ impl Site {
         now: Timestamp,
     ) -> Result<RegistrationReply, NotEnrolled> {
         let (key, origin) = (started.thumbprint, started.origin);
+        // Before it is asked what they refuse.
+        let lockdowns = self.expect_lockdowns();
         // An admin may have been created since the challenge.
         let usable = self.first_admin_usable(first, name, &key, origin, now);
         usable.await?;
         let credential = match self.credential(started, first.account(), record, now) {
             Ok(credential) => credential,
-            // The ticket stays open.
             Err(NoCredential::Changed) => {
-                return Err(self.first_admin_refused(origin, "changed_meanwhile", now));
+                return Err(self.first_admin_refused(origin, CHANGED_MEANWHILE, now));
             }
             Err(NoCredential::BadRecord) => {
                 return Err(self.first_admin_misused(first, origin, now).await);
@@ -424,6 +424,7 @@ impl Site {
             first.with_state(bound)?,
             Change::InsertAccount(account),
             Change::PutPassphrase(credential),
+            lockdowns,
         ];
         match self.store().commit(ChangeSet::new(changes, audit)).await {
             Ok(_) => Ok(self.registration_reply(name.clone(), false)),
@@ -437,7 +438,7 @@ impl Site {
         }
     }
 
-    /// Another request changed the ticket meanwhile: it had the same key, or another one.
+    /// Another request changed the ticket meanwhile, with the same key or another one; or the lockdowns changed.
     async fn first_admin_overtaken(
         &self,
         started: &StartedRegistration,
@@ -453,7 +454,7 @@ impl Site {
         let usable = self.first_admin_usable(&first, name, &key, origin, now);
         match usable.await? {
             FirstAdminUse::Repeats => Ok(self.registration_reply(name.clone(), true)),
-            FirstAdminUse::Creates => Err(self.first_admin_refused(origin, "changed", now)),
+            FirstAdminUse::Creates => Err(self.first_admin_refused(origin, CHANGED_MEANWHILE, now)),
         }
     }
 }

@@ -41,6 +41,10 @@ use misused::Misuse;
 pub(super) use misused::MisusedTickets;
 pub use registration::{Begun, RegistrationOrigin, StartedRegistration};
 
+/// Lockdowns, or the site's keys, changed while the ticket was used. It stays as it was, so that the client may
+/// begin again.
+const CHANGED_MEANWHILE: &str = "changed_meanwhile";
+
 /// A device was enrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enrolled {
@@ -99,6 +103,8 @@ impl Site {
         let Some((_, devices)) = owner.filter(|(account, _)| account.is_active()) else {
             return Err(presented.refused("account_not_active"));
         };
+        // Before it is asked what they refuse.
+        let lockdowns = self.expect_lockdowns();
         if presented.is_locked_down() {
             return Err(presented.refused("lockdown"));
         }
@@ -107,7 +113,7 @@ impl Site {
             None if devices >= DEVICES_PER_ACCOUNT as u64 => {
                 Err(presented.refused("too_many_devices"))
             }
-            None => presented.register(key, request.device()).await,
+            None => presented.register(key, request.device(), lockdowns).await,
         }
     }
 
@@ -215,8 +221,14 @@ impl Presented<'_> {
         }
     }
 
-    /// Binds the ticket to the key and makes the device, both or neither.
-    async fn register(&self, key: DeviceKey, name: &DeviceName) -> Result<Enrolled, NotEnrolled> {
+    /// Binds the ticket to the key and makes the device, both or neither, and only if the lockdowns are still the
+    /// same. The state of the ticket stands for the account: what takes the right away revokes the ticket.
+    async fn register(
+        &self,
+        key: DeviceKey,
+        name: &DeviceName,
+        lockdowns: Change,
+    ) -> Result<Enrolled, NotEnrolled> {
         let (site, account, now) = (self.site, &self.account, self.now);
         let device = Device {
             id: DeviceId::new(now, &mut site.entropy()),
@@ -248,8 +260,8 @@ impl Presented<'_> {
             details: details.to_string(),
             ..AuditDraft::of_account(account, Channel::Device, "device.enrolled", now)
         };
-        let set = ChangeSet::new(vec![bind, Change::InsertDevice(device)], audit);
-        match site.store().commit(set).await {
+        let changes = vec![bind, Change::InsertDevice(device), lockdowns];
+        match site.store().commit(ChangeSet::new(changes, audit)).await {
             Ok(_) => Ok(Enrolled {
                 device: id,
                 repeated: false,
@@ -260,6 +272,9 @@ impl Presented<'_> {
             Err(StoreError::Conflict {
                 what: Unique::DeviceKey,
             }) => self.misused(RevocationReason::KeyInUse).await,
+            Err(StoreError::Stale {
+                what: Thing::Setting,
+            }) => Err(self.refused(CHANGED_MEANWHILE)),
             // The account was deleted meanwhile, and the ticket with it.
             Err(StoreError::NotFound { .. }) => Err(self.refused("deleted")),
             Err(trouble) => Err(trouble.into()),

@@ -23,7 +23,7 @@ use countersign_proto::name::AccountName;
 use serde_json::{Value, json};
 
 use super::first_admin::FirstAdmin;
-use super::{NotEnrolled, Presented};
+use super::{CHANGED_MEANWHILE, NotEnrolled, Presented};
 use crate::access::Channel;
 use crate::accounts::{
     Account, CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, check_record,
@@ -279,6 +279,8 @@ impl Site {
         record: RegistrationRecord,
         now: Timestamp,
     ) -> Result<RegistrationReply, NotEnrolled> {
+        // Before it is asked what they refuse.
+        let lockdowns = self.expect_lockdowns();
         let presented = self.presented_again(started, ticket, account, now).await?;
         let account = &presented.account;
         if !account.is_active() {
@@ -290,8 +292,7 @@ impl Site {
         }
         let credential = match self.credential(started, account.id, record, now) {
             Ok(credential) => credential,
-            // The ticket stays open: the person did nothing wrong and may start again.
-            Err(NoCredential::Changed) => return Err(presented.refused("changed_meanwhile")),
+            Err(NoCredential::Changed) => return Err(presented.refused(CHANGED_MEANWHILE)),
             Err(NoCredential::BadRecord) => {
                 return presented.misused(RevocationReason::BadRecord).await;
             }
@@ -311,6 +312,7 @@ impl Site {
             // After this ticket was bound, so that it stays.
             Change::revoke_with_passphrase(account.id, had_passphrase, now),
             Change::delete_access_tokens(account.id),
+            lockdowns,
         ];
         let details = json!({ "ticket": ticket.id });
         let audit = draft(account, started, details, now);
@@ -322,6 +324,9 @@ impl Site {
                 presented.bound_meanwhile().await?;
                 Ok(reply(true))
             }
+            Err(StoreError::Stale {
+                what: Thing::Setting,
+            }) => Err(presented.refused(CHANGED_MEANWHILE)),
             // The account was deleted meanwhile, and the ticket with it.
             Err(StoreError::NotFound { .. }) => Err(presented.refused("deleted")),
             Err(trouble) => Err(trouble.into()),

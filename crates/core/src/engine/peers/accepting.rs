@@ -86,6 +86,8 @@ impl Site {
             if !account.is_some_and(|account| account.is_active()) {
                 return Err(presented.refused("account_not_active"));
             }
+            // Before it is asked what they refuse.
+            let lockdowns = self.expect_lockdowns();
             if presented.is_locked_down()
                 || !self.permits_peer(Activity::PeerJoin, request.claimed_site())
             {
@@ -102,7 +104,8 @@ impl Site {
             };
             match self.peer_change(other, now).await? {
                 Ok(change) => {
-                    let joined = presented.join(change, *proven.site(), request.id());
+                    let id = request.id();
+                    let joined = presented.join(change, lockdowns, *proven.site(), id);
                     if joined.await? {
                         return Ok(());
                     }
@@ -250,11 +253,12 @@ impl Presented<'_> {
         }
     }
 
-    /// Binds the ticket to the site and makes it a peer, both or neither. `false` if the peer was changed
-    /// at the same time: a connection stores what it was told.
+    /// Binds the ticket to the site and makes it a peer, both or neither. `false` if a lockdown or the peer was
+    /// changed at the same time: a connection stores what it was told.
     async fn join(
         &self,
         change: PeerChange,
+        lockdowns: Change,
         known: KnownSite,
         id: &AccountName,
     ) -> Result<bool, NotEnrolled> {
@@ -284,8 +288,8 @@ impl Presented<'_> {
             details: details.to_string(),
             ..AuditDraft::of_account(account, Channel::Peer, "peer.joined", now)
         };
-        let set = ChangeSet::new(vec![bind, Change::Peer(change)], audit);
-        match site.store().commit(set).await {
+        let changes = vec![bind, Change::Peer(change), lockdowns];
+        match site.store().commit(ChangeSet::new(changes, audit)).await {
             Ok(_) => Ok(true),
             Err(StoreError::Stale {
                 what: Thing::Ticket,

@@ -18,6 +18,6 @@ pub use new_site::{NewSite, SiteError};
 pub use parts::Parts;
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub(super) use record::{LOCKDOWNS, SiteRecord, put};
-pub use runtime::{RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
+pub use runtime::{LoweredSetting, RuntimeConfig, RuntimeSetting, SettingSource, StoredSettings};
 pub use script::{ScriptError, ScriptOutcome};
 pub use unseal::{SecretError, SlotList, UnsealError};

@@ -5,6 +5,7 @@
 //! commit and whatever becomes of the caller.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use schemars::JsonSchema;
@@ -57,6 +58,35 @@ pub struct RuntimeSetting {
     /// The value in the database, if the file or the environment overrides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overridden: Option<Value>,
+    /// The lower value that is in force instead; absent if `value` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<LoweredSetting>,
+}
+
+/// The value in force of a setting that the program lowered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LoweredSetting {
+    /// The value in force.
+    pub in_force: u64,
+    /// What the value has to fit: the name of another setting, such as `limits.connections`, or `open_files` for the
+    /// number of files that the process may open (`ulimit -Hn`).
+    pub to_fit: String,
+}
+
+impl LoweredSetting {
+    /// The name in [`LoweredSetting::to_fit`] of the number of files that the process may open.
+    pub const OPEN_FILES: &str = "open_files";
+}
+
+impl fmt::Display for LoweredSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { in_force, to_fit } = self;
+        let to_fit = match to_fit.as_str() {
+            Self::OPEN_FILES => "the number of files that the process may open",
+            setting => setting,
+        };
+        write!(f, "lowered to {in_force} to fit {to_fit}")
+    }
 }
 
 /// Where the value of a setting comes from, the strongest first.

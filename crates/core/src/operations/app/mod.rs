@@ -234,6 +234,7 @@ struct List {
 
 /// A registration that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DamagedApplication")]
 struct DamagedView {
     /// The application's id.
     id: String,

@@ -17,6 +17,7 @@ use crate::timestamp::Timestamp;
 
 /// A key of an application.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApplicationKeyView")]
 pub(super) struct KeyView {
     /// The SHA-256 of the key, in hexadecimal.
     fingerprint: String,

@@ -11,7 +11,7 @@ use super::view::PeerView;
 use crate::accounts::Account;
 use crate::engine::{Answer, Context, PEER_TRIES, Refusal};
 use crate::id::TicketId;
-use crate::operations::{proof, ticket};
+use crate::operations::{condition, proof, ticket};
 use crate::store::{Change, PeerChange};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
@@ -108,25 +108,28 @@ pub(super) async fn join(context: Context, params: Join) -> Result<Answer<PeerVi
     let mut tries = 0;
     let peer = loop {
         // A lockdown of the person since then, and a lock, count as if they had been there before.
-        if active(&context, &params.person).await?.id != account.id {
+        let current = active(&context, &params.person).await?;
+        if current.id != account.id {
             return Err(Refusal::conflict(
                 format!("{} is another person now", account.name),
                 "repeat with the same ticket",
             ));
         }
+        let unchanged = condition::unchanged(&context, &current).await?;
         let change = site.joined_change(&joined, &ticket, now).await?;
         let peer = match &change {
             PeerChange::Insert(peer) | PeerChange::Update(peer) => (**peer).clone(),
             _ => return Err(Refusal::internal("joining changes a peer")),
         };
         tries += 1;
-        let change = Change::Peer(change);
+        let changes = vec![unchanged.account, Change::Peer(change), unchanged.lockdowns];
         match context
-            .commit(change, id.to_string(), details.clone())
+            .commit(changes, id.to_string(), details.clone())
             .await
         {
             Ok(_) => break peer,
-            // A connection stores what the peer was told, and when it was seen, meanwhile.
+            // A connection stores what the peer was told, and when it was seen, meanwhile; or the person or a
+            // lockdown was changed.
             Err(refusal) if refusal.is_conflict() && tries < PEER_TRIES => {}
             Err(refusal) => return Err(refusal),
         }

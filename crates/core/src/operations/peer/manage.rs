@@ -58,6 +58,7 @@ pub(super) async fn list(
 
 /// A peer that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DamagedPeer")]
 pub(super) struct DamagedView {
     /// Its site id.
     site: String,

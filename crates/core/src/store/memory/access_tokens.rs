@@ -9,7 +9,7 @@ use crate::accounts::Account;
 use crate::id::{AccessTokenId, AccountId};
 use crate::page::Page;
 use crate::store::{
-    AccessTokenChange, AccessTokens, CompletedRequest, MAX_COMPLETED_REQUESTS,
+    AccessTokenChange, AccessTokens, CompletedRequest, DamagedRow, MAX_COMPLETED_REQUESTS,
     MAX_COMPLETED_REQUESTS_OF_CREDENTIAL, StoreError, Thing, Unique,
 };
 
@@ -165,15 +165,24 @@ impl AccessTokens for MemoryStore {
         &self,
         account: Option<AccountId>,
         page: &Page<AccessTokenId>,
-    ) -> Result<Vec<AccessToken>, StoreError> {
+    ) -> Result<Vec<Result<AccessToken, DamagedRow<AccessTokenId>>>, StoreError> {
         self.read(|rows| {
             let behind = rows.access_tokens.tokens.after(page.after.as_ref());
             let wanted = behind
                 .map(|(_, token)| token)
                 .filter(|token| account.is_none_or(|account| token.account == account));
-            wanted.take(page.limit as usize).cloned().collect()
+            let wanted = wanted.take(page.limit as usize);
+            wanted.map(|token| Ok(token.clone())).collect()
         })
         .await
+    }
+
+    /// Tokens in memory are never damaged.
+    async fn damaged_access_token(
+        &self,
+        _: AccessTokenId,
+    ) -> Result<Option<DamagedRow<AccessTokenId>>, StoreError> {
+        Ok(None)
     }
 
     async fn completed_request(

@@ -9,7 +9,7 @@ use crate::accounts::Account;
 use crate::devices::Device;
 use crate::id::{AccountId, DeviceId};
 use crate::page::Page;
-use crate::store::{DamagedDevice, Devices, RemovedDevice, StoreError, Thing, Unique};
+use crate::store::{DamagedRow, Devices, RemovedDevice, StoreError, Thing, Unique};
 use crate::timestamp::Timestamp;
 
 const STALE: StoreError = StoreError::Stale {
@@ -156,7 +156,7 @@ impl Devices for MemoryStore {
         &self,
         account: Option<AccountId>,
         page: &Page<DeviceId>,
-    ) -> Result<Vec<Result<Device, DamagedDevice>>, StoreError> {
+    ) -> Result<Vec<Result<Device, DamagedRow<DeviceId>>>, StoreError> {
         self.read(|rows| {
             let behind = rows.devices.devices.after(page.after.as_ref());
             let wanted = behind
@@ -171,7 +171,10 @@ impl Devices for MemoryStore {
     }
 
     /// Devices in memory are never damaged.
-    async fn damaged_device(&self, _: DeviceId) -> Result<Option<DamagedDevice>, StoreError> {
+    async fn damaged_device(
+        &self,
+        _: DeviceId,
+    ) -> Result<Option<DamagedRow<DeviceId>>, StoreError> {
         Ok(None)
     }
 }

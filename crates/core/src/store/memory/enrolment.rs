@@ -8,7 +8,7 @@ use super::rows::Rows;
 use crate::enrolment::{EnrolmentTicket, RevocationReason, TicketState};
 use crate::id::{AccountId, TicketId};
 use crate::page::Page;
-use crate::store::{EnrolmentTickets, StoreError, Thing, Unique};
+use crate::store::{DamagedRow, EnrolmentTickets, StoreError, Thing, Unique};
 use crate::timestamp::Timestamp;
 
 const STALE: StoreError = StoreError::Stale {
@@ -92,6 +92,15 @@ impl TicketRows {
         Ok(())
     }
 
+    pub(super) fn delete(&mut self, id: TicketId, account: AccountId) -> Result<(), StoreError> {
+        let found = self.tickets.get(&id);
+        found
+            .filter(|one| one.account == account)
+            .ok_or(NOT_FOUND)?;
+        self.remove(account, |ticket| ticket.id == id);
+        Ok(())
+    }
+
     /// Removes the tickets of an account that `gone` picks.
     pub(super) fn remove(&mut self, account: AccountId, gone: impl Fn(&EnrolmentTicket) -> bool) {
         let tickets = self.tickets.values();
@@ -147,14 +156,23 @@ impl EnrolmentTickets for MemoryStore {
         &self,
         account: Option<AccountId>,
         page: &Page<TicketId>,
-    ) -> Result<Vec<EnrolmentTicket>, StoreError> {
+    ) -> Result<Vec<Result<EnrolmentTicket, DamagedRow<TicketId>>>, StoreError> {
         self.read(|rows| {
             let behind = rows.tickets.tickets.after(page.after.as_ref());
             let wanted = behind
                 .map(|(_, ticket)| ticket)
                 .filter(|ticket| account.is_none_or(|account| ticket.account == account));
-            wanted.take(page.limit as usize).cloned().collect()
+            let wanted = wanted.take(page.limit as usize);
+            wanted.map(|ticket| Ok(ticket.clone())).collect()
         })
         .await
+    }
+
+    /// Tickets in memory are never damaged.
+    async fn damaged_ticket(
+        &self,
+        _: TicketId,
+    ) -> Result<Option<DamagedRow<TicketId>>, StoreError> {
+        Ok(None)
     }
 }

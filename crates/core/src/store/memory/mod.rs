@@ -233,6 +233,7 @@ impl Rows {
                 at,
                 why,
             } => self.tickets.revoke((*id, *account), *at, *why),
+            Change::DeleteTicket { id, account } => self.tickets.delete(*id, *account),
             Change::RevokeOpenTickets {
                 account,
                 kind,

@@ -40,6 +40,7 @@ impl RuntimeConfig for Program {
             source,
             at_run_time: true,
             overridden: None,
+            lowered: None,
         }]
     }
 

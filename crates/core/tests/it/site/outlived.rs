@@ -1,4 +1,4 @@
-//! Tickets and access tokens that are being issued while their account is taken away.
+//! Tickets and access tokens that are being issued, and peers that are being joined, while their account is taken away.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use countersign_core::access::Caller;
 use countersign_core::store::MemoryStore;
 use countersign_proto::operation::Code;
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::{NOW, TestSite, run};
+use countersign_testkit::harness::{NOW, TestPeer, TestSite, run};
 use serde_json::{Value, json};
 
 use crate::site::accounts::passphrase::register;
@@ -129,6 +129,26 @@ async fn a_token_is_not_written_after_a_new_pass_phrase() {
 async fn a_ticket_is_not_written_after_a_new_pass_phrase() {
     let ticket = json!({ "person": "maria" });
     race(("ticket.issue", ticket), SET, proven, set_passphrase).await;
+}
+
+/// The person was asked for, and then the store; a lock or a lockdown between them was followed by the new peer.
+// PEER-84
+#[tokio::test]
+async fn a_peer_is_not_written_after_what_takes_its_person_away() {
+    let ticket = TestPeer::new("any.example").ticket();
+    let join = json!({ "ticket": ticket.to_uri().expose(), "person": "maria" });
+    let prepared = async || {
+        let test = site().await;
+        test.admin("person.create", json!({ "name": "maria" }))
+            .await;
+        (test, Caller::admin_socket())
+    };
+    for take in ["person.lock", "person.delete", "lockdown.person"] {
+        let taking = async |test: &TestSite| {
+            test.admin(take, json!({ "name": "maria" })).await;
+        };
+        race(("peer.join", join.clone()), take, &prepared, &taking).await;
+    }
 }
 
 const SET: &str = "person.passphrase_finish";

@@ -432,6 +432,13 @@ pub(crate) const LESS: [(&str, &str); 2] = [
     ("suspended_sessions_per_account", "sessions_per_account"),
 ];
 
+/// The full name of the setting to which the default of a limit is lowered.
+pub(crate) fn bound_of(setting: &Setting) -> Option<String> {
+    let mut pairs = NOT_MORE.iter().chain(&LESS);
+    let (_, bound) = pairs.find(|(less, _)| setting.section == LIMITS && *less == setting.key)?;
+    Some(format!("{LIMITS}.{bound}"))
+}
+
 /// The setting of that full name, such as `log.level`.
 pub(crate) fn find(name: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.name() == name)

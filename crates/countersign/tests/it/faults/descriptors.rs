@@ -38,11 +38,17 @@ fn under_a_hard_limit_on_descriptors_logins_and_the_admin_socket_work() {
 }
 
 /// `limits.connections = 99999999999999` was saved, and the list of settings showed it, while the process
-/// accepted as many connections as it may open files. Only the log told so.
+/// accepted as many connections as it may open files. Only the log told so. The list also showed the default as if
+/// it were in force.
 #[test]
 fn a_limit_for_which_the_process_may_open_too_few_files_is_refused() {
     let site = Site::start(r#"ulimit -n 600; exec "$@""#);
     let key = "limits.connections";
+    let listed = site.run(&["config", "list"]).out;
+    let start = format!("{key} = 24000  (default, lowered to ");
+    let default = listed.lines().find(|line| line.starts_with(&start));
+    let end = " to fit the number of files that the process may open)";
+    assert!(default.is_some_and(|line| line.ends_with(end)), "{listed}");
     let refused = site.run(&["config", "set", key, "99999999999999"]);
     assert_eq!(refused.code, 2, "{}", refused.err);
     let (_, most) = refused.err.split_once("give at most ").unwrap();
@@ -52,6 +58,7 @@ fn a_limit_for_which_the_process_may_open_too_few_files_is_refused() {
     assert_eq!(set(most + 1).code, 2);
     let fits = set(most);
     assert_eq!(fits.code, 0, "{}", fits.err);
+    assert_eq!(fits.out, format!("{key} = {most}  (database)\n"));
     // The one of a network is a share of it.
     let network = site.run(&["config", "set", "limits.connections_per_network", "400"]);
     assert_eq!(network.code, 2, "{}", network.err);

@@ -7,13 +7,13 @@ use countersign_core::access_tokens::{AccessToken, AccessTokenHash};
 use countersign_core::accounts::Account;
 use countersign_core::id::{AccessTokenId, AccountId};
 use countersign_core::page::Page;
-use countersign_core::store::{AccessTokens, CompletedRequest, StoreError};
+use countersign_core::store::{AccessTokens, CompletedRequest, DamagedRow, StoreError};
 use countersign_core::timestamp::Timestamp;
 
 use super::SqliteStore;
 use super::accounts::account_row;
 use super::reads::{many, one, page_query};
-use super::row::{Columns, damaged};
+use super::row::{Columns, damaged, owned};
 
 pub(super) use write::{apply, complete};
 
@@ -77,10 +77,19 @@ impl AccessTokens for SqliteStore {
         &self,
         account: Option<AccountId>,
         page: &Page<AccessTokenId>,
-    ) -> Result<Vec<AccessToken>, StoreError> {
+    ) -> Result<Vec<Result<AccessToken, DamagedRow<AccessTokenId>>>, StoreError> {
         let after = page.after.map(|id| *id.as_bytes());
         let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
-        many(&self.readers, query, row).await
+        many(&self.readers, query, listed).await
+    }
+
+    async fn damaged_access_token(
+        &self,
+        id: AccessTokenId,
+    ) -> Result<Option<DamagedRow<AccessTokenId>>, StoreError> {
+        let query = sqlx::query(BY_ID).bind(id.as_bytes().to_vec());
+        let listed = one(&self.readers, query, listed).await?;
+        Ok(listed.and_then(Result::err))
     }
 
     async fn completed_request(
@@ -108,9 +117,23 @@ impl AccessTokens for SqliteStore {
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<AccessToken, StoreError> {
+    Ok(listed(columns)??)
+}
+
+fn listed(
+    columns: &mut Columns<'_>,
+) -> Result<Result<AccessToken, DamagedRow<AccessTokenId>>, StoreError> {
+    owned(columns, AccessTokenId::from_bytes, whole)
+}
+
+fn whole(
+    columns: &mut Columns<'_>,
+    id: AccessTokenId,
+    account: AccountId,
+) -> Result<AccessToken, StoreError> {
     Ok(AccessToken {
-        id: AccessTokenId::from_bytes(columns.bytes()?),
-        account: AccountId::from_bytes(columns.bytes()?),
+        id,
+        account,
         token_hash: AccessTokenHash(columns.bytes()?),
         label: columns.take()?,
         operations: {

@@ -7,14 +7,14 @@ use countersign_core::accounts::Account;
 use countersign_core::devices::Device;
 use countersign_core::id::{AccountId, DeviceId};
 use countersign_core::page::Page;
-use countersign_core::store::{DamagedDevice, Devices, RemovedDevice, StoreError};
+use countersign_core::store::{DamagedRow, Devices, RemovedDevice, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 
 use super::SqliteStore;
 use super::accounts::account_row;
 use super::reads::{many, one, page_query};
-use super::row::{Columns, problem};
+use super::row::{Columns, owned};
 
 pub(super) use write::{DeviceChange, apply};
 
@@ -97,13 +97,16 @@ impl Devices for SqliteStore {
         &self,
         account: Option<AccountId>,
         page: &Page<DeviceId>,
-    ) -> Result<Vec<Result<Device, DamagedDevice>>, StoreError> {
+    ) -> Result<Vec<Result<Device, DamagedRow<DeviceId>>>, StoreError> {
         let after = page.after.map(|id| *id.as_bytes());
         let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
         many(&self.readers, query, listed).await
     }
 
-    async fn damaged_device(&self, id: DeviceId) -> Result<Option<DamagedDevice>, StoreError> {
+    async fn damaged_device(
+        &self,
+        id: DeviceId,
+    ) -> Result<Option<DamagedRow<DeviceId>>, StoreError> {
         let query = sqlx::query(BY_ID).bind(id.as_bytes().to_vec());
         let listed = one(&self.readers, query, listed).await?;
         Ok(listed.and_then(Result::err))
@@ -121,18 +124,11 @@ fn removed(columns: &mut Columns<'_>) -> Result<RemovedDevice, StoreError> {
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<Device, StoreError> {
-    listed(columns)?.map_err(|DamagedDevice { problem, .. }| StoreError::Damaged { problem })
+    Ok(listed(columns)??)
 }
 
-/// A device of a list. A damaged one is returned with its error, so that the list continues.
-fn listed(columns: &mut Columns<'_>) -> Result<Result<Device, DamagedDevice>, StoreError> {
-    let id = DeviceId::from_bytes(columns.bytes()?);
-    let account = AccountId::from_bytes(columns.bytes()?);
-    Ok(whole(columns, id, account).map_err(|error| DamagedDevice {
-        id,
-        account,
-        problem: problem(error),
-    }))
+fn listed(columns: &mut Columns<'_>) -> Result<Result<Device, DamagedRow<DeviceId>>, StoreError> {
+    owned(columns, DeviceId::from_bytes, whole)
 }
 
 fn whole(

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use countersign_core::enrolment::{EnrolmentTicket, RevocationReason, TicketState};
 use countersign_core::id::{AccountId, DeviceId, TicketId};
 use countersign_core::page::Page;
-use countersign_core::store::{EnrolmentTickets, StoreError};
+use countersign_core::store::{DamagedRow, EnrolmentTickets, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::enrolment::{TicketKind, TokenHash};
 
 use super::SqliteStore;
 use super::reads::{many, one, page_query};
-use super::row::{Columns, damaged};
+use super::row::{Columns, damaged, owned};
 
 pub(super) use write::{TicketChange, apply};
 
@@ -80,10 +80,19 @@ impl EnrolmentTickets for SqliteStore {
         &self,
         account: Option<AccountId>,
         page: &Page<TicketId>,
-    ) -> Result<Vec<EnrolmentTicket>, StoreError> {
+    ) -> Result<Vec<Result<EnrolmentTicket, DamagedRow<TicketId>>>, StoreError> {
         let after = page.after.map(|id| *id.as_bytes());
         let query = page_query(OF_ACCOUNT, ALL, account, after, page.limit);
-        many(&self.readers, query, row).await
+        many(&self.readers, query, listed).await
+    }
+
+    async fn damaged_ticket(
+        &self,
+        id: TicketId,
+    ) -> Result<Option<DamagedRow<TicketId>>, StoreError> {
+        let query = sqlx::query(BY_ID).bind(id.as_bytes().to_vec());
+        let listed = one(&self.readers, query, listed).await?;
+        Ok(listed.and_then(Result::err))
     }
 }
 
@@ -92,9 +101,23 @@ fn count(columns: &mut Columns<'_>) -> Result<u64, StoreError> {
 }
 
 fn row(columns: &mut Columns<'_>) -> Result<EnrolmentTicket, StoreError> {
+    Ok(listed(columns)??)
+}
+
+fn listed(
+    columns: &mut Columns<'_>,
+) -> Result<Result<EnrolmentTicket, DamagedRow<TicketId>>, StoreError> {
+    owned(columns, TicketId::from_bytes, whole)
+}
+
+fn whole(
+    columns: &mut Columns<'_>,
+    id: TicketId,
+    account: AccountId,
+) -> Result<EnrolmentTicket, StoreError> {
     Ok(EnrolmentTicket {
-        id: TicketId::from_bytes(columns.bytes()?),
-        account: AccountId::from_bytes(columns.bytes()?),
+        id,
+        account,
         kind: columns.word(&TicketKind::ALL, TicketKind::name)?,
         token_hash: TokenHash(columns.bytes()?),
         issued: columns.time()?,

@@ -27,6 +27,7 @@ pub(in crate::sqlite) enum TicketChange<'a> {
         at: Timestamp,
         why: RevocationReason,
     },
+    Delete(TicketId, AccountId),
     RevokeOpen {
         account: AccountId,
         kind: Option<TicketKind>,
@@ -49,6 +50,8 @@ const BIND: &str = "UPDATE enrolment_ticket SET state = 'bound', thumbprint = ?3
 const REVOKE: &str = "UPDATE enrolment_ticket SET state = 'revoked', thumbprint = NULL, device = NULL, \
     why = ?3, changed = ?4 \
     WHERE id = ?1 AND state <> 'revoked' AND account = (SELECT key FROM account WHERE id = ?2)";
+
+const DELETE: &str = "DELETE FROM enrolment_ticket WHERE id = ?1 AND account = (SELECT key FROM account WHERE id = ?2)";
 
 const REVOKE_OPEN: &str = "UPDATE enrolment_ticket SET state = 'revoked', why = ?2, changed = ?3 \
     WHERE state = 'open' AND expires > ?3 AND (?4 IS NULL OR kind = ?4) \
@@ -94,6 +97,14 @@ pub(in crate::sqlite) async fn apply(
                 .execute(&mut *connection)
                 .await?;
             expect_changed(connection, done.rows_affected(), id, account).await
+        }
+        TicketChange::Delete(id, account) => {
+            let done = sqlx::query(DELETE)
+                .bind(id.as_bytes().as_slice())
+                .bind(account.as_bytes().as_slice())
+                .execute(connection)
+                .await?;
+            expect(done.rows_affected(), 1, not_found(Thing::Ticket))
         }
         TicketChange::RevokeOpen {
             account,

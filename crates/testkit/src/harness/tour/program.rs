@@ -30,6 +30,7 @@ impl RuntimeConfig for Program {
             value: value.or_else(|| Some(8.into())),
             at_run_time: true,
             overridden: None,
+            lowered: None,
         }]
     }
 

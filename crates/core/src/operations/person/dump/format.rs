@@ -49,6 +49,7 @@ pub(super) struct Dump {
 /// with its members in the order of this page.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DumpCheck")]
 pub(super) struct Check {
     /// The SHA-256 of the dump, with which any site detects damage.
     sha256: Base64Url,

@@ -10,7 +10,7 @@ use countersign_core::engine::RegistrationOrigin;
 use countersign_core::store::{Change, ChangeSet, MemoryStore, Setting, Store};
 use countersign_proto::enrolment::{EnrolmentTicket, TicketKind};
 use countersign_testkit::faulty::{Fault, FaultyStore};
-use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite};
+use countersign_testkit::harness::{DEVICE_SOURCE, NOW, TestDevice, TestSite, ticket};
 
 use serde_json::{Value, json};
 
@@ -254,10 +254,12 @@ async fn no_ticket_of_the_first_admin_is_open_once_there_is_an_admin() {
     }
 }
 
-/// A record of the ticket that cannot be read prevented that there is an admin.
+/// A record of the ticket that cannot be read prevented that there is an admin. Without an admin, no ticket was
+/// listed or revoked, and no pass phrase was set with one.
 #[tokio::test]
-async fn a_damaged_ticket_of_the_first_admin_prevents_no_admin() {
+async fn a_damaged_ticket_of_the_first_admin_prevents_no_admin_and_hides_no_ticket() {
     let test = TestSite::new().await;
+    test.takes_enrolments();
     let setting = Setting {
         value: b"damaged".to_vec(),
         revision: 1,
@@ -269,6 +271,16 @@ async fn a_damaged_ticket_of_the_first_admin_prevents_no_admin() {
     let audit = AuditDraft::done(&Caller::site(), "test", NOW);
     let set = ChangeSet::new(vec![change], audit);
     test.memory().commit(set).await.unwrap();
+    test.admin("person.create", json!({ "name": "ada" })).await;
+    let of_ada = json!({ "person": "ada", "kind": "passphrase" });
+    let issued = test.admin("ticket.issue", of_ada).await;
+    let listed = test.admin("ticket.list", json!({})).await;
+    assert_eq!(listed["entries"][0]["id"], issued["id"]);
+    let token = ticket(&issued).token;
+    let ada = Registrant::new();
+    assert!(ada.set(&test.site, &token, "ada", NOW).await.is_ok());
+    test.admin("ticket.revoke", json!({ "id": issued["id"] }))
+        .await;
     let admin = json!({ "name": "maria", "role": "admin" });
     test.admin("person.create", admin).await;
 }

@@ -2,6 +2,7 @@
 //! learned from a refusal.
 
 mod first_admin;
+mod lockdowns;
 mod misused_tickets;
 pub(crate) mod passphrase_tickets;
 mod races;

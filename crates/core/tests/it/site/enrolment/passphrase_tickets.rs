@@ -75,6 +75,7 @@ impl Registrant {
         match self.begin(site, token, id, NOW).await.unwrap() {
             (state, Begun::Started(started)) => {
                 let record = self.record(state, &started);
+                let started = started.into();
                 Started { started, record }
             }
             (_, Begun::Repeated(_)) => panic!("the pass phrase is not set yet"),
@@ -121,8 +122,9 @@ impl Registrant {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Started {
-    started: Box<StartedRegistration>,
+    started: Arc<StartedRegistration>,
     record: RegistrationRecord,
 }
 
@@ -137,7 +139,7 @@ impl Started {
     }
 }
 
-async fn passphrase_ticket(test: &TestSite) -> TestTicket {
+pub(crate) async fn passphrase_ticket(test: &TestSite) -> TestTicket {
     let params = json!({ "person": "ada", "kind": "passphrase" });
     ticket(&test.admin("ticket.issue", params).await)
 }

@@ -1,13 +1,16 @@
 //! `ticket`: enrolment tickets, with which a person registers a device or sets a pass phrase.
 
+mod view;
+
 use countersign_proto::enrolment::{self as proto, TicketKind, Token};
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::view::{DamagedView, TicketView};
 use super::subject::names_of;
-use super::{Done, Limit, Listing, account, condition, proof};
+use super::{Done, Limit, Rows, account, admitted, condition, proof};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind};
 use crate::engine::rest::RestMethod;
@@ -16,10 +19,10 @@ use crate::enrolment::{
     EnrolmentTicket, LISTED_AFTER_EXPIRY, MAX_LIFETIME, OPEN_TICKETS, RevocationReason,
     TicketState, USUAL_LIFETIME,
 };
-use crate::id::{AccountId, DeviceId, TicketId};
+use crate::id::{AccountId, TicketId};
 use crate::lockdown::{LockdownTarget, OperationKind};
 use crate::page::Page;
-use crate::store::Change;
+use crate::store::{Change, DamagedRow};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
@@ -285,131 +288,57 @@ struct List {
     limit: Limit,
 }
 
-/// The state of a ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum StateView {
-    /// It can be used.
-    Open,
-    /// It was not used in time.
-    Expired,
-    /// A device was enrolled with it, or a pass phrase was set.
-    Bound,
-    /// It was revoked.
-    Revoked,
-}
-
-/// A ticket without its token: the site stores only the token's hash.
-#[derive(Debug, Serialize, JsonSchema)]
-struct TicketView {
-    /// Its id.
-    id: TicketId,
-    /// The person who can use it; absent if the account was deleted just now, and while no account was
-    /// created with the ticket of the first admin.
-    #[schemars(with = "Option<String>")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    person: Option<AccountName>,
-    /// What it is for.
-    kind: &'static str,
-    /// Its state.
-    state: StateView,
-    /// When it was issued.
-    issued: Timestamp,
-    /// When it expires.
-    expires: Timestamp,
-    /// The device that was enrolled with it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<DeviceId>,
-    /// When it was bound or revoked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
-    /// Why it was revoked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<RevocationReason>,
-}
-
-impl TicketView {
-    fn of(ticket: &EnrolmentTicket, person: Option<AccountName>, now: Timestamp) -> Self {
-        let (state, device, since, why) = match ticket.state {
-            TicketState::Open if ticket.is_open(now) => (StateView::Open, None, None, None),
-            TicketState::Open => (StateView::Expired, None, None, None),
-            TicketState::Bound { device, at, .. } => (StateView::Bound, device, Some(at), None),
-            TicketState::Revoked { at, why } => (StateView::Revoked, None, Some(at), Some(why)),
-        };
-        Self {
-            id: ticket.id,
-            person,
-            kind: ticket.kind.name(),
-            state,
-            issued: ticket.issued,
-            expires: ticket.expires,
-            device,
-            since,
-            why,
-        }
-    }
-
-    fn of_first_admin(ticket: FirstAdminView, now: Timestamp) -> Self {
-        let state = match (ticket.is_bound, ticket.is_revoked) {
-            (true, _) => StateView::Bound,
-            (_, true) => StateView::Revoked,
-            _ if now < ticket.expires => StateView::Open,
-            _ => StateView::Expired,
-        };
-        Self {
-            id: ticket.id,
-            person: ticket.person,
-            kind: TicketKind::Admin.name(),
-            state,
-            issued: ticket.issued,
-            expires: ticket.expires,
-            device: None,
-            since: None,
-            why: ticket.why,
-        }
-    }
-
-    fn line(&self) -> String {
-        let person = self.person.as_ref().map(AccountName::to_string);
-        let state = match self.state {
-            StateView::Open => "open",
-            StateView::Expired => "expired",
-            StateView::Bound => "bound",
-            StateView::Revoked => "revoked",
-        };
-        let state = match self.why {
-            Some(RevocationReason::ThereIsAnAdmin) => "revoked, since there is an admin",
-            _ => state,
-        };
-        let (id, kind, expires) = (self.id, self.kind, self.expires);
-        let person = person.unwrap_or_else(|| "(no account)".to_owned());
-        format!("{id}  {person}  {kind}  {state}  expires {expires}")
-    }
-}
-
-async fn list(context: Context, params: List) -> Result<Answer<Listing<TicketView>>, Refusal> {
+async fn list(
+    context: Context,
+    params: List,
+) -> Result<Answer<Rows<TicketView, DamagedView>>, Refusal> {
     let of = listed(&context, params.person.as_ref()).await?;
     let page = Page {
         after: params.after,
         limit: params.limit.plus_one(),
     };
     let tickets = context.site().store().enrolment_tickets(of, &page).await?;
-    let names = names_of(&context, tickets.iter().map(|ticket| ticket.account)).await?;
-    let views = tickets.iter().map(|ticket| {
-        let person = names.get(&ticket.account).cloned();
-        TicketView::of(ticket, person, context.now())
+    let owners = tickets.iter().map(|listed| match listed {
+        Ok(ticket) => ticket.account,
+        Err(damaged) => damaged.account,
     });
-    let mut views: Vec<TicketView> = views.collect();
+    let names = names_of(&context, owners).await?;
+    let views = tickets.into_iter().map(|listed| match listed {
+        Ok(ticket) => {
+            let person = names.get(&ticket.account).cloned();
+            Ok(TicketView::of(&ticket, person, context.now()))
+        }
+        Err(DamagedRow {
+            id,
+            account,
+            problem,
+        }) => {
+            let person = names.get(&account).cloned();
+            Err(DamagedView {
+                id,
+                person,
+                problem,
+            })
+        }
+    });
+    let id = |row: Result<&TicketView, &DamagedView>| match row {
+        Ok(view) => view.id,
+        Err(damaged) => damaged.id,
+    };
+    let mut views: Vec<_> = views.collect();
     if of.is_none() {
         // It belongs to no account, so it is not among the others.
         let first = context.site().first_admin_view().await?;
         let first = first.filter(|first| params.after.is_none_or(|after| after < first.id));
-        views.extend(first.map(|first| TicketView::of_first_admin(first, context.now())));
-        views.sort_by_key(|view| view.id);
+        views.extend(first.map(|first| Ok(TicketView::of_first_admin(first, context.now()))));
+        views.sort_by_key(|row| id(row.as_ref()));
     }
-    let listing = Listing::of(views, params.limit, |view| view.id.to_string());
-    let text = listing.lines(TicketView::line);
-    Ok(Answer::new(listing).with_output(text))
+    let after = params.after.map(|after| after.to_string());
+    let rows = Rows::of(views, params.limit, after.as_deref(), |row| {
+        id(row).to_string()
+    });
+    let text = rows.lines(TicketView::line);
+    Ok(Answer::new(rows).with_output(text))
 }
 
 /// Names a ticket.
@@ -461,17 +390,29 @@ async fn revoke(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
         }
         return Ok(Answer::new(Done {}).with_output(output));
     }
-    let ticket = find(&context, id).await?;
-    if matches!(ticket.state, TicketState::Revoked { .. }) {
-        return Ok(Answer::new(Done {}).with_output(output));
-    }
-    let change = Change::RevokeTicket {
-        id,
-        account: ticket.account,
-        at: context.now(),
-        why: RevocationReason::ByHand,
+    let damaged = context.site().store().damaged_ticket(id).await?;
+    let (change, details) = match admitted(&context, "ticket", damaged)? {
+        Some(DamagedRow {
+            account, problem, ..
+        }) => (
+            Change::DeleteTicket { id, account },
+            json!({ "account": account, "damaged": problem }),
+        ),
+        None => {
+            let ticket = find(&context, id).await?;
+            if matches!(ticket.state, TicketState::Revoked { .. }) {
+                return Ok(Answer::new(Done {}).with_output(output));
+            }
+            let revoke = Change::RevokeTicket {
+                id,
+                account: ticket.account,
+                at: context.now(),
+                why: RevocationReason::ByHand,
+            };
+            let details = json!({ "account": ticket.account, "kind": ticket.kind.name() });
+            (revoke, details)
+        }
     };
-    let details = json!({ "account": ticket.account, "kind": ticket.kind.name() });
     context.commit(change, id.to_string(), details).await?;
     Ok(Answer::new(Done {}).with_output(output))
 }
