@@ -169,9 +169,8 @@ async fn a_client_whose_connection_breaks_anywhere_sets_the_pass_phrase_all_the_
     assert!(whole > 2_000, "{whole}");
     // Before the end of the challenge nothing is stored; behind it the record may be. A second cut was taken for a
     // refusal, although the pass phrase was set.
-    let once = [1, 100, 150, 200].map(|short_by| vec![whole - short_by]);
-    let twice =
-        [0, 500, 1_500, whole / 2, whole - 600, whole - 500].map(|again| vec![whole - 100, again]);
+    let once = [1, 100, 200].map(|short_by| vec![whole - short_by]);
+    let twice = [0, 1_500, whole - 600].map(|again| vec![whole - 100, again]);
     for cuts in once.into_iter().chain(twice) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ticket = through(&site.ticket().await, &listener);
