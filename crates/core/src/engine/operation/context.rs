@@ -1,6 +1,9 @@
 //! The context of a handler: the site, the caller, the caller's scope, the time, and the way to
 //! commit changes together with their audit entry.
 
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream;
@@ -21,6 +24,10 @@ use crate::timestamp::Timestamp;
 /// The maximum nesting of the details of an audit entry, in levels: a stored value at its own
 /// maximum, within the details.
 const MAX_DETAILS_DEPTH: usize = 2 * json::MAX_DEPTH;
+
+/// The most bytes of a piece of content. A connection may hold one or two pieces that its client does not
+/// take, and they reach the client after its right to them ended.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// The context of a handler.
 #[derive(Clone)]
@@ -153,20 +160,29 @@ impl Context {
     }
 
     /// Returns content that breaks instead of its next piece once the caller may no longer call the
-    /// operation: a client may take as long as it likes to read it, or to send it.
+    /// operation: a client may take as long as it likes to read it, or to send it. A piece has at most
+    /// [`PIECE_BYTES`]; longer ones are divided.
     pub(in crate::engine) fn while_authorised(&self, content: Content) -> Content {
         // Content in its own context would never be dropped.
         let context = Self {
             content: ContentSlot::default(),
             ..self.clone()
         };
-        let pieces = stream::try_unfold((content, context), |(mut content, context)| async move {
-            let Some(piece) = content.next().await.transpose()? else {
-                return Ok(None);
-            };
+        let source = (content, VecDeque::new(), context);
+        let pieces = stream::try_unfold(source, |(mut content, mut rest, context)| async move {
+            if rest.is_empty() {
+                let Some(next) = content.next().await.transpose()? else {
+                    return Ok(None);
+                };
+                rest = next.into();
+            }
             let broken = |refusal: Refusal| ContentBroken(refusal.to_string());
             context.still_authorised().await.map_err(broken)?;
-            Ok(Some((piece, (content, context))))
+            let piece = match rest.len() > PIECE_BYTES {
+                true => rest.drain(..PIECE_BYTES).collect(),
+                false => Vec::from(mem::take(&mut rest)),
+            };
+            Ok(Some((piece, (content, rest, context))))
         });
         Content::new(pieces)
     }
