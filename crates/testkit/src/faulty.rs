@@ -53,8 +53,8 @@ impl Fault {
     pub const REPORTED: [Self; 2] = [Self::Fails, Self::AnswerLost];
 }
 
-/// Passes all calls on to another store, except for the commits that have to fail. Each read is a step: it is
-/// pending once, so that a test can give up a caller there.
+/// Passes all calls on to another store, except for the commits that have to fail. Each read and each commit is a
+/// step: it is pending once, before it begins, so that a test can give up a caller there.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     fault: Fault,
@@ -109,6 +109,7 @@ impl FaultyStore {
 #[async_trait]
 impl Store for FaultyStore {
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {
+        tokio::task::yield_now().await;
         if !self.next_fails() {
             return self.inner.commit(set).await;
         }
