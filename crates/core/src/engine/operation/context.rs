@@ -41,6 +41,8 @@ pub struct Context {
     pub(crate) content: ContentSlot,
     /// The entity tags that the object of the operation may have; `None` for any.
     pub(crate) if_match: Option<Arc<[String]>>,
+    /// Whether the operation has written something. It was authorised then.
+    pub(crate) has_committed: Arc<AtomicBool>,
 }
 
 /// The content of the operation, until the handler takes it.
@@ -200,7 +202,9 @@ impl Context {
     ) -> Result<Committed, Refusal> {
         let audit = self.draft(&self.caller, Some(target), details, outcome)?;
         let set = ChangeSet::new(Vec::new(), audit);
-        Ok(self.site.store().commit(set).await?)
+        let committed = self.site.store().commit(set).await?;
+        self.has_committed.store(true, Ordering::Relaxed);
+        Ok(committed)
     }
 
     fn draft(
@@ -219,7 +223,8 @@ impl Context {
     }
 
     /// Checks that the object of the operation is one that the caller expects, with a revision that the
-    /// caller expects. The store checks that it still has that revision when it is written.
+    /// caller expects. The store checks that it still has that revision when it is written, except for lockdowns,
+    /// whose changes take turns.
     ///
     /// # Errors
     /// `precondition_failed`.
@@ -278,8 +283,9 @@ impl Context {
             ..ChangeSet::new(changes, audit)
         };
         let committed = self.site.commit_changes(set).await;
-        if committed.is_err() {
-            self.rider.put_back(rider);
+        match committed.is_ok() {
+            true => self.has_committed.store(true, Ordering::Relaxed),
+            false => self.rider.put_back(rider),
         }
         Ok(committed?)
     }
