@@ -243,7 +243,7 @@ async fn a_form_and_a_plain_text_are_sent_as_such() {
         (
             BodyFormat::Form,
             "application/x-www-form-urlencoded",
-            "to=%2B491701234567&text=%5Bexample.org%5D+Critical%3A+A+%26+B",
+            "to=%2B491701234567&text=%5Bexample.org%5D+Critical%2C+local+admin%3A+A+%26+B",
         ),
         (
             BodyFormat::Text,

@@ -283,13 +283,15 @@ async fn a_client_with_tls_at_a_proxy_has_no_excuse_in_its_fields() {
     let served = site().proxies(on_this_machine(true)).serve().await;
     let address = served.server.http_address().unwrap();
     let credential = "authorization: Bearer cst_x\r\n";
-    for (number, scheme, is_punished) in [
-        (1, "x-forwarded-proto: https\r\n", true),
-        (2, "x-forwarded-proto: http\r\n", false),
-        (3, "", false),
+    // A credential over plain HTTP is refused before it is verified.
+    for (number, scheme, status) in [
+        (1, "x-forwarded-proto: https\r\n", "503"),
+        (2, "x-forwarded-proto: http\r\n", "403"),
+        (3, "", "401"),
     ] {
         let client = format!("x-forwarded-for: 203.0.113.{number}\r\n{scheme}{credential}");
         for (what, field) in [
+            ("GET /authenticate?authRequest=x", "accept-language: en\r\n"),
             ("GET /api/v1/self", "accept-language: en\r\n"),
             ("POST /api/v1/persons", "origin: x\r\n"),
         ] {
@@ -299,7 +301,7 @@ async fn a_client_with_tls_at_a_proxy_has_no_excuse_in_its_fields() {
             }
         }
         let last = asked(address, "GET /api/v1/self", &client, "").await;
-        assert_eq!(last, if is_punished { "503" } else { "401" }, "{scheme}");
+        assert_eq!(last, status, "{scheme}");
     }
     let punished = penalties(&served).await;
     assert_eq!(punished[0]["source"], "203.0.113.1");
