@@ -3443,7 +3443,7 @@ export interface Operations {
     params: {
       /** The dump as text, so that an error can name the line and column. A byte order mark before it is ignored. */
       dump: string;
-      /** Whether the pass phrase in the dump is left out, as for the dump of another site, which no other site can use. The person then needs a new one. */
+      /** Whether the pass phrase in the dump is left out, as for the dump of another site, which no other site can use, and the delivered key, which is encrypted under it. The person then needs new ones. */
       without_passphrase?: boolean | null | undefined;
     };
     result: {

@@ -7,12 +7,12 @@ import { Input } from "./form";
 const PRIVATE = "PRIVATE KEY-----";
 
 /**
- * Whether a text is a private key in PEM; one in UTF-16, which is read with a zero after each letter, too. A dump of a
- * person, which is JSON, may have an encrypted one.
+ * Whether a text has a private key in PEM, also within JSON; one in UTF-16, which is read with a zero after each letter,
+ * too. The dump of a person, which is JSON, may have an encrypted one.
  */
-export const isPrivateKey = (content: string): boolean => {
+export const isPrivateKey = (content: string, isDump = false): boolean => {
   const bare = content.replaceAll("\0", "");
-  return bare.includes(PRIVATE) && !/^\s*\{/.test(bare);
+  return bare.includes(PRIVATE) && !(isDump && /^\s*\{/.test(bare));
 };
 
 interface Props {
@@ -24,19 +24,21 @@ interface Props {
   lines?: number;
   value: string;
   set: (content: string) => void;
+  /** Takes the dump of a person in JSON, which may have an encrypted private key. */
+  isDump?: boolean;
 }
 
 /**
  * A text that comes from a file or is pasted. The file stays on this machine until the form is sent. A private key is
  * refused before that: the fields are for what others may read.
  */
-export function FileText({ file, lines = 4, set, ...input }: Props) {
+export function FileText({ file, lines = 4, set, isDump = false, ...input }: Props) {
   const text = useText();
   const id = useId();
   /** How often a private key was refused since the last text that was taken. Each time the field is shown anew. */
   const [refusals, refuse] = useState(0);
   const take = (content: string): boolean => {
-    const isTaken = !isPrivateKey(content);
+    const isTaken = !isPrivateKey(content, isDump);
     refuse((before) => (isTaken ? 0 : before + 1));
     if (isTaken) set(content);
     return isTaken;

@@ -24,5 +24,8 @@ test("Private keys of all PEM forms are known, and nothing public is taken for o
   assert.ok(!isPrivateKey(rsa.publicKey.export({ format: "pem", type: "spki" })));
   assert.ok(isPrivateKey([..."-----BEGIN PRIVATE KEY-----"].join("\0")), "UTF-16");
   // The dump of a person with a delivered key, which is encrypted, could not be loaded.
-  assert.ok(!isPrivateKey('\n{"delivered_key":{"key":"-----BEGIN ENCRYPTED PRIVATE KEY-----\\nAA=="}}'));
+  const dump = '\n{"delivered_key":{"key":"-----BEGIN ENCRYPTED PRIVATE KEY-----\\nAA=="}}';
+  assert.ok(!isPrivateKey(dump, true));
+  // The key file of a cloud service is JSON too. Every field took it.
+  assert.ok(isPrivateKey('{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\\nAA=="}'));
 });

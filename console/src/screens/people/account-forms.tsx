@@ -137,6 +137,7 @@ export function LoadPerson({ close, done }: Props) {
         label={text.people.dump}
         field="dump"
         lines={8}
+        isDump
         value={dump}
         set={setDump}
       />

@@ -20,7 +20,7 @@ export const accounts = {
     loadAbout: "Legt eine Person aus dem Export dieser oder einer anderen Site an.",
     loadWithout: "Ohne die Passphrase",
     loadWithoutHelp:
-      "Für den Export einer anderen Site: deren Passphrase gilt hier nicht. Die Person setzt eine neue.",
+      "Für den Export einer anderen Site: deren Passphrase gilt hier nicht. Auch der zugestellte Schlüssel bleibt weg. Die Person setzt eine neue Passphrase.",
     dump: "Export",
     dumpFile: "Exportdatei",
     dumpAction: "Exportieren",

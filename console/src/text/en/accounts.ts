@@ -18,7 +18,7 @@ export const accounts = {
     loadAbout: "Creates a person from a dump of this or another site.",
     loadWithout: "Without the pass phrase",
     loadWithoutHelp:
-      "For a dump of another site: its pass phrase cannot be used here. The person sets a new one.",
+      "For a dump of another site: its pass phrase cannot be used here. The delivered key is left out too. The person sets a new pass phrase.",
     dump: "Dump",
     dumpFile: "File of the dump",
     dumpAction: "Dump",

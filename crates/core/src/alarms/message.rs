@@ -6,7 +6,8 @@ use std::fmt::Write;
 use super::mail_template::MailValues;
 use super::markup::escaped;
 use super::{
-    About, Alarm, AlarmState, Language, MailTemplates, OneLine, Preferences, Severity, SystemAlarm,
+    About, Alarm, AlarmState, Language, MailTemplates, OneLine, Preferences, Raiser, Severity,
+    SystemAlarm,
 };
 use crate::public_url::PublicUrl;
 
@@ -69,10 +70,10 @@ pub fn message(
     let (site, link) = (context.site, context.link);
     let (heading, short, page) = match items {
         [item] => {
-            let heading = format!("[{site}] {}: {}", texts.label(*item), texts.text(*item));
+            let (label, text) = (texts.label(*item), texts.text(*item));
             (
-                heading.clone(),
-                heading,
+                format!("[{site}] {label}: {text}"),
+                format!("[{site}] {label}{}: {text}", raiser(*item)),
                 link.map(|link| page_of(link, *item)),
             )
         }
@@ -83,7 +84,7 @@ pub fn message(
                 .max_by_key(|item| (item.alarm.severity, item.about));
             let short = worst.map_or_else(
                 || heading.clone(),
-                |item| format!("{heading}: {}", texts.text(*item)),
+                |item| format!("{heading}{}: {}", raiser(*item), texts.text(*item)),
             );
             (heading, short, link.map(list_at))
         }
@@ -112,6 +113,15 @@ pub fn message(
         text: templates.text(language, &values),
         html: templates.html(language, &in_html),
         short: cut::<MAX_SHORT_CHARS>(&short),
+    }
+}
+
+/// The raiser in a short text, unless it is the site: a short text has no other place for it, and must not speak as
+/// the site.
+fn raiser(item: Item<'_>) -> String {
+    match item.alarm.raiser {
+        Raiser::Site => String::new(),
+        Raiser::LocalAdmin | Raiser::Account(_) => format!(", {}", item.alarm.raised_by),
     }
 }
 
@@ -251,7 +261,7 @@ impl Texts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alarms::{Raiser, Target};
+    use crate::alarms::Target;
     use crate::id::{AccountId, AlarmId};
     use crate::timestamp::Timestamp;
 
@@ -300,6 +310,25 @@ mod tests {
     const fn raised(alarm: &Alarm) -> Item<'_> {
         let about = About::Raised;
         Item { alarm, about }
+    }
+
+    /// An SMS with the text of a service looked as one of the site does.
+    #[test]
+    fn a_short_text_names_its_raiser_unless_it_is_the_site() {
+        let of_service = Alarm {
+            raiser: Raiser::Account(AccountId::from_bytes([3; 16])),
+            raised_by: "robot@example.org".to_owned(),
+            ..alarm("The site key leaked.")
+        };
+        let short = |items: &[Item<'_>]| written(items, &Preferences::default(), None).short;
+        assert_eq!(
+            short(&[raised(&of_service)]),
+            "[example.org] Warning, robot@example.org: The site key leaked."
+        );
+        assert_eq!(
+            short(&[raised(&of_service), raised(&of_service)]),
+            "[example.org] Summary of 2 messages, robot@example.org: The site key leaked."
+        );
     }
 
     #[test]

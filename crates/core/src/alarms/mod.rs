@@ -26,6 +26,7 @@ mod mail_template;
 mod markup;
 mod message;
 mod preferences;
+mod quoted;
 mod system;
 
 pub use crate::text::OneLine;
@@ -47,4 +48,5 @@ pub use mail_template::{
 };
 pub use message::{Item, Message, MessageContext, message};
 pub use preferences::{Language, Preferences, QuietHours, TextAddress, TimeOfDay, TimeZoneName};
+pub use quoted::{quoted, unquoted};
 pub use system::{DiskSpace, MAX_NAMED_APPLICATIONS, PeerAlarm, RevokedOf, SystemAlarm};

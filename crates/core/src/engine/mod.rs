@@ -38,6 +38,7 @@ mod site;
 mod tickets;
 mod whole_accounts;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use countersign_crypto::entropy::{Entropy, fresh};
@@ -301,14 +302,16 @@ impl Site {
             rider: carried.rider,
             content: ContentSlot::default(),
             if_match: expected.map(Into::into),
+            has_committed: Arc::default(),
         };
         let content = carried.content;
         let content = content.map(|content| context.while_authorised(content));
         context.content = ContentSlot::of(content);
         let giving = entry.gives_content().then(|| context.clone());
+        let has_committed = Arc::clone(&context.has_committed);
         let mut reply = entry.start(context, &params)?.await?;
         // A handler that commits is asked with each commit, the last of which may end its caller's access.
-        if !entry.is_audited() {
+        if !has_committed.load(Ordering::Relaxed) {
             self.still_authorised(entry, caller, scope, time.now())
                 .await?;
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::app::without_service;
+use super::attempts::Attempts;
 use super::{Done, Limit, Rows, damaged_line};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, AccountSearch, Kind, State};
@@ -267,12 +268,31 @@ pub(super) async fn set_state(
     params: ByName,
     change: StateChange,
 ) -> Result<Answer<AccountView>, Refusal> {
-    let account = find(&context, kind, &params.name).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_set_state(&context, kind, &params.name, change, &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_set_state(
+    context: &Context,
+    kind: Kind,
+    name: &AccountName,
+    change: StateChange,
+    attempts: &mut Attempts,
+) -> Result<Answer<AccountView>, Refusal> {
+    let account = find(context, kind, name).await?;
     context.expect_tag(&account)?;
     let state = change.of(&account)?;
     let output = format!("{} is {}.", account.name, state.as_str());
     if account.state == state {
-        return Ok(Answer::new(AccountView::of(&context, account)).with_output(output));
+        return Ok(Answer::new(AccountView::of(context, account)).with_output(output));
+    }
+    if state == State::Active {
+        attempts.changes(context, Some(account.id))?;
     }
     let details = json!({ "was": account.state, "is": state });
     let account = account.revised(context.now(), |account| account.state = state);
@@ -288,7 +308,7 @@ pub(super) async fn set_state(
     }
     let target = account.name.to_string();
     context.commit(changes, target, details).await?;
-    Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
+    Ok(Answer::new(AccountView::of(context, account)).with_output(output))
 }
 
 /// The audit details of a deletion.
@@ -307,6 +327,20 @@ pub(super) async fn delete(
     params: ByStoredName,
 ) -> Result<Answer<Done>, Refusal> {
     let target = stored_name(&context, params.name);
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_delete(&context, kind, target.clone()).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_delete(
+    context: &Context,
+    kind: Kind,
+    target: String,
+) -> Result<Answer<Done>, Refusal> {
     let damaged = context.site().store().damaged_account(kind, &target);
     let (id, deletion, problem) = match damaged.await? {
         Some(DamagedAccount { id, name, problem }) => {
@@ -317,7 +351,7 @@ pub(super) async fn delete(
         None => {
             let name = target.parse();
             let name = name.map_err(|error| Refusal::invalid("name", error))?;
-            let account = find(&context, kind, &name).await?;
+            let account = find(context, kind, &name).await?;
             let (id, revision) = (account.id, account.revision);
             context.expect_tag(&account)?;
             (Some(id), Change::DeleteAccount { id, revision }, None)
@@ -326,7 +360,7 @@ pub(super) async fn delete(
     let mut changes = vec![deletion];
     let mut spoke_for = Vec::new();
     if let Some(id) = id {
-        let released = without_service(&context, id).await?;
+        let released = without_service(context, id).await?;
         changes.extend(released.changes);
         let target = LockdownTarget::Account(id);
         let forget = context

@@ -5,7 +5,7 @@
 //! the change: an attacker who knows the old pass phrase, or has a session, would keep it for later.
 
 use super::ticket::expect_no_lockdown;
-use crate::accounts::Account;
+use crate::accounts::{Account, PassphraseCredential};
 use crate::engine::{Context, Refusal};
 use crate::store::Change;
 
@@ -24,11 +24,20 @@ pub(super) async fn unchanged(context: &Context, account: &Account) -> Result<Un
     expect_no_lockdown(context, account)?;
     let passphrase = context.site().store().passphrase(account.id).await?;
     Ok(Unchanged {
-        account: Change::ExpectAccount {
-            id: account.id,
-            revision: account.revision,
-            passphrase: passphrase.map(|passphrase| passphrase.credential_id),
-        },
+        account: unchanged_account(account, passphrase.as_ref()),
         lockdowns,
     })
+}
+
+/// The change that fails once the account is another than `account`, or has another pass phrase. It precedes the
+/// other changes of its set.
+pub(super) fn unchanged_account(
+    account: &Account,
+    passphrase: Option<&PassphraseCredential>,
+) -> Change {
+    Change::ExpectAccount {
+        id: account.id,
+        revision: account.revision,
+        passphrase: passphrase.map(|passphrase| passphrase.credential_id),
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::account::{self, ByName};
 use super::subject::{Named, Own, Subject};
-use super::{Done, NoParams, proof};
+use super::{Done, NoParams, condition, proof};
 use crate::access::Role;
 use crate::accounts::{Account, DeliveredKeyCredential, Kind};
 use crate::engine::rest::RestMethod;
@@ -110,6 +110,7 @@ async fn deliver<W: Subject>(
             "services log in with a key; see `key add NAME --public-key FILE`",
         ));
     }
+    let passphrase = context.site().store().passphrase(account.id).await?;
     proof::require(context, account.id)?;
     let key = read(&params.certificate, &params.key)
         .map_err(|(field, error)| Refusal::invalid(field, error))?;
@@ -121,9 +122,13 @@ async fn deliver<W: Subject>(
         changed: context.now(),
     };
     proof::consume(context, account.id)?;
-    let change = Change::PutDeliveredKey(credential);
+    // A new pass phrase deletes the key that the old one opens, and one that comes at that moment must not stay.
+    let changes = vec![
+        condition::unchanged_account(&account, passphrase.as_ref()),
+        Change::PutDeliveredKey(credential),
+    ];
     context
-        .commit(vec![change], account.name.to_string(), details)
+        .commit(changes, account.name.to_string(), details)
         .await?;
     let output = format!(
         "WARNING: while delivered-key is enabled, any client that names {} gets this key and can guess its \

@@ -3,6 +3,7 @@
 mod account;
 mod alarm;
 mod app;
+mod attempts;
 mod audit;
 mod broker;
 mod condition;

@@ -17,8 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::proof;
+use super::attempts::Attempts;
 use super::subject::{Named, Subject};
+use super::{condition, proof};
 use crate::access::Role;
 use crate::accounts::{
     Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, RecordError,
@@ -192,8 +193,25 @@ pub(super) async fn finish<W: Subject>(
     context: Context,
     registration: Finish<W>,
 ) -> Result<Answer<PassphraseSet>, Refusal> {
-    let account = person(&context, &registration.name).await?;
-    proof::require(&context, account.id)?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_finish(&context, &registration, &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_finish<W: Subject>(
+    context: &Context,
+    registration: &Finish<W>,
+    attempts: &mut Attempts,
+) -> Result<Answer<PassphraseSet>, Refusal> {
+    let account = person(context, &registration.name).await?;
+    let is_first = attempts.pays_for(account.id);
+    if is_first {
+        proof::require(context, account.id)?;
+    }
     let before = context.site().store().passphrase(account.id).await?;
     let finished =
         |before: &PassphraseCredential| registration.binding.0.starts_with(&before.credential_id.0);
@@ -205,17 +223,21 @@ pub(super) async fn finish<W: Subject>(
     }
     let renewal = registration.renewal;
     if renewal {
-        check_renewal(&context, &account, before.as_ref())?;
+        check_renewal(context, &account, before.as_ref())?;
     }
-    let credential = credential(&context, &account, before.as_ref(), registration)?;
-    proof::consume(&context, account.id)?;
+    let credential = credential(context, &account, before.as_ref(), registration)?;
+    if is_first {
+        proof::consume(context, account.id)?;
+    }
+    let unchanged = condition::unchanged_account(&account, before.as_ref());
     let (changes, details) = match renewal {
         true => (
-            vec![Change::RenewPassphrase(credential)],
+            vec![unchanged, Change::RenewPassphrase(credential)],
             json!({ "renewal": true }),
         ),
         false => (
             vec![
+                unchanged,
                 Change::PutPassphrase(credential),
                 // Otherwise the old pass phrase would still open the delivered key.
                 Change::DeleteDeliveredKey(account.id),
@@ -265,7 +287,7 @@ fn credential(
     context: &Context,
     account: &Account,
     before: Option<&PassphraseCredential>,
-    registration: Finish<impl Subject>,
+    registration: &Finish<impl Subject>,
 ) -> Result<PassphraseCredential, Refusal> {
     let opened = context.site().expect_unsealed()?;
     let setup = opened.setup.id();
@@ -287,7 +309,8 @@ fn credential(
     })?;
     let certificate = registration
         .certificate
-        .map(|pem| Certificate::from_pem(&pem))
+        .as_deref()
+        .map(Certificate::from_pem)
         .transpose()
         .map_err(|error| Refusal::invalid("certificate", error))?;
     Ok(PassphraseCredential {
@@ -296,8 +319,8 @@ fn credential(
         suite: registration.suite,
         setup,
         credential_id,
-        record: registration.record.0,
-        sealed_identity: registration.sealed_identity.0,
+        record: registration.record.0.clone(),
+        sealed_identity: registration.sealed_identity.0.clone(),
         certificate: certificate.map(|certificate| certificate.der().to_vec()),
         changed: context.now(),
     })

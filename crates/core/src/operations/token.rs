@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::attempts::Attempts;
 use super::subject::names_of;
 use super::{Done, Limit, Rows, account, admitted, condition, damaged_line, proof};
 use crate::access::{Channel, Role, Scope};
@@ -65,7 +66,7 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 /// A new access token.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Create {
     /// The service that gets the token. Without it, the token is for yourself, which needs a fresh
@@ -172,9 +173,23 @@ impl fmt::Display for DamagedView {
 }
 
 async fn create(context: Context, params: Create) -> Result<Answer<Created>, Refusal> {
-    let account = owner(&context, params.service.as_ref()).await?;
-    let operations = permitted(&context, &account, params.operations)?;
-    let lifetime = lifetime(&context, params.expires_in)?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_create(&context, params.clone(), &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_create(
+    context: &Context,
+    params: Create,
+    attempts: &mut Attempts,
+) -> Result<Answer<Created>, Refusal> {
+    let account = owner(context, params.service.as_ref()).await?;
+    let operations = permitted(context, &account, params.operations)?;
+    let lifetime = lifetime(context, params.expires_in)?;
     if !account.is_active() {
         return Err(Refusal::conflict(
             format!("{} may not log in", account.name),
@@ -185,14 +200,14 @@ async fn create(context: Context, params: Create) -> Result<Answer<Created>, Ref
             ),
         ));
     }
-    let unchanged = condition::unchanged(&context, &account).await?;
-    // A caller without a proof must not use up the tokens of the person.
-    proof::require(&context, account.id)?;
-    context.rate(
-        Rate::Issued(account.id),
-        "tickets and tokens for this account",
-    )?;
-    proof::consume(&context, account.id)?;
+    let unchanged = condition::unchanged(context, &account).await?;
+    if attempts.pays_for(account.id) {
+        // A caller without a proof must not use up the tokens of the person.
+        proof::require(context, account.id)?;
+        let what = "tickets and tokens for this account";
+        context.rate(Rate::Issued(account.id), what)?;
+        proof::consume(context, account.id)?;
+    }
     let (site, now) = (context.site(), context.now());
     let secret = AccessTokenSecret::generate(&mut site.entropy());
     let token = AccessToken {
@@ -235,7 +250,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<Created>, Ref
     );
     let created = Created {
         token: text.expose().to_owned(),
-        view: TokenView::of(&context, token, Some(account.name)),
+        view: TokenView::of(context, token, Some(account.name)),
     };
     Ok(Answer::new(created).with_output(output))
 }

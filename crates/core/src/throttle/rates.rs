@@ -46,6 +46,8 @@ pub enum Rate {
     AlarmSettings(AccountId),
     /// Changes of the account's own contact data.
     OwnData(AccountId),
+    /// Changes of accounts and applications of others that take nothing from them.
+    Edits(AccountId),
     /// Wrong secrets for the site key, from all callers together.
     SiteKeySecret,
     /// Messages that the account sends to people of peers.
@@ -151,6 +153,8 @@ impl Rate {
             Self::Addresses(_) => (8, 600_000),
             // A person corrects a typing error at once; at most 2,880 audit entries a day.
             Self::OwnData(_) => (10, 30_000),
+            // A script that maintains the data of many; never so many that a lock of one finds no moment.
+            Self::Edits(_) => (64, 250),
             // A few typing errors, then one attempt in ten seconds: the operator waits, and never
             // for longer.
             Self::SiteKeySecret => (5, 10_000),
@@ -172,6 +176,7 @@ impl Rate {
             | Self::Ended(account)
             | Self::AlarmSettings(account)
             | Self::OwnData(account)
+            | Self::Edits(account)
             | Self::Sent(account)
             | Self::Lockdowns(account) => Some(account),
             Self::SiteKeySecret

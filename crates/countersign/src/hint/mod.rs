@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use clap::Command;
+use countersign_core::alarms::quoted;
 use countersign_core::engine::Table;
 use countersign_core::operations;
 use countersign_core::text::change_spans;
@@ -80,6 +81,16 @@ pub(crate) fn commands_in(text: &str, folder: &Path) -> String {
         Some(command) => command_in(&command, folder),
         None => span.to_owned(),
     })
+}
+
+/// The text of an alarm: a text of the site as `reword` says it, and any other between quotation marks, since it
+/// must not speak as the site.
+pub(crate) fn alarm_text(raised_by: &str, text: &str, reword: impl Fn(&str) -> String) -> String {
+    match raised_by {
+        // The name of any other raiser has a zone or a space.
+        "site" => reword(text),
+        _ => quoted(text),
+    }
 }
 
 /// Replaces operations in a text by what a user of `call` and `shell`, commands of this program, types for

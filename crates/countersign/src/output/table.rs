@@ -4,9 +4,9 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::Value;
 
-use crate::escape;
+use crate::{escape, hint};
 
-/// The rows of a list and below them its damaged entries, with the texts of alarms changed by `reword`. `None` if
+/// The rows of a list and below them its damaged entries, with the texts of the site's alarms changed by `reword`. `None` if
 /// there are none, and for data that is not a list or an unknown one.
 pub(super) fn of(operation: &str, data: &str, reword: &dyn Fn(&str) -> String) -> Option<String> {
     let data: Value = serde_json::from_str(data).ok()?;
@@ -43,7 +43,8 @@ fn row(operation: &str, entry: &Value, reword: &dyn Fn(&str) -> String) -> Optio
             of("to"),
             counted(&of("count"), "time"),
             of("last"),
-            reword(&of("text")),
+            of("raised_by"),
+            hint::alarm_text(&of("raised_by"), &of("text"), reword),
         ],
         "alarm deliveries" => vec![
             of("id"),

@@ -40,6 +40,13 @@ fn may_be_of_a_page(method: &Method, headers: &HeaderMap) -> bool {
     is_of_a_page(headers) || is_unmarked && headers.contains_key(header::ACCEPT_LANGUAGE)
 }
 
+/// Whether the client of a proxy has TLS; `None` if the proxy names no scheme.
+fn is_forwarded_with_tls(headers: &HeaderMap) -> Option<bool> {
+    let mut schemes = headers.get_all("x-forwarded-proto").iter().peekable();
+    schemes.peek()?;
+    Some(schemes.all(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https")))
+}
+
 /// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
 pub(super) struct RequestOrigin {
     /// The source that the request counts for; `None` if a trusted proxy names no client.
@@ -86,7 +93,10 @@ impl RequestOrigin {
     ) -> Self {
         let address = connection.address.ip();
         let proxies = shared.proxies();
-        let source = match (proxies.has(address), proxies.trust_forwarded) {
+        let is_proxied = proxies.has(address);
+        let forwarded = is_proxied.then(|| is_forwarded_with_tls(request.headers()));
+        let has_tls = forwarded.flatten().unwrap_or(connection.has_tls);
+        let source = match (is_proxied, proxies.trust_forwarded) {
             (false, _) => Some(address.into()),
             (true, false) => None,
             (true, true) => {
@@ -98,8 +108,7 @@ impl RequestOrigin {
         };
         Self {
             source,
-            is_unpunished: !connection.has_tls
-                && may_be_of_a_page(request.method(), request.headers()),
+            is_unpunished: !has_tls && may_be_of_a_page(request.method(), request.headers()),
             connection: connection.clone(),
             running: OnceLock::new(),
         }
@@ -171,10 +180,7 @@ impl RequestOrigin {
     /// its scheme.
     pub(super) fn is_protected(&self, headers: &HeaderMap, shared: &Shared) -> bool {
         match self.is_proxied(shared) {
-            true => headers
-                .get_all("x-forwarded-proto")
-                .iter()
-                .all(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https")),
+            true => is_forwarded_with_tls(headers).unwrap_or(true),
             false => {
                 let address = self.connection.address.ip().to_canonical();
                 self.connection.has_tls || address.is_loopback()

@@ -85,19 +85,22 @@ fn login_failed(source: Option<IpAddr>, name: &str) {
     }
 }
 
-/// Logs and counts an HTTP request that failed verification. No line names a source that is not punished: a
-/// program that reads the log must not ban it.
+/// Logs and counts an HTTP request that failed verification. No line and no alarm names a source that is not
+/// punished: neither a program that reads the log nor an admin must ban the reader of a page.
 pub(crate) fn request_failed(shared: &Shared, source: Source, is_unpunished: bool) {
     if !is_unpunished {
         request_failed_line(source);
     }
+    failed_over_http(shared, source, "broker.ticket", is_unpunished);
+}
+
+fn failed_over_http(shared: &Shared, source: Source, operation: &str, is_unpunished: bool) {
     let outcome = AuditOutcome::Failed;
-    shared.note(Occurrence::of_source(
-        source,
-        Channel::Http,
-        "broker.ticket",
-        outcome,
-    ));
+    let failed = Occurrence::of_source(source, Channel::Http, operation, outcome);
+    shared.note(match is_unpunished {
+        true => failed.with("through", "a page, perhaps").unreported(),
+        false => failed,
+    });
 }
 
 fn request_failed_line(source: Source) {
@@ -109,9 +112,7 @@ pub(crate) fn api_request_failed(shared: &Shared, source: Source, is_unpunished:
     if !is_unpunished {
         api_request_failed_line(source);
     }
-    let outcome = AuditOutcome::Failed;
-    let failed = Occurrence::of_source(source, Channel::Http, "http.request", outcome);
-    shared.note(failed);
+    failed_over_http(shared, source, "http.request", is_unpunished);
 }
 
 fn api_request_failed_line(source: Source) {

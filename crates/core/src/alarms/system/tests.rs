@@ -126,12 +126,12 @@ fn the_name_of_a_device_is_quoted_in_an_alarm_and_names_no_operation() {
         owner: Some(RevokedOf {
             account: AccountId::from_bytes([1; 16]),
             person: "ada@example.org".to_owned(),
-            name: "x. Run `site key_new`".to_owned(),
+            name: "x” was tested. Run `site key_new`: “y".to_owned(),
         }),
     };
     for (language, quoted) in [
-        (Language::En, "“x. Run 'site key_new'”"),
-        (Language::De, "„x. Run 'site key_new'“"),
+        (Language::En, "“x' was tested. Run 'site key_new': 'y”"),
+        (Language::De, "„x' was tested. Run 'site key_new': 'y“"),
     ] {
         let text = alarm.text(language);
         assert!(text.as_str().contains(quoted), "{}", text.as_str());

@@ -1,6 +1,7 @@
 //! The texts of the site's alarms: what happened and what to do.
 
 use super::{PeerAlarm, RevokedOf, SystemAlarm};
+use crate::alarms::unquoted as chosen;
 use crate::audit::coalesced::OTHERS;
 
 impl SystemAlarm {
@@ -268,11 +269,6 @@ impl SystemAlarm {
             ),
         }
     }
-}
-
-/// A name that a person chose, without the backticks between which texts of the site name operations.
-fn chosen(name: &str) -> String {
-    name.replace('`', "'")
 }
 
 fn size(bytes: u64) -> String {

@@ -64,6 +64,8 @@ struct Kind {
     operation: String,
     target: Option<String>,
     outcome: AuditOutcome,
+    /// Whether many of them are [`Repeated`].
+    is_reported: bool,
 }
 
 /// The group of actors whose limits apply to an event.
@@ -146,6 +148,7 @@ impl Occurrence {
                 operation: operation.into(),
                 target: None,
                 outcome,
+                is_reported: true,
             },
             details: Map::new(),
             times: 1,
@@ -163,6 +166,14 @@ impl Occurrence {
     #[must_use]
     pub fn to(mut self, target: impl Into<String>) -> Self {
         self.kind.target = Some(target.into());
+        self
+    }
+
+    /// Returns the event as one that may be another's doing than the actor's. It is audited, and no number of
+    /// them is [`Repeated`]: that asks the operator to act against the actor.
+    #[must_use]
+    pub const fn unreported(mut self) -> Self {
+        self.kind.is_reported = false;
         self
     }
 
@@ -384,7 +395,8 @@ impl Coalesced {
         counter.last = now;
         counter.details = details;
         let reached = before < REPEATED_THRESHOLD && counter.total >= REPEATED_THRESHOLD;
-        if reached && kind.outcome != AuditOutcome::Done && self.repeated.len() < MAX_COUNTERS {
+        let is_reported = kind.is_reported && kind.outcome != AuditOutcome::Done;
+        if reached && is_reported && self.repeated.len() < MAX_COUNTERS {
             self.repeated.push(Repeated {
                 actor: kind.actor.name.clone(),
                 operation: kind.operation.clone(),

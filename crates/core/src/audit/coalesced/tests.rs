@@ -51,6 +51,22 @@ fn the_first_event_is_written_at_once_and_later_ones_as_one_entry_with_a_count()
     assert!(coalesced.record(robot("person.delete"), at(61)));
 }
 
+/// An alarm asked the admins to block the address of a person who had looked at a page with a hundred images.
+#[test]
+fn unreported_events_are_audited_and_never_repeated() {
+    let mut coalesced = Coalesced::default();
+    for _ in 0..2 * REPEATED_THRESHOLD {
+        coalesced.record(source(1).unreported(), at(0));
+    }
+    assert_eq!(coalesced.take_repeated(), []);
+    for _ in 0..REPEATED_THRESHOLD {
+        coalesced.record(source(1), at(0));
+    }
+    let repeated = coalesced.take_repeated();
+    assert_eq!(repeated[0].count, REPEATED_THRESHOLD);
+    assert_eq!(events(&coalesced.take_all()), 3 * REPEATED_THRESHOLD);
+}
+
 #[test]
 fn counted_events_are_written_when_the_site_stops() {
     let mut coalesced = Coalesced::default();

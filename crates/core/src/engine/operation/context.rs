@@ -2,6 +2,9 @@
 //! commit changes together with their audit entry.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream;
@@ -23,6 +26,10 @@ use crate::timestamp::Timestamp;
 /// maximum, within the details.
 const MAX_DETAILS_DEPTH: usize = 2 * json::MAX_DEPTH;
 
+/// The most bytes of a piece of content. A connection may hold one or two pieces that its client does not
+/// take, and they reach the client after its right to them ended.
+const PIECE_BYTES: usize = 16 * 1024;
+
 /// The context of a handler.
 #[derive(Clone)]
 pub struct Context {
@@ -35,6 +42,8 @@ pub struct Context {
     pub(crate) content: ContentSlot,
     /// The entity tags that the object of the operation may have; `None` for any.
     pub(crate) if_match: Option<Arc<[String]>>,
+    /// Whether the operation has written something. It was authorised then.
+    pub(crate) has_committed: Arc<AtomicBool>,
 }
 
 /// The content of the operation, until the handler takes it.
@@ -154,20 +163,29 @@ impl Context {
     }
 
     /// Returns content that breaks instead of its next piece once the caller may no longer call the
-    /// operation: a client may take as long as it likes to read it, or to send it.
+    /// operation: a client may take as long as it likes to read it, or to send it. A piece has at most
+    /// [`PIECE_BYTES`]; longer ones are divided.
     pub(in crate::engine) fn while_authorised(&self, content: Content) -> Content {
         // Content in its own context would never be dropped.
         let context = Self {
             content: ContentSlot::default(),
             ..self.clone()
         };
-        let pieces = stream::try_unfold((content, context), |(mut content, context)| async move {
-            let Some(piece) = content.next().await.transpose()? else {
-                return Ok(None);
-            };
+        let source = (content, VecDeque::new(), context);
+        let pieces = stream::try_unfold(source, |(mut content, mut rest, context)| async move {
+            if rest.is_empty() {
+                let Some(next) = content.next().await.transpose()? else {
+                    return Ok(None);
+                };
+                rest = next.into();
+            }
             let broken = |refusal: Refusal| ContentBroken(refusal.to_string());
             context.still_authorised().await.map_err(broken)?;
-            Ok(Some((piece, (content, context))))
+            let piece = match rest.len() > PIECE_BYTES {
+                true => rest.drain(..PIECE_BYTES).collect(),
+                false => Vec::from(mem::take(&mut rest)),
+            };
+            Ok(Some((piece, (content, rest, context))))
         });
         Content::new(pieces)
     }
@@ -185,7 +203,9 @@ impl Context {
     ) -> Result<Committed, Refusal> {
         let audit = self.draft(&self.caller, Some(target), details, outcome)?;
         let set = ChangeSet::new(Vec::new(), audit);
-        Ok(self.site.store().commit(set).await?)
+        let committed = self.site.store().commit(set).await?;
+        self.has_committed.store(true, Ordering::Relaxed);
+        Ok(committed)
     }
 
     fn draft(
@@ -204,7 +224,8 @@ impl Context {
     }
 
     /// Checks that the object of the operation is one that the caller expects, with a revision that the
-    /// caller expects. The store checks that it still has that revision when it is written.
+    /// caller expects. The store checks that it still has that revision when it is written, except for lockdowns,
+    /// whose changes take turns.
     ///
     /// # Errors
     /// `precondition_failed`.
@@ -263,8 +284,9 @@ impl Context {
             ..ChangeSet::new(changes, audit)
         };
         let committed = self.site.commit_changes(set).await;
-        if committed.is_err() {
-            self.rider.put_back(rider);
+        match committed.is_ok() {
+            true => self.has_committed.store(true, Ordering::Relaxed),
+            false => self.rider.put_back(rider),
         }
         Ok(committed?)
     }

@@ -30,6 +30,8 @@ pub struct Refusal {
     failed: bool,
     #[serde(skip)]
     audited: bool,
+    #[serde(skip)]
+    stale: bool,
 }
 
 impl Refusal {
@@ -47,6 +49,7 @@ impl Refusal {
             retry_after_ms: None,
             failed: false,
             audited: false,
+            stale: false,
         }
     }
 
@@ -181,6 +184,11 @@ impl Refusal {
     /// A conflict with the state of the site, or with another change.
     pub(crate) fn is_conflict(&self) -> bool {
         self.kind == Code::CONFLICT
+    }
+
+    /// Another change came first: what the operation read was no longer so when it was to be written.
+    pub(crate) const fn is_stale(&self) -> bool {
+        self.stale
     }
 
     /// The site is sealed.
@@ -448,10 +456,13 @@ impl From<StoreError> for Refusal {
                 "there is no room for another alarm",
                 "end alarms whose cause is gone with `alarm over KEY`",
             ),
-            StoreError::Stale { .. } => Self::conflict(
-                message,
-                "the object was changed at the same time; look at it again and repeat the operation",
-            ),
+            StoreError::Stale { .. } => Self {
+                stale: true,
+                ..Self::conflict(
+                    message,
+                    "the object was changed at the same time; look at it again and repeat the operation",
+                )
+            },
             StoreError::NotFound { what } => Self::new(
                 Code::NOT_FOUND,
                 message,

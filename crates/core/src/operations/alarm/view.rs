@@ -12,7 +12,8 @@ use super::deliveries::DeliveryCounts;
 use crate::access::Scope;
 use crate::accounts::Kind;
 use crate::alarms::{
-    Acknowledgement, Alarm, AlarmData, AlarmState, Recipient, Severity, SystemAlarm, Target,
+    Acknowledgement, Alarm, AlarmData, AlarmState, Raiser, Recipient, Severity, SystemAlarm,
+    Target, quoted,
 };
 use crate::engine::{Answer, Context, Refusal};
 use crate::id::{AccountId, AlarmId};
@@ -58,6 +59,8 @@ pub(super) struct AlarmView {
     /// Its messages, for admins, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveries: Option<DeliveryCounts>,
+    #[serde(skip)]
+    is_of_site: bool,
 }
 
 impl AlarmView {
@@ -73,14 +76,21 @@ impl AlarmView {
             to,
             count,
             last,
-            text,
+            raised_by,
             ..
         } = self;
+        // Only texts of the site name operations, for which programs show commands.
+        let text = match self.is_of_site {
+            true => self.text.clone(),
+            false => quoted(&self.text),
+        };
         let (severity, state) = (severity.as_str(), state.as_str());
         let troubles = self.deliveries.as_ref().and_then(DeliveryCounts::trouble);
         let troubles = troubles.map_or_else(String::new, |trouble| format!("  [{trouble}]"));
         let times = if *count == 1 { "time" } else { "times" };
-        format!("{id}  {severity}  {state}  {to}  {count} {times}, last {last}  {text}{troubles}")
+        format!(
+            "{id}  {severity}  {state}  {to}  {count} {times}, last {last}  {raised_by}  {text}{troubles}"
+        )
     }
 }
 
@@ -120,6 +130,7 @@ impl Names {
             text: alarm.text.as_str().to_owned(),
             data: alarm.data,
             raised_by: alarm.raised_by,
+            is_of_site: alarm.raiser == Raiser::Site,
             first: alarm.first,
             last: alarm.last,
             count: alarm.count,

@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::attempts::Attempts;
 use super::{Done, Limit, Rows, damaged_line};
 use crate::access::Role;
 use crate::accounts::State;
@@ -334,7 +335,7 @@ async fn put(
 }
 
 /// A new key for an application.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RotateKey {
     /// The application's id.
@@ -350,7 +351,21 @@ struct RotateKey {
 }
 
 async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppView>, Refusal> {
-    let application = find(&context, &params.id).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_rotate_key(&context, params.clone(), &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_rotate_key(
+    context: &Context,
+    params: RotateKey,
+    attempts: &mut Attempts,
+) -> Result<Answer<AppView>, Refusal> {
+    let application = find(context, &params.id).await?;
     context.expect_tag(&application)?;
     let now = context.now();
     let key = ApplicationKey::from_pem(application.edition, &params.public_key, params.label, now)
@@ -369,6 +384,7 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
             "wait until one of them retires, or end them now with an overlap of 0",
         ));
     }
+    attempts.changes(context, None)?;
     let overlap = params.overlap.map_or(24 * HOUR, u64::from);
     let until = now.plus_millis(overlap);
     let fingerprint = key.fingerprint();
@@ -382,7 +398,7 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
         application.keys.insert(0, key);
     });
     let details = json!({ "fingerprint": fingerprint, "others_until": until });
-    let view = put(&context, application, Changes::default(), details).await?;
+    let view = put(context, application, Changes::default(), details).await?;
     let output = format!("Added a new key to {}.", view.id);
     Ok(Answer::new(view).with_output(output))
 }
@@ -392,20 +408,38 @@ async fn set_state(
     params: ById,
     state: State,
 ) -> Result<Answer<AppView>, Refusal> {
-    let application = find(&context, &params.id).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_set_state(&context, &params.id, state, &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_set_state(
+    context: &Context,
+    id: &ApplicationId,
+    state: State,
+    attempts: &mut Attempts,
+) -> Result<Answer<AppView>, Refusal> {
+    let application = find(context, id).await?;
     context.expect_tag(&application)?;
     let output = format!("{} is {}.", application.id, state.as_str());
     if application.state == state {
-        return Ok(Answer::new(AppView::of(&context, application).await?).with_output(output));
+        return Ok(Answer::new(AppView::of(context, application).await?).with_output(output));
+    }
+    if state == State::Active {
+        attempts.changes(context, None)?;
     }
     let details = json!({ "was": application.state, "is": state });
     let application = application.revised(context.now(), |application| application.state = state);
     let void = match state {
         State::Active => Vec::new(),
-        State::Locked | State::Disabled => void_tickets(&context, &application).await?,
+        State::Locked | State::Disabled => void_tickets(context, &application).await?,
     };
     let void = void.into_iter().fold(Changes::default(), Changes::and);
-    let view = put(&context, application, void, details).await?;
+    let view = put(context, application, void, details).await?;
     Ok(Answer::new(view).with_output(output))
 }
 
@@ -418,18 +452,27 @@ struct Deletion {
 }
 
 async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
-    let id = params.id;
-    let damaged = context.site().store().damaged_application(&id).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_delete(&context, &params.id).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_delete(context: &Context, id: &ApplicationId) -> Result<Answer<Done>, Refusal> {
+    let damaged = context.site().store().damaged_application(id).await?;
     let (deletion, void) = match &damaged {
         Some(_) => {
             context.expect_no_tag()?;
-            let void = withdrawn::of_damaged(&context, &id).await?;
+            let void = withdrawn::of_damaged(context, id).await?;
             (Change::DeleteDamagedApplication(id.clone()), void)
         }
         None => {
-            let application = find(&context, &id).await?;
+            let application = find(context, id).await?;
             context.expect_tag(&application)?;
-            let void = void_tickets(&context, &application).await?;
+            let void = void_tickets(context, &application).await?;
             let deletion = Change::DeleteApplication {
                 id: id.clone(),
                 instance: application.instance,
@@ -438,10 +481,10 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
             (deletion, void)
         }
     };
-    let released = relations::without_callee(&context, &id).await?;
+    let released = relations::without_callee(context, id).await?;
     let mut changes = released.changes;
     changes.push(deletion);
-    let is_deleted = |target: &LockdownTarget| matches!(target, LockdownTarget::Application { id: deleted, .. } if *deleted == id);
+    let is_deleted = |target: &LockdownTarget| matches!(target, LockdownTarget::Application { id: deleted, .. } if deleted == id);
     changes.extend(context.site().forget_lockdowns(is_deleted)?);
     let details = Deletion {
         no_longer_called_by: released.ids,

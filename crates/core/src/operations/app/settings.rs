@@ -21,7 +21,7 @@ const MAX_ENTRIES: usize = 64;
 const MAX_AUTH_DATA: usize = 4_096;
 
 /// The settings of an application. An absent field stays unchanged.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The hashes that the application supports, in order of preference (`serveros-v1`). The list
@@ -48,7 +48,7 @@ pub(super) struct Settings {
 }
 
 /// The name of a service, with or without the site's own zone, or an empty string.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct ServiceName(String);
 

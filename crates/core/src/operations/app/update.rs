@@ -13,10 +13,11 @@ use super::{find, foreign, policy, put};
 use crate::applications::{ApplicationId, Callee};
 use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::lockdown::LockdownTarget;
+use crate::operations::attempts::Attempts;
 use crate::operations::lockdown;
 
 /// The changes to make.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Update {
     /// The application's id.
@@ -52,24 +53,39 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
     ] {
         settings::few(field, entries)?;
     }
-    let before = find(&context, &params.id).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_update(&context, params.clone(), &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_update(
+    context: &Context,
+    params: Update,
+    attempts: &mut Attempts,
+) -> Result<Answer<AppView>, Refusal> {
+    let before = find(context, &params.id).await?;
     context.expect_tag(&before)?;
     let mut application = before.clone();
-    params.settings.apply(&context, &mut application).await?;
+    params.settings.apply(context, &mut application).await?;
     settings::disallow(&mut application, &params.disallow)?;
-    settings::allow(&context, &mut application, params.allow, "allow").await?;
+    settings::allow(context, &mut application, params.allow, "allow").await?;
     foreign::disallow_callers(&mut application, &params.disallow_callers)?;
-    foreign::allow_callers(&context, &mut application, params.allow_callers).await?;
+    foreign::allow_callers(context, &mut application, params.allow_callers).await?;
     if application == before {
         let output = format!("{} has these settings already.", before.id);
-        return Ok(Answer::new(AppView::of(&context, before).await?).with_output(output));
+        return Ok(Answer::new(AppView::of(context, before).await?).with_output(output));
     }
+    attempts.changes(context, None)?;
     let application = application.revised(context.now(), |_| ());
     let details = policy(&application);
     let details = serde_json::value::to_raw_value(&details)
         .map_err(|error| Refusal::internal(error.to_string()))?;
-    let mut void = no_longer_calling(&context, &before, &application)?;
-    void.extend(withdrawn(&context, &before, &application).await?);
+    let mut void = no_longer_calling(context, &before, &application)?;
+    void.extend(withdrawn(context, &before, &application).await?);
     let site = context.site();
     let new_service = application
         .service
@@ -79,16 +95,16 @@ pub(super) async fn update(context: Context, params: Update) -> Result<Answer<Ap
     if let Some(service) = new_service {
         // Of this change and a lockdown of the service, each fails after the other that it did not see:
         // no application gets the service without the loss of its tickets.
-        let own = turn.insert(lockdown::turn(&context).await?);
+        let own = turn.insert(lockdown::turn(context).await?);
         changes = site.change_app_services(site.app_services().await?).into();
         let target = LockdownTarget::Account(service);
         if site.lockdowns().of(&target).is_some() {
-            void.extend(void_tickets(&context, &before).await?);
+            void.extend(void_tickets(context, &before).await?);
         }
         own.expect()?;
     }
     let changes = void.into_iter().fold(changes, Changes::and);
-    let view = put(&context, application, changes, details).await?;
+    let view = put(context, application, changes, details).await?;
     let mut lines = vec![format!("Changed {}.", view.id)];
     lines.extend(view.relations());
     Ok(Answer::new(view).with_output(lines.join("\n")))

@@ -11,6 +11,7 @@ use super::view::PeerView;
 use crate::accounts::Account;
 use crate::engine::{Answer, Context, PEER_TRIES, Refusal};
 use crate::id::TicketId;
+use crate::operations::attempts::Attempts;
 use crate::operations::{condition, proof, ticket};
 use crate::store::{Change, PeerChange};
 use crate::throttle::Rate;
@@ -47,7 +48,21 @@ pub(super) struct Issued {
 }
 
 pub(super) async fn ticket(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
-    let account = active(&context, &params.person).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_ticket(&context, &params, &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_ticket(
+    context: &Context,
+    params: &Issue,
+    attempts: &mut Attempts,
+) -> Result<Answer<Issued>, Refusal> {
+    let account = active(context, &params.person).await?;
     let lifetime = ticket::lifetime(params.expires_in)?;
     let site = context.site();
     let address = site.endpoints().peer.ok_or_else(|| {
@@ -56,7 +71,7 @@ pub(super) async fn ticket(context: Context, params: Issue) -> Result<Answer<Iss
             "start it with `peer start`",
         )
     })?;
-    let issuing = ticket::new_ticket(&context, &account, TicketKind::Peer, lifetime);
+    let issuing = ticket::new_ticket(context, &account, TicketKind::Peer, lifetime, attempts);
     let (ticket, token, changes) = issuing.await?;
     let expires = u64::try_from(ticket.expires.millis() / 1_000).unwrap_or(0);
     let (host, port, key) = (address.host, address.port, site.public_key());

@@ -16,10 +16,10 @@ use crate::accounts::{
 };
 use crate::engine::{Answer, Context, Refusal};
 use crate::id::AccountId;
+use crate::operations::attempts::Attempts;
 use crate::operations::{account, proof};
 use crate::store::Change;
 use crate::text::{Email, Trimmed};
-use crate::throttle::Rate;
 
 /// The contact data and attributes of a person.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -197,6 +197,7 @@ pub(in crate::operations) async fn set_own(
     edit.run(&context, account.id).await
 }
 
+#[derive(Clone)]
 struct Edit {
     emails: Option<Vec<Email>>,
     telephones: Option<Vec<Telephone>>,
@@ -207,6 +208,21 @@ struct Edit {
 
 impl Edit {
     async fn run(self, context: &Context, id: AccountId) -> Result<Answer<DataView>, Refusal> {
+        let mut attempts = Attempts::default();
+        loop {
+            let done = self.clone().attempt(context, id, &mut attempts).await;
+            if !attempts.again(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn attempt(
+        self,
+        context: &Context,
+        id: AccountId,
+        attempts: &mut Attempts,
+    ) -> Result<Answer<DataView>, Refusal> {
         let (before, data_before) = of(context, id).await?;
         context.expect_tag(&before)?;
         let (mut account, mut data) = (before.clone(), data_before.clone());
@@ -216,11 +232,11 @@ impl Edit {
             let output = format!("{} has this data already.", account.name);
             return Ok(Answer::new(DataView::of(&account, data)).with_output(output));
         }
-        if context.caller().account == Some(id) {
-            context.rate(Rate::OwnData(id), "changes of your data")?;
-            if emails(&account, &data) != emails(&before, &data_before) {
-                proof::consume_for_emails(context, id, "emails")?;
-            }
+        attempts.changes(context, Some(id))?;
+        let is_own = context.caller().account == Some(id);
+        let changes_emails = emails(&account, &data) != emails(&before, &data_before);
+        if is_own && changes_emails && attempts.pays_for(id) {
+            proof::consume_for_emails(context, id, "emails")?;
         }
         let attributes: Vec<_> = touched
             .iter()
@@ -228,7 +244,7 @@ impl Edit {
             .collect();
         let details = json!({
             "id": id,
-            "emails_changed": emails(&account, &data) != emails(&before, &data_before),
+            "emails_changed": changes_emails,
             "telephones_changed": data.telephones != data_before.telephones,
             "postal_address_changed": data.postal_address != data_before.postal_address,
             "language_changed": data.language != data_before.language,

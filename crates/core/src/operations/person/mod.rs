@@ -11,6 +11,7 @@ use serde_json::json;
 
 use self::data::DataView;
 use super::account::{self, AccountView, ByName, ByStoredName, ListByName, StateChange};
+use super::attempts::Attempts;
 use super::proof;
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind, PersonData, State};
@@ -252,7 +253,7 @@ pub(super) async fn view(
 }
 
 /// The changes to make. An absent field stays unchanged.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Update {
     /// The person's current name.
@@ -271,10 +272,24 @@ struct Update {
 }
 
 async fn update(context: Context, params: Update) -> Result<Answer<AccountView>, Refusal> {
-    let found = account::find(&context, Kind::Person, &params.name).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_update(&context, params.clone(), &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_update(
+    context: &Context,
+    params: Update,
+    attempts: &mut Attempts,
+) -> Result<Answer<AccountView>, Refusal> {
+    let found = account::find(context, Kind::Person, &params.name).await?;
     // Data that cannot be read prevents no other change.
     let (before, data_before) = match params.email {
-        Some(_) => data::of(&context, found.id).await?,
+        Some(_) => data::of(context, found.id).await?,
         None => (found, PersonData::default()),
     };
     context.expect_tag(&before)?;
@@ -305,10 +320,11 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         && data == data_before
     {
         let output = format!("{} has these values already.", before.name);
-        return Ok(Answer::new(AccountView::of(&context, before)).with_output(output));
+        return Ok(Answer::new(AccountView::of(context, before)).with_output(output));
     }
-    if before.email != account.email {
-        proof::consume_for_emails(&context, account.id, "email")?;
+    attempts.changes(context, Some(account.id))?;
+    if before.email != account.email && attempts.pays_for(account.id) {
+        proof::consume_for_emails(context, account.id, "email")?;
     }
     let details = json!({
         "was": { "name": before.name, "role": before.role },
@@ -332,5 +348,5 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
     }
     context.commit(changes, target, details).await?;
     let output = format!("Changed {}.", account.name);
-    Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
+    Ok(Answer::new(AccountView::of(context, account)).with_output(output))
 }

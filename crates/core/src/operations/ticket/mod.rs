@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::view::{DamagedView, TicketView};
+use super::attempts::Attempts;
 use super::subject::names_of;
 use super::{Done, Limit, Rows, account, admitted, condition, proof};
 use crate::access::{Role, Scope};
@@ -147,12 +148,13 @@ pub(super) fn lifetime(expires_in: Option<u32>) -> Result<u32, Refusal> {
 }
 
 /// A new ticket of the account, its token, and the changes that store the ticket unless the account, its pass
-/// phrase or a lockdown changes before. Consumes the fresh proof of the caller.
+/// phrase or a lockdown changes before. The first of the attempts consumes the fresh proof of the caller.
 pub(super) async fn new_ticket(
     context: &Context,
     account: &Account,
     kind: TicketKind,
     lifetime: u32,
+    attempts: &mut Attempts,
 ) -> Result<(EnrolmentTicket, Token, Vec<Change>), Refusal> {
     let (site, now) = (context.site(), context.now());
     let unchanged = condition::unchanged(context, account).await?;
@@ -163,10 +165,12 @@ pub(super) async fn new_ticket(
             "revoke one with `ticket revoke ID`, or wait until one expires",
         ));
     }
-    // A caller without a proof must not use up the tickets of the person.
-    proof::require(context, account.id)?;
-    context.rate(Rate::Issued(account.id), "tickets for this person")?;
-    proof::consume(context, account.id)?;
+    if attempts.pays_for(account.id) {
+        // A caller without a proof must not use up the tickets of the person.
+        proof::require(context, account.id)?;
+        context.rate(Rate::Issued(account.id), "tickets for this person")?;
+        proof::consume(context, account.id)?;
+    }
     let token = Token::generate(&mut site.entropy());
     let ticket = EnrolmentTicket {
         id: TicketId::new(now, &mut site.entropy()),
@@ -198,7 +202,21 @@ pub(super) async fn new_ticket(
 }
 
 async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusal> {
-    let account = person(&context, &params.person).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let done = try_issue(&context, &params, &mut attempts).await;
+        if !attempts.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_issue(
+    context: &Context,
+    params: &Issue,
+    attempts: &mut Attempts,
+) -> Result<Answer<Issued>, Refusal> {
+    let account = person(context, &params.person).await?;
     context.expect_tag(&account)?;
     if matches!(
         (params.kind, context.scope()),
@@ -226,7 +244,7 @@ async fn issue(context: Context, params: Issue) -> Result<Answer<Issued>, Refusa
             "configure a device listener and start the site again",
         )
     })?;
-    let issuing = new_ticket(&context, &account, params.kind.into(), lifetime);
+    let issuing = new_ticket(context, &account, params.kind.into(), lifetime, attempts);
     let (ticket, token, changes) = issuing.await?;
     let (host, port, key) = (address.host, address.port, site.public_key().signing);
     let handed_out = proto::EnrolmentTicket::new(ticket.kind, &host, port, token, key)

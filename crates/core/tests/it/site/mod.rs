@@ -19,6 +19,8 @@ mod loops;
 mod one_form;
 mod options;
 mod outlived;
+mod outlived_secrets;
+mod outpaced;
 mod peers;
 mod planted;
 mod preconditions;

@@ -86,6 +86,7 @@ struct Seen {
     severity: String,
     state: String,
     text: String,
+    raised_by: String,
     count: u64,
     last: String,
 }
@@ -186,12 +187,13 @@ impl Watch {
         let seen: Seen = read(alarm)?;
         let line = match self.format {
             Format::Text => escape::line(&format!(
-                "{}  {event}  {}  {}  {}  {}",
+                "{}  {event}  {}  {}  {}  {}  {}",
                 seen.last,
                 seen.severity,
                 counted(&seen.count.to_string(), "time"),
                 seen.id,
-                hint::commands(&seen.text)
+                seen.raised_by,
+                hint::alarm_text(&seen.raised_by, &seen.text, hint::commands)
             )),
             Format::Json | Format::Jsonl => {
                 let event = escape::json(&json!(event).to_string());

@@ -107,7 +107,8 @@ pub(crate) enum Verb {
     Load {
         /// Output of `dump` (`-`: standard input).
         file: PathBuf,
-        /// Leaves out the pass phrase: that of another site cannot be used here.
+        /// Leaves out the pass phrase, which cannot be used here if it is of another site, and the delivered
+        /// key.
         #[arg(long)]
         without_passphrase: bool,
     },

@@ -35,9 +35,10 @@ fn an_alarm_is_raised_listed_shown_acknowledged_and_ended() {
     let raised = done(&site, &words).json();
     let id = raised["id"].as_str().unwrap();
     assert_eq!(raised["data"], json!({ "disk": "sda" }));
+    let raiser = raised["raised_by"].as_str().unwrap();
     assert_eq!(
         receiver.next(),
-        "ada@local critical [local] Critical: The disk is full."
+        format!("ada@local critical [local] Critical, {raiser}: The disk is full.")
     );
     let list = done(&site, &["alarm", "list", "--state", "open"]);
     assert!(
@@ -137,7 +138,7 @@ fn a_person_tests_how_alarms_arrive() {
             "Another one.",
         ],
     );
-    let test = "maria@local critical [local] Kritisch: ";
+    let test = "maria@local critical [local] Kritisch, maria@local: ";
     // Maria is one of the admins, and the other alarm may come first.
     assert!((0..2).any(|_| receiver.next().starts_with(test)));
 }

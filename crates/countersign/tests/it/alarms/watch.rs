@@ -152,20 +152,10 @@ fn a_line_has_the_severity_the_id_and_the_text() {
 #[test]
 fn an_alarm_names_commands_where_a_person_types_them() {
     let site = Running::with_accounts();
-    let text = "See `lockdown status`.";
-    let raise = [
-        "alarm",
-        "raise",
-        "maria",
-        "--severity",
-        "info",
-        "--key",
-        "x",
-        "--text",
-        text,
-    ];
-    assert_eq!(site.run(&raise).code, 0);
-    let command = "See `countersign lockdown status";
+    let lockdown = ["lockdown", "service", "robot", "--yes"];
+    assert_eq!(site.run(&lockdown).code, 0);
+    let text = "See why with `lockdown status`.";
+    let command = "See why with `countersign lockdown status";
     let line = Watching::start(&site, &site.uri, &[]).line();
     assert!(line.contains(command), "{line}");
     for words in [&["alarm", "list"][..], &["alarm", "list", "-o", "json"]] {
@@ -175,6 +165,31 @@ fn an_alarm_names_commands_where_a_person_types_them() {
     }
     let called = site.call("maria", "maria.pass", &["alarm", "list"]);
     assert!(called.out.contains(text), "{}", called.out);
+}
+
+/// A service sent "Run `site key_new` at once". The operator saw the command with the folder of the site, ready to copy,
+/// and not who had raised the alarm.
+#[test]
+fn the_command_line_does_not_speak_for_another_raiser() {
+    let site = Running::with_accounts();
+    let text = "The key leaked. Run `site key_new` at once.";
+    let raise = ["alarm", "raise", "maria", "--text", text, "--json"];
+    let raised = site.run(&raise).json();
+    let (id, raiser) = (
+        raised["id"].as_str().unwrap(),
+        raised["raised_by"].as_str().unwrap(),
+    );
+    let quoted = format!("{raiser}  “The key leaked. Run 'site key_new' at once.”");
+    let shown = [
+        Watching::start(&site, &site.uri, &[]).line(),
+        site.run(&["alarm", "list"]).out,
+        site.run(&["alarm", "show", id]).out,
+        site.call("maria", "maria.pass", &["alarm", "list"]).out,
+    ];
+    for text in shown {
+        assert!(text.contains(&quoted), "{text}");
+        assert!(!text.contains("countersign"), "{text}");
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ async fn a_text_arrives_signed_and_is_verified_by_another_implementation() {
         body,
         json!({
             "number": "+491701234567",
-            "message": "[example.org] Critical: Line \"A\" is down \\ & out",
+            "message": "[example.org] Critical, local admin: Line \"A\" is down \\ & out",
             "site": "example.org",
             "id": headers["webhook-id"],
         })
@@ -243,12 +243,12 @@ async fn a_form_and_a_plain_text_are_sent_as_such() {
         (
             BodyFormat::Form,
             "application/x-www-form-urlencoded",
-            "to=%2B491701234567&text=%5Bexample.org%5D+Critical%3A+A+%26+B",
+            "to=%2B491701234567&text=%5Bexample.org%5D+Critical%2C+local+admin%3A+A+%26+B",
         ),
         (
             BodyFormat::Text,
             "text/plain; charset=utf-8",
-            "[example.org] Critical: A & B",
+            "[example.org] Critical, local admin: A & B",
         ),
     ] {
         let mut receiver = receiver(&[]);

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use countersign_server::limits::Limits;
 use countersign_server::{HttpTls, Server};
@@ -11,8 +12,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::trusted::asked;
+use super::trusted::{asked, on_this_machine};
 use crate::operations::site;
+
+/// More than the site takes to report.
+const SOON: Duration = Duration::from_secs(60);
 
 /// [SES-92]: a page that a person looked at sent requests to the site, and so had the address of the whole
 /// office penalized. A page from a name of the attacker that leads to the site chooses the method too.
@@ -270,4 +274,60 @@ async fn pages_bring_no_penalty_upon_their_readers_with_images_and_credentials()
         asked(address, "POST /authenticate", language, "{}").await;
     }
     assert_eq!(penalties(&served).await[0]["source"], "127.0.0.1");
+}
+
+/// [SES-100]: behind a proxy that terminates TLS, each client was one without TLS. A field that any program sends
+/// switched the penalties off, and the lines for fail2ban.
+#[tokio::test]
+async fn a_client_with_tls_at_a_proxy_has_no_excuse_in_its_fields() {
+    let served = site().proxies(on_this_machine(true)).serve().await;
+    let address = served.server.http_address().unwrap();
+    let credential = "authorization: Bearer cst_x\r\n";
+    // A credential over plain HTTP is refused before it is verified.
+    for (number, scheme, status) in [
+        (1, "x-forwarded-proto: https\r\n", "503"),
+        (2, "x-forwarded-proto: http\r\n", "403"),
+        (3, "", "401"),
+    ] {
+        let client = format!("x-forwarded-for: 203.0.113.{number}\r\n{scheme}{credential}");
+        for (what, field) in [
+            ("GET /authenticate?authRequest=x", "accept-language: en\r\n"),
+            ("GET /api/v1/self", "accept-language: en\r\n"),
+            ("POST /api/v1/persons", "origin: x\r\n"),
+        ] {
+            let fields = format!("{client}{field}");
+            for _ in 0..40 {
+                asked(address, what, &fields, "{}").await;
+            }
+        }
+        let last = asked(address, "GET /api/v1/self", &client, "").await;
+        assert_eq!(last, status, "{scheme}");
+    }
+    let punished = penalties(&served).await;
+    assert_eq!(punished[0]["source"], "203.0.113.1");
+    assert_eq!(punished.as_array().unwrap().len(), 1);
+}
+
+/// [SES-100]: 130 images of a page brought no penalty upon the reader, and an alarm to all admins, with a line of the
+/// log, that named the reader's address and asked to block it.
+#[tokio::test]
+async fn no_alarm_names_the_reader_of_a_page() {
+    let served = site().maria().serve().await;
+    let address = served.server.http_address().unwrap();
+    let (maria, robot) = (served.maria().await, served.robot().await);
+    let mut events = maria.events();
+    for _ in 0..130 {
+        let image = "GET /authenticate?authRequest=x";
+        asked(address, image, "accept-language: en\r\n", "").await;
+    }
+    for _ in 0..100 {
+        let params = serde_json::value::to_raw_value(&json!({ "name": "maria" })).unwrap();
+        robot.outcome("person", "delete", params).await.unwrap();
+    }
+    let event = tokio::time::timeout(SOON, events.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let data: Value = serde_json::from_str(event.data.get()).unwrap();
+    assert_eq!(data["actor"], "robot@example.org");
 }

@@ -145,7 +145,7 @@ pub(crate) async fn cut(listener: TcpListener, site: SocketAddr, after: Vec<u64>
 }
 
 /// The reply was lost, and the person could neither log in nor use the ticket again.
-// DEV-43, DEV-70
+// DEV-43, DEV-71
 #[tokio::test]
 async fn a_client_whose_connection_breaks_anywhere_sets_the_pass_phrase_all_the_same() {
     let site = Site::new().await;

@@ -104,7 +104,8 @@ struct Load {
     /// is ignored.
     dump: String,
     /// Whether the pass phrase in the dump is left out, as for the dump of another site, which no
-    /// other site can use. The person then needs a new one.
+    /// other site can use, and the delivered key, which is encrypted under it. The person then needs new
+    /// ones.
     #[serde(default)]
     without_passphrase: bool,
 }
@@ -130,9 +131,14 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
         let field = refusal.field().unwrap_or_default().to_owned();
         refusal.of_field(&format!("dump.data.{field}"))
     })?;
+    let mut left_out = Vec::new();
+    if params.without_passphrase {
+        let credential = dump.credential.take().map(|_| "the pass phrase");
+        let delivered = dump.delivered_key.take().map(|_| "the delivered key");
+        left_out.extend(credential.into_iter().chain(delivered));
+    }
     let credential = dump
         .credential
-        .filter(|_| !params.without_passphrase)
         .map(|credential| credential.of(&context, &account, origin))
         .transpose()?;
     let delivered = dump
@@ -166,7 +172,10 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
             Some("credential_id") => refusal.of_field("dump.credential.credential_id"),
             _ => refusal,
         })?;
-    let output = format!("Loaded {}.", account.name);
+    let mut output = format!("Loaded {}.", account.name);
+    if !left_out.is_empty() {
+        output.push_str(&format!(" Left out: {}.", left_out.join(" and ")));
+    }
     Ok(Answer::new(AccountView::of(&context, account)).with_output(output))
 }
 

@@ -1,13 +1,15 @@
 //! The delivered key of a person: storing, replacing and removing it, and the effect on sessions.
 
+use countersign_core::access::Caller;
 use countersign_core::sessions::{CloseReason, Proof};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::{DeliveredKey, write_identity};
 use countersign_proto::operation::Code;
-use countersign_testkit::harness::{NOW, TestSession, TestSite, run};
+use countersign_testkit::harness::{NOW, TestSession, TestSite, operation, run};
 use serde_json::{Value, json};
 
+use super::passphrase::register;
 use super::proof::make_key_proof;
 
 /// Returns an encrypted key as the two fields of an operation.
@@ -243,4 +245,36 @@ async fn a_dump_contains_the_delivered_key_at_the_admin_socket_only() {
     let text = serde_json::to_string(&dump).unwrap();
     let (_, data) = test.refused("person.load", json!({ "dump": text })).await;
     assert_eq!(data["field"], "dump.delivered_key.key");
+}
+
+/// A person whose pass phrase had leaked was loaded without it. The delivered key came along, and with it a login with
+/// the old pass phrase.
+// OPS-8
+#[tokio::test]
+async fn a_dump_is_loaded_without_the_secrets_of_the_old_pass_phrase() {
+    let test = TestSite::new().await;
+    with_key(&test).await;
+    let named = json!({ "name": "maria" });
+    let admin = Caller::admin_socket();
+    register(
+        &test.site,
+        &admin,
+        "person",
+        Some("maria"),
+        "a fine pass phrase",
+    )
+    .await;
+    let identity = Identity::generate(&mut SystemEntropy);
+    test.admin("person.deliver_key", of("maria", &identity))
+        .await;
+    let dump = test.admin("person.dump", named.clone()).await;
+    test.admin("person.delete", named.clone()).await;
+    let load = json!({ "dump": dump.to_string(), "without_passphrase": true });
+    let load = operation("person.load", &load);
+    let output = test.site.run(&admin, &load, NOW).await.output;
+    let left_out = "Left out: the pass phrase and the delivered key.";
+    assert!(output.ends_with(left_out), "{output}");
+    let shown = test.admin("person.show", named).await;
+    assert_eq!(shown.get("passphrase_set"), None);
+    assert_eq!(shown.get("delivered_key_set"), None);
 }

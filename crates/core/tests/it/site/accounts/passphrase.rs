@@ -25,6 +25,23 @@ pub(crate) async fn register(
     name: Option<&str>,
     passphrase: &str,
 ) -> (Code, Value) {
+    match prepared(site, caller, group, name, passphrase).await {
+        Ok(finish) => {
+            let operation = format!("{group}.passphrase_finish");
+            run(site, caller, &operation, finish).await
+        }
+        Err(refused) => refused,
+    }
+}
+
+/// The parameters of `finish`, after `start`.
+pub(crate) async fn prepared(
+    site: &Site,
+    caller: &Caller,
+    group: &str,
+    name: Option<&str>,
+    passphrase: &str,
+) -> Result<Value, (Code, Value)> {
     let passphrase = Passphrase::from(passphrase.to_owned());
     let (registration, request) =
         ClientRegistration::start(&passphrase, &mut SystemEntropy).unwrap();
@@ -37,7 +54,7 @@ pub(crate) async fn register(
     let operation = format!("{group}.passphrase_start");
     let (code, started) = run(site, caller, &operation, start).await;
     if code != Code::SUCCESS {
-        return (code, started);
+        return Err((code, started));
     }
     let server = decode(&started["server_identity"]);
     let identifiers = Identifiers {
@@ -55,8 +72,7 @@ pub(crate) async fn register(
     finish["record"] = encode(record.as_bytes()).into();
     finish["sealed_identity"] = encode(&sealed).into();
     finish["certificate"] = identity.certificate().to_pem().into();
-    let operation = format!("{group}.passphrase_finish");
-    run(site, caller, &operation, finish).await
+    Ok(finish)
 }
 
 /// Returns whether a login with this pass phrase succeeds with the credential that the listener

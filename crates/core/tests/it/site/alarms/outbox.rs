@@ -304,14 +304,14 @@ async fn forty_alarms_are_ten_messages_and_one_summary_in_ten_minutes() {
     }
     let singles = sent(&test.site, NOW).await;
     let expected: Vec<_> = (0..10)
-        .map(|at| format!("[example.org] Warning: About alarm {at}."))
+        .map(|at| format!("[example.org] Warning, local admin: About alarm {at}."))
         .collect();
     assert_eq!(singles, expected);
     let params = json!({ "to": "maria", "severity": "critical", "text": "Fire." });
     test.admin("alarm.raise", params).await;
     assert_eq!(
         sent(&test.site, later(1)).await,
-        ["[example.org] Critical: Fire."]
+        ["[example.org] Critical, local admin: Fire."]
     );
     assert_eq!(test.site.next_delivery().await.unwrap(), Some(later(600)));
     let [summary] = due(&test.site, later(600)).await.try_into().unwrap();
@@ -358,12 +358,12 @@ async fn quiet_hours_delay_all_messages_but_critical_ones() {
     test.admin("alarm.raise", params).await;
     assert_eq!(
         sent(&test.site, NOW).await,
-        ["[example.org] Kritisch: Feuer."]
+        ["[example.org] Kritisch, local admin: Feuer."]
     );
     assert_eq!(sent(&test.site, later(3_599)).await.len(), 0);
     assert_eq!(
         sent(&test.site, later(3_600)).await,
-        ["[example.org] Warnung: About disk."]
+        ["[example.org] Warnung, local admin: About disk."]
     );
 }
 
