@@ -71,6 +71,7 @@ export const alarms = {
     noQuiet: "Keine",
     quietFrom: "Ruhe ab",
     quietTo: "Ruhe bis",
+    quietHalf: "Geben Sie beide Zeiten an, oder keine für keine Ruhezeit.",
     zone: "Zeitzone",
     language: "Sprache der Nachrichten",
   },

@@ -70,6 +70,7 @@ export const alarms = {
     noQuiet: "None",
     quietFrom: "Quiet from",
     quietTo: "Quiet until",
+    quietHalf: "Give both times, or neither for no quiet hours.",
     zone: "Time zone",
     language: "Language of messages",
   },
