@@ -3,6 +3,9 @@ export const alarms = {
   alarms: {
     about: "What a person must learn of. A new alarm appears here by itself.",
     one: "Alarm",
+    openOne: "Open alarm",
+    openAll: (count: number) => `Open alarms (${count} new)`,
+    dismiss: "Dismiss",
     raised: (raiser: string) => `New alarm, raised by ${raiser}:`,
     none: "No alarms",
     noneAbout: "Services, admins and the site itself raise alarms.",
