@@ -7,25 +7,44 @@ import type { RefObject } from "preact";
 
 const REACHED = "a[href], button, input, select, textarea";
 
+/** The row, the card and the like that an element is in, the nearest first. */
+function around(element: Element): Element[] {
+  const parts: Element[] = [];
+  for (let part = element.parentElement; part; part = part.parentElement)
+    if (part.matches("tr, li, section, .head")) parts.push(part);
+  return parts;
+}
+
+function focusLeft(parts: readonly Element[]): void {
+  const left = parts.find((part) => part.isConnected)?.querySelector<HTMLElement>(REACHED);
+  (left ?? document.querySelector<HTMLElement>("main h1"))?.focus();
+}
+
+/** Returns the function that gives the focus back to what has it now, or to what is left around that. */
+export function heldFocus(): () => void {
+  const before = document.activeElement;
+  const parts = before ? around(before) : [];
+  return () => {
+    if (before?.isConnected) (before as HTMLElement).focus();
+    else focusLeft(parts);
+  };
+}
+
 export function useKeptFocus(area: RefObject<HTMLElement | null>): void {
   useEffect(() => {
     const root = area.current;
     if (!root) return undefined;
     let last: Element | undefined;
-    let around: Element[] = [];
+    let parts: Element[] = [];
     const focused = (event: FocusEvent): void => {
       if (!(event.target instanceof Element)) return;
       last = event.target;
-      around = [];
-      for (let element = last.parentElement; element && element !== root; element = element.parentElement) {
-        if (element.matches("tr, li, section, .head")) around.push(element);
-      }
+      parts = around(last);
     };
     const observer = new MutationObserver(() => {
       if (!last || last.isConnected || document.activeElement !== document.body) return;
       last = undefined;
-      const left = around.find((element) => element.isConnected);
-      (left?.querySelector<HTMLElement>(REACHED) ?? root.querySelector<HTMLElement>("h1"))?.focus();
+      focusLeft(parts);
     });
     root.addEventListener("focusin", focused);
     observer.observe(root, { childList: true, subtree: true });

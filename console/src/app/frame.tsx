@@ -1,11 +1,7 @@
 /** The frame around a screen: navigation, banners about the connection and the site, short messages. */
-import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { AlarmText, raiserOf } from "../parts/alarm-text";
-import { Brand } from "../parts/brand";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
-import { Languages } from "../parts/languages";
 import { Page } from "../parts/page";
 import type { Connection, Operation, Result, Site } from "../site/contract";
 import { type Disruption, isDisruptive } from "../site/disruptive";
@@ -16,6 +12,8 @@ import { coalesced } from "./coalesced";
 import { ConnectionLost, ConsoleContext, SiteClosed, type Console } from "./context";
 import { useKeptFocus } from "./focus";
 import { useIdle } from "./idle";
+import { Navigation } from "./navigation";
+import { Corner, NoticesProvider, useNotices } from "./notices";
 import { go, to, usePlace } from "./router";
 import { SCREENS } from "./screens";
 import { useSettled } from "./settled";
@@ -45,16 +43,15 @@ interface Props {
 
 /** How often the state of the site is read, in milliseconds. */
 const STATUS = 15_000;
-const SAID = 6_000;
 
 export function Frame({ site, entered, home, connection, refresh, logout }: Props) {
   const text = useText();
   const place = usePlace();
-  const [open, setOpen] = useState(false);
-  const [said, say] = useState<ComponentChildren>("");
   const [status, setStatus] = useState<Result<"site.status">>();
   const [alarms, setAlarms] = useState(0);
   const { me, operations } = entered;
+  const shown = `${place[0] ?? ""}/${place[1] ?? ""}`;
+  const [notices, say] = useNotices(site, shown);
 
   const look = useCallback(
     () =>
@@ -85,7 +82,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
         refresh();
       },
     }),
-    [site, me, home, operations, read, refresh],
+    [site, me, home, operations, say, read, refresh],
   );
 
   useEffect(() => {
@@ -101,25 +98,6 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
       end();
     };
   }, [site, look]);
-  useEffect(
-    () =>
-      site.events(({ group, event, data }) => {
-        if (group !== "alarm" || event !== "raised") return;
-        const alarm = { text: String(data["text"] ?? ""), raised_by: String(data["raised_by"] ?? "") };
-        say(
-          <>
-            {text.alarms.raised(raiserOf(alarm, text))} <AlarmText alarm={alarm} />
-          </>,
-        );
-      }),
-    [site, text],
-  );
-  useEffect(() => {
-    if (!said) return undefined;
-    const timer = setTimeout(() => say(""), SAID);
-    return () => clearTimeout(timer);
-  }, [said]);
-
   const leftAlone = useIdle(() => void logout(text.ended.unattended));
   useArrival(["ticket", "login"], ({ is }) => {
     go();
@@ -133,122 +111,70 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
   );
   const screen = allowed.find((candidate) => candidate.path === path);
   const Shown = screen?.component;
-  const groups = [...new Set(allowed.map(({ group }) => group))];
   const main = useRef<HTMLElement>(null);
   useKeptFocus(main);
-  const shown = `${path}/${place[1] ?? ""}`;
   const settled = useSettled(main, shown);
   const lost = connection.state === "lost";
   const closed = status?.sealed ? "sealed" : status?.lockdown ? "lockdown" : undefined;
-  useEffect(() => setOpen(false), [place.join("/")]);
 
   return (
     <ConnectionLost.Provider value={lost}>
       <SiteClosed.Provider value={closed}>
         <ConsoleContext.Provider value={context}>
-          <button
-            type="button"
-            class="skip"
-            onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}
-          >
-            {text.frame.skip}
-          </button>
-          <header class="top">
-            <a class="brand" href={to()}>
-              <Brand /> Countersign
-            </a>
+          <NoticesProvider value={notices}>
             <button
               type="button"
-              class="button quiet"
-              aria-expanded={open}
-              aria-controls="screens"
-              onClick={() => setOpen(!open)}
+              class="skip"
+              onClick={() => main.current?.querySelector<HTMLElement>("h1")?.focus()}
             >
-              {text.frame.menu}
+              {text.frame.skip}
             </button>
-          </header>
-          <div class="frame">
-            <aside class="side" id="screens" aria-label={text.frame.menu} data-open={open}>
-              <div class="side-in">
-                <a class="brand" href={to()}>
-                  <Brand />
-                  <span>
-                    Countersign <small>{context.zone}</small>
-                  </span>
-                </a>
-                <nav class="nav" aria-label={text.frame.screens}>
-                  {groups.map((group) => (
-                    <div key={group}>
-                      <h2>{text.groups[group]}</h2>
-                      <ul>
-                        {allowed
-                          .filter((candidate) => candidate.group === group)
-                          .map((candidate) => (
-                            <li key={candidate.path}>
-                              <a
-                                href={candidate.path ? to(candidate.path) : to()}
-                                aria-current={candidate === screen ? "page" : undefined}
-                              >
-                                {text.screens[candidate.title]}
-                                {candidate.path === "alarms" && alarms > 0 ? (
-                                  <span class="count" aria-label={text.frame.openAlarms(alarms)}>
-                                    {alarms > 99 ? "99+" : alarms}
-                                  </span>
-                                ) : null}
-                              </a>
-                            </li>
-                          ))}
-                      </ul>
-                    </div>
-                  ))}
-                </nav>
-                <div class="side-end">
-                  <p class="small break">{text.frame.loggedInAs(me.name)}</p>
-                  <div class="buttons">
-                    <Button look="quiet" onClick={() => void logout(text.ended.logout)}>
-                      {text.frame.logout}
-                    </Button>
+            <div class="frame">
+              <Navigation
+                screens={allowed}
+                screen={screen}
+                alarms={alarms}
+                logout={() => void logout(text.ended.logout)}
+              />
+              <div>
+                {lost ? (
+                  <div class="banner warn stays" role="status">
+                    {text.frame.lost}
                   </div>
-                  <Languages />
-                </div>
+                ) : null}
+                {status?.lockdown ? (
+                  <div class="banner bad" role="status">
+                    <strong>{text.frame.lockdown(text.lockdown.levels[status.lockdown].name)}</strong>
+                    {operations.has("lockdown.status") && path !== "lockdown" ? (
+                      <a href={to("lockdown")}>{text.frame.toLockdown}</a>
+                    ) : null}
+                  </div>
+                ) : null}
+                {status?.sealed ? (
+                  <div class="banner bad" role="status">
+                    {text.frame.sealed}
+                  </div>
+                ) : null}
+                <main class="screen" ref={main} data-settled={settled || lost}>
+                  {Shown ? (
+                    <Shown key={shown} place={place.slice(1)} />
+                  ) : (
+                    <NoScreen key={shown} path={path} />
+                  )}
+                </main>
               </div>
-            </aside>
-            <div>
-              {lost ? (
-                <div class="banner warn stays" role="status">
-                  {text.frame.lost}
-                </div>
-              ) : null}
-              {status?.lockdown ? (
-                <div class="banner bad" role="status">
-                  <strong>{text.frame.lockdown(text.lockdown.levels[status.lockdown].name)}</strong>
-                  {operations.has("lockdown.status") && path !== "lockdown" ? (
-                    <a href={to("lockdown")}>{text.frame.toLockdown}</a>
-                  ) : null}
-                </div>
-              ) : null}
-              {status?.sealed ? (
-                <div class="banner bad" role="status">
-                  {text.frame.sealed}
-                </div>
-              ) : null}
-              <main class="screen" ref={main} data-settled={settled || lost}>
-                {Shown ? <Shown key={shown} place={place.slice(1)} /> : <NoScreen key={shown} path={path} />}
-              </main>
             </div>
-          </div>
-          {leftAlone ? (
-            <Dialog title={text.frame.leftAlone} close={() => {}}>
-              <p>{text.frame.leftAloneAbout}</p>
-              <div class="buttons">
-                <Button onClick={() => void logout(text.ended.logout)}>{text.frame.logout}</Button>
-                <Button look="main">{text.frame.stay}</Button>
-              </div>
-            </Dialog>
-          ) : null}
-          <div class="said" role="status">
-            {said ? <p>{said}</p> : null}
-          </div>
+            {leftAlone ? (
+              <Dialog title={text.frame.leftAlone} close={() => {}}>
+                <p>{text.frame.leftAloneAbout}</p>
+                <div class="buttons">
+                  <Button onClick={() => void logout(text.ended.logout)}>{text.frame.logout}</Button>
+                  <Button look="main">{text.frame.stay}</Button>
+                </div>
+              </Dialog>
+            ) : null}
+            <Corner may={context.may} />
+          </NoticesProvider>
         </ConsoleContext.Provider>
       </SiteClosed.Provider>
     </ConnectionLost.Provider>

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useConsole } from "../app/context";
 import { useDoing } from "../app/queries";
 import { Failed, SentLater } from "./states";
 
@@ -43,24 +44,41 @@ export function Button({
   );
 }
 
-interface ActProps {
+/** What is said after a change. */
+export type Said<T> = string | ((result: T) => string);
+
+export const wordsOf = <T,>(said: Said<T>, result: T): string =>
+  typeof said === "string" ? said : said(result);
+
+interface ActProps<T> {
   look?: Look;
   children: ComponentChildren;
   name?: string;
-  act: () => Promise<unknown>;
+  act: () => Promise<T>;
+  said: Said<T>;
   done?: () => void;
 }
 
 /** A button that runs a change at once, and says beside itself why that failed. */
-export function Act({ look = "", children, name, act, done }: ActProps) {
+export function Act<T>({ look = "", children, name, act, said, done }: ActProps<T>) {
+  const { say } = useConsole();
   const doing = useDoing();
+  const press = async (): Promise<void> => {
+    let words = "";
+    const isDone = await doing.run(async () => {
+      words = wordsOf(said, await act());
+    });
+    if (!isDone) return;
+    say(words);
+    done?.();
+  };
   return (
     <span class="act">
       <Button
         look={look}
         busy={doing.busy}
         {...(name === undefined ? {} : { name })}
-        onClick={() => void doing.run(act).then((ok) => ok && done?.())}
+        onClick={() => void press()}
       >
         {children}
       </Button>

@@ -1,7 +1,12 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { heldFocus } from "../app/focus";
+import { useCorner } from "../app/notices";
 
-/** A dialog over the screen. Escape closes it, and the focus goes back to where it was. */
+/**
+ * A dialog over the screen. Escape closes it, and the focus goes back to where it was. A dialog without fields begins
+ * with its heading, and one whose title changes has other content: its heading gets the focus then.
+ */
 export function Dialog({
   title,
   close,
@@ -18,16 +23,24 @@ export function Dialog({
 }) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
+  const shown = useRef(title);
+  const corner = useCorner();
   useEffect(() => {
-    const before = document.activeElement;
+    const giveBack = heldFocus();
     const dialog = element.current;
     dialog?.showModal();
-    dialog?.querySelector<HTMLElement>("[data-first], input, select, textarea")?.focus();
+    const first = ["input, select, textarea", "form button", "h2"].map((kind) => dialog?.querySelector(kind));
+    (first.find(Boolean) as HTMLElement | undefined)?.focus();
     return () => {
       dialog?.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      giveBack();
     };
   }, []);
+  useEffect(() => {
+    if (shown.current === title) return;
+    shown.current = title;
+    element.current?.querySelector("h2")?.focus();
+  }, [title]);
   // Without this the second Escape closes the dialog even if its `cancel` was prevented.
   useEffect(() => {
     if (!stays) return undefined;
@@ -48,9 +61,12 @@ export function Dialog({
       }}
     >
       <div class="inside">
-        <h2 id={heading}>{title}</h2>
+        <h2 id={heading} tabIndex={-1}>
+          {title}
+        </h2>
         {children}
       </div>
+      {corner}
     </dialog>
   );
 }

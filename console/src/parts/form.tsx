@@ -214,7 +214,9 @@ export function Input({
           <input
             {...input}
             class={look}
-            type={type as "text"}
+            // The wheel and the arrow keys of a number field change what was typed.
+            type={(type === "number" ? "text" : type) as "text"}
+            inputMode={type === "number" ? "numeric" : undefined}
             autocomplete={autocomplete}
             spellcheck={false}
             autocapitalize="none"

@@ -24,7 +24,7 @@ export function GiveBack({
   reload: () => void;
 }) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const verb = state === "locked" ? "unlock" : state === "disabled" && of !== "app" ? "enable" : undefined;
   if (!verb) return null;
   const operation = `${of}.${verb}` as GivesBack;
@@ -41,10 +41,8 @@ export function GiveBack({
         const object = (of === "app" ? { id: name } : { name }) as Params<GivesBack>;
         return orReread(site.call(operation, { ...object, if_match: etag }), reload);
       }}
-      done={() => {
-        say(done);
-        reload();
-      }}
+      said={done}
+      done={reload}
     >
       {words}
     </Act>

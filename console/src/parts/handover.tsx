@@ -54,18 +54,25 @@ export function Handover({
   }, [state]);
   return (
     <>
-      <p class={`note ${state === "bound" ? "good" : state === "open" ? "" : "warn"}`} role="status">
-        {state === "bound" ? (
-          <strong>{used}</strong>
-        ) : state === "open" ? (
+      <p class={`note ${state === "bound" ? "good" : state === "open" ? "" : "warn"}`}>
+        <span role="status">
+          {state === "bound" ? (
+            <strong>{used}</strong>
+          ) : state === "open" ? (
+            text.tickets.waiting
+          ) : (
+            <>
+              <strong>{text.states[state]}.</strong> {whys[entry?.why ?? ""]} {text.tickets.anew}
+            </>
+          )}
+        </span>
+        {/* Outside of what is announced: the words for the time change by themselves. */}
+        {state === "open" ? (
           <>
-            {text.tickets.waiting} <Time at={ticket.expires} />.
+            {" "}
+            {text.tickets.itExpires} <Time at={ticket.expires} />.
           </>
-        ) : (
-          <>
-            <strong>{text.states[state]}.</strong> {whys[entry?.why ?? ""]} {text.tickets.anew}
-          </>
-        )}
+        ) : null}
       </p>
       {state === "open" ? (
         <div class="ticket">

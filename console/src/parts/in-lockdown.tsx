@@ -50,7 +50,7 @@ interface LiftProps {
 /** Lifts the lockdown of an account, an application or a peer. */
 export function Lift({ name, lifts, look = "", done }: LiftProps) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   if (!may("lockdown.lift")) return null;
   return (
     <Confirm
@@ -60,10 +60,8 @@ export function Lift({ name, lifts, look = "", done }: LiftProps) {
       title={text.lockdown.liftTitle(name)}
       explanation={text.lockdown.liftAbout}
       act={() => site.call("lockdown.lift", lifts)}
-      done={() => {
-        say(text.lockdown.lifted(name));
-        done();
-      }}
+      said={text.lockdown.lifted(name)}
+      done={done}
     >
       {text.lockdown.lift}
     </Confirm>

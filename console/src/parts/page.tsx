@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Questions } from "./confirm";
 import { Marked } from "./marked";
 
 interface Props {
@@ -26,7 +27,7 @@ export function Page({ title, heading: shown = title, about, back, actions, chil
     heading.current?.focus({ preventScroll: true });
   }, []);
   return (
-    <>
+    <Questions>
       <div class="head">
         <div>
           {back ? (
@@ -46,7 +47,7 @@ export function Page({ title, heading: shown = title, about, back, actions, chil
         {actions ? <div class="buttons">{actions}</div> : null}
       </div>
       {children}
-    </>
+    </Questions>
   );
 }
 

@@ -42,7 +42,7 @@ export function TicketDialog({ title, about, issue, handover, reload, close, ...
     close();
   };
   return (
-    <Dialog title={title} close={leave} wide stays={ticket !== undefined}>
+    <Dialog title={ticket ? text.tickets.isIssued : title} close={leave} wide stays={ticket !== undefined}>
       {ticket ? (
         <Handover ticket={ticket} {...handover(ticket)} close={close} />
       ) : (

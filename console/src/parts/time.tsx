@@ -18,20 +18,42 @@ export function useExact(): (at: string) => string {
   return (at) => format.format(new Date(at));
 }
 
+/** The same with the time zone, which is that of the browser. */
+function useTitle(): (at: string) => string {
+  const language = useLanguage();
+  const exact = useExact();
+  const format = new Intl.DateTimeFormat(localeOf(language), { timeZoneName: "short" });
+  return (at) => {
+    const zone = format.formatToParts(new Date(at)).find(({ type }) => type === "timeZoneName");
+    return `${exact(at)} ${zone?.value ?? ""}`;
+  };
+}
+
+/**
+ * How far a time is from now, in the unit that is rounded to fewer than the next one: up to 48 hours, which are no
+ * "yesterday" and no "tomorrow". Nothing for a time that is farther.
+ */
+export function distance(seconds: number): [number, Intl.RelativeTimeFormatUnit] | undefined {
+  const minutes = Math.round(seconds / 60);
+  const hours = Math.round(seconds / 3_600);
+  if (Math.abs(seconds) < 60) return [Math.round(seconds), "second"];
+  if (Math.abs(minutes) < 60) return [minutes, "minute"];
+  if (Math.abs(hours) <= 48) return [hours, "hour"];
+  return undefined;
+}
+
 /** Within two days relative to now, otherwise the date. The exact time is in the title. */
 export function Time({ at }: { at: string | null | undefined }) {
   const language = useLanguage();
-  const exact = useExact();
+  const title = useTitle();
   if (!at) return null;
   const date = new Date(at);
-  const seconds = Math.round((date.getTime() - Date.now()) / 1000);
-  const [unit, length] = STEPS.find(([, step]) => Math.abs(seconds) >= step) ?? ["second", 1];
-  const near = Math.abs(seconds) < 2 * 86_400;
+  const near = distance((date.getTime() - Date.now()) / 1000);
   const words = near
-    ? new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.trunc(seconds / length), unit)
+    ? new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(...near)
     : new Intl.DateTimeFormat(localeOf(language), { dateStyle: "medium" }).format(date);
   return (
-    <time dateTime={at} title={exact(at)}>
+    <time dateTime={at} title={title(at)}>
       {words}
     </time>
   );
@@ -40,7 +62,12 @@ export function Time({ at }: { at: string | null | undefined }) {
 /** The date and the time to the second. */
 export function Exact({ at }: { at: string }) {
   const exact = useExact();
-  return <time dateTime={at}>{exact(at)}</time>;
+  const title = useTitle();
+  return (
+    <time dateTime={at} title={title(at)}>
+      {exact(at)}
+    </time>
+  );
 }
 
 const UNITS: readonly (readonly [string, number])[] = [

@@ -402,6 +402,60 @@ test("A lifetime that is no number of seconds is refused at its field", async ()
   }
 });
 
+/** Quiet hours from 22:00 without an end were stored as none, those until 07:00 as from midnight, and it said "Saved." */
+test("Quiet hours with one time are a mistake at the other", async () => {
+  await visit("alarms", "Alarms");
+  await press("Edit How your alarms arrive");
+  await fill({ "Quiet from": "", "Quiet until": "" });
+  await send("Save");
+  await shown("None");
+  await press("Edit How your alarms arrive");
+  const hours = () => site.call("alarm.preferences_show", { person: ADMIN.name });
+  for (const [given, time, missing] of [
+    ["Quiet from", "22:00", "Quiet until"],
+    ["Quiet until", "07:00", "Quiet from"],
+  ]) {
+    await fill({ "Quiet from": "", "Quiet until": "", [given]: time });
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.getByText("Give both times, or neither for no quiet hours.").waitFor();
+    await page.waitForFunction((label) => document.activeElement.labels?.[0]?.textContent === label, missing);
+    assert.ok(!(await hours()).quiet_from);
+  }
+  await fill({ "Quiet from": "22:00" });
+  await send("Save");
+  await shown("22:00 – 07:00");
+  await press("Edit How your alarms arrive");
+  await fill({ "Quiet from": "", "Quiet until": "" });
+  await send("Save");
+  await shown("None");
+  assert.ok(!(await hours()).quiet_from);
+});
+
+/** Scrolling the page over the field that had the focus changed 43200 to 43199, which the next Save stored. */
+test("The wheel and the arrow keys change no number", async () => {
+  await visit("settings", "Settings");
+  const field = page.getByLabel("Session", { exact: true });
+  const lifetime = await field.inputValue();
+  await field.click();
+  await page.mouse.wheel(0, 300);
+  await page.waitForFunction(() => scrollY > 0);
+  await page.keyboard.press("ArrowDown");
+  assert.equal(await field.inputValue(), lifetime);
+  assert.equal(await field.getAttribute("inputmode"), "numeric");
+  await visit("applications/ledger", "ledger");
+  await press("Edit Registration");
+  const seconds = dialog.getByLabel("Ticket lifetime in seconds");
+  for (const typed of ["", "an hour", "-1"]) {
+    await seconds.fill(typed);
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.getByText("Give a whole number of seconds, such as 3600.").waitFor();
+    await seconds.fill("60");
+    await send("Save");
+    await press("Edit Registration");
+  }
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+});
+
 test("Nothing failed in the page, and the content security policy was not violated", () => {
   assert.deepEqual(faults, []);
 });

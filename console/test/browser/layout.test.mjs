@@ -184,6 +184,38 @@ test("In a narrow card the rows begin below the heading, and labels stand on the
   await context.close();
 });
 
+/** "Notsperre verhängen" spilled out of its button, on the pages of people, services, applications and peers. */
+test("No button is narrower than its words, in both languages", async () => {
+  await site.run(["key", "new", "--out", "printer"]);
+  await site.run(["service", "create", "printer", "--public-key", "printer.pub"]);
+  await site.run(["key", "new", "--out", "ledger"]);
+  await site.run(["key", "party", "ledger", "--out", "ledger.party"]);
+  await site.run(["app", "create", "ledger", "--public-key", "ledger.party"]);
+  for (const language of ["en-GB", "de-DE"]) {
+    const { page, context } = await openPage(browser, { language });
+    await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
+    for (const place of ["people/maria@local", "services/printer@local", "applications/ledger", "people"]) {
+      await page.goto(`${console_.url}#/${place}`);
+      await page
+        .locator(place === "people" ? "td.end button" : ".removals button")
+        .first()
+        .waitFor();
+      for (const width of [760, 1024, 1180]) {
+        await page.setViewportSize({ width, height: 900 });
+        const spilled = await page
+          .locator(".button:visible")
+          .evaluateAll((buttons) =>
+            buttons
+              .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+              .map((button) => `${button.textContent} ${button.scrollWidth} ${button.clientWidth}`),
+          );
+        assert.deepEqual(spilled, [], `${place}, ${language}, ${width} px`);
+      }
+    }
+    await context.close();
+  }
+});
+
 /** It was one line in the corner of the window, without a margin. */
 test("A browser without JavaScript shows what the console needs, in both languages", async () => {
   const context = await browser.newContext({

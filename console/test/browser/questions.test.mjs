@@ -214,7 +214,7 @@ test("The lifetime of tokens and the origins of web pages are set, and nothing t
       web_origins: ["https://tools.example.org", "https://more.example.org"],
     },
   );
-  await page.waitForFunction(() => document.querySelector('input[type="number"]').value === "700");
+  await page.waitForFunction(() => document.querySelector('input[inputmode="numeric"]').value === "700");
 });
 
 /** The dialog offered 1, 7, 30 and 90 days whatever the site allows, and chose 30: the site refused each of them. */

@@ -14,7 +14,7 @@ import { Acknowledge, AlarmState } from "./shared";
 /** One alarm: what happened, how often, and who was told. */
 export function Alarm({ id }: { id: string }) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const reading = useQuery(
     "alarm.show",
     { id },
@@ -36,10 +36,8 @@ export function Alarm({ id }: { id: string }) {
               title={text.alarms.endTitle}
               explanation={text.alarms.endAbout}
               act={() => site.call("alarm.over", { id })}
-              done={() => {
-                say(text.alarms.ended);
-                reading.reload();
-              }}
+              said={text.alarms.ended}
+              done={reading.reload}
             >
               {text.alarms.end}
             </Confirm>

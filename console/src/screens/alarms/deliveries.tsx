@@ -13,7 +13,7 @@ import { useStateFilter } from "./shared";
 /** Messages about alarms: by e-mail and as short texts. */
 export function Deliveries() {
   const text = useText();
-  const { site, say } = useConsole();
+  const { site } = useConsole();
   const [params, filter] = useStateFilter(
     "all",
     (["waiting", "sent", "dead", "cancelled"] as const).map((state) => [state, text.states[state]]),
@@ -62,10 +62,8 @@ export function Deliveries() {
                   <Act
                     look="quiet"
                     act={() => site.call("alarm.retry", { id: delivery.id })}
-                    done={() => {
-                      say(text.alarms.retried);
-                      pages.reload();
-                    }}
+                    said={text.alarms.retried}
+                    done={pages.reload}
                   >
                     {text.alarms.retry}
                   </Act>

@@ -7,7 +7,7 @@ import { Check, Input, Select } from "../../parts/form";
 import { Card, Facts } from "../../parts/page";
 import { useProof } from "../../parts/proof-field";
 import { Shown } from "../../parts/states";
-import type { Params, Result } from "../../site/contract";
+import { mistake, type Params, type Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 type Shows = Result<"alarm.preferences_show">;
@@ -92,8 +92,11 @@ function Edit({ now, close, done }: { now: Shows; close: () => void; done: () =>
         if (channels) params.channels = wanted;
         if (textTo !== (now.text_to ?? "")) params.text_to = textTo.trim();
         if (from !== (now.quiet_from ?? "") || until !== (now.quiet_to ?? "")) {
+          if (!from && until) throw mistake(text.preferences.quietHalf, "quiet_from");
+          if (from && !until) throw mistake(text.preferences.quietHalf, "quiet_to");
+          // Two equal times are no quiet hours.
           params.quiet_from = from || "00:00";
-          params.quiet_to = until || params.quiet_from;
+          params.quiet_to = until || "00:00";
         }
         if (proves) await proof.prove();
         await site.call("alarm.preferences", params);

@@ -24,7 +24,7 @@ export function Alarms({ place }: { place: string[] }) {
 /** Alarms, newest first. A new one appears by itself. */
 function AlarmList() {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const [params, filter] = useStateFilter("open", [
     ["open", text.alarms.filterOpen],
     ["acknowledged", text.alarms.filterAcknowledged],
@@ -47,7 +47,7 @@ function AlarmList() {
             </a>
           ) : null}
           {may("alarm.test") ? (
-            <Act act={() => site.call("alarm.test", {})} done={() => say(text.alarms.tested)}>
+            <Act act={() => site.call("alarm.test", {})} said={text.alarms.tested}>
               {text.alarms.test}
             </Act>
           ) : null}
@@ -61,46 +61,44 @@ function AlarmList() {
     >
       <section class="card">
         {filter}
-        <div aria-live="polite">
-          <List
-            caption={text.screens.alarms}
-            id={({ id }) => id}
-            row={(alarm) => [alarm.text, alarm.raised_by]}
-            pages={pages}
-            empty={<Empty title={text.alarms.none}>{text.alarms.noneAbout}</Empty>}
-            columns={[
-              {
-                title: text.alarms.text,
-                is: "name",
-                cell: (alarm) => (
-                  <>
-                    <a class="break" href={to("alarms", alarm.id)}>
-                      <AlarmText alarm={alarm} />
-                    </a>
-                    <div class="small soft break">
-                      <RaisedBy alarm={alarm} />
-                    </div>
-                  </>
-                ),
-              },
-              { title: text.alarms.severity, cell: ({ severity }) => <StateTag state={severity} /> },
-              { title: text.alarms.state, cell: ({ state }) => <AlarmState state={state} /> },
-              {
-                title: text.alarms.to,
-                cell: (alarm) => (alarm.to === "admins" ? text.alarms.admins : alarm.to),
-              },
-              { title: text.alarms.count, cell: ({ count }) => count },
-              { title: text.alarms.last, cell: ({ last }) => <Time at={last} /> },
-              {
-                title: text.common.actions,
-                is: "end",
-                cell: (alarm, row) => (
-                  <Acknowledge alarm={alarm} row={row} look="quiet" reload={pages.reload} />
-                ),
-              },
-            ]}
-          />
-        </div>
+        <List
+          caption={text.screens.alarms}
+          id={({ id }) => id}
+          row={(alarm) => [alarm.text, alarm.raised_by]}
+          pages={pages}
+          empty={<Empty title={text.alarms.none}>{text.alarms.noneAbout}</Empty>}
+          columns={[
+            {
+              title: text.alarms.text,
+              is: "name",
+              cell: (alarm) => (
+                <>
+                  <a class="break" href={to("alarms", alarm.id)}>
+                    <AlarmText alarm={alarm} />
+                  </a>
+                  <div class="small soft break">
+                    <RaisedBy alarm={alarm} />
+                  </div>
+                </>
+              ),
+            },
+            { title: text.alarms.severity, cell: ({ severity }) => <StateTag state={severity} /> },
+            { title: text.alarms.state, cell: ({ state }) => <AlarmState state={state} /> },
+            {
+              title: text.alarms.to,
+              cell: (alarm) => (alarm.to === "admins" ? text.alarms.admins : alarm.to),
+            },
+            { title: text.alarms.count, cell: ({ count }) => count },
+            { title: text.alarms.last, cell: ({ last }) => <Time at={last} /> },
+            {
+              title: text.common.actions,
+              is: "end",
+              cell: (alarm, row) => (
+                <Acknowledge alarm={alarm} row={row} look="quiet" reload={pages.reload} />
+              ),
+            },
+          ]}
+        />
       </section>
       <Preferences />
       {raising ? <RaiseAlarm close={() => raise(false)} done={pages.reload} /> : null}

@@ -25,17 +25,15 @@ interface AcknowledgeProps {
 
 export function Acknowledge({ alarm, row = alarm.text, look, reload }: AcknowledgeProps) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   if (alarm.state !== "open" || !may("alarm.acknowledge")) return null;
   return (
     <Act
       look={look}
       name={`${text.alarms.acknowledge}: ${row}`}
       act={() => site.call("alarm.acknowledge", { id: alarm.id })}
-      done={() => {
-        say(text.alarms.acknowledged);
-        reload();
-      }}
+      said={text.alarms.acknowledged}
+      done={reload}
     >
       {text.alarms.acknowledge}
     </Act>

@@ -31,7 +31,7 @@ const start = (app?: Result<"app.show">): Typed => ({
 function settings({ groups, seconds, service, data }: Typed, text: Text) {
   return {
     groups: words(groups),
-    keys_last: Math.round(Number(seconds) * 1000),
+    keys_last: milliseconds(seconds, text.settings.seconds),
     service: service.trim(),
     auth_data: json(data, text.applications.authDataWrong),
   };
@@ -47,6 +47,12 @@ function changed(before: Typed, typed: Typed, text: Text): Partial<ReturnType<ty
     return before[field] !== typed[field];
   };
   return Object.fromEntries(Object.entries(settings(typed, text)).filter(([key]) => isChanged(key)));
+}
+
+function milliseconds(typed: string, wrong: string): number {
+  const seconds = Number(typed);
+  if (!(seconds > 0) || !Number.isFinite(seconds)) throw mistake(wrong, "settings.keys_last");
+  return Math.round(seconds * 1000);
 }
 
 function json(typed: string, wrong: string): unknown {

@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
-import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
-import { go, to } from "../../app/router";
+import { to } from "../../app/router";
 import { Button } from "../../parts/button";
 import { GiveBack } from "../../parts/give-back";
 import { InLockdown, StateTags } from "../../parts/in-lockdown";
@@ -10,13 +9,10 @@ import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
-import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { CanCall } from "./can-call";
 import { EditApplication, RotateKey } from "./application-forms";
 import { parties } from "./parties";
-
-type Shows = Result<"app.show">;
 
 export function Application({ id }: { id: string }) {
   const text = useText();
@@ -112,59 +108,12 @@ export function Application({ id }: { id: string }) {
                 ]}
               />
             </Card>
-            <Danger app={app} reload={reading.reload} />
+            <Removals of="app" name={app.id} object={app} reload={reading.reload} />
             {editing ? <EditApplication app={app} close={() => edit(false)} done={reading.reload} /> : null}
             {rotating ? <RotateKey id={id} close={() => rotate(false)} done={reading.reload} /> : null}
           </>
         )}
       </Shown>
     </Page>
-  );
-}
-
-function Danger({ app, reload }: { app: Shows; reload: () => void }) {
-  const text = useText();
-  const { site, say } = useConsole();
-  const { id } = app;
-  const then = (words: string, next: () => void) => () => {
-    say(words);
-    next();
-  };
-  return (
-    <Removals
-      target={id}
-      etag={app.etag}
-      reload={reload}
-      removals={[
-        {
-          needs: "app.lock",
-          when: app.state === "active",
-          light: true,
-          words: text.people.lock,
-          title: text.people.lockTitle(id),
-          about: text.applications.lockAbout,
-          act: (_, if_match) => site.call("app.lock", { id, if_match }),
-          done: then(text.people.locked(id), reload),
-        },
-        {
-          needs: "lockdown.app",
-          when: !app.lockdown,
-          reasoned: true,
-          words: text.people.lockdown,
-          title: text.people.lockdownTitle(id),
-          about: text.applications.lockdownAbout,
-          act: (reason, if_match) => site.call("lockdown.app", { id, reason, if_match }),
-          done: then(text.lockdown.imposed(id), reload),
-        },
-        {
-          needs: "app.delete",
-          words: text.people.delete,
-          title: text.people.deleteTitle(id),
-          about: text.applications.deleteAbout,
-          act: (_, if_match) => site.call("app.delete", { id, if_match }),
-          done: then(text.people.deleted(id), () => go("applications")),
-        },
-      ]}
-    />
   );
 }

@@ -12,7 +12,7 @@ import { useText } from "../../text/catalogue";
 /** The site's keys as broker, which applications need to know. */
 export function Broker() {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const reading = useQuery("broker.key_list", {});
   const shown = useQuery("broker.show", {}, { after: reading.data });
   return (
@@ -24,10 +24,8 @@ export function Broker() {
           <Act
             look="quiet"
             act={() => site.call("broker.key_new", {})}
-            done={() => {
-              say(text.broker.added);
-              reading.reload();
-            }}
+            said={text.broker.added}
+            done={reading.reload}
           >
             {text.broker.add}
           </Act>
@@ -59,6 +57,7 @@ export function Broker() {
                       title={text.broker.retireTitle}
                       explanation={text.broker.retireAbout}
                       act={() => site.call("broker.key_retire", { fingerprint })}
+                      said={text.broker.retired}
                       done={reading.reload}
                     >
                       {text.broker.retire}

@@ -53,7 +53,7 @@ function filterOf(typed: Typed): Params<"audit.export"> {
 /** The audit log, newest first: filtered, verified, exported. */
 export function Audit() {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const [typed, setTyped] = useState<Typed>({ actor: "", operation: "", target: "", since: "", until: "" });
   const [trail, setTrail] = useState<readonly number[]>([]);
   const [shown, show] = useState<Entry>();
@@ -95,7 +95,7 @@ export function Audit() {
                 const { content } = await site.content("audit.export", filter);
                 save("audit.jsonl", content);
               }}
-              done={() => say(text.audit.exported)}
+              said={text.audit.exported}
             >
               {Object.keys(filter).length > 0 ? text.audit.exportMatching : text.audit.export}
             </Act>

@@ -19,7 +19,7 @@ type Device = Result<"device.list">["entries"][number];
 /** Devices of one person, or of all. */
 export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?: number }) {
   const text = useText();
-  const { site, me, may, say } = useConsole();
+  const { site, me, may } = useConsole();
   const [renaming, rename] = useState<Device>();
   const pages = usePages("device.list", person ? { person } : {}, { every: 10_000, after: renewed });
   return (
@@ -91,10 +91,8 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
                     title={text.devices.revokeTitle(device.name)}
                     explanation={text.devices.revokeAbout}
                     act={() => site.call("device.revoke", { id: device.id })}
-                    done={() => {
-                      say(text.devices.revoked(device.name));
-                      pages.reload();
-                    }}
+                    said={text.devices.revoked(device.name)}
+                    done={pages.reload}
                   >
                     {text.devices.revoke}
                   </Confirm>

@@ -85,6 +85,7 @@ export function Devices() {
                     title={person ? text.tickets.revokeTitle(person) : text.tickets.revokeAdminTitle}
                     explanation={text.tickets.revokeAbout}
                     act={() => site.call("ticket.revoke", { id })}
+                    said={text.tickets.revoked}
                     done={tickets.reload}
                   >
                     {text.tickets.revoke}

@@ -63,7 +63,7 @@ function InForce({ site: entry }: { site: NonNullable<Shows["site"]> }) {
 
 function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }) {
   const text = useText();
-  const { site, zone, say, may } = useConsole();
+  const { site, zone, may } = useConsole();
   const possible = LEVELS.filter((candidate) => !level || LEVELS.indexOf(candidate) > LEVELS.indexOf(level));
   const [chosen, choose] = useState<Level>("logins");
   const [reason, setReason] = useState("");
@@ -103,9 +103,9 @@ function SiteLockdown({ level, changed }: { level?: Level; changed: () => void }
               </>
             }
             act={() => site.call("lockdown.site", { level: wanted, reason })}
+            said={text.lockdown.imposed(zone)}
             done={() => {
               setReason("");
-              say(text.lockdown.imposed(zone));
               changed();
             }}
           >

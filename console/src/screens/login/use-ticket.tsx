@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { leave, useArrival, type Arrival } from "../../app/arrival";
 import { asRefusal, useDoing } from "../../app/queries";
 import { go, to } from "../../app/router";
@@ -32,10 +32,17 @@ export function UseTicket({ site, about, look, notice, done }: OutsideProps) {
     setPassPhrase({ first: "", again: "" });
     setState("open");
   };
+  const form = useRef<HTMLDivElement>(null);
+  // What the link brings need not be typed.
+  const focus = (): void => {
+    form.current?.querySelector<HTMLElement>(last.current ? "input" : "textarea")?.focus();
+  };
   useArrival(["ticket"], (arrival) => {
     last.current = arrival;
     begin(arrival.ticket);
+    focus();
   });
+  useEffect(focus, []);
   /** On a relay the site's HTTP listener may be away although its session port is there. */
   const register = async (): Promise<void> => {
     try {
@@ -114,45 +121,47 @@ export function UseTicket({ site, about, look, notice, done }: OutsideProps) {
       }
     >
       {takesTickets(about) ? (
-        <Form
-          doing={doing}
-          button={isOpen ? text.useTicket.button : text.login.button}
-          busy={isOpen ? text.useTicket.busy : text.login.busy}
-          send={async () => {
-            if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
-            if (!id.trim()) throw mistake(text.login.nameMissing, "name");
-            checkNewPassPhrase(passPhrase, text);
-            await enter();
-          }}
-        >
-          {isOpen ? (
-            <>
-              <Input
-                label={text.useTicket.ticket}
-                field="ticket"
-                help={text.useTicket.ticketHelp}
-                lines={3}
-                mono
-                value={ticket}
-                set={setTicket}
-                placeholder="countersign://…"
-              />
-              <Input
-                label={text.login.name}
-                field="name"
-                help={text.useTicket.idHelp}
-                value={id}
-                set={setId}
-                autocomplete="username"
-              />
-              <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
-            </>
-          ) : (
-            <p class={state === "set" ? "note good" : "note warn"} role="status">
-              {state === "set" ? text.useTicket.isSet : text.useTicket.unknown}
-            </p>
-          )}
-        </Form>
+        <div ref={form}>
+          <Form
+            doing={doing}
+            button={isOpen ? text.useTicket.button : text.login.button}
+            busy={isOpen ? text.useTicket.busy : text.login.busy}
+            send={async () => {
+              if (!ticket.trim()) throw mistake(text.useTicket.ticketMissing, "ticket");
+              if (!id.trim()) throw mistake(text.login.nameMissing, "name");
+              checkNewPassPhrase(passPhrase, text);
+              await enter();
+            }}
+          >
+            {isOpen ? (
+              <>
+                <Input
+                  label={text.useTicket.ticket}
+                  field="ticket"
+                  help={text.useTicket.ticketHelp}
+                  lines={3}
+                  mono
+                  value={ticket}
+                  set={setTicket}
+                  placeholder="countersign://…"
+                />
+                <Input
+                  label={text.login.name}
+                  field="name"
+                  help={text.useTicket.idHelp}
+                  value={id}
+                  set={setId}
+                  autocomplete="username"
+                />
+                <NewPassPhraseFields value={passPhrase} set={setPassPhrase} />
+              </>
+            ) : (
+              <p class={state === "set" ? "note good" : "note warn"} role="status">
+                {state === "set" ? text.useTicket.isSet : text.useTicket.unknown}
+              </p>
+            )}
+          </Form>
+        </div>
       ) : (
         <p class="note warn">
           <Marked>{text.useTicket.notHere}</Marked>

@@ -18,7 +18,7 @@ const RENEWED: Renewal = { every: 10_000, on: ({ group }) => group === "alarm" }
 export function Messages() {
   const text = useText();
   const exact = useExact();
-  const { site, me, may, say } = useConsole();
+  const { site, me, may } = useConsole();
   const [to, write] = useState<string>();
   const inbox = usePages("peer.inbox", {}, RENEWED);
   const outbox = usePages("peer.outbox", {}, RENEWED);
@@ -85,10 +85,8 @@ export function Messages() {
               title={text.messages.withdrawAllTitle}
               explanation={text.messages.withdrawAllAbout}
               act={() => site.call("peer.discard_waiting", {})}
-              done={() => {
-                say(text.messages.removedAll);
-                outbox.reload();
-              }}
+              said={text.messages.removedAll}
+              done={outbox.reload}
             >
               {text.messages.withdrawAll}
             </Confirm>
@@ -156,7 +154,7 @@ interface DiscardProps {
 
 function Discard({ id, name, row, title, explanation, done }: DiscardProps) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   if (!may("peer.discard")) return null;
   return (
     <Confirm
@@ -167,10 +165,8 @@ function Discard({ id, name, row, title, explanation, done }: DiscardProps) {
       title={title}
       explanation={explanation}
       act={() => site.call("peer.discard", { id })}
-      done={() => {
-        say(text.messages.removed);
-        done();
-      }}
+      said={text.messages.removed}
+      done={done}
     >
       {text.messages.remove}
     </Confirm>

@@ -161,7 +161,7 @@ function Strength({ of }: { of: string }) {
 
 function Disable({ option, reload }: { option: Option; reload: () => void }) {
   const text = useText();
-  const { site, say } = useConsole();
+  const { site } = useConsole();
   const [cut, setCut] = useState(false);
   return (
     <Confirm
@@ -172,10 +172,8 @@ function Disable({ option, reload }: { option: Option; reload: () => void }) {
       explanation={text.options.disableAbout}
       fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
       act={() => site.call("option.disable", { name: option.name as Name, cut })}
-      done={() => {
-        say(text.options.disabled(option.name));
-        reload();
-      }}
+      said={text.options.disabled(option.name)}
+      done={reload}
     >
       {text.options.disable}
     </Confirm>
@@ -192,7 +190,7 @@ function Others({
   reload: () => void;
 }) {
   const text = useText();
-  const { site, may, asks, say } = useConsole();
+  const { site, may, asks } = useConsole();
   if (options.length === 0) return null;
   return (
     <Card title={text.options.others} about={text.options.othersAbout}>
@@ -200,10 +198,7 @@ function Others({
         {options.map((option) => {
           const params = { name: option.name as Name };
           const enable = (): Promise<unknown> => site.call("option.enable", params);
-          const done = (): void => {
-            say(text.options.enabled(option.name));
-            reload();
-          };
+          const said = text.options.enabled(option.name);
           return (
             <li key={option.name}>
               <span />
@@ -217,7 +212,13 @@ function Others({
                 {option.enabled || !may("option.enable") ? null : isWeaker(option.strength, floor) ? (
                   <span class="soft small">{text.options.tooWeak}</span>
                 ) : !asks("option.enable", params) ? (
-                  <Act look="quiet" name={`${text.options.enable} ${option.name}`} act={enable} done={done}>
+                  <Act
+                    look="quiet"
+                    name={`${text.options.enable} ${option.name}`}
+                    act={enable}
+                    said={said}
+                    done={reload}
+                  >
                     {text.options.enable}
                   </Act>
                 ) : (
@@ -228,7 +229,8 @@ function Others({
                     title={text.options.enableTitle(option.name)}
                     explanation={text.options.enableAbout}
                     act={enable}
-                    done={done}
+                    said={said}
+                    done={reload}
                   >
                     {text.options.enable}
                   </Confirm>
@@ -244,7 +246,7 @@ function Others({
 
 function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const [chosen, choose] = useState<Floor>(floor);
   const [cut, setCut] = useState(false);
   if (!may("option.floor")) return null;
@@ -271,10 +273,8 @@ function FloorCard({ floor, reload }: { floor: Floor; reload: () => void }) {
               explanation={isWeaker(floor, chosen) ? text.options.raiseAbout : text.options.lowerAbout}
               fields={<Check label={text.options.cut} help={text.options.cutHelp} value={cut} set={setCut} />}
               act={() => site.call("option.floor", { floor: chosen, cut })}
-              done={() => {
-                say(text.options.floorSet(text.options.strengths[chosen]));
-                reload();
-              }}
+              said={text.options.floorSet(text.options.strengths[chosen])}
+              done={reload}
             >
               {text.options.setFloor}
             </Confirm>

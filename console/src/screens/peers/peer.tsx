@@ -1,6 +1,6 @@
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
-import { go, to } from "../../app/router";
+import { to } from "../../app/router";
 import { Address } from "../../parts/address";
 import { Act } from "../../parts/button";
 import { InLockdown, StateTags } from "../../parts/in-lockdown";
@@ -29,7 +29,12 @@ export function Peer({ site: id }: { site: string }) {
       back={{ href: to("peers"), words: text.screens.peers }}
       actions={
         peer?.state === "suspended" ? (
-          <Act look="main" act={() => site.call("peer.resume", { peer: id })} done={reading.reload}>
+          <Act
+            look="main"
+            act={() => site.call("peer.resume", { peer: id })}
+            said={text.peers.resumed(peer.zone)}
+            done={reading.reload}
+          >
             {text.peers.resume}
           </Act>
         ) : null
@@ -74,7 +79,7 @@ export function Peer({ site: id }: { site: string }) {
               </div>
             </Card>
             <Limits limits={shown.limits} breaches={shown.breaches} />
-            <Danger peer={shown} reload={reading.reload} />
+            <Removals of="peer" name={shown.zone} id={shown.site} object={shown} reload={reading.reload} />
           </>
         )}
       </Shown>
@@ -221,61 +226,5 @@ function Logs({ peer: { countersigned, witnessed } }: { peer: Shows }) {
         />
       </div>
     </Card>
-  );
-}
-
-function Danger({ peer, reload }: { peer: Shows; reload: () => void }) {
-  const text = useText();
-  const { site, say } = useConsole();
-  const { zone, state, site: id } = peer;
-  return (
-    <Removals
-      target={zone}
-      reload={reload}
-      removals={[
-        {
-          needs: "peer.suspend",
-          when: state === "active",
-          light: true,
-          reasoned: true,
-          words: text.peers.suspend,
-          title: text.peers.suspendTitle(zone),
-          about: text.peers.suspendAbout,
-          act: (reason) => site.call("peer.suspend", { peer: id, reason }),
-          done: reload,
-        },
-        {
-          needs: "lockdown.peer",
-          when: !peer.lockdown,
-          reasoned: true,
-          words: text.people.lockdown,
-          title: text.people.lockdownTitle(zone),
-          about: text.peers.lockdownAbout,
-          act: (reason) => site.call("lockdown.peer", { peer: id, reason }),
-          done: () => {
-            say(text.lockdown.imposed(zone));
-            reload();
-          },
-        },
-        {
-          needs: "peer.remove",
-          when: state !== "removed",
-          words: text.peers.remove,
-          title: text.peers.removeTitle(zone),
-          about: text.peers.removeAbout,
-          act: () => site.call("peer.remove", { peer: id }),
-          done: reload,
-        },
-        {
-          needs: "peer.forget",
-          when: state === "removed",
-          words: text.peers.forget,
-          title: text.peers.forgetTitle(zone),
-          about: text.peers.forgetAbout,
-          act: () => site.call("peer.forget", { peer: id }),
-          done: () => go("peers"),
-        },
-      ]}
-    />
   );
 }

@@ -99,7 +99,7 @@ const LISTEN = "listen.peer";
 /** The peer server: started and stopped here. One that cannot listen can be stopped, and be started once more. */
 function Server() {
   const text = useText();
-  const { site, zone, may, say } = useConsole();
+  const { site, zone, may } = useConsole();
   const reading = useQuery("peer.status", {}, { every: 10_000 });
   const server = reading.data;
   // A server that was stopped needs no reason.
@@ -123,10 +123,8 @@ function Server() {
                 title={text.peers.stopTitle}
                 explanation={text.peers.stopAbout}
                 act={() => site.call("peer.stop", {})}
-                done={() => {
-                  say(text.peers.stopped);
-                  reading.reload();
-                }}
+                said={text.peers.stopped}
+                done={reading.reload}
               >
                 {text.peers.stop}
               </Confirm>
@@ -134,10 +132,8 @@ function Server() {
             {!server.listens && may("peer.start") ? (
               <Act
                 look="main"
-                act={async () => {
-                  const { state } = await site.call("peer.start", {});
-                  say(state === "running" ? text.peers.started : text.peers.notStarted);
-                }}
+                act={() => site.call("peer.start", {})}
+                said={({ state }) => (state === "running" ? text.peers.started : text.peers.notStarted)}
                 done={reading.reload}
               >
                 {text.peers.start}

@@ -3,8 +3,10 @@ import { useConsole } from "../../app/context";
 import { orReread } from "../../app/queries";
 import { FormDialog } from "../../parts/form-dialog";
 import { FileText } from "../../parts/file-text";
+import { TYPED } from "../../parts/confirm";
 import { Check, Input, Select } from "../../parts/form";
-import type { Params, Result } from "../../site/contract";
+import { Consequences } from "../../parts/removals";
+import { mistake, type Params, type Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 interface Props {
@@ -77,18 +79,23 @@ export function EditAccount({
   reload,
 }: Props & { person: Result<"person.show">; reload: () => void }) {
   const text = useText();
-  const { site } = useConsole();
+  const { site, me } = useConsole();
   const [person] = useState(shown);
   const [name, setName] = useState(person.name);
   const [fullName, setFullName] = useState(person.full_name);
   const [role, setRole] = useState<Role>(person.role === "admin" ? "admin" : "member");
+  const [typed, setTyped] = useState("");
+  const own = person.id === me.id;
+  const demotes = own && role !== person.role;
   const cuts = name.trim() !== person.name || role !== person.role;
   return (
     <FormDialog
       title={text.people.editTitle(person.name)}
       close={close}
-      send={() =>
-        orReread(
+      send={async () => {
+        if (demotes && typed.trim() !== person.name)
+          throw mistake(text.common.nameDiffers(person.name), TYPED);
+        return orReread(
           site.call("person.update", {
             name: person.name,
             if_match: person.etag,
@@ -97,8 +104,8 @@ export function EditAccount({
             ...(role === person.role ? {} : { role }),
           }),
           reload,
-        )
-      }
+        );
+      }}
       done={done}
     >
       <Input
@@ -110,7 +117,14 @@ export function EditAccount({
       />
       <Input label={text.people.fullName} field="full_name" value={fullName} set={setFullName} />
       <RoleField value={role} set={setRole} />
-      {cuts ? <p class="note warn">{text.people.cutsSessions}</p> : null}
+      {demotes ? (
+        <>
+          <Consequences verb="demote" own about="" />
+          <Input label={text.common.typeName(person.name)} field={TYPED} value={typed} set={setTyped} />
+        </>
+      ) : cuts ? (
+        <p class="note warn">{own ? text.people.cutsOwn : text.people.cutsSessions}</p>
+      ) : null}
     </FormDialog>
   );
 }

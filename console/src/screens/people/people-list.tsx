@@ -8,6 +8,7 @@ import { Input } from "../../parts/form";
 import { GiveBack } from "../../parts/give-back";
 import { LiftInRow, StateTags } from "../../parts/in-lockdown";
 import { Page } from "../../parts/page";
+import { Consequences } from "../../parts/removals";
 import { Empty, Waiting } from "../../parts/states";
 import { List, type Column } from "../../parts/table";
 import type { Result } from "../../site/contract";
@@ -27,7 +28,8 @@ export function PeopleList() {
   const pages = usePages("person.list", search ? { search } : {}, {
     on: ({ group }) => group === "lockdown",
   });
-  const columns = useColumns(pages.reload);
+  const [ticketFor, setTicketFor] = useState<Account>();
+  const columns = useColumns(setTicketFor, pages.reload);
   // A letter that is typed leaves the rows as they are until their successors were read.
   const list = useMemo(
     () => (
@@ -83,6 +85,15 @@ export function PeopleList() {
           ? text.people.found(pages.entries.length, pages.more)
           : ""}
       </p>
+      {ticketFor ? (
+        <IssueTicket
+          person={ticketFor.name}
+          etag={ticketFor.etag}
+          kind="passphrase"
+          reload={pages.reload}
+          close={() => setTicketFor(undefined)}
+        />
+      ) : null}
       {open === "create" ? (
         <CreatePerson close={() => setOpen(undefined)} done={({ name }) => go("people", name)} />
       ) : null}
@@ -93,10 +104,10 @@ export function PeopleList() {
   );
 }
 
-function useColumns(reload: () => void): Column<Account>[] {
+/** `issue` opens the dialog for a ticket. A dialog in a row would go with the row. */
+function useColumns(issue: (person: Account) => void, reload: () => void): Column<Account>[] {
   const text = useText();
-  const { site, me, may, say } = useConsole();
-  const [ticketFor, setTicketFor] = useState<string>();
+  const { site, me, may } = useConsole();
   return useMemo(
     () => [
       {
@@ -121,20 +132,11 @@ function useColumns(reload: () => void): Column<Account>[] {
           const { id, name, etag, state, lockdown } = person;
           return (
             <>
-              {ticketFor === name ? (
-                <IssueTicket
-                  person={name}
-                  etag={etag}
-                  kind="passphrase"
-                  reload={reload}
-                  close={() => setTicketFor(undefined)}
-                />
-              ) : null}
               {may("ticket.issue") && state === "active" && !lockdown ? (
                 <Button
                   look="quiet"
                   name={`${text.people.passPhraseTicket} ${name}`}
-                  onClick={() => setTicketFor(name)}
+                  onClick={() => issue(person)}
                 >
                   {text.people.passPhraseTicket}
                 </Button>
@@ -142,17 +144,15 @@ function useColumns(reload: () => void): Column<Account>[] {
               {state === "active" && may("person.lock") ? (
                 <Confirm
                   look="quiet danger"
-                  typed={name === me.name}
+                  typed={id === me.id}
                   target={name}
                   title={text.people.lockTitle(name)}
-                  explanation={text.people.lockAbout}
+                  explanation={<Consequences verb="lock" own={id === me.id} about={text.people.lockAbout} />}
                   etag={etag}
                   reload={reload}
                   act={(_, if_match) => site.call("person.lock", { name, if_match })}
-                  done={() => {
-                    say(text.people.locked(name));
-                    reload();
-                  }}
+                  said={text.people.locked(name)}
+                  done={reload}
                 >
                   {text.people.lock}
                 </Confirm>
@@ -164,6 +164,6 @@ function useColumns(reload: () => void): Column<Account>[] {
         },
       },
     ],
-    [text, site, me, may, say, reload, ticketFor],
+    [text, site, me, may, issue, reload],
   );
 }

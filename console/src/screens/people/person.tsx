@@ -23,12 +23,16 @@ type Shows = Result<"person.show">;
 /** One person: data, devices, sessions, and what an admin can do. */
 export function Person({ name }: { name: string }) {
   const text = useText();
+  const { me } = useConsole();
+  const [ticket, setTicket] = useState<"device" | "passphrase">();
   const reading = useQuery("person.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
       title={name}
       back={{ href: to("people"), words: text.screens.people }}
-      actions={reading.data ? <Actions person={reading.data} reload={reading.reload} /> : null}
+      actions={
+        reading.data ? <Actions person={reading.data} issue={setTicket} reload={reading.reload} /> : null
+      }
     >
       <Shown reading={reading}>
         {(person) => (
@@ -51,7 +55,23 @@ export function Person({ name }: { name: string }) {
             </div>
             <DeviceTable person={person.name} />
             <SessionTable name={person.name} />
-            <Danger person={person} reload={reading.reload} />
+            {ticket ? (
+              <IssueTicket
+                person={person.name}
+                etag={person.etag}
+                kind={ticket}
+                reload={reading.reload}
+                close={() => setTicket(undefined)}
+                done={reading.reload}
+              />
+            ) : null}
+            <Removals
+              of="person"
+              name={person.name}
+              own={person.id === me.id}
+              object={person}
+              reload={reading.reload}
+            />
           </>
         )}
       </Shown>
@@ -59,26 +79,21 @@ export function Person({ name }: { name: string }) {
   );
 }
 
-function Actions({ person, reload }: { person: Shows; reload: () => void }) {
+interface ActionsProps {
+  person: Shows;
+  issue: (kind: "device" | "passphrase") => void;
+  reload: () => void;
+}
+
+function Actions({ person, issue, reload }: ActionsProps) {
   const text = useText();
-  const [ticket, setTicket] = useState<"device" | "passphrase">();
   const { name, etag, state, lockdown } = person;
   return (
     <>
-      {ticket ? (
-        <IssueTicket
-          person={name}
-          etag={etag}
-          kind={ticket}
-          reload={reload}
-          close={() => setTicket(undefined)}
-          done={reload}
-        />
-      ) : null}
       {state === "active" && !lockdown ? (
         <>
-          <Button onClick={() => setTicket("device")}>{text.devices.enrol}</Button>
-          <Button look="main" onClick={() => setTicket("passphrase")}>
+          <Button onClick={() => issue("device")}>{text.devices.enrol}</Button>
+          <Button look="main" onClick={() => issue("passphrase")}>
             {text.people.passPhraseTicket}
           </Button>
         </>
@@ -100,6 +115,7 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
           {may("person.dump") ? (
             <Act
               look="quiet"
+              said={text.people.dumped(person.name)}
               act={async () =>
                 save(
                   `${person.name}.json`,
@@ -147,68 +163,5 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
         />
       ) : null}
     </Card>
-  );
-}
-
-function Danger({ person, reload }: { person: Shows; reload: () => void }) {
-  const text = useText();
-  const { site, me, say } = useConsole();
-  const { name, state } = person;
-  // No account gives its own access back.
-  const light = name !== me.name;
-  const then = (words: string) => () => {
-    say(words);
-    reload();
-  };
-  return (
-    <Removals
-      target={name}
-      etag={person.etag}
-      reload={reload}
-      removals={[
-        {
-          needs: "person.lock",
-          when: state === "active",
-          light,
-          words: text.people.lock,
-          title: text.people.lockTitle(name),
-          about: text.people.lockAbout,
-          act: (_, if_match) => site.call("person.lock", { name, if_match }),
-          done: then(text.people.locked(name)),
-        },
-        {
-          needs: "person.disable",
-          when: state !== "disabled",
-          light,
-          words: text.people.disable,
-          title: text.people.disableTitle(name),
-          about: text.people.disableAbout,
-          act: (_, if_match) => site.call("person.disable", { name, if_match }),
-          done: reload,
-        },
-        {
-          needs: "lockdown.person",
-          when: !person.lockdown,
-          light,
-          reasoned: true,
-          words: text.people.lockdown,
-          title: text.people.lockdownTitle(name),
-          about: text.people.lockdownAbout,
-          act: (reason, if_match) => site.call("lockdown.person", { name, reason, if_match }),
-          done: then(text.lockdown.imposed(name)),
-        },
-        {
-          needs: "person.delete",
-          words: text.people.delete,
-          title: text.people.deleteTitle(name),
-          about: text.people.deleteAbout,
-          act: (_, if_match) => site.call("person.delete", { name, if_match }),
-          done: () => {
-            say(text.people.deleted(name));
-            go("people");
-          },
-        },
-      ]}
-    />
   );
 }

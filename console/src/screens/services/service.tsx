@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
-import { go, to } from "../../app/router";
+import { to } from "../../app/router";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { GiveBack } from "../../parts/give-back";
@@ -11,17 +11,14 @@ import { Removals } from "../../parts/removals";
 import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
-import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { SessionTable } from "../sessions/session-table";
 import { AddKey } from "./create-service";
 
-type Shows = Result<"service.show">;
-
 /** One service: its keys and sessions. */
 export function Service({ name }: { name: string }) {
   const text = useText();
-  const { site, may, say } = useConsole();
+  const { site, may } = useConsole();
   const [adding, add] = useState(false);
   const reading = useQuery("service.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
@@ -99,10 +96,8 @@ export function Service({ name }: { name: string }) {
                             title={text.services.revokeTitle}
                             explanation={text.services.revokeAbout}
                             act={() => site.call("key.revoke", { name, thumbprint })}
-                            done={() => {
-                              say(text.common.saved);
-                              reading.reload();
-                            }}
+                            said={text.services.keyRevoked}
+                            done={reading.reload}
                           >
                             {text.devices.revoke}
                           </Confirm>
@@ -113,67 +108,11 @@ export function Service({ name }: { name: string }) {
               )}
             </Card>
             <SessionTable name={service.name} />
-            <Danger service={service} reload={reading.reload} />
+            <Removals of="service" name={service.name} object={service} reload={reading.reload} />
             {adding ? <AddKey name={name} close={() => add(false)} done={reading.reload} /> : null}
           </>
         )}
       </Shown>
     </Page>
-  );
-}
-
-function Danger({ service, reload }: { service: Shows; reload: () => void }) {
-  const text = useText();
-  const { site, say } = useConsole();
-  const { name, state } = service;
-  return (
-    <Removals
-      target={name}
-      etag={service.etag}
-      reload={reload}
-      removals={[
-        {
-          needs: "service.lock",
-          when: state === "active",
-          light: true,
-          words: text.people.lock,
-          title: text.people.lockTitle(name),
-          about: text.services.lockAbout,
-          act: (_, if_match) => site.call("service.lock", { name, if_match }),
-          done: reload,
-        },
-        {
-          needs: "service.disable",
-          when: state !== "disabled",
-          light: true,
-          words: text.people.disable,
-          title: text.people.disableTitle(name),
-          about: text.services.disableAbout,
-          act: (_, if_match) => site.call("service.disable", { name, if_match }),
-          done: reload,
-        },
-        {
-          needs: "lockdown.service",
-          when: !service.lockdown,
-          reasoned: true,
-          words: text.people.lockdown,
-          title: text.people.lockdownTitle(name),
-          about: text.services.lockdownAbout,
-          act: (reason, if_match) => site.call("lockdown.service", { name, reason, if_match }),
-          done: () => {
-            say(text.lockdown.imposed(name));
-            reload();
-          },
-        },
-        {
-          needs: "service.delete",
-          words: text.people.delete,
-          title: text.people.deleteTitle(name),
-          about: text.services.deleteAbout,
-          act: (_, if_match) => site.call("service.delete", { name, if_match }),
-          done: () => go("services"),
-        },
-      ]}
-    />
   );
 }

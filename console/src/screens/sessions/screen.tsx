@@ -54,6 +54,7 @@ function Penalties() {
                         look="quiet"
                         name={`${text.penalties.forget} ${source}`}
                         act={() => site.call("penalty.forget", { source })}
+                        said={text.penalties.forgotten(source)}
                         done={reading.reload}
                       >
                         {text.penalties.forget}

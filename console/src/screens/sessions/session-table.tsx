@@ -13,7 +13,7 @@ import { useText } from "../../text/catalogue";
 /** Open sessions: of one account, or of all. The list renews itself. */
 export function SessionTable({ name }: { name?: string }) {
   const text = useText();
-  const { site, me, may, say } = useConsole();
+  const { site, me, may } = useConsole();
   const pages = usePages("session.list", name ? { name } : {}, { every: 5_000 });
   const own = me.session;
   return (
@@ -81,10 +81,8 @@ export function SessionTable({ name }: { name?: string }) {
                   title={text.sessions.cutTitle(session.name)}
                   explanation={text.sessions.cutAbout}
                   act={() => site.call("session.cut", { id: session.id })}
-                  done={() => {
-                    say(text.sessions.wasCut(session.name));
-                    pages.reload();
-                  }}
+                  said={text.sessions.wasCut(session.name)}
+                  done={pages.reload}
                 >
                   {text.sessions.cut}
                 </Confirm>

@@ -113,6 +113,7 @@ function Section({
                     title={text.settings.resetTitle(setting.key)}
                     explanation={text.settings.resetAbout(written(setting.value))}
                     act={() => site.call("config.unset", { key: setting.key })}
+                    said={text.settings.wasReset(setting.key)}
                     done={reload}
                   >
                     {text.settings.reset}

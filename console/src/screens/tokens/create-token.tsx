@@ -29,7 +29,7 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
   const role = own ? me.role : "service";
   if (token) {
     return (
-      <Dialog title={text.tokens.create} close={close} wide stays>
+      <Dialog title={text.tokens.isCreated} close={close} wide stays>
         <p class="note warn">{text.tokens.once}</p>
         <Copy name={text.tokens.token} value={token} secret />
         <div class="buttons">

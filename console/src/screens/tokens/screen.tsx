@@ -14,7 +14,7 @@ import { CreateToken } from "./create-token";
 /** Access tokens, with which programs call the REST API. */
 export function Tokens() {
   const text = useText();
-  const { site, me, may, say } = useConsole();
+  const { site, me, may } = useConsole();
   const [creating, create] = useState(false);
   const pages = usePages("token.list", {});
   return (
@@ -70,10 +70,8 @@ export function Tokens() {
                     title={text.tokens.revokeTitle(label || id)}
                     explanation={text.tokens.revokeAbout}
                     act={() => site.call("token.revoke", { id })}
-                    done={() => {
-                      say(text.tokens.revoked);
-                      pages.reload();
-                    }}
+                    said={text.tokens.revoked}
+                    done={pages.reload}
                   >
                     {text.devices.revoke}
                   </Confirm>

@@ -39,6 +39,23 @@ export const accounts = {
     id: "Kennung",
     editTitle: (name: string) => `${name} bearbeiten`,
     cutsSessions: "Ein neuer Name oder eine neue Rolle beendet die Sitzungen dieser Person.",
+    cutsOwn:
+      "Ein neuer Name beendet Ihre Sitzungen, auch diese. Melden Sie sich mit dem neuen Namen wieder an.",
+    isOwn: "Das ist Ihr eigenes Konto.",
+    /** What follows for one's own account. */
+    own: {
+      lock: "Ihre Sitzungen enden sofort, auch diese, und Ihre Geräte und Tickets werden abgelehnt. Sie können das Konto nicht selbst entsperren.",
+      disable:
+        "Ihre Sitzungen enden sofort, auch diese, und Sie können sich nicht anmelden. Sie können das Konto nicht selbst aktivieren.",
+      lockdown:
+        "Ihre Sitzungen und Verbindungen enden, auch diese, und die anderen Admins erhalten einen Alarm. Sie können die Notsperre nicht selbst aufheben.",
+      delete:
+        "Ihr Konto, seine Geräte und seine Daten werden gelöscht, und diese Sitzung endet. Das lässt sich nicht rückgängig machen. Protokolleinträge bleiben.",
+      demote:
+        "Sie sind dann kein Admin mehr, und Ihre Sitzungen enden, auch diese. Sie können sich nicht selbst wieder zum Admin machen.",
+    },
+    lastAdmin:
+      "Dann muss ein anderer Admin helfen. Ist kein anderer Admin aktiv, hat die Site keinen, bis ein Betreiber auf ihrem Rechner einen anlegt, zum Beispiel mit `countersign person create NAME --role admin`.",
     passPhraseTicket: "Ticket für Passphrase",
     lock: "Sperren",
     lockTitle: (name: string) => `${name} sperren?`,
@@ -48,6 +65,8 @@ export const accounts = {
     unlock: "Entsperren",
     unlocked: (name: string) => `${name} ist entsperrt.`,
     enable: "Aktivieren",
+    wasDisabled: (name: string) => `${name} ist deaktiviert.`,
+    dumped: (name: string) => `Der Export von ${name} ist gespeichert.`,
     enabled: (name: string) => `${name} ist wieder aktiv.`,
     disable: "Deaktivieren",
     disableTitle: (name: string) => `${name} deaktivieren?`,
@@ -111,6 +130,7 @@ export const accounts = {
     addKey: "Schlüssel hinzufügen",
     thumbprint: "Fingerabdruck",
     revokeTitle: "Diesen Schlüssel widerrufen?",
+    keyRevoked: "Der Schlüssel ist widerrufen.",
     revokeAbout: "Der Dienst kann sich damit nicht mehr anmelden, und die damit geöffneten Sitzungen enden.",
     lockAbout: "Der Dienst kann sich nicht anmelden, bis Sie ihn entsperren. Offene Sitzungen enden sofort.",
     disableAbout:
@@ -149,6 +169,7 @@ export const accounts = {
     points: "Punkte",
     until: "Abgewiesen bis",
     forget: "Wieder zulassen",
+    forgotten: (source: string) => `${source} ist wieder zugelassen.`,
   },
   devices: {
     about: "Jedes Gerät meldet sich mit einem eigenen Schlüssel an, ohne Passphrase.",
@@ -189,8 +210,10 @@ export const accounts = {
     hours: (count: number) => (count === 1 ? "1 Stunde" : `${count} Stunden`),
     days: (count: number) => (count === 1 ? "1 Tag" : `${count} Tage`),
     issue: "Ticket ausstellen",
+    isIssued: "Das Ticket ist ausgestellt",
     revoke: "Widerrufen",
     revokeTitle: (person: string) => `Dieses Ticket von ${person} widerrufen?`,
+    revoked: "Das Ticket ist widerrufen.",
     revokeAdminTitle: "Das Ticket für den ersten Admin widerrufen?",
     revokeAbout: "Es lässt sich nicht mehr verwenden. Sie können ein anderes ausstellen.",
     deviceAbout:
@@ -207,7 +230,8 @@ export const accounts = {
     link: "Link mit dem Ticket",
     linkQr: "QR-Code des Links mit dem Ticket",
     orCommand: "Oder im Terminal mit dem Befehl, der nach dem Ticket fragt:",
-    waiting: "Das Ticket ist noch unbenutzt. Es läuft ab",
+    waiting: "Das Ticket ist noch unbenutzt.",
+    itExpires: "Es läuft ab",
     enrolled: "Das Gerät ist registriert.",
     /** Why the site revoked a ticket. */
     whys: {
@@ -230,6 +254,7 @@ export const accounts = {
     none: "Keine Zugriffstoken",
     noneAbout: "Ein Dienst, der seine Anfragen signiert, braucht keines.",
     create: "Token erzeugen",
+    isCreated: "Das Token ist erzeugt",
     label: "Bezeichnung",
     labelHelp: "Wo das Token verwendet wird.",
     account: "Konto",

@@ -3,6 +3,9 @@ export const alarms = {
   alarms: {
     about: "Was eine Person erfahren muss. Ein neuer Alarm erscheint hier von selbst.",
     one: "Alarm",
+    openOne: "Alarm öffnen",
+    openAll: (count: number) => `Alarme öffnen (${count} neue)`,
+    dismiss: "Ausblenden",
     raised: (raiser: string) => `Neuer Alarm, ausgelöst von ${raiser}:`,
     none: "Keine Alarme",
     noneAbout: "Dienste, Admins und die Site selbst lösen Alarme aus.",
@@ -71,6 +74,7 @@ export const alarms = {
     noQuiet: "Keine",
     quietFrom: "Ruhe ab",
     quietTo: "Ruhe bis",
+    quietHalf: "Geben Sie beide Zeiten an, oder keine für keine Ruhezeit.",
     zone: "Zeitzone",
     language: "Sprache der Nachrichten",
   },

@@ -70,6 +70,9 @@ export const general = {
     damaged: (name: string) => `Die Site kann ${name} nicht lesen.`,
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
+    overtaken: (words: string) => `${words}: nicht mehr möglich`,
+    overtakenAbout:
+      "Die Seite zeigt dies nicht mehr, oder nicht mehr in diesem Zustand: Es wurde inzwischen geändert oder entfernt. Nichts wurde ausgeführt.",
     nameDiffers: (name: string) => `Der Name weicht ab. Geben Sie ${name} ein.`,
     privateKey:
       "Das ist ein privater Schlüssel. Er wurde nicht gesendet und bleibt, wo er ist. Wählen Sie die öffentliche Datei, etwa `robot.key.pub`.",

@@ -195,6 +195,7 @@ export const protection = {
       default: "Vorgabe",
     },
     reset: "Auf Vorgabe zurücksetzen",
+    wasReset: (key: string) => `${key} hat wieder den Vorgabewert.`,
     resetTitle: (key: string) => `${key} auf die Vorgabe zurücksetzen?`,
     resetAbout: (value: string) => `Der Wert ${value} wird aus der Datenbank entfernt.`,
     types: {

@@ -37,6 +37,22 @@ export const accounts = {
     id: "Id",
     editTitle: (name: string) => `Edit ${name}`,
     cutsSessions: "A new name or role cuts this person's sessions.",
+    cutsOwn: "A new name ends your sessions, this one too. Log in again with the new name.",
+    isOwn: "This is your own account.",
+    /** What follows for one's own account. */
+    own: {
+      lock: "Your sessions end at once, this one too, and your devices and tickets are refused. You cannot unlock the account yourself.",
+      disable:
+        "Your sessions end at once, this one too, and you cannot log in. You cannot enable the account yourself.",
+      lockdown:
+        "Your sessions and connections end, this one too, and the other admins get an alarm. You cannot lift the lockdown yourself.",
+      delete:
+        "Your account, its devices and its data are deleted, and this session ends. This cannot be undone. Audit entries stay.",
+      demote:
+        "You stop being an admin, and your sessions end, this one too. You cannot make yourself an admin again.",
+    },
+    lastAdmin:
+      "Another admin has to help then. If no other admin is active, the site has none until an operator makes one at its machine, such as with `countersign person create NAME --role admin`.",
     passPhraseTicket: "Pass phrase ticket",
     lock: "Lock",
     lockTitle: (name: string) => `Lock ${name}?`,
@@ -46,6 +62,8 @@ export const accounts = {
     unlock: "Unlock",
     unlocked: (name: string) => `Unlocked ${name}.`,
     enable: "Enable",
+    wasDisabled: (name: string) => `Disabled ${name}.`,
+    dumped: (name: string) => `The dump of ${name} is saved.`,
     enabled: (name: string) => `Enabled ${name}.`,
     disable: "Disable",
     disableTitle: (name: string) => `Disable ${name}?`,
@@ -108,6 +126,7 @@ export const accounts = {
     addKey: "Add key",
     thumbprint: "Thumbprint",
     revokeTitle: "Revoke this key?",
+    keyRevoked: "Revoked the key.",
     revokeAbout: "The service can no longer log in with it, and the sessions that were opened with it end.",
     lockAbout: "The service cannot log in until you unlock it. Open sessions end at once.",
     disableAbout: "For a service that is no longer used. Open sessions end at once. You can enable it again.",
@@ -145,6 +164,7 @@ export const accounts = {
     points: "Points",
     until: "Refused until",
     forget: "Admit again",
+    forgotten: (source: string) => `${source} is admitted again.`,
   },
   devices: {
     about: "Each device logs in with a key of its own, without a pass phrase.",
@@ -184,8 +204,10 @@ export const accounts = {
     hours: (count: number) => (count === 1 ? "1 hour" : `${count} hours`),
     days: (count: number) => (count === 1 ? "1 day" : `${count} days`),
     issue: "Issue ticket",
+    isIssued: "The ticket is issued",
     revoke: "Revoke",
     revokeTitle: (person: string) => `Revoke this ticket of ${person}?`,
+    revoked: "Revoked the ticket.",
     revokeAdminTitle: "Revoke the ticket for the first admin?",
     revokeAbout: "It can no longer be used. You can issue another one.",
     deviceAbout: "The device makes its own key. The ticket lets it register that key once.",
@@ -201,7 +223,8 @@ export const accounts = {
     link: "link with the ticket",
     linkQr: "QR code of the link with the ticket",
     orCommand: "Or in a terminal, with the command, which asks for the ticket:",
-    waiting: "Waiting for the ticket to be used. It expires",
+    waiting: "Waiting for the ticket to be used.",
+    itExpires: "It expires",
     enrolled: "The device is enrolled.",
     /** Why the site revoked a ticket. */
     whys: {
@@ -224,6 +247,7 @@ export const accounts = {
     none: "No access tokens",
     noneAbout: "A service that signs its requests needs none.",
     create: "Create token",
+    isCreated: "The token is created",
     label: "Label",
     labelHelp: "Where the token is used.",
     account: "Account",

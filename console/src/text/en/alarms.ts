@@ -3,6 +3,9 @@ export const alarms = {
   alarms: {
     about: "What a person must learn of. A new alarm appears here by itself.",
     one: "Alarm",
+    openOne: "Open alarm",
+    openAll: (count: number) => `Open alarms (${count} new)`,
+    dismiss: "Dismiss",
     raised: (raiser: string) => `New alarm, raised by ${raiser}:`,
     none: "No alarms",
     noneAbout: "Services, admins and the site itself raise alarms.",
@@ -70,6 +73,7 @@ export const alarms = {
     noQuiet: "None",
     quietFrom: "Quiet from",
     quietTo: "Quiet until",
+    quietHalf: "Give both times, or neither for no quiet hours.",
     zone: "Time zone",
     language: "Language of messages",
   },

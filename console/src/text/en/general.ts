@@ -69,6 +69,9 @@ export const general = {
     damaged: (name: string) => `The site cannot read ${name}.`,
     firstEntries: (count: number) => `The first ${count} entries`,
     typeName: (name: string) => `Type ${name} to confirm`,
+    overtaken: (words: string) => `${words}: not possible any more`,
+    overtakenAbout:
+      "The page does not show this any more, or not in this state: it was changed or removed meanwhile. Nothing was done.",
     nameDiffers: (name: string) => `The name differs. Type ${name}.`,
     privateKey:
       "This is a private key. It was not sent, and stays where it is. Choose the public file, such as `robot.key.pub`.",

@@ -186,6 +186,7 @@ export const protection = {
       default: "Default",
     },
     reset: "Reset to default",
+    wasReset: (key: string) => `${key} has its default again.`,
     resetTitle: (key: string) => `Reset ${key} to its default?`,
     resetAbout: (value: string) => `The value ${value} is removed from the database.`,
     types: {
