@@ -185,7 +185,9 @@ test("A private key is refused in each field for a key, before the page has it",
   const secret = key.split("\n")[1];
   const asked = await page.evaluate(() => globalThis.asked);
   assert.ok(asked.some((message) => message.includes("person.list")));
-  assert.ok(!asked.some((message) => /service\.create|key\.add|app\.(create|rotate_key)|person\.load/.test(message)));
+  assert.ok(
+    !asked.some((message) => /service\.create|key\.add|app\.(create|rotate_key)|person\.load/.test(message)),
+  );
   assert.ok(!asked.some((message) => message.includes(secret)), "the page asked its worker to send the key");
 });
 

@@ -111,7 +111,7 @@ test("Each kind of operation that a peer may ask for is allowed by itself", asyn
   assert.deepEqual((await shown()).allows, ["messages", "audit_heads", "tickets"]);
   await visit(admin, "Peers");
   await page.getByRole("link", { name: "example.org" }).click();
-  const change = () => page.getByRole("button", { name: "Change May ask this site for" }).click();
+  const change = () => page.getByRole("button", { name: "Change Permissions" }).click();
   const save = async () => {
     await dialog(admin).getByRole("button", { name: "Save" }).click();
     await dialog(admin).waitFor({ state: "detached" });

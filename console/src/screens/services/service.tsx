@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
+import { AuditLinks } from "../../parts/account-link";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { GiveBack } from "../../parts/give-back";
@@ -12,8 +13,10 @@ import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
 import type { Result } from "../../site/contract";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { SessionTable } from "../sessions/session-table";
+import { TokenTable } from "../tokens/token-table";
 import { AddKey } from "./create-service";
 
 type Shows = Result<"service.show">;
@@ -26,6 +29,7 @@ export function Service({ name }: { name: string }) {
   const reading = useQuery("service.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
+      wide
       title={name}
       back={{ href: to("services"), words: text.screens.services }}
       actions={
@@ -57,6 +61,10 @@ export function Service({ name }: { name: string }) {
                     [text.people.state, <StateTags of={service} />],
                     [text.people.createdAt, <Exact at={service.created} />],
                     [text.people.id, <code>{service.id}</code>],
+                    [
+                      text.screens.audit,
+                      may("audit.list") ? <AuditLinks target={service.name} actor={service.name} /> : "",
+                    ],
                   ]}
                 />
               </div>
@@ -65,9 +73,11 @@ export function Service({ name }: { name: string }) {
               title={text.services.keys}
               about={text.services.keysAbout}
               actions={
-                <Button look="quiet" onClick={() => add(true)}>
-                  {text.services.addKey}
-                </Button>
+                may("key.add") ? (
+                  <Button look="quiet" onClick={() => add(true)}>
+                    {text.services.addKey}
+                  </Button>
+                ) : null
               }
             >
               {service.keys.length === 0 ? (
@@ -81,11 +91,11 @@ export function Service({ name }: { name: string }) {
                     {
                       title: text.services.thumbprint,
                       is: "name",
-                      cell: ({ thumbprint }) => <code class="break">{thumbprint}</code>,
+                      cell: ({ thumbprint }) => <code class="id">{thumbprint}</code>,
                     },
                     {
                       title: text.applications.label,
-                      cell: ({ label }) => <span class="break">{label || <span class="soft">–</span>}</span>,
+                      cell: ({ label }) => <span class="break">{label || <None />}</span>,
                     },
                     { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
                     {
@@ -113,6 +123,11 @@ export function Service({ name }: { name: string }) {
               )}
             </Card>
             <SessionTable name={service.name} />
+            {may("token.list") ? (
+              <Card title={text.screens.tokens}>
+                <TokenTable account={service.name} />
+              </Card>
+            ) : null}
             <Danger service={service} reload={reading.reload} />
             {adding ? <AddKey name={name} close={() => add(false)} done={reading.reload} /> : null}
           </>
