@@ -12,6 +12,8 @@ export interface Console {
   zone: string;
   /** Whether the caller may call an operation, as `operation list` answers. */
   may: (operation: Operation) => boolean;
+  /** The operations that the caller may call. */
+  operations: readonly Operation[];
   /** Whether the user is asked before an operation with these parameters, because it is disruptive. */
   asks: <N extends Operation>(operation: N, params: Params<N>) => boolean;
   /** Says a short message in the corner and to screen readers. */

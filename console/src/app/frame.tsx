@@ -72,6 +72,7 @@ export function Frame({ site, entered, home, connection, refresh, logout }: Prop
       home,
       zone: zoneOf(me.name),
       may: (operation) => operations.has(operation),
+      operations: [...operations.keys()],
       asks: (operation, params) => {
         const described = operations.get(operation);
         return described !== undefined && isDisruptive(described, params);

@@ -12,6 +12,7 @@ import type { Withdrawn } from "../site/held";
 import { useText } from "../text/catalogue";
 import { coalesced } from "./coalesced";
 import { ConsoleContext, SiteClosed, useConsole } from "./context";
+import { here } from "./router";
 
 export interface Renewal {
   /** Reads again after so many milliseconds, while the page is visible. */
@@ -30,7 +31,8 @@ export interface Reading<T> {
   /** Whether `data` and `failure` are of the present parameters. */
   isCurrent: boolean;
   failure: Refusal | undefined;
-  reload: () => void;
+  /** Reads again. The promise ends when that was read, or could not be. */
+  reload: () => Promise<void>;
 }
 
 export const asRefusal = (error: unknown): Refusal =>
@@ -80,7 +82,7 @@ export function useReading<T>(key: string, read: () => Promise<T>, renewal: Rene
   const running = useRef(run);
   running.current = run;
   // The same function for all keys, so that what a screen makes of it need not be made again.
-  const reload = useCallback(() => void running.current(), []);
+  const reload = useCallback(() => running.current(), []);
 
   // Before the next frame: the site works while the browser paints it.
   useLayoutEffect(() => void run(), [run, renewal.after]);
@@ -140,13 +142,59 @@ export interface Pages<T> {
   /** Whether the entries are of the present parameters. */
   isCurrent: boolean;
   showMore: () => void;
+  /** Whether further entries are being read because they were asked for. */
+  isGrowing: boolean;
   failure: Refusal | undefined;
   reload: () => void;
 }
 
 const PAGE = 50;
+/** The most entries that the site returns at once. */
+const MOST = 1_000;
 
-/** Lists entries by cursor. `reload` reads as many entries again as are shown. */
+interface Rows<T> {
+  entries: readonly T[];
+  damaged: readonly Damaged[];
+  next?: string | null | undefined;
+}
+
+const sizeOf = ({ entries, damaged }: Rows<unknown>): number => entries.length + damaged.length;
+
+/** Tells two entries of a list from each other. */
+const keyOf = (entry: unknown): unknown => {
+  const { id, site, name } = entry as { id?: unknown; site?: unknown; name?: unknown };
+  return id ?? site ?? name ?? entry;
+};
+
+/** Adds the next page. An account that was renamed can be on both: the later one counts. */
+function joined<T>(before: Rows<T>, page: Rows<T>): Rows<T> {
+  const add = <E>(first: readonly E[], more: readonly E[]): E[] => {
+    const later = new Set(more.map(keyOf));
+    return [...first.filter((entry) => !later.has(keyOf(entry))), ...more];
+  };
+  return {
+    entries: add(before.entries, page.entries),
+    damaged: add(before.damaged, page.damaged),
+    next: page.next,
+  };
+}
+
+/** What is read of a list: how many entries are wanted, and whether they are all being read anew. */
+interface Extent<T> {
+  key: string;
+  wanted: number;
+  /** What is shown, to which the next page is added. */
+  shown: Rows<T> | undefined;
+  /** The next read adds to what is shown. */
+  grows: boolean;
+  /** How many reads of all wanted entries run. */
+  whole: number;
+}
+
+/**
+ * Lists entries by cursor. `showMore` reads the next page alone, unless all is being read again: then it comes with
+ * that. `reload` reads as many entries again as are shown.
+ */
 export function usePages<N extends Listing>(
   operation: N,
   params: Params<N>,
@@ -154,41 +202,48 @@ export function usePages<N extends Listing>(
 ): Pages<Entry<N>> {
   const { site } = useConsole();
   const key = `${operation} ${JSON.stringify(params)}`;
-  const [count, setCount] = useState({ key, pages: 1 });
-  const pages = count.key === key ? count.pages : 1;
+  const extent = useRef<Extent<Entry<N>>>(undefined);
+  if (extent.current?.key !== key)
+    extent.current = { key, wanted: PAGE, shown: undefined, grows: false, whole: 0 };
+  const list = extent.current;
+  const [growing, setGrowing] = useState("");
   const reading = useReading(
     key,
     async () => {
-      const entries: Entry<N>[] = [];
-      const damaged: Damaged[] = [];
-      let after: string | null | undefined;
-      for (let page = 0; page < pages; page += 1) {
-        const asked = { limit: PAGE, ...params, ...(after ? { after } : {}) } as Params<N>;
-        const answer = (await site.call(operation, asked)) as {
-          entries: Entry<N>[];
-          damaged?: Damaged[];
-          next?: string | null;
-        };
-        entries.push(...answer.entries);
-        damaged.push(...(answer.damaged ?? []));
-        after = answer.next;
-        if (!after) break;
+      const base = list.grows && list.whole === 0 ? list.shown : undefined;
+      list.grows = false;
+      if (!base) list.whole += 1;
+      let rows: Rows<Entry<N>> = base ?? { entries: [], damaged: [] };
+      try {
+        do {
+          const limit = Math.min(MOST, Math.max(list.wanted - sizeOf(rows), 1));
+          const asked = { limit, ...params, ...(rows.next ? { after: rows.next } : {}) } as Params<N>;
+          const page = (await site.call(operation, asked)) as unknown as Partial<Rows<Entry<N>>>;
+          rows = joined(rows, { entries: [], damaged: [], ...page, next: page.next });
+        } while (rows.next && sizeOf(rows) < list.wanted);
+      } finally {
+        if (!base) list.whole -= 1;
       }
-      return { entries, damaged, more: Boolean(after) };
+      return rows;
     },
     renewal,
   );
-  const { reload } = reading;
-  useEffect(() => {
-    if (pages > 1) reload();
-  }, [pages, reload]);
+  const { data, isCurrent, failure, reload } = reading;
+  list.shown = isCurrent ? data : undefined;
   return {
-    entries: reading.data?.entries,
-    damaged: reading.data?.damaged ?? [],
-    more: reading.data?.more ?? false,
-    isCurrent: reading.isCurrent,
-    showMore: () => setCount({ key, pages: pages + 1 }),
-    failure: reading.failure,
+    entries: data?.entries,
+    damaged: data?.damaged ?? [],
+    more: Boolean(data?.next),
+    isCurrent,
+    isGrowing: growing === key,
+    showMore: () => {
+      if (!list.shown || growing === key) return;
+      list.wanted = sizeOf(list.shown) + PAGE;
+      list.grows = true;
+      setGrowing(key);
+      void reload().then(() => setGrowing((now) => (now === key ? "" : now)));
+    },
+    failure,
     reload,
   };
 }
@@ -243,14 +298,14 @@ export function useDoing(): Doing {
       const mine = inside?.site.watch() ?? (() => "none" as const);
       running.current = mine;
       set({ busy: true });
-      const place = location.hash;
+      const place = here().join("/");
       const end = (failure?: Refusal): boolean => {
         // The user has cancelled, and may run the next one.
         if (running.current !== mine) return false;
         running.current = undefined;
         set(failure ? { busy: false, failure } : { busy: false });
         // The user has left for another screen, and must not be led from there.
-        return !failure && location.hash === place;
+        return !failure && here().join("/") === place;
       };
       try {
         await change();

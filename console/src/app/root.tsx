@@ -5,7 +5,7 @@ import { Login } from "../screens/login/screen";
 import { UseTicket } from "../screens/login/use-ticket";
 import type { About, Connection, Operation, Result, Site } from "../site/contract";
 import type { Disruption } from "../site/disruptive";
-import { useText } from "../text/catalogue";
+import { useText, known } from "../text/catalogue";
 import { SiteClosed } from "./context";
 import { Frame } from "./frame";
 import { asRefusal } from "./queries";
@@ -59,8 +59,7 @@ export function Root({ site }: { site: Site }) {
       ([resumed]) => (resumed ? inside() : outside()),
       (error: unknown) => {
         const { code, message } = asRefusal(error);
-        const known: Readonly<Record<string, string>> = { ...text.ended, ...text.network };
-        outside(known[code] ?? message);
+        outside(known({ ...text.ended, ...text.network }, code) ?? message);
       },
     );
   }, [site, inside, outside]);
@@ -70,11 +69,11 @@ export function Root({ site }: { site: Site }) {
       site.connection((now) => {
         setConnection(now);
         if (now.state !== "ended") return;
-        const known = (text.ended as Readonly<Record<string, string>>)[now.reason];
+        const words = known(text.ended, now.reason);
         const end = (notice?: string): void =>
           set((before) => (before.is === "in" ? { is: "out", ...(notice ? { notice } : {}) } : before));
         if (now.reason !== "stopping") {
-          end(known ?? text.ended.other);
+          end(words ?? text.ended.other);
           return;
         }
         // A site that is sealed ends its sessions with the same word as one that stops. Its page says which it is.

@@ -1,12 +1,13 @@
 /**
  * A screen shows its heading at once, and the rest when everything on it was read, so that nothing moves under the
- * pointer. If that takes longer than a second, it shows what there is, with words for what is still being read.
+ * pointer. If that takes long enough to notice, it shows what there is, with words for what is still being read. What
+ * needs no data is there from the beginning.
  */
 import { useLayoutEffect, useState } from "preact/hooks";
 import type { RefObject } from "preact";
 
 /** How long a screen waits for what it reads, in milliseconds. */
-const PATIENCE = 1_000;
+const PATIENCE = 500;
 
 /** Whether the screen in `area` shows everything. `key` is that of the screen. */
 export function useSettled(area: RefObject<HTMLElement | null>, key: string): boolean {

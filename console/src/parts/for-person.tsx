@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useConsole } from "../app/context";
 import { isOwnName } from "./account-name";
-import { Input } from "./form";
+import { AccountInput } from "./filter";
 import { useProof } from "./proof-field";
 
 interface Asked {
@@ -32,7 +32,16 @@ export function useForPerson({ person: given, first = "", label, help }: Asked):
   const own = isOwnName(typed, me.name);
   return {
     person: typed.trim(),
-    field: given ? null : <Input label={label} field="person" help={help} value={typed} set={setTyped} />,
+    field: given ? null : (
+      <AccountInput
+        of={["person"]}
+        label={label}
+        field="person"
+        {...(help === undefined ? {} : { help })}
+        value={typed}
+        set={setTyped}
+      />
+    ),
     proof: own ? proof.field : null,
     prove: async () => {
       if (own) await proof.prove();

@@ -1,7 +1,7 @@
 /** Forms. A failure that names a field is shown at the field, any other next to the button. */
 import type { ComponentChildren } from "preact";
 import { createContext } from "preact";
-import { useContext, useEffect, useId, useRef } from "preact/hooks";
+import { useContext, useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Doing } from "../app/queries";
 import { LOCAL, type Refusal } from "../site/contract";
 import { useText } from "../text/catalogue";
@@ -29,9 +29,21 @@ interface Scope {
   fields: Set<string>;
   /** Fields that did not take what was entered last. Without it, the form would do something else than was asked. */
   refusing: Set<string>;
+  /** Whether the pass phrases of the form are shown. */
+  isSeen: boolean;
+  see: (isSeen: boolean) => void;
+  /** The field of a pass phrase that has the button for all of them: the first. */
+  shower: { id?: string | undefined };
 }
 
-const FormScope = createContext<Scope>({ failure: undefined, fields: new Set(), refusing: new Set() });
+const FormScope = createContext<Scope>({
+  failure: undefined,
+  fields: new Set(),
+  refusing: new Set(),
+  isSeen: false,
+  see: () => {},
+  shower: {},
+});
 
 interface FormProps {
   doing: Doing;
@@ -61,9 +73,11 @@ export function Form({
 }: FormProps) {
   const text = useText();
   // It outlives a rendering: fields whose parameters stay the same are not rendered again before `Rest` is.
-  const { fields, refusing } = useRef({ fields: new Set<string>(), refusing: new Set<string>() }).current;
+  const kept = useRef({ fields: new Set<string>(), refusing: new Set<string>(), shower: {} }).current;
+  const { fields, refusing } = kept;
+  const [isSeen, see] = useState(false);
   const { failure } = doing;
-  const scope = { failure, fields, refusing };
+  const scope = { ...kept, failure, isSeen, see };
   // The client stretches the pass phrase, which takes a second or more.
   const proving = fields.has(PROOF) ? text.common.proving : button;
   return (
@@ -170,12 +184,24 @@ function useWrong(field: string | undefined, refused?: string): { wrong: Compone
 export function atField(failure: Refusal, field: string, line: (number: number) => string): string {
   const { message, field: path = "" } = failure;
   const [, item, member] = /^(?:\[(\d+)\])?\.?(.*)$/.exec(path.slice(field.length)) ?? [];
-  const place = [item === undefined ? "" : line(Number(item) + 1), member ?? ""].filter(Boolean).join(", ");
-  const words = message.startsWith(`${path}: `) ? message.slice(`${path}: `.length) : message;
+  const row = item === undefined ? "" : line(Number(item) + 1);
+  const place = [row, member ?? ""].filter(Boolean).join(", ");
+  /** What a sentence about the parameter begins with. */
+  const subject = [row, member ? `“${member}”` : ""].filter(Boolean).join(", ") || "it";
+  // The place in a configuration file, which is the field itself.
+  const words = (message.startsWith(`${path}: `) ? message.slice(`${path}: `.length) : message).replace(
+    /\s*\nin `?[\w.]+`?\s*$/,
+    "",
+  );
   const hint = hintOf(failure);
-  const whole = sentence(place ? `${place}: ${words}` : words);
+  const whole = sentence(
+    PREDICATE.test(words) ? `${subject} ${words}` : place ? `${place}: ${words}` : words,
+  );
   return hint ? `${whole} ${hint}` : whole;
 }
+
+/** What the site says of a parameter, which it names before. */
+const PREDICATE = /^(begins|can|cannot|contains|does|ends|has|is|must|names|needs|was)\b/;
 
 interface InputProps {
   label: string;
@@ -190,6 +216,8 @@ interface InputProps {
   lines?: number;
   placeholder?: string;
   refused?: string | undefined;
+  /** What can be typed; the browser offers those that have what was typed. */
+  suggestions?: readonly string[];
 }
 
 /** One line of text, or several with `lines`. */
@@ -205,25 +233,43 @@ export function Input({
   lines,
   placeholder,
   refused,
+  suggestions,
 }: InputProps) {
   const look = mono ? "input mono" : "input";
+  const list = useId();
+  if (type === "password")
+    return (
+      <Field label={label} {...(field === undefined ? {} : { field })} help={help} refused={refused}>
+        {(input) => <Secret {...{ input, autocomplete, value, set }} />}
+      </Field>
+    );
   return (
     <Field label={label} {...(field === undefined ? {} : { field })} help={help} refused={refused}>
       {(input) =>
         lines === undefined ? (
-          <input
-            {...input}
-            class={look}
-            // The wheel and the arrow keys of a number field change what was typed.
-            type={(type === "number" ? "text" : type) as "text"}
-            inputMode={type === "number" ? "numeric" : undefined}
-            autocomplete={autocomplete}
-            spellcheck={false}
-            autocapitalize="none"
-            placeholder={placeholder}
-            value={value}
-            onInput={(event) => set(event.currentTarget.value)}
-          />
+          <>
+            <input
+              {...input}
+              class={look}
+              // The wheel and the arrow keys of a number field change what was typed.
+              type={(type === "number" ? "text" : type) as "text"}
+              inputMode={type === "number" ? "numeric" : undefined}
+              autocomplete={autocomplete}
+              spellcheck={false}
+              autocapitalize="none"
+              placeholder={placeholder}
+              list={suggestions ? list : undefined}
+              value={value}
+              onInput={(event) => set(event.currentTarget.value)}
+            />
+            {suggestions ? (
+              <datalist id={list}>
+                {suggestions.map((one) => (
+                  <option key={one} value={one} />
+                ))}
+              </datalist>
+            ) : null}
+          </>
         ) : (
           <textarea
             {...input}
@@ -238,6 +284,48 @@ export function Input({
         )
       }
     </Field>
+  );
+}
+
+interface SecretProps extends Pick<InputProps, "value" | "set"> {
+  input: Parameters<FieldProps["children"]>[0];
+  autocomplete: string;
+}
+
+/**
+ * A pass phrase, which the user can look at: of several words, one is easily mistyped. The first one of a form has the
+ * button for all.
+ */
+function Secret({ input, autocomplete, value, set }: SecretProps) {
+  const text = useText();
+  const { isSeen, see, shower } = useContext(FormScope);
+  const [shows, setShows] = useState(false);
+  const { id } = input;
+  useLayoutEffect(() => {
+    shower.id ??= id;
+    setShows(shower.id === id);
+    return () => {
+      if (shower.id === id) shower.id = undefined;
+    };
+  }, [shower, id]);
+  return (
+    <div class="secret">
+      <input
+        {...input}
+        class="input"
+        type={(isSeen ? "text" : "password") as "text"}
+        autocomplete={autocomplete}
+        spellcheck={false}
+        autocapitalize="none"
+        value={value}
+        onInput={(event) => set(event.currentTarget.value)}
+      />
+      {shows ? (
+        <Button look="quiet" onClick={() => see(!isSeen)}>
+          {isSeen ? text.passPhrase.hide : text.passPhrase.see}
+        </Button>
+      ) : null}
+    </div>
   );
 }
 

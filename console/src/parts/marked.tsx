@@ -1,11 +1,21 @@
 import { useContext } from "preact/hooks";
 import { ConsoleContext } from "../app/context";
+import { to } from "../app/router";
 import type { Operation } from "../site/contract";
 import { useText } from "../text/catalogue";
 import { adapted, turns } from "../text/spans";
 
-/** Text with operations and commands between backticks, as the site writes its messages. */
-export function Marked({ children }: { children: string }) {
+interface Props {
+  children: string;
+  /** The text is part of a link, so that no word in it is one. */
+  inLink?: boolean;
+}
+
+/**
+ * Text with operations and commands between backticks, as the site writes its messages. A screen that it names is a link
+ * to it.
+ */
+export function Marked({ children, inLink = false }: Props) {
   const text = useText();
   const caller = useContext(ConsoleContext);
   // Before the login there are no screens.
@@ -18,7 +28,13 @@ export function Marked({ children }: { children: string }) {
         typeof part === "string" ? (
           part
         ) : part.is === "place" ? (
-          text.common.place(part.words)
+          part.open && !inLink ? (
+            <a key={at} href={to(...part.address)}>
+              {text.common.place(part.words)}
+            </a>
+          ) : (
+            text.common.place(part.words)
+          )
         ) : (
           <code key={at} class="inline">
             {part.words}

@@ -13,11 +13,13 @@ interface Props {
   /** The way back to the list. */
   back?: { href: string; words: string };
   actions?: ComponentChildren;
+  /** The screen has a list of many columns, which uses a wide window. */
+  wide?: boolean;
   children: ComponentChildren;
 }
 
 /** The heading of a screen gets the focus when the screen opens, so that a screen reader reads it. */
-export function Page({ title, heading: shown = title, about, back, actions, children }: Props) {
+export function Page({ title, heading: shown = title, about, back, actions, wide, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · Countersign`;
@@ -28,7 +30,7 @@ export function Page({ title, heading: shown = title, about, back, actions, chil
   }, []);
   return (
     <Questions>
-      <div class="head">
+      <div class={wide ? "head wide" : "head"}>
         <div>
           {back ? (
             <p class="crumb">

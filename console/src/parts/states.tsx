@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 import { ConnectionLost } from "../app/context";
 import { LOCAL, Refusal } from "../site/contract";
-import { useLanguage, useText } from "../text/catalogue";
+import { useLanguage, useText, known } from "../text/catalogue";
 import { Marked } from "./marked";
 
 /** Failures of which the words of the console say all, also in English: those of the client speak of keys. */
@@ -14,7 +14,7 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
   const text = useText();
   const language = useLanguage();
   if (!failure) return null;
-  const network = (text.network as Readonly<Record<string, string>>)[failure.code];
+  const network = known(text.network, failure.code);
   if (network)
     return (
       <p class="failure" role="alert">
@@ -23,16 +23,16 @@ export function Failed({ failure }: { failure: Refusal | undefined }) {
     );
   const own = failure.code === LOCAL;
   const hint = hintOf(failure);
-  const known = (text.failures as Readonly<Record<string, string>>)[failure.code];
-  if (known && KNOWN_WHOLE.includes(failure.code))
+  const words = known(text.failures, failure.code);
+  if (words && KNOWN_WHOLE.includes(failure.code))
     return (
       <p class="failure" role="alert">
-        {known}
+        {words}
       </p>
     );
   return (
     <p class="failure" role="alert">
-      {language === "en" || !known ? null : <>{known} </>}
+      {language === "en" || !words ? null : <>{words} </>}
       <span lang={own ? language : "en"}>
         <Marked>{sentence(failure.message)}</Marked>
       </span>
@@ -85,20 +85,11 @@ export function SentLater({ busy, cancels = false }: { busy: boolean; cancels?: 
   );
 }
 
-export function Empty({
-  title,
-  children,
-  action,
-}: {
-  title: string;
-  children?: ComponentChildren;
-  action?: ComponentChildren;
-}) {
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="empty">
       <p class="title">{title}</p>
       {children ? <p>{typeof children === "string" ? <Marked>{children}</Marked> : children}</p> : null}
-      {action}
     </div>
   );
 }
@@ -137,6 +128,16 @@ export function Stale({ failure }: { failure: Refusal | undefined }) {
 /** Why nothing can be shown. What does not exist is not read again; the page leads back to its list. */
 export function Unread({ failure, again }: { failure: Refusal; again: () => void }) {
   const text = useText();
+  // The id of the address has not the form of one.
+  if (failure.code === "invalid_params" && failure.field === "id") {
+    return (
+      <div class="empty">
+        <p class="failure" role="alert">
+          {text.common.wrongAddress}
+        </p>
+      </div>
+    );
+  }
   if (failure.code === "not_found") {
     return (
       <div class="empty">
@@ -147,9 +148,11 @@ export function Unread({ failure, again }: { failure: Refusal; again: () => void
   return (
     <div class="empty">
       <Failed failure={failure} />
-      <button type="button" class="button quiet" onClick={again}>
-        {text.common.tryAgain}
-      </button>
+      {failure.code === "invalid_params" ? null : (
+        <button type="button" class="button quiet" onClick={again}>
+          {text.common.tryAgain}
+        </button>
+      )}
     </div>
   );
 }

@@ -1,8 +1,9 @@
 import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useText } from "../text/catalogue";
 import type { Damaged, Pages } from "../app/queries";
 import { Button } from "./button";
-import { sentence, Stale, Unread, Waiting } from "./states";
+import { Failed, sentence, Stale, Unread, Waiting } from "./states";
 
 export interface Column<T> {
   /** The heading; unseen for the column of actions. */
@@ -61,7 +62,7 @@ export function Table<T>({ caption, columns, entries, id, row }: Props<T>) {
       </thead>
       <tbody>
         {entries.map((entry, at) => (
-          <tr key={id(entry)}>
+          <tr key={id(entry)} tabIndex={-1}>
             {columns.map((column) => (
               <td key={column.title} class={column.is ?? ""} data-label={column.title}>
                 {column.is === "end" ? (
@@ -102,6 +103,18 @@ interface ListProps<T> extends Omit<Props<T>, "entries"> {
 /** A table that is read page by page. */
 export function List<T>({ pages, empty, ...table }: ListProps<T>) {
   const text = useText();
+  const area = useRef<HTMLDivElement>(null);
+  /** How many rows there were when further ones were asked for, and whether that failed. */
+  const [asked, ask] = useState<{ at?: number; failed?: boolean }>({});
+  const count = pages.entries?.length ?? 0;
+  useLayoutEffect(() => {
+    if (asked.at === undefined || pages.isGrowing) return;
+    ask({ failed: pages.failure !== undefined });
+    // A keyboard would have to be led back from the end of the list.
+    const isHere = document.activeElement === document.body || area.current?.contains(document.activeElement);
+    if (count > asked.at && isHere)
+      area.current?.querySelectorAll<HTMLElement>("tbody > tr")[asked.at]?.focus();
+  }, [asked, count, pages.isGrowing, pages.failure]);
   if (pages.entries === undefined) {
     return pages.failure ? (
       <Unread failure={pages.failure} again={pages.reload} />
@@ -111,18 +124,26 @@ export function List<T>({ pages, empty, ...table }: ListProps<T>) {
   }
   if (pages.entries.length + pages.damaged.length === 0) return <>{empty}</>;
   return (
-    <>
-      <Stale failure={pages.failure} />
+    <div ref={area}>
+      <Stale failure={asked.failed ? undefined : pages.failure} />
       <Table {...table} entries={pages.entries} />
       <Unreadable rows={pages.damaged} />
       {pages.more ? (
         <div class="more">
-          <span>{text.common.firstEntries(pages.entries.length)}</span>
-          <Button look="quiet" onClick={pages.showMore}>
-            {text.common.showMore}
+          <span role="status">{text.common.firstEntries(count)}</span>
+          <Button
+            look="quiet"
+            busy={pages.isGrowing}
+            onClick={() => {
+              ask({ at: count });
+              pages.showMore();
+            }}
+          >
+            {pages.isGrowing ? text.common.reading : text.common.showMore}
           </Button>
+          {asked.failed ? <Failed failure={pages.failure} /> : null}
         </div>
       ) : null}
-    </>
+    </div>
   );
 }

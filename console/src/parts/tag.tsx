@@ -1,4 +1,4 @@
-import { useText } from "../text/catalogue";
+import { useText, wordOf } from "../text/catalogue";
 
 export type Mood = "" | "plain" | "good" | "warn" | "bad";
 
@@ -35,6 +35,8 @@ const MOODS: Readonly<Record<string, Mood>> = {
 /** A state of the site's in words, with a mark that does not depend on colour alone. */
 export function StateTag({ state }: { state: string }) {
   const text = useText();
-  const words = (text.states as Readonly<Record<string, string>>)[state] ?? state;
-  return <Tag mood={MOODS[state] ?? "plain"}>{words}</Tag>;
+  return <Tag mood={MOODS[state] ?? "plain"}>{wordOf(text.states, state)}</Tag>;
 }
+
+/** Stands where there is no value. */
+export const None = () => <span class="soft">–</span>;

@@ -39,3 +39,11 @@ export const Words = createContext<{ text: Text; language: Language; choose: (la
 
 export const useText = (): Text => useContext(Words).text;
 export const useLanguage = (): Language => useContext(Words).language;
+
+/** The words of a table for a value of the site; the value itself if a later site knows more values. */
+export const wordOf = (words: Readonly<Record<string, string>>, value: string): string =>
+  known(words, value) ?? value;
+
+/** The words of a table for a value that may have none. */
+export const known = (words: Readonly<Record<string, string>>, value: string): string | undefined =>
+  Object.hasOwn(words, value) ? words[value] : undefined;

@@ -6,10 +6,33 @@ import { PLACES } from "./places";
 const PROGRAM = "countersign";
 
 export type Span =
-  /** A screen of the console, with a button or a card on it. `open`: the user may use it. */
-  | { is: "place"; words: string; open: boolean }
+  /**
+   * A screen of the console, with a button or a card on it, and the parts of its address. `open`: the user may use it.
+   * `shows`: the user reads there what the operation returns.
+   */
+  | { is: "place"; words: string; open: boolean; shows: boolean; address: string[] }
   /** A command, a file, or anything else that stays as it is. */
   | { is: "code"; words: string };
+
+/** Screens with a page for each object, by the groups whose operations name the object first. */
+const PAGES: Readonly<Record<string, string>> = {
+  app: "applications",
+  key: "services",
+  peer: "peers",
+  person: "people",
+  service: "services",
+};
+
+/** Operations that change nothing: their place is where one looks. */
+const SHOWS = /^(key_)?(deliveries|events|inbox|list|outbox|show|status)$/;
+
+/** The address of a screen, or of its page about the object that the arguments of the operation begin with. */
+function addressOf(screen: string, group: string, rest: string): string[] {
+  if (screen === "overview") return [];
+  // An argument in capitals stands for a name.
+  const [, object = ""] = /^ ([^\s-]\S*)/.exec(rest) ?? [];
+  return PAGES[group] === screen && object && !/^[A-Z]+$/.test(object) ? [screen, object] : [screen];
+}
 
 /** The place of an operation, by as many of the words as name one; absent if it has no place. */
 function placeOf(words: string): (typeof PLACES)[string] {
@@ -32,7 +55,13 @@ export function spoken(span: string, text: Text, may: (operation: string) => boo
   if (place) {
     const [screen, words] = place;
     const parts = [text.screens[screen], ...(words ? [words(text)] : [])];
-    return { is: "place", words: parts.join(": "), open: may(operation) };
+    return {
+      is: "place",
+      words: parts.join(": "),
+      open: may(operation),
+      shows: SHOWS.test(name),
+      address: addressOf(screen, group, rest),
+    };
   }
   const command = COMMANDS[operation];
   if (command === null) return { is: "code", words: span };
@@ -57,6 +86,12 @@ export function adapted(
   may: (operation: string) => boolean,
 ): { parts: (string | Span)[]; forAdmins: boolean } {
   const parts = turns(written).map((part, at) => (at % 2 === 0 ? part : spoken(part, text, may)));
+  // The site writes for programs: "See why with `lockdown status`".
+  parts.forEach((part, at) => {
+    const before = parts[at - 1];
+    if (typeof part !== "string" && part.is === "place" && part.shows && typeof before === "string")
+      parts[at - 1] = before.replace(/\bwith $/, "on the screen ");
+  });
   const isClosed = parts.some((part) => typeof part !== "string" && part.is === "place" && !part.open);
   return { parts, forAdmins: isClosed && !NAMES_WHO.test(written) };
 }

@@ -81,9 +81,9 @@ for (const width of [1440, 320]) {
 test("Nothing on a screen moves while it is read", async () => {
   const { page, context } = await openPage(browser);
   await page.addInitScript(() => {
-    // A screen that was not read within a second shows what there is. A slow machine must not come to that here.
+    // A screen that was not read within half a second shows what there is. A slow machine must not come to that here.
     const wait = globalThis.setTimeout;
-    globalThis.setTimeout = (run, delay, ...more) => (delay === 1_000 ? 0 : wait(run, delay, ...more));
+    globalThis.setTimeout = (run, delay, ...more) => (delay === 500 ? 0 : wait(run, delay, ...more));
     globalThis.moved = [];
     new PerformanceObserver((list) => {
       for (const { sources } of list.getEntries())

@@ -111,7 +111,7 @@ test("Each kind of operation that a peer may ask for is allowed by itself", asyn
   assert.deepEqual((await shown()).allows, ["messages", "audit_heads", "tickets"]);
   await visit(admin, "Peers");
   await page.getByRole("link", { name: "example.org" }).click();
-  const change = () => page.getByRole("button", { name: "Change May ask this site for" }).click();
+  const change = () => page.getByRole("button", { name: "Change Permissions" }).click();
   const save = async () => {
     await dialog(admin).getByRole("button", { name: "Save" }).click();
     await dialog(admin).waitFor({ state: "detached" });
@@ -211,6 +211,8 @@ test("An application's page changes which applications of peers it may call and 
   });
   const callers = page.locator(".fact").filter({ hasText: "May be called by" });
   await callers.getByText("reports@example.org").waitFor();
+  // The next form begins with what the page has read since.
+  await page.getByText(/^600 seconds/).waitFor();
 
   await edit({ "May be called by": "crm@example.com" });
   await dialog(admin)

@@ -39,7 +39,7 @@ test("An alarm of the site names the screen", async () => {
   await site.call("person.create", { name: "otto" });
   await site.call("lockdown.person", { name: "otto" });
   await visit("alarms", "Alarms");
-  await page.getByText("See why with “Lockdown”.").first().waitFor();
+  await page.getByText("See why on the screen “Lockdown”.").first().waitFor();
   await site.call("lockdown.lift", { person: "otto" });
 });
 
@@ -54,14 +54,14 @@ test("An alarm of another raiser is quoted as it is, and each alarm names its ra
   await visit("", "Overview");
   const { id } = await site.call("alarm.raise", { to: "admins", severity: "critical", key: "x", text });
   const said = page.locator(".said p").filter({ hasText: raised });
-  assert.equal(await said.locator("q").innerText(), text);
+  assert.equal(await said.locator("q").textContent(), text);
   const found = page.locator(".findings li").filter({ hasText: raised });
   assert.equal(await found.locator("q").innerText(), text);
   await visit("alarms", "Alarms");
   const row = page.getByRole("row").filter({ hasText: raised });
   assert.equal(await row.locator("q").innerText(), text);
   const own = page.getByRole("row").filter({ hasText: "Raised by the site" });
-  await own.getByText("See why with “Lockdown”.").waitFor();
+  await own.getByText("See why on the screen “Lockdown”.").waitFor();
   assert.equal(await own.locator("q").count(), 0);
   await site.call("lockdown.lift", { person: "otto" });
   await page.goto(`${console_.url}#/alarms/${id}`);

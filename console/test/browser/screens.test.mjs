@@ -105,10 +105,17 @@ test("What the site says names screens and buttons of the console", async () => 
   await site.call("lockdown.person", { name: "emil", reason: "a drill" });
   await visit("Alarms");
   const alarm = page.getByRole("link", {
-    name: /put the person emil@local in lockdown\. See why with “Lockdown”\.$/,
+    name: /put the person emil@local in lockdown\. See why on the screen “Lockdown”\.$/,
   });
   await alarm.click();
-  await page.getByRole("heading", { level: 1, name: /See why with “Lockdown”\.$/ }).waitFor();
+  await page.getByRole("heading", { level: 1, name: /See why on the screen “Lockdown”\.$/ }).waitFor();
+  // It named the screen between quotation marks, and led nowhere.
+  await page.getByRole("main").getByRole("link", { name: "“Lockdown”" }).click();
+  await page.getByRole("heading", { name: "Lockdown", level: 1 }).waitFor();
+  // It said "Id: give an id, such as 019523d0-…", with "Try again", which could not help.
+  await page.goto(`${console_.url}#/alarms/none`);
+  await page.getByRole("alert").getByText("The address leads to nothing").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Try again" }).count(), 0);
   await page.goto(`${console_.url}#/people/zoe@local`);
   await page.getByRole("alert").getByText("There is no person zoe@local.").waitFor();
   assert.equal(await page.getByRole("main").getByRole("button").count(), 0);
@@ -135,7 +142,7 @@ test("A message goes to a person of a peer, and the answer arrives while the pag
   await dialog.getByLabel("To").fill("olga");
   await dialog.getByLabel("Text").fill("Good morning.\nIs it raining?");
   await dialog.getByRole("button", { name: "Send" }).click();
-  await dialog.getByText("Has no zone").waitFor();
+  await dialog.getByText("It has no zone").waitFor();
   await dialog.getByLabel("To").fill("olga@example.org");
   await dialog.getByRole("button", { name: "Send" }).click();
   await dialog.waitFor({ state: "detached" });

@@ -69,7 +69,7 @@ export const DIALOGS = {
   applications: ["Register application"],
   application: ["Edit Registration", "Rotate key"],
   peers: ["Peer ticket", "Join a site"],
-  peer: ["Change May ask this site for"],
+  peer: ["Change Permissions"],
   options: ["Disable hybrid-aes256gcm", "Enable x25519-aes256gcm"],
   devices: ["Revoke phone"],
   lockdown: ["Lock down local", "Lift person emil@local"],

@@ -40,6 +40,21 @@ test("A failure at a field of lines says which line is wrong", () => {
   assert.equal(atField(of("dump"), "dump", line), "It is empty.");
 });
 
+/** "Is empty; give the whole text of the dump.", "Format: is missing (line 1, column 2)." and "…⏎in log.level." */
+test("A failure at a field is a sentence", () => {
+  assert.equal(atField(of("dump", "dump: is empty; give it"), "dump", line), "It is empty; give it.");
+  assert.equal(
+    atField(of("dump.format", "dump.format: is missing (line 1)"), "dump", line),
+    "“format” is missing (line 1).",
+  );
+  assert.equal(atField(of("emails[1]", "emails[1]: has no domain"), "emails", line), "Line 2 has no domain.");
+  const level = 'unknown log level "loud"; the levels are off, error\nin `log.level`\n';
+  assert.equal(
+    atField(of("value", level), "value", line),
+    'Unknown log level "loud"; the levels are off, error.',
+  );
+});
+
 /** The overview said "X25519-aes256gcm: a quantum computer...", and no option has that name. */
 test("A name at the beginning of a message stays as it is", () => {
   assert.equal(sentence("x25519-aes256gcm: a quantum computer"), "x25519-aes256gcm: a quantum computer.");

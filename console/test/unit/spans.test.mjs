@@ -87,6 +87,25 @@ test("No operation that a text of the site names is a command where the console 
   assert.ok(places > 80, `${places}`);
 });
 
+/** "See why with “Lockdown”" was no link, and "“Applications: Edit” allows it" led to a screen without that button. */
+test("A place has the address of its screen, or of the page of the object that the operation names", () => {
+  for (const [span, address] of [
+    ["lockdown status", ["lockdown"]],
+    ["site status", []],
+    ["app update ledger --allow billing", ["applications", "ledger"]],
+    ["app update ID --allow OTHER", ["applications"]],
+    ["key add mailer --public-key FILE", ["services", "mailer"]],
+    ["person unlock tom@local", ["people", "tom@local"]],
+    ["peer forget example.org", ["peers", "example.org"]],
+    ["peer inbox bob", ["messages"]],
+    ["lockdown lift peer example.org", ["lockdown"]],
+  ])
+    assert.deepEqual(spoken(span, en, everything).address, address, span);
+  const said = (written) => adapted(written, en, everything).parts[0];
+  assert.equal(said("See why with `lockdown status`."), "See why on the screen ");
+  assert.equal(said("Disable it with `option disable NAME`."), "Disable it with ");
+});
+
 /** The overview said "Make one with `site backup`", which no person can run. */
 test("An operation of the site's machine is the command that runs it", () => {
   assert.equal(words("site backup"), "countersign backup create");
@@ -100,7 +119,7 @@ test("An operation of the site's machine is the command that runs it", () => {
 
 test("An operation is named as the place of the console that has it", () => {
   assert.equal(words("option disable"), "Encryption options: Disable");
-  assert.equal(words("peer permit"), "Peers: May ask this site for");
+  assert.equal(words("peer permit"), "Peers: Permissions");
   assert.equal(words("site key_events"), "Site key");
   assert.equal(words("peer show b.example"), "Peers");
   assert.equal(words("lockdown lift peer b.example"), "Lockdown: Lift");

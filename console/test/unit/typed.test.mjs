@@ -103,7 +103,8 @@ test("An attribute that is there twice is refused", () => {
 test("A setting keeps its type", () => {
   assert.equal(read("7", "text", TEXT), "7");
   assert.equal(read("7", 8, TEXT), 7);
-  assert.deepEqual(read('["a"]', [], TEXT), ["a"]);
+  assert.deepEqual(read("10.0.0.1\n::1\n", ["127.0.0.1"], TEXT), ["10.0.0.1", "::1"]);
+  assert.deepEqual(read('{"a": "b"}', {}, TEXT), { a: "b" });
   assert.equal(read("a", null, TEXT), "a");
 });
 
@@ -112,7 +113,7 @@ test("A value of another type is refused with the type of the setting", () => {
   for (const [before, type] of [
     [8, "a number"],
     [true, "true or false"],
-    [["a"], "JSON"],
+    [{ a: "b" }, "JSON"],
   ])
     assert.throws(
       () => read("many", before, TEXT),

@@ -24,7 +24,7 @@ export function Alarm({ id }: { id: string }) {
   return (
     <Page
       title={text.alarms.one}
-      {...(alarm ? { heading: <AlarmText alarm={alarm} /> } : {})}
+      {...(alarm ? { heading: <AlarmText alarm={alarm} alone /> } : {})}
       back={{ href: to("alarms"), words: text.screens.alarms }}
       actions={
         <>

@@ -21,6 +21,7 @@ export function Deliveries() {
   const pages = usePages("alarm.deliveries", params, { every: 10_000 });
   return (
     <Page
+      wide
       title={text.alarms.deliveries}
       about={text.alarms.deliveriesAbout}
       back={{ href: to("alarms"), words: text.screens.alarms }}

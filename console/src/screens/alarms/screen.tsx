@@ -37,6 +37,7 @@ function AlarmList() {
   });
   return (
     <Page
+      wide
       title={text.screens.alarms}
       about={text.alarms.about}
       actions={

@@ -1,7 +1,7 @@
 /** What the list of alarms, an alarm, and the list of messages about them share. */
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
+import { useFilter } from "../../app/router";
 import { Act, type Look } from "../../parts/button";
 import { Select } from "../../parts/form";
 import { StateTag } from "../../parts/tag";
@@ -46,14 +46,16 @@ export function useStateFilter<T extends string>(
   states: readonly (readonly [T, string])[],
 ): [{ state?: T }, ComponentChildren] {
   const text = useText();
-  const [state, set] = useState<T | "all">(first);
+  const [filter, set] = useFilter({ state: first as string });
+  const known: readonly string[] = ["all", ...states.map(([one]) => one)];
+  const state = (known.includes(filter.state) ? filter.state : first) as T | "all";
   return [
     state === "all" ? {} : { state },
     <div class="filters">
       <Select
         label={text.alarms.show}
         value={state}
-        set={set}
+        set={(one) => set({ state: one })}
         options={[...states, ["all", text.alarms.filterAll]]}
       />
     </div>,

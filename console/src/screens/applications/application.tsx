@@ -1,6 +1,8 @@
 import { useState } from "preact/hooks";
+import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
+import { AuditLinks } from "../../parts/account-link";
 import { Button } from "../../parts/button";
 import { GiveBack } from "../../parts/give-back";
 import { InLockdown, StateTags } from "../../parts/in-lockdown";
@@ -9,6 +11,7 @@ import { Removals } from "../../parts/removals";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { CanCall } from "./can-call";
 import { EditApplication, RotateKey } from "./application-forms";
@@ -16,6 +19,7 @@ import { parties } from "./parties";
 
 export function Application({ id }: { id: string }) {
   const text = useText();
+  const { may } = useConsole();
   const reading = useQuery("app.show", { id }, { on: ({ group }) => group === "lockdown" });
   const [editing, edit] = useState(false);
   const [rotating, rotate] = useState(false);
@@ -42,13 +46,15 @@ export function Application({ id }: { id: string }) {
             <Card
               title={text.applications.registration}
               actions={
-                <Button
-                  look="quiet"
-                  name={`${text.common.edit} ${text.applications.registration}`}
-                  onClick={() => edit(true)}
-                >
-                  {text.common.edit}
-                </Button>
+                may("app.update") ? (
+                  <Button
+                    look="quiet"
+                    name={`${text.common.edit} ${text.applications.registration}`}
+                    onClick={() => edit(true)}
+                  >
+                    {text.common.edit}
+                  </Button>
+                ) : null
               }
             >
               <div class="body">
@@ -66,24 +72,34 @@ export function Application({ id }: { id: string }) {
                     [text.applications.groups, app.groups.join(", ")],
                     [text.applications.edition, <code>{app.edition}</code>],
                     [text.applications.lifetime, text.applications.seconds(app.keys_last / 1000)],
-                    [text.applications.service, app.service],
+                    [
+                      text.applications.service,
+                      app.service && may("service.show") ? (
+                        <a href={to("services", app.service)}>{app.service}</a>
+                      ) : (
+                        app.service
+                      ),
+                    ],
                     [
                       text.applications.authData,
                       app.auth_data === null ? "" : <code>{JSON.stringify(app.auth_data)}</code>,
                     ],
                     [text.people.createdAt, <Exact at={app.created} />],
                     [text.people.changedAt, <Exact at={app.changed} />],
+                    [text.screens.audit, may("audit.list") ? <AuditLinks target={app.id} /> : ""],
                   ]}
                 />
               </div>
             </Card>
-            <CanCall consumer={id} />
+            {may("app.ticket") ? <CanCall consumer={id} /> : null}
             <Card
               title={text.applications.keys}
               actions={
-                <Button look="quiet" onClick={() => rotate(true)}>
-                  {text.applications.rotate}
-                </Button>
+                may("app.rotate_key") ? (
+                  <Button look="quiet" onClick={() => rotate(true)}>
+                    {text.applications.rotate}
+                  </Button>
+                ) : null
               }
             >
               <Table
@@ -94,16 +110,16 @@ export function Application({ id }: { id: string }) {
                   {
                     title: text.applications.fingerprint,
                     is: "name",
-                    cell: ({ fingerprint }) => <code class="break">{fingerprint}</code>,
+                    cell: ({ fingerprint }) => <code class="id">{fingerprint}</code>,
                   },
                   {
                     title: text.applications.label,
-                    cell: ({ label }) => <span class="break">{label || <span class="soft">–</span>}</span>,
+                    cell: ({ label }) => <span class="break">{label || <None />}</span>,
                   },
                   { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
                   {
                     title: text.applications.retires,
-                    cell: ({ retires }) => (retires ? <Exact at={retires} /> : <span class="soft">–</span>),
+                    cell: ({ retires }) => (retires ? <Exact at={retires} /> : <None />),
                   },
                 ]}
               />

@@ -42,7 +42,7 @@ export function Broker() {
               {
                 title: text.applications.fingerprint,
                 is: "name",
-                cell: ({ fingerprint }) => <code class="break">{fingerprint}</code>,
+                cell: ({ fingerprint }) => <code class="id">{fingerprint}</code>,
               },
               { title: text.applications.edition, cell: ({ edition }) => <code>{edition}</code> },
               { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },

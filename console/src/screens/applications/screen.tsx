@@ -7,6 +7,7 @@ import { LiftInRow, StateTags } from "../../parts/in-lockdown";
 import { Page } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { Application } from "./application";
 import { Broker } from "./broker";
@@ -25,6 +26,7 @@ function ApplicationList() {
   const pages = usePages("app.list", {}, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
+      wide
       title={text.screens.applications}
       about={text.applications.about}
       actions={
@@ -55,7 +57,7 @@ function ApplicationList() {
             },
             {
               title: text.applications.groups,
-              cell: ({ groups }) => groups.join(", ") || <span class="soft">–</span>,
+              cell: ({ groups }) => groups.join(", ") || <None />,
             },
             { title: text.applications.edition, cell: ({ edition }) => <code>{edition}</code> },
             { title: text.applications.keys, cell: ({ keys }) => keys.length },

@@ -1,9 +1,12 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useDoing, useQuery } from "../../app/queries";
+import { filtered, to, useFilter } from "../../app/router";
+import { Account } from "../../parts/account-link";
 import { Act, Button } from "../../parts/button";
 import { save } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
+import { Filters, useAccounts } from "../../parts/filter";
 import { Input } from "../../parts/form";
 import { Facts, Page } from "../../parts/page";
 import { Empty, Failed, Shown } from "../../parts/states";
@@ -28,20 +31,15 @@ const stamp = (typed: string): string | undefined => {
   return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 };
 
-interface Typed {
-  actor: string;
-  operation: string;
-  target: string;
-  since: string;
-  until: string;
-}
+const NONE = { actor: "", operation: "", target: "", since: "", until: "", pages: "" };
+type Typed = typeof NONE;
 
 /** What the site filters by, for the list and for the export. */
 function filterOf(typed: Typed): Params<"audit.export"> {
   const filter: Params<"audit.export"> = {};
   for (const field of ["actor", "operation", "target"] as const) {
     const text = typed[field].trim();
-    if (text) filter[field] = text;
+    if (text) filter[field] = field === "operation" ? text.toLowerCase() : text;
   }
   for (const field of ["since", "until"] as const) {
     const time = stamp(typed[field]);
@@ -54,8 +52,10 @@ function filterOf(typed: Typed): Params<"audit.export"> {
 export function Audit() {
   const text = useText();
   const { site, may } = useConsole();
-  const [typed, setTyped] = useState<Typed>({ actor: "", operation: "", target: "", since: "", until: "" });
-  const [trail, setTrail] = useState<readonly number[]>([]);
+  const [typed, setTyped] = useFilter(NONE);
+  /** The pages that led to the one that is shown, each by the number of the entry that it ends before. */
+  const trail = typed.pages.split(",").filter(Boolean).map(Number).filter(Number.isSafeInteger);
+  const setTrail = (pages: readonly number[]): void => setTyped({ pages: pages.join(",") });
   const [shown, show] = useState<Entry>();
   const [found, setFound] = useState<Result<"audit.verify">>();
   const verifying = useDoing();
@@ -69,12 +69,11 @@ export function Audit() {
     if (!verifying.busy) askPeers(peers);
     void verifying.run(async () => setFound(await site.call("audit.verify", { peers })));
   };
-  const set = (field: keyof Typed) => (value: string) => {
-    setTrail([]);
-    setTyped({ ...typed, [field]: value });
-  };
+  const { pages: _, ...without } = NONE;
+  const { pages: __, ...given } = typed;
   return (
     <Page
+      wide
       title={text.screens.audit}
       about={text.audit.about}
       actions={
@@ -107,32 +106,14 @@ export function Audit() {
         <Failed failure={verifying.failure} />
         {found ? <Verified found={found} /> : null}
       </div>
-      <section class="card">
-        <div class="filters">
-          <Input label={text.audit.actor} field="actor" value={typed.actor} set={set("actor")} />
-          <Input
-            label={text.audit.operation}
-            field="operation"
-            value={typed.operation}
-            set={set("operation")}
-            placeholder="person.create"
-          />
-          <Input label={text.audit.target} field="target" value={typed.target} set={set("target")} />
-          <Input
-            label={text.audit.since}
-            field="since"
-            type="datetime-local"
-            value={typed.since}
-            set={set("since")}
-          />
-          <Input
-            label={text.audit.until}
-            field="until"
-            type="datetime-local"
-            value={typed.until}
-            set={set("until")}
-          />
-        </div>
+      <section class="card" aria-busy={!reading.isCurrent}>
+        <Filters
+          filter={given}
+          none={without}
+          set={(next) => setTyped({ ...next, pages: "" })}
+          help={text.audit.filterHelp}
+          fields={(now, type) => <Fields typed={now} type={type} />}
+        />
         <Shown reading={reading}>
           {({ entries, earlier }) =>
             entries.length === 0 ? (
@@ -146,7 +127,7 @@ export function Audit() {
                   columns={[
                     { title: text.audit.number, cell: ({ seq }) => seq },
                     { title: text.audit.time, cell: ({ time }) => <Exact at={time} /> },
-                    { title: text.audit.actor, cell: (entry) => <span class="break">{entry.actor}</span> },
+                    { title: text.audit.actor, cell: ({ actor }) => <Account name={actor} /> },
                     {
                       title: text.audit.operation,
                       is: "name",
@@ -200,6 +181,48 @@ export function Audit() {
   );
 }
 
+interface FieldsProps {
+  typed: Omit<Typed, "pages">;
+  type: (changed: Partial<Typed>) => void;
+}
+
+function Fields({ typed, type }: FieldsProps) {
+  const text = useText();
+  const { operations } = useConsole();
+  const actors = useAccounts(typed.actor, ["person", "service"]);
+  /** Each operation, and each group of them. */
+  const names = [...new Set(operations.flatMap((one) => [one.slice(0, one.indexOf(".")), one]))].sort();
+  return (
+    <>
+      <Input
+        label={text.audit.actor}
+        value={typed.actor}
+        set={(actor) => type({ actor })}
+        suggestions={actors}
+      />
+      <Input
+        label={text.audit.operation}
+        value={typed.operation}
+        set={(operation) => type({ operation })}
+        suggestions={names}
+      />
+      <Input label={text.audit.target} value={typed.target} set={(target) => type({ target })} />
+      <Input
+        label={text.audit.since}
+        type="datetime-local"
+        value={typed.since}
+        set={(since) => type({ since })}
+      />
+      <Input
+        label={text.audit.until}
+        type="datetime-local"
+        value={typed.until}
+        set={(until) => type({ until })}
+      />
+    </>
+  );
+}
+
 function Details({ entry, close }: { entry: Entry; close: () => void }) {
   const text = useText();
   return (
@@ -207,10 +230,24 @@ function Details({ entry, close }: { entry: Entry; close: () => void }) {
       <Facts
         facts={[
           [text.audit.time, <Exact at={entry.time} />],
-          [text.audit.actor, entry.actor],
+          [
+            text.audit.actor,
+            <a href={filtered(to("audit"), { actor: entry.actor })} onClick={close}>
+              {entry.actor}
+            </a>,
+          ],
           [text.audit.channel, <code>{entry.channel}</code>],
           [text.audit.operation, <code>{entry.operation}</code>],
-          [text.audit.target, entry.target],
+          [
+            text.audit.target,
+            entry.target ? (
+              <a href={filtered(to("audit"), { target: entry.target })} onClick={close}>
+                {entry.target}
+              </a>
+            ) : (
+              ""
+            ),
+          ],
           [text.audit.outcome, <StateTag state={entry.outcome} />],
           ...Object.entries(entry.details).map(
             ([key, value]) =>

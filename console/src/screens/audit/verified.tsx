@@ -3,7 +3,7 @@ import { to } from "../../app/router";
 import { Card, Facts } from "../../parts/page";
 import { Empty, sentence } from "../../parts/states";
 import { Table } from "../../parts/table";
-import { Tag } from "../../parts/tag";
+import { None, Tag } from "../../parts/tag";
 import { Exact } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText, type Text } from "../../text/catalogue";
@@ -99,7 +99,7 @@ function Witnesses({ peers }: { peers: readonly Witness[] }) {
         { title: text.audit.heads, cell: ({ heads }) => heads },
         {
           title: text.audit.confirmed,
-          cell: ({ confirmed }) => (confirmed ? text.audit.upTo(confirmed) : <span class="soft">–</span>),
+          cell: ({ confirmed }) => (confirmed ? text.audit.upTo(confirmed) : <None />),
         },
         {
           title: text.audit.difference,
@@ -110,7 +110,7 @@ function Witnesses({ peers }: { peers: readonly Witness[] }) {
                 <Exact at={differs.seen} />
               </>
             ) : (
-              <span class="soft">–</span>
+              <None />
             ),
         },
       ]}

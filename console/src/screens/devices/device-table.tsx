@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
-import { to } from "../../app/router";
+import { AccountLink } from "../../parts/account-link";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { FormDialog } from "../../parts/form-dialog";
@@ -9,15 +9,24 @@ import { Input } from "../../parts/form";
 import { Card } from "../../parts/page";
 import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
-import { Tag } from "../../parts/tag";
+import { None, Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 
 type Device = Result<"device.list">["entries"][number];
 
+interface Props {
+  /** The person whose devices are shown; absent for those of all. */
+  person?: string;
+  /** The list is of all people, or of one that was chosen. */
+  all?: boolean;
+  /** Reads again when it changes. */
+  renewed?: number;
+}
+
 /** Devices of one person, or of all. */
-export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?: number }) {
+export function DeviceTable({ person, all = false, renewed = 0 }: Props) {
   const text = useText();
   const { site, me, may } = useConsole();
   const [renaming, rename] = useState<Device>();
@@ -29,27 +38,18 @@ export function DeviceTable({ person, renewed = 0 }: { person?: string; renewed?
         id={({ id }) => id}
         row={({ name, thumbprint, ...device }) => [
           name,
-          [person ? "" : device.person, thumbprint.slice(0, 12)].filter(Boolean).join(", "),
+          [all ? device.person : "", thumbprint.slice(0, 12)].filter(Boolean).join(", "),
         ]}
         pages={pages}
         empty={<Empty title={text.devices.none}>{text.devices.noneAbout}</Empty>}
         columns={[
           { title: text.devices.name, is: "name", cell: ({ name }) => <strong class="break">{name}</strong> },
-          ...(person
+          ...(!all
             ? []
             : [
                 {
                   title: text.devices.person,
-                  cell: (device: Device) =>
-                    device.person ? (
-                      may("person.show") ? (
-                        <a href={to("people", device.person)}>{device.person}</a>
-                      ) : (
-                        device.person
-                      )
-                    ) : (
-                      "–"
-                    ),
+                  cell: (device: Device) => (device.person ? <AccountLink name={device.person} /> : <None />),
                 },
               ]),
           {

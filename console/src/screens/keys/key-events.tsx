@@ -3,6 +3,7 @@ import { Card } from "../../parts/page";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 
 /** The keys of the site since its creation. */
@@ -20,11 +21,11 @@ export function KeyEvents() {
             columns={[
               { title: text.keys.event, is: "name", cell: ({ number }) => <strong>{number}</strong> },
               { title: text.keys.time, cell: ({ time }) => <Exact at={time} /> },
-              { title: text.keys.siteKey, cell: ({ site_key }) => <code class="break">{site_key}</code> },
+              { title: text.keys.siteKey, cell: ({ site_key }) => <code class="id">{site_key}</code> },
               {
                 title: text.keys.compromised,
                 cell: ({ compromised_since }) =>
-                  compromised_since ? <Exact at={compromised_since} /> : <span class="soft">–</span>,
+                  compromised_since ? <Exact at={compromised_since} /> : <None />,
               },
             ]}
           />

@@ -1,6 +1,8 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
+import { to } from "../../app/router";
+import { AccountLink } from "../../parts/account-link";
 import { Confirm } from "../../parts/confirm";
 import { Copy } from "../../parts/copy";
 import { Choices, Input } from "../../parts/form";
@@ -10,6 +12,7 @@ import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact, Time } from "../../parts/time";
 import type { Params, Result } from "../../site/contract";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 
 type Shows = Result<"lockdown.status">;
@@ -27,7 +30,7 @@ export function Lockdown() {
     refresh();
   };
   return (
-    <Page title={text.screens.lockdown} about={text.lockdown.about}>
+    <Page wide title={text.screens.lockdown} about={text.lockdown.about}>
       <Shown reading={reading}>
         {(now) => (
           <>
@@ -124,6 +127,34 @@ export function lifts({ account, app, peer }: Entry): Params<"lockdown.lift"> {
   return { app };
 }
 
+/** What is in lockdown: its kind, and its name as a link to its page. */
+function Target({ of }: { of: string }) {
+  const text = useText();
+  const { may } = useConsole();
+  const [, kind = "", name = ""] = /^(\w+) (.+)$/s.exec(of) ?? [];
+  if (kind === "person" || kind === "service")
+    return (
+      <>
+        {kind === "person" ? text.devices.person : text.tokens.service} <AccountLink name={name} is={kind} />
+      </>
+    );
+  if (kind !== "app" && kind !== "peer") return <strong>{of}</strong>;
+  const [words, place] =
+    kind === "app" ? [text.applications.id, "applications"] : [text.overview.peer, "peers"];
+  return (
+    <>
+      {words}{" "}
+      {may(`${kind}.show`) ? (
+        <a class="break" href={to(place, name)}>
+          {name}
+        </a>
+      ) : (
+        <span class="break">{name}</span>
+      )}
+    </>
+  );
+}
+
 function Single({ entries, changed }: { entries: readonly Entry[]; changed: () => void }) {
   const text = useText();
   return (
@@ -136,12 +167,12 @@ function Single({ entries, changed }: { entries: readonly Entry[]; changed: () =
           entries={entries}
           id={({ target, since }) => target + since}
           columns={[
-            { title: text.lockdown.target, is: "name", cell: ({ target }) => <strong>{target}</strong> },
+            { title: text.lockdown.target, is: "name", cell: ({ target }) => <Target of={target} /> },
             { title: text.lockdown.by, cell: ({ by }) => by },
             { title: text.lockdown.since, cell: ({ since }) => <Time at={since} /> },
             {
               title: text.lockdown.reason,
-              cell: ({ reason }) => <span class="break">{reason || <span class="soft">–</span>}</span>,
+              cell: ({ reason }) => <span class="break">{reason || <None />}</span>,
             },
             {
               title: text.common.actions,

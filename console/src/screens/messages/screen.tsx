@@ -24,6 +24,7 @@ export function Messages() {
   const outbox = usePages("peer.outbox", {}, RENEWED);
   return (
     <Page
+      wide
       title={text.screens.messages}
       about={text.messages.about}
       actions={

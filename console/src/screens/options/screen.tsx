@@ -6,9 +6,9 @@ import { Confirm } from "../../parts/confirm";
 import { Check, Choices } from "../../parts/form";
 import { Card, Page } from "../../parts/page";
 import { Failed, Shown } from "../../parts/states";
-import { Tag } from "../../parts/tag";
+import { None, Tag } from "../../parts/tag";
 import type { Params, Result } from "../../site/contract";
-import { useText } from "../../text/catalogue";
+import { useText, wordOf } from "../../text/catalogue";
 
 type Shows = Result<"option.list">;
 type Option = Shows["options"][number];
@@ -155,7 +155,7 @@ function Ranks({ offered, reload }: { offered: readonly Option[]; reload: () => 
 
 function Strength({ of }: { of: string }) {
   const text = useText();
-  const words = (text.options.strengths as Readonly<Record<string, string>>)[of] ?? of;
+  const words = wordOf(text.options.strengths, of);
   return <Tag mood={of === "hybrid" ? "good" : of === "classical" ? "plain" : "warn"}>{words}</Tag>;
 }
 
@@ -202,7 +202,7 @@ function Others({
           return (
             <li key={option.name}>
               <span />
-              <span class="soft">–</span>
+              <None />
               <span class="option">
                 <code class="break">{option.name}</code>
                 <Strength of={option.strength} />

@@ -10,7 +10,7 @@ import { Shown, sentence } from "../../parts/states";
 import { Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import type { Result } from "../../site/contract";
-import { useText, type Text } from "../../text/catalogue";
+import { useLanguage, useText, wordOf, type Text } from "../../text/catalogue";
 
 interface Finding {
   word: string;
@@ -63,13 +63,17 @@ export function Overview() {
                 {typeof site.sessions === "number" ? (
                   <div>
                     <dt>{text.overview.sessions}</dt>
-                    <dd>{site.sessions}</dd>
+                    <dd>
+                      <Count of={site.sessions} />
+                    </dd>
                   </div>
                 ) : null}
                 {typeof site.audit_entries === "number" ? (
                   <div>
                     <dt>{text.overview.entries}</dt>
-                    <dd>{site.audit_entries}</dd>
+                    <dd>
+                      <Count of={site.audit_entries} />
+                    </dd>
                   </div>
                 ) : null}
               </dl>
@@ -171,8 +175,7 @@ function Findings() {
   );
 }
 
-const nameOf = (check: string, { overview }: Text): string =>
-  (overview.checkNames as Readonly<Record<string, string>>)[check] ?? check;
+const nameOf = (check: string, { overview }: Text): string => wordOf(overview.checkNames, check);
 
 function findings(
   checks: Result<"site.doctor">["checks"],
@@ -202,6 +205,11 @@ function findings(
 
 /** The number of alarms on the overview. */
 const SHOWN = 5;
+
+/** A number as the language writes it. */
+function Count({ of }: { of: number }) {
+  return <>{new Intl.NumberFormat(useLanguage()).format(of)}</>;
+}
 
 /** The most severe alarms, of equal ones the newest. The site lists the newest first. */
 function mostSevere(alarms: Result<"alarm.list">["entries"]): Result<"alarm.list">["entries"] {

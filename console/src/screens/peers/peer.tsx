@@ -2,6 +2,7 @@ import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
 import { Address } from "../../parts/address";
+import { AuditLinks, AccountLink } from "../../parts/account-link";
 import { Act } from "../../parts/button";
 import { InLockdown, StateTags } from "../../parts/in-lockdown";
 import { Marked } from "../../parts/marked";
@@ -20,7 +21,7 @@ type Shows = Result<"peer.show">;
 
 export function Peer({ site: id }: { site: string }) {
   const text = useText();
-  const { site } = useConsole();
+  const { site, may } = useConsole();
   const reading = useQuery("peer.show", { peer: id }, { every: 10_000 });
   const peer = reading.data;
   return (
@@ -28,7 +29,7 @@ export function Peer({ site: id }: { site: string }) {
       title={peer?.zone ?? id}
       back={{ href: to("peers"), words: text.screens.peers }}
       actions={
-        peer?.state === "suspended" ? (
+        peer?.state === "suspended" && may("peer.resume") ? (
           <Act
             look="main"
             act={() => site.call("peer.resume", { peer: id })}
@@ -61,7 +62,7 @@ export function Peer({ site: id }: { site: string }) {
                 entries={shown.introductions}
                 id={({ at, own }) => at + own}
                 columns={[
-                  { title: text.peers.own, is: "name", cell: ({ own }) => own },
+                  { title: text.peers.own, is: "name", cell: ({ own }) => <AccountLink name={own} /> },
                   { title: text.peers.other, cell: ({ other }) => other },
                   { title: text.peers.at, cell: ({ at }) => <Exact at={at} /> },
                 ]}
@@ -74,6 +75,7 @@ export function Peer({ site: id }: { site: string }) {
                     [text.peers.site, <code>{shown.site}</code>],
                     [text.peers.key, <code>{shown.key}</code>],
                     [text.peers.keyEvent, String(shown.key_event)],
+                    [text.screens.audit, may("audit.list") ? <AuditLinks target={shown.zone} /> : ""],
                   ]}
                 />
               </div>

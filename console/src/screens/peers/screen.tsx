@@ -10,7 +10,7 @@ import { Marked } from "../../parts/marked";
 import { Card, Facts, Page } from "../../parts/page";
 import { Empty, Shown, sentence } from "../../parts/states";
 import { List } from "../../parts/table";
-import { Tag } from "../../parts/tag";
+import { None, Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { JoinPeer, PeerTicket } from "./introduce";
@@ -28,6 +28,7 @@ function PeerList() {
   const pages = usePages("peer.list", {}, { every: 10_000 });
   return (
     <Page
+      wide
       title={text.screens.peers}
       about={text.peers.about}
       actions={
@@ -75,7 +76,7 @@ function PeerList() {
             },
             {
               title: text.peers.seen,
-              cell: ({ last_seen }) => (last_seen ? <Time at={last_seen} /> : <span class="soft">–</span>),
+              cell: ({ last_seen }) => (last_seen ? <Time at={last_seen} /> : <None />),
             },
             {
               title: text.common.actions,

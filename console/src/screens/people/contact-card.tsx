@@ -57,13 +57,15 @@ export function ContactCard({ data, attributes, own = false, save, reload }: Pro
     <Card
       title={text.contact.title}
       actions={
-        <Button
-          look="quiet"
-          name={`${text.common.edit} ${text.contact.title}`}
-          onClick={() => setEditing(true)}
-        >
-          {text.common.edit}
-        </Button>
+        console.may(own ? "self.set_data" : "person.set_data") ? (
+          <Button
+            look="quiet"
+            name={`${text.common.edit} ${text.contact.title}`}
+            onClick={() => setEditing(true)}
+          >
+            {text.common.edit}
+          </Button>
+        ) : null
       }
     >
       {nothing ? (

@@ -1,7 +1,8 @@
 import { useMemo, useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
-import { go, to } from "../../app/router";
+import { go, useFilter } from "../../app/router";
+import { AccountLink } from "../../parts/account-link";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Input } from "../../parts/form";
@@ -12,6 +13,7 @@ import { Consequences } from "../../parts/removals";
 import { Empty, Waiting } from "../../parts/states";
 import { List, type Column } from "../../parts/table";
 import type { Result } from "../../site/contract";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { IssueTicket } from "../devices/issue-ticket";
 import { CreatePerson, LoadPerson } from "./account-forms";
@@ -22,7 +24,7 @@ type Account = Result<"person.list">["entries"][number];
 export function PeopleList() {
   const text = useText();
   const { may } = useConsole();
-  const [typed, setTyped] = useState("");
+  const [{ search: typed }, filter] = useFilter({ search: "" });
   const [open, setOpen] = useState<"create" | "load">();
   const search = typed.trim();
   const pages = usePages("person.list", search ? { search } : {}, {
@@ -41,10 +43,11 @@ export function PeopleList() {
         empty={<Waiting words={text.common.reading} />}
       />
     ),
-    [pages.entries, pages.more, pages.failure, columns, text],
+    [pages.entries, pages.more, pages.failure, pages.isGrowing, columns, text],
   );
   return (
     <Page
+      wide
       title={text.screens.people}
       about={text.people.about}
       actions={
@@ -63,8 +66,8 @@ export function PeopleList() {
           label={text.people.search}
           type="search"
           value={typed}
-          set={setTyped}
-          placeholder={text.people.searchHint}
+          set={(search) => filter({ search })}
+          help={text.people.searchHint}
         />
       </div>
       <section class="card" aria-busy={!pages.isCurrent}>
@@ -113,15 +116,11 @@ function useColumns(issue: (person: Account) => void, reload: () => void): Colum
       {
         title: text.people.name,
         is: "name",
-        cell: ({ name }) => (
-          <a class="break" href={to("people", name)}>
-            {name}
-          </a>
-        ),
+        cell: ({ name }) => <AccountLink name={name} />,
       },
       {
         title: text.people.fullName,
-        cell: ({ full_name }) => <span class="break">{full_name || <span class="soft">–</span>}</span>,
+        cell: ({ full_name }) => <span class="break">{full_name || <None />}</span>,
       },
       { title: text.people.role, cell: ({ role }) => text.roles[role] },
       { title: text.people.state, cell: (person) => <StateTags of={person} reason /> },

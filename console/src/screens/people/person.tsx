@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { go, to } from "../../app/router";
+import { AuditLinks } from "../../parts/account-link";
 import { Act, Button } from "../../parts/button";
 import { save } from "../../parts/copy";
 import { GiveBack } from "../../parts/give-back";
@@ -14,7 +15,9 @@ import type { Result } from "../../site/contract";
 import { useText } from "../../text/catalogue";
 import { IssueTicket } from "../devices/issue-ticket";
 import { DeviceTable } from "../devices/device-table";
+import { TicketTable } from "../devices/ticket-table";
 import { SessionTable } from "../sessions/session-table";
+import { TokenTable } from "../tokens/token-table";
 import { ContactCard } from "./contact-card";
 import { EditAccount } from "./account-forms";
 
@@ -23,11 +26,12 @@ type Shows = Result<"person.show">;
 /** One person: data, devices, sessions, and what an admin can do. */
 export function Person({ name }: { name: string }) {
   const text = useText();
-  const { me } = useConsole();
+  const { me, may } = useConsole();
   const [ticket, setTicket] = useState<"device" | "passphrase">();
   const reading = useQuery("person.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
+      wide
       title={name}
       back={{ href: to("people"), words: text.screens.people }}
       actions={
@@ -54,7 +58,13 @@ export function Person({ name }: { name: string }) {
               />
             </div>
             <DeviceTable person={person.name} />
+            {may("ticket.list") ? <TicketTable person={person.name} /> : null}
             <SessionTable name={person.name} />
+            {may("token.list") ? (
+              <Card title={text.screens.tokens}>
+                <TokenTable account={person.name} />
+              </Card>
+            ) : null}
             {ticket ? (
               <IssueTicket
                 person={person.name}
@@ -87,10 +97,11 @@ interface ActionsProps {
 
 function Actions({ person, issue, reload }: ActionsProps) {
   const text = useText();
+  const { may } = useConsole();
   const { name, etag, state, lockdown } = person;
   return (
     <>
-      {state === "active" && !lockdown ? (
+      {state === "active" && !lockdown && may("ticket.issue") ? (
         <>
           <Button onClick={() => issue("device")}>{text.devices.enrol}</Button>
           <Button look="main" onClick={() => issue("passphrase")}>
@@ -151,6 +162,10 @@ function AccountCard({ person, reload }: { person: Shows; reload: () => void }) 
             [text.people.createdAt, <Exact at={person.created} />],
             [text.people.changedAt, <Exact at={person.changed} />],
             [text.people.id, <code>{person.id}</code>],
+            [
+              text.screens.audit,
+              may("audit.list") ? <AuditLinks target={person.name} actor={person.name} /> : "",
+            ],
           ]}
         />
       </div>

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { to } from "../../app/router";
+import { AuditLinks } from "../../parts/account-link";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { GiveBack } from "../../parts/give-back";
@@ -11,8 +12,10 @@ import { Removals } from "../../parts/removals";
 import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Exact } from "../../parts/time";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { SessionTable } from "../sessions/session-table";
+import { TokenTable } from "../tokens/token-table";
 import { AddKey } from "./create-service";
 
 /** One service: its keys and sessions. */
@@ -23,6 +26,7 @@ export function Service({ name }: { name: string }) {
   const reading = useQuery("service.show", { name }, { on: ({ group }) => group === "lockdown" });
   return (
     <Page
+      wide
       title={name}
       back={{ href: to("services"), words: text.screens.services }}
       actions={
@@ -54,6 +58,10 @@ export function Service({ name }: { name: string }) {
                     [text.people.state, <StateTags of={service} />],
                     [text.people.createdAt, <Exact at={service.created} />],
                     [text.people.id, <code>{service.id}</code>],
+                    [
+                      text.screens.audit,
+                      may("audit.list") ? <AuditLinks target={service.name} actor={service.name} /> : "",
+                    ],
                   ]}
                 />
               </div>
@@ -62,9 +70,11 @@ export function Service({ name }: { name: string }) {
               title={text.services.keys}
               about={text.services.keysAbout}
               actions={
-                <Button look="quiet" onClick={() => add(true)}>
-                  {text.services.addKey}
-                </Button>
+                may("key.add") ? (
+                  <Button look="quiet" onClick={() => add(true)}>
+                    {text.services.addKey}
+                  </Button>
+                ) : null
               }
             >
               {service.keys.length === 0 ? (
@@ -78,11 +88,11 @@ export function Service({ name }: { name: string }) {
                     {
                       title: text.services.thumbprint,
                       is: "name",
-                      cell: ({ thumbprint }) => <code class="break">{thumbprint}</code>,
+                      cell: ({ thumbprint }) => <code class="id">{thumbprint}</code>,
                     },
                     {
                       title: text.applications.label,
-                      cell: ({ label }) => <span class="break">{label || <span class="soft">–</span>}</span>,
+                      cell: ({ label }) => <span class="break">{label || <None />}</span>,
                     },
                     { title: text.applications.added, cell: ({ added }) => <Exact at={added} /> },
                     {
@@ -108,6 +118,11 @@ export function Service({ name }: { name: string }) {
               )}
             </Card>
             <SessionTable name={service.name} />
+            {may("token.list") ? (
+              <Card title={text.screens.tokens}>
+                <TokenTable account={service.name} />
+              </Card>
+            ) : null}
             <Removals of="service" name={service.name} object={service} reload={reading.reload} />
             {adding ? <AddKey name={name} close={() => add(false)} done={reading.reload} /> : null}
           </>

@@ -1,10 +1,12 @@
 import { useConsole } from "../../app/context";
 import { useQuery } from "../../app/queries";
 import { Act } from "../../parts/button";
+import { useAccountFilter } from "../../parts/filter";
 import { Card, Page } from "../../parts/page";
 import { Empty, Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Time } from "../../parts/time";
+import { None } from "../../parts/tag";
 import { useText } from "../../text/catalogue";
 import { SessionTable } from "./session-table";
 
@@ -12,12 +14,15 @@ import { SessionTable } from "./session-table";
 export function Sessions() {
   const text = useText();
   const { may } = useConsole();
+  const [account, filter] = useAccountFilter(text.sessions.account, ["person", "service"]);
   return (
     <Page
+      wide
       title={text.screens.sessions}
       about={may("penalty.list") ? text.sessions.about : text.sessions.aboutOwn}
     >
-      <SessionTable />
+      {filter}
+      <SessionTable all {...(account ? { name: account } : {})} />
       {may("penalty.list") ? <Penalties /> : null}
     </Page>
   );
@@ -43,7 +48,7 @@ function Penalties() {
                 { title: text.penalties.points, cell: ({ points }) => points },
                 {
                   title: text.penalties.until,
-                  cell: ({ until }) => (until ? <Time at={until} /> : <span class="soft">–</span>),
+                  cell: ({ until }) => (until ? <Time at={until} /> : <None />),
                 },
                 {
                   title: text.common.actions,

@@ -1,6 +1,6 @@
 import { useConsole } from "../../app/context";
 import { usePages } from "../../app/queries";
-import { to } from "../../app/router";
+import { AccountLink } from "../../parts/account-link";
 import { Address } from "../../parts/address";
 import { Confirm } from "../../parts/confirm";
 import { Card } from "../../parts/page";
@@ -8,16 +8,23 @@ import { Empty } from "../../parts/states";
 import { List } from "../../parts/table";
 import { StateTag, Tag } from "../../parts/tag";
 import { Time } from "../../parts/time";
-import { useText } from "../../text/catalogue";
+import { useText, wordOf } from "../../text/catalogue";
+
+interface Props {
+  /** The account whose sessions are shown; absent for those of all. */
+  name?: string;
+  /** The list is of all accounts, or of one that was chosen. */
+  all?: boolean;
+}
 
 /** Open sessions: of one account, or of all. The list renews itself. */
-export function SessionTable({ name }: { name?: string }) {
+export function SessionTable({ name, all = false }: Props) {
   const text = useText();
   const { site, me, may } = useConsole();
   const pages = usePages("session.list", name ? { name } : {}, { every: 5_000 });
   const own = me.session;
   return (
-    <Card title={name ? text.screens.sessions : text.overview.sessions} about={text.sessions.live}>
+    <Card title={all ? text.overview.sessions : text.screens.sessions} about={text.sessions.live}>
       <List
         caption={text.screens.sessions}
         id={({ id }) => id}
@@ -25,18 +32,15 @@ export function SessionTable({ name }: { name?: string }) {
         pages={pages}
         empty={<Empty title={text.sessions.none}>{text.sessions.noneAbout}</Empty>}
         columns={[
-          ...(name
+          ...(!all
             ? []
             : [
                 {
                   title: text.sessions.account,
                   is: "name" as const,
-                  cell: (session: { name: string; role: string }) =>
-                    session.role === "service" ? (
-                      session.name
-                    ) : (
-                      <a href={to("people", session.name)}>{session.name}</a>
-                    ),
+                  cell: (session: { name: string; role: string }) => (
+                    <AccountLink name={session.name} is={session.role === "service" ? "service" : "person"} />
+                  ),
                 },
               ]),
           {
@@ -49,7 +53,7 @@ export function SessionTable({ name }: { name?: string }) {
           },
           {
             title: text.sessions.proof,
-            cell: ({ proof }) => (text.proofs as Readonly<Record<string, string>>)[proof] ?? proof,
+            cell: ({ proof }) => wordOf(text.proofs, proof),
           },
           { title: text.sessions.option, cell: ({ option }) => <code class="break">{option}</code> },
           { title: text.sessions.opened, cell: ({ opened }) => <Time at={opened} /> },

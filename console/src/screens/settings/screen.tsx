@@ -1,29 +1,34 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
 import { useDoing, useQuery } from "../../app/queries";
+import { useFilter } from "../../app/router";
 import { Button } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { FormDialog } from "../../parts/form-dialog";
-import { Form, Input } from "../../parts/form";
+import { Form, Input, Select } from "../../parts/form";
 import { Card, Page } from "../../parts/page";
 import { Shown } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tag";
 import { Span, isLength } from "../../parts/time";
 import { mistake, type Params, type Result } from "../../site/contract";
-import { useText, type Text } from "../../text/catalogue";
+import { useText, wordOf, type Text } from "../../text/catalogue";
 
 type Setting = Result<"config.list">["settings"][number];
 
 const section = (key: string): string => (key.includes(".") ? key.slice(0, key.indexOf(".")) : "");
+const isLines = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((one) => typeof one === "string");
 const written = (value: unknown): string =>
   value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
+/** As it is typed: a list has an entry on each line. */
+const typedAs = (value: unknown): string => (isLines(value) ? value.join("\n") : written(value));
 
 /** The settings of the site: value, origin, and a change while it runs. */
 export function Settings() {
   const text = useText();
   const reading = useQuery("config.list", {});
-  const [search, setSearch] = useState("");
+  const [{ search }, filter] = useFilter({ search: "" });
   return (
     <Page title={text.screens.settings} about={text.settings.about}>
       <SiteDefaults />
@@ -32,7 +37,7 @@ export function Settings() {
           label={text.settings.search}
           type="search"
           value={search}
-          set={setSearch}
+          set={(typed) => filter({ search: typed })}
           placeholder="limits.connections"
         />
       </div>
@@ -144,8 +149,7 @@ function FloorInForce() {
   const text = useText();
   const { data } = useQuery("option.list", {});
   if (!data) return null;
-  const strengths: Readonly<Record<string, string>> = text.options.strengths;
-  return <div class="small soft">{text.settings.floor(strengths[data.floor] ?? data.floor)}</div>;
+  return <div class="small soft">{text.settings.floor(wordOf(text.options.strengths, data.floor))}</div>;
 }
 
 /** The site lowered a limit, to fit another one or the files that its process may open. */
@@ -158,6 +162,7 @@ function LoweredTo({ in_force, to_fit }: NonNullable<Setting["lowered"]>) {
 /** The value that was typed, of the type that the setting has now. */
 export function read(typed: string, before: unknown, text: Pick<Text, "settings">): unknown {
   if (typeof before === "string") return typed;
+  if (isLines(before)) return typed.split(/\s+/).filter(Boolean);
   try {
     return JSON.parse(typed) as unknown;
   } catch {
@@ -170,7 +175,8 @@ export function read(typed: string, before: unknown, text: Pick<Text, "settings"
 function Edit({ setting, close, done }: { setting: Setting; close: () => void; done: () => void }) {
   const text = useText();
   const { site } = useConsole();
-  const [value, setValue] = useState(written(setting.value));
+  const [value, setValue] = useState(typedAs(setting.value));
+  const field = { label: text.settings.value, field: "value", value, set: setValue };
   return (
     <FormDialog
       title={setting.key}
@@ -183,7 +189,24 @@ function Edit({ setting, close, done }: { setting: Setting; close: () => void; d
       }
       done={done}
     >
-      <Input label={text.settings.value} field="value" mono value={value} set={setValue} />
+      {typeof setting.value === "boolean" ? (
+        <Select
+          {...field}
+          options={[
+            ["true", text.settings.on],
+            ["false", text.settings.off],
+          ]}
+        />
+      ) : isLines(setting.value) ? (
+        <Input {...field} help={text.settings.lines} mono lines={4} />
+      ) : (
+        <Input {...field} mono />
+      )}
+      {setting.overridden === undefined ? null : (
+        <p>
+          {text.settings.overridden} <code class="break">{written(setting.overridden)}</code>
+        </p>
+      )}
       {setting.source === "file" || setting.source === "environment" || setting.source === "flag" ? (
         <p class="note warn">{text.settings.overrides(text.settings.sources[setting.source])}</p>
       ) : null}

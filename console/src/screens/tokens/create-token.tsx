@@ -4,6 +4,7 @@ import { useDoing, useQuery } from "../../app/queries";
 import { Button } from "../../parts/button";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
+import { AccountInput } from "../../parts/filter";
 import { Check, Form, Group, Input, Select } from "../../parts/form";
 import { useProof } from "../../parts/proof-field";
 import { Waiting } from "../../parts/states";
@@ -67,7 +68,8 @@ export function CreateToken({ close, done }: { close: () => void; done: () => vo
           set={setLabel}
         />
         {me.role === "admin" ? (
-          <Input
+          <AccountInput
+            of={["service"]}
             label={text.tokens.service}
             field="service"
             help={text.tokens.serviceHelp}

@@ -1,24 +1,22 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "../../app/context";
-import { usePages } from "../../app/queries";
 import { Button } from "../../parts/button";
-import { Confirm } from "../../parts/confirm";
+import { useAccountFilter } from "../../parts/filter";
 import { Page } from "../../parts/page";
-import { Empty } from "../../parts/states";
-import { List } from "../../parts/table";
-import { Tag } from "../../parts/tag";
-import { Time } from "../../parts/time";
 import { useText } from "../../text/catalogue";
 import { CreateToken } from "./create-token";
+import { TokenTable } from "./token-table";
 
 /** Access tokens, with which programs call the REST API. */
 export function Tokens() {
   const text = useText();
-  const { site, me, may } = useConsole();
+  const { may, home } = useConsole();
   const [creating, create] = useState(false);
-  const pages = usePages("token.list", {});
+  const [renewed, renew] = useState(0);
+  const [account, filter] = useAccountFilter(text.tokens.account, ["person", "service"]);
   return (
     <Page
+      wide
       title={text.screens.tokens}
       about={text.tokens.about}
       actions={
@@ -29,74 +27,18 @@ export function Tokens() {
         ) : null
       }
     >
+      {home ? (
+        <p>
+          <a href={new URL("../api/v1/docs", home).href} target="_blank" rel="noopener">
+            {text.tokens.docs}
+          </a>
+        </p>
+      ) : null}
+      {filter}
       <section class="card">
-        <List
-          caption={text.screens.tokens}
-          id={({ id }) => id}
-          row={({ id, label, account }) => [label || id, account ?? id]}
-          pages={pages}
-          empty={<Empty title={text.tokens.none}>{text.tokens.noneAbout}</Empty>}
-          columns={[
-            {
-              title: text.tokens.label,
-              is: "name",
-              cell: ({ id, label }) => <strong class="break">{label || id}</strong>,
-            },
-            { title: text.tokens.account, cell: ({ account }) => account ?? <span class="soft">–</span> },
-            {
-              title: text.tokens.operations,
-              cell: ({ operations }) => <Names operations={operations} />,
-            },
-            {
-              title: text.tokens.expires,
-              cell: ({ expired, expires }) =>
-                expired ? <Tag mood="plain">{text.states.expired}</Tag> : <Time at={expires} />,
-            },
-            {
-              title: text.tokens.used,
-              cell: ({ last_used }) =>
-                last_used ? <Time at={last_used} /> : <span class="soft">{text.tokens.never}</span>,
-            },
-            {
-              title: text.common.actions,
-              is: "end",
-              cell: ({ id, label, account }, row) =>
-                may("token.revoke") ? (
-                  <Confirm
-                    look="quiet danger"
-                    typed={account !== me.name}
-                    target={label || id}
-                    row={row}
-                    title={text.tokens.revokeTitle(label || id)}
-                    explanation={text.tokens.revokeAbout}
-                    act={() => site.call("token.revoke", { id })}
-                    said={text.tokens.revoked}
-                    done={pages.reload}
-                  >
-                    {text.devices.revoke}
-                  </Confirm>
-                ) : null,
-            },
-          ]}
-        />
+        <TokenTable {...(account ? { account } : {})} all renewed={renewed} />
       </section>
-      {creating ? <CreateToken close={() => create(false)} done={pages.reload} /> : null}
+      {creating ? <CreateToken close={() => create(false)} done={() => renew(renewed + 1)} /> : null}
     </Page>
-  );
-}
-
-/** The most operations that the list shows without being asked. */
-const FEW = 4;
-
-/** The operations that a token names. */
-function Names({ operations }: { operations: readonly string[] }) {
-  const text = useText();
-  const names = <code class="names">{operations.join(" ")}</code>;
-  if (operations.length <= FEW) return names;
-  return (
-    <details>
-      <summary>{text.tokens.count(operations.length)}</summary>
-      {names}
-    </details>
   );
 }

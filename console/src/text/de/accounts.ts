@@ -3,7 +3,7 @@ export const accounts = {
   people: {
     about: "Personen melden sich mit einer Passphrase an, die die Site nie erfährt.",
     search: "Personen suchen",
-    searchHint: "Anfang von Name oder E-Mail-Adresse",
+    searchHint: "Der Anfang von Name oder E-Mail-Adresse.",
     none: "Noch keine Personen",
     noneAbout:
       "Legen Sie eine Person an und geben Sie ihr ein Ticket, mit dem sie ihre Passphrase selbst setzt.",
@@ -33,7 +33,7 @@ export const accounts = {
     role: "Rolle",
     state: "Zustand",
     passPhrase: "Passphrase gesetzt",
-    noPassPhrase: "Keine Passphrase",
+    noPassPhrase: "Noch nicht",
     createdAt: "Angelegt",
     changedAt: "Geändert",
     id: "Kennung",
@@ -98,7 +98,7 @@ export const accounts = {
       region: "Region",
       country: "Land",
       language: "Sprache",
-      attributes: "Merkmale",
+      attributes: "Attribute",
     },
     helps: {
       emails: "Je Zeile eine. Alarme gehen an die erste.",
@@ -118,6 +118,8 @@ export const accounts = {
     create: "Dienst anlegen",
     createAbout:
       "Erzeugen Sie mit `countersign key new` einen Schlüssel, wo der Dienst läuft. Nur die öffentliche Hälfte kommt hierher.",
+    search: "Dienste suchen",
+    notFound: (typed: string) => `Kein Dienst passt zu „${typed}“`,
     none: "Noch keine Dienste",
     noneAbout: "Ein Dienst ist ein Programm mit eigenem Schlüssel.",
     certificate: "Zertifikat",
@@ -140,7 +142,7 @@ export const accounts = {
     deleteAbout: "Der Dienst und seine Schlüssel werden gelöscht. Das lässt sich nicht rückgängig machen.",
   },
   sessions: {
-    about: "Wer jetzt verbunden ist, und von wo.",
+    about: "Die Konten, die jetzt angemeldet sind, und die Adressen ihrer Clients.",
     aboutOwn: "Wo Sie angemeldet sind.",
     live: "Die Liste wird alle paar Sekunden aktualisiert.",
     none: "Keine offenen Sitzungen",
@@ -161,12 +163,13 @@ export const accounts = {
   },
   penalties: {
     title: "Abgewiesene Quellen",
-    about: "Adressen mit fehlgeschlagenen Anmeldungen oder anderem Missbrauch.",
+    about:
+      "Adressen mit fehlgeschlagenen Anmeldungen oder anderem Missbrauch. Eine ohne Zeit unter „Abgewiesen bis“ weist die Site noch nicht ab.",
     none: "Keine Quelle wird abgewiesen",
     noneAbout:
       "Die Site weist Adressen ab, von denen zu viele Anmeldungen fehlschlagen. Jede weitere Abweisung dauert doppelt so lange.",
     source: "Quelle",
-    points: "Punkte",
+    points: "Strafpunkte",
     until: "Abgewiesen bis",
     forget: "Wieder zulassen",
     forgotten: (source: string) => `${source} ist wieder zugelassen.`,
@@ -237,8 +240,8 @@ export const accounts = {
     whys: {
       by_hand: "Die Person oder ein Admin hat das Ticket widerrufen.",
       wrong_id: "Das Ticket wurde mit einem anderen Namen als dem der Person benutzt.",
-      wrong_kind: "Das Ticket wurde für etwas benutzt, wofür es nicht ist.",
-      wrong_proof: "Das Ticket wurde mit einem falschen Beweis benutzt.",
+      wrong_kind: "Das Ticket wurde für einen anderen Zweck benutzt.",
+      wrong_proof: "Das Ticket wurde mit einem falschen Nachweis benutzt.",
       key_in_use: "Das Ticket wurde mit einem Schlüssel benutzt, den ein Konto hat oder hatte.",
       zone_in_use: "Das Ticket wurde von einer Site benutzt, deren Zone einer anderen gehört.",
       bad_record: "Das Ticket wurde mit Daten benutzt, die sich nicht speichern lassen.",
@@ -252,7 +255,9 @@ export const accounts = {
   tokens: {
     about: "Programme rufen die REST-API mit einem Token auf. Es gilt für die Operationen, die es nennt.",
     none: "Keine Zugriffstoken",
-    noneAbout: "Ein Dienst, der seine Anfragen signiert, braucht keines.",
+    noneAbout:
+      "Ein Programm ruft die REST-API mit einem Token auf. Ein Dienst, der seine Anfragen signiert, braucht keines.",
+    docs: "Dokumentation der REST-API",
     create: "Token erzeugen",
     isCreated: "Das Token ist erzeugt",
     label: "Bezeichnung",

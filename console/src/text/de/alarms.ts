@@ -1,7 +1,8 @@
 /** Alarms, their messages, and how they arrive. */
 export const alarms = {
   alarms: {
-    about: "Was eine Person erfahren muss. Ein neuer Alarm erscheint hier von selbst.",
+    about:
+      "Jeder Alarm ist ein Ereignis, von dem eine Person erfahren muss. Ein neuer erscheint hier von selbst.",
     one: "Alarm",
     openOne: "Alarm öffnen",
     openAll: (count: number) => `Alarme öffnen (${count} neue)`,

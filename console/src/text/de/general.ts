@@ -68,6 +68,12 @@ export const general = {
     notCopied: "Bitte von Hand kopieren",
     showMore: "Mehr anzeigen",
     damaged: (name: string) => `Die Site kann ${name} nicht lesen.`,
+    search: "Suchen",
+    clearFilter: "Leeren",
+    auditAbout: "Einträge darüber",
+    auditBy: "Einträge eigener Aktionen",
+    wrongAddress:
+      "Die Adresse führt zu nichts: Sie hat keine gültige Kennung. Wählen Sie einen Eintrag der Liste.",
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,
     typeName: (name: string) => `Geben Sie zur Bestätigung ${name} ein`,
     overtaken: (words: string) => `${words}: nicht mehr möglich`,
@@ -95,9 +101,9 @@ export const general = {
     resuming: "Ihre Sitzung wird fortgesetzt …",
     closed: {
       sealed:
-        "Die Site ist versiegelt und nimmt keine Anmeldungen an. Ein Betreiber öffnet sie mit `countersign site unseal`.",
+        "Die Site ist versiegelt und nimmt keine Anmeldungen an. Ein Betreiber entsiegelt sie mit `countersign site unseal`.",
       lockdown:
-        "Die Site ist gesperrt und nimmt keine Anmeldungen an. Ihr Betreiber sieht den Grund mit `countersign lockdown status`.",
+        "Für die Site gilt eine Notsperre, und sie nimmt keine Anmeldungen an. Ihr Betreiber sieht den Grund mit `countersign lockdown status`.",
     },
   },
   rememberedKey: {
@@ -139,6 +145,8 @@ export const general = {
     again: "Neue Passphrase, noch einmal",
     help: (count: number) =>
       `Mindestens ${count} Zeichen. Mehrere Wörter sind leicht zu merken und schwer zu erraten.`,
+    see: "Anzeigen",
+    hide: "Verbergen",
     short: (count: number) => `Verwenden Sie mindestens ${count} Zeichen.`,
     differ: "Die beiden Passphrasen sind verschieden. Geben Sie zweimal dieselbe ein.",
   },

@@ -151,6 +151,8 @@ export const protection = {
     exported: "Die Einträge sind exportiert.",
     actor: "Akteur",
     operation: "Operation",
+    filterHelp:
+      "Der Akteur ist ein Konto, mit oder ohne Zone. Die Operation ist eine, zum Beispiel person.create, oder eine Gruppe, zum Beispiel person. Das Ziel ist ein Name oder eine Kennung.",
     since: "Seit",
     until: "Vor",
     none: "Keine Einträge",
@@ -168,7 +170,8 @@ export const protection = {
     later: "Später",
   },
   settings: {
-    about: "Die Konfiguration der laufenden Site, und woher jeder Wert kommt.",
+    about:
+      "Die Konfiguration der laufenden Site, und woher jeder Wert kommt. Was sich hier nicht ändern lässt, steht in der Konfigurationsdatei: Ändern Sie es dort und senden Sie SIGHUP an `serve`, oder starten Sie die Site neu, wie es die Referenz der Konfiguration sagt.",
     defaults: "Gültigkeit und Webseiten",
     defaultsAbout: "Die Gültigkeit ist in Sekunden und gilt für neue Sitzungen und Token.",
     fields: {
@@ -185,7 +188,11 @@ export const protection = {
     key: "Einstellung",
     value: "Wert",
     unset: "Nicht gesetzt",
-    restart: "In der Datei, mit Neustart",
+    restart: "Nur in der Datei",
+    on: "Ein (true)",
+    off: "Aus (false)",
+    lines: "Je Zeile einer.",
+    overridden: "Wert in der Datenbank, der nicht wirkt:",
     source: "Herkunft",
     sources: {
       flag: "Kommandozeile",
@@ -201,7 +208,7 @@ export const protection = {
     types: {
       number: "Der Wert ist eine Zahl.",
       boolean: "Der Wert ist true oder false.",
-      other: "Der Wert ist JSON, wie der jetzige.",
+      other: 'Der Wert ist eine Tabelle in JSON, zum Beispiel {"key": "value"}.',
     },
     seconds: "Geben Sie eine ganze Zahl von Sekunden an, etwa 3600.",
     floor: (strength: string) => `Es gilt: ${strength}. Die Seite „Verschlüsselung“ ändert das.`,

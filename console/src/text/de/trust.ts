@@ -10,14 +10,14 @@ export const trust = {
     noneAbout: "Tragen Sie zwei ein und erlauben Sie der einen, die andere aufzurufen.",
     id: "Anwendung",
     state: "Zustand",
-    edition: "Ausgabe",
+    edition: "Protokollfassung",
     registration: "Eintrag",
     mayCall: "Darf aufrufen",
     mayCallHelp:
       "Anwendungen, solche von Partnern als ledger@example.org, und Gruppen als group:finance, mit Kommas dazwischen.",
     callers: "Darf aufgerufen werden von",
     callersHelp:
-      "Anwendungen von Partnern, als billing@example.org, mit Kommas dazwischen. Anwendungen dieser Site nennen selbst, wen sie aufrufen.",
+      "Anwendungen von Partnern, als billing@example.org, mit Kommas dazwischen. Für eine Anwendung dieser Site ändern Sie „Darf aufrufen“ auf deren eigener Seite.",
     nothing: "Nichts",
     nothingOfPeers: "Keiner Anwendung eines Partners",
     group: (name: string) => `Gruppe ${name}`,
@@ -58,7 +58,7 @@ export const trust = {
     suite: "Verfahren",
     canCall: "Darf A die Anwendung B aufrufen?",
     canCallAbout: "Probiert es, ohne ein Ticket auszustellen.",
-    consumer: "Aufrufer",
+    consumer: "Konsument",
     calls: "ruft auf:",
     provider: "Anbieter",
     choose: "Auswählen …",
@@ -102,7 +102,7 @@ export const trust = {
       "Sie haben ein Ticket von einer Person der anderen Site. Beide Sites merken sich den Schlüssel der anderen.",
     ticketFaults: {
       scheme: "Ein Ticket beginnt mit countersign://.",
-      path: "Das ist kein Ticket für einen Peer.",
+      path: "Das ist kein Ticket für einen Partner.",
       check: "Das Ticket hat einen Tippfehler. Kopieren Sie es noch einmal vollständig.",
     },
     person: "Person dieser Site",
@@ -182,11 +182,11 @@ export const trust = {
       lockdown: (level: string) => `Notsperre dort: ${level}`,
     },
     permissions: {
-      title: "Darf von dieser Site verlangen",
+      title: "Berechtigungen",
       changeTitle: (zone: string) => `Was darf ${zone} verlangen?`,
       allowed: "Erlaubt",
       refused: "Verweigert",
-      takesAway: "Diese Site verweigert dem Peer, was nicht gewählt ist.",
+      takesAway: "Diese Site verweigert dem Partner, was nicht gewählt ist.",
       voids:
         "Seine Anwendungen erhalten keine Tickets mehr, und die sie haben, sind ungültig: Anbieter mit Sitzung lehnen sie sofort ab, andere innerhalb einer Stunde.",
       kinds: {
@@ -197,9 +197,9 @@ export const trust = {
       helps: {
         messages: "Seine Personen können Personen dieser Site schreiben.",
         audit_heads:
-          "Diese Site bezeugt die Stände seines Protokolls, damit er es nicht unbemerkt umschreiben kann.",
+          "Diese Site bezeugt die Köpfe seines Protokolls, damit er es nicht unbemerkt umschreiben kann.",
         tickets:
-          "Sie rufen Anwendungen dieser Site auf, die sie zulassen. Jede Anwendung nennt diese Aufrufer auf ihrer Seite.",
+          "Sie rufen Anwendungen dieser Site auf, die sie zulassen. Die Seite jeder Anwendung nennt die, die sie zulässt.",
       },
     },
     logs: {
@@ -212,7 +212,7 @@ export const trust = {
     },
     limits: {
       title: "Grenzen",
-      about: "Was diese Site vom Partner annimmt, und was sie von ihm verlangt.",
+      about: "So viel nimmt diese Site vom Partner an, und so viel verlangt sie von ihm.",
       of: "Grenze",
       burst: "Auf einmal",
       every: "Dann eine alle",
@@ -226,7 +226,7 @@ export const trust = {
         messages: "Nachrichten, die gespeichert werden",
         offers: "Nachrichten, die er anbietet",
         first_messages: "Erste Nachrichten zweier Personen",
-        audit_heads: "Stände seines Protokolls",
+        audit_heads: "Köpfe seines Protokolls",
         void_tickets: "Aufrufe, die Tickets ungültig machen",
         addresses: "Neue Adressen",
         new_keys: "Neue Schlüssel",

@@ -1,7 +1,7 @@
 /** Alarms, their messages, and how they arrive. */
 export const alarms = {
   alarms: {
-    about: "What a person must learn of. A new alarm appears here by itself.",
+    about: "Each alarm is an event that a person must learn of. A new one appears here by itself.",
     one: "Alarm",
     openOne: "Open alarm",
     openAll: (count: number) => `Open alarms (${count} new)`,

@@ -51,7 +51,7 @@ export const protection = {
     compromised: "Stolen since",
     local: "On the site's machine",
     localAbout:
-      "Each slot is a secret that opens the stored key. Only a local admin changes slots and the key, so that a stolen session opens no copy of the database. Only a local admin lists the slots too: the list tells a thief which secret to look for.",
+      "Each slot is a secret that unwraps the stored site key. Only a local admin changes slots and the key, so that a stolen session opens no copy of the database. Only a local admin lists the slots too: the list tells a thief which secret to look for.",
     commands: {
       slots: "List the slots",
       test: "Test the recovery code",
@@ -142,6 +142,8 @@ export const protection = {
     exported: "The entries are exported.",
     actor: "Actor",
     operation: "Operation",
+    filterHelp:
+      "The actor is an account, with or without the zone. The operation is one, such as person.create, or a group, such as person. The target is a name or an id.",
     since: "Since",
     until: "Before",
     none: "No entries",
@@ -159,7 +161,8 @@ export const protection = {
     later: "Later",
   },
   settings: {
-    about: "The configuration of the running site, and where each value comes from.",
+    about:
+      "The configuration of the running site, and where each value comes from. A setting that cannot be changed here is in the configuration file: change it there, then send SIGHUP to `serve` or restart the site, as the reference of the configuration says.",
     defaults: "Lifetimes and web pages",
     defaultsAbout: "Lifetimes are in seconds, and hold for new sessions and tokens.",
     fields: {
@@ -176,7 +179,11 @@ export const protection = {
     key: "Setting",
     value: "Value",
     unset: "Not set",
-    restart: "In the file, with a restart",
+    restart: "In the file only",
+    on: "On (true)",
+    off: "Off (false)",
+    lines: "One on each line.",
+    overridden: "Value in the database, which has no effect:",
     source: "Source",
     sources: {
       flag: "Flag",
@@ -192,7 +199,7 @@ export const protection = {
     types: {
       number: "The value is a number.",
       boolean: "The value is true or false.",
-      other: "The value is JSON, such as the present one.",
+      other: 'The value is a table in JSON, such as {"key": "value"}.',
     },
     seconds: "Give a whole number of seconds, such as 3600.",
     floor: (strength: string) => `In force: ${strength}. The screen “Encryption options” changes it.`,

@@ -17,7 +17,7 @@ export const trust = {
       "Applications, those of peers as ledger@example.org, and groups as group:finance, with commas between them.",
     callers: "May be called by",
     callersHelp:
-      "Applications of peers, as billing@example.org, with commas between them. Applications of this site name whom they call themselves.",
+      "Applications of peers, as billing@example.org, with commas between them. For an application of this site, edit “May call” on its own page.",
     nothing: "Nothing",
     nothingOfPeers: "No application of a peer",
     group: (name: string) => `group ${name}`,
@@ -69,7 +69,7 @@ export const trust = {
     lockAbout:
       "It can neither call nor be called until you unlock it. Providers with a session refuse its earlier tickets at once.",
     lockdownAbout:
-      "It gets no tickets, there are none for it, and the admins get an alarm. It lasts until an admin lifts it.",
+      "The broker issues no tickets to the application and none for it, and the admins get an alarm. The lockdown lasts until an admin lifts it.",
     deleteAbout: "The registration is deleted. This cannot be undone.",
   },
   broker: {
@@ -179,13 +179,13 @@ export const trust = {
       lockdown: (level: string) => `Lockdown there: ${level}`,
     },
     permissions: {
-      title: "May ask this site for",
+      title: "Permissions",
       changeTitle: (zone: string) => `What may ${zone} ask for?`,
       allowed: "Allowed",
       refused: "Refused",
       takesAway: "This site refuses the peer what is not chosen.",
       voids:
-        "Its applications get no tickets any more, and those that they hold are void: providers with a session refuse them at once, others within the hour.",
+        "The applications of the peer get no new tickets. Their present tickets are void: providers with a session refuse them at once, other providers within the hour.",
       kinds: {
         messages: "Delivery of messages",
         audit_heads: "Countersignatures of its audit log",
@@ -195,7 +195,7 @@ export const trust = {
         messages: "Its people can write to people of this site.",
         audit_heads: "This site witnesses the heads of its log, so that it cannot rewrite the log unnoticed.",
         tickets:
-          "They call applications of this site that admit them. Each application names those callers on its page.",
+          "They call applications of this site that admit them. The page of each application names those that it admits.",
       },
     },
     logs: {
@@ -208,7 +208,7 @@ export const trust = {
     },
     limits: {
       title: "Limits",
-      about: "What this site accepts from the peer, and asks it for.",
+      about: "This site accepts this much from the peer, and asks it for this much.",
       of: "Limit",
       burst: "At once",
       every: "Then one every",
@@ -255,7 +255,7 @@ export const trust = {
     suspendTitle: (zone: string) => `Suspend ${zone}?`,
     suspendAbout: "Connections end and none is accepted or opened. Messages wait.",
     lockdownAbout:
-      "Connections end, its tickets are refused, messages wait, and the admins get an alarm. It lasts until an admin lifts it.",
+      "Connections end, tickets of the peer are refused, messages wait, and the admins get an alarm. The lockdown lasts until an admin lifts it.",
     remove: "Remove",
     removeTitle: (zone: string) => `Remove ${zone}?`,
     removeAbout: "Connections end, and no ticket makes that site a peer again until you forget it.",
@@ -281,7 +281,7 @@ export const trust = {
     damaged: "The stored text is damaged.",
     reply: "Reply",
     remove: "Delete",
-    removeTitle: (name: string) => `Delete the message of ${name}?`,
+    removeTitle: (name: string) => `Delete the message from ${name}?`,
     removeAbout: "This cannot be undone.",
     removed: "The message is deleted.",
     outbox: "Not delivered",
