@@ -212,7 +212,7 @@ test("An application's page changes which applications of peers it may call and 
   const callers = page.locator(".fact").filter({ hasText: "May be called by" });
   await callers.getByText("reports@example.org").waitFor();
   // The next form begins with what the page has read since.
-  await page.getByText(/^600 seconds/).waitFor();
+  await page.getByText("10 minutes", { exact: true }).waitFor();
 
   await edit({ "May be called by": "crm@example.com" });
   await dialog(admin)
