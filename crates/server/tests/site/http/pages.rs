@@ -303,9 +303,9 @@ async fn a_client_with_tls_at_a_proxy_has_no_excuse_in_its_fields() {
         let last = asked(address, "GET /api/v1/self", &client, "").await;
         assert_eq!(last, status, "{scheme}");
     }
-    let punished = penalties(&served).await;
-    assert_eq!(punished[0]["source"], "203.0.113.1");
-    assert_eq!(punished.as_array().unwrap().len(), 1);
+    let listed = penalties(&served).await;
+    let mut listed = listed.as_array().unwrap().iter();
+    assert!(listed.any(|entry| entry["source"] == "203.0.113.1"));
 }
 
 /// [SES-100]: 130 images of a page brought no penalty upon the reader, and an alarm to all admins, with a line of the
