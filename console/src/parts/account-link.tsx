@@ -38,12 +38,13 @@ export function AuditLinks({ target, actor }: { target: string; actor?: string }
   const log = to("audit");
   return (
     <>
-      <a href={filtered(log, { target })}>{text.common.auditAbout}</a>
+      <div>
+        <a href={filtered(log, { target })}>{text.common.auditAbout(target)}</a>
+      </div>
       {actor ? (
-        <>
-          {", "}
-          <a href={filtered(log, { actor })}>{text.common.auditBy}</a>
-        </>
+        <div>
+          <a href={filtered(log, { actor })}>{text.common.auditBy(actor)}</a>
+        </div>
       ) : null}
     </>
   );

@@ -122,7 +122,7 @@ test("Back and a reload keep what a list is searched for", async () => {
 test("The page of a person leads to the entries of the audit log about it", async () => {
   await site.call("person.lock", { name: MEMBER.name });
   await visit("people/tom@local", "tom@local");
-  await page.getByRole("link", { name: "Entries about it" }).click();
+  await page.getByRole("link", { name: "Entries about tom@local" }).click();
   await page.getByRole("heading", { name: "Audit log", level: 1 }).waitFor();
   await page.getByRole("cell", { name: "person.lock", exact: true }).waitFor();
   await only("Target", "tom@local");

@@ -77,7 +77,7 @@ test("A long word in an alarm leaves its table within its card", async () => {
 test("An address is broken before its port, and never within it", async () => {
   const { page, context } = await openPage(browser, { width: 320, height: 640 });
   await logIn(page, console_.url, ADMIN.name, ADMIN.passPhrase);
-  const fact = page.locator(".fact").filter({ has: page.getByText("Sessions", { exact: true }) });
+  const fact = page.locator(".fact").filter({ has: page.getByText("Session listener", { exact: true }) });
   await fact.locator("dd").waitFor();
   const lines = await fact.locator("dd").evaluate((value) => {
     const nodes = document.createTreeWalker(value, NodeFilter.SHOW_TEXT);

@@ -117,7 +117,7 @@ test("Each kind of operation that a peer may ask for is allowed by itself", asyn
     await dialog(admin).waitFor({ state: "detached" });
   };
   const kind = (name) => dialog(admin).getByRole("checkbox", { name });
-  const warning = dialog(admin).getByText(/those that they hold are void/);
+  const warning = dialog(admin).getByText(/Their present tickets are void/);
   await change();
   await kind("Delivery of messages").uncheck();
   assert.equal(await warning.count(), 0);

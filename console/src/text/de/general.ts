@@ -70,8 +70,8 @@ export const general = {
     damaged: (name: string) => `Die Site kann ${name} nicht lesen.`,
     search: "Suchen",
     clearFilter: "Leeren",
-    auditAbout: "Einträge darüber",
-    auditBy: "Einträge eigener Aktionen",
+    auditAbout: (name: string) => `Einträge über ${name}`,
+    auditBy: (name: string) => `Einträge von ${name}`,
     wrongAddress:
       "Die Adresse führt zu nichts: Sie hat keine gültige Kennung. Wählen Sie einen Eintrag der Liste.",
     firstEntries: (count: number) => `Die ersten ${count} Einträge`,
