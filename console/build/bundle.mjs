@@ -9,7 +9,7 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const out = join(root, "dist");
 /** JavaScript, styles and the page, compressed with gzip. */
-const MAX_COMPRESSED = 90 * 1024;
+const MAX_COMPRESSED = 92 * 1024;
 /** The same with the client in WebAssembly. Brotli is smaller; browsers ask for it over TLS and on this machine. */
 const MAX_COMPRESSED_WHOLE = 350 * 1024;
 
