@@ -113,12 +113,13 @@ async fn session_of(
         }
         closed = &mut ended => return Err(closed),
     };
-    // An authenticated client is neither timed out nor evicted.
+    // An authenticated client is neither timed out nor evicted. What it needs has a place of its own, which a
+    // connection without a login does not take up.
     match authenticated {
         Authenticated::Login(login) => {
             admitted.authenticated();
             let may_open = admitted.hold_for(login.account());
-            login.open(peer, may_open, socket, inbox, shared).await
+            Box::pin(login.open(peer, may_open, socket, inbox, shared)).await
         }
         Authenticated::Resuming(resuming) => {
             let confirmed = resuming.confirm(socket, &mut inbox);
@@ -132,7 +133,7 @@ async fn session_of(
             if !admitted.hold_for(confirmed.account()) {
                 return Err(Closed::Silently);
             }
-            confirmed.resume(peer, socket, inbox, shared).await
+            Box::pin(confirmed.resume(peer, socket, inbox, shared)).await
         }
     }
 }
