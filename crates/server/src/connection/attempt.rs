@@ -108,7 +108,9 @@ impl<'a> LoginAttempt<'a> {
                     None => return Err(Closed::Unserved(WireError::Sealed)),
                 },
             };
-            let step = self.advance(attempt_state, inbox, socket, &mut out).await;
+            // A connection mostly waits for bytes, and does so without the memory for these steps.
+            let advancing = self.advance(attempt_state, inbox, socket, &mut out);
+            let step = Box::pin(advancing).await;
             // Also send the output from before the attempt failed.
             if !out.is_empty() && socket.write_all(&out).await.is_err() {
                 return Err(Closed::ByClient);
