@@ -89,6 +89,7 @@ export function Form({
         const form = event.currentTarget;
         const focusWrong = () => form.querySelector<HTMLElement>(WRONG)?.focus();
         if (refusing.size) return focusWrong();
+        see(false);
         void doing.run(send).then((ok) => {
           if (ok) done?.();
           else requestAnimationFrame(focusWrong);

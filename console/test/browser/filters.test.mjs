@@ -139,7 +139,6 @@ test("A filter of the audit log takes effect when it is sent, offers the operati
   const offered = await operation.evaluate(({ list }) => [...list.options].map(({ value }) => value));
   assert.ok(offered.includes("person") && offered.includes("person.create"));
   await operation.pressSequentially("Person.cre");
-  assert.equal(await page.getByText("No entries").count(), 0);
   await search("Operation", "Person.Create");
   await only("Operation", "person.create");
   await search("Actor", "tom");
@@ -214,7 +213,7 @@ test("Sessions, devices, tickets and tokens are shown of one account, and servic
     await site.call("token.create", { operations: ["alarm.raise"], label: `of ${service}`, service });
   await search("Account", "mailer");
   await page.getByText("of mailer").waitFor();
-  assert.equal(await page.getByText("of robot").count(), 0);
+  await page.getByText("of robot").waitFor({ state: "detached" });
 
   await visit("sessions", "Sessions");
   await page.getByRole("cell", { name: "maria@local", exact: true }).waitFor();

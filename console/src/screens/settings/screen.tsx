@@ -162,7 +162,11 @@ function LoweredTo({ in_force, to_fit }: NonNullable<Setting["lowered"]>) {
 /** The value that was typed, of the type that the setting has now. */
 export function read(typed: string, before: unknown, text: Pick<Text, "settings">): unknown {
   if (typeof before === "string") return typed;
-  if (isLines(before)) return typed.split(/\s+/).filter(Boolean);
+  if (isLines(before))
+    return typed
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
   try {
     return JSON.parse(typed) as unknown;
   } catch {

@@ -71,11 +71,9 @@ pub fn message(
     let (heading, short, page) = match items {
         [item] => {
             let (label, text) = (texts.label(*item), texts.text(*item));
-            (
-                format!("[{site}] {label}: {text}"),
-                format!("[{site}] {label}{}: {text}", raiser(*item)),
-                link.map(|link| page_of(link, *item)),
-            )
+            let heading = format!("[{site}] {label}{}: {text}", raiser(*item));
+            let page = link.map(|link| page_of(link, *item));
+            (heading.clone(), heading, page)
         }
         several => {
             let heading = format!("[{site}] {}", texts.summary(several.len()));

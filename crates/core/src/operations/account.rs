@@ -285,6 +285,7 @@ async fn try_set_state(
     attempts: &mut Attempts,
 ) -> Result<Answer<AccountView>, Refusal> {
     let account = find(context, kind, name).await?;
+    attempts.expect_same(&account)?;
     context.expect_tag(&account)?;
     let state = change.of(&account)?;
     let output = format!("{} is {}.", account.name, state.as_str());
@@ -329,7 +330,7 @@ pub(super) async fn delete(
     let target = stored_name(&context, params.name);
     let mut attempts = Attempts::default();
     loop {
-        let done = try_delete(&context, kind, target.clone()).await;
+        let done = try_delete(&context, kind, target.clone(), &mut attempts).await;
         if !attempts.again(&done) {
             return done;
         }
@@ -340,6 +341,7 @@ async fn try_delete(
     context: &Context,
     kind: Kind,
     target: String,
+    attempts: &mut Attempts,
 ) -> Result<Answer<Done>, Refusal> {
     let damaged = context.site().store().damaged_account(kind, &target);
     let (id, deletion, problem) = match damaged.await? {
@@ -352,6 +354,7 @@ async fn try_delete(
             let name = target.parse();
             let name = name.map_err(|error| Refusal::invalid("name", error))?;
             let account = find(context, kind, &name).await?;
+            attempts.expect_same(&account)?;
             let (id, revision) = (account.id, account.revision);
             context.expect_tag(&account)?;
             (Some(id), Change::DeleteAccount { id, revision }, None)

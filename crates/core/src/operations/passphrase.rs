@@ -208,6 +208,7 @@ async fn try_finish<W: Subject>(
     attempts: &mut Attempts,
 ) -> Result<Answer<PassphraseSet>, Refusal> {
     let account = person(context, &registration.name).await?;
+    attempts.expect_same(&account)?;
     let is_first = attempts.pays_for(account.id);
     if is_first {
         proof::require(context, account.id)?;

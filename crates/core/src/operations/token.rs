@@ -188,6 +188,7 @@ async fn try_create(
     attempts: &mut Attempts,
 ) -> Result<Answer<Created>, Refusal> {
     let account = owner(context, params.service.as_ref()).await?;
+    attempts.expect_same(&account)?;
     let operations = permitted(context, &account, params.operations)?;
     let lifetime = lifetime(context, params.expires_in)?;
     if !account.is_active() {

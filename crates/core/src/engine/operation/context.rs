@@ -42,7 +42,7 @@ pub struct Context {
     pub(crate) content: ContentSlot,
     /// The entity tags that the object of the operation may have; `None` for any.
     pub(crate) if_match: Option<Arc<[String]>>,
-    /// Whether the operation has written something. It was authorised then.
+    /// Whether the operation has committed a change. It was authorised then.
     pub(crate) has_committed: Arc<AtomicBool>,
 }
 
@@ -203,9 +203,7 @@ impl Context {
     ) -> Result<Committed, Refusal> {
         let audit = self.draft(&self.caller, Some(target), details, outcome)?;
         let set = ChangeSet::new(Vec::new(), audit);
-        let committed = self.site.store().commit(set).await?;
-        self.has_committed.store(true, Ordering::Relaxed);
-        Ok(committed)
+        Ok(self.site.store().commit(set).await?)
     }
 
     fn draft(

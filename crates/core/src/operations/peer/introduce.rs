@@ -63,6 +63,7 @@ async fn try_ticket(
     attempts: &mut Attempts,
 ) -> Result<Answer<Issued>, Refusal> {
     let account = active(context, &params.person).await?;
+    attempts.expect_same(&account)?;
     let lifetime = ticket::lifetime(params.expires_in)?;
     let site = context.site();
     let address = site.endpoints().peer.ok_or_else(|| {

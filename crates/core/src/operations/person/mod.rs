@@ -287,6 +287,7 @@ async fn try_update(
     attempts: &mut Attempts,
 ) -> Result<Answer<AccountView>, Refusal> {
     let found = account::find(context, Kind::Person, &params.name).await?;
+    attempts.expect_same(&found)?;
     // Data that cannot be read prevents no other change.
     let (before, data_before) = match params.email {
         Some(_) => data::of(context, found.id).await?,

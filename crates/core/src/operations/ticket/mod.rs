@@ -217,6 +217,7 @@ async fn try_issue(
     attempts: &mut Attempts,
 ) -> Result<Answer<Issued>, Refusal> {
     let account = person(context, &params.person).await?;
+    attempts.expect_same(&account)?;
     context.expect_tag(&account)?;
     if matches!(
         (params.kind, context.scope()),

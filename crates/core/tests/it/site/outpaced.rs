@@ -115,6 +115,43 @@ async fn a_loop_of_changes_does_not_keep_an_application_from_what_protects_it() 
     }
 }
 
+/// While an account was deleted, it left its name to another one, and the next attempt would have deleted that.
+// OPS-18
+#[tokio::test]
+async fn a_further_attempt_is_for_the_account_of_the_first_alone() {
+    for (name, steps_to_its_commit) in [
+        ("person.lock", 1),
+        ("person.disable", 1),
+        ("person.delete", 2),
+    ] {
+        let test = site().await;
+        test.admin("person.create", json!({ "name": "victim" }))
+            .await;
+        let admin = Caller::admin_socket();
+        let called = operation(name, &json!({ "name": "maria" }));
+        let mut protecting = pin!(test.site.run(&admin, &called, NOW));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut steps = 0;
+        let outcome = loop {
+            if let Poll::Ready(outcome) = protecting.as_mut().poll(&mut context) {
+                break outcome;
+            }
+            if steps == steps_to_its_commit {
+                for (name, new_name) in [("maria", "gone"), ("victim", "maria")] {
+                    let renaming = json!({ "name": name, "new_name": new_name });
+                    test.admin("person.update", renaming).await;
+                }
+            }
+            steps += 1;
+        };
+        assert_eq!(outcome.code, Code::CONFLICT, "{name}: {}", outcome.data);
+        let victim = test.admin("person.show", json!({ "name": "maria" })).await;
+        assert_eq!(victim["state"], "active", "{name}");
+        let gone = test.admin("person.show", json!({ "name": "gone" })).await;
+        assert_eq!(gone["state"], "active", "{name}");
+    }
+}
+
 /// Only what takes something away has no limit: a loop of other changes kept the lock of an account from its commit.
 // OPS-18
 #[tokio::test]
