@@ -9,7 +9,7 @@ use countersign_core::store::MemoryStore;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::PartyKey;
-use countersign_proto::operation::Code;
+use countersign_proto::operation::{Code, Outcome};
 use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{NOW, TestSite, operation, run};
 use serde_json::{Value, json};
@@ -115,40 +115,46 @@ async fn a_loop_of_changes_does_not_keep_an_application_from_what_protects_it() 
     }
 }
 
-/// While an account was deleted, it left its name to another one, and the next attempt would have deleted that.
-// OPS-18
-#[tokio::test]
-async fn a_further_attempt_is_for_the_account_of_the_first_alone() {
-    for (name, steps_to_its_commit) in [
-        ("person.lock", 1),
-        ("person.disable", 1),
-        ("person.delete", 2),
-    ] {
-        let test = site().await;
-        test.admin("person.create", json!({ "name": "victim" }))
-            .await;
-        let admin = Caller::admin_socket();
-        let called = operation(name, &json!({ "name": "maria" }));
+/// Runs an operation for maria, who leaves her name to another person before this step. Returns the steps too.
+async fn renamed_before(step: usize, name: &str) -> (TestSite, Outcome, usize) {
+    let test = site().await;
+    test.admin("person.create", json!({ "name": "victim" }))
+        .await;
+    let admin = Caller::admin_socket();
+    let called = operation(name, &json!({ "name": "maria" }));
+    let mut steps = 0;
+    let outcome = {
         let mut protecting = pin!(test.site.run(&admin, &called, NOW));
         let mut context = Context::from_waker(Waker::noop());
-        let mut steps = 0;
-        let outcome = loop {
+        loop {
             if let Poll::Ready(outcome) = protecting.as_mut().poll(&mut context) {
                 break outcome;
             }
-            if steps == steps_to_its_commit {
+            if steps == step {
                 for (name, new_name) in [("maria", "gone"), ("victim", "maria")] {
                     let renaming = json!({ "name": name, "new_name": new_name });
                     test.admin("person.update", renaming).await;
                 }
             }
             steps += 1;
-        };
+        }
+    };
+    (test, outcome, steps)
+}
+
+/// While an account was deleted, it left its name to another one, and the next attempt would have deleted that.
+// OPS-18
+#[tokio::test]
+async fn a_further_attempt_is_for_the_account_of_the_first_alone() {
+    for name in ["person.lock", "person.disable", "person.delete"] {
+        let (_, _, steps) = renamed_before(usize::MAX, name).await;
+        // The last step is the commit.
+        let (test, outcome, _) = renamed_before(steps - 1, name).await;
         assert_eq!(outcome.code, Code::CONFLICT, "{name}: {}", outcome.data);
-        let victim = test.admin("person.show", json!({ "name": "maria" })).await;
-        assert_eq!(victim["state"], "active", "{name}");
-        let gone = test.admin("person.show", json!({ "name": "gone" })).await;
-        assert_eq!(gone["state"], "active", "{name}");
+        for person in ["maria", "gone"] {
+            let shown = test.admin("person.show", json!({ "name": person })).await;
+            assert_eq!(shown["state"], "active", "{name}");
+        }
     }
 }
 

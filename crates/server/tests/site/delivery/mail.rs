@@ -117,7 +117,7 @@ async fn an_alarm_arrives_as_mail_with_a_text_and_an_html_part() {
     assert_eq!(header(&mail, "Auto-Submitted"), ["auto-generated"]);
     assert_eq!(
         header(&mail, "Subject"),
-        ["[example.org] Warning: Übertemperatur <b>& \"Lüfter\"</b>"]
+        ["[example.org] Warning, local admin: Übertemperatur <b>& \"Lüfter\"</b>"]
     );
     let [id] = header(&mail, "Message-ID")[..] else {
         panic!("{mail}");

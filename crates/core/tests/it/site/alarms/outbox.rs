@@ -91,7 +91,7 @@ async fn a_message_is_leased_sent_once_and_recorded() {
     );
     assert_eq!(
         message.message.subject,
-        "[example.org] Warning: About disk."
+        "[example.org] Warning, local admin: About disk."
     );
     assert!(due(&test.site, later(119)).await.is_empty(), "it is leased");
     let next = test.site.next_delivery().await.unwrap();
