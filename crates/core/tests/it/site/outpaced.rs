@@ -133,7 +133,8 @@ async fn renamed_before(step: usize, name: &str) -> (TestSite, Outcome, usize) {
             if steps == step {
                 for (name, new_name) in [("maria", "gone"), ("victim", "maria")] {
                     let renaming = json!({ "name": name, "new_name": new_name });
-                    test.admin("person.update", renaming).await;
+                    // Maria may be deleted by now.
+                    run(&test.site, &admin, "person.update", renaming).await;
                 }
             }
             steps += 1;
@@ -148,13 +149,21 @@ async fn renamed_before(step: usize, name: &str) -> (TestSite, Outcome, usize) {
 async fn a_further_attempt_is_for_the_account_of_the_first_alone() {
     for name in ["person.lock", "person.disable", "person.delete"] {
         let (_, _, steps) = renamed_before(usize::MAX, name).await;
-        // The last step is the commit.
-        let (test, outcome, _) = renamed_before(steps - 1, name).await;
-        assert_eq!(outcome.code, Code::CONFLICT, "{name}: {}", outcome.data);
-        for person in ["maria", "gone"] {
-            let shown = test.admin("person.show", json!({ "name": person })).await;
-            assert_eq!(shown["state"], "active", "{name}");
+        let mut conflicts = 0;
+        // The name leads to the victim if it has it from the beginning, and maria is gone at the last step.
+        for step in 0..steps {
+            let (test, outcome, _) = renamed_before(step, name).await;
+            if outcome.code == Code::SUCCESS {
+                continue;
+            }
+            conflicts += 1;
+            assert_eq!(outcome.code, Code::CONFLICT, "{name}: {}", outcome.data);
+            for person in ["maria", "gone"] {
+                let shown = test.admin("person.show", json!({ "name": person })).await;
+                assert_eq!(shown["state"], "active", "{name}");
+            }
         }
+        assert!(conflicts > 0, "{name}, {steps} steps");
     }
 }
 
